@@ -1,0 +1,88 @@
+//! What the server shows right now: each stream's `because`, and the latest
+//! look at applications and rollouts. Rebuilt by looking; never journaled.
+
+use crate::views::{AppView, RolloutView, Said};
+use decide::next::{Because, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use tokio::sync::watch;
+
+/// The shared board. Cheap to write; readers follow [`Board::changed`].
+pub struct Board {
+    state: Mutex<State>,
+    version: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    said: BTreeMap<String, Said>,
+    apps: BTreeMap<String, AppView>,
+    rollouts: BTreeMap<String, RolloutView>,
+}
+
+impl Default for Board {
+    fn default() -> Board {
+        Board { state: Mutex::default(), version: watch::Sender::new(0) }
+    }
+}
+
+impl Board {
+    /// Publishes why a stream does what it does; `now` in ms since the epoch.
+    pub fn say(&self, stream: &str, stage: &str, because: Because, now: Timestamp) {
+        self.change(|state| {
+            let since_ms = match state.said.get(stream) {
+                Some(said) if said.because == because => return false,
+                _ => now,
+            };
+            let said = Said { stage: stage.to_owned(), because, since_ms };
+            state.said.insert(stream.to_owned(), said);
+            true
+        });
+    }
+
+    /// Publishes the latest look at an application, by its stream `app/<cluster>/<namespace>/<name>`.
+    pub fn show_app(&self, stream: &str, view: AppView) {
+        self.change(|state| state.apps.insert(stream.to_owned(), view.clone()).as_ref() != Some(&view));
+    }
+
+    /// Publishes the latest look at a rollout, by its stream `rollout/<cluster>/<namespace>/<name>`.
+    pub fn show_rollout(&self, stream: &str, view: RolloutView) {
+        self.change(|state| state.rollouts.insert(stream.to_owned(), view.clone()).as_ref() != Some(&view));
+    }
+
+    /// What a stream said last.
+    pub fn said(&self, stream: &str) -> Option<Said> {
+        self.look(|state| state.said.get(stream).cloned())
+    }
+
+    /// What every stream said last, by stream.
+    pub fn all_said(&self) -> BTreeMap<String, Said> {
+        self.look(|state| state.said.clone())
+    }
+
+    /// Every application seen, by stream.
+    pub fn apps(&self) -> BTreeMap<String, AppView> {
+        self.look(|state| state.apps.clone())
+    }
+
+    /// Every rollout seen, by stream.
+    pub fn rollouts(&self) -> BTreeMap<String, RolloutView> {
+        self.look(|state| state.rollouts.clone())
+    }
+
+    /// Follows changes; the number only grows.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn look<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.state.lock().expect("nobody panics while holding the board"))
+    }
+
+    fn change(&self, write: impl FnOnce(&mut State) -> bool) {
+        let changed = write(&mut self.state.lock().expect("nobody panics while holding the board"));
+        if changed {
+            self.version.send_modify(|version| *version += 1);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The only loop in the program: observe, decide, append, act, wait.
+
+use crate::board::Board;
+use async_trait::async_trait;
+use decide::by::By;
+use decide::next::{Because, Mood, Next, Timestamp, Wake};
+use journal::{AppendError, Journal, NewEntry};
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// One stage of the corridor: a pure decision, bound to what it sees and does.
+#[async_trait]
+pub trait Stage: Send + Sync + 'static {
+    /// The stage's word in logs and on the dashboard.
+    const NAME: &'static str;
+    /// What it writes down; serde's adjacently tagged `{kind, body}`.
+    type Entry: Serialize + DeserializeOwned + Send + Sync;
+    /// What its stream adds up to.
+    type Recorded: Send + Sync;
+    /// What the world looks like to it.
+    type Seen: Send + Sync;
+    /// What it may cause.
+    type Act: Send + Sync;
+
+    /// Folds a stream. Starting is resuming: a fresh stream has one entry.
+    fn replay(&self, entries: &[Written<Self::Entry>]) -> Self::Recorded;
+    /// Looks at the world. An error means that there is no decision at all.
+    async fn observe(&self, stream: &str, recorded: &Self::Recorded) -> Result<Self::Seen, Trouble>;
+    /// Decides. Total and pure; delegates to `decide`.
+    fn decide(&self, recorded: &Self::Recorded, seen: &Self::Seen, now: Timestamp) -> Next<Self::Entry, Self::Act>;
+    /// Carries out one act. Called again after any failure or crash.
+    async fn act(&self, stream: &str, act: &Self::Act) -> Result<(), Trouble>;
+}
+
+/// An entry with its moment and its author.
+#[derive(Clone, Debug)]
+pub struct Written<E> {
+    /// Milliseconds since the epoch.
+    pub at_ms: Timestamp,
+    /// Who caused it.
+    pub by: By,
+    /// What it says.
+    pub entry: E,
+}
+
+/// Why an observation or an act did not work out, as a sentence for a person.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Trouble(pub String);
+
+impl Trouble {
+    /// Wraps any error, with what was tried.
+    pub fn new(tried: &str, error: impl std::fmt::Display) -> Trouble {
+        Trouble(format!("{tried}: {error}"))
+    }
+}
+
+/// Runs the drivers, one for each stream that has something to do.
+pub struct Drivers {
+    journal: Journal,
+    board: Arc<Board>,
+    running: Mutex<HashMap<String, Arc<Notify>>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Drivers {
+    /// Binds the drivers to a journal and to the board they publish on.
+    pub fn new(journal: Journal, board: Arc<Board>) -> Arc<Drivers> {
+        let running = Mutex::new(HashMap::new());
+        Arc::new(Drivers { journal, board, running, stop: CancellationToken::new(), tasks: TaskTracker::new() })
+    }
+
+    /// The journal that the drivers write to.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Where the drivers say what they do and why.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Ends when the server stops; long observations select on it.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Starts a stream's driver, or wakes the one that runs already.
+    pub fn ensure<S: Stage>(self: &Arc<Self>, stage: &Arc<S>, stream: &str) {
+        let mut running = self.running.lock().expect("no driver panics while it holds the map");
+        if let Some(notify) = running.get(stream) {
+            notify.notify_one();
+            return;
+        }
+        let notify = Arc::new(Notify::new());
+        running.insert(stream.to_owned(), notify.clone());
+        let driver = Driver { all: self.clone(), stage: stage.clone(), stream: stream.to_owned(), notify };
+        self.tasks.spawn(driver.run());
+    }
+
+    /// Wakes a stream's driver, if it runs: something that it sees has changed.
+    pub fn poke(&self, stream: &str) {
+        let running = self.running.lock().expect("no driver panics while it holds the map");
+        if let Some(notify) = running.get(stream) {
+            notify.notify_one();
+        }
+    }
+
+    /// Wakes every running driver whose stream starts with `prefix`.
+    pub fn poke_all(&self, prefix: &str) {
+        let running = self.running.lock().expect("no driver panics while it holds the map");
+        for (_, notify) in running.iter().filter(|(stream, _)| stream.starts_with(prefix)) {
+            notify.notify_one();
+        }
+    }
+
+    /// Appends what `make` answers for the stream as it stands, until nobody
+    /// else was faster; then wakes the stream's driver. `None` appends nothing.
+    pub async fn append<E, F>(&self, stream: &str, by: By, mut make: F) -> Result<bool, AppendError>
+    where
+        E: Serialize + DeserializeOwned,
+        F: FnMut(&[Written<E>]) -> Option<Vec<E>>,
+    {
+        loop {
+            let written = read::<E>(&self.journal, stream).await?;
+            let Some(entries) = make(&written) else { return Ok(false) };
+            let entries = encode(&entries, &by, now())?;
+            match self.journal.append(stream, written.len() as u64, entries).await {
+                Ok(_) => break,
+                Err(AppendError::Conflict { .. }) => continue,
+                Err(error) => return Err(error),
+            }
+        }
+        self.poke(stream);
+        Ok(true)
+    }
+
+    /// Stops every driver after what it is doing, and waits for all of them.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+struct Driver<S: Stage> {
+    all: Arc<Drivers>,
+    stage: Arc<S>,
+    stream: String,
+    notify: Arc<Notify>,
+}
+
+impl<S: Stage> Driver<S> {
+    async fn run(self) {
+        let mut failures = 0;
+        loop {
+            let pause = match self.turn().await {
+                Ok(Wake::Now) => Some(Duration::ZERO),
+                Ok(Wake::At(at)) => Some(Duration::from_millis(at.saturating_sub(now()))),
+                Ok(Wake::OnChange) => None,
+                Ok(Wake::Never) => {
+                    if self.leave() {
+                        return;
+                    }
+                    Some(Duration::ZERO)
+                }
+                Err(trouble) => {
+                    failures += 1;
+                    tracing::warn!(stage = S::NAME, stream = self.stream, %trouble, "will try again");
+                    self.say(Because { mood: Mood::Waiting, text: format!("{trouble}; trying again") });
+                    if !self.wait(Some(backoff(failures))).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            failures = 0;
+            if !self.wait(pause).await {
+                return;
+            }
+        }
+    }
+
+    /// One turn of the loop: observe, decide, append, act.
+    async fn turn(&self) -> Result<Wake, Trouble> {
+        let written = read::<S::Entry>(&self.all.journal, &self.stream)
+            .await
+            .map_err(|error| Trouble::new("reading the journal", error))?;
+        let recorded = self.stage.replay(&written);
+        let seen = self.stage.observe(&self.stream, &recorded).await?;
+        let now = now();
+        let next = self.stage.decide(&recorded, &seen, now);
+        if !next.record.is_empty() {
+            let entries = encode(&next.record, &By::Server, now).map_err(|e| Trouble(e.to_string()))?;
+            match self.all.journal.append(&self.stream, written.len() as u64, entries).await {
+                Ok(_) => fault::after_append(),
+                // Somebody wrote while we looked: what was decided is stale.
+                Err(AppendError::Conflict { .. }) => return Ok(Wake::Now),
+                Err(error) => return Err(Trouble::new("writing the journal", error)),
+            }
+        }
+        self.say(next.because);
+        for act in &next.acts {
+            self.stage.act(&self.stream, act).await?;
+        }
+        if !next.record.is_empty() {
+            fault::after_acts();
+        }
+        Ok(next.wake)
+    }
+
+    /// Waits for the pause, a change, or the server's end (false).
+    async fn wait(&self, pause: Option<Duration>) -> bool {
+        let pause = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.all.stop.cancelled() => false,
+            () = self.notify.notified() => true,
+            () = pause => true,
+        }
+    }
+
+    /// Takes the driver off the map, unless it was woken in the meantime.
+    fn leave(&self) -> bool {
+        let mut running = self.all.running.lock().expect("no driver panics while it holds the map");
+        let woken = futures::FutureExt::now_or_never(self.notify.notified()).is_some();
+        if !woken {
+            running.remove(&self.stream);
+        }
+        !woken
+    }
+
+    fn say(&self, because: Because) {
+        self.all.board.say(&self.stream, S::NAME, because, now());
+    }
+}
+
+/// Reads a stream as a stage's entries; an unknown kind or version is an error.
+pub async fn read<E: DeserializeOwned>(journal: &Journal, stream: &str) -> Result<Vec<Written<E>>, journal::Error> {
+    let entries = journal.read(stream).await?;
+    entries.into_iter().map(decode).collect()
+}
+
+fn decode<E: DeserializeOwned>(entry: journal::Entry) -> Result<Written<E>, journal::Error> {
+    let place = format!("{} entry {} (format v{}, kind `{}`)", entry.stream, entry.index, entry.v, entry.kind);
+    if entry.v > journal::VERSION {
+        return Err(journal::Error(format!("{place} was written by a newer Bespin; start that version")));
+    }
+    let tagged = serde_json::json!({ "kind": entry.kind, "body": entry.body });
+    let decoded = serde_json::from_value(tagged)
+        .map_err(|error| journal::Error(format!("{place} is not known to this version of Bespin: {error}")))?;
+    Ok(Written { at_ms: entry.at_ms, by: entry.by, entry: decoded })
+}
+
+/// Encodes entries for an append.
+pub fn encode<E: Serialize>(entries: &[E], by: &By, at_ms: Timestamp) -> Result<Vec<NewEntry>, journal::Error> {
+    let encode = |entry: &E| {
+        let value = serde_json::to_value(entry).map_err(|error| journal::Error(error.to_string()))?;
+        let kind = value["kind"].as_str().ok_or_else(|| journal::Error("an entry without a kind".into()))?.to_owned();
+        let body = value.get("body").cloned().unwrap_or(serde_json::Value::Null);
+        Ok(NewEntry { at_ms, by: by.clone(), kind, body })
+    };
+    entries.iter().map(encode).collect()
+}
+
+/// The clock, in milliseconds since the epoch: read here and nowhere below.
+pub fn now() -> Timestamp {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as Timestamp)
+}
+
+/// 0.2 s, doubled each time up to 30 s, with a quarter of jitter.
+fn backoff(failures: u32) -> Duration {
+    let base = Duration::from_millis(200) * 2u32.pow(failures.saturating_sub(1).min(8));
+    let base = base.min(Duration::from_secs(30));
+    base.mul_f64(rand::random_range(0.75..1.25))
+}
+
+/// The server's own death, for the stories that kill it at every point.
+mod fault {
+    #[cfg(not(feature = "faults"))]
+    pub fn after_append() {}
+    #[cfg(not(feature = "faults"))]
+    pub fn after_acts() {}
+
+    #[cfg(feature = "faults")]
+    use std::sync::atomic::{AtomicU64, Ordering};
+    #[cfg(feature = "faults")]
+    static APPENDS: AtomicU64 = AtomicU64::new(0);
+
+    #[cfg(feature = "faults")]
+    pub fn after_append() {
+        let n = APPENDS.fetch_add(1, Ordering::SeqCst) + 1;
+        die_if("BESPIN_FAULT_AFTER_APPEND", n);
+    }
+
+    #[cfg(feature = "faults")]
+    pub fn after_acts() {
+        die_if("BESPIN_FAULT_AFTER_ACTS", APPENDS.load(Ordering::SeqCst));
+    }
+
+    #[cfg(feature = "faults")]
+    fn die_if(variable: &str, n: u64) {
+        if std::env::var(variable).ok().and_then(|text| text.parse::<u64>().ok()) == Some(n) {
+            let pid = std::process::id().to_string();
+            let _killed = std::process::Command::new("kill").args(["-KILL", &pid]).status();
+            std::process::abort();
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Every decision that Bespin takes, as pure functions.
+//!
+//! A stage looks at what is *recorded* and what is *seen*, and answers with
+//! what to record, what to do, when to look again, and why. Nothing in this
+//! crate reads, waits or fails; that is what lets a test cut the journal
+//! after any entry and demand the same ending.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
+
+pub mod by;
+pub mod next;
+pub mod run;
+pub mod want;

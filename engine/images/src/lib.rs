@@ -1,0 +1,1 @@
+//! The door to image builders and registries.

@@ -1,0 +1,99 @@
+//! Remembers: durable streams of entries, in the embedded store.
+//!
+//! A stream is an append-only list of entries; `append` names the length it
+//! expects, so that two writers cannot both believe to be first. All streams
+//! share one global sequence, which is the id of the server-sent events.
+
+use decide::by::By;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A journal that many parts of the server share.
+pub type Journal = Arc<dyn Store>;
+
+/// The version that every new entry carries.
+pub const VERSION: u32 = 1;
+
+/// An entry to append.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEntry {
+    /// Milliseconds since the epoch, from the decision that made the entry.
+    pub at_ms: u64,
+    /// Who caused it.
+    pub by: By,
+    /// What kind of entry, such as `started`.
+    pub kind: String,
+    /// What it says, as the kind's own JSON.
+    pub body: serde_json::Value,
+}
+
+/// An entry as it was recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place in the whole journal, from 1 upwards, without meaning to gaps.
+    pub seq: u64,
+    /// The stream it belongs to.
+    pub stream: String,
+    /// Its place in its stream, from 0.
+    pub index: u64,
+    /// The format's version.
+    pub v: u32,
+    /// Milliseconds since the epoch.
+    pub at_ms: u64,
+    /// Who caused it.
+    pub by: By,
+    /// What kind of entry.
+    pub kind: String,
+    /// What it says.
+    pub body: serde_json::Value,
+}
+
+/// A stream's name and length.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamInfo {
+    /// The stream's name, such as `run/user/petclinic/was/56`.
+    pub name: String,
+    /// How many entries it has.
+    pub len: u64,
+    /// The global sequence of its newest entry.
+    pub last_seq: u64,
+}
+
+/// Why an append did not happen. Nothing of it is recorded then.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody else appended first.
+    #[error("the stream has {actual} entries, not the expected {expected}")]
+    Conflict {
+        /// The length that the caller expected.
+        expected: u64,
+        /// The length that the stream has.
+        actual: u64,
+    },
+    /// The disk has no room; the caller answers 503 and tries later.
+    #[error("no room for the journal: {0}")]
+    Full(String),
+    /// The store failed otherwise.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Why the journal cannot be read or opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(pub String);
+
+/// What every backend offers. Durable means: on the disk, not in a cache.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Appends all entries or none, durably, and returns the last one's global sequence.
+    async fn append(&self, stream: &str, expected_len: u64, entries: Vec<NewEntry>) -> Result<u64, AppendError>;
+    /// Reads a stream from its beginning; empty where there is none.
+    async fn read(&self, stream: &str) -> Result<Vec<Entry>, Error>;
+    /// Reads up to `limit` entries of all streams whose sequence is above `after_seq`.
+    async fn tail(&self, after_seq: u64, limit: usize) -> Result<Vec<Entry>, Error>;
+    /// Lists the streams whose name starts with `prefix`, by name.
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamInfo>, Error>;
+    /// Follows the newest global sequence.
+    fn newest(&self) -> tokio::sync::watch::Receiver<u64>;
+}

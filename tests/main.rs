@@ -1,0 +1,1 @@
+//! One binary: the stories, run against the real program.

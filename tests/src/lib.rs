@@ -1,0 +1,1 @@
+//! The stories live in `main.rs`; this library is empty.
