@@ -1,0 +1,122 @@
+//! What can go wrong at this door, as sentences for a person.
+
+use crate::REQUEST;
+use std::future::Future;
+
+/// Why something at the cluster did not work out.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server answered, and refused.
+    #[error("{tried}: {message} ({reason}, HTTP {code})")]
+    Refused {
+        /// What was tried, naming the object.
+        tried: String,
+        /// The HTTP status code.
+        code: u16,
+        /// Kubernetes' word, such as `Conflict`.
+        reason: String,
+        /// The API server's own sentence.
+        message: String,
+    },
+    /// The API server did not answer, or not in time.
+    #[error("{tried}: the API server does not answer: {cause}")]
+    Unreachable {
+        /// What was tried, naming the object.
+        tried: String,
+        /// What happened instead.
+        cause: String,
+    },
+    /// The API server answered something that is not an answer.
+    #[error("{tried}: the answer makes no sense: {cause}")]
+    Malformed {
+        /// What was tried, naming the object.
+        tried: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A kind that the cluster does not serve.
+    #[error("cluster `{cluster}` does not serve {kind} of {api_version}; install its CustomResourceDefinition")]
+    UnknownKind {
+        /// The cluster's name.
+        cluster: String,
+        /// Group and version, such as `argoproj.io/v1alpha1`.
+        api_version: String,
+        /// The kind.
+        kind: String,
+    },
+    /// The configuration of the cluster cannot be used.
+    #[error("cluster `{cluster}`: {what}")]
+    Settings {
+        /// The cluster's name.
+        cluster: String,
+        /// What is wrong and where.
+        what: String,
+    },
+}
+
+impl Error {
+    /// The HTTP status, where the API server answered one.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Error::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether the object, or its kind, is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// Whether somebody else changed the object first.
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+
+    /// Whether trying the same again later may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Refused { code, .. } => matches!(code, 409 | 429 | 500 | 502 | 503 | 504),
+            Error::Unreachable { .. } => true,
+            Error::Malformed { .. } | Error::UnknownKind { .. } | Error::Settings { .. } => false,
+        }
+    }
+
+    /// Words kube's error with what was tried.
+    pub(crate) fn of(tried: &str, error: kube::Error) -> Error {
+        let tried = tried.to_owned();
+        match error {
+            kube::Error::Api(status) => {
+                let status = *status;
+                Error::Refused { tried, code: status.code, reason: status.reason, message: status.message }
+            }
+            kube::Error::SerdeError(cause) => Error::Malformed { tried, cause: cause.to_string() },
+            error => Error::Unreachable { tried, cause: causes(&error) },
+        }
+    }
+}
+
+/// An error with everything that caused it, for its outermost layer says little.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Waits for one request, for as long as a request may take.
+pub(crate) async fn trying<T>(tried: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+    match tokio::time::timeout(REQUEST, request).await {
+        Ok(answer) => answer.map_err(|error| Error::of(tried, error)),
+        Err(_) => {
+            let cause = format!("no answer within {} s", REQUEST.as_secs());
+            Err(Error::Unreachable { tried: tried.to_owned(), cause })
+        }
+    }
+}
