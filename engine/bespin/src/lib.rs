@@ -2,5 +2,6 @@
 
 pub mod board;
 pub mod drive;
+pub mod logs;
 pub mod stages;
 pub mod views;

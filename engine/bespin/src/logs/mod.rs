@@ -1,0 +1,178 @@
+//! The logs of steps: one file of JSON lines for each attempt, written as
+//! they come and followed live.
+//!
+//! A log lives at `<dir>/<run id>/<step>/<attempt>.ndjson`; a line is
+//! `{"n","at","level","text"}`, `n` counting from 1 without gaps, so that it
+//! is the line's number in the file as well. A line that the server was
+//! writing when it died is dropped at the next opening.
+
+mod file;
+mod mask;
+
+pub use file::Cursor;
+pub use mask::Masker;
+
+use file::LogFile;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// The longest line, in bytes of text; the rest of a longer one is cut off.
+pub const MAX_LINE: usize = 16 * 1024;
+
+/// How many logs are kept open before idle ones are put away.
+const MAX_OPEN: usize = 256;
+
+/// A line of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Line {
+    /// Its number, from 1.
+    pub n: u64,
+    /// When it was written, in ms since the epoch.
+    pub at: u64,
+    /// `debug`, `info`, `warn`, `error`; `stdout` or `stderr` of a process; `cut` ends a log that became too long.
+    pub level: String,
+    /// What it says, secrets hidden.
+    pub text: String,
+}
+
+/// Which log: the attempt of a step of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The run's id, such as `user/petclinic/petclinic-was/56`.
+    pub run: String,
+    /// The step's id.
+    pub step: String,
+    /// The attempt, from 1.
+    pub attempt: u32,
+}
+
+impl Place {
+    /// Names a log. Nothing is checked until it is opened.
+    pub fn new(run: &str, step: &str, attempt: u32) -> Place {
+        Place { run: run.to_owned(), step: step.to_owned(), attempt }
+    }
+}
+
+/// All logs of the server.
+pub struct Logs {
+    dir: PathBuf,
+    max_bytes: u64,
+    open: Mutex<HashMap<Place, Arc<LogFile>>>,
+    maskers: Mutex<HashMap<String, Masker>>,
+}
+
+/// How big one log may become, in bytes, unless it is set otherwise.
+pub const DEFAULT_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+impl Logs {
+    /// Keeps logs under `dir`, each at most 64 MiB. The folder is made when the first line comes.
+    pub fn open(dir: PathBuf) -> Logs {
+        Logs { dir, max_bytes: DEFAULT_MAX_BYTES, open: Mutex::default(), maskers: Mutex::default() }
+    }
+
+    /// Ends each log at `max_bytes`, with a last line that says so.
+    pub fn with_max_bytes(mut self, max_bytes: u64) -> Logs {
+        self.max_bytes = max_bytes;
+        self
+    }
+
+    /// Hides these secrets in every later line of the run, beside those given before.
+    pub fn mask(&self, run: &str, masker: Masker) {
+        self.maskers().entry(run.to_owned()).or_default().join(masker);
+    }
+
+    /// Writes a text, split at its line ends, at the end of an attempt's log.
+    ///
+    /// It never fails: a log that cannot be written (a full disk, a name that
+    /// is no file name) is reported to the server's own log, and the step goes on.
+    pub fn line(&self, run: &str, step: &str, attempt: u32, level: &str, text: &str) {
+        let place = Place::new(run, step, attempt);
+        let masked = self.maskers().get(run).map(|masker| masker.mask(text));
+        let text = masked.as_deref().unwrap_or(text);
+        let written = self.file(&place).and_then(|file| {
+            text.trim_end_matches(['\r', '\n']).split('\n').try_for_each(|line| {
+                let line = line.strip_suffix('\r').unwrap_or(line);
+                file.append(crate::drive::now(), level, line)
+            })
+        });
+        if let Err(error) = written {
+            tracing::warn!(run, step, attempt, %error, "a log line is lost");
+        }
+    }
+
+    /// Ends an attempt's log: followers read to its end and stop. A later
+    /// [`Logs::line`] opens it again and goes on counting.
+    pub fn end(&self, run: &str, step: &str, attempt: u32) {
+        if let Some(file) = self.files().remove(&Place::new(run, step, attempt)) {
+            file.end();
+        }
+    }
+
+    /// Forgets a run's secrets and ends its logs; for when the run is closed.
+    pub fn close_run(&self, run: &str) {
+        self.maskers().remove(run);
+        self.files().retain(|place, file| {
+            if place.run == run {
+                file.end();
+            }
+            place.run != run
+        });
+    }
+
+    /// Deletes a run's logs.
+    ///
+    /// # Errors
+    /// When the folder is there and cannot be deleted, or the run's id is no path.
+    pub fn remove_run(&self, run: &str) -> std::io::Result<()> {
+        self.close_run(run);
+        match std::fs::remove_dir_all(file::run_dir(&self.dir, run)?) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Reads a log from line `from` (1 is the first), live: [`Cursor::next`]
+    /// waits for lines that are still to come.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the names are no file names. A log
+    /// without lines is no error: it may begin later.
+    pub fn follow(&self, place: &Place, from: u64) -> std::io::Result<Cursor> {
+        Ok(Cursor::new(self.file(place)?, from))
+    }
+
+    /// Reads up to `limit` lines from line `from` (1 is the first), without waiting.
+    ///
+    /// # Errors
+    /// As for [`Logs::follow`].
+    pub fn read(&self, place: &Place, from: u64, limit: usize) -> std::io::Result<Vec<Line>> {
+        self.follow(place, from)?.ready(limit)
+    }
+
+    fn file(&self, place: &Place) -> std::io::Result<Arc<LogFile>> {
+        let mut files = self.files();
+        if let Some(file) = files.get(place) {
+            return Ok(file.clone());
+        }
+        if files.len() >= MAX_OPEN {
+            files.retain(|_, file| Arc::strong_count(file) > 1);
+        }
+        let file = Arc::new(LogFile::open(file::path(&self.dir, place)?, self.max_bytes)?);
+        files.insert(place.clone(), file.clone());
+        Ok(file)
+    }
+
+    fn files(&self) -> std::sync::MutexGuard<'_, HashMap<Place, Arc<LogFile>>> {
+        self.open.lock().expect("nobody panics while holding the open logs")
+    }
+
+    fn maskers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Masker>> {
+        self.maskers.lock().expect("nobody panics while holding the maskers")
+    }
+}
+
+#[cfg(test)]
+mod tests;
