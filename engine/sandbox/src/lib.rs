@@ -1,1 +1,27 @@
 //! The door to plugins: WebAssembly components, caged.
+//!
+//! A plugin is a component of the world `bespin:plugin/step`. It sees nothing
+//! but the abilities that it imports, each call of which is checked against
+//! [`Grants`] and [`Limits`] here, before [`Abilities`] is asked. Every call
+//! gets a fresh instance, so nothing that a plugin did is there for the next.
+//!
+//! Deliberately absent: file systems, environment, sockets, threads, and any
+//! way to compile while a step waits for it.
+
+mod abilities;
+mod ability;
+mod grants;
+mod limits;
+mod sandbox;
+mod verdict;
+
+pub use abilities::{
+    Abilities, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, HttpRequest, HttpResponse,
+    Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Reach, Read, Redirects,
+    SyncRequest, Synced,
+};
+pub use ability::Ability;
+pub use grants::{Grants, Whose};
+pub use limits::{Limit, Limits};
+pub use sandbox::{LoadError, Plugin, Sandbox, Settings};
+pub use verdict::{Denied, Verdict};

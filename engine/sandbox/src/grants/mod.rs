@@ -1,0 +1,225 @@
+//! Leave: what a plugin may do, checked before the host is asked.
+//!
+//! A plugin's import list is one key, leave is the other. Leave comes in
+//! layers (the step's own `grants:`, the server's policy), and each of them has
+//! to agree: a layer can only narrow the others. Absent means none.
+
+mod http;
+mod value;
+
+use std::collections::BTreeMap;
+
+use crate::abilities::Reach;
+use crate::ability::Ability;
+use crate::verdict::Denied;
+
+pub(crate) use http::Target;
+pub(crate) use value::{git_value, registry_value};
+
+/// What one call of a plugin may do.
+#[derive(Clone, Debug)]
+pub struct Grants {
+    layers: Vec<Layer>,
+}
+
+/// Who gave a layer of leave, and so who can widen it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The pipeline file, in the step's `grants:`.
+    Step,
+    /// The server's policy, which only its administrator changes.
+    Policy,
+}
+
+#[derive(Clone, Debug)]
+struct Layer {
+    whose: Whose,
+    http: Vec<http::Rule>,
+    /// Patterns of every other ability.
+    patterns: BTreeMap<Ability, Vec<String>>,
+}
+
+impl Grants {
+    /// No leave at all, but for what is free.
+    pub fn none() -> Self {
+        Grants { layers: vec![Layer::empty(Whose::Step)] }
+    }
+
+    /// Reads leave as it is written: an ability's name and its values.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake at once: an unknown ability, or a value that its ability cannot have.
+    pub fn parse(whose: Whose, written: &BTreeMap<String, Vec<String>>) -> Result<Self, Vec<String>> {
+        let mut layer = Layer::empty(whose);
+        let mut mistakes = Vec::new();
+        for (name, values) in written {
+            let Some(ability) = Ability::named(name) else {
+                let known = Ability::ALL.map(Ability::name).join(", ");
+                mistakes.push(format!("`{name}` is no ability; there are {known}"));
+                continue;
+            };
+            for value in values {
+                if let Err(mistake) = layer.add(ability, value) {
+                    mistakes.push(format!("grants: {ability}: `{value}`: {mistake}"));
+                }
+            }
+        }
+        if mistakes.is_empty() { Ok(Grants { layers: vec![layer] }) } else { Err(mistakes) }
+    }
+
+    /// Narrowed by another's leave: both have to agree from now on.
+    #[must_use]
+    pub fn within(mut self, other: &Grants) -> Self {
+        self.layers.extend(other.layers.iter().cloned());
+        self
+    }
+
+    /// Whether anything at all may be done with an ability.
+    ///
+    /// # Errors
+    ///
+    /// The leave that is missing, for what the plugin wanted to do.
+    pub(crate) fn holds(&self, ability: Ability, wanted: &str) -> Result<(), Denied> {
+        match self.layers.iter().find(|layer| !layer.holds(ability)) {
+            Some(layer) if !ability.is_free() => Err(layer.denies(ability, wanted)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an ability may be used with this value. Not for `http`, which is judged by method and address.
+    ///
+    /// # Errors
+    ///
+    /// The leave that is missing.
+    pub(crate) fn covers(&self, ability: Ability, value: &str) -> Result<(), Denied> {
+        match self.layers.iter().find(|layer| !layer.covers(ability, value)) {
+            Some(layer) if !ability.is_free() => Err(layer.denies(ability, value)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a request may be sent, and how far its name may reach.
+    ///
+    /// # Errors
+    ///
+    /// The leave that is missing.
+    pub(crate) fn reach(&self, target: &Target) -> Result<Reach, Denied> {
+        let mut reach = Reach::Local;
+        for layer in &self.layers {
+            let widest = layer.http.iter().filter_map(|rule| rule.reach(target)).max();
+            reach = reach.min(widest.ok_or_else(|| layer.denies(Ability::Http, &target.to_string()))?);
+        }
+        Ok(reach)
+    }
+}
+
+impl Layer {
+    fn empty(whose: Whose) -> Self {
+        Layer { whose, http: Vec::new(), patterns: BTreeMap::new() }
+    }
+
+    fn add(&mut self, ability: Ability, value: &str) -> Result<(), String> {
+        if ability == Ability::Http {
+            self.http.push(http::Rule::parse(value)?);
+            return Ok(());
+        }
+        value::check_pattern(ability, value)?;
+        self.patterns.entry(ability).or_default().push(value.to_owned());
+        Ok(())
+    }
+
+    fn holds(&self, ability: Ability) -> bool {
+        match ability {
+            Ability::Http => !self.http.is_empty(),
+            _ => self.patterns.get(&ability).is_some_and(|patterns| !patterns.is_empty()),
+        }
+    }
+
+    fn covers(&self, ability: Ability, value: &str) -> bool {
+        // Leave to read a secret's value includes leave to use it unseen.
+        let matches = |pattern: &String| match (ability, pattern.strip_prefix("read:")) {
+            (Ability::Secrets, Some(name)) => value::matches(name, value.strip_prefix("read:").unwrap_or(value)),
+            _ => value::matches(pattern, value),
+        };
+        self.patterns.get(&ability).is_some_and(|patterns| patterns.iter().any(matches))
+    }
+
+    fn denies(&self, grant: Ability, value: &str) -> Denied {
+        let mend = match self.whose {
+            Whose::Step => format!("add to the step: grants: {{ {grant}: [\"{value}\"] }}"),
+            Whose::Policy => {
+                format!("the server's policy does not allow it; its administrator can add: {grant} = [\"{value}\"]")
+            }
+        };
+        Denied { grant, value: value.to_owned(), mend }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grants(whose: Whose, ability: &str, values: &[&str]) -> Grants {
+        let values = values.iter().map(|&v| v.to_owned()).collect();
+        Grants::parse(whose, &BTreeMap::from([(ability.to_owned(), values)])).unwrap()
+    }
+
+    #[test]
+    fn absent_means_none_but_for_what_is_free() {
+        let none = Grants::none();
+        for ability in Ability::ALL {
+            assert_eq!(none.covers(ability, "x/y/z").is_ok(), ability.is_free(), "{ability}");
+            assert_eq!(none.holds(ability, "").is_ok(), ability.is_free(), "{ability}");
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_line_to_add() {
+        let denied = grants(Whose::Step, "registry", &["host/a"]).covers(Ability::Registry, "host/b").unwrap_err();
+        assert_eq!(denied.mend, r#"add to the step: grants: { registry: ["host/b"] }"#);
+        assert_eq!(denied.grant, Ability::Registry);
+    }
+
+    #[test]
+    fn patterns_do_not_cross_a_slash() {
+        let own = grants(Whose::Step, "cluster", &["production/petclinic/*"]);
+        assert!(own.covers(Ability::Cluster, "production/petclinic/web").is_ok());
+        assert!(own.covers(Ability::Cluster, "production/other/web").is_err());
+        assert!(own.covers(Ability::Cluster, "production/petclinic/a/b").is_err());
+        assert!(own.covers(Ability::Canary, "production/petclinic/web").is_err());
+    }
+
+    #[test]
+    fn a_policy_only_narrows() {
+        let step = grants(Whose::Step, "git", &["github.com/user/a", "github.com/user/b"]);
+        let policy = grants(Whose::Policy, "git", &["github.com/user/b", "github.com/user/c"]);
+        let both = step.within(&policy);
+        assert!(both.covers(Ability::Git, "github.com/user/b").is_ok());
+        assert!(both.covers(Ability::Git, "github.com/user/a").unwrap_err().mend.contains("administrator"));
+        assert!(both.covers(Ability::Git, "github.com/user/c").unwrap_err().mend.starts_with("add to the step"));
+    }
+
+    #[test]
+    fn a_secret_that_may_be_used_may_not_be_read() {
+        let unseen = grants(Whose::Step, "secrets", &["token"]);
+        assert!(unseen.covers(Ability::Secrets, "token").is_ok());
+        assert!(unseen.covers(Ability::Secrets, "read:token").is_err());
+        let seen = grants(Whose::Step, "secrets", &["read:token"]);
+        assert!(seen.covers(Ability::Secrets, "token").is_ok());
+        assert!(seen.covers(Ability::Secrets, "read:token").is_ok());
+        assert!(seen.covers(Ability::Secrets, "read:other").is_err());
+    }
+
+    #[test]
+    fn every_mistake_is_reported() {
+        let written = BTreeMap::from([
+            ("registri".to_owned(), vec!["a/b".to_owned()]),
+            ("cluster".to_owned(), vec!["petclinic".to_owned()]),
+            ("images".to_owned(), vec!["build".to_owned(), "destroy".to_owned()]),
+            ("http".to_owned(), vec!["FTP x y".to_owned()]),
+        ]);
+        let mistakes = Grants::parse(Whose::Step, &written).unwrap_err();
+        assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
+    }
+}

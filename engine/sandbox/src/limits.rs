@@ -1,0 +1,81 @@
+//! How much one call of a plugin may use.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The bounds of one call. Exceeding one ends the call with a typed verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory, all memories of the component together, in bytes.
+    /// What a pool slot can hold ([`crate::Settings::memory_bytes`]) bounds it as well.
+    pub memory_bytes: usize,
+    /// Elements of all tables together.
+    pub table_elements: usize,
+    /// CPU time of the guest itself; waiting for the host is free. Checked at each 10 ms tick.
+    pub cpu: Duration,
+    /// From instantiation to the answer, waiting included.
+    pub wall: Duration,
+    /// The answer's length, in bytes.
+    pub output_bytes: usize,
+    /// All lines of the log together, in bytes. Standard output and error are cut off at the same number instead.
+    pub log_bytes: usize,
+    /// Calls of abilities, log lines included.
+    pub host_calls: u64,
+    /// One file read or one HTTP body, in bytes. Past it the call is rejected, and the guest goes on.
+    pub response_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory_bytes: 64 << 20,
+            table_elements: 20_000,
+            cpu: Duration::from_secs(10),
+            wall: Duration::from_secs(60 * 60),
+            output_bytes: 256 << 10,
+            log_bytes: 4 << 20,
+            host_calls: 10_000,
+            response_bytes: 8 << 20,
+        }
+    }
+}
+
+/// Which bound was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// [`Limits::memory_bytes`].
+    Memory,
+    /// [`Limits::table_elements`].
+    Tables,
+    /// The guest's call stack, 512 KiB.
+    Stack,
+    /// [`Limits::cpu`].
+    Cpu,
+    /// [`Limits::output_bytes`].
+    Output,
+    /// [`Limits::log_bytes`].
+    Log,
+    /// [`Limits::host_calls`].
+    HostCalls,
+}
+
+impl Limit {
+    /// The name under which it is journaled, such as `host-calls`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Limit::Memory => "memory",
+            Limit::Tables => "tables",
+            Limit::Stack => "stack",
+            Limit::Cpu => "cpu",
+            Limit::Output => "output",
+            Limit::Log => "log",
+            Limit::HostCalls => "host-calls",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

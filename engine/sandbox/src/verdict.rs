@@ -1,0 +1,67 @@
+//! How a call of a plugin ended.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::ability::Ability;
+use crate::limits::Limit;
+
+/// How a call of a plugin ended. Only [`Verdict::Succeeded`] is a success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The step did what it is there for.
+    Succeeded {
+        /// For later steps, under `steps.<id>`.
+        outputs: BTreeMap<String, String>,
+    },
+    /// The author of the pipeline, or of the plugin, can fix it.
+    Rejected {
+        /// What is wrong, and how to mend it.
+        because: String,
+    },
+    /// The same call may succeed later.
+    Transient {
+        /// What stood in the way.
+        because: String,
+    },
+    /// The plugin failed after it asked for something without leave.
+    Denied(Denied),
+    /// A limit was exceeded.
+    Limit {
+        /// Which.
+        which: Limit,
+        /// With the limit's value.
+        because: String,
+    },
+    /// [`crate::Limits::wall`] was exceeded.
+    TimedOut {
+        /// The limit.
+        after: Duration,
+    },
+    /// The plugin crashed: a panic, an access out of bounds. It is a fault of the plugin.
+    Trapped {
+        /// What the engine or the panic said.
+        because: String,
+    },
+}
+
+/// Leave that a plugin asked for and does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The ability.
+    pub grant: Ability,
+    /// What was to be done with it; may be empty when the ability is not granted at all.
+    pub value: String,
+    /// What to add, and where: `add to the step: grants: { registry: ["host/name"] }`.
+    pub mend: String,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value.as_str() {
+            "" => write!(f, "not granted: {}; {}", self.grant, self.mend),
+            value => write!(f, "not granted: {} for {value}; {}", self.grant, self.mend),
+        }
+    }
+}
