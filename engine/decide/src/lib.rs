@@ -9,6 +9,9 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod by;
+pub mod expr;
+pub mod image;
 pub mod next;
+pub mod pipeline;
 pub mod run;
 pub mod want;

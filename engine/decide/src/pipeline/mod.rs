@@ -1,0 +1,99 @@
+//! The pipeline file: what it means once it is read.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A pipeline, checked and resolved.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pipeline {
+    /// Its name; part of every run's id.
+    pub name: String,
+    /// What starts it.
+    pub on: On,
+    /// Which runs stand in each other's way.
+    pub concurrency: Option<Concurrency>,
+    /// Names for expressions.
+    pub env: BTreeMap<String, String>,
+    /// Its steps, in the file's order.
+    pub steps: Vec<Step>,
+    /// What runs at the end, whatever happened.
+    pub finally: Vec<Step>,
+}
+
+/// What starts a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct On {
+    /// A push to a branch.
+    pub push: Option<Push>,
+    /// A push of a tag.
+    pub tag: Option<Tag>,
+    /// A person.
+    pub manual: Option<Manual>,
+}
+
+/// Which pushes start a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Push {
+    /// Globs of branch names; empty means all.
+    pub branches: Vec<String>,
+    /// Globs of changed paths; empty means all.
+    pub paths: Vec<String>,
+}
+
+/// Which tags start a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tag {
+    /// Globs of tag names; empty means all.
+    pub tags: Vec<String>,
+}
+
+/// A person may start the pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Manual {}
+
+/// Which runs stand in each other's way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Concurrency {
+    /// Runs of one repository with the same group go one after the other.
+    pub group: String,
+    /// What a newer run does to an older one.
+    pub supersede: Supersede,
+}
+
+/// What a newer run of a group does to an older one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Supersede {
+    /// It waits behind it.
+    Never,
+    /// It takes its place until the older one's bump is recorded.
+    #[default]
+    UntilBump,
+    /// It always takes its place.
+    Always,
+}
+
+/// A step of a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Unique in its pipeline.
+    pub id: String,
+    /// The plugin's name.
+    pub uses: String,
+    /// The plugin's settings, not yet rendered.
+    pub with: serde_json::Map<String, serde_json::Value>,
+    /// The ids of the steps that it follows.
+    pub needs: Vec<String>,
+    /// An expression that must hold for it to start.
+    pub condition: Option<String>,
+    /// What it may take, in ms.
+    pub timeout_ms: u64,
+    /// How often it is tried again after a failure that may pass.
+    pub retry: u32,
+    /// What the pipeline leaves to the plugin, within the server's policy.
+    pub grants: Grants,
+}
+
+/// Abilities with their values, not yet rendered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Grants(pub BTreeMap<String, Vec<String>>);
