@@ -4,6 +4,16 @@
 //! expects, so that two writers cannot both believe to be first. All streams
 //! share one global sequence, which is the id of the server-sent events.
 
+mod carry;
+mod disk;
+mod embedded;
+mod keys;
+mod room;
+mod writer;
+
+pub use carry::{Verified, backup, export, restore, verify};
+pub use embedded::{Settings, open, open_with};
+
 use decide::by::By;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -11,7 +21,7 @@ use std::sync::Arc;
 /// A journal that many parts of the server share.
 pub type Journal = Arc<dyn Store>;
 
-/// The version that every new entry carries.
+/// The version that every new entry carries, and the newest that can be read.
 pub const VERSION: u32 = 1;
 
 /// An entry to append.
@@ -96,4 +106,42 @@ pub trait Store: Send + Sync + 'static {
     async fn streams(&self, prefix: &str) -> Result<Vec<StreamInfo>, Error>;
     /// Follows the newest global sequence.
     fn newest(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// Removes whole streams, durably, and returns how many entries went with
+    /// them. The caller answers for it that each of them has ended. Refused
+    /// while a [`Hold`] lives.
+    async fn remove(&self, streams: Vec<String>) -> Result<u64, Error>;
+    /// Keeps every stream in its place while a backup reads them.
+    async fn hold(&self) -> Hold;
+}
+
+/// While it lives, [`Store::remove`] refuses.
+#[must_use = "dropping it lets streams be removed again"]
+pub struct Hold {
+    _guard: Box<dyn Send + Sync>,
+}
+
+impl Hold {
+    /// Wraps a backend's own guard, which is released when this is dropped.
+    pub fn new(guard: impl Send + Sync + 'static) -> Hold {
+        Hold { _guard: Box::new(guard) }
+    }
+}
+
+/// Bounded retention: removes all but the `keep` newest of the streams under
+/// `prefix` for which `ended` answers true, and returns how many streams went.
+/// Newest means by the sequence of the last entry.
+pub async fn prune(
+    store: &dyn Store,
+    prefix: &str,
+    keep: usize,
+    ended: impl Fn(&StreamInfo) -> bool,
+) -> Result<usize, Error> {
+    let mut streams = store.streams(prefix).await?;
+    streams.sort_by_key(|stream| std::cmp::Reverse(stream.last_seq));
+    let gone: Vec<String> = streams.into_iter().skip(keep).filter(|s| ended(s)).map(|s| s.name).collect();
+    let count = gone.len();
+    if count > 0 {
+        store.remove(gone).await?;
+    }
+    Ok(count)
 }

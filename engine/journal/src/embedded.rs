@@ -1,0 +1,284 @@
+//! The embedded store: what is durable is kept in an index in memory, and
+//! nobody reads past it.
+
+use crate::disk::Disk;
+use crate::writer::{self, Request, Writer};
+use crate::{AppendError, Entry, Error, Hold, Journal, NewEntry, Store, StreamInfo, VERSION, keys};
+use async_trait::async_trait;
+use decide::by::By;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Where the journal lies, and how much room it leaves to others.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// The folder; created where it is missing.
+    pub dir: PathBuf,
+    /// Below this many free bytes on its disk, appends answer [`AppendError::Full`].
+    #[serde(default = "min_free_bytes")]
+    pub min_free_bytes: u64,
+}
+
+fn min_free_bytes() -> u64 {
+    64 << 20
+}
+
+impl Settings {
+    /// The defaults for a folder: 64 MiB stay free.
+    pub fn new(dir: &Path) -> Settings {
+        Settings { dir: dir.to_owned(), min_free_bytes: min_free_bytes() }
+    }
+}
+
+/// Opens or creates the journal in `dir`. An entry of an unknown version, a
+/// damaged file, or another process that holds the folder refuse the start.
+pub fn open(dir: &Path) -> Result<Journal, Error> {
+    open_with(&Settings::new(dir))
+}
+
+/// Like [`open`], with other settings than the defaults.
+pub fn open_with(settings: &Settings) -> Result<Journal, Error> {
+    let disk = Arc::new(Disk::open(&settings.dir)?);
+    let durable = Arc::new(RwLock::new(check(&disk)?));
+    let newest = durable.read().expect("fresh lock").meta.newest;
+    let (newest_sender, newest) = watch::channel(newest);
+    let (requests, queue) = mpsc::channel(writer::QUEUE);
+    let removing = Arc::new(tokio::sync::RwLock::new(()));
+    let writer = Writer::new(disk.clone(), durable.clone(), newest_sender, removing.clone(), settings);
+    let thread = std::thread::Builder::new()
+        .name("journal".into())
+        .spawn(move || writer.run(queue))
+        .map_err(|error| Error(format!("starting the journal's writer: {error}")))?;
+    Ok(Arc::new(Embedded {
+        disk: Some(disk),
+        durable,
+        newest,
+        requests: Some(requests),
+        removing,
+        thread: Some(thread),
+    }))
+}
+
+/// What is on the disk for certain: every reader stops at its edge.
+#[derive(Default)]
+pub struct Durable {
+    /// Each stream's length and newest sequence.
+    pub heads: BTreeMap<String, Head>,
+    /// The totals, which are recorded with every batch.
+    pub meta: Meta,
+}
+
+/// A stream's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// How many entries it has.
+    pub len: u64,
+    /// The sequence of the newest.
+    pub last_seq: u64,
+}
+
+/// The totals: what went missing behind the store's back shows as a difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The newest sequence ever given out.
+    pub newest: u64,
+    /// How many entries there are.
+    pub entries: u64,
+}
+
+/// An entry's content as it lies on the disk; its sequence is its key.
+#[derive(Serialize, Deserialize)]
+pub struct Stored {
+    v: u32,
+    stream: String,
+    index: u64,
+    at_ms: u64,
+    by: By,
+    kind: String,
+    body: serde_json::Value,
+}
+
+impl Stored {
+    /// Encodes an entry's content.
+    pub fn encode(entry: &Entry) -> Result<Vec<u8>, Error> {
+        let Entry { stream, index, v, at_ms, by, kind, body, .. } = entry.clone();
+        let stored = Stored { v, stream, index, at_ms, by, kind, body };
+        serde_json::to_vec(&stored).map_err(|error| Error(format!("encoding an entry: {error}")))
+    }
+
+    /// Decodes an entry's content.
+    pub fn decode(seq: u64, value: &[u8]) -> Result<Entry, Error> {
+        let stored: Stored = serde_json::from_slice(value)
+            .map_err(|error| Error(format!("entry {seq} of the journal cannot be read: {error}")))?;
+        let Stored { v, stream, index, at_ms, by, kind, body } = stored;
+        Ok(Entry { seq, stream, index, v, at_ms, by, kind, body })
+    }
+}
+
+/// Says why an entry of this version cannot be read, if so.
+pub fn refuse_version(v: u32, stream: &str, index: u64) -> Option<Error> {
+    (v == 0 || v > VERSION).then(|| {
+        Error(format!(
+            "entry {index} of the stream {stream} has the format version {v}, and this Bespin reads versions 1 to {VERSION}; \
+             start the Bespin that wrote it, or a newer one"
+        ))
+    })
+}
+
+/// Walks the whole journal: versions are known, streams have no holes, and the
+/// totals are what the last batch said.
+fn check(disk: &Disk) -> Result<Durable, Error> {
+    #[derive(Deserialize)]
+    struct Outline {
+        v: u32,
+        stream: String,
+        index: u64,
+    }
+    let damaged =
+        |what: String| Error(format!("the journal is damaged: {what}; restore a backup into an empty folder"));
+    let mut found = Durable::default();
+    disk.scan(keys::ENTRY, keys::ENTRY, |key, value| {
+        let seq = keys::number(key).ok_or_else(|| damaged("a key is too short".into()))?;
+        let entry: Outline = serde_json::from_slice(value).map_err(|error| damaged(format!("entry {seq}: {error}")))?;
+        if let Some(error) = refuse_version(entry.v, &entry.stream, entry.index) {
+            return Err(error);
+        }
+        let head = found.heads.entry(entry.stream.clone()).or_default();
+        if head.len != entry.index {
+            return Err(damaged(format!("the stream {} lacks its entry {}", entry.stream, head.len)));
+        }
+        *head = Head { len: entry.index + 1, last_seq: seq };
+        found.meta.entries += 1;
+        found.meta.newest = seq;
+        Ok(true)
+    })?;
+    let mut places = 0;
+    disk.scan(keys::PLACE, keys::PLACE, |_, _| {
+        places += 1;
+        Ok(true)
+    })?;
+    let meta: Meta = match disk.get(keys::META)? {
+        Some(value) => serde_json::from_slice(&value).map_err(|error| damaged(format!("its totals: {error}")))?,
+        None => Meta::default(),
+    };
+    // Removed streams leave the newest sequence behind, never ahead of, what was given out.
+    if meta.entries != found.meta.entries || places != meta.entries || meta.newest < found.meta.newest {
+        return Err(damaged(format!(
+            "it holds {} entries and {places} places, and recorded {}",
+            found.meta.entries, meta.entries
+        )));
+    }
+    found.meta = meta;
+    Ok(found)
+}
+
+struct Embedded {
+    disk: Option<Arc<Disk>>,
+    durable: Arc<RwLock<Durable>>,
+    newest: watch::Receiver<u64>,
+    requests: Option<mpsc::Sender<Request>>,
+    removing: Arc<tokio::sync::RwLock<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Embedded {
+    async fn ask<T>(&self, request: Request, answer: oneshot::Receiver<T>) -> Result<T, Error> {
+        let gone = || Error("the journal's writer has stopped".into());
+        let requests = self.requests.as_ref().ok_or_else(gone)?;
+        requests.send(request).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Disk) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let disk = self.disk.clone().ok_or_else(|| Error("the journal is closed".into()))?;
+        let looked = tokio::task::spawn_blocking(move || look(&disk)).await;
+        looked.map_err(|error| Error(format!("reading the journal: {error}")))?
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn append(&self, stream: &str, expected_len: u64, entries: Vec<NewEntry>) -> Result<u64, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request::Append { stream: stream.to_owned(), expected_len, entries, answer };
+        self.ask(request, answered).await?
+    }
+
+    async fn read(&self, stream: &str) -> Result<Vec<Entry>, Error> {
+        let head = self.durable.read().expect("nothing panics while it holds the index").heads.get(stream).copied();
+        let Some(head) = head else { return Ok(Vec::new()) };
+        let stream = stream.to_owned();
+        self.look(move |disk| {
+            let mut seqs = Vec::new();
+            disk.scan(&keys::place(&stream, 0)[..stream.len() + 2], &keys::place(&stream, 0), |_, value| {
+                seqs.extend(keys::number(value));
+                Ok((seqs.len() as u64) < head.len)
+            })?;
+            let mut entries = Vec::with_capacity(seqs.len());
+            for seq in seqs {
+                // A stream that is removed while it is read ends there.
+                let Some(value) = disk.get(&keys::entry(seq))? else { break };
+                entries.push(Stored::decode(seq, &value)?);
+            }
+            Ok(entries)
+        })
+        .await
+    }
+
+    async fn tail(&self, after_seq: u64, limit: usize) -> Result<Vec<Entry>, Error> {
+        let newest = *self.newest.borrow();
+        if after_seq >= newest || limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.look(move |disk| {
+            let mut entries = Vec::new();
+            disk.scan(keys::ENTRY, &keys::entry(after_seq + 1), |key, value| {
+                let Some(seq) = keys::number(key).filter(|seq| *seq <= newest) else { return Ok(false) };
+                entries.push(Stored::decode(seq, value)?);
+                Ok(entries.len() < limit)
+            })?;
+            Ok(entries)
+        })
+        .await
+    }
+
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamInfo>, Error> {
+        let durable = self.durable.read().expect("nothing panics while it holds the index");
+        let from = durable.heads.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        let found = from.take_while(|(name, _)| name.starts_with(prefix));
+        Ok(found
+            .map(|(name, head)| StreamInfo { name: name.clone(), len: head.len, last_seq: head.last_seq })
+            .collect())
+    }
+
+    fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.clone()
+    }
+
+    async fn remove(&self, streams: Vec<String>) -> Result<u64, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Remove { streams, answer }, answered).await?
+    }
+
+    async fn hold(&self) -> Hold {
+        Hold::new(self.removing.clone().read_owned().await)
+    }
+}
+
+impl Drop for Embedded {
+    /// Waits for the writer, so that the folder can be opened again at once.
+    fn drop(&mut self) {
+        self.requests.take();
+        self.disk.take();
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}

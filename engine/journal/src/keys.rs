@@ -1,0 +1,66 @@
+//! Keys in order: entries by their global sequence, places by (stream, index).
+
+/// The bookkeeping record's key.
+pub const META: &[u8] = b"m";
+/// What every entry's key starts with.
+pub const ENTRY: &[u8] = b"e";
+/// What every place's key starts with.
+pub const PLACE: &[u8] = b"s";
+
+/// The longest stream name, in bytes.
+pub const LONGEST_NAME: usize = 1024;
+
+/// The key of an entry's content.
+pub fn entry(seq: u64) -> Vec<u8> {
+    let mut key = ENTRY.to_vec();
+    key.extend(seq.to_be_bytes());
+    key
+}
+
+/// The key that leads from (stream, index) to the entry's sequence.
+pub fn place(stream: &str, index: u64) -> Vec<u8> {
+    let mut key = PLACE.to_vec();
+    key.extend(stream.as_bytes());
+    // No name contains it, so that `a` and `a/b` do not mix.
+    key.push(0);
+    key.extend(index.to_be_bytes());
+    key
+}
+
+/// Reads a big-endian number off the end of a key or a value.
+pub fn number(bytes: &[u8]) -> Option<u64> {
+    let tail = bytes.len().checked_sub(8)?;
+    Some(u64::from_be_bytes(bytes[tail..].try_into().ok()?))
+}
+
+/// Says what is wrong with a stream's name, if anything.
+pub fn refuse_name(stream: &str) -> Option<String> {
+    if stream.is_empty() {
+        return Some("a stream needs a name".into());
+    }
+    if stream.len() > LONGEST_NAME {
+        return Some(format!("a stream's name has at most {LONGEST_NAME} bytes, not {}", stream.len()));
+    }
+    stream.contains('\0').then(|| format!("the stream name {stream:?} contains a NUL"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_by_stream_and_index() {
+        let sorted = [place("a", 0), place("a", 255), place("a", 256), place("a/b", 0), place("b", 0)];
+        assert!(sorted.is_sorted());
+        assert!([entry(1), entry(255), entry(256), entry(u64::MAX)].is_sorted());
+        assert_eq!(number(&entry(77)), Some(77));
+        assert_eq!(number(b"short"), None);
+    }
+
+    #[test]
+    fn bad_names_are_refused() {
+        assert!(refuse_name("").is_some() && refuse_name("a\0b").is_some());
+        assert!(refuse_name(&"x".repeat(LONGEST_NAME + 1)).is_some());
+        assert_eq!(refuse_name("run/user/petclinic/was/56"), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! The one thread that writes: everything that waits is one batch, one flush
+//! and one sync, and only then is anybody answered.
+
+use crate::disk::{Batch, Disk, WriteError};
+use crate::embedded::{Durable, Head, Meta, Settings, Stored};
+use crate::{AppendError, Entry, Error, NewEntry, VERSION, keys, room};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How many requests may wait; callers beyond it wait for their turn to ask.
+pub const QUEUE: usize = 1024;
+/// No batch grows much beyond this many bytes.
+const BATCH_BYTES: usize = 4 << 20;
+/// The largest entry, in bytes: a run's first entry carries its whole pipeline.
+const LARGEST_ENTRY: usize = 4 << 20;
+
+/// What callers ask for.
+pub enum Request {
+    /// Append to a stream.
+    Append {
+        stream: String,
+        expected_len: u64,
+        entries: Vec<NewEntry>,
+        answer: oneshot::Sender<Result<u64, AppendError>>,
+    },
+    /// Remove whole streams.
+    Remove { streams: Vec<String>, answer: oneshot::Sender<Result<u64, Error>> },
+}
+
+/// The writer's own state.
+pub struct Writer {
+    disk: Arc<Disk>,
+    durable: Arc<RwLock<Durable>>,
+    newest: watch::Sender<u64>,
+    removing: Arc<tokio::sync::RwLock<()>>,
+    dir: PathBuf,
+    min_free_bytes: u64,
+    /// After a failed write nobody knows what the disk holds: nothing more is written.
+    broken: Option<WriteError>,
+}
+
+/// What waits for one sync.
+#[derive(Default)]
+struct Group {
+    batch: Batch,
+    bytes: usize,
+    heads: BTreeMap<String, Head>,
+    meta: Meta,
+    answers: Vec<(oneshot::Sender<Result<u64, AppendError>>, u64)>,
+}
+
+impl Writer {
+    /// Binds the writer to the store and to the index that it alone changes.
+    pub fn new(
+        disk: Arc<Disk>,
+        durable: Arc<RwLock<Durable>>,
+        newest: watch::Sender<u64>,
+        removing: Arc<tokio::sync::RwLock<()>>,
+        settings: &Settings,
+    ) -> Writer {
+        let (dir, min_free_bytes) = (settings.dir.clone(), settings.min_free_bytes);
+        Writer { disk, durable, newest, removing, dir, min_free_bytes, broken: None }
+    }
+
+    /// Works until the last caller is gone.
+    pub fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut group = self.start();
+            let mut next = Some(first);
+            while let Some(request) = next.take() {
+                match request {
+                    Request::Append { stream, expected_len, entries, answer } => {
+                        self.join(&mut group, &stream, expected_len, entries, answer);
+                        if group.bytes < BATCH_BYTES {
+                            next = queue.try_recv().ok();
+                        }
+                    }
+                    Request::Remove { streams, answer } => {
+                        self.commit(std::mem::replace(&mut group, Group::default()));
+                        let removed = self.remove(&streams);
+                        let _gone = answer.send(removed);
+                        group = self.start();
+                    }
+                }
+            }
+            self.commit(group);
+        }
+    }
+
+    fn start(&self) -> Group {
+        let meta = self.durable.read().expect("nothing panics while it holds the index").meta;
+        Group { meta, ..Group::default() }
+    }
+
+    /// Puts one append into the group, or answers why not.
+    fn join(
+        &self,
+        group: &mut Group,
+        stream: &str,
+        expected: u64,
+        entries: Vec<NewEntry>,
+        answer: oneshot::Sender<Result<u64, AppendError>>,
+    ) {
+        let known = group.heads.get(stream).copied();
+        let head = known.or_else(|| {
+            self.durable.read().expect("nothing panics while it holds the index").heads.get(stream).copied()
+        });
+        let head = head.unwrap_or_default();
+        let refused = if head.len != expected {
+            Some(AppendError::Conflict { expected, actual: head.len })
+        } else {
+            keys::refuse_name(stream).map(|why| AppendError::Failed(Error(why)))
+        };
+        let encoded = match refused {
+            Some(refused) => Err(refused),
+            None => encode(stream, head, group.meta.newest, entries).map_err(AppendError::Failed),
+        };
+        match encoded {
+            Err(refused) => {
+                let _gone = answer.send(Err(refused));
+            }
+            Ok(encoded) => {
+                let mut head = head;
+                for (seq, value) in encoded {
+                    group.bytes += value.len() + stream.len() + 64;
+                    group.batch.put(keys::place(stream, head.len), seq.to_be_bytes().to_vec());
+                    group.batch.put(keys::entry(seq), value);
+                    head = Head { len: head.len + 1, last_seq: seq };
+                    group.meta = Meta { newest: seq, entries: group.meta.entries + 1 };
+                }
+                if head.len > 0 {
+                    group.heads.insert(stream.to_owned(), head);
+                }
+                group.answers.push((answer, head.last_seq));
+            }
+        }
+    }
+
+    /// Writes the group, moves the edge that readers stop at, answers everybody.
+    fn commit(&mut self, mut group: Group) {
+        if group.answers.is_empty() {
+            return;
+        }
+        let written = match self.may_write(group.bytes) {
+            Err(error) => Err(error),
+            Ok(()) if group.bytes == 0 => Ok(()),
+            Ok(()) => self.write(std::mem::take(&mut group.batch), group.meta),
+        };
+        if written.is_ok() {
+            let mut durable = self.durable.write().expect("nothing panics while it holds the index");
+            durable.heads.append(&mut group.heads);
+            durable.meta = group.meta;
+            drop(durable);
+            self.newest.send_if_modified(|newest| std::mem::replace(newest, group.meta.newest) != group.meta.newest);
+        }
+        for (answer, last_seq) in group.answers {
+            let _gone = answer.send(match &written {
+                Ok(()) => Ok(last_seq),
+                Err(WriteError::Full(why)) => Err(AppendError::Full(why.clone())),
+                Err(WriteError::Failed(why)) => Err(AppendError::Failed(Error(why.clone()))),
+            });
+        }
+    }
+
+    fn may_write(&self, bytes: usize) -> Result<(), WriteError> {
+        match &self.broken {
+            Some(WriteError::Full(why)) => return Err(WriteError::Full(why.clone())),
+            Some(WriteError::Failed(why)) => return Err(WriteError::Failed(why.clone())),
+            None => {}
+        }
+        let free = room::free_bytes(&self.dir).map_err(|error| WriteError::Failed(error.0))?;
+        // The store may copy pages that a batch touches, so ask for more than the batch.
+        let needed = self.min_free_bytes.saturating_add(4 * bytes as u64);
+        if free < needed {
+            return Err(WriteError::Full(format!(
+                "{} has {free} free bytes, and {needed} are needed",
+                self.dir.display()
+            )));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, mut batch: Batch, meta: Meta) -> Result<(), WriteError> {
+        let meta = serde_json::to_vec(&meta).map_err(|error| WriteError::Failed(error.to_string()))?;
+        batch.put(keys::META.to_vec(), meta);
+        self.disk.write(batch).map_err(|error| {
+            let say = |why: String| {
+                format!("{why}; what the disk holds is unknown now: make room, then start the server again")
+            };
+            let (told, kept) = match error {
+                WriteError::Full(why) => (WriteError::Full(say(why.clone())), WriteError::Full(say(why))),
+                WriteError::Failed(why) => (WriteError::Failed(say(why.clone())), WriteError::Failed(say(why))),
+            };
+            self.broken = Some(kept);
+            told
+        })
+    }
+
+    fn remove(&mut self, streams: &[String]) -> Result<u64, Error> {
+        let removing = self.removing.clone();
+        let Ok(_alone) = removing.try_write() else {
+            return Err(Error("streams stay while a backup reads them; try again when it is done".into()));
+        };
+        let (mut batch, mut meta, mut removed) = (Batch::default(), self.start().meta, 0);
+        for stream in streams {
+            let from = keys::place(stream, 0);
+            self.disk.scan(&from[..stream.len() + 2], &from, |key, value| {
+                batch.remove(key.to_vec());
+                batch.remove(keys::entry(keys::number(value).unwrap_or_default()));
+                removed += 1;
+                Ok(true)
+            })?;
+        }
+        meta.entries -= removed;
+        // Removing makes room in the end, so that the check for room is not asked.
+        if self.broken.is_some() {
+            return Err(Error("the journal failed earlier, and nothing more is written".into()));
+        }
+        self.write(batch, meta).map_err(|error| match error {
+            WriteError::Full(why) | WriteError::Failed(why) => Error(why),
+        })?;
+        let mut durable = self.durable.write().expect("nothing panics while it holds the index");
+        durable.heads.retain(|name, _| !streams.contains(name));
+        durable.meta = meta;
+        Ok(removed)
+    }
+}
+
+/// Stamps version, sequence and index on entries, and encodes them.
+fn encode(stream: &str, head: Head, newest: u64, entries: Vec<NewEntry>) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    let stamp = |(n, new): (u64, NewEntry)| {
+        let NewEntry { at_ms, by, kind, body } = new;
+        let (seq, index) = (newest + 1 + n, head.len + n);
+        let entry = Entry { seq, stream: stream.to_owned(), index, v: VERSION, at_ms, by, kind, body };
+        let value = Stored::encode(&entry)?;
+        if value.len() > LARGEST_ENTRY {
+            return Err(Error(format!("an entry of {} bytes is over the limit of {LARGEST_ENTRY}", value.len())));
+        }
+        Ok((seq, value))
+    };
+    (0..).zip(entries).map(stamp).collect()
+}
