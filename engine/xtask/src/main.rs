@@ -1,3 +1,79 @@
-//! What a developer runs.
+//! What a developer runs: `cargo xtask demo | test | bench`, and their parts.
 
-fn main() {}
+mod bench;
+mod build;
+mod install;
+mod process;
+mod test;
+
+use clap::{Parser, Subcommand};
+use process::Failed;
+use std::process::ExitCode;
+
+/// Builds, tests and measures Bespin from a fresh clone.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything and walk a push to a finished canary in the embedded default.
+    Demo {
+        /// End when the canary is done: 0 if it was promoted, else 1, with one JSON line of stages and times.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run all tests, with each real part that can be started; what could not be checked is said and counted.
+    Test {
+        /// A missing real part is a failure.
+        #[arg(long)]
+        real: bool,
+        /// Only tests whose name contains this.
+        filter: Option<String>,
+    },
+    /// Measure, with the peer in the same run; each figure ends in one JSON line.
+    Bench {
+        /// Only this bench.
+        name: Option<String>,
+    },
+    /// Build the plugins as components.
+    Plugins,
+    /// Build the dashboard.
+    Web,
+    /// Install what the tests need, where that is possible.
+    Install,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo { once } => demo(once),
+        Command::Test { real, filter } => test::all(real, filter.as_deref()),
+        Command::Bench { name } => bench::measure(name.as_deref()),
+        Command::Plugins => install::wasm_target().and_then(|()| build::plugins()),
+        Command::Web => build::web(),
+        Command::Install => install::everything().map(|missing| missing.iter().for_each(|what| eprintln!("{what}"))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("xtask: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(once: bool) -> Result<(), Failed> {
+    install::wasm_target()?;
+    build::plugins()?;
+    build::web()?;
+    let server = build::server(build::Profile::Dev)?;
+    let mut command = process::command(&server);
+    command.arg("demo").arg("--plugins").arg(build::plugins_dir());
+    if once {
+        command.arg("--once");
+    }
+    process::run(&mut command)
+}

@@ -1,0 +1,89 @@
+//! Building the parts that the workspace itself does not: components, the dashboard, the server.
+
+use crate::process::{self, Failed, command, output, run, top};
+use std::path::PathBuf;
+
+/// How the server is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to build; for the demo and the tests.
+    Dev,
+    /// Quick to run; for the benches.
+    Release,
+}
+
+/// Where the built components are, as `<name>.wasm`.
+pub fn plugins_dir() -> PathBuf {
+    target().join("plugins")
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), PathBuf::from)
+}
+
+/// Builds every plugin as a component and gathers the built-ins under [`plugins_dir`].
+///
+/// # Errors
+/// A plugin does not build.
+pub fn plugins() -> Result<(), Failed> {
+    let names = plugin_names()?;
+    let mut cargo = command("cargo");
+    cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "plugin"]);
+    for name in &names {
+        cargo.args(["--package", name]);
+    }
+    eprintln!("xtask: building {} plugins", names.len());
+    run(&mut cargo)?;
+    let dir = plugins_dir();
+    let failed = |error: std::io::Error| Failed(format!("{}: {error}", dir.display()));
+    std::fs::create_dir_all(&dir).map_err(failed)?;
+    for name in names.iter().filter(|name| *name != "plugin-hostile") {
+        let built = format!("wasm32-wasip2/plugin/{}.wasm", name.replace('-', "_"));
+        let bare = name.trim_start_matches("plugin-");
+        std::fs::copy(target().join(built), dir.join(format!("{bare}.wasm"))).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn plugin_names() -> Result<Vec<String>, Failed> {
+    let metadata = output(command("cargo").args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value =
+        serde_json::from_str(&metadata).map_err(|error| Failed(format!("cargo metadata: {error}")))?;
+    let names = metadata["packages"].as_array().into_iter().flatten();
+    let names = names.filter_map(|package| package["name"].as_str()).filter(|name| name.starts_with("plugin-"));
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// Builds the dashboard, where Node.js is there; the server says how to build it otherwise.
+///
+/// # Errors
+/// Node.js is there and the build fails.
+pub fn web() -> Result<(), Failed> {
+    if !process::has("npm") {
+        eprintln!("xtask: NOT BUILT: the dashboard, for want of npm; install Node.js 20");
+        return Ok(());
+    }
+    let web = top().join("web");
+    eprintln!("xtask: building the dashboard");
+    if !web.join("node_modules/.package-lock.json").exists() {
+        run(command("npm").current_dir(&web).args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"]))?;
+    }
+    run(command("npm").current_dir(&web).args(["run", "--silent", "build"]))
+}
+
+/// Builds the server and returns its path. It can kill itself at a chosen point only when the tests ask it to.
+///
+/// # Errors
+/// It does not build.
+pub fn server(profile: Profile) -> Result<PathBuf, Failed> {
+    eprintln!("xtask: building the server");
+    let mut cargo = command("cargo");
+    cargo.args(["build", "--package", "bespin"]);
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    run(&mut cargo)?;
+    let folder = if profile == Profile::Release { "release" } else { "debug" };
+    Ok(target().join(folder).join("bespin"))
+}

@@ -1,0 +1,141 @@
+//! What the tests need beyond cargo: installed on Debian as root, named elsewhere.
+
+use crate::process::{Failed, command, has, output, run, top};
+use std::path::PathBuf;
+
+/// A program of a Debian package, and what is not checked without it.
+struct Part {
+    program: &'static str,
+    package: &'static str,
+    checks: &'static str,
+}
+
+const PARTS: [Part; 7] = [
+    Part { program: "dockerd", package: "docker.io", checks: "builds and container steps on Docker Engine" },
+    Part { program: "iptables", package: "iptables", checks: "Docker Engine" },
+    Part { program: "docker-registry", package: "docker-registry", checks: "pushes to a real registry" },
+    Part { program: "htpasswd", package: "apache2-utils", checks: "pushes to a real registry" },
+    Part { program: "etcd", package: "etcd-server", checks: "the real control plane" },
+    Part { program: "haproxy", package: "haproxy", checks: "that the weight asked is the weight served" },
+    Part { program: "chromium", package: "chromium", checks: "the dashboard in a browser" },
+];
+
+/// The release of Kubernetes whose control plane the tests run.
+const KUBERNETES: &str = "v1.36.2";
+/// The release of moto that answers for the ECR API.
+const MOTO: &str = "moto[server]==5.2.5";
+
+/// Where what is built once is kept, outside of the checkout.
+pub fn cache() -> PathBuf {
+    let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    home.unwrap_or_else(std::env::temp_dir).join("bespin")
+}
+
+/// The folder of `kube-apiserver` and `kube-controller-manager`.
+pub fn kubernetes() -> PathBuf {
+    cache().join("kubernetes").join(KUBERNETES)
+}
+
+/// The `moto_server` program.
+pub fn moto() -> PathBuf {
+    cache().join("moto").join("bin").join("moto_server")
+}
+
+/// Installs what can be, and returns a sentence for each part that is missing afterwards.
+///
+/// # Errors
+/// Without the target for plugins nothing can be tested at all.
+pub fn everything() -> Result<Vec<String>, Failed> {
+    wasm_target()?;
+    debian();
+    let mut missing: Vec<String> = PARTS
+        .iter()
+        .filter(|part| !has(part.program))
+        .map(|part| format!("{} (Debian: {}): {}", part.program, part.package, part.checks))
+        .collect();
+    missing.extend(control_plane().err().map(|failed| format!("the real control plane: {failed}")));
+    missing.extend(moto_server().err().map(|failed| format!("the ECR API: {failed}")));
+    Ok(missing)
+}
+
+/// Adds the target that plugins are built for.
+///
+/// # Errors
+/// There is no rustup, or it cannot add the target.
+pub fn wasm_target() -> Result<(), Failed> {
+    let installed = output(command("rustup").args(["target", "list", "--installed"]))?;
+    if installed.contains("wasm32-wasip2") {
+        return Ok(());
+    }
+    eprintln!("xtask: adding the target wasm32-wasip2");
+    run(command("rustup").args(["target", "add", "wasm32-wasip2"]))
+}
+
+fn debian() {
+    let packages: Vec<_> = PARTS.iter().filter(|part| !has(part.program)).map(|part| part.package).collect();
+    if packages.is_empty() {
+        return;
+    }
+    let is_root = output(command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !is_root || !has("apt-get") {
+        eprintln!("xtask: please install: {}", packages.join(" "));
+        return;
+    }
+    eprintln!("xtask: installing {}", packages.join(" "));
+    let apt = |arguments: &[&str]| {
+        let mut apt = command("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-o", "Dpkg::Use-Pty=0"]).args(arguments);
+        output(&mut apt)
+    };
+    let installed = apt(&["update"]).and_then(|_| {
+        // Debian starts services at installation; the tests start their own, and only those.
+        std::fs::write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
+            .and_then(|()| {
+                std::fs::set_permissions("/usr/sbin/policy-rc.d", std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            })
+            .map_err(|error| Failed(format!("policy-rc.d: {error}")))?;
+        let arguments = [&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat();
+        let installed = apt(&arguments);
+        let _gone = std::fs::remove_file("/usr/sbin/policy-rc.d");
+        installed
+    });
+    if let Err(failed) = installed {
+        eprintln!("xtask: {failed}");
+    }
+}
+
+/// Builds the control plane from its Go modules, once for each release.
+fn control_plane() -> Result<(), Failed> {
+    let bin = kubernetes();
+    if bin.join("kube-apiserver").exists() && bin.join("kube-controller-manager").exists() {
+        return Ok(());
+    }
+    if !has("go") {
+        return Err(Failed("there is no go; install Go 1.26".into()));
+    }
+    eprintln!("xtask: building kube-apiserver and kube-controller-manager {KUBERNETES}; this takes minutes, once");
+    let partial = bin.with_extension("partial");
+    std::fs::create_dir_all(&partial).map_err(|error| Failed(format!("{}: {error}", partial.display())))?;
+    let flags = format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}");
+    let mut go = command("go");
+    go.current_dir(top().join("tests/world/kube")).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
+    go.args(["build", "-trimpath", "-ldflags", &flags, "-o"]).arg(&partial);
+    go.args(["k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kube-controller-manager"]);
+    run(&mut go)?;
+    std::fs::rename(&partial, &bin).map_err(|error| Failed(format!("{}: {error}", bin.display())))
+}
+
+/// Installs moto into an environment of its own.
+fn moto_server() -> Result<(), Failed> {
+    if moto().exists() {
+        return Ok(());
+    }
+    if !has("python3") {
+        return Err(Failed("there is no python3".into()));
+    }
+    eprintln!("xtask: installing moto");
+    let environment = cache().join("moto");
+    run(command("python3").args(["-m", "venv"]).arg(&environment))?;
+    run(command(environment.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", MOTO]))
+}

@@ -1,0 +1,85 @@
+//! All tests, from a fresh clone.
+
+use crate::build;
+use crate::install;
+use crate::process::{Failed, command, has, output, run, top};
+
+/// Says what is missing; with `real` that is a failure.
+fn say(missing: &[String], real: bool) -> Result<(), Failed> {
+    for part in missing {
+        eprintln!("xtask: NOT CHECKED: {part}");
+    }
+    if real && !missing.is_empty() {
+        return Err(Failed(format!("{} real parts are missing, and --real wants them all", missing.len())));
+    }
+    Ok(())
+}
+
+/// Builds what the tests run, installs what they need, and runs them all.
+///
+/// # Errors
+/// A test failed, or (with `real`) a real part is missing.
+pub fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
+    let mut missing = install::everything()?;
+    build::plugins()?;
+    build::web()?;
+    say(&missing, real)?;
+    if filter.is_none() {
+        web()?;
+        lint()?;
+        missing.extend(supply_chain()?);
+    }
+    cargo_test(real, filter)?;
+    eprintln!("xtask: {} checks could not be made", missing.len());
+    missing.iter().for_each(|part| eprintln!("xtask: NOT CHECKED: {part}"));
+    Ok(())
+}
+
+/// The whole workspace, and the server built so that stories can kill it where they want.
+fn cargo_test(real: bool, filter: Option<&str>) -> Result<(), Failed> {
+    let features = ["--workspace", "--features", "bespin/faults"];
+    run(command("cargo").args(["build", "--quiet"]).args(features))?;
+    let mut cargo = command("cargo");
+    cargo.args(["test", "--quiet"]).args(features);
+    cargo.env("BESPIN_SERVER", build::target().join("debug/bespin"));
+    cargo.env("BESPIN_PLUGINS", build::plugins_dir());
+    cargo.env("BESPIN_KUBERNETES", install::kubernetes());
+    cargo.env("BESPIN_MOTO", install::moto());
+    if real {
+        cargo.env("BESPIN_REAL", "1");
+    }
+    cargo.args(filter);
+    run(&mut cargo)
+}
+
+fn lint() -> Result<(), Failed> {
+    let mut cargo = command("cargo");
+    cargo.args(["clippy", "--quiet", "--workspace", "--all-targets", "--features", "bespin/faults"]);
+    run(cargo.args(["--", "--deny", "warnings"]))
+}
+
+fn web() -> Result<(), Failed> {
+    if !has("npm") {
+        return Ok(());
+    }
+    let web = top().join("web");
+    run(command("npm").current_dir(&web).args(["run", "--silent", "lint"]))?;
+    run(command("npm").current_dir(&web).args(["run", "--silent", "test"]))
+}
+
+/// Bans, licences and sources always; advisories where their database can be had.
+fn supply_chain() -> Result<Option<String>, Failed> {
+    if !has("cargo-deny") {
+        eprintln!("xtask: installing cargo-deny");
+        run(command("cargo").args(["install", "--quiet", "--locked", "cargo-deny"]))?;
+    }
+    run(command("cargo").args(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]))?;
+    let advisories = output(command("cargo").args(["deny", "--log-level", "error", "check", "advisories"]));
+    match advisories {
+        Ok(_) => Ok(None),
+        Err(Failed(why)) if why.contains("fetch") || why.contains("clone") || why.contains("resolve") => {
+            Ok(Some("advisories: their database cannot be fetched".into()))
+        }
+        Err(failed) => Err(failed),
+    }
+}
