@@ -1,6 +1,10 @@
 //! What the dashboard is told: the JSON shapes of the API. The dashboard's
 //! TypeScript types are generated from these.
 
+mod pages;
+
+pub use pages::*;
+
 use decide::next::Because;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,249 @@
+//! A run as its journal adds up for the dashboard: every attempt with its
+//! times, which the run's own fold has no need to remember.
+
+use crate::board::Board;
+use crate::views::{
+    AttemptView, CorridorView, MoodView, RunState, RunStepView, RunSummary, SaidView, StationView, StepState,
+};
+use decide::pipeline::Step;
+use decide::run::{Entry, Opened, Outcome, RunOutcome};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Which stream each step of a run waits for, by step.
+pub(super) type Wants = BTreeMap<String, String>;
+
+/// What a run's journal adds up to.
+#[derive(Default)]
+pub(super) struct Fold {
+    pub opened: Option<Box<Opened>>,
+    pub cancel_asked: Option<String>,
+    opened_ms: u64,
+    by: String,
+    steps: BTreeMap<String, StepFold>,
+    closed: Option<(RunOutcome, u64)>,
+}
+
+#[derive(Default)]
+struct StepFold {
+    attempts: Vec<AttemptView>,
+    outputs: BTreeMap<String, Value>,
+    skipped: Option<String>,
+    failures: u32,
+    last: Option<Outcome>,
+}
+
+impl Fold {
+    /// Adds a run's next entry.
+    ///
+    /// # Errors
+    /// When the entry is of no kind that this version knows.
+    pub fn add(&mut self, entry: &journal::Entry) -> Result<(), serde_json::Error> {
+        let decoded = serde_json::from_value(json!({ "kind": entry.kind, "body": entry.body }))?;
+        match decoded {
+            Entry::Opened { run } => {
+                self.opened_ms = entry.at_ms;
+                self.by = entry.by.to_string();
+                self.opened = Some(run);
+            }
+            Entry::Started { step, attempt } => self.start(step, attempt, entry.at_ms),
+            Entry::Ended { step, attempt, outcome } => self.end(step, attempt, outcome, entry.at_ms),
+            Entry::Skipped { step, because } => self.steps.entry(step).or_default().skipped = Some(because),
+            Entry::CancelAsked { because, .. } => {
+                self.cancel_asked.get_or_insert(because);
+            }
+            Entry::Closed { outcome } => self.closed = Some((outcome, entry.at_ms)),
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, step: String, attempt: u32, started_ms: u64) {
+        let step = self.steps.entry(step).or_default();
+        step.last = None;
+        let outcome = "running".to_owned();
+        step.attempts.push(AttemptView { attempt, started_ms, ended_ms: None, outcome, because: String::new() });
+    }
+
+    fn end(&mut self, step: String, attempt: u32, outcome: Outcome, at_ms: u64) {
+        let step = self.steps.entry(step).or_default();
+        let (word, because) = words(&outcome);
+        if let Some(view) = step.attempts.iter_mut().rev().find(|view| view.attempt == attempt) {
+            view.ended_ms = Some(at_ms);
+            view.outcome = word.to_owned();
+            view.because = because;
+        }
+        match &outcome {
+            Outcome::Succeeded { outputs: Value::Object(outputs) } => {
+                step.outputs = outputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            }
+            Outcome::Succeeded { .. } | Outcome::Lost => {}
+            _ => step.failures += 1,
+        }
+        step.last = Some(outcome);
+    }
+
+    /// Whether the run has ended.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Whether this attempt has ended, or can never begin.
+    pub fn has_ended(&self, step: &str, attempt: u32) -> bool {
+        let attempts = self.steps.get(step).map(|step| step.attempts.as_slice()).unwrap_or_default();
+        self.is_closed() || attempts.iter().any(|view| view.attempt == attempt && view.ended_ms.is_some())
+    }
+
+    /// The run with what it passes; `None` before it is opened.
+    pub fn corridor(&self, wants: &Wants, board: &Board) -> Option<CorridorView> {
+        let opened = self.opened.as_deref()?;
+        let first = StationView {
+            id: "delivery".into(),
+            uses: "delivery".into(),
+            state: StepState::Succeeded,
+            started_ms: None,
+            ended_ms: Some(self.opened_ms),
+            because: None,
+            stream: None,
+        };
+        let steps = all_steps(opened).map(|(step, _)| self.station(step, wants, board));
+        Some(CorridorView { run: self.summary(opened, board), stations: std::iter::once(first).chain(steps).collect() })
+    }
+
+    /// Every step, whole.
+    pub fn steps(&self, wants: &Wants, board: &Board) -> Vec<RunStepView> {
+        let steps = self.opened.as_deref().into_iter().flat_map(all_steps);
+        steps.map(|(step, is_final)| self.step(step, is_final, wants, board)).collect()
+    }
+
+    fn step(&self, step: &Step, is_final: bool, wants: &Wants, board: &Board) -> RunStepView {
+        let fold = self.steps.get(&step.id);
+        RunStepView {
+            station: self.station(step, wants, board),
+            needs: step.needs.clone(),
+            is_final,
+            inputs: step.with.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            grants: step.grants.0.clone(),
+            condition: step.condition.clone(),
+            timeout_ms: step.timeout_ms,
+            retry: step.retry,
+            outputs: fold.map(|fold| fold.outputs.clone()).unwrap_or_default(),
+            skipped: fold.and_then(|fold| fold.skipped.clone()),
+            attempts: fold.map(|fold| fold.attempts.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn station(&self, step: &Step, wants: &Wants, board: &Board) -> StationView {
+        let fold = self.steps.get(&step.id);
+        let attempts = fold.map(|fold| fold.attempts.as_slice()).unwrap_or_default();
+        let state = self.state(step, fold);
+        let stream = wants.get(&step.id).cloned();
+        let said = match (&stream, state) {
+            (Some(stream), StepState::Running) => board.said(stream),
+            (None, StepState::Running) => self.opened.as_deref().and_then(|run| board.said(&stream_of(&run.id))),
+            _ => None,
+        };
+        StationView {
+            id: step.id.clone(),
+            uses: step.uses.clone(),
+            state,
+            started_ms: attempts.first().map(|attempt| attempt.started_ms),
+            ended_ms: attempts.last().and_then(|attempt| attempt.ended_ms),
+            because: said.map(SaidView::from),
+            stream,
+        }
+    }
+
+    fn state(&self, step: &Step, fold: Option<&StepFold>) -> StepState {
+        let Some(fold) = fold else { return StepState::Waiting };
+        if fold.skipped.is_some() {
+            return StepState::Skipped;
+        }
+        let again = !self.is_closed();
+        match &fold.last {
+            None if fold.attempts.is_empty() => StepState::Waiting,
+            None => StepState::Running,
+            Some(Outcome::Succeeded { .. }) => StepState::Succeeded,
+            Some(Outcome::Cancelled) => StepState::Cancelled,
+            Some(Outcome::Lost) if again => StepState::Retrying,
+            Some(Outcome::Transient { .. } | Outcome::TimedOut { .. }) if again && fold.failures <= step.retry => {
+                StepState::Retrying
+            }
+            Some(_) => StepState::Failed,
+        }
+    }
+
+    fn summary(&self, opened: &Opened, board: &Board) -> RunSummary {
+        let because = match self.closed {
+            None => board.said(&stream_of(&opened.id)).map(SaidView::from),
+            Some((RunOutcome::Succeeded, _)) => None,
+            Some((_, at_ms)) => self.why_it_ended(opened).map(|text| SaidView {
+                stage: "run".into(),
+                mood: MoodView::Done,
+                text,
+                since_ms: at_ms,
+            }),
+        };
+        RunSummary {
+            id: opened.id.clone(),
+            number: opened.number,
+            repository: opened.repository.clone(),
+            pipeline: opened.pipeline.name.clone(),
+            title: opened.title.clone(),
+            sha: opened.commit.sha.clone(),
+            author: opened.commit.author.clone(),
+            reference: opened.event.reference.clone(),
+            event: opened.event.kind.clone(),
+            by: self.by.clone(),
+            retry_of: opened.retry_of.clone(),
+            state: self.closed.map_or(RunState::Open, |(outcome, _)| run_state(outcome)),
+            opened_ms: self.opened_ms,
+            ended_ms: self.closed.map(|(_, at_ms)| at_ms),
+            because,
+        }
+    }
+
+    fn why_it_ended(&self, opened: &Opened) -> Option<String> {
+        if let Some(mistake) = opened.mistakes.first() {
+            let first = mistake.lines().next().unwrap_or_default();
+            return Some(format!("the pipeline file is refused: {first}"));
+        }
+        let failed = all_steps(opened).find_map(|(step, _)| {
+            let fold = self.steps.get(&step.id)?;
+            let last = fold.attempts.last().filter(|last| last.outcome != "succeeded")?;
+            let colon = if last.because.is_empty() { "" } else { ": " };
+            Some(format!("{} ended as {}{colon}{}", step.id, last.outcome, last.because))
+        });
+        self.cancel_asked.clone().or(failed)
+    }
+}
+
+/// The stream of a run.
+pub(super) fn stream_of(run: &str) -> String {
+    format!("run/{run}")
+}
+
+fn all_steps(opened: &Opened) -> impl Iterator<Item = (&Step, bool)> {
+    let steps = opened.pipeline.steps.iter().map(|step| (step, false));
+    steps.chain(opened.pipeline.finally.iter().map(|step| (step, true)))
+}
+
+fn run_state(outcome: RunOutcome) -> RunState {
+    match outcome {
+        RunOutcome::Succeeded => RunState::Succeeded,
+        RunOutcome::Failed => RunState::Failed,
+        RunOutcome::Cancelled => RunState::Cancelled,
+        RunOutcome::Superseded => RunState::Superseded,
+    }
+}
+
+fn words(outcome: &Outcome) -> (&'static str, String) {
+    match outcome {
+        Outcome::Succeeded { .. } => ("succeeded", String::new()),
+        Outcome::Rejected { because } => ("rejected", because.clone()),
+        Outcome::Transient { because } => ("transient", because.clone()),
+        Outcome::TimedOut { after_ms } => ("timed-out", format!("it took longer than {} s", after_ms / 1000)),
+        Outcome::Limit { which, because } => ("limit", format!("{which}: {because}")),
+        Outcome::Lost => ("lost", "the server went down while it ran; this does not count as a failure".into()),
+        Outcome::Cancelled => ("cancelled", String::new()),
+    }
+}

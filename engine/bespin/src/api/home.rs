@@ -1,0 +1,100 @@
+//! Home: is anything wrong, and what is moving?
+
+use super::ApiState;
+use super::guard::Viewer;
+use super::problem::Problem;
+use crate::board::Board;
+use crate::views::{AppView, HomeView, RolloutView, Said, TroubleView};
+use axum::Json;
+use axum::extract::State;
+use decide::next::Mood;
+use std::collections::BTreeMap;
+
+/// How many ended runs Home shows.
+const LATELY: usize = 10;
+
+pub(super) async fn home(State(state): State<ApiState>, _: Viewer) -> Result<Json<HomeView>, Problem> {
+    let board = state.drivers.board();
+    let known = state.index.known(state.drivers.journal(), board).await;
+    let known = known.map_err(|error| Problem::journal("listing the runs", error))?;
+    let runs = known.open.len() + known.ended.len();
+    let ended = known.ended.into_iter().take(LATELY).collect();
+    let (apps, rollouts) = (board.apps().len(), board.rollouts().len());
+    Ok(Json(HomeView { corridors: known.open, troubles: troubles(board), ended, apps, rollouts, runs }))
+}
+
+/// What is stuck, degraded, out of sync, or warned of; each stream once, the worst first.
+fn troubles(board: &Board) -> Vec<TroubleView> {
+    let said = board.all_said();
+    let stuck = said.iter().filter(|(_, said)| said.because.mood == Mood::Stuck).map(|(stream, said)| TroubleView {
+        stream: stream.clone(),
+        what: "stuck".into(),
+        reason: said.because.text.clone(),
+        since_ms: Some(said.since_ms),
+    });
+    let mut all: Vec<TroubleView> = stuck.collect();
+    let is_new = |stream: &str, all: &[TroubleView]| all.iter().all(|trouble| trouble.stream != stream);
+    for (stream, rollout) in board.rollouts() {
+        if is_new(&stream, &all) {
+            all.extend(rollout_trouble(&stream, &rollout, &said));
+        }
+    }
+    for (stream, app) in board.apps() {
+        if is_new(&stream, &all) {
+            all.extend(app_trouble(&stream, &app, &said));
+        }
+    }
+    all
+}
+
+fn rollout_trouble(stream: &str, rollout: &RolloutView, said: &BTreeMap<String, Said>) -> Option<TroubleView> {
+    if rollout.phase != "Degraded" {
+        return None;
+    }
+    let said = said.get(stream);
+    let reason = match said {
+        _ if !rollout.message.is_empty() => rollout.message.clone(),
+        Some(said) => said.because.text.clone(),
+        None => "its controller gives no reason".into(),
+    };
+    Some(TroubleView {
+        stream: stream.into(),
+        what: "Degraded".into(),
+        reason,
+        since_ms: said.map(|said| said.since_ms),
+    })
+}
+
+fn app_trouble(stream: &str, app: &AppView, said: &BTreeMap<String, Said>) -> Option<TroubleView> {
+    let is_ill = matches!(app.health.as_str(), "Degraded" | "Missing" | "Unknown");
+    let (what, reason) = if is_ill {
+        let ill = app.resources.iter().find(|resource| resource.health == app.health);
+        let reason = ill.map(|ill| match ill.message.as_str() {
+            "" => format!("{}/{} is {}", ill.kind, ill.name, ill.health),
+            message => format!("{}/{}: {message}", ill.kind, ill.name),
+        });
+        (app.health.clone(), reason)
+    } else if app.sync != "synced" {
+        let differ: Vec<String> = app
+            .resources
+            .iter()
+            .filter(|resource| differs(&resource.sync))
+            .map(|resource| format!("{}/{} ({})", resource.kind, resource.name, resource.sync))
+            .collect();
+        let more = if differ.len() > 3 { format!(" and {} more", differ.len() - 3) } else { String::new() };
+        let first = differ.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        let reason = (!differ.is_empty()).then(|| format!("not as git says: {first}{more}"));
+        (app.sync.replace('-', " "), reason)
+    } else {
+        ("warning".to_owned(), Some(app.warnings.first()?.clone()))
+    };
+    let said = said.get(stream);
+    let reason = reason.or_else(|| said.map(|said| said.because.text.clone()));
+    let reason = reason.unwrap_or_else(|| "no reason is known".into());
+    Some(TroubleView { stream: stream.into(), what, reason, since_ms: said.map(|said| said.since_ms) })
+}
+
+/// Whether a resource is not as git says.
+pub(super) fn differs(sync: &str) -> bool {
+    matches!(sync, "out-of-sync" | "missing" | "extra")
+}

@@ -1,0 +1,501 @@
+// Generated from the server's views: UPDATE=1 cargo test -p bespin typescript. Do not edit.
+
+/** Something that a person may do now. */
+export interface ActionView {
+  /** The action's word, as the API takes it. */
+  action: string;
+  /** What the button says. */
+  label: string;
+  /** What it will do, as a sentence. */
+  effect: string;
+}
+
+/** An application with what its stage says. */
+export interface AppPage {
+  /** `app/<cluster>/<namespace>/<name>`. */
+  stream: string;
+  /** The latest look. */
+  app: AppView;
+  /** What the sync does or waits for. */
+  because: SaidView | null;
+  /** The newest entries of its journal, oldest first. */
+  journal: EntryView[];
+}
+
+/** An application in one line. */
+export interface AppSummary {
+  /** `app/<cluster>/<namespace>/<name>`. */
+  stream: string;
+  /** `namespace/name`. */
+  name: string;
+  /** The cluster's name. */
+  cluster: string;
+  /** The repository and the path in it. */
+  source: string;
+  /** The revision of the last look. */
+  revision: string;
+  /** `synced`, `out-of-sync` or `unknown`. */
+  sync: string;
+  /** Argo's word. */
+  health: string;
+  /** `owned` or `observed`. */
+  ownership: string;
+  /** How many resources it has. */
+  resources: number;
+  /** How many of them are not as git says. */
+  differing: number;
+  /** What the sync does or waits for. */
+  because: SaidView | null;
+}
+
+/** An application, as last seen. */
+export interface AppView {
+  /** `namespace/name` of the Application object. */
+  name: string;
+  /** The cluster's name in the configuration. */
+  cluster: string;
+  /** The repository that says what is wanted. */
+  repo: string;
+  /** The path in it. */
+  path: string;
+  /** The revision that the last look compared with (a full commit id). */
+  revision: string;
+  /** `synced`, `out-of-sync` or `unknown`. */
+  sync: string;
+  /** Argo's words: `Healthy`, `Progressing`, `Degraded`, `Suspended`, `Missing`, `Unknown`. */
+  health: string;
+  /** Whether Bespin owns it, or only observes: `owned` or `observed`. */
+  ownership: string;
+  /** Its resources, in the order of the sync. */
+  resources: ResourceView[];
+  /** What ended lately, newest first. */
+  history: SyncedView[];
+  /** Warnings, such as a rule that matches nothing. */
+  warnings: string[];
+}
+
+/** An attempt of a step. */
+export interface AttemptView {
+  /** Its number, from 1. */
+  attempt: number;
+  /** When it started, in ms since the epoch. */
+  started_ms: number;
+  /** When it ended, in ms since the epoch. */
+  ended_ms: number | null;
+  /** `running`, `succeeded`, `rejected`, `transient`, `timed-out`, `limit`, `lost` or `cancelled`. */
+  outcome: string;
+  /** Why it ended so; empty where there is nothing to say. */
+  because: string;
+}
+
+/** The data of the events `hello` and `beat`. */
+export interface BeatView {
+  /** The server's clock, in ms since the epoch. */
+  now_ms: number;
+  /** The newest global sequence. */
+  seq: number;
+  /** The board's version. */
+  board: number;
+}
+
+/** What changed in the journal: the data of the event `journal`, whose id is the newest sequence. */
+export interface ChangedView {
+  /** The newest global sequence. */
+  seq: number;
+  /** The streams that changed. */
+  streams: string[];
+}
+
+/** A push on its way, or one that arrived. */
+export interface CorridorView {
+  /** The run. */
+  run: RunSummary;
+  /** What it passes, in order: the delivery first, then the steps. */
+  stations: StationView[];
+}
+
+/** A journal entry. */
+export interface EntryView {
+  /** Its place in the whole journal. */
+  seq: number;
+  /** Its stream. */
+  stream: string;
+  /** When, in ms since the epoch. */
+  at_ms: number;
+  /** Who caused it. */
+  by: string;
+  /** What kind of entry. */
+  kind: string;
+  /** What it says. */
+  body: unknown;
+}
+
+/** Home: what moves, what is wrong, what ended lately. */
+export interface HomeView {
+  /** Every run on its way, newest first. */
+  corridors: CorridorView[];
+  /** What is degraded, out of sync or stuck. */
+  troubles: TroubleView[];
+  /** What ended lately, newest first. */
+  ended: CorridorView[];
+  /** How many applications are seen. */
+  apps: number;
+  /** How many rollouts are seen. */
+  rollouts: number;
+  /** How many runs are known. */
+  runs: number;
+}
+
+/** A line of a log. */
+export interface Line {
+  /** Its number, from 1. */
+  n: number;
+  /** When it was written, in ms since the epoch. */
+  at: number;
+  /** `debug`, `info`, `warn`, `error`; `stdout` or `stderr` of a process; `cut` ends a log that became too long. */
+  level: string;
+  /** What it says, secrets hidden. */
+  text: string;
+}
+
+/** What kind of moment it is. */
+export type MoodView = "moving" | "waiting" | "stuck" | "done";
+
+/** A pod. */
+export interface PodView {
+  /** Name. */
+  name: string;
+  /** `Running`, `Pending`, `Failed`, with the container's reason where it has one. */
+  phase: string;
+  /** Whether it is ready. */
+  ready: boolean;
+}
+
+/** What an error answers: what was tried, what came back, what to do. */
+export interface ProblemView {
+  /** What was tried. */
+  tried: string;
+  /** What came back. */
+  got: string;
+  /** What to do about it. */
+  mend: string;
+}
+
+/** One object of an application. */
+export interface ResourceView {
+  /** API group, empty for the core group. */
+  group: string;
+  /** API version without the group. */
+  version: string;
+  /** Kind. */
+  kind: string;
+  /** Namespace, empty for cluster-scoped kinds. */
+  namespace: string;
+  /** Name. */
+  name: string;
+  /** `synced`, `out-of-sync`, `missing`, `extra`, `observed` (a child that git does not name). */
+  sync: string;
+  /** Argo's word for its health, empty where the kind has none. */
+  health: string;
+  /** Why the health is what it is. */
+  message: string;
+  /** The owner among the resources, as `kind/name`, empty at the root. */
+  parent: string;
+  /** Who owns fields that git would otherwise set, such as `replicas: 4, owned by HPA was-hpa, 2 to 10`. */
+  owned: string[];
+  /** The object as git says, as YAML; empty where git does not name it. */
+  desired: string;
+  /** The live object without what the server adds, as YAML; empty where it is missing. Secrets' values are masked. */
+  live: string;
+}
+
+/** What a retry answers. */
+export interface RetriedView {
+  /** The new run's id. */
+  run: string;
+}
+
+/** A ReplicaSet of a rollout. */
+export interface RevisionView {
+  /** Revision number. */
+  revision: number;
+  /** `stable`, `canary` or `old`. */
+  role: string;
+  /** The pod template's hash. */
+  hash: string;
+  /** The image of its first container. */
+  image: string;
+  /** Pods wanted. */
+  wanted: number;
+  /** Pods ready. */
+  ready: number;
+  /** Its pods. */
+  pods: PodView[];
+}
+
+/** What a person may do. */
+export type Role = "viewer" | "operator";
+
+/** A rollout with what its stage says. */
+export interface RolloutPage {
+  /** `rollout/<cluster>/<namespace>/<name>`. */
+  stream: string;
+  /** The latest look. */
+  rollout: RolloutView;
+  /** What the canary does or waits for. */
+  because: SaidView | null;
+  /** The newest entries of its journal, oldest first. */
+  journal: EntryView[];
+}
+
+/** A rollout in one line. */
+export interface RolloutSummary {
+  /** `rollout/<cluster>/<namespace>/<name>`. */
+  stream: string;
+  /** `namespace/name`. */
+  name: string;
+  /** The cluster's name. */
+  cluster: string;
+  /** Argo's phase. */
+  phase: string;
+  /** `owned` or `observed`. */
+  ownership: string;
+  /** The index of the current step. */
+  at: number;
+  /** How many steps there are. */
+  steps: number;
+  /** Weight asked of the canary, in percent. */
+  asked: number;
+  /** Weight verified, in percent. */
+  served: number | null;
+  /** The canary's image. */
+  canary_image: string;
+  /** The stable image. */
+  stable_image: string;
+  /** What the canary does or waits for. */
+  because: SaidView | null;
+}
+
+/** A rollout, as last seen. */
+export interface RolloutView {
+  /** `namespace/name`. */
+  name: string;
+  /** The cluster's name in the configuration. */
+  cluster: string;
+  /** Argo's phase: `Healthy`, `Progressing`, `Paused`, `Degraded`. */
+  phase: string;
+  /** Argo's message. */
+  message: string;
+  /** Whether Bespin owns it, or only observes: `owned` or `observed`. */
+  ownership: string;
+  /** The steps as sentences, such as `send 10 % to the canary`, `pause 30 s`. */
+  steps: StepView[];
+  /** The index of the current step; the number of steps when all are done. */
+  at: number;
+  /** Weight asked of the canary, in percent. */
+  asked: number;
+  /** Weight verified at the traffic router, in percent; absent where there is none or it is not known. */
+  served: number | null;
+  /** The stable image. */
+  stable_image: string;
+  /** The canary's image; equal to the stable one when nothing is moving. */
+  canary_image: string;
+  /** Its pods by revision. */
+  revisions: RevisionView[];
+  /** Weights over time, oldest first, bounded. */
+  weights: WeightView[];
+  /** What a person may do now: `promote`, `promote-full`, `retreat`, `retry`, `resume`, each with what it will do. */
+  actions: ActionView[];
+  /** Until when the current pause lasts, in ms since the epoch. */
+  paused_until_ms: number | null;
+}
+
+/** How a run stands. */
+export type RunState = "open" | "succeeded" | "failed" | "cancelled" | "superseded";
+
+/** A step of a run. */
+export interface RunStepView {
+  /** How it stands, and what it waits for. */
+  station: StationView;
+  /** The steps that it needs. */
+  needs: string[];
+  /** Whether it belongs to `finally`. */
+  is_final: boolean;
+  /** The pipeline's `with`, as written. */
+  inputs: Record<string, unknown>;
+  /** The pipeline's `grants`, as written, by ability. */
+  grants: Record<string, string[]>;
+  /** The pipeline's `if`. */
+  condition: string | null;
+  /** How long an attempt may take, in ms. */
+  timeout_ms: number;
+  /** How many failures are tried again. */
+  retry: number;
+  /** The last attempt's outputs. */
+  outputs: Record<string, unknown>;
+  /** Why it was skipped. */
+  skipped: string | null;
+  /** Its attempts, oldest first. */
+  attempts: AttemptView[];
+}
+
+/** A run in one line. */
+export interface RunSummary {
+  /** `owner/repo/pipeline/number`. */
+  id: string;
+  /** The number. */
+  number: number;
+  /** `owner/repo`. */
+  repository: string;
+  /** The pipeline's name. */
+  pipeline: string;
+  /** One line: the commit's subject, usually. */
+  title: string;
+  /** The full commit id. */
+  sha: string;
+  /** The commit's author. */
+  author: string;
+  /** The full reference, such as `refs/heads/main`. */
+  reference: string;
+  /** `push`, `tag` or `manual`. */
+  event: string;
+  /** Who opened it, such as `delivery:...` or `person:ann`. */
+  by: string;
+  /** The run that it repeats. */
+  retry_of: string | null;
+  /** How it stands. */
+  state: RunState;
+  /** When it was opened, in ms since the epoch. */
+  opened_ms: number;
+  /** When it ended, in ms since the epoch. */
+  ended_ms: number | null;
+  /** Why, while it is open; why it failed, once it has. */
+  because: SaidView | null;
+}
+
+/** One run, whole. */
+export interface RunView {
+  /** The run in one line. */
+  run: RunSummary;
+  /** The file that the pipeline was read from. */
+  pipeline_file: string;
+  /** The commit's whole message. */
+  message: string;
+  /** The commit before; empty or zeros for a new branch. */
+  before: string;
+  /** The delivery's id; empty where no webhook was involved. */
+  delivery: string;
+  /** Whether history was rewritten. */
+  forced: boolean;
+  /** The mistakes of a pipeline file that did not parse. */
+  mistakes: string[];
+  /** Why it was asked to end early. */
+  cancel_asked: string | null;
+  /** The steps, then the final steps, in the file's order. */
+  steps: RunStepView[];
+  /** The journal of the run and of its image and bump stages, oldest first. */
+  journal: EntryView[];
+}
+
+/** A page of runs. */
+export interface RunsView {
+  /** The runs, newest first. */
+  runs: CorridorView[];
+  /** How many there are in all that match. */
+  total: number;
+}
+
+/** Why something is as it is, and since when. */
+export interface SaidView {
+  /** The stage that speaks. */
+  stage: string;
+  /** What kind of moment it is. */
+  mood: MoodView;
+  /** The sentence. */
+  text: string;
+  /** Since when, in ms since the epoch. */
+  since_ms: number;
+}
+
+/** Who is logged in, if anybody. */
+export interface SessionView {
+  /** The person; absent before the login. */
+  user: UserView | null;
+  /** What every change must carry in the header `x-bespin-csrf`; empty before the login. */
+  csrf: string;
+  /** The server's version. */
+  version: string;
+  /** The server's clock, in ms since the epoch. */
+  now_ms: number;
+}
+
+/** A place in a corridor. */
+export interface StationView {
+  /** The step's id; `delivery` for the first. */
+  id: string;
+  /** The plugin that the step uses. */
+  uses: string;
+  /** How it stands. */
+  state: StepState;
+  /** When its first attempt started, in ms since the epoch. */
+  started_ms: number | null;
+  /** When its last attempt ended, in ms since the epoch. */
+  ended_ms: number | null;
+  /** Why, while it runs. */
+  because: SaidView | null;
+  /** The stage's stream that it waits for, such as `rollout/production/petclinic/was`. */
+  stream: string | null;
+}
+
+/** How a step stands. */
+export type StepState = "waiting" | "running" | "retrying" | "succeeded" | "failed" | "skipped" | "cancelled";
+
+/** A step of a canary. */
+export interface StepView {
+  /** `weight` or `pause`. */
+  kind: string;
+  /** What it does, in words. */
+  text: string;
+  /** Percent, for a weight. */
+  weight: number | null;
+}
+
+/** A sync that ended. */
+export interface SyncedView {
+  /** The commit. */
+  revision: string;
+  /** When, in ms since the epoch. */
+  at_ms: number;
+  /** How it ended, as a sentence. */
+  outcome: string;
+}
+
+/** Something that a person should know of. */
+export interface TroubleView {
+  /** `app/...`, `rollout/...`, or the stream that is stuck. */
+  stream: string;
+  /** In a word: `out of sync`, `Degraded`, `stuck`, `warning`. */
+  what: string;
+  /** Why, as a sentence. */
+  reason: string;
+  /** Since when, in ms since the epoch, where that is known. */
+  since_ms: number | null;
+}
+
+/** A person. */
+export interface UserView {
+  /** Their name. */
+  name: string;
+  /** What they may do. */
+  role: Role;
+}
+
+/** The weights at one moment. */
+export interface WeightView {
+  /** When, in ms since the epoch. */
+  at_ms: number;
+  /** Asked of the canary, in percent. */
+  asked: number;
+  /** Verified, in percent. */
+  served: number | null;
+}
