@@ -1,1 +1,162 @@
-//! The laws of the house, as tests.
+//! The laws of the house, as tests. Each failure says what to do about it.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Which of our crates may name which: the whole dependency law.
+const LAW: [(&str, &[&str]); 9] = [
+    ("decide", &[]),
+    ("playground", &[]),
+    ("journal", &["decide"]),
+    ("forge", &["decide"]),
+    ("sandbox", &["decide"]),
+    ("images", &["decide"]),
+    ("cluster", &["decide"]),
+    ("bespin", &["decide", "journal", "forge", "sandbox", "images", "cluster", "playground"]),
+    ("xtask", &[]),
+];
+
+/// Dependencies that exactly one crate may hold.
+const OWNERS: [(&str, &[&str]); 7] = [
+    ("journal", &["sled", "redb", "sqlx"]),
+    ("forge", &["git2"]),
+    ("sandbox", &["wasmtime", "wasmtime-wasi"]),
+    ("images", &["bollard", "oci-client", "aws-sdk-ecr"]),
+    ("cluster", &["kube", "k8s-openapi", "aws-sigv4", "aws-sdk-sts", "aws-sdk-elasticloadbalancingv2"]),
+    ("bespin", &["axum", "axum-extra"]),
+    ("bespin-sdk", &["wit-bindgen"]),
+];
+
+/// What `decide` may use: nothing that can read, wait or fail by itself.
+const DECIDE_MAY_USE: [&str; 20] = [
+    "base64",
+    "hex",
+    "jaq-core",
+    "jaq-json",
+    "jaq-std",
+    "jiff",
+    "json-patch",
+    "miette",
+    "minijinja",
+    "saphyr",
+    "schemars",
+    "serde",
+    "serde-saphyr",
+    "serde_json",
+    "sha2",
+    "similar",
+    "thiserror",
+    "unicode-width",
+    "url",
+    "yaml-edit",
+];
+
+/// The longest file, in lines without its tests.
+const LONGEST: usize = 400;
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests stands below the top").to_owned()
+}
+
+fn packages() -> Vec<Value> {
+    let cargo = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(top())
+        .output();
+    let metadata: Value = serde_json::from_slice(&cargo.expect("cargo runs").stdout).expect("cargo prints JSON");
+    metadata["packages"].as_array().expect("a list").clone()
+}
+
+/// Normal dependencies by crate; those of tests and build scripts are left out.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let name = |value: &Value| value["name"].as_str().expect("a name").to_owned();
+    let normal = |package: &Value| {
+        let all = package["dependencies"].as_array().expect("a list").clone();
+        all.iter().filter(|dependency| dependency["kind"].is_null()).map(name).collect()
+    };
+    packages().iter().map(|package| (name(package), normal(package))).collect()
+}
+
+#[test]
+fn crates_depend_as_the_law_says() {
+    let dependencies = dependencies();
+    let ours: BTreeSet<_> = dependencies.keys().cloned().collect();
+    for (name, may) in LAW {
+        let used: BTreeSet<_> = dependencies[name].intersection(&ours).map(String::as_str).collect();
+        let may: BTreeSet<_> = may.iter().copied().collect();
+        let more: Vec<_> = used.difference(&may).collect();
+        assert!(more.is_empty(), "{name} must not depend on {more:?}; doors never know each other");
+    }
+    for plugin in ours.iter().filter(|name| name.starts_with("plugin-")) {
+        let used: Vec<_> = dependencies[plugin].intersection(&ours).collect();
+        assert!(used.iter().all(|name| *name == "bespin-sdk"), "{plugin} knows only the sdk, not {used:?}");
+    }
+}
+
+#[test]
+fn every_world_has_one_door() {
+    for (owner, owned) in OWNERS {
+        for (name, uses) in dependencies() {
+            let foreign: Vec<_> = owned.iter().filter(|crate_| uses.contains(**crate_)).collect();
+            assert!(name == owner || foreign.is_empty(), "{name} uses {foreign:?}, which only {owner} may");
+        }
+    }
+}
+
+#[test]
+fn decide_can_neither_read_nor_wait() {
+    let used = &dependencies()["decide"];
+    let more: Vec<_> = used.iter().filter(|name| !DECIDE_MAY_USE.contains(&name.as_str())).collect();
+    assert!(more.is_empty(), "decide must not use {more:?}; what they bring is an argument there");
+}
+
+#[test]
+fn no_crate_is_a_drawer() {
+    for name in dependencies().keys() {
+        assert!(!["core", "common", "types", "utils", "util"].contains(&name.as_str()), "`{name}` names no door");
+    }
+}
+
+#[test]
+fn the_top_level_is_as_the_user_fixed_it() {
+    let allowed =
+        ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "engine", "pipelines", "plugins", "tests", "web"];
+    let tools = ["clippy.toml", "deny.toml", "rustfmt.toml"];
+    for file in tracked() {
+        let first = file.split('/').next().expect("a name");
+        let known = first.starts_with('.') || allowed.contains(&first) || tools.contains(&first);
+        assert!(known, "`{first}` does not belong at the top level");
+    }
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    for file in sources() {
+        let text = std::fs::read_to_string(top().join(&file)).expect("a tracked file is readable");
+        if file.ends_with(".rs") {
+            assert!(text.starts_with("//!"), "{file} does not open with `//!`: say in a line what it is");
+            assert!(!text.contains("#[allow(") && !text.contains("#![allow("), "{file}: use #[expect(.., reason)]");
+        }
+        let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]" || !file.ends_with(".rs")).count();
+        assert!(lines <= LONGEST, "{file} has {lines} lines without its tests; {LONGEST} is the most");
+    }
+}
+
+/// Sources that people wrote: no tests, no generated files.
+fn sources() -> Vec<String> {
+    let is_source = |file: &String| [".rs", ".ts", ".tsx"].iter().any(|ending| file.ends_with(ending));
+    let is_test = |file: &String| {
+        file.contains("/tests/") || file.ends_with("tests.rs") || file.ends_with("_tests.rs") || file.contains(".test.")
+    };
+    let is_generated = |file: &String| file == "web/src/api/types.ts";
+    tracked().into_iter().filter(|file| is_source(file) && !is_test(file) && !is_generated(file)).collect()
+}
+
+fn tracked() -> Vec<String> {
+    let git = Command::new("git").args(["ls-files"]).current_dir(top()).output().expect("git runs");
+    assert!(git.status.success(), "the laws are checked on a checkout of git");
+    let existing = |file: &&str| top().join(file).exists();
+    String::from_utf8(git.stdout).expect("names are UTF-8").lines().filter(existing).map(str::to_owned).collect()
+}
