@@ -1,1 +1,27 @@
 //! The door to GitHub and git.
+//!
+//! Everything of libgit2 runs on threads that may block; what leaves this
+//! crate is plain data. Mirrors are bare: there is no work tree anywhere.
+
+#![deny(unsafe_code)]
+
+pub mod address;
+mod archive;
+mod bump;
+mod changes;
+mod error;
+mod known_hosts;
+mod look;
+mod mirror;
+mod settings;
+pub mod signature;
+pub mod status;
+mod transport;
+
+pub use address::Address;
+pub use bump::{NewCommit, Pushed};
+pub use changes::Changed;
+pub use error::Error;
+pub use look::{Commit, FileAt, Limits, Trailered};
+pub use mirror::{Forge, Mirror, now_ms};
+pub use settings::{Credentials, Identity, PlainHttp, Remote, Settings, SshKey};

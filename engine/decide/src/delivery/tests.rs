@@ -1,0 +1,190 @@
+//! Deliveries as tables: what comes in, what is answered.
+
+use super::*;
+use serde_json::{Value, json};
+
+const A: &str = "1111111111111111111111111111111111111111";
+const B: &str = "2222222222222222222222222222222222222222";
+
+fn push() -> Value {
+    json!({
+        "ref": "refs/heads/main", "before": A, "after": B,
+        "created": false, "deleted": false, "forced": false,
+        "repository": { "full_name": "user/petclinic", "clone_url": "https://evil.example/x.git" },
+        "pusher": { "name": "kim" },
+        "commits": [
+            { "id": A, "added": ["was/b"], "removed": [], "modified": ["pom.xml"] },
+            { "id": B, "added": [], "removed": ["was/a"], "modified": ["pom.xml"] },
+        ],
+    })
+}
+
+fn ask(event: &str, body: &[u8]) -> Answer {
+    let repositories = ["User/Petclinic".to_owned()];
+    answer(&Request {
+        hook: "default",
+        repositories: &repositories,
+        event: Some(event),
+        delivery: Some("72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+        content_type: Some("application/json; charset=utf-8"),
+        body,
+    })
+}
+
+fn ask_push(change: impl FnOnce(&mut Value)) -> Answer {
+    let mut payload = push();
+    change(&mut payload);
+    ask("push", payload.to_string().as_bytes())
+}
+
+fn accepted(answer: Answer) -> Push {
+    match answer {
+        Answer::Accepted(push) => *push,
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+fn malformed(answer: Answer) -> String {
+    match answer {
+        Answer::Malformed(mistake) => mistake.to_string(),
+        other => panic!("not malformed: {other:?}"),
+    }
+}
+
+#[test]
+fn a_push_becomes_what_the_trigger_needs() {
+    let push = accepted(ask_push(|_| {}));
+    assert_eq!(push.repository, "User/Petclinic", "the configuration's spelling is ours");
+    assert_eq!(push.short_reference(), Some(Reference::Branch("main")));
+    assert_eq!(push.change, Change::Forward);
+    assert_eq!(push.stream(), "delivery/default/72d3162e-cc78-11e3-81ab-4c9367dc0958");
+    let paths = ["pom.xml", "was/a", "was/b"].map(String::from).to_vec();
+    assert_eq!(push.paths, Paths::Listed { paths });
+}
+
+#[test]
+fn what_happened_to_the_reference() {
+    let cases: [(&str, Value, Change); 4] = [
+        ("new", json!({"before": NOTHING, "created": true}), Change::New),
+        ("gone", json!({"after": NOTHING, "deleted": true}), Change::Deleted),
+        ("forced", json!({"forced": true}), Change::Forced),
+        ("tag", json!({"ref": "refs/tags/v1", "before": NOTHING, "created": true}), Change::New),
+    ];
+    for (name, edit, change) in cases {
+        let push = accepted(ask_push(|p| merge(p, &edit)));
+        assert_eq!(push.change, change, "{name}");
+        let compare = matches!(push.paths, Paths::Compare { .. });
+        assert_eq!(compare, change != Change::Deleted, "{name}: git is asked");
+    }
+}
+
+fn merge(into: &mut Value, edit: &Value) {
+    for (key, value) in edit.as_object().unwrap() {
+        into[key] = value.clone();
+    }
+}
+
+#[test]
+fn lists_that_may_be_capped_are_not_believed() {
+    let many: Vec<String> = (0..MAX_PATHS + 1).map(|n| format!("f{n}")).collect();
+    let long = vec!["x".repeat(MAX_PATH_BYTES + 1)];
+    for (name, edit) in [
+        ("too many", json!({"commits": [{"id": B, "added": many}]})),
+        ("too long", json!({"commits": [{"id": B, "added": long}]})),
+        ("the newest is missing", json!({"commits": [{"id": A, "added": ["x"]}]})),
+        ("no commits", json!({"commits": []})),
+        ("no list", json!({"commits": null})),
+    ] {
+        let push = accepted(ask_push(|p| merge(p, &edit)));
+        assert!(matches!(push.paths, Paths::Compare { .. }), "{name}: {:?}", push.paths);
+    }
+}
+
+#[test]
+fn malformed_payloads_name_the_place() {
+    let cases: [(Value, &str); 13] = [
+        (json!({"ref": null}), "/ref: is missing"),
+        (json!({"ref": "main"}), "/ref: does not start with `refs/`"),
+        (json!({"ref": "refs/heads/a..b"}), "/ref: has characters that git forbids"),
+        (json!({"ref": "refs/heads/a/../../x"}), "/ref: has characters"),
+        (json!({"ref": "refs/heads/a\nb"}), "/ref: has characters"),
+        (json!({"ref": "refs/heads/"}), "/ref: is not a name"),
+        (json!({"ref": format!("refs/heads/{}", "a".repeat(300))}), "/ref: is longer than 300 bytes"),
+        (json!({"before": "HEAD"}), "/before: is not a full commit id"),
+        (json!({"after": NOTHING}), "/deleted: contradicts"),
+        (json!({"after": NOTHING, "before": NOTHING, "deleted": true}), "/after: is zeros"),
+        (json!({"created": true}), "/created: contradicts"),
+        (json!({"repository": {}}), "/repository/full_name: is missing"),
+        (json!({"repository": {"full_name": "../x/y"}}), "/repository/full_name: is not `owner/repo`"),
+    ];
+    for (edit, expected) in cases {
+        let text = malformed(ask_push(|p| merge(p, &edit)));
+        assert!(text.starts_with(expected), "{edit}: {text}");
+    }
+    assert!(malformed(ask("push", b"{\"ref\": 7}")).contains("line 1 column 9"));
+    assert!(malformed(ask("push", b"")).starts_with("the payload: EOF"));
+    assert!(malformed(ask("push", &[0xff; 9])).starts_with("the payload:"));
+    let deep = "[".repeat(1_000_000);
+    assert!(malformed(ask("issues", deep.as_bytes())).starts_with("the payload:"));
+    let deep = format!("{{\"x\": {deep}");
+    assert!(malformed(ask("issues", deep.as_bytes())).starts_with("the payload:"));
+}
+
+#[test]
+fn headers_are_checked_before_the_payload() {
+    let body = push().to_string();
+    let repositories = ["user/petclinic".to_owned()];
+    let good = Request {
+        hook: "default",
+        repositories: &repositories,
+        event: Some("push"),
+        delivery: Some("id-1"),
+        content_type: None,
+        body: body.as_bytes(),
+    };
+    assert!(matches!(answer(&good), Answer::Accepted(_)));
+    for (request, expected) in [
+        (Request { delivery: None, ..good }, "X-GitHub-Delivery: is missing"),
+        (Request { delivery: Some("a/b"), ..good }, "X-GitHub-Delivery: is not"),
+        (Request { delivery: Some(""), ..good }, "X-GitHub-Delivery: is not"),
+        (Request { event: None, ..good }, "X-GitHub-Event: is missing"),
+        (Request { event: Some("a b"), ..good }, "X-GitHub-Event: is not"),
+        (Request { content_type: Some("text/plain"), ..good }, "Content-Type: is neither"),
+    ] {
+        assert!(malformed(answer(&request)).starts_with(expected), "{expected}");
+    }
+    let form: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", &body).finish();
+    let content_type = Some("application/x-www-form-urlencoded");
+    assert!(matches!(answer(&Request { content_type, body: form.as_bytes(), ..good }), Answer::Accepted(_)));
+    let form = Request { content_type, body: b"x=1", ..good };
+    assert_eq!(malformed(answer(&form)), "the form: has no field `payload`");
+}
+
+#[test]
+fn foreign_repositories_and_events_without_runs() {
+    let theirs = ask_push(|p| p["repository"]["full_name"] = "user/other".into());
+    assert!(matches!(theirs, Answer::Foreign { because } if because.contains("`user/other`")));
+    let notes = ask_push(|p| p["ref"] = "refs/notes/commits".into());
+    assert!(matches!(notes, Answer::Ignored { because } if because.contains("refs/notes/commits")));
+    let ping = ask("ping", br#"{"zen": "x", "repository": {"full_name": "user/petclinic"}}"#);
+    assert!(matches!(ping, Answer::Ignored { because } if because.contains("ping")));
+    let ping = ask("ping", br#"{"zen": "x", "repository": {"full_name": "user/other"}}"#);
+    assert!(matches!(ping, Answer::Foreign { .. }));
+    let star = ask("star", br#"{"action": "created", "repository": null}"#);
+    assert!(matches!(star, Answer::Ignored { because } if because.contains("`star`")));
+}
+
+#[test]
+fn a_journal_folds_back() {
+    let push = accepted(ask_push(|_| {}));
+    let entries = [
+        Entry::Received(push.clone()),
+        Entry::Opened { runs: vec!["user/petclinic/was/1".into()], skipped: Vec::new() },
+    ];
+    let text = serde_json::to_string(&entries).unwrap();
+    assert!(text.contains(r#"{"kind":"opened","body":{"runs":["user/petclinic/was/1"]}}"#), "{text}");
+    let entries: Vec<Entry> = serde_json::from_str(&text).unwrap();
+    let recorded = Recorded::replay(entries.iter().map(|entry| (5, entry)));
+    assert_eq!(recorded.push, Some((push, 5)));
+    assert_eq!(recorded.ended, Some(Ended::Opened(vec!["user/petclinic/was/1".into()])));
+}

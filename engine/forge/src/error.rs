@@ -1,0 +1,60 @@
+//! What can go wrong at this door. No message ever carries a credential.
+
+/// Why something could not be read from, or written to, a repository.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is not one that Bespin talks to.
+    #[error("`{address}` is not a git address that can be used: {problem}")]
+    Address {
+        /// The address, without what may be a password in it.
+        address: String,
+        /// What is wrong and the mend.
+        problem: String,
+    },
+    /// The configuration does not say where a repository is.
+    #[error("no git address is configured for `{repository}`; add it to `git.repositories` or set `git.base`")]
+    Unknown {
+        /// `owner/repo`.
+        repository: String,
+    },
+    /// There is no such commit, branch or path.
+    #[error("{what} is not in {address}")]
+    Missing {
+        /// What was looked for.
+        what: String,
+        /// Where.
+        address: String,
+    },
+    /// Something is larger than what Bespin takes in.
+    #[error("{what} is larger than {limit}")]
+    TooLarge {
+        /// What.
+        what: String,
+        /// The limit, with its unit.
+        limit: String,
+    },
+    /// git or the network failed.
+    #[error("{tried} {address}: {problem}")]
+    Git {
+        /// What was tried, such as `fetching`.
+        tried: &'static str,
+        /// The remote's address.
+        address: String,
+        /// The library's words.
+        problem: String,
+    },
+    /// The mirror's directory cannot be used.
+    #[error("the mirror directory {directory}: {problem}")]
+    Directory {
+        /// Which.
+        directory: String,
+        /// The system's words.
+        problem: String,
+    },
+}
+
+/// Wraps libgit2's error with what was tried and where.
+pub(crate) fn git(tried: &'static str, address: &str) -> impl Fn(git2::Error) -> Error {
+    let address = address.to_owned();
+    move |error| Error::Git { tried, address: address.clone(), problem: error.message().trim().to_owned() }
+}

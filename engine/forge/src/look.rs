@@ -1,0 +1,293 @@
+//! Reads commits and files out of a mirror.
+
+use crate::error::{self, Error};
+use crate::mirror::{Core, Mirror};
+use git2::{ErrorCode, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
+
+/// A commit, as far as others need it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The full id.
+    pub sha: String,
+    /// Its first seven digits.
+    pub short: String,
+    /// The whole message, at most [`MESSAGE_LIMIT`] bytes of it.
+    pub message: String,
+    /// The author's name.
+    pub author: String,
+    /// When it was committed, in seconds since the epoch.
+    pub at_s: i64,
+}
+
+/// How much of a commit's message is kept, in bytes.
+pub const MESSAGE_LIMIT: usize = 16 * 1024;
+
+/// A file at a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileAt {
+    /// Its path from the repository's root.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// How much is read at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most files.
+    pub files: usize,
+    /// The most bytes of one file.
+    pub file_bytes: usize,
+    /// The most bytes together.
+    pub bytes: usize,
+}
+
+/// A commit that carries Bespin's trailers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trailered {
+    /// The full id.
+    pub sha: String,
+    /// The trailers, in the message's order.
+    pub trailers: Vec<(String, String)>,
+}
+
+impl Mirror {
+    /// Reads a commit by its full id; an annotated tag's id leads to its commit.
+    ///
+    /// # Errors
+    /// [`Error::Git`] where the mirror cannot be read.
+    pub async fn commit(&self, id: &str) -> Result<Option<Commit>, Error> {
+        let id = id.to_owned();
+        self.run(move |core| core.commit(&id)).await
+    }
+
+    /// Finds the commit that a revision names now: `HEAD`, a branch, a tag, a
+    /// full reference or a full commit id; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Git`] where the mirror cannot be read.
+    pub async fn resolve(&self, revision: &str) -> Result<Option<String>, Error> {
+        let revision = revision.to_owned();
+        self.run(move |core| core.resolve(&core.open()?, &revision)).await
+    }
+
+    /// The short name of the remote's default branch, as of the last fetch.
+    ///
+    /// # Errors
+    /// [`Error::Git`] where the mirror cannot be read.
+    pub async fn default_branch(&self) -> Result<Option<String>, Error> {
+        self.run(|core| Ok(core.default_branch(&core.open()?))).await
+    }
+
+    /// Reads one file at a commit.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] above `limit` bytes.
+    pub async fn file(&self, commit: &str, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        let limits = Limits { files: 1, file_bytes: limit, bytes: limit };
+        let files = self.files(commit, path, &[], limits).await?;
+        Ok(files.into_iter().find(|file| file.path == path).map(|file| file.bytes))
+    }
+
+    /// Reads the files below a directory (or the one file) at a commit whose
+    /// names end in one of `endings` (empty: all), in git's order. Links and
+    /// submodules are left out. A path that does not exist has no files.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond the limits.
+    pub async fn files(
+        &self,
+        commit: &str,
+        path: &str,
+        endings: &[&str],
+        limits: Limits,
+    ) -> Result<Vec<FileAt>, Error> {
+        let (commit, path) = (commit.to_owned(), path.trim_matches('/').to_owned());
+        let endings: Vec<String> = endings.iter().map(|e| (*e).to_owned()).collect();
+        self.run(move |core| core.files(&commit, &path, &endings, limits)).await
+    }
+
+    /// Whether `older` is in the history of `newer`, or the same. Commits that
+    /// the mirror does not have are in nobody's history.
+    ///
+    /// # Errors
+    /// [`Error::Git`] where the mirror cannot be read.
+    pub async fn contains(&self, newer: &str, older: &str) -> Result<bool, Error> {
+        let (newer, older) = (newer.to_owned(), older.to_owned());
+        self.run(move |core| {
+            let repository = core.open()?;
+            let ids = (core.peel(&repository, &newer)?, core.peel(&repository, &older)?);
+            let (Some(newer), Some(older)) = ids else { return Ok(false) };
+            let failed = error::git("reading the history of", core.address.as_str());
+            Ok(newer == older || repository.graph_descendant_of(newer, older).map_err(failed)?)
+        })
+        .await
+    }
+
+    /// Finds commits with Bespin's trailers among the newest `limit` commits
+    /// that `tip` leads to, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Git`] where the mirror cannot be read.
+    pub async fn trailered(&self, tip: &str, limit: usize) -> Result<Vec<Trailered>, Error> {
+        let tip = tip.to_owned();
+        self.run(move |core| core.trailered(&tip, limit)).await
+    }
+}
+
+impl Core {
+    /// The commit that an object's id stands for.
+    pub fn peel(&self, repository: &Repository, id: &str) -> Result<Option<Oid>, Error> {
+        let Ok(oid) = Oid::from_str(id) else { return Ok(None) };
+        match repository.find_object(oid, None).and_then(|object| object.peel(ObjectType::Commit)) {
+            Ok(object) => Ok(Some(object.id())),
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec | ErrorCode::Peel) => {
+                Ok(None)
+            }
+            Err(error) => Err(error::git("reading", self.address.as_str())(error)),
+        }
+    }
+
+    /// The commit by its id, which must be there.
+    pub fn need<'r>(&self, repository: &'r Repository, id: &str) -> Result<git2::Commit<'r>, Error> {
+        let missing = || Error::Missing { what: format!("the commit {id}"), address: self.address.as_str().into() };
+        let oid = self.peel(repository, id)?.ok_or_else(missing)?;
+        repository.find_commit(oid).map_err(error::git("reading", self.address.as_str()))
+    }
+
+    fn commit(&self, id: &str) -> Result<Option<Commit>, Error> {
+        let repository = self.open()?;
+        let Some(oid) = self.peel(&repository, id)? else { return Ok(None) };
+        let commit = repository.find_commit(oid).map_err(error::git("reading", self.address.as_str()))?;
+        let sha = oid.to_string();
+        let message = commit.message_bytes();
+        let message = String::from_utf8_lossy(&message[..message.len().min(MESSAGE_LIMIT)]).into_owned();
+        let author = String::from_utf8_lossy(commit.author().name_bytes()).into_owned();
+        Ok(Some(Commit { short: sha[..7].to_owned(), sha, message, author, at_s: commit.time().seconds() }))
+    }
+
+    pub fn resolve(&self, repository: &Repository, revision: &str) -> Result<Option<String>, Error> {
+        if matches!(revision.len(), 40 | 64) && revision.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(self.peel(repository, revision)?.map(|oid| oid.to_string()));
+        }
+        let names = match revision {
+            "HEAD" | "" => vec!["HEAD".to_owned()],
+            full if full.starts_with("refs/") => vec![full.to_owned()],
+            short => vec![format!("refs/heads/{short}"), format!("refs/tags/{short}")],
+        };
+        for name in names {
+            let found = repository.find_reference(&name).and_then(|reference| reference.peel_to_commit());
+            if let Ok(commit) = found {
+                return Ok(Some(commit.id().to_string()));
+            }
+        }
+        Ok(None)
+    }
+
+    pub fn default_branch(&self, repository: &Repository) -> Option<String> {
+        let head = repository.find_reference("HEAD").ok()?;
+        let target = head.symbolic_target().ok()??;
+        target.strip_prefix("refs/heads/").map(str::to_owned)
+    }
+
+    fn files(&self, commit: &str, path: &str, endings: &[String], limits: Limits) -> Result<Vec<FileAt>, Error> {
+        let repository = self.open()?;
+        let commit = self.need(&repository, commit)?;
+        let failed = error::git("reading", self.address.as_str());
+        let root = commit.tree().map_err(&failed)?;
+        let mut taken = Taken { files: Vec::new(), bytes: 0, endings, limits };
+        if path.is_empty() {
+            taken.walk(&repository, &root, "")?;
+            return Ok(taken.files);
+        }
+        let Ok(entry) = root.get_path(std::path::Path::new(path)) else { return Ok(Vec::new()) };
+        match entry.kind() {
+            Some(ObjectType::Blob) if is_file(entry.filemode()) => taken.take(&repository, entry.id(), path)?,
+            Some(ObjectType::Tree) => {
+                let tree = repository.find_tree(entry.id()).map_err(&failed)?;
+                taken.walk(&repository, &tree, &format!("{path}/"))?;
+            }
+            _ => {}
+        }
+        Ok(taken.files)
+    }
+
+    fn trailered(&self, tip: &str, limit: usize) -> Result<Vec<Trailered>, Error> {
+        let repository = self.open()?;
+        let failed = error::git("reading the history of", self.address.as_str());
+        let tip = self.need(&repository, tip)?.id();
+        let mut walk = repository.revwalk().map_err(&failed)?;
+        walk.push(tip).map_err(&failed)?;
+        let mut found = Vec::new();
+        for oid in walk.take(limit) {
+            let commit = repository.find_commit(oid.map_err(&failed)?).map_err(&failed)?;
+            let Ok(message) = std::str::from_utf8(commit.message_bytes()) else { continue };
+            if !message.contains("Bespin-Run:") {
+                continue;
+            }
+            let trailers = git2::message_trailers_strs(message).map_err(&failed)?;
+            let trailers = trailers.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            found.push(Trailered { sha: commit.id().to_string(), trailers });
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a tree's entry is a plain file; a link's bytes are a path, not text.
+fn is_file(mode: i32) -> bool {
+    matches!(mode, 0o100_644 | 0o100_755 | 0o100_664)
+}
+
+/// Files taken so far, within limits.
+struct Taken<'a> {
+    files: Vec<FileAt>,
+    bytes: usize,
+    endings: &'a [String],
+    limits: Limits,
+}
+
+impl Taken<'_> {
+    fn walk(&mut self, repository: &Repository, tree: &git2::Tree<'_>, prefix: &str) -> Result<(), Error> {
+        let mut trouble = None;
+        let walked = tree.walk(TreeWalkMode::PreOrder, |parent, entry| {
+            if entry.kind() != Some(ObjectType::Blob) || !is_file(entry.filemode()) {
+                return TreeWalkResult::Ok;
+            }
+            let path = format!("{prefix}{parent}{}", String::from_utf8_lossy(entry.name_bytes()));
+            if !self.endings.is_empty() && !self.endings.iter().any(|ending| path.ends_with(ending.as_str())) {
+                return TreeWalkResult::Ok;
+            }
+            match self.take(repository, entry.id(), &path) {
+                Ok(()) => TreeWalkResult::Ok,
+                Err(error) => {
+                    trouble = Some(error);
+                    TreeWalkResult::Abort
+                }
+            }
+        });
+        match trouble {
+            Some(error) => Err(error),
+            None => walked.map_err(error::git("reading", prefix)),
+        }
+    }
+
+    fn take(&mut self, repository: &Repository, id: Oid, path: &str) -> Result<(), Error> {
+        let too_large = |what: &str, limit: String| Error::TooLarge { what: what.into(), limit };
+        let failed = error::git("reading", path);
+        // The header tells the size before the bytes are unpacked.
+        let (size, _) = repository.odb().and_then(|odb| odb.read_header(id)).map_err(&failed)?;
+        if size > self.limits.file_bytes {
+            return Err(too_large(&format!("`{path}`"), format!("{} bytes", self.limits.file_bytes)));
+        }
+        self.bytes += size;
+        if self.files.len() >= self.limits.files {
+            return Err(too_large("the number of files", self.limits.files.to_string()));
+        }
+        if self.bytes > self.limits.bytes {
+            return Err(too_large("all files together", format!("{} bytes", self.limits.bytes)));
+        }
+        let blob = repository.find_blob(id).map_err(&failed)?;
+        self.files.push(FileAt { path: path.to_owned(), bytes: blob.content().to_vec() });
+        Ok(())
+    }
+}

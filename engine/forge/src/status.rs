@@ -1,0 +1,213 @@
+//! Commit statuses: what GitHub shows beside a commit.
+//!
+//! Source: GitHub REST API, "Create a commit status".
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// GitHub refuses longer descriptions.
+const DESCRIPTION_LIMIT: usize = 140;
+
+/// Where statuses are posted, and with which right.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// The API's address; GitHub's own where it is not set.
+    #[serde(default = "github")]
+    pub api_url: String,
+    /// A token with the right to write commit statuses.
+    pub token: SecretString,
+}
+
+fn github() -> String {
+    "https://api.github.com".into()
+}
+
+/// One status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// `owner/repo`.
+    pub repository: String,
+    /// The full commit id.
+    pub sha: String,
+    /// The pipeline's name; the context becomes `bespin/<pipeline>`.
+    pub pipeline: String,
+    /// How it fares.
+    pub state: State,
+    /// One line for people; GitHub's limit of 140 characters is kept by cutting.
+    pub description: String,
+    /// Where to read more; empty where there is no address.
+    pub target_url: String,
+}
+
+/// How a commit fares, in GitHub's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Not known yet.
+    Pending,
+    /// All went well.
+    Success,
+    /// The commit is at fault.
+    Failure,
+    /// Something else is at fault.
+    Error,
+}
+
+/// Why a status was not posted.
+#[derive(Debug, thiserror::Error)]
+#[error("posting the commit status of {repository}: {problem}")]
+pub struct PostError {
+    /// `owner/repo`.
+    pub repository: String,
+    /// What the API or the network said.
+    pub problem: String,
+    /// Whether trying again may help.
+    pub transient: bool,
+}
+
+/// Whether a status was posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// It was.
+    Yes,
+    /// No token is configured; that was said once in the log.
+    NotConfigured,
+}
+
+/// Posts statuses.
+pub struct Statuses {
+    settings: Option<Settings>,
+    client: reqwest::Client,
+    said: AtomicBool,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    state: State,
+    context: String,
+    description: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    target_url: &'a str,
+}
+
+impl Statuses {
+    /// Binds to an API; `None` posts nothing.
+    pub fn new(settings: Option<Settings>) -> Statuses {
+        let client = reqwest::Client::builder()
+            .user_agent("bespin")
+            .timeout(Duration::from_secs(15))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap_or_default();
+        Statuses { settings, client, said: AtomicBool::new(false) }
+    }
+
+    /// Posts a status. Posting it again changes nothing.
+    ///
+    /// # Errors
+    /// [`PostError`] where the API does not take it.
+    pub async fn post(&self, status: &Status) -> Result<Posted, PostError> {
+        let Some(settings) = &self.settings else {
+            if !self.said.swap(true, Ordering::Relaxed) {
+                tracing::info!("no commit statuses are posted: `git.status` has no token");
+            }
+            return Ok(Posted::NotConfigured);
+        };
+        let failed =
+            |problem: String, transient| PostError { repository: status.repository.clone(), problem, transient };
+        let base = settings.api_url.trim_end_matches('/');
+        let url = format!("{base}/repos/{}/statuses/{}", status.repository, status.sha);
+        let body = Body {
+            state: status.state,
+            context: format!("bespin/{}", status.pipeline),
+            description: cut(&status.description),
+            target_url: &status.target_url,
+        };
+        let request = self.client.post(url).bearer_auth(settings.token.expose_secret()).json(&body);
+        let request =
+            request.header("accept", "application/vnd.github+json").header("x-github-api-version", "2022-11-28");
+        let answer = request.send().await.map_err(|error| failed(error.without_url().to_string(), true))?;
+        let code = answer.status();
+        if code.is_success() {
+            return Ok(Posted::Yes);
+        }
+        let text = answer.text().await.unwrap_or_default();
+        let text: String = text.chars().take(300).collect();
+        let transient = code.is_server_error() || code.as_u16() == 429;
+        Err(failed(format!("{code}: {text}"), transient))
+    }
+}
+
+fn cut(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.chars().count() <= DESCRIPTION_LIMIT {
+        return line;
+    }
+    line.chars().take(DESCRIPTION_LIMIT - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn status() -> Status {
+        Status {
+            repository: "user/x".into(),
+            sha: "a".repeat(40),
+            pipeline: "was".into(),
+            state: State::Failure,
+            description: "é".repeat(200),
+            target_url: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_token_nothing_is_posted() {
+        assert_eq!(Statuses::new(None).post(&status()).await.unwrap(), Posted::NotConfigured);
+    }
+
+    /// One request to a listener that answers `code`; returns what it was sent.
+    async fn post_to(code: &'static str) -> (Result<Posted, PostError>, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut text = Vec::new();
+            while !text.ends_with(b"}") {
+                stream.read_buf(&mut text).await.unwrap();
+            }
+            let answer = format!("HTTP/1.1 {code}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(text).unwrap()
+        });
+        let statuses = Statuses::new(Some(Settings { api_url, token: "hush".into() }));
+        let posted = statuses.post(&status()).await;
+        (posted, server.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_the_api_is_sent() {
+        let (posted, text) = post_to("201 Created").await;
+        assert_eq!(posted.unwrap(), Posted::Yes);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("POST /repos/user/x/statuses/{} HTTP/1.1", "a".repeat(40))), "{head}");
+        assert!(head.contains("authorization: Bearer hush"), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&body["state"], &body["context"]), (&"failure".into(), &"bespin/was".into()));
+        assert_eq!(body["description"].as_str().unwrap().chars().count(), 140);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_whether_trying_again_helps() {
+        for (code, transient) in [("403 Forbidden", false), ("502 Bad Gateway", true)] {
+            let (posted, _) = post_to(code).await;
+            let error = posted.unwrap_err();
+            assert_eq!(error.transient, transient, "{error}");
+            assert!(!error.to_string().contains("hush"));
+        }
+    }
+}
