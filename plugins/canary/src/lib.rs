@@ -1,0 +1,38 @@
+//! Follows a rollout through its own steps to the end. It fails when the rollout retreats.
+
+use bespin_sdk::canary::{FollowRequest, OnTimeout};
+use bespin_sdk::{Deserialize, Outputs, Result, canary};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Settings {
+    /// `namespace/name` or `cluster/namespace/name`.
+    rollout: String,
+    /// The image that it is expected to walk to.
+    image: Option<String>,
+    /// What becomes of the canary when the step runs out of time.
+    #[serde(default)]
+    on_timeout: Choice,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Choice {
+    /// A person decides.
+    #[default]
+    Hold,
+    /// It walks back.
+    Retreat,
+}
+
+fn run(settings: Settings) -> Result<Outputs> {
+    let on_timeout = match settings.on_timeout {
+        Choice::Hold => OnTimeout::Hold,
+        Choice::Retreat => OnTimeout::Retreat,
+    };
+    let request = FollowRequest { rollout: settings.rollout, image: settings.image, on_timeout };
+    let followed = canary::follow(&request)?;
+    Ok(Outputs::new().with("outcome", followed.outcome))
+}
+
+bespin_sdk::step!(run);
