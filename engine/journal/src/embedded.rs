@@ -282,3 +282,36 @@ impl Drop for Embedded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Batch;
+
+    /// A journal of one entry, with whatever is wrong with it.
+    fn opened(v: u32, index: u64, entries: u64) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let (stream, body) = ("run/a/1".to_owned(), serde_json::Value::Null);
+        let entry = Entry { seq: 4, stream, index, v, at_ms: 0, by: By::Server, kind: "opened".into(), body };
+        let mut batch = Batch::default();
+        batch.put(keys::entry(4), Stored::encode(&entry).unwrap());
+        batch.put(keys::place("run/a/1", index), 4u64.to_be_bytes().to_vec());
+        batch.put(keys::META.to_vec(), serde_json::to_vec(&Meta { newest: 4, entries }).unwrap());
+        let disk = Disk::open(dir.path()).unwrap();
+        disk.write(batch).unwrap();
+        drop(disk);
+        open(dir.path()).err().map_or_else(|| "opens".into(), |error| error.0)
+    }
+
+    #[test]
+    fn a_start_is_refused_by_version_stream_and_damage() {
+        assert_eq!(opened(1, 0, 1), "opens");
+        assert_eq!(
+            opened(9, 0, 1),
+            "entry 0 of the stream run/a/1 has the format version 9, and this Bespin reads versions 1 to 1; \
+             start the Bespin that wrote it, or a newer one"
+        );
+        assert!(opened(1, 1, 1).contains("the stream run/a/1 lacks its entry 0"));
+        assert!(opened(1, 0, 2).contains("it holds 1 entries and 1 places, and recorded 2"));
+    }
+}

@@ -78,7 +78,7 @@ impl Writer {
                         }
                     }
                     Request::Remove { streams, answer } => {
-                        self.commit(std::mem::replace(&mut group, Group::default()));
+                        self.commit(std::mem::take(&mut group));
                         let removed = self.remove(&streams);
                         let _gone = answer.send(removed);
                         group = self.start();

@@ -1,5 +1,7 @@
 //! What every backend must do.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use decide::by::By;
 use futures::StreamExt;
 use journal::{AppendError, Journal, NewEntry, Settings, open, open_with};
@@ -105,6 +107,49 @@ async fn a_full_disk_is_never_acknowledged() {
     let journal = open(dir.path()).unwrap();
     assert_eq!(journal.read("s").await.unwrap().len(), 1);
     journal.append("s", 1, vec![entry(1)]).await.unwrap();
+}
+
+/// A disk of its own, which goes with the test.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<SmallDisk> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]).arg(dir.path());
+        mount.output().is_ok_and(|output| output.status.success()).then(|| SmallDisk(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _output = std::process::Command::new("umount").arg(self.0.path()).output();
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_really_full_loses_nothing_that_was_acknowledged() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("NOT CHECKED: a full disk, because only root may mount a small one");
+        return;
+    };
+    let store = disk.0.path().join("journal");
+    let journal = open_with(&Settings { min_free_bytes: 0, ..Settings::new(&store) }).unwrap();
+    let entry = |n| NewEntry { body: json!("x".repeat(10_000)), ..entry(n) };
+    let mut acknowledged = 0;
+    let refused = loop {
+        match journal.append("s", acknowledged, vec![entry(0)]).await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, AppendError::Full(_)), "{refused:?}");
+    drop(journal);
+    let roomy = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(&store).arg(roomy.path()).status().unwrap();
+    assert!(copied.success());
+    let journal = open(&roomy.path().join("journal")).unwrap();
+    assert!(journal.read("s").await.unwrap().len() as u64 >= acknowledged && acknowledged > 100, "{acknowledged}");
 }
 
 #[tokio::test]

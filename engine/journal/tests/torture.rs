@@ -1,0 +1,155 @@
+//! What the journal keeps when its process is killed, and when the power goes.
+//!
+//! The same child appends from several tasks, removes old streams, and says
+//! on its standard output what was acknowledged.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod disk_trace;
+
+use decide::by::By;
+use disk_trace::{Dice, Trace};
+use journal::{Journal, NewEntry, open};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const TASKS: usize = 6;
+
+/// Appends until it is killed, or until `APPENDS` of each task are through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the child of the other tests"]
+async fn child() {
+    let dir = std::env::var("JOURNAL_DIR").unwrap();
+    let appends: u64 = std::env::var("APPENDS").unwrap().parse().unwrap();
+    let journal = open(Path::new(&dir)).unwrap();
+    let tasks = (0..TASKS).map(|task| tokio::spawn(append(journal.clone(), task, appends)));
+    for done in futures::future::join_all(tasks).await {
+        done.unwrap();
+    }
+}
+
+async fn append(journal: Journal, task: usize, appends: u64) {
+    let done = journal.streams(&format!("{task}/")).await.unwrap().len() as u64;
+    for n in 0..appends {
+        // Streams of ten entries, so that there is always an old one to remove.
+        let stream = format!("{task}/{:06}", done + n / 10);
+        // Most are small; some are as large as a big pipeline's first entry.
+        let size = if n % 97 == 5 { 200_000 } else { (n as usize * 37) % 900 };
+        let body = json!({ "n": n, "padding": "x".repeat(size) });
+        let entry = NewEntry { at_ms: n, by: By::Server, kind: "counted".into(), body };
+        journal.append(&stream, n % 10, vec![entry]).await.unwrap();
+        say(&format!("ack {stream} {}\n", n % 10 + 1));
+        if n % 50 == 49 {
+            say(&format!("removing {task}/ {:06}\n", done + n / 10 - 1));
+            journal::prune(&*journal, &format!("{task}/"), 2, |_| true).await.unwrap();
+        }
+    }
+}
+
+/// One write of one line: the order of the lines is the order of the facts.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+/// What the child said that it was promised: stream -> length; what it asked
+/// to remove may be there or not.
+#[derive(Clone, Default)]
+pub struct Promised(BTreeMap<String, u64>);
+
+impl Promised {
+    fn note(&mut self, line: &str) {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["ack", stream, len] => drop(self.0.insert(stream.to_owned(), len.parse().unwrap())),
+            ["removing", prefix, before] => {
+                let before = format!("{prefix}{before}");
+                self.0.retain(|stream, _| !stream.starts_with(prefix) || *stream >= before);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Opens what is left and says what of the promises is missing.
+async fn missing(dir: &Path, promised: &Promised) -> Vec<String> {
+    let journal = match open(dir) {
+        Ok(journal) => journal,
+        Err(error) => return vec![error.0],
+    };
+    let mut missing = Vec::new();
+    for (stream, len) in &promised.0 {
+        let entries = journal.read(stream).await.unwrap();
+        if (entries.len() as u64) < *len {
+            missing.push(format!("{stream} has {} of {len} entries", entries.len()));
+        }
+        assert!(entries.iter().enumerate().all(|(n, entry)| entry.index == n as u64 && entry.stream == *stream));
+    }
+    missing
+}
+
+fn child_command(program: &str, dir: &Path, appends: u64) -> Command {
+    let mut command = Command::new(program);
+    command.env("JOURNAL_DIR", dir).env("APPENDS", appends.to_string()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+const CHILD: [&str; 4] = ["--exact", "child", "--ignored", "--nocapture"];
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_kill_9() {
+    let dir = tempfile::tempdir().unwrap();
+    let exe = std::env::current_exe().unwrap();
+    let (mut promised, mut dice) = (Promised::default(), Dice(7));
+    for round in 0..8 {
+        let mut child = child_command(exe.to_str().unwrap(), dir.path(), 100_000).args(CHILD).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let deadly = 50 + dice.below(800);
+        for (n, line) in lines.enumerate() {
+            promised.note(&line.unwrap());
+            if n as u64 == deadly {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        let missing = missing(dir.path(), &promised).await;
+        assert!(missing.is_empty(), "round {round}: {missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_power_cut() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("NOT CHECKED: a power cut, because strace is not installed");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // More by hand: `APPENDS=4000 CUTS=1000 cargo test -p journal --test torture power`.
+    let (store, log) = (dir.path().join("journal"), dir.path().join("trace"));
+    let exe = std::env::current_exe().unwrap();
+    let appends = std::env::var("APPENDS").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
+    let mut command = child_command("strace", &store, appends);
+    command.args(disk_trace::STRACE).arg("-o").arg(&log).arg(&exe).args(CHILD).stdout(Stdio::null());
+    assert!(command.status().unwrap().success());
+    let trace = Trace::read(&log, &store);
+    let cuts: u64 = std::env::var("CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let (mut lost, mut tried) = (Vec::new(), 0);
+    for seed in 0..cuts {
+        let left = dir.path().join("left");
+        let mut promised = Promised::default();
+        for line in trace.cut(&left, &mut Dice(seed * 7919 + 1)) {
+            promised.note(&line);
+        }
+        tried += promised.0.len();
+        let missing = missing(&left, &promised).await;
+        if !missing.is_empty() {
+            lost.push(format!("cut {seed}: {missing:?}"));
+        }
+        std::fs::remove_dir_all(&left).unwrap();
+    }
+    assert!(tried > 100, "the cuts met {tried} promises only");
+    assert!(lost.is_empty(), "{} of {cuts} cuts lost something:\n{}", lost.len(), lost.join("\n"));
+}
