@@ -1,1 +1,4 @@
 //! One binary: the stories, run against the real program.
+
+mod stories;
+mod world;
