@@ -1,0 +1,269 @@
+//! Decides which runs a delivery opens, and which older ones they supersede.
+//!
+//! A run is known by its [`RunKey`]: the same push never opens a second run of
+//! a pipeline, by whichever delivery it comes and however often the server
+//! dies between opening the run and recording that it did.
+
+mod glob;
+mod plan;
+
+pub use plan::{Plan, plan};
+
+use crate::delivery::{Change, Ended, Entry, Recorded, Skipped};
+use crate::next::{Next, Timestamp, Wake};
+use crate::pipeline::{Pipeline, Supersede};
+use crate::run::{Commit, Event, Opened};
+use std::collections::BTreeMap;
+
+/// How long a commit may be missing before the delivery is given up, in ms.
+pub const PATIENCE_MS: u64 = 10 * 60 * 1_000;
+
+/// What the trigger sees.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// Nothing was looked at, for nothing depends on it.
+    Nothing,
+    /// The commit is not in the repository, as of a fetch just now.
+    Missing,
+    /// The commit and all that depends on it.
+    Found(Box<Found>),
+}
+
+/// A commit and all that depends on it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The commit.
+    pub commit: Commit,
+    /// The pipeline files at the commit.
+    pub files: Vec<File>,
+    /// Which paths the push changed.
+    pub changed: Changed,
+    /// The repository's runs, in the order in which they were opened.
+    pub runs: Vec<Known>,
+    /// The last number used elsewhere, by pipeline.
+    pub floors: BTreeMap<String, u64>,
+}
+
+/// A pipeline file.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its path, such as `.bespin/was.yaml`.
+    pub path: String,
+    /// What it says, or every mistake in it, each as a whole text.
+    pub pipeline: Result<Pipeline, Vec<String>>,
+}
+
+/// Which paths a push changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// These.
+    Paths(Vec<String>),
+    /// It cannot be told, so everything counts.
+    Everything,
+}
+
+/// What makes two runs the same: `(repository, reference, before, after,
+/// pipeline file)`, the repository being given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunKey<'a> {
+    /// The full reference.
+    pub reference: &'a str,
+    /// The commit before.
+    pub before: &'a str,
+    /// The commit after.
+    pub after: &'a str,
+    /// The pipeline's file.
+    pub file: &'a str,
+}
+
+/// A run that exists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// The run's id.
+    pub id: String,
+    /// Its number.
+    pub number: u64,
+    /// Its pipeline's name.
+    pub pipeline: String,
+    /// Its pipeline's file.
+    pub file: String,
+    /// What caused it.
+    pub event: Event,
+    /// How it came to be.
+    pub origin: Origin,
+    /// Its concurrency group, if it has one.
+    pub group: Option<String>,
+    /// Where it stands.
+    pub state: State,
+    /// Whether its bump is recorded.
+    pub bump: Bump,
+    /// How its commit stands to the pushed one.
+    pub ancestry: Ancestry,
+}
+
+/// How a run came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// By a push.
+    Push,
+    /// By a person; never the same as a pushed run.
+    Person,
+}
+
+/// Where a run stands, as far as superseding goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It goes on.
+    Open,
+    /// It was asked to end.
+    Ending,
+    /// It has ended.
+    Closed,
+}
+
+/// Whether a run's bump is recorded; after it, it goes on to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bump {
+    /// Not yet.
+    Ahead,
+    /// It is.
+    Recorded,
+}
+
+/// How a run's commit stands to the pushed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ancestry {
+    /// Its history contains the pushed commit, and is longer.
+    Newer,
+    /// Anything else.
+    Other,
+}
+
+impl Known {
+    /// Reads what superseding needs out of a run's opening.
+    pub fn new(opened: &Opened) -> Known {
+        Known {
+            id: opened.id.clone(),
+            number: opened.number,
+            pipeline: opened.pipeline.name.clone(),
+            file: opened.pipeline_file.clone(),
+            event: opened.event.clone(),
+            origin: if opened.retry_of.is_none() && opened.event.kind != "manual" {
+                Origin::Push
+            } else {
+                Origin::Person
+            },
+            group: opened.pipeline.concurrency.as_ref().map(|concurrency| concurrency.group.clone()),
+            state: State::Open,
+            bump: Bump::Ahead,
+            ancestry: Ancestry::Other,
+        }
+    }
+
+    fn is(&self, key: &RunKey<'_>) -> bool {
+        let event = &self.event;
+        let mine = RunKey { reference: &event.reference, before: &event.before, after: &event.after, file: &self.file };
+        self.origin == Origin::Push && mine == *key
+    }
+}
+
+/// What the trigger may cause.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Open a run, unless its stream exists already.
+    Open(Box<Opened>),
+    /// Ask an older run to end, unless it was asked or has ended.
+    Supersede {
+        /// The older run's id.
+        run: String,
+        /// The newer run's id.
+        by: String,
+    },
+}
+
+/// Decides what a delivery does next.
+pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, Act> {
+    match &recorded.ended {
+        Some(Ended::Opened(runs)) => return Next::done(Wake::Never, format!("opened {}", runs.join(", "))),
+        Some(Ended::Ignored(because)) => return Next::done(Wake::Never, because.clone()),
+        None => {}
+    }
+    let Some((push, received)) = &recorded.push else {
+        return Next::stuck("this delivery's journal does not begin with its receipt");
+    };
+    if push.change == Change::Deleted {
+        return ignore(format!("`{}` was deleted, and a deletion opens no runs", push.reference));
+    }
+    match seen {
+        Seen::Nothing => Next::hold(Wake::Now, "looking at the repository"),
+        Seen::Missing if now.saturating_sub(*received) > PATIENCE_MS => ignore(format!(
+            "the commit {} is not in {}; its reference was moved or deleted before it could be read",
+            push.after, push.repository
+        )),
+        Seen::Missing => {
+            let waited = now.saturating_sub(*received);
+            let again = now + (waited / 2).clamp(500, 30_000);
+            Next::hold(Wake::At(again), format!("waiting until the commit {} can be read", &push.after[..7]))
+        }
+        Seen::Found(found) => open(push, found),
+    }
+}
+
+fn ignore(because: String) -> Next<Entry, Act> {
+    let record = vec![Entry::Ignored { because: because.clone() }];
+    Next { record, ..Next::done(Wake::Never, because) }
+}
+
+fn open(push: &crate::delivery::Push, found: &Found) -> Next<Entry, Act> {
+    let plans = plan(push, found);
+    let (mut acts, mut runs, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+    for plan in plans {
+        match plan {
+            Plan::Open(opened) => acts.push(Act::Open(opened)),
+            Plan::Exists { run, supersede } => {
+                acts.extend(superseded(&run, supersede, found).map(|old| Act::Supersede { run: old, by: run.clone() }));
+                runs.push(run);
+            }
+            Plan::Skip { file, because } => skipped.push(Skipped { file, because }),
+        }
+    }
+    if !acts.is_empty() {
+        let because = format!("opening the runs of {}", &found.commit.short);
+        return Next { acts, ..Next::moving(Wake::Now, because) };
+    }
+    if runs.is_empty() {
+        return ignore(why_nothing(&found.commit.short, &skipped));
+    }
+    let because = format!("opened {}", runs.join(", "));
+    Next { record: vec![Entry::Opened { runs, skipped }], ..Next::done(Wake::Never, because) }
+}
+
+/// The older runs of the group that the run takes the place of.
+fn superseded<'a>(run: &str, supersede: Option<Supersede>, found: &'a Found) -> impl Iterator<Item = String> + 'a {
+    let place = found.runs.iter().position(|known| known.id == run).unwrap_or(0);
+    let mine = found.runs.get(place);
+    found.runs[..place].iter().filter_map(move |old| {
+        let same_group = mine.is_some_and(|mine| mine.group.is_some() && mine.group == old.group);
+        // Two pipelines that one push opens do not take each other's place.
+        let same_push = mine.is_some_and(|mine| mine.event.delivery == old.event.delivery);
+        let may = match supersede {
+            None | Some(Supersede::Never) => false,
+            Some(Supersede::UntilBump) => old.bump == Bump::Ahead,
+            Some(Supersede::Always) => true,
+        };
+        (same_group && !same_push && may && old.state == State::Open).then(|| old.id.clone())
+    })
+}
+
+fn why_nothing(commit: &str, skipped: &[Skipped]) -> String {
+    if skipped.is_empty() {
+        return format!("there is no pipeline in `.bespin` at {commit}");
+    }
+    let shown = skipped.iter().take(5).map(|skipped| format!("{}: {}", skipped.file, skipped.because));
+    let more = skipped.len().saturating_sub(5);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("no pipeline is for this push: {}{more}", shown.collect::<Vec<_>>().join("; "))
+}
+
+#[cfg(test)]
+mod tests;

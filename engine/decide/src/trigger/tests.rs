@@ -1,0 +1,251 @@
+//! The trigger as tables, and its whole way with every cut.
+
+use super::*;
+use crate::delivery::{NOTHING, Paths, Push};
+use crate::pipeline::{Concurrency, On, Tag};
+use crate::{delivery, pipeline};
+
+const A: &str = "1111111111111111111111111111111111111111";
+const B: &str = "2222222222222222222222222222222222222222";
+
+fn push() -> Push {
+    Push {
+        hook: "default".into(),
+        delivery: "d1".into(),
+        repository: "user/petclinic".into(),
+        reference: "refs/heads/main".into(),
+        before: A.into(),
+        after: B.into(),
+        change: Change::Forward,
+        pusher: "kim".into(),
+        paths: Paths::Listed { paths: vec!["was/x".into()] },
+    }
+}
+
+fn was(supersede: Supersede) -> Pipeline {
+    let on = pipeline::Push { branches: vec!["main".into()], paths: vec!["was/**".into()] };
+    Pipeline {
+        name: "petclinic-was".into(),
+        on: On { push: Some(on), ..On::default() },
+        concurrency: Some(Concurrency { group: "was".into(), supersede }),
+        ..Pipeline::default()
+    }
+}
+
+fn file(path: &str, pipeline: Pipeline) -> File {
+    File { path: path.into(), pipeline: Ok(pipeline) }
+}
+
+fn found(files: Vec<File>) -> Found {
+    let commit = Commit { sha: B.into(), short: B[..7].into(), message: "Fix it\n\nlong".into(), author: "Kim".into() };
+    let changed = Changed::Paths(vec!["was/x".into()]);
+    Found { commit, files, changed, runs: Vec::new(), floors: BTreeMap::new() }
+}
+
+fn known(number: u64, after: &str, delivery: &str) -> Known {
+    let found = found(Vec::new());
+    let push = Push { after: after.into(), delivery: delivery.into(), ..push() };
+    let one = Found { files: vec![file(".bespin/was.yaml", was(Supersede::UntilBump))], ..found };
+    let Some(Plan::Open(mut opened)) = plan(&push, &one).pop() else { panic!("it opens") };
+    opened.number = number;
+    opened.id = format!("user/petclinic/petclinic-was/{number}");
+    Known::new(&opened)
+}
+
+fn plan_one(push: &Push, found: &Found) -> Plan {
+    plan(push, found).remove(0)
+}
+
+fn skip(plan: Plan) -> String {
+    match plan {
+        Plan::Skip { because, .. } => because,
+        other => panic!("not skipped: {other:?}"),
+    }
+}
+
+fn run_of(plan: Plan) -> Opened {
+    match plan {
+        Plan::Open(opened) => *opened,
+        other => panic!("not opened: {other:?}"),
+    }
+}
+
+#[test]
+fn a_push_opens_its_run_with_the_next_number() {
+    let mut world = found(vec![file(".bespin/was.yaml", was(Supersede::UntilBump))]);
+    world.floors.insert("petclinic-was".into(), 55);
+    let opened = run_of(plan_one(&push(), &world));
+    assert_eq!(opened.id, "user/petclinic/petclinic-was/56");
+    assert_eq!((opened.title.as_str(), opened.event.kind.as_str()), ("Fix it", "push"));
+    world.runs.push(known(60, A, "d0"));
+    assert_eq!(run_of(plan_one(&push(), &world)).number, 61);
+}
+
+#[test]
+fn which_pushes_a_pipeline_is_for() {
+    let world = found(vec![file(".bespin/was.yaml", was(Supersede::Never))]);
+    let other_branch = Push { reference: "refs/heads/feature/x".into(), ..push() };
+    assert!(skip(plan_one(&other_branch, &world)).contains("not `feature/x`"));
+    let elsewhere = Found { changed: Changed::Paths(vec!["web/x".into()]), ..world.clone() };
+    assert!(skip(plan_one(&push(), &elsewhere)).contains("nothing changed in was/**"));
+    let unknown = Found { changed: Changed::Everything, ..world.clone() };
+    run_of(plan_one(&push(), &unknown));
+    let tag = Push { reference: "refs/tags/v1.2".into(), before: NOTHING.into(), change: Change::New, ..push() };
+    assert!(skip(plan_one(&tag, &world)).contains("does not start on tags"));
+    let mut on_tag = was(Supersede::Never);
+    on_tag.on = On { tag: Some(Tag { tags: vec!["v*".into()] }), ..On::default() };
+    let world = found(vec![file(".bespin/was.yaml", on_tag)]);
+    assert_eq!(run_of(plan_one(&tag, &world)).event.kind, "tag");
+    assert!(skip(plan_one(&Push { reference: "refs/tags/x".into(), ..tag }, &world)).contains("not `x`"));
+    assert!(skip(plan_one(&push(), &world)).contains("does not start on pushes"));
+}
+
+#[test]
+fn a_bad_file_opens_a_run_that_has_failed() {
+    let bad = File { path: ".bespin/was.yaml".into(), pipeline: Err(vec!["one".into(), "two".into()]) };
+    let mut world = found(vec![bad]);
+    let opened = run_of(plan_one(&push(), &world));
+    assert_eq!((opened.id.as_str(), opened.mistakes.len()), ("user/petclinic/was/1", 2));
+    world.runs.push(known(60, A, "d0"));
+    let opened = run_of(plan_one(&push(), &world));
+    assert_eq!(opened.id, "user/petclinic/petclinic-was/61", "under the name that the file had");
+}
+
+#[test]
+fn two_files_of_one_name() {
+    let files = ["a", "b"].map(|stem| file(&format!(".bespin/{stem}.yaml"), was(Supersede::Never)));
+    let mut plans = plan(&push(), &found(files.to_vec()));
+    let second = run_of(plans.pop().unwrap());
+    assert!(second.mistakes[0].contains("taken by .bespin/a.yaml"), "{:?}", second.mistakes);
+    assert!(run_of(plans.pop().unwrap()).mistakes.is_empty());
+}
+
+#[test]
+fn a_late_delivery_of_an_older_commit_opens_nothing() {
+    let mut world = found(vec![file(".bespin/was.yaml", was(Supersede::UntilBump))]);
+    world.runs.push(Known { ancestry: Ancestry::Newer, ..known(7, A, "d9") });
+    assert!(skip(plan_one(&push(), &world)).contains("/7 is a run of a newer commit"));
+    run_of(plan_one(&Push { change: Change::Forced, ..push() }, &world));
+    world.files = vec![file(".bespin/was.yaml", was(Supersede::Never))];
+    run_of(plan_one(&push(), &world));
+}
+
+#[test]
+fn which_runs_are_superseded() {
+    let mine = known(9, B, "d1");
+    let cases: [(&str, Supersede, Known, bool); 7] = [
+        ("an older one", Supersede::UntilBump, known(8, A, "d0"), true),
+        ("its bump is recorded", Supersede::UntilBump, Known { bump: Bump::Recorded, ..known(8, A, "d0") }, false),
+        ("whatever its bump", Supersede::Always, Known { bump: Bump::Recorded, ..known(8, A, "d0") }, true),
+        ("never", Supersede::Never, known(8, A, "d0"), false),
+        ("it has ended", Supersede::Always, Known { state: State::Closed, ..known(8, A, "d0") }, false),
+        ("it was asked", Supersede::Always, Known { state: State::Ending, ..known(8, A, "d0") }, false),
+        ("the same push", Supersede::Always, Known { file: "other".into(), ..known(8, B, "d1") }, false),
+    ];
+    for (name, supersede, old, expected) in cases {
+        let mut world = found(vec![file(".bespin/was.yaml", was(supersede))]);
+        // A run that was opened later is never superseded, whatever its number.
+        world.runs = vec![old, mine.clone(), known(4, A, "d2")];
+        let next = open(&push(), &world);
+        let supersede = Act::Supersede { run: "user/petclinic/petclinic-was/8".into(), by: mine.id.clone() };
+        assert_eq!(next.acts, if expected { vec![supersede] } else { Vec::new() }, "{name}");
+        assert_eq!(next.record.is_empty(), expected, "{name}: recorded once nothing is left to do");
+    }
+}
+
+#[test]
+fn what_needs_no_look_and_what_is_given_up() {
+    let recorded = |push: Push| Recorded { push: Some((push, 1_000)), ended: None };
+    let gone = Push { change: Change::Deleted, after: NOTHING.into(), ..push() };
+    let next = decide(&recorded(gone), &Seen::Nothing, 2_000);
+    assert!(matches!(&next.record[..], [Entry::Ignored { because }] if because.contains("was deleted")));
+    let next = decide(&recorded(push()), &Seen::Missing, 3_000);
+    assert_eq!((next.wake, next.record.len()), (Wake::At(4_000), 0));
+    let next = decide(&recorded(push()), &Seen::Missing, 1_001 + PATIENCE_MS);
+    assert!(matches!(&next.record[..], [Entry::Ignored { .. }]));
+    let next = decide(&recorded(push()), &Seen::Found(Box::new(found(Vec::new()))), 2_000);
+    assert!(matches!(&next.record[..], [Entry::Ignored { because }] if because.contains("no pipeline in `.bespin`")));
+    assert_eq!(decide(&Recorded::default(), &Seen::Nothing, 0).wake, Wake::OnChange);
+}
+
+/// A world of one repository; acts are done or lost, as a crash has it.
+#[derive(Clone)]
+struct World {
+    found: Found,
+    journal: Vec<(Timestamp, Entry)>,
+    opened: Vec<Opened>,
+    cancelled: Vec<String>,
+}
+
+impl World {
+    fn turn(&mut self) -> Wake {
+        let recorded = Recorded::replay(self.journal.iter().map(|(at, entry)| (*at, entry)));
+        let next = decide(&recorded, &Seen::Found(Box::new(self.found.clone())), 2_000);
+        self.journal.extend(next.record.into_iter().map(|entry| (2_000, entry)));
+        for act in next.acts {
+            self.act(act);
+        }
+        next.wake
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Open(opened) => {
+                assert!(self.opened.iter().all(|other| other.id != opened.id), "a stream is opened once");
+                self.found.runs.push(Known::new(&opened));
+                self.opened.push(*opened);
+            }
+            Act::Supersede { run, .. } => {
+                let old = self.found.runs.iter_mut().find(|known| known.id == run).unwrap();
+                assert_eq!(old.state, State::Open, "nobody is asked twice");
+                old.state = State::Ending;
+                self.cancelled.push(run);
+            }
+        }
+    }
+
+    fn finish(mut self) -> (Vec<(Timestamp, Entry)>, Vec<Opened>, Vec<String>) {
+        for _ in 0..20 {
+            if self.turn() == Wake::Never {
+                return (self.journal, self.opened, self.cancelled);
+            }
+        }
+        panic!("it does not end");
+    }
+}
+
+#[test]
+fn cut_anywhere_it_ends_the_same() {
+    let mut web = was(Supersede::Always);
+    web.name = "web".into();
+    web.concurrency = None;
+    let files = vec![file(".bespin/was.yaml", was(Supersede::UntilBump)), file(".bespin/web.yaml", web)];
+    let mut found = found(files);
+    found.runs.push(known(8, A, "d0"));
+    let world = World {
+        found,
+        journal: vec![(1_000, delivery::Entry::Received(push()))],
+        opened: Vec::new(),
+        cancelled: Vec::new(),
+    };
+    let whole = world.clone().finish();
+    assert_eq!(
+        whole.1.iter().map(|o| o.id.as_str()).collect::<Vec<_>>(),
+        ["user/petclinic/petclinic-was/9", "user/petclinic/web/1"]
+    );
+    assert_eq!(whole.2, ["user/petclinic/petclinic-was/8"]);
+    // Die after each turn, and within each turn after each of its acts.
+    for turns in 0..4 {
+        for acts in 0..4 {
+            let mut cut = world.clone();
+            for _ in 0..turns {
+                let _wake = cut.turn();
+            }
+            let recorded = Recorded::replay(cut.journal.iter().map(|(at, entry)| (*at, entry)));
+            let next = decide(&recorded, &Seen::Found(Box::new(cut.found.clone())), 2_000);
+            cut.journal.extend(next.record.into_iter().map(|entry| (2_000, entry)));
+            next.acts.into_iter().take(acts).for_each(|act| cut.act(act));
+            assert_eq!(cut.finish(), whole, "cut after {turns} turns and {acts} acts");
+        }
+    }
+}
