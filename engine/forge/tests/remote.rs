@@ -1,0 +1,204 @@
+//! The door against a real git server over HTTP.
+
+mod git_server;
+
+use forge::{Changed, Credentials, Error, Forge, Limits, Mirror, NewCommit, Pushed, Remote, Settings};
+use git_server::{GitServer, PASSWORD, USER};
+use std::sync::Arc;
+
+const LIMITS: Limits = Limits { files: 100, file_bytes: 10_000, bytes: 100_000 };
+const NOTHING: &str = "0000000000000000000000000000000000000000";
+
+fn forge(server: &GitServer, password: &str) -> (Arc<Forge>, tempfile::TempDir) {
+    let credentials = Credentials::Basic { username: USER.into(), password: password.into() };
+    let remotes = vec![Remote { url: server.url.clone(), credentials, plain_http: Default::default() }];
+    let settings = Settings { base: Some(server.url.clone()), remotes, ..Settings::default() };
+    let directory = tempfile::tempdir().unwrap();
+    (Forge::new(settings, directory.path()).unwrap(), directory)
+}
+
+fn now() -> u64 {
+    forge::now_ms() + 1
+}
+
+async fn fetched(forge: &Forge, name: &str) -> Arc<Mirror> {
+    let mirror = forge.repository(name).unwrap();
+    mirror.fetch(now()).await.unwrap();
+    mirror
+}
+
+fn new(branch: &str, parent: &str, path: &str, text: &str) -> NewCommit {
+    let files = vec![(path.to_owned(), text.as_bytes().to_vec())];
+    NewCommit {
+        branch: branch.into(),
+        parent: parent.into(),
+        files,
+        message: format!("{path}\n\nBespin-Run: a/b/c/1\n"),
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_is_fetched_and_read() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[(".bespin/was.yaml", "name: was\n"), (".bespin/notes.txt", ""), ("was/deep/a", "a")]);
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    assert_eq!(mirror.default_branch().await.unwrap().as_deref(), Some("main"));
+    let head = mirror.resolve("HEAD").await.unwrap().unwrap();
+    let commit = mirror.commit(&head).await.unwrap().unwrap();
+    assert_eq!((commit.message.trim(), commit.author.as_str(), commit.short.len()), ("first", "Kim", 7));
+    let files = mirror.files(&head, ".bespin", &[".yaml"], LIMITS).await.unwrap();
+    assert_eq!(files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), [".bespin/was.yaml"]);
+    assert_eq!(mirror.file(&head, "was/deep/a", 10).await.unwrap().unwrap(), b"a");
+    assert_eq!(mirror.file(&head, "was", 10).await.unwrap(), None);
+    assert!(mirror.files(&head, "nowhere", &[], LIMITS).await.unwrap().is_empty());
+    let small = Limits { file_bytes: 3, ..LIMITS };
+    assert!(matches!(mirror.files(&head, "", &[], small).await, Err(Error::TooLarge { .. })));
+    server.git("user/x", &["-c", "user.name=K", "-c", "user.email=k@x", "tag", "-a", "v1", "-m", "one", &head]);
+    mirror.fetch(now()).await.unwrap();
+    let tag = server.git("user/x", &["rev-parse", "refs/tags/v1"]);
+    assert_ne!(tag, head);
+    assert_eq!(mirror.commit(&tag).await.unwrap().unwrap().sha, head, "an annotated tag leads to its commit");
+    assert_eq!(mirror.resolve("v1").await.unwrap().unwrap(), head);
+    assert_eq!(mirror.commit(&"a".repeat(40)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn one_fetch_serves_all_who_wait() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("a", "")]);
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    let before = forge::now_ms();
+    let head = server.commit("user/x", "main", &[("a", "2")], "second");
+    assert_eq!(mirror.resolve("HEAD").await.unwrap().unwrap().len(), 40);
+    mirror.fetch(0).await.unwrap();
+    assert_ne!(mirror.resolve("HEAD").await.unwrap().unwrap(), head, "an earlier fetch is enough for an earlier push");
+    let waiting = (0..50).map(|_| {
+        let mirror = mirror.clone();
+        tokio::spawn(async move { mirror.fetch(before).await })
+    });
+    for one in waiting.collect::<Vec<_>>() {
+        one.await.unwrap().unwrap();
+    }
+    assert_eq!(mirror.resolve("HEAD").await.unwrap().unwrap(), head);
+}
+
+#[tokio::test]
+async fn wrong_credentials_and_nobody_there() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("a", "")]);
+    let (wrong, _directory) = forge(&server, "wrong-password");
+    let error = wrong.repository("user/x").unwrap().fetch(now()).await.unwrap_err().to_string();
+    assert!(!error.contains("wrong-password"), "{error}");
+    let (forge, _directory) = forge(&server, PASSWORD);
+    assert!(forge.repository("user/none").unwrap().fetch(now()).await.is_err());
+    assert!(matches!(forge.mirror("file:///etc"), Err(Error::Address { .. })));
+    assert!(matches!(forge.mirror("/etc"), Err(Error::Address { .. })));
+}
+
+#[tokio::test]
+async fn what_a_push_changed() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("was/a", "1"), ("web/a", "1")]);
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let first = server.git("user/x", &["rev-parse", "main"]);
+    let second = server.commit("user/x", "main", &[("was/a", "2"), ("was/b", "1")], "second");
+    let branch = server.commit("user/x", "feature", &[("web/a", "2")], "third");
+    server.git("user/x", &["branch", "same", &second]);
+    let mirror = fetched(&forge, "user/x").await;
+    let paths = |paths: &[&str]| Changed::Paths(paths.iter().map(|p| (*p).to_owned()).collect());
+    let changed =
+        async |reference: &str, before: &str, after: &str| mirror.changed(reference, before, after).await.unwrap();
+    assert_eq!(changed("refs/heads/main", &first, &second).await, paths(&["was/a", "was/b"]));
+    assert_eq!(changed("refs/heads/main", &second, &first).await, paths(&["was/a", "was/b"]), "a forced push back");
+    assert_eq!(changed("refs/heads/feature", NOTHING, &branch).await, paths(&["web/a"]), "since it left main");
+    assert_eq!(changed("refs/heads/same", NOTHING, &second).await, paths(&[]));
+    assert!(matches!(changed("refs/heads/main", NOTHING, &second).await, Changed::Everything { .. }));
+    assert_eq!(
+        changed("refs/heads/feature", &"a".repeat(40), &branch).await,
+        paths(&["web/a"]),
+        "before is thrown away"
+    );
+    assert!(matches!(mirror.changed("refs/heads/x", NOTHING, &"a".repeat(40)).await, Err(Error::Missing { .. })));
+    assert!(mirror.contains(&second, &first).await.unwrap());
+    assert!(!mirror.contains(&first, &second).await.unwrap());
+}
+
+#[tokio::test]
+async fn of_two_pushes_at_once_one_lands() {
+    let server = GitServer::start().await;
+    server.create("user/m", &[("a", "1"), ("b", "1")]);
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/m").await;
+    let head = mirror.resolve("main").await.unwrap().unwrap();
+    let (one, two) = tokio::join!(mirror.push(new("main", &head, "a", "2")), mirror.push(new("main", &head, "b", "2")));
+    let landed = [one.unwrap(), two.unwrap()].into_iter().filter(|p| matches!(p, Pushed::Landed { .. })).count();
+    assert_eq!(landed, 1);
+    assert_eq!(server.git("user/m", &["rev-list", "--count", "main"]), "2");
+    // The one that was too late looks again, and lands.
+    assert_eq!(mirror.push(new("main", &head, "c", "2")).await.unwrap(), Pushed::Stale);
+    mirror.fetch(now()).await.unwrap();
+    let head = mirror.resolve("main").await.unwrap().unwrap();
+    let Pushed::Landed { sha } = mirror.push(new("main", &head, "c", "2")).await.unwrap() else { panic!("it lands") };
+    assert_eq!(server.git("user/m", &["rev-parse", "main"]), sha);
+    assert_eq!(server.git("user/m", &["log", "-1", "--format=%an <%ae>", "main"]), "Bespin <bespin@localhost>");
+    mirror.fetch(now()).await.unwrap();
+    let found = mirror.trailered(&sha, 100).await.unwrap();
+    assert_eq!((found.len(), &found[0].sha), (2, &sha));
+    assert_eq!(found[0].trailers, [("Bespin-Run".to_owned(), "a/b/c/1".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_protected_branch_says_why() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = GitServer::start().await;
+    server.create("user/m", &[("a", "1")]);
+    let hook = server.bare("user/m").join("hooks/update");
+    std::fs::write(&hook, "#!/bin/sh\necho no >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/m").await;
+    let head = mirror.resolve("main").await.unwrap().unwrap();
+    let pushed = mirror.push(new("main", &head, "a", "2")).await.unwrap();
+    assert!(matches!(&pushed, Pushed::Refused { because } if because.contains("hook")), "{pushed:?}");
+}
+
+#[tokio::test]
+async fn an_archive_keeps_links_and_modes_and_is_always_the_same() {
+    use std::io::Read;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let server = GitServer::start().await;
+    server.create("user/x", &[("app/Dockerfile", "FROM scratch\n"), ("app/z/b", "b"), ("other", "")]);
+    let work = tempfile::tempdir().unwrap();
+    let bare = server.bare("user/x");
+    let sh = |text: &str| {
+        assert!(
+            std::process::Command::new("sh").current_dir(work.path()).args(["-c", text]).status().unwrap().success()
+        )
+    };
+    sh(&format!("git -c safe.directory='*' clone -q {} .", bare.display()));
+    symlink("z/b", work.path().join("app/link")).unwrap();
+    std::fs::write(work.path().join("app/run"), "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(work.path().join("app/run"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    sh("git add -A && git -c user.name=K -c user.email=k@x commit -qm more && git push -q origin main");
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    let head = mirror.resolve("main").await.unwrap().unwrap();
+    let bytes = mirror.archive(&head, "./app/", 100_000).await.unwrap();
+    assert_eq!(bytes, mirror.archive(&head, "app", 100_000).await.unwrap());
+    let mut archive = tar::Archive::new(&bytes[..]);
+    let mut found = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().display().to_string();
+        let link = entry.link_name().unwrap().map(|link| link.display().to_string());
+        let mut text = String::new();
+        entry.read_to_string(&mut text).unwrap();
+        assert_eq!(entry.header().mtime().unwrap(), 0);
+        found.push(format!("{path} {:o} {}", entry.header().mode().unwrap(), link.unwrap_or(text)));
+    }
+    assert_eq!(found, ["Dockerfile 644 FROM scratch\n", "link 777 z/b", "run 755 #!/bin/sh\n", "z/ 755 ", "z/b 644 b"]);
+    assert!(matches!(mirror.archive(&head, "app", 2_000).await, Err(Error::TooLarge { .. })));
+    assert!(matches!(mirror.archive(&head, "nowhere", 2_000).await, Err(Error::Missing { .. })));
+}
