@@ -14,7 +14,14 @@
 //! DIR/git/OWNER/NAME.git    bare repositories
 //! ```
 
+pub mod api;
+pub mod controllers;
+pub mod faults;
+pub mod git;
+pub mod kubelet;
 mod playground;
+pub mod registry;
 pub mod sample;
+pub mod serve;
 
 pub use playground::{Error, Options, Playground};

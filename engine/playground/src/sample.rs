@@ -1,6 +1,20 @@
 //! The sample application: a 3-tier service, its repositories and its Application.
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::git::{Push, Repositories, deliver};
 use crate::{Error, Playground};
+
+/// The application's repository.
+pub const APPLICATION: &str = "user/petclinic";
+/// The manifests' repository.
+pub const MANIFESTS: &str = "user/k8s-manifests";
+/// The folder of the manifests in their repository.
+const FOLDER: &str = "petclinic";
+/// How long the kind Application may take to be served.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How to set up the sample.
 #[derive(Clone, Debug)]
@@ -31,6 +45,9 @@ pub struct Sample {
     pub application_repository: String,
     /// The clone URL of the manifests repository (`user/k8s-manifests`).
     pub manifests_repository: String,
+    repositories: Repositories,
+    options: SampleOptions,
+    kube: (String, String),
 }
 
 impl Sample {
@@ -39,8 +56,45 @@ impl Sample {
     /// # Errors
     /// When git fails.
     pub async fn create(playground: &Playground, options: SampleOptions) -> Result<Sample, Error> {
-        let _ = (playground, options);
-        Err(Error::Http { what: "sample".into(), message: "not built yet".into() })
+        let repositories = playground.repositories();
+        let sample = Sample {
+            application_repository: format!("{}/{APPLICATION}.git", playground.git_url),
+            manifests_repository: format!("{}/{MANIFESTS}.git", playground.git_url),
+            repositories,
+            options,
+            kube: (playground.kube_url.clone(), playground.kube_token.clone()),
+        };
+        sample.first_commit(APPLICATION, application(&playground.git_url)).await?;
+        sample.first_commit(MANIFESTS, manifests(&sample.options.pause)).await?;
+        Ok(sample)
+    }
+
+    async fn first_commit(&self, name: &str, files: Vec<(String, String)>) -> Result<(), Error> {
+        self.repositories.create(name).await?;
+        if self.repositories.head(name, "main").await?.is_none() {
+            self.repositories.commit(name, "main", &files, "The beginning").await?;
+        }
+        Ok(())
+    }
+
+    /// The `Application`, as it stands in the namespace `argocd`; owned by Bespin from birth.
+    pub fn application(&self) -> Value {
+        json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+            "metadata": { "name": "petclinic", "namespace": "argocd", "annotations": { "bespin.dev/owner": "bespin" } },
+            "spec": {
+                "project": "default",
+                "source": { "repoURL": self.manifests_repository, "targetRevision": "HEAD", "path": FOLDER },
+                "destination": { "server": "https://kubernetes.default.svc", "namespace": "petclinic" },
+                "syncPolicy": {
+                    "automated": { "prune": true, "selfHeal": true },
+                    "syncOptions": ["CreateNamespace=true"],
+                },
+                "ignoreDifferences": [
+                    { "group": "argoproj.io", "kind": "Rollout", "jsonPointers": ["/spec/replicas"] },
+                ],
+            },
+        })
     }
 
     /// Creates the `Application` `petclinic` in the namespace `argocd`, waiting until its kind is served.
@@ -48,6 +102,25 @@ impl Sample {
     /// # Errors
     /// When the API refuses.
     pub async fn apply_application(&self) -> Result<(), Error> {
+        let (url, token) = &self.kube;
+        let failed = |what: &str, message: String| Error::Http { what: what.to_owned(), message };
+        let client =
+            reqwest::Client::builder().no_proxy().build().map_err(|e| failed("build a client", e.to_string()))?;
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "argocd" } });
+        let path = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications";
+        let end = tokio::time::Instant::now() + PATIENCE;
+        for (path, object) in [("/api/v1/namespaces", namespace), (path, self.application())] {
+            loop {
+                let request = client.post(format!("{url}{path}")).bearer_auth(token).json(&object);
+                let answer = request.send().await.map_err(|e| failed("create", e.to_string()))?;
+                let status = answer.status().as_u16();
+                match status {
+                    200..=299 | 409 => break,
+                    404 if tokio::time::Instant::now() < end => tokio::time::sleep(Duration::from_millis(50)).await,
+                    _ => return Err(failed(&format!("create at {path}"), answer.text().await.unwrap_or_default())),
+                }
+            }
+        }
         Ok(())
     }
 
@@ -56,7 +129,53 @@ impl Sample {
     /// # Errors
     /// When git fails or the webhook is not accepted.
     pub async fn push_change(&self, n: u32) -> Result<Pushed, Error> {
-        let _ = n;
-        Err(Error::Http { what: "push".into(), message: "not built yet".into() })
+        let file = "was/static/server".to_owned();
+        let message = format!("Greet in way {n}");
+        let files = [(file.clone(), format!("#!/bin/sh\necho greeting {n}\n"))];
+        let commit = self.repositories.commit(APPLICATION, "main", &files, &message).await?;
+        let mut delivery = None;
+        if let Some(hook) = &self.options.hook_url {
+            let id = format!("{}-{n}", &commit.after[..32]);
+            let push = Push {
+                repository: APPLICATION,
+                clone_url: &self.application_repository,
+                branch: "main",
+                before: &commit.before,
+                after: &commit.after,
+                message: &message,
+                modified: &[file],
+            };
+            deliver(hook, &self.options.hook_secret, "push", &id, &push.payload()).await?;
+            delivery = Some(id);
+        }
+        Ok(Pushed { before: commit.before, after: commit.after, delivery })
     }
+
+    /// The repositories themselves, to look at what was pushed.
+    pub fn repositories(&self) -> &Repositories {
+        &self.repositories
+    }
+}
+
+fn application(git_url: &str) -> Vec<(String, String)> {
+    let host = git_url.split_once("://").map_or(git_url, |(_, host)| host);
+    let pipeline = include_str!("sample/application/.bespin/petclinic-was.yaml");
+    let pipeline = pipeline.replace("GIT_URL", git_url).replace("GIT_HOST", host);
+    let files = [
+        (".bespin/petclinic-was.yaml", pipeline),
+        ("was/Dockerfile", include_str!("sample/application/was/Dockerfile").to_owned()),
+        ("was/static/server", "#!/bin/sh\necho greeting 0\n".to_owned()),
+    ];
+    files.map(|(path, content)| (path.to_owned(), content)).to_vec()
+}
+
+fn manifests(pause: &str) -> Vec<(String, String)> {
+    let files = [
+        ("access.yaml", include_str!("sample/manifests/access.yaml").to_owned()),
+        ("redis.yaml", include_str!("sample/manifests/redis.yaml").to_owned()),
+        ("was-rollout.yaml", include_str!("sample/manifests/was-rollout.yaml").replace("PAUSE", pause)),
+        ("was-services.yaml", include_str!("sample/manifests/was-services.yaml").to_owned()),
+        ("web.yaml", include_str!("sample/manifests/web.yaml").to_owned()),
+    ];
+    files.map(|(name, content)| (format!("{FOLDER}/{name}"), content)).to_vec()
 }

@@ -1,0 +1,149 @@
+//! Refusals, worded as kube-apiserver words them (apimachinery, pkg/api/errors/errors.go).
+
+use serde_json::{Value, json};
+
+use super::kind::Kind;
+
+/// Why a request was refused: a `Status` object in the making.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The HTTP status code.
+    pub code: u16,
+    /// The machine-readable reason, such as `NotFound`.
+    pub reason: &'static str,
+    /// The sentence for a person.
+    pub message: String,
+    /// What it is about; `null` where the real server gives none.
+    pub details: Value,
+}
+
+/// One reason among several, in `details.causes`.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// The machine-readable reason, such as `FieldValueRequired`.
+    pub reason: &'static str,
+    /// The sentence, without the field.
+    pub message: String,
+    /// The path of the field, such as `spec.selector`.
+    pub field: String,
+}
+
+impl Refusal {
+    /// A refusal without details.
+    pub fn plain(code: u16, reason: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal { code, reason, message: message.into(), details: Value::Null }
+    }
+
+    fn about(code: u16, reason: &'static str, message: String, kind: &Kind, name: &str) -> Refusal {
+        Refusal { code, reason, message, details: details(kind, name) }
+    }
+
+    /// 404 for an object.
+    pub fn not_found(kind: &Kind, name: &str) -> Refusal {
+        Self::about(404, "NotFound", format!("{} \"{name}\" not found", kind.resource()), kind, name)
+    }
+
+    /// 404 for a namespace that something was to be created in.
+    pub fn no_namespace(name: &str) -> Refusal {
+        let details = json!({"name": name, "kind": "namespaces"});
+        Refusal { details, ..Self::plain(404, "NotFound", format!("namespaces \"{name}\" not found")) }
+    }
+
+    /// 409 for a name that is taken.
+    pub fn already_exists(kind: &Kind, name: &str) -> Refusal {
+        Self::about(409, "AlreadyExists", format!("{} \"{name}\" already exists", kind.resource()), kind, name)
+    }
+
+    /// 409 for a write that rests on an old read or fails its preconditions.
+    pub fn conflict(kind: &Kind, name: &str, because: &str) -> Refusal {
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {because}", kind.resource());
+        Self::about(409, "Conflict", message, kind, name)
+    }
+
+    /// 409 for a resourceVersion that is not the newest.
+    pub fn stale(kind: &Kind, name: &str) -> Refusal {
+        let because = "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(kind, name, because)
+    }
+
+    /// 403.
+    pub fn forbidden(kind: &Kind, name: &str, because: &str) -> Refusal {
+        let message = format!("{} \"{name}\" is forbidden: {because}", kind.resource());
+        Self::about(403, "Forbidden", message, kind, name)
+    }
+
+    /// 400.
+    pub fn bad_request(message: impl Into<String>) -> Refusal {
+        Self::plain(400, "BadRequest", message)
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Refusal {
+        let message = "the server does not allow this method on the requested resource";
+        Refusal { details: json!({}), ..Self::plain(405, "MethodNotAllowed", message) }
+    }
+
+    /// 415, naming what is accepted.
+    pub fn unsupported_media(accepted: &str) -> Refusal {
+        let message =
+            format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+        Refusal { details: json!({}), ..Self::plain(415, "UnsupportedMediaType", message) }
+    }
+
+    /// 410 for a resourceVersion that the history no longer reaches.
+    pub fn expired(asked: u64, oldest: u64) -> Refusal {
+        Self::plain(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
+    }
+
+    /// 500.
+    pub fn internal(message: impl std::fmt::Display) -> Refusal {
+        let details = json!({"causes": [{"message": message.to_string()}]});
+        Refusal { details, ..Self::plain(500, "InternalError", format!("Internal error occurred: {message}")) }
+    }
+
+    /// 422 for an object whose content is wrong.
+    pub fn invalid(kind: &Kind, name: &str, causes: Vec<Cause>) -> Refusal {
+        let said: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        let list = match said.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let qualified = if kind.group.is_empty() { kind.kind.clone() } else { format!("{}.{}", kind.kind, kind.group) };
+        let mut details = json!({"name": name, "group": kind.group, "kind": kind.kind});
+        if kind.group.is_empty() {
+            details.as_object_mut().expect("written as an object above").remove("group");
+        }
+        details["causes"] =
+            causes.iter().map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field})).collect();
+        let message = format!("{qualified} \"{name}\" is invalid: {list}");
+        Refusal { details, ..Self::plain(422, "Invalid", message) }
+    }
+
+    /// The `Status` object that goes over the wire.
+    pub fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason,
+        });
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        status["code"] = self.code.into();
+        status
+    }
+}
+
+fn details(kind: &Kind, name: &str) -> Value {
+    match kind.group.is_empty() {
+        true => json!({"name": name, "kind": kind.plural}),
+        false => json!({"name": name, "group": kind.group, "kind": kind.plural}),
+    }
+}
+
+/// The `Status` object of a deletion that is done.
+pub fn deleted(kind: &Kind, name: &str, uid: &str) -> Value {
+    let mut details = details(kind, name);
+    details["uid"] = uid.into();
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+}

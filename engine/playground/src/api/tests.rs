@@ -1,0 +1,1 @@
+//! What the API promises, spoken to as a client would.

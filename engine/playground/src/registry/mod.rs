@@ -1,0 +1,11 @@
+//! An OCI registry (the distribution specification's push, pull and listing), kept in files.
+
+mod service;
+mod store;
+mod upload;
+
+pub use service::Registry;
+pub use store::Counters;
+
+#[cfg(test)]
+mod tests;
