@@ -7,7 +7,7 @@ use rust_embed::RustEmbed;
 
 /// What `npm run build` in `web/` made; empty where it was not run.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
+#[folder = "../../web/dist"]
 #[allow_missing = true]
 struct Dist;
 
@@ -41,4 +41,26 @@ fn answer(path: &str, file: rust_embed::EmbeddedFile) -> Response {
         other => other.to_owned(),
     };
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep.to_owned())], file.data.into_owned()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_built_is_served() {
+        let dist = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/dist/assets");
+        let page = asset(Uri::from_static("/runs/a/b/c/1")).await;
+        match std::fs::read_dir(dist) {
+            Ok(mut files) => {
+                assert_eq!(page.headers()[header::CACHE_CONTROL], "no-cache");
+                let file = files.next().unwrap().unwrap().file_name();
+                let file = asset(format!("/assets/{}", file.to_str().unwrap()).parse().unwrap()).await;
+                assert_eq!(file.status(), StatusCode::OK);
+                assert!(file.headers()[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+            }
+            Err(_) => assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE),
+        }
+        assert_eq!(asset(Uri::from_static("/assets/../Cargo.toml")).await.status(), StatusCode::NOT_FOUND);
+    }
 }

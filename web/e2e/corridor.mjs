@@ -1,0 +1,159 @@
+// Walks through the dashboard of a server on which a push has become a canary:
+//
+//   BASE_URL=http://127.0.0.1:8080 LOGIN_LINK=http://127.0.0.1:8080/login/once?token=... \
+//     node e2e/corridor.mjs FOLDER
+//
+// It opens Home, the Run, the Application and the Rollout, checks what they
+// say, runs axe-core over each, takes screenshots in light, dark and at a
+// phone's width into FOLDER, and exits 1 with a list when something is wrong.
+import { readFileSync, mkdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { launch, looks, watch } from './browser.mjs'
+
+const base = (process.env.BASE_URL ?? new URL(process.env.LOGIN_LINK).origin).replace(/\/$/, '')
+const folder = process.argv[2] ?? join(import.meta.dirname, '../../tests/output/dashboard')
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const wrong = []
+mkdirSync(folder, { recursive: true })
+
+const browser = await launch()
+try {
+  const state = await logIn()
+  const api = await reader(state)
+  const pages = await addresses(api)
+  for (const look of looks) await walk(look, state, pages)
+  await byKeyboard(state)
+} catch (error) {
+  wrong.push(String(error))
+} finally {
+  await browser.close()
+}
+if (wrong.length > 0) {
+  console.error(wrong.map((line) => `- ${line}`).join('\n'))
+  process.exit(1)
+}
+console.log(`the dashboard is as it should be; screenshots are in ${folder}`)
+
+/** Opens the one-time link, and keeps the session for every look. */
+async function logIn() {
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  await page.goto(`${base}/`)
+  await page.getByRole('button', { name: 'Log in' }).waitFor()
+  await page.screenshot({ path: join(folder, 'login.png') })
+  await page.goto(process.env.LOGIN_LINK)
+  await page.getByRole('link', { name: 'Home' }).waitFor()
+  const state = await context.storageState()
+  await context.close()
+  return state
+}
+
+async function reader(storageState) {
+  const { request } = await browser.newContext({ storageState })
+  return async (path) => {
+    const answer = await request.get(`${base}/api/v1${path}`)
+    if (!answer.ok()) throw new Error(`${path} answered ${answer.status()}: ${await answer.text()}`)
+    return answer.json()
+  }
+}
+
+/** The pages to open, with words that each must show, from what the API says. */
+async function addresses(api) {
+  const home = await api('/home')
+  const [newest] = [...home.corridors, ...home.ended]
+  const [app] = await api('/apps')
+  const [rollout] = await api('/rollouts')
+  if (newest === undefined) wrong.push('no run is shown')
+  if (app === undefined) wrong.push('no application is shown')
+  if (rollout === undefined) wrong.push('no rollout is shown')
+  const pages = [{ name: 'home', path: '/', words: ['Nothing needs a person|needs? a person', 'On its way', 'Ended lately'] }]
+  if (newest !== undefined) {
+    const begun = newest.stations.filter(({ id, started_ms }) => id !== 'delivery' && started_ms !== null)
+    const step = (begun.at(-1) ?? newest.stations.at(-1)).id
+    const path = `/runs/${newest.run.id}`
+    pages.push({ name: 'run', path, words: [newest.run.title, 'What needs what', 'What took how long'] })
+    pages.push({ name: 'run-step', path: `${path}?step=${step}`, words: ['Inputs and outputs', 'Grants', 'Attempts'] })
+    pages.push({ name: 'run-journal', path: `${path}?view=journal`, words: ['opened'] })
+    pages.push({ name: 'runs', path: '/runs', words: [newest.run.title] })
+  }
+  if (app !== undefined) {
+    const path = `/apps/${app.stream.slice('app/'.length)}`
+    const { app: whole } = await api(path)
+    const differing = whole.resources.find((resource) => resource.desired !== '' && resource.live !== '' && resource.sync !== 'synced')
+    const one = differing ?? whole.resources.find((resource) => resource.desired !== '')
+    pages.push({ name: 'app', path, words: [app.name, 'Who owns which field'] })
+    if (one !== undefined) {
+      const resource = encodeURIComponent(`${one.kind}/${one.namespace}/${one.name}`)
+      pages.push({ name: 'app-resource', path: `${path}?resource=${resource}`, words: [`${one.kind}/${one.name}`, 'differs?|Git does not|missing'] })
+    }
+    pages.push({ name: 'apps', path: '/apps', words: [app.name] })
+  }
+  if (rollout !== undefined) {
+    const path = `/rollouts/${rollout.stream.slice('rollout/'.length)}`
+    pages.push({ name: 'rollout', path, words: [rollout.name, 'What you may do now', 'asked of the canary', 'Pods by revision'] })
+    pages.push({ name: 'rollouts', path: '/rollouts', words: [rollout.name] })
+  }
+  return pages
+}
+
+async function walk(look, storageState, pages) {
+  const context = await browser.newContext({ ...look, storageState, reducedMotion: 'reduce' })
+  const page = await context.newPage()
+  const complaints = watch(page, base)
+  for (const { name, path, words } of pages) {
+    const where = `${name} (${look.name})`
+    await page.goto(base + path)
+    for (const word of words) {
+      const found = page.getByText(new RegExp(word.includes('|') || word.endsWith('?') ? word : escape(word))).first()
+      await found.waitFor({ timeout: 10_000 }).catch(() => wrong.push(`${where} does not say: ${word}`))
+    }
+    // The graph and the chart come with code of their own.
+    if (name === 'run') await page.locator('.node').first().waitFor({ timeout: 10_000 }).catch(() => wrong.push(`${where} has no graph`))
+    if (name === 'run-step') await page.locator('.log, .drawer .empty').first().waitFor({ timeout: 10_000 }).catch(() => wrong.push(`${where} has no log`))
+    if (name === 'rollout') await page.locator('.chart canvas, .empty').first().waitFor({ timeout: 10_000 }).catch(() => wrong.push(`${where} has no chart`))
+    await page.evaluate(() => document.fonts.ready)
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+    if (wide > 0) wrong.push(`${where} is ${wide} px wider than the window`)
+    await page.screenshot({ path: join(folder, `${name}-${look.name}.png`), fullPage: name !== 'run-step' })
+    for (const finding of await findings(page)) wrong.push(`${where}: ${finding}`)
+  }
+  for (const complaint of new Set(complaints)) wrong.push(`${look.name}: ${complaint}`)
+  await context.close()
+}
+
+/** What axe-core holds to be serious; run from outside the page, whose policy allows no foreign script. */
+async function findings(page) {
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
+  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+  return serious.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(' | ')}`)
+}
+
+/** From Home to the first run and back, by keys alone. */
+async function byKeyboard(storageState) {
+  const context = await browser.newContext({ ...looks[0], storageState })
+  const page = await context.newPage()
+  await page.goto(`${base}/`)
+  await page.locator('[data-row]').first().waitFor()
+  await page.keyboard.press('j')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/\/(runs|apps|rollouts)\//, { timeout: 5_000 }).catch(() => wrong.push('j and Enter open nothing'))
+  await page.keyboard.press('Control+k')
+  await page.getByRole('combobox').waitFor({ timeout: 5_000 }).catch(() => wrong.push('Ctrl-K opens no palette'))
+  await page.screenshot({ path: join(folder, 'palette.png') })
+  await page.keyboard.type('Runs')
+  const chosen = page.getByRole('option', { name: 'Runs', selected: true })
+  await chosen.waitFor({ timeout: 5_000 }).catch(() => wrong.push('the palette does not find Runs'))
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/\/runs$/, { timeout: 5_000 }).catch(() => wrong.push(`the palette went to ${page.url()}`))
+  await page.getByRole('searchbox').waitFor({ timeout: 5_000 }).catch(() => wrong.push('the runs have no search'))
+  await page.keyboard.press('/')
+  const focused = await page.evaluate(() => document.activeElement?.getAttribute('type'))
+  if (focused !== 'search') wrong.push('/ does not go to the search')
+  await context.close()
+}
+
+function escape(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+}

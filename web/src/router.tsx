@@ -1,0 +1,95 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { Empty } from './parts/bits'
+import { Home } from './pages/Home'
+import { Shell } from './pages/Shell'
+
+const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
+const number = (value: unknown) => (Number.isSafeInteger(Number(value)) && value !== undefined ? Number(value) : undefined)
+
+const root = createRootRoute({
+  component: Shell,
+  notFoundComponent: () => (
+    <Empty title="There is no such page">
+      Press <kbd>Ctrl</kbd> <kbd>K</kbd> and type where you want to go.
+    </Empty>
+  ),
+})
+
+const home = createRoute({ getParentRoute: () => root, path: '/', component: Home })
+
+const runs = createRoute({
+  getParentRoute: () => root,
+  path: '/runs',
+  validateSearch: (search): { q?: string | undefined } => ({ q: text(search.q) }),
+  component: lazyRouteComponent(() => import('./pages/Runs')),
+})
+
+export const runRoute = createRoute({
+  getParentRoute: () => root,
+  path: '/runs/$owner/$repo/$pipeline/$number',
+  validateSearch: (search): RunSearch => ({
+    step: text(search.step),
+    tab: text(search.tab),
+    attempt: number(search.attempt),
+    line: number(search.line),
+    view: text(search.view),
+  }),
+  component: lazyRouteComponent(() => import('./pages/Run')),
+})
+
+/** What of a run is looked at. */
+export interface RunSearch {
+  step?: string | undefined
+  tab?: string | undefined
+  attempt?: number | undefined
+  line?: number | undefined
+  view?: string | undefined
+}
+
+const apps = createRoute({
+  getParentRoute: () => root,
+  path: '/apps',
+  component: lazyRouteComponent(() => import('./pages/Apps')),
+})
+
+export const appRoute = createRoute({
+  getParentRoute: () => root,
+  path: '/apps/$cluster/$namespace/$name',
+  validateSearch: (search): AppSearch => ({
+    resource: text(search.resource),
+    q: text(search.q),
+    only: text(search.only),
+  }),
+  component: lazyRouteComponent(() => import('./pages/App')),
+})
+
+/** What of an application is looked at. */
+export interface AppSearch {
+  resource?: string | undefined
+  q?: string | undefined
+  only?: string | undefined
+}
+
+const rollouts = createRoute({
+  getParentRoute: () => root,
+  path: '/rollouts',
+  component: lazyRouteComponent(() => import('./pages/Rollouts')),
+})
+
+export const rolloutRoute = createRoute({
+  getParentRoute: () => root,
+  path: '/rollouts/$cluster/$namespace/$name',
+  component: lazyRouteComponent(() => import('./pages/Rollout')),
+})
+
+export const router = createRouter({
+  routeTree: root.addChildren([home, runs, runRoute, apps, appRoute, rollouts, rolloutRoute]),
+  defaultPreload: 'intent',
+  scrollRestoration: true,
+})
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}
