@@ -8,10 +8,14 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod bump;
 pub mod by;
+pub mod canary;
+pub mod delivery;
 pub mod expr;
 pub mod image;
 pub mod next;
 pub mod pipeline;
 pub mod run;
+pub mod trigger;
 pub mod want;

@@ -1,0 +1,247 @@
+//! What is written down about a rollout, and what may be done to it.
+
+use crate::want::{Answer, Key};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// An entry of the stream `rollout/<cluster>/<namespace>/<name>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
+pub enum Entry {
+    /// A step of a run wants its version promoted.
+    Wanted {
+        /// Which step.
+        key: Key,
+        /// What it wants.
+        intent: Intent,
+    },
+    /// The template that a want is about was seen.
+    Bound {
+        /// Which step.
+        key: Key,
+        /// The template's hash.
+        hash: String,
+    },
+    /// The step's time ran out before there was an answer.
+    TimedOut {
+        /// Which step.
+        key: Key,
+    },
+    /// A want has its answer.
+    Answered {
+        /// Which step.
+        key: Key,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Somebody asked for something. Done by being recorded.
+    Asked {
+        /// What.
+        action: Action,
+        /// By which way.
+        through: Through,
+    },
+    /// A rollout that another controller walked before was claimed as it stood.
+    Adopted {
+        /// The hash that we would give the template.
+        template: String,
+        /// The hash that the other controller gave it.
+        hash: String,
+        /// The stable version's hash.
+        stable: Option<String>,
+        /// The current step's index.
+        index: usize,
+        /// Since when it is paused, in ms since the epoch.
+        paused_ms: Option<u64>,
+        /// The canary's weight, in percent.
+        weight: u32,
+        /// Why it had retreated, if it had.
+        aborted: Option<String>,
+        /// The template's images.
+        images: Vec<String>,
+        /// The steps' hash.
+        steps_hash: String,
+        /// How many steps there are.
+        steps: usize,
+    },
+    /// A new template, or new steps.
+    Began {
+        /// The template's hash.
+        hash: String,
+        /// Its images, the first container's first.
+        images: Vec<String>,
+        /// The steps' hash.
+        steps_hash: String,
+        /// How many steps there are.
+        steps: usize,
+        /// How it begins.
+        start: Start,
+    },
+    /// The canary's weight is about to be this, in percent.
+    Shifting {
+        /// The weight.
+        weight: u32,
+    },
+    /// The current step has come to its pause.
+    PauseBegan {
+        /// Which step, from 0.
+        index: usize,
+    },
+    /// A step is done.
+    StepDone {
+        /// Which step, from 0.
+        index: usize,
+    },
+    /// Back to the stable version.
+    Retreated {
+        /// Why, as a sentence.
+        because: String,
+        /// What kind of reason.
+        cause: Cause,
+    },
+    /// The newest version is the stable one from now on.
+    Promoted {
+        /// Its template's hash.
+        hash: String,
+    },
+}
+
+/// What a step of a run wants of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Intent {
+    /// The image that must be promoted; whatever the Rollout names at that
+    /// moment, when absent.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// What happens to the canary when the step's time runs out.
+    #[serde(default)]
+    pub on_timeout: OnTimeout,
+}
+
+/// What happens to a canary when nobody waits for it any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnTimeout {
+    /// It goes on as it would have.
+    #[default]
+    Hold,
+    /// It retreats.
+    Retreat,
+}
+
+/// What a person may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Go on to the next step.
+    Promote,
+    /// Skip all steps.
+    PromoteFull,
+    /// Go back to the stable version.
+    Retreat,
+    /// Walk again, although it has failed.
+    Retry,
+    /// End the pause.
+    Resume,
+}
+
+/// The way by which somebody asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Through {
+    /// Bespin's own API.
+    Api,
+    /// The Rollout's status, as Argo's clients do.
+    Status,
+}
+
+/// How a walk begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// Nothing was there before: no steps are walked.
+    First,
+    /// At the first step.
+    Steps,
+    /// The template is the stable one again: no steps are walked.
+    Back,
+}
+
+/// What kind of reason a retreat has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Somebody asked for it.
+    Asked,
+    /// Its pods failed, or made no progress.
+    Failed,
+    /// It had failed before.
+    Refused,
+}
+
+/// What may be done to the cluster. Each is absolute, and guarded by what was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Create a ReplicaSet.
+    Create {
+        /// The whole object.
+        manifest: Value,
+    },
+    /// Give a ReplicaSet this many pods.
+    Scale {
+        /// Which.
+        set: Guard,
+        /// Pods.
+        pods: u32,
+        /// Its annotations along with it; null removes one.
+        annotations: BTreeMap<String, Value>,
+    },
+    /// Delete a ReplicaSet that has no pods.
+    Forget {
+        /// Which.
+        set: Guard,
+    },
+    /// Make a Service select a version.
+    Select {
+        /// Which Service.
+        service: Guard,
+        /// The template's hash.
+        hash: String,
+        /// The rollout's name, for the annotation that says who does this.
+        rollout: String,
+    },
+    /// Write an Ingress' annotations.
+    Route {
+        /// Which Ingress.
+        ingress: Guard,
+        /// The annotations.
+        annotations: BTreeMap<String, String>,
+    },
+    /// Write the revision on the Rollout, where Argo's clients look for it.
+    Stamp {
+        /// The Rollout.
+        rollout: Guard,
+        /// The revision.
+        revision: u64,
+    },
+    /// Patch the Rollout's status: a JSON merge patch of the fields that differ.
+    Status {
+        /// The Rollout.
+        rollout: Guard,
+        /// The fields.
+        patch: Value,
+    },
+}
+
+/// An object as it was seen: a write that rests on it fails when it has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its version.
+    pub resource_version: String,
+}

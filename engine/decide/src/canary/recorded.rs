@@ -1,0 +1,343 @@
+//! What a rollout's stream adds up to: where the walk is, what was asked for,
+//! which versions are refused, and which steps of runs are waiting.
+
+use super::entry::{Action, Cause, Entry, Intent, Start};
+use crate::by::By;
+use crate::next::Timestamp;
+use crate::want::{Answer, Key};
+use std::collections::BTreeMap;
+
+/// How many weights are kept to be shown.
+const WEIGHTS: usize = 200;
+
+/// What the journal says about one rollout.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// Since when Bespin holds itself to be the only writer.
+    pub claimed_at: Option<Timestamp>,
+    /// Names that another controller gave to a template, by the name that we would give.
+    pub aliases: BTreeMap<String, String>,
+    /// The walk of the newest template.
+    pub walk: Option<Walk>,
+    /// The walk before it, and how that ended.
+    pub before: Option<Walk>,
+    /// The version that serves whenever no canary does.
+    pub stable: Option<Version>,
+    /// The version that the last promotion replaced, and when.
+    pub released: Option<(String, Timestamp)>,
+    /// The weight asked of the router, in percent.
+    pub asked: u32,
+    /// Versions that have failed, and are refused until somebody retries.
+    pub refused: Vec<Refused>,
+    /// What steps of runs want, oldest first.
+    pub wants: Vec<Want>,
+    /// The weights over time, oldest first.
+    pub weights: Vec<Weighed>,
+}
+
+/// A version of the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its pod template's hash.
+    pub hash: String,
+    /// The image of its first container.
+    pub image: String,
+}
+
+/// One template's way through the steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Walk {
+    /// The template's hash.
+    pub hash: String,
+    /// Its images.
+    pub images: Vec<String>,
+    /// The steps' hash.
+    pub steps_hash: String,
+    /// How many steps there are.
+    pub steps: usize,
+    /// How it began.
+    pub start: Start,
+    /// The current step's index; the number of steps when all are done.
+    pub at: usize,
+    /// Since when it is at this step.
+    pub since: Timestamp,
+    /// Since when the current step's pause lasts.
+    pub paused_since: Option<Timestamp>,
+    /// The highest weight whose pods were there.
+    pub reached: u32,
+    /// How it stands.
+    pub state: State,
+}
+
+/// How a walk stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// On its way.
+    Walking,
+    /// Gone back to the stable version.
+    Retreated {
+        /// Why.
+        because: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// It is the stable version now.
+    Promoted,
+}
+
+/// A version that has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its template's hash.
+    pub hash: String,
+    /// Its images, when the pods failed: another template with them is refused as well.
+    pub images: Vec<String>,
+    /// Why.
+    pub because: String,
+}
+
+/// What a step of a run wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Want {
+    /// Which step.
+    pub key: Key,
+    /// What it wants.
+    pub intent: Intent,
+    /// The template that it is about, once it was seen.
+    pub bound: Option<String>,
+    /// Whether the step has given up waiting.
+    pub patience: Patience,
+    /// How it ended.
+    pub answer: Option<Answer>,
+}
+
+/// Whether a step still waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It waits.
+    Waits,
+    /// Its time ran out.
+    RanOut,
+}
+
+/// A weight at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    /// When, in ms since the epoch.
+    pub at: Timestamp,
+    /// Asked of the canary, in percent.
+    pub asked: u32,
+    /// Verified, in percent, once it was.
+    pub served: Option<u32>,
+}
+
+impl Recorded {
+    /// Folds a stream's entries.
+    pub fn fold<'a>(entries: impl IntoIterator<Item = (Timestamp, &'a By, &'a Entry)>) -> Recorded {
+        let mut recorded = Recorded::default();
+        for (at, by, entry) in entries {
+            recorded.apply(at, by, entry);
+        }
+        recorded
+    }
+
+    /// The answer to a want, once it has one.
+    pub fn answer(&self, key: &Key) -> Option<&Answer> {
+        self.wants.iter().find(|want| want.key == *key)?.answer.as_ref()
+    }
+
+    /// The wants that wait for an answer.
+    pub fn open(&self) -> impl Iterator<Item = &Want> {
+        self.wants.iter().filter(|want| want.answer.is_none())
+    }
+
+    /// Adds one entry. Total: an entry that no longer fits changes nothing.
+    pub fn apply(&mut self, at: Timestamp, by: &By, entry: &Entry) {
+        match entry {
+            Entry::Wanted { key, intent } => self.wanted(key, intent),
+            Entry::Bound { key, hash } => self.want(key, |want| want.bound = Some(hash.clone())),
+            Entry::TimedOut { key } => self.want(key, |want| want.patience = Patience::RanOut),
+            Entry::Answered { key, answer } => self.want(key, |want| want.answer = Some(answer.clone())),
+            Entry::Asked { action, .. } => self.asked(at, by, *action),
+            Entry::Adopted { .. } => self.adopted(at, entry),
+            Entry::Began { .. } => self.began(at, entry),
+            Entry::Shifting { weight } => {
+                self.asked = *weight;
+                self.weigh(at, None);
+            }
+            Entry::PauseBegan { index } => self.arrived(at, *index),
+            Entry::StepDone { index } => self.step_done(at, *index),
+            Entry::Retreated { because, cause } => self.retreated(at, because, *cause),
+            Entry::Promoted { hash } => self.promoted(at, hash),
+        }
+    }
+
+    fn wanted(&mut self, key: &Key, intent: &Intent) {
+        if self.wants.iter().all(|want| want.key != *key) {
+            let want =
+                Want { key: key.clone(), intent: intent.clone(), bound: None, patience: Patience::Waits, answer: None };
+            self.wants.push(want);
+        }
+    }
+
+    fn want(&mut self, key: &Key, change: impl FnOnce(&mut Want)) {
+        if let Some(want) = self.wants.iter_mut().find(|want| want.key == *key) {
+            change(want);
+        }
+    }
+
+    fn asked(&mut self, at: Timestamp, by: &By, action: Action) {
+        // Whoever asks for something has looked, and claims the rollout anew.
+        self.claimed_at = Some(at);
+        let Some(walk) = &mut self.walk else { return };
+        match (action, &walk.state) {
+            (Action::Promote, State::Walking) if walk.at < walk.steps => walk.next(at),
+            (Action::Resume, State::Walking) if walk.paused_since.is_some() => walk.next(at),
+            (Action::PromoteFull, State::Walking) if walk.at < walk.steps => {
+                walk.at = walk.steps;
+                walk.since = at;
+                walk.paused_since = None;
+            }
+            (Action::Retreat, State::Walking) if walk.start == Start::Steps => {
+                let because = format!("asked for by {}", whom(by));
+                self.retreated(at, &because, Cause::Asked);
+            }
+            (Action::Retry, State::Retreated { .. }) => {
+                let Walk { hash, images, .. } = walk.clone();
+                walk.state = State::Walking;
+                walk.at = 0;
+                walk.since = at;
+                walk.reached = 0;
+                self.refused.retain(|refused| refused.hash != hash && refused.images != images);
+            }
+            _ => {}
+        }
+    }
+
+    fn adopted(&mut self, at: Timestamp, entry: &Entry) {
+        let Entry::Adopted { template, hash, stable, index, paused_ms, weight, aborted, images, steps_hash, steps } =
+            entry
+        else {
+            return;
+        };
+        self.claimed_at = Some(at);
+        if template != hash {
+            self.aliases.insert(template.clone(), hash.clone());
+        }
+        let image = images.first().cloned().unwrap_or_default();
+        self.stable = stable.as_ref().map(|stable| Version {
+            hash: stable.clone(),
+            // Another version's image is learnt from its set when it is shown.
+            image: if stable == hash { image } else { String::new() },
+        });
+        let state = match (stable.as_ref() == Some(hash), aborted) {
+            (true, _) => State::Promoted,
+            (false, Some(because)) => State::Retreated { because: because.clone(), at },
+            (false, None) => State::Walking,
+        };
+        self.asked = *weight;
+        self.walk = Some(Walk {
+            hash: hash.clone(),
+            images: images.clone(),
+            steps_hash: steps_hash.clone(),
+            steps: *steps,
+            start: if stable.is_some() { Start::Steps } else { Start::First },
+            at: *index,
+            since: paused_ms.unwrap_or(at),
+            paused_since: *paused_ms,
+            reached: *weight,
+            state,
+        });
+    }
+
+    fn began(&mut self, at: Timestamp, entry: &Entry) {
+        let Entry::Began { hash, images, steps_hash, steps, start } = entry else { return };
+        self.claimed_at.get_or_insert(at);
+        self.before = self.walk.take();
+        self.walk = Some(Walk {
+            hash: hash.clone(),
+            images: images.clone(),
+            steps_hash: steps_hash.clone(),
+            steps: *steps,
+            start: *start,
+            at: if *start == Start::Steps { 0 } else { *steps },
+            since: at,
+            paused_since: None,
+            reached: 0,
+            state: if *start == Start::Back { State::Promoted } else { State::Walking },
+        });
+    }
+
+    /// The weight is there; what is left of the step is its pause.
+    fn arrived(&mut self, at: Timestamp, index: usize) {
+        let asked = self.asked;
+        let Some(walk) = self.walk.as_mut().filter(|walk| walk.at == index) else { return };
+        walk.paused_since = Some(at);
+        walk.reached = asked;
+        self.verified();
+    }
+
+    fn step_done(&mut self, at: Timestamp, index: usize) {
+        let asked = self.asked;
+        let Some(walk) = self.walk.as_mut().filter(|walk| walk.at == index) else { return };
+        walk.next(at);
+        walk.reached = asked;
+        self.verified();
+    }
+
+    fn retreated(&mut self, at: Timestamp, because: &str, cause: Cause) {
+        let Some(walk) = &mut self.walk else { return };
+        walk.state = State::Retreated { because: because.to_owned(), at };
+        walk.at = 0;
+        walk.since = at;
+        walk.paused_since = None;
+        let images = if cause == Cause::Failed { walk.images.clone() } else { Vec::new() };
+        let refused = Refused { hash: walk.hash.clone(), images, because: because.to_owned() };
+        if cause != Cause::Refused && self.refused.iter().all(|known| known.hash != refused.hash) {
+            self.refused.push(refused);
+        }
+    }
+
+    fn promoted(&mut self, at: Timestamp, hash: &str) {
+        let Some(walk) = self.walk.as_mut().filter(|walk| walk.hash == hash) else { return };
+        walk.state = State::Promoted;
+        walk.at = walk.steps;
+        walk.since = at;
+        walk.paused_since = None;
+        let image = walk.images.first().cloned().unwrap_or_default();
+        let before = self.stable.replace(Version { hash: hash.to_owned(), image });
+        self.released = before.filter(|before| before.hash != hash).map(|before| (before.hash, at));
+        self.verified();
+    }
+
+    /// The weight asked last was found at the router.
+    fn verified(&mut self) {
+        if let Some(last) = self.weights.last_mut() {
+            last.served = Some(last.asked);
+        }
+    }
+
+    fn weigh(&mut self, at: Timestamp, served: Option<u32>) {
+        self.weights.push(Weighed { at, asked: self.asked, served });
+        if self.weights.len() > WEIGHTS {
+            self.weights.remove(0);
+        }
+    }
+}
+
+impl Walk {
+    fn next(&mut self, at: Timestamp) {
+        self.at = (self.at + 1).min(self.steps);
+        self.since = at;
+        self.paused_since = None;
+    }
+}
+
+/// Whoever it was, in words.
+fn whom(by: &By) -> String {
+    match by {
+        By::Person(name) => name.clone(),
+        By::Server => "one of Argo's clients".to_owned(),
+        other => other.to_string(),
+    }
+}
