@@ -4,12 +4,17 @@
 //! door as JSON, because what Bespin handles is not known when it is compiled.
 
 mod connect;
+mod crds;
 mod error;
 mod kinds;
+mod rollout;
+mod traffic;
 
 pub use connect::{Reach, Settings};
 pub use error::Error;
 pub use kinds::{Kind, Scope};
+pub use rollout::{Acted, CANARY_MANAGER, Noticed};
+pub use traffic::{Annotations, Router};
 
 use error::trying;
 use kube::api::{Api, ApiResource, DynamicObject};

@@ -1,0 +1,171 @@
+//! A Rollout's corner of the cluster: looked at whole, and acted upon piece by
+//! piece. Every write names the uid that was seen; what rests on one read names
+//! its resourceVersion as well, so that a stale decision changes nothing.
+
+mod watch;
+
+pub use watch::Noticed;
+
+use crate::error::trying;
+use crate::traffic::Router;
+use crate::{Cluster, Error, Result, to_json};
+use decide::canary::{self, Act, Guard, Objects};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::{Value, json};
+
+/// The field manager of everything that a canary's walk writes: replicas of
+/// its ReplicaSets, one selector key, weights, and the Rollout's status. Apart
+/// from [`crate::MANAGER`], which is the sync's, so that neither drops the
+/// other's fields.
+pub const CANARY_MANAGER: &str = "bespin-canary";
+
+/// What an act came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acted {
+    /// It is done.
+    Done,
+    /// The object has changed since it was looked at: look again.
+    Stale,
+}
+
+impl Cluster {
+    /// Looks at a Rollout and everything around it, by fresh reads.
+    ///
+    /// # Errors
+    /// Any read that fails, but for objects that are not there.
+    pub async fn look_at_rollout(&self, namespace: &str, name: &str, router: &dyn Router) -> Result<Objects> {
+        let Some(rollout) = self.one("argoproj.io/v1alpha1", "Rollout", namespace, name).await? else {
+            return Ok(Objects::default());
+        };
+        let labels = rollout.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+        let selector: Vec<String> = labels
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
+            .collect();
+        let (services, ingresses) = canary::spec::named(&rollout);
+        let (sets, pods, services, ingresses, autoscalers) = futures::try_join!(
+            self.selected("apps/v1", "ReplicaSet", namespace, &selector),
+            self.selected("v1", "Pod", namespace, &selector),
+            self.each("v1", "Service", namespace, services),
+            self.each("networking.k8s.io/v1", "Ingress", namespace, ingresses),
+            self.autoscalers(namespace),
+        )?;
+        let served = router.served(&rollout, &ingresses).await?;
+        Ok(Objects { rollout: Some(rollout), sets, pods, services, ingresses, autoscalers, served })
+    }
+
+    /// Carries out one act.
+    ///
+    /// # Errors
+    /// What the API server refuses, but for an object that has changed.
+    pub async fn act_on_rollout(&self, namespace: &str, act: &Act) -> Result<Acted> {
+        match self.carry_out(namespace, act).await {
+            Ok(()) => Ok(Acted::Done),
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(Acted::Stale),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn carry_out(&self, namespace: &str, act: &Act) -> Result<()> {
+        match act {
+            Act::Create { manifest } => self.create_set(namespace, manifest).await,
+            Act::Scale { set, pods, annotations } => {
+                let change = json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": pods } });
+                self.change(("apps/v1", "ReplicaSet"), namespace, set, change).await
+            }
+            Act::Forget { set } => self.forget_set(namespace, set).await,
+            Act::Select { service, hash, rollout } => {
+                let mut change = json!({ "metadata": { "annotations": {} }, "spec": { "selector": {} } });
+                change["metadata"]["annotations"][canary::MANAGED_BY] = rollout.as_str().into();
+                change["spec"]["selector"][canary::HASH] = hash.as_str().into();
+                self.change(("v1", "Service"), namespace, service, change).await
+            }
+            Act::Route { ingress, annotations } => {
+                let change = json!({ "metadata": { "annotations": annotations } });
+                self.change(("networking.k8s.io/v1", "Ingress"), namespace, ingress, change).await
+            }
+            Act::Stamp { rollout, revision } => {
+                let mut change = json!({ "metadata": { "uid": rollout.uid, "annotations": {} } });
+                change["metadata"]["annotations"][canary::REVISION] = revision.to_string().into();
+                let api = self.api("argoproj.io/v1alpha1", "Rollout", Some(namespace)).await?;
+                let tried = format!("writing the revision of Rollout {namespace}/{}", rollout.name);
+                trying(&tried, api.patch(&rollout.name, &params(), &Patch::Merge(change))).await.map(drop)
+            }
+            Act::Status { rollout, patch } => {
+                // The status is computed whole from each look, and only ours: the uid is guard enough.
+                let change = json!({ "metadata": { "uid": rollout.uid }, "status": patch });
+                let api = self.api("argoproj.io/v1alpha1", "Rollout", Some(namespace)).await?;
+                let tried = format!("writing the status of Rollout {namespace}/{}", rollout.name);
+                trying(&tried, api.patch_status(&rollout.name, &params(), &Patch::Merge(change))).await.map(drop)
+            }
+        }
+    }
+
+    async fn create_set(&self, namespace: &str, manifest: &Value) -> Result<()> {
+        let tried =
+            format!("creating ReplicaSet {namespace}/{}", manifest["metadata"]["name"].as_str().unwrap_or_default());
+        let object: DynamicObject = serde_json::from_value(manifest.clone())
+            .map_err(|cause| Error::Malformed { tried: tried.clone(), cause: cause.to_string() })?;
+        let api = self.api("apps/v1", "ReplicaSet", Some(namespace)).await?;
+        let params = PostParams { field_manager: Some(CANARY_MANAGER.to_owned()), ..PostParams::default() };
+        trying(&tried, api.create(&params, &object)).await.map(drop)
+    }
+
+    async fn forget_set(&self, namespace: &str, set: &Guard) -> Result<()> {
+        let api = self.api("apps/v1", "ReplicaSet", Some(namespace)).await?;
+        let preconditions =
+            Preconditions { uid: Some(set.uid.clone()), resource_version: Some(set.resource_version.clone()) };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        let tried = format!("deleting ReplicaSet {namespace}/{}", set.name);
+        trying(&tried, api.delete(&set.name, &params)).await.map(drop)
+    }
+
+    /// A merge patch that fails when the object is not the one that was seen.
+    async fn change(&self, kind: (&str, &str), namespace: &str, guard: &Guard, mut change: Value) -> Result<()> {
+        change["metadata"]["uid"] = guard.uid.as_str().into();
+        change["metadata"]["resourceVersion"] = guard.resource_version.as_str().into();
+        let api = self.api(kind.0, kind.1, Some(namespace)).await?;
+        let tried = format!("patching {} {namespace}/{}", kind.1, guard.name);
+        trying(&tried, api.patch(&guard.name, &params(), &Patch::Merge(change))).await.map(drop)
+    }
+
+    async fn one(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
+        let resource = self.kind(api_version, kind).await?;
+        let tried = format!("reading {kind} {namespace}/{name}");
+        let found = trying(&tried, self.api_of(&resource, Some(namespace)).get_opt(name)).await?;
+        Ok(found.map(|object| to_json(object, &resource.resource())))
+    }
+
+    async fn each(&self, api_version: &str, kind: &str, namespace: &str, names: Vec<String>) -> Result<Vec<Value>> {
+        let reads = names.iter().map(|name| self.one(api_version, kind, namespace, name));
+        Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
+    }
+
+    /// The objects that labels select; none without labels, which would select all.
+    async fn selected(&self, api_version: &str, kind: &str, namespace: &str, labels: &[String]) -> Result<Vec<Value>> {
+        if labels.is_empty() {
+            return Ok(Vec::new());
+        }
+        let resource = self.kind(api_version, kind).await?;
+        let api: Api<DynamicObject> = self.api_of(&resource, Some(namespace));
+        let tried = format!("listing each {kind} of {namespace}");
+        let list = trying(&tried, api.list(&ListParams::default().labels(&labels.join(",")))).await?;
+        Ok(list.items.into_iter().map(|object| to_json(object, &resource.resource())).collect())
+    }
+
+    async fn autoscalers(&self, namespace: &str) -> Result<Vec<Value>> {
+        let resource = match self.kind("autoscaling/v2", "HorizontalPodAutoscaler").await {
+            Err(Error::UnknownKind { .. }) => return Ok(Vec::new()),
+            found => found?,
+        };
+        let api = self.api_of(&resource, Some(namespace));
+        let tried = format!("listing the autoscalers of {namespace}");
+        let list = trying(&tried, api.list(&ListParams::default())).await?;
+        Ok(list.items.into_iter().map(|object| to_json(object, &resource.resource())).collect())
+    }
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(CANARY_MANAGER.to_owned()), ..PatchParams::default() }
+}
