@@ -4,7 +4,6 @@
 //! a pipeline, by whichever delivery it comes and however often the server
 //! dies between opening the run and recording that it did.
 
-mod glob;
 mod plan;
 
 pub use plan::{Plan, plan};

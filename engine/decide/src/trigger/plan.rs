@@ -1,9 +1,8 @@
 //! What becomes of each pipeline file of a pushed commit.
 
-use super::glob::takes;
 use super::{Ancestry, Changed, File, Found, Known, RunKey};
 use crate::delivery::{Change, Push, Reference};
-use crate::pipeline::{Pipeline, Supersede};
+use crate::pipeline::{self, Cause, Pipeline, Supersede};
 use crate::run::{Event, Opened};
 use std::collections::BTreeMap;
 
@@ -66,25 +65,20 @@ fn plan_file<'f>(push: &Push, found: &'f Found, file: &'f File, names: &mut BTre
 
 /// Why a pipeline is not for this push, if it is not.
 fn unfit(pipeline: &Pipeline, push: &Push, changed: &Changed) -> Option<String> {
-    match push.short_reference() {
+    let cause = match push.short_reference() {
         Some(Reference::Branch(branch)) => {
-            let Some(on) = &pipeline.on.push else { return Some("it does not start on pushes to branches".into()) };
-            if !takes(&on.branches, branch) {
-                return Some(format!("it is for the branches {}, not `{branch}`", on.branches.join(", ")));
-            }
-            match changed {
+            let changed = match changed {
+                Changed::Paths(paths) => Some(paths.clone()),
                 Changed::Everything => None,
-                Changed::Paths(paths) if paths.iter().any(|path| takes(&on.paths, path)) => None,
-                // A push without a change, such as a branch made at an old commit, counts where no paths are asked.
-                Changed::Paths(_) if on.paths.is_empty() => None,
-                Changed::Paths(_) => Some(format!("nothing changed in {}", on.paths.join(", "))),
-            }
+            };
+            Cause::Push { branch: branch.to_owned(), changed }
         }
-        Some(Reference::Tag(tag)) => {
-            let Some(on) = &pipeline.on.tag else { return Some("it does not start on tags".into()) };
-            (!takes(&on.tags, tag)).then(|| format!("it is for the tags {}, not `{tag}`", on.tags.join(", ")))
-        }
-        None => Some(format!("`{}` is neither a branch nor a tag", push.reference)),
+        Some(Reference::Tag(tag)) => Cause::Tag(tag.to_owned()),
+        None => return Some(format!("`{}` is neither a branch nor a tag", push.reference)),
+    };
+    match pipeline::plan(pipeline, &cause) {
+        pipeline::Plan::Runs { .. } => None,
+        pipeline::Plan::Rests { because } => Some(because),
     }
 }
 

@@ -85,9 +85,9 @@ fn a_push_opens_its_run_with_the_next_number() {
 fn which_pushes_a_pipeline_is_for() {
     let world = found(vec![file(".bespin/was.yaml", was(Supersede::Never))]);
     let other_branch = Push { reference: "refs/heads/feature/x".into(), ..push() };
-    assert!(skip(plan_one(&other_branch, &world)).contains("not `feature/x`"));
+    assert!(skip(plan_one(&other_branch, &world)).contains("`feature/x` is not among `main`"));
     let elsewhere = Found { changed: Changed::Paths(vec!["web/x".into()]), ..world.clone() };
-    assert!(skip(plan_one(&push(), &elsewhere)).contains("nothing changed in was/**"));
+    assert!(skip(plan_one(&push(), &elsewhere)).contains("nothing changed in `was/**`"));
     let unknown = Found { changed: Changed::Everything, ..world.clone() };
     run_of(plan_one(&push(), &unknown));
     let tag = Push { reference: "refs/tags/v1.2".into(), before: NOTHING.into(), change: Change::New, ..push() };
@@ -96,7 +96,7 @@ fn which_pushes_a_pipeline_is_for() {
     on_tag.on = On { tag: Some(Tag { tags: vec!["v*".into()] }), ..On::default() };
     let world = found(vec![file(".bespin/was.yaml", on_tag)]);
     assert_eq!(run_of(plan_one(&tag, &world)).event.kind, "tag");
-    assert!(skip(plan_one(&Push { reference: "refs/tags/x".into(), ..tag }, &world)).contains("not `x`"));
+    assert!(skip(plan_one(&Push { reference: "refs/tags/x".into(), ..tag }, &world)).contains("`x` is not among `v*`"));
     assert!(skip(plan_one(&push(), &world)).contains("does not start on pushes"));
 }
 
