@@ -1,0 +1,274 @@
+//! A sync from its start to its end: namespaces, then wave by wave, what is
+//! pruned before what is applied, one kind after the other.
+
+use super::application::{Prune, SelfHeal};
+use super::entry::{Act, Cause, Entry, Outcome, short};
+use super::object::{self, Id};
+use super::plan::{Care, ExtraItem, Item, Plan};
+use super::tracking::Extra;
+use super::{Decision, Ended, Look, Operation, Recorded};
+use crate::health::Status;
+use crate::next::{Next, Timestamp, Wake};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The first wait before healing again, in ms; three times as long each time.
+/// Source: argo-cd controller flags (self-heal backoff 2 s, factor 3, cap 300 s).
+const HEAL_FIRST: u64 = 2_000;
+/// The longest wait before healing again, in ms.
+const HEAL_LONGEST: u64 = 300_000;
+
+/// Goes on with the sync that is under way.
+pub(super) fn go_on(recorded: &Recorded, look: &Look, now: Timestamp) -> Option<Decision> {
+    let operation = recorded.operation.as_ref()?;
+    let plan = look.plan.as_ref().ok()?;
+    Some(
+        moved_on(operation, look)
+            .or_else(|| refused(operation, look, plan))
+            .or_else(|| namespace(plan))
+            .or_else(|| care(plan))
+            .or_else(|| waves(operation, plan, now))
+            .unwrap_or_else(|| {
+                end(operation, Outcome::Succeeded, format!("everything is applied at {}", short(&look.head)))
+            }),
+    )
+}
+
+/// Git went on in the middle: this sync ends, and the next one starts from what is there.
+fn moved_on(operation: &Operation, look: &Look) -> Option<Decision> {
+    if operation.revision == look.head && operation.parameters == look.application.parameters {
+        return None;
+    }
+    let because = format!("git moved on to {}", short(&look.head));
+    Some(end(operation, Outcome::Superseded { by: look.head.clone() }, because))
+}
+
+fn refused(operation: &Operation, look: &Look, plan: &Plan) -> Option<Decision> {
+    let answer = || {
+        let is_sent = |sent: &Value| plan.items.iter().any(|item| item.is_pending() && is_same(&item.sent, sent));
+        let now = look.refused.iter().find(|refused| refused.at >= operation.since && is_sent(&refused.sent));
+        now.map(|refused| refused.because.clone())
+    };
+    let because = plan.blocks.first().cloned().or_else(answer)?;
+    Some(end(operation, Outcome::Failed { because: because.clone() }, because))
+}
+
+/// Whether the same object would be sent: the reading that it rests on does not matter.
+fn is_same(a: &Value, b: &Value) -> bool {
+    let bare = |value: &Value| {
+        let mut value = value.clone();
+        object::remove(&mut value, &["metadata", "resourceVersion"]);
+        object::remove(&mut value, &["metadata", "uid"]);
+        value
+    };
+    bare(a) == bare(b)
+}
+
+fn end(operation: &Operation, outcome: Outcome, because: String) -> Decision {
+    let Operation { revision, parameters, .. } = operation.clone();
+    Next { record: vec![Entry::Synced { revision, parameters, outcome }], ..Next::moving(Wake::Now, because) }
+}
+
+fn namespace(plan: &Plan) -> Option<Decision> {
+    let namespace = plan.namespace.clone()?;
+    let because = format!("creating the namespace {namespace}");
+    Some(Next { acts: vec![Act::CreateNamespace(namespace)], ..Next::moving(Wake::Now, because) })
+}
+
+/// Ownership moves before anything is applied: dropping a field that nobody else owns would reset it.
+pub(super) fn care(plan: &Plan) -> Option<Decision> {
+    let adopt = |item: &Item| match (&item.care, &item.live) {
+        (Care::Adopt(managed), Some(live)) => Some(Act::Adopt { live: live.clone(), managed: managed.clone() }),
+        _ => None,
+    };
+    let hand_over = |item: &Item| match &item.care {
+        Care::HandOver(object) => Some((item.id.to_string(), Act::HandOver(object.clone()))),
+        _ => None,
+    };
+    let adopted: Vec<Act> = plan.items.iter().filter_map(adopt).collect();
+    if !adopted.is_empty() {
+        let because = format!("taking over the fields of {} objects from the old manager", adopted.len());
+        return Some(Next { acts: adopted, ..Next::moving(Wake::Now, because) });
+    }
+    let (names, acts): (Vec<String>, Vec<Act>) = plan.items.iter().filter_map(hand_over).unzip();
+    if acts.is_empty() {
+        return None;
+    }
+    Some(Next {
+        acts,
+        ..Next::moving(Wake::Now, format!("leaving the replicas of {} to the autoscaler", names.join(", ")))
+    })
+}
+
+/// The lowest wave with something to do.
+fn waves(operation: &Operation, plan: &Plan, now: Timestamp) -> Option<Decision> {
+    let going = |extra: &&ExtraItem| extra.fate == Extra::Going;
+    let waves: BTreeSet<i64> = plan
+        .items
+        .iter()
+        .map(|item| item.wave)
+        .chain(plan.prunable().map(|extra| extra.wave))
+        .chain(plan.extras.iter().filter(going).map(|extra| extra.wave))
+        .collect();
+    let several = waves.len() > 1;
+    let last = waves.last().copied();
+    for wave in waves {
+        let pruned: Vec<&ExtraItem> = plan.prunable().filter(|extra| extra.wave == wave).collect();
+        let items: Vec<&Item> = plan.items.iter().filter(|item| item.wave == wave).collect();
+        let pending: Vec<&&Item> = items.iter().filter(|item| item.is_out_of_sync()).collect();
+        if !pruned.is_empty() || !pending.is_empty() {
+            return Some(work(wave, several, &pruned, &pending));
+        }
+        if let Some(extra) = plan.extras.iter().filter(going).find(|extra| extra.wave == wave) {
+            return Some(Next::hold(Wake::At(now + 2_000), format!("waiting until {} is gone", extra.id)));
+        }
+        // The last wave is not waited for: the sync ends with its apply.
+        if several
+            && Some(wave) != last
+            && let Some(waiting) = unhealthy(operation, wave, &items, now)
+        {
+            return Some(waiting);
+        }
+    }
+    None
+}
+
+fn work(wave: i64, several: bool, pruned: &[&ExtraItem], pending: &[&&Item]) -> Decision {
+    let mut acts: Vec<Act> = pruned.iter().map(|extra| prune(extra)).collect();
+    let mut groups: Vec<(&str, Vec<Value>)> = Vec::new();
+    for item in pending {
+        match groups.last_mut() {
+            Some((kind, objects)) if *kind == item.id.kind => objects.push(item.sent.clone()),
+            _ => groups.push((&item.id.kind, vec![item.sent.clone()])),
+        }
+    }
+    acts.extend(groups.into_iter().map(|(_, objects)| Act::Apply(objects)));
+    let place = if several { format!(" in wave {wave}") } else { String::new() };
+    let first = pending.first().map(|item| item.because());
+    let because = match (pruned.len(), pending.len()) {
+        (0, count) => format!("applying {count} objects{place}: {}", first.unwrap_or_default()),
+        (count, 0) => format!("pruning {count} objects{place}: {}", names(pruned)),
+        (gone, count) => format!("pruning {gone} and applying {count} objects{place}"),
+    };
+    Next { acts, ..Next::moving(Wake::Now, because) }
+}
+
+fn names(extras: &[&ExtraItem]) -> String {
+    extras.iter().map(|extra| extra.id.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn prune(extra: &ExtraItem) -> Act {
+    Act::Prune {
+        id: extra.id.clone(),
+        api_version: object::api_version(&extra.live).to_owned(),
+        uid: object::uid(&extra.live).to_owned(),
+        resource_version: object::resource_version(&extra.live).to_owned(),
+    }
+}
+
+/// Between waves every object with a health rule must be healthy.
+fn unhealthy(operation: &Operation, wave: i64, items: &[&Item], now: Timestamp) -> Option<Decision> {
+    let worst = items.iter().filter_map(|item| item.health.as_ref().map(|health| (health, &item.id)));
+    let (health, id) = worst.max_by_key(|(health, _)| health.status)?;
+    let because = format!("wave {wave}: {id} is {}: {}", health.status.word(), health.message);
+    match health.status {
+        Status::Healthy => None,
+        Status::Degraded => Some(end(operation, Outcome::Failed { because: because.clone() }, because)),
+        _ => Some(Next::hold(Wake::At(now + 5_000), format!("waiting for {because}"))),
+    }
+}
+
+/// Starts a sync, where there is a reason.
+pub(super) fn start(recorded: &Recorded, look: &Look, now: Timestamp) -> Option<Decision> {
+    let plan = look.plan.as_ref().ok()?;
+    let parameters = &look.application.parameters;
+    let before = recorded.ended(&look.head, parameters);
+    if recorded.asked.is_some() {
+        return Some(begin(recorded, look, plan, Cause::Asked, "a person asked for a sync"));
+    }
+    if !plan.is_pending() && plan.blocks.is_empty() {
+        return None;
+    }
+    if wanted_since(recorded, look).is_some_and(|since| before.is_none_or(|ended| ended.operation.since < since)) {
+        return Some(begin(recorded, look, plan, Cause::Wanted, "a step wants it"));
+    }
+    let Some(automated) = look.application.automated else {
+        return Some(Next::hold(Wake::OnChange, format!("out of sync, and not automated: {}", first(plan))));
+    };
+    match before {
+        None => Some(begin(recorded, look, plan, Cause::Automated, "git moved")),
+        Some(Ended { outcome: Outcome::Failed { because }, .. }) => Some(Next::stuck(format!(
+            "the sync of {} failed: {because}; it is tried again when git or the Application changes, or by hand",
+            short(&look.head)
+        ))),
+        Some(_) if automated.self_heal == SelfHeal::Off && drifted(plan) => {
+            Some(Next::hold(Wake::OnChange, format!("drifted, and selfHeal is off: {}", first(plan))))
+        }
+        Some(ended) => heal(recorded, look, plan, ended, now),
+    }
+}
+
+/// Only ownership may have to move, which changes no value.
+fn drifted(plan: &Plan) -> bool {
+    plan.namespace.is_some() || plan.items.iter().any(Item::is_out_of_sync) || plan.prunable().next().is_some()
+}
+
+/// Since when the newest want waits that the head contains.
+fn wanted_since(recorded: &Recorded, look: &Look) -> Option<Timestamp> {
+    let contained = recorded
+        .open
+        .iter()
+        .filter(|want| look.standing.get(&want.intent.revision) == Some(&super::Standing::Contained));
+    contained.map(|want| want.since).max()
+}
+
+fn first(plan: &Plan) -> String {
+    let item = plan.items.iter().find(|item| item.is_pending()).map(Item::because);
+    let extra = || plan.prunable().next().map(|extra| format!("{} left git", extra.id));
+    item.or_else(extra).or_else(|| plan.blocks.first().cloned()).unwrap_or_else(|| "the namespace is missing".into())
+}
+
+/// Drift is healed at once, and more slowly each time that it comes back.
+fn heal(recorded: &Recorded, look: &Look, plan: &Plan, ended: &Ended, now: Timestamp) -> Option<Decision> {
+    if !drifted(plan) {
+        return care(plan);
+    }
+    let healing = recorded.healing.filter(|healing| now < healing.last + 2 * HEAL_LONGEST);
+    let attempts = healing.map_or(0, |healing| healing.attempts);
+    let last = healing.map_or(ended.at, |healing| healing.last);
+    let pause = HEAL_FIRST.saturating_mul(3u64.saturating_pow(attempts.saturating_sub(1))).min(HEAL_LONGEST);
+    let due = if attempts == 0 { last } else { last + pause };
+    if now < due {
+        let because = format!("drifted again: {}; healing in {} s", first(plan), (due - now).div_ceil(1_000));
+        return Some(Next::hold(Wake::At(due), because));
+    }
+    Some(begin(recorded, look, plan, Cause::Healing(attempts + 1), &format!("drifted: {}", first(plan))))
+}
+
+/// The promise, and, where more than one object is new, a rehearsal of all of them.
+fn begin(recorded: &Recorded, look: &Look, plan: &Plan, cause: Cause, why: &str) -> Decision {
+    let revision = look.head.clone();
+    let parameters = look.application.parameters.clone();
+    let served = |item: &&Item| item.is_out_of_sync() && plan.items.iter().all(|other| !defines(other, &item.id));
+    let sent: Vec<Value> = plan.items.iter().filter(served).map(|item| item.sent.clone()).collect();
+    let mut acts = Vec::new();
+    if plan.blocks.is_empty() && (sent.len() > 1 || recorded.history.is_empty()) && !sent.is_empty() {
+        acts.extend(plan.namespace.clone().map(Act::CreateNamespace));
+        acts.push(Act::Rehearse(sent));
+    }
+    let because = format!("syncing to {}: {why}", short(&look.head));
+    Next { record: vec![Entry::Syncing { revision, parameters, cause }], acts, ..Next::moving(Wake::Now, because) }
+}
+
+/// What a CRD of the same set defines cannot be rehearsed before it is there.
+fn defines(definition: &Item, id: &Id) -> bool {
+    definition.id.kind == "CustomResourceDefinition"
+        && definition.live.is_none()
+        && definition.desired["spec"]["group"] == id.group.as_str()
+        && definition.desired["spec"]["names"]["kind"] == id.kind.as_str()
+}
+
+/// Whether the application prunes by itself.
+pub(super) fn prunes(look: &Look) -> bool {
+    look.application.automated.is_some_and(|automated| automated.prune == Prune::On)
+}

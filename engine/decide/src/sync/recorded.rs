@@ -1,0 +1,154 @@
+//! What an application's stream adds up to.
+
+use super::entry::{Cause, Entry, Intent, Outcome};
+use crate::next::Timestamp;
+use crate::want::{Answer, Key};
+use std::collections::BTreeMap;
+
+/// How many ended syncs are remembered.
+const HISTORY: usize = 10;
+
+/// What an application's stream adds up to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// Wants without an answer, oldest first.
+    pub open: Vec<Want>,
+    /// The sync that is under way.
+    pub operation: Option<Operation>,
+    /// Syncs that ended, newest first.
+    pub history: Vec<Ended>,
+    /// When a person asked for a sync that has not started yet.
+    pub asked: Option<Timestamp>,
+    /// How the last healing in a row stands.
+    pub healing: Option<Healing>,
+    /// Who holds the application, as far as people asked.
+    pub custody: Custody,
+    answers: BTreeMap<Key, Answer>,
+}
+
+/// A want without an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Want {
+    /// Whose.
+    pub key: Key,
+    /// What.
+    pub intent: Intent,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A sync that is under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// The commit.
+    pub revision: String,
+    /// The digest of what is applied besides it.
+    pub parameters: String,
+    /// Why.
+    pub cause: Cause,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A sync that ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// What it was.
+    pub operation: Operation,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Healing attempts in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Healing {
+    /// How many there were.
+    pub attempts: u32,
+    /// When the last one started.
+    pub last: Timestamp,
+}
+
+/// Who holds the application, as far as people asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Custody {
+    /// Nobody asked for a change.
+    #[default]
+    AsFound,
+    /// A person asked to take it.
+    Taking {
+        /// When.
+        since: Timestamp,
+    },
+    /// It was taken.
+    Taken {
+        /// When: foreign writes from then on are wrong.
+        at: Timestamp,
+    },
+    /// A person asked to give it back.
+    Giving,
+}
+
+impl Recorded {
+    /// Folds a stream, each entry with its moment.
+    pub fn fold<'a>(entries: impl IntoIterator<Item = (Timestamp, &'a Entry)>) -> Recorded {
+        let mut recorded = Recorded::default();
+        for (at, entry) in entries {
+            recorded.add(at, entry);
+        }
+        recorded
+    }
+
+    fn add(&mut self, at: Timestamp, entry: &Entry) {
+        match entry {
+            Entry::Wanted { key, intent } => {
+                let known = self.answers.contains_key(key) || self.open.iter().any(|want| want.key == *key);
+                if !known {
+                    self.open.push(Want { key: key.clone(), intent: intent.clone(), since: at });
+                }
+            }
+            Entry::Answered { key, answer } => {
+                self.open.retain(|want| want.key != *key);
+                self.answers.insert(key.clone(), answer.clone());
+            }
+            Entry::Asked => self.asked = Some(at),
+            Entry::Syncing { revision, parameters, cause } => {
+                let (revision, parameters, cause) = (revision.clone(), parameters.clone(), cause.clone());
+                self.asked = None;
+                self.healing = match cause {
+                    Cause::Healing(attempts) => Some(Healing { attempts, last: at }),
+                    _ => None,
+                };
+                self.operation = Some(Operation { revision, parameters, cause, since: at });
+            }
+            Entry::Synced { outcome, .. } => {
+                if let Some(operation) = self.operation.take() {
+                    self.history.insert(0, Ended { operation, outcome: outcome.clone(), at });
+                    self.history.truncate(HISTORY);
+                }
+            }
+            Entry::TakeAsked => self.custody = Custody::Taking { since: at },
+            Entry::Taken => self.custody = Custody::Taken { at },
+            Entry::GiveAsked => self.custody = Custody::Giving,
+            Entry::Given => self.custody = Custody::AsFound,
+        }
+    }
+
+    /// The answer to a want, once there is one.
+    pub fn answer(&self, key: &Key) -> Option<&Answer> {
+        self.answers.get(key)
+    }
+
+    /// How the last sync of this revision with these parameters ended, git
+    /// having moved on not counted.
+    pub fn ended(&self, revision: &str, parameters: &str) -> Option<&Ended> {
+        let same = |ended: &&Ended| {
+            let operation = &ended.operation;
+            operation.revision == revision
+                && operation.parameters == parameters
+                && !matches!(ended.outcome, Outcome::Superseded { .. })
+        };
+        self.history.iter().find(same)
+    }
+}

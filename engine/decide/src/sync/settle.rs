@@ -1,0 +1,132 @@
+//! How wants end, and what is said when there is nothing to do.
+
+use super::application::SelfHeal;
+use super::entry::{Act, Entry, Outcome, short};
+use super::operate;
+use super::plan::{Item, Plan};
+use super::status;
+use super::{Decision, Look, Recorded, Standing, Want};
+use crate::health::Status;
+use crate::next::{Next, Timestamp, Wake};
+use crate::want::Answer;
+
+/// How long a revision may be unknown to the repository, in ms.
+const UNKNOWN: u64 = 60_000;
+
+/// Answers wants that git has left behind, or never knew.
+pub(super) fn answer_overtaken(recorded: &Recorded, look: &Look, now: Timestamp) -> Option<Decision> {
+    let target = &look.application.source.target_revision;
+    let answer = |want: &Want| {
+        let revision = short(&want.intent.revision);
+        match look.standing.get(&want.intent.revision) {
+            Some(Standing::Diverged) => Some(Answer::Superseded {
+                because: format!("{target} is at {}, which does not contain {revision}", short(&look.head)),
+            }),
+            Some(Standing::Unknown(because)) if now > want.since + UNKNOWN => {
+                Some(Answer::Failed { because: format!("{revision} is not known: {because}"), transient: true })
+            }
+            _ => None,
+        }
+    };
+    let entry = |want: &Want| answer(want).map(|answer| Entry::Answered { key: want.key.clone(), answer });
+    let record: Vec<Entry> = recorded.open.iter().filter_map(entry).collect();
+    if record.is_empty() {
+        return None;
+    }
+    Some(Next { record, ..Next::moving(Wake::Now, format!("{target} no longer leads to what a step wanted")) })
+}
+
+/// Answers wants whose own sync has ended without them being met.
+pub(super) fn answer_ended(recorded: &Recorded, look: &Look) -> Option<Decision> {
+    let plan = look.plan.as_ref().ok()?;
+    let ended = recorded.ended(&look.head, &look.application.parameters)?;
+    let heals = look.application.automated.is_some_and(|automated| automated.self_heal == SelfHeal::On);
+    let because = match &ended.outcome {
+        Outcome::Failed { because } => because.clone(),
+        Outcome::Succeeded if plan.is_pending() && !heals => "the cluster changed again right after the sync".into(),
+        Outcome::Succeeded | Outcome::Superseded { .. } => return None,
+    };
+    let tried = |want: &&Want| {
+        want.since <= ended.operation.since && look.standing.get(&want.intent.revision) == Some(&Standing::Contained)
+    };
+    let record: Vec<Entry> = recorded.open.iter().filter(tried).map(|want| super::failed(want, &because)).collect();
+    if record.is_empty() || recorded.operation.is_some() {
+        return None;
+    }
+    Some(Next { record, ..Next::moving(Wake::Now, format!("the sync of {} failed: {because}", short(&look.head))) })
+}
+
+/// Nothing is to be applied: wants are answered by health, and the status is kept.
+pub(super) fn rest(recorded: &Recorded, look: &Look, now: Timestamp) -> Decision {
+    let Ok(plan) = &look.plan else { return Next::stuck("the manifests cannot be read") };
+    if let Some(decision) = answer_contained(recorded, look, plan) {
+        return decision;
+    }
+    let acts = status::patch(recorded, look, plan).map(Act::Status).into_iter().collect();
+    let decision = said(recorded, look, plan, now);
+    Next { acts, ..decision }
+}
+
+/// A want is met once everything is applied and what runs is healthy; the
+/// canary of a Rollout is the next step's matter.
+fn answer_contained(recorded: &Recorded, look: &Look, plan: &Plan) -> Option<Decision> {
+    let answer = match waits_for(plan) {
+        Some((item, Status::Degraded)) => Answer::Failed { because: told(item), transient: false },
+        Some(_) => return None,
+        None => Answer::Met { outputs: serde_json::json!({ "revision": look.head }) },
+    };
+    let contained = |want: &&Want| look.standing.get(&want.intent.revision) == Some(&Standing::Contained);
+    let entry = |want: &Want| Entry::Answered { key: want.key.clone(), answer: answer.clone() };
+    let record: Vec<Entry> = recorded.open.iter().filter(contained).map(entry).collect();
+    if record.is_empty() {
+        return None;
+    }
+    Some(Next { record, ..Next::moving(Wake::Now, format!("synced to {}", short(&look.head))) })
+}
+
+/// The workload that a want waits for, the worst first. Autoscalers and load
+/// balancers may take their time, or never come, without the sync being wrong.
+fn waits_for(plan: &Plan) -> Option<(&Item, Status)> {
+    let is_workload = |item: &&Item| {
+        matches!(item.id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "Pod")
+    };
+    let status = |item: &Item| item.health.as_ref().map_or(Status::Healthy, |health| health.status);
+    let worst = plan.items.iter().filter(is_workload).max_by_key(|item| status(item))?;
+    let status = status(worst);
+    (status > Status::Suspended).then_some((worst, status))
+}
+
+fn told(item: &Item) -> String {
+    let health = item.health.as_ref();
+    let message = health.map(|health| health.message.as_str()).unwrap_or_default();
+    format!("{} is {}: {message}", item.id, health.map_or("there", |health| health.status.word()))
+}
+
+fn said(recorded: &Recorded, look: &Look, plan: &Plan, now: Timestamp) -> Decision {
+    let behind = recorded.open.iter().find(|want| {
+        matches!(look.standing.get(&want.intent.revision), None | Some(Standing::Behind | Standing::Unknown(_)))
+    });
+    if let Some(want) = behind {
+        let because = format!(
+            "waiting until {} arrives at {}",
+            look.application.source.target_revision,
+            short(&want.intent.revision)
+        );
+        return Next::hold(Wake::At(now + 2_000), because);
+    }
+    if !recorded.open.is_empty()
+        && let Some((item, _)) = waits_for(plan)
+    {
+        return Next::hold(Wake::At(now + 5_000), format!("applied at {}; {}", short(&look.head), told(item)));
+    }
+    if let Some(hold) = plan.prune_hold.as_ref().filter(|_| !plan.extras.is_empty()) {
+        return match operate::prunes(look) {
+            true => Next::stuck(hold.clone()),
+            false => Next::hold(Wake::OnChange, hold.clone()),
+        };
+    }
+    if let Some(extra) = plan.extras.first() {
+        return Next::hold(Wake::OnChange, format!("{} left git and is still there", extra.id));
+    }
+    Next::done(Wake::OnChange, format!("synced at {}, {}", short(&look.head), plan.health().word()))
+}

@@ -1,0 +1,45 @@
+//! How an application changes hands: the old controller lets go first, and
+//! ours writes nothing until its writes have stopped.
+
+use super::application::Ownership;
+use super::{Act, Custody, Decision, Entry, Look, Recorded};
+use crate::next::{Next, Timestamp, Wake};
+use crate::sync::application::SKIP;
+use crate::sync::object::annotation;
+
+/// How long the old controller must have been silent, in ms. Its queue may
+/// hold the application for a while after it was told to let go.
+const SILENCE: u64 = 15_000;
+
+/// Takes or gives, while a person's wish is not fulfilled.
+pub(super) fn change_hands(recorded: &Recorded, look: &Look, now: Timestamp) -> Option<Decision> {
+    match recorded.custody {
+        Custody::Taking { since } => Some(taking(look, since, now)),
+        Custody::Giving => Some(giving(look)),
+        Custody::AsFound | Custody::Taken { .. } => None,
+    }
+}
+
+fn taking(look: &Look, since: Timestamp, now: Timestamp) -> Decision {
+    if look.ownership == Ownership::Owned {
+        return Next { record: vec![Entry::Taken], ..Next::moving(Wake::Now, "the application is ours") };
+    }
+    if annotation(&look.object, SKIP) != Some("true") {
+        return Next { acts: vec![Act::LetGo], ..Next::moving(Wake::Now, "telling Argo CD to let the application go") };
+    }
+    let newest = look.newest_foreign_write().unwrap_or(0).max(since);
+    // The grain of a write's time is one second.
+    let quiet_at = newest + 1_000 + SILENCE;
+    if now < quiet_at {
+        let because = format!("Argo CD was told to let go; its last write must be {} s old", SILENCE / 1_000);
+        return Next::hold(Wake::At(quiet_at), because);
+    }
+    Next { acts: vec![Act::Claim], ..Next::moving(Wake::Now, "claiming the application") }
+}
+
+fn giving(look: &Look) -> Decision {
+    if look.ownership == Ownership::Owned || annotation(&look.object, SKIP) == Some("true") {
+        return Next { acts: vec![Act::Release], ..Next::moving(Wake::Now, "giving the application back") };
+    }
+    Next { record: vec![Entry::Given], ..Next::moving(Wake::Now, "the application is given back") }
+}
