@@ -10,9 +10,17 @@
 
 mod abilities;
 mod ability;
+mod cache;
+mod call;
+mod engine;
 mod grants;
+mod host;
 mod limits;
+mod meter;
+mod output;
+mod plugin;
 mod sandbox;
+mod state;
 mod verdict;
 
 pub use abilities::{
@@ -21,7 +29,9 @@ pub use abilities::{
     SyncRequest, Synced,
 };
 pub use ability::Ability;
+pub use engine::Settings;
 pub use grants::{Grants, Whose};
 pub use limits::{Limit, Limits};
-pub use sandbox::{LoadError, Plugin, Sandbox, Settings};
+pub use plugin::{LoadError, Plugin};
+pub use sandbox::Sandbox;
 pub use verdict::{Denied, Verdict};

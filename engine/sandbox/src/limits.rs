@@ -17,10 +17,12 @@ pub struct Limits {
     pub wall: Duration,
     /// The answer's length, in bytes.
     pub output_bytes: usize,
-    /// All lines of the log together, in bytes. Standard output and error are cut off at the same number instead.
+    /// All lines of the log together, in bytes, each line counting 32 more. Standard output and error are cut off at the same number instead.
     pub log_bytes: usize,
     /// Calls of abilities, log lines included.
     pub host_calls: u64,
+    /// Handles that are open at once, those of WASI included.
+    pub handles: usize,
     /// One file read or one HTTP body, in bytes. Past it the call is rejected, and the guest goes on.
     pub response_bytes: u64,
 }
@@ -35,6 +37,7 @@ impl Default for Limits {
             output_bytes: 256 << 10,
             log_bytes: 4 << 20,
             host_calls: 10_000,
+            handles: 1_000,
             response_bytes: 8 << 20,
         }
     }
@@ -57,6 +60,8 @@ pub enum Limit {
     Log,
     /// [`Limits::host_calls`].
     HostCalls,
+    /// [`Limits::handles`].
+    Handles,
 }
 
 impl Limit {
@@ -70,6 +75,7 @@ impl Limit {
             Limit::Output => "output",
             Limit::Log => "log",
             Limit::HostCalls => "host-calls",
+            Limit::Handles => "handles",
         }
     }
 }

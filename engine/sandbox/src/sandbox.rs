@@ -1,59 +1,101 @@
-//! Signatures, published first.
+//! The sandbox: plugins in, verdicts out.
 
+use std::collections::HashMap;
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
-use crate::{Abilities, Ability, Grants, Limits, Verdict};
+use sha2::{Digest, Sha256};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, spawn_blocking};
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use crate::abilities::Abilities;
+use crate::cache::Cache;
+use crate::call::Call;
+use crate::engine::{self, Settings};
+use crate::grants::Grants;
+use crate::limits::Limits;
+use crate::meter::Ticker;
+use crate::plugin::{Compiled, LoadError, Plugin};
+use crate::state::State;
+use crate::verdict::Verdict;
 
 /// The engine, the pool of instances and the cache of compiled plugins. One for a server.
-pub struct Sandbox {}
-
-/// How a sandbox is sized.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Calls at the same time; more wait for a place.
-    pub concurrent: u32,
-    /// What one instance's memory can grow to at most, in bytes; [`Limits::memory_bytes`] may be lower.
-    pub memory_bytes: usize,
-    /// Threads that run guests. They are the sandbox's own, so that a busy plugin delays no request.
-    pub threads: usize,
-    /// All compiled plugins in the cache together, in bytes; the least recently used go first.
-    pub cache_bytes: u64,
-    /// The longest component that is compiled, in bytes.
-    pub component_bytes: u64,
+pub struct Sandbox {
+    shared: Arc<Shared>,
+    /// Plugins that somebody holds, by digest.
+    loaded: Mutex<HashMap<String, Weak<Compiled>>>,
+    /// One component is compiled at a time.
+    compiling: Semaphore,
+    /// Places of the pool: past them the pool fails, so that callers wait here.
+    places: Arc<Semaphore>,
+    ticker: Ticker,
+    /// None only while it is dropped.
+    guests: Option<Runtime>,
 }
 
-/// A compiled plugin, ready to run. Cheap to clone.
-#[derive(Clone)]
-pub struct Plugin {}
-
-/// Why a file cannot be loaded as a plugin.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot load the plugin `{plugin}`: {because}")]
-pub struct LoadError {
-    /// The plugin's name.
-    pub plugin: String,
-    /// What is wrong with it, and how to mend it.
-    pub because: String,
+/// What loading needs on a blocking thread.
+struct Shared {
+    engine: Engine,
+    linker: Linker<State>,
+    cache: Cache,
+    settings: Settings,
 }
 
 impl Sandbox {
-    /// Opens the cache (a directory of the sandbox's own, mode 0700) and starts the engine. Needs no runtime.
+    /// Opens the cache (a directory of the sandbox's own, made private) and starts the engine.
     ///
     /// # Errors
     ///
-    /// The directory cannot be made or is not private, or the machine has too little address space.
-    pub fn open(_cache: &Path, _settings: Settings) -> std::io::Result<Sandbox> {
-        todo!()
+    /// The directory cannot be made or made private, or the machine has too little address space or threads.
+    pub fn open(cache: &Path, settings: Settings) -> io::Result<Sandbox> {
+        let engine = engine::engine(&settings).map_err(other)?;
+        let linker = engine::linker(&engine).map_err(other)?;
+        let cache = Cache::open(cache, &engine, settings.cache_bytes)?;
+        let ticker = Ticker::start(engine.weak())?;
+        let guests = Builder::new_multi_thread()
+            .worker_threads(settings.threads.max(1))
+            .thread_name("plugin")
+            .enable_time()
+            .build()?;
+        let places = Arc::new(Semaphore::new(settings.concurrent as usize));
+        Ok(Sandbox {
+            shared: Arc::new(Shared { engine, linker, cache, settings }),
+            loaded: Mutex::default(),
+            compiling: Semaphore::new(1),
+            places,
+            ticker,
+            guests: Some(guests),
+        })
     }
 
-    /// Loads a component: from the cache, or by compiling it once.
+    /// Loads a component: as it is loaded already, from the cache, or by compiling it once.
     ///
     /// # Errors
     ///
     /// It is no component, not for this world, or too long.
-    pub async fn load(&self, _name: &str, _wasm: &[u8]) -> Result<Plugin, LoadError> {
-        todo!()
+    pub async fn load(&self, name: &str, wasm: &[u8]) -> Result<Plugin, LoadError> {
+        let refuse = |because: String| LoadError { plugin: name.to_owned(), because };
+        let (length, most) = (wasm.len() as u64, self.shared.settings.component_bytes);
+        if length > most {
+            return Err(refuse(format!("it has {length} bytes; {most} are allowed")));
+        }
+        let digest = hex::encode(Sha256::digest(wasm));
+        if let Some(compiled) = self.loaded(&digest) {
+            return Ok(Plugin::new(name, compiled));
+        }
+        let shared = Arc::clone(&self.shared);
+        let wanted = digest.clone();
+        let cached = blocking(move || shared.from_cache(wanted)).await;
+        let compiled = match cached.map_err(refuse)? {
+            Some(compiled) => compiled,
+            None => self.compile(name, digest, wasm).await.map_err(refuse)?,
+        };
+        Ok(Plugin::new(name, self.keep(compiled)))
     }
 
     /// Loads a component from a file.
@@ -61,39 +103,120 @@ impl Sandbox {
     /// # Errors
     ///
     /// Those of [`Sandbox::load`], or the file cannot be read.
-    pub async fn load_file(&self, _name: &str, _path: &Path) -> Result<Plugin, LoadError> {
-        todo!()
+    pub async fn load_file(&self, name: &str, path: &Path) -> Result<Plugin, LoadError> {
+        let refuse = |error| LoadError { plugin: name.to_owned(), because: format!("{}: {error}", path.display()) };
+        let length = tokio::fs::metadata(path).await.map_err(refuse)?.len();
+        let most = self.shared.settings.component_bytes;
+        if length > most {
+            let because = format!("{}: it has {length} bytes; {most} are allowed", path.display());
+            return Err(LoadError { plugin: name.to_owned(), because });
+        }
+        self.load(name, &tokio::fs::read(path).await.map_err(refuse)?).await
     }
 
     /// Runs a plugin once, in an instance of its own. Dropping the future stops it.
     ///
-    /// `settings` is the step's `with:` as a JSON object. Must be called within a tokio runtime, on which the
-    /// abilities are called.
+    /// `settings` is the step's `with:` as a JSON object. Abilities are called on the runtime that this is called on.
     pub async fn run(
         &self,
-        _plugin: &Plugin,
-        _settings: &str,
-        _grants: &Grants,
-        _limits: &Limits,
-        _abilities: Arc<dyn Abilities>,
+        plugin: &Plugin,
+        settings: &str,
+        grants: &Grants,
+        limits: &Limits,
+        abilities: Arc<dyn Abilities>,
     ) -> Verdict {
-        todo!()
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
+        let call = Call {
+            plugin: plugin.compiled.pre.clone(),
+            settings: settings.to_owned(),
+            grants: grants.clone(),
+            limits: limits.clone(),
+            abilities,
+            home: Handle::current(),
+            ticking: self.ticker.run(),
+        };
+        let guests = self.guests.as_ref().expect("it is there until the sandbox is dropped");
+        let mut task = JoinSet::new();
+        let run = async move {
+            let verdict = call.run().await;
+            drop(place);
+            verdict
+        };
+        task.spawn_on(run, guests.handle());
+        match task.join_next().await {
+            Some(Ok(verdict)) => verdict,
+            // A panic of ours in the midst of a call: the guest is gone with its store.
+            _ => Verdict::Transient { because: "the sandbox failed to run it; the server's log says why".to_owned() },
+        }
+    }
+
+    async fn compile(&self, name: &str, digest: String, wasm: &[u8]) -> Result<Arc<Compiled>, String> {
+        let _one_at_a_time = self.compiling.acquire().await.expect("the semaphore is never closed");
+        if let Some(compiled) = self.loaded(&digest) {
+            return Ok(compiled);
+        }
+        let shared = Arc::clone(&self.shared);
+        let wasm = wasm.to_owned();
+        let began = Instant::now();
+        let compiled = blocking(move || shared.compile(digest, &wasm)).await?;
+        tracing::info!(plugin = name, took = ?began.elapsed(), "compiled a plugin");
+        Ok(self.keep(compiled))
+    }
+
+    fn loaded(&self, digest: &str) -> Option<Arc<Compiled>> {
+        self.lock().get(digest)?.upgrade()
+    }
+
+    /// Makes it known, and returns the one that is known if another was faster.
+    fn keep(&self, compiled: Arc<Compiled>) -> Arc<Compiled> {
+        let mut loaded = self.lock();
+        loaded.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = loaded.get(compiled.digest()).and_then(Weak::upgrade) {
+            return known;
+        }
+        loaded.insert(compiled.digest().to_owned(), Arc::downgrade(&compiled));
+        compiled
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<Compiled>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Plugin {
-    /// The name that it was loaded under.
-    pub fn name(&self) -> &str {
-        todo!()
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // A runtime may not wait for its threads inside of another.
+        if let Some(guests) = self.guests.take() {
+            guests.shutdown_background();
+        }
+    }
+}
+
+impl Shared {
+    fn from_cache(&self, digest: String) -> Result<Option<Arc<Compiled>>, String> {
+        let Some(component) = self.cache.get(&self.engine, &digest) else { return Ok(None) };
+        Compiled::link(&component, &self.linker, digest).map(Arc::new).map(Some)
     }
 
-    /// The SHA-256 of the component, in hex.
-    pub fn digest(&self) -> &str {
-        todo!()
+    fn compile(&self, digest: String, wasm: &[u8]) -> Result<Arc<Compiled>, String> {
+        if !wasm.starts_with(b"\0asm") {
+            return Err("it is no WebAssembly file".to_owned());
+        }
+        let component = Component::from_binary(&self.engine, wasm)
+            .map_err(|error| format!("it is no component, or a damaged one: {error:#}"))?;
+        let compiled = Compiled::link(&component, &self.linker, digest.clone())?;
+        if let Err(error) = self.cache.put(&digest, &component) {
+            tracing::warn!(%error, "a compiled plugin is not kept; it will be compiled again after a restart");
+        }
+        Ok(Arc::new(compiled))
     }
+}
 
-    /// Which abilities it asks for.
-    pub fn imports(&self) -> &[Ability] {
-        todo!()
-    }
+/// Runs work that takes long on a thread for such work.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(format!("the compiler failed: {error}")))
+}
+
+fn other(error: wasmtime::Error) -> io::Error {
+    io::Error::other(format!("{error:#}"))
 }

@@ -32,8 +32,10 @@ enum Attack {
     Sleep,
     /// Takes memory until there is none.
     Memory,
-    /// Calls itself without end.
+    /// Calls itself without end, which fills the engine's stack.
     Recursion,
+    /// Calls itself without end with large frames, which runs the stack in its own memory below address zero.
+    Frames,
     /// Logs without end.
     LogFlood,
     /// Prints without end, and then ends well: what was printed is cut off.
@@ -77,7 +79,8 @@ fn run(settings: Settings) -> Result<Outputs> {
         Attack::LoopWithCalls => ask_and_spin(),
         Attack::Sleep => sleep(),
         Attack::Memory => take_memory(),
-        Attack::Recursion => stolen(recurse(0)),
+        Attack::Recursion => stolen(recurse(1)),
+        Attack::Frames => stolen(recurse_with_frames(0)),
         Attack::LogFlood => flood_log(),
         Attack::PrintFlood => flood_output(),
         Attack::OutputFlood => Ok(Outputs::new().with("flood", "x".repeat(8 << 20))),
@@ -129,10 +132,15 @@ fn take_memory() -> Result<Outputs> {
     }
 }
 
-#[expect(unconditional_recursion, reason = "it is the attack")]
+#[inline(never)]
 fn recurse(depth: u64) -> u64 {
+    if depth == 0 { 1 } else { recurse(depth + 1).wrapping_mul(3) ^ depth }
+}
+
+#[expect(unconditional_recursion, reason = "it is the attack")]
+fn recurse_with_frames(depth: u64) -> u64 {
     let frame = black_box([depth; 16]);
-    recurse(black_box(depth + 1)) + frame[3]
+    recurse_with_frames(black_box(depth + 1)) + frame[3]
 }
 
 fn flood_log() -> Result<Outputs> {

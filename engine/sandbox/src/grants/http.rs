@@ -73,6 +73,11 @@ impl Target {
         Ok(Target { method: method.to_owned(), scheme, host, port: url.port() })
     }
 
+    /// Whether it is sent by POST.
+    pub(crate) fn is_post(&self) -> bool {
+        self.method == "POST"
+    }
+
     /// How far an address may reach that the server's own administrator stored as a secret.
     pub(crate) fn reach_by_its_own_name(&self) -> Reach {
         match Pattern::parse(&self.host) {

@@ -99,16 +99,16 @@ impl Grants {
         }
     }
 
-    /// Whether a request may be sent, and how far its name may reach.
+    /// Whether a request may be sent, and how far its name may reach. A denial shows the target as `shown`.
     ///
     /// # Errors
     ///
     /// The leave that is missing.
-    pub(crate) fn reach(&self, target: &Target) -> Result<Reach, Denied> {
+    pub(crate) fn reach(&self, target: &Target, shown: &str) -> Result<Reach, Denied> {
         let mut reach = Reach::Local;
         for layer in &self.layers {
             let widest = layer.http.iter().filter_map(|rule| rule.reach(target)).max();
-            reach = reach.min(widest.ok_or_else(|| layer.denies(Ability::Http, &target.to_string()))?);
+            reach = reach.min(widest.ok_or_else(|| layer.denies(Ability::Http, shown))?);
         }
         Ok(reach)
     }

@@ -1,0 +1,148 @@
+//! One call of a plugin: instantiate, run, judge, drop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
+
+use crate::abilities::Abilities;
+use crate::grants::Grants;
+use crate::host::bindings::StepPre;
+use crate::host::bindings::bespin::plugin::failures::Failure;
+use crate::limits::{Limit, Limits};
+use crate::meter::{Metered, Ticking};
+use crate::state::State;
+use crate::verdict::Verdict;
+
+/// A longer reason is cut, in bytes.
+const REASON: usize = 8 << 10;
+
+/// Everything that a call needs, owned.
+pub(crate) struct Call {
+    pub(crate) plugin: StepPre<State>,
+    pub(crate) settings: String,
+    pub(crate) grants: Grants,
+    pub(crate) limits: Limits,
+    pub(crate) abilities: Arc<dyn Abilities>,
+    /// Where abilities are called.
+    pub(crate) home: Handle,
+    /// Held to the end, so that guests look up.
+    pub(crate) ticking: Ticking,
+}
+
+impl Call {
+    /// Runs the plugin to a verdict. It is polled by the sandbox's own threads.
+    pub(crate) async fn run(self) -> Verdict {
+        let wall = self.limits.wall;
+        let state = State::new(self.abilities, self.grants, self.limits, self.home);
+        let meter = Arc::clone(&state.meter);
+        let mut store = Store::new(self.plugin.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(|mut store| {
+            let state = store.data_mut();
+            if state.meter.used() <= state.limits.cpu {
+                return Ok(UpdateDeadline::Yield(1));
+            }
+            state.exceed(Limit::Cpu, format!("more than {:?} of CPU time", state.limits.cpu));
+            Ok(UpdateDeadline::Interrupt)
+        });
+        store.set_epoch_deadline(1);
+        let settings = self.settings;
+        let call = async {
+            let step = self.plugin.instantiate_async(&mut store).await?;
+            step.bespin_plugin_guest().call_run(&mut store, &settings).await
+        };
+        let ended = tokio::time::timeout(wall, Metered::new(call, meter)).await;
+        let state = store.into_data();
+        state.stdout.finish();
+        let printed = state.stderr.finish();
+        drop(self.ticking);
+        match ended {
+            Err(_elapsed) => Verdict::TimedOut { after: wall },
+            Ok(ended) => judge(state, ended, &printed),
+        }
+    }
+}
+
+/// A limit comes before a denial, and a denial before what the guest says of it.
+fn judge(state: State, ended: wasmtime::Result<Result<String, Failure>>, printed: &str) -> Verdict {
+    if let Some((which, because)) = state.exceeded {
+        return Verdict::Limit { which, because };
+    }
+    if let Ok(Ok(answer)) = &ended {
+        return succeeded(answer, state.limits.output_bytes);
+    }
+    if let Some((which, because)) = state.memory.refused {
+        return Verdict::Limit { which, because };
+    }
+    if let Err(error) = &ended {
+        if matches!(error.downcast_ref::<Trap>(), Some(Trap::StackOverflow)) {
+            return Verdict::Limit { which: Limit::Stack, because: "it called itself too deep".to_owned() };
+        }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Verdict::Transient { because: "all places for plugins are taken".to_owned() };
+        }
+    }
+    if let Some(denied) = state.denied {
+        return Verdict::Denied(denied);
+    }
+    match ended {
+        Ok(Ok(answer)) => succeeded(&answer, state.limits.output_bytes),
+        Ok(Err(Failure::Rejected(because))) => Verdict::Rejected { because: clip(because) },
+        Ok(Err(Failure::Transient(because))) => Verdict::Transient { because: clip(because) },
+        Err(error) => Verdict::Trapped { because: crash(&error, printed) },
+    }
+}
+
+fn succeeded(answer: &str, at_most: usize) -> Verdict {
+    if answer.len() > at_most {
+        let because = format!("its outputs have {} bytes; {at_most} are allowed", answer.len());
+        return Verdict::Limit { which: Limit::Output, because };
+    }
+    match outputs(answer) {
+        Ok(outputs) => Verdict::Succeeded { outputs },
+        Err(because) => Verdict::Rejected { because },
+    }
+}
+
+/// The answer as a flat set of names and texts.
+fn outputs(answer: &str) -> Result<BTreeMap<String, String>, String> {
+    let outputs: BTreeMap<String, String> = serde_json::from_str(answer)
+        .map_err(|error| format!("the plugin's outputs are no flat JSON object of strings: {error}"))?;
+    let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    match outputs.keys().find(|name| !plain(name)) {
+        Some(odd) => Err(format!("the plugin's output `{odd}` has a name that no expression can read")),
+        None => Ok(outputs),
+    }
+}
+
+/// Why it crashed. A panic's own words are on standard error; the engine only knows that it was unreachable code.
+fn crash(error: &wasmtime::Error, printed: &str) -> String {
+    let printed = printed.trim();
+    let because = match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(status)) => format!("it exited with status {status} instead of answering"),
+        None if printed.contains("panicked at") => return clip(format!("it panicked: {printed}")),
+        None => error.root_cause().to_string(),
+    };
+    clip(if printed.is_empty() { because } else { format!("{because}; it printed: {printed}") })
+}
+
+fn clip(mut because: String) -> String {
+    because.truncate(because.floor_char_boundary(REASON));
+    because
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_flat_texts() {
+        assert_eq!(outputs(r#"{"a":"1","b-c":""}"#).unwrap()["a"], "1");
+        for answer in [r#"{"a":1}"#, r#"{"a":{"b":"c"}}"#, r#"["a"]"#, "", "{", r#"{"a b":"c"}"#, r#"{"":"c"}"#] {
+            assert!(outputs(answer).is_err(), "{answer}");
+        }
+    }
+}

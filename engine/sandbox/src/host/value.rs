@@ -1,0 +1,110 @@
+//! The form of values that plugins pass, checked before anybody acts on them.
+
+use crate::abilities::Failure;
+
+/// A path of the workspace in its one spelling: relative, `/` between names, empty for the top.
+pub(super) fn path(written: &str) -> Result<String, Failure> {
+    let refuse = |why: &str| Err(Failure::Rejected(format!("path `{}`: {why}", clip(written))));
+    if written.starts_with('/') {
+        return refuse("it has to be relative to the top of the repository");
+    }
+    if written.len() > 4096 || written.chars().any(|c| c == '\\' || c.is_control()) {
+        return refuse("it is too long, or has characters that no path of a repository has");
+    }
+    // `./was` and `was/` are usual ways to write `was`.
+    let bare = written.trim_start_matches("./").trim_end_matches('/');
+    if matches!(bare, "" | ".") {
+        return Ok(String::new());
+    }
+    if bare.split('/').any(|name| matches!(name, "" | "." | "..")) {
+        return refuse("it may not leave the repository");
+    }
+    Ok(bare.to_owned())
+}
+
+/// A path that names something below the top.
+pub(super) fn file_path(written: &str) -> Result<String, Failure> {
+    match path(written)?.as_str() {
+        "" => Err(Failure::Rejected(format!("path `{}` names no file", clip(written)))),
+        path => Ok(path.to_owned()),
+    }
+}
+
+/// An image's tag, by the rule of the OCI distribution specification.
+pub(super) fn tag(written: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let first = written.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    if first && written.len() <= 128 && written.chars().all(allowed) {
+        return Ok(());
+    }
+    let why = "it is 1 to 128 letters, digits, `_`, `.` and `-`, and does not begin with `.` or `-`";
+    Err(Failure::Rejected(format!("tag `{}`: {why}", clip(written))))
+}
+
+/// The name of a variable: of an environment, or of a build.
+pub(super) fn variable(written: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let first = written.chars().next().is_some_and(|c| !c.is_ascii_digit());
+    if first && written.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(Failure::Rejected(format!("variable `{}`: a name is letters, digits and `_`", clip(written))))
+}
+
+/// A word on its own: an image, a branch, a commit, a name.
+pub(super) fn word(what: &str, written: &str) -> Result<(), Failure> {
+    let odd = written.chars().any(|c| c.is_whitespace() || c.is_control());
+    if written.is_empty() || odd || written.starts_with('-') || written.contains("..") || written.len() > 1024 {
+        return Err(Failure::Rejected(format!("{what} `{}` is none", clip(written))));
+    }
+    Ok(())
+}
+
+/// The same, where it may be left out.
+pub(super) fn optional_word(what: &str, written: Option<&String>) -> Result<(), Failure> {
+    written.map_or(Ok(()), |written| word(what, written))
+}
+
+/// The beginning of a text, for a message.
+pub(super) fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(200)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_have_one_spelling() {
+        for (written, expected) in [
+            ("", ""),
+            (".", ""),
+            ("./", ""),
+            ("was", "was"),
+            ("./was/", "was"),
+            ("a/b.yaml", "a/b.yaml"),
+            ("..a", "..a"),
+        ] {
+            assert_eq!(path(written), Ok(expected.to_owned()), "{written}");
+        }
+    }
+
+    #[test]
+    fn paths_stay_in_the_workspace() {
+        for written in ["..", "../x", "a/../b", "a//b", "a/./b", "/etc/passwd", "a\\b", "a\0b", "./../x", "./.."] {
+            assert!(path(written).is_err(), "{written}");
+        }
+        assert!(file_path(".").is_err());
+    }
+
+    #[test]
+    fn tags_and_words() {
+        assert!(tag("v55-f31bdcc").is_ok());
+        for written in ["", ".x", "-x", "a b", "a/b", &"x".repeat(129)] {
+            assert!(tag(written).is_err(), "{written}");
+        }
+        for written in ["", "--upload-pack=x", "a b", "a..b"] {
+            assert!(word("branch", written).is_err(), "{written}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A small world that keeps what plugins do to it, and how to run a plugin in it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sandbox::{
+    Abilities, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Grants, HttpRequest,
+    HttpResponse, Level, Limits, List, Listed, ListedKind, Named, Place, Plugin, Process, Push, Pushed, Read, Sandbox,
+    Settings, SyncRequest, Synced, Verdict, Whose,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Everything that there is outside of the sandbox.
+#[derive(Default)]
+pub struct World {
+    pub files: BTreeMap<String, Vec<u8>>,
+    pub secrets: BTreeMap<String, String>,
+    /// What a request is answered with.
+    pub status: u16,
+    /// What a container ends with.
+    pub exit: i32,
+    pub happened: Mutex<Happened>,
+}
+
+/// What plugins did.
+#[derive(Default, Clone)]
+pub struct Happened {
+    pub log: Vec<(Level, String)>,
+    pub builds: Vec<Build>,
+    pub images: BTreeMap<String, String>,
+    pub manifests: BTreeMap<String, String>,
+    pub synced: Vec<SyncRequest>,
+    pub followed: Vec<Follow>,
+    /// Method, address, headers and body.
+    pub requests: Vec<(String, String, Vec<(String, String)>, String)>,
+    /// Image, process and environment.
+    pub containers: Vec<(String, Process, Vec<(String, String)>)>,
+}
+
+impl World {
+    pub fn petclinic() -> World {
+        World {
+            files: BTreeMap::from([("was/Dockerfile".to_owned(), b"FROM scratch".to_vec())]),
+            secrets: BTreeMap::from([
+                ("slack-webhook".to_owned(), "https://hooks.slack.example/services/T0/B0/hunter2\n".to_owned()),
+                ("token".to_owned(), "hunter2".to_owned()),
+            ]),
+            status: 200,
+            ..World::default()
+        }
+    }
+
+    pub fn happened(&self) -> Happened {
+        self.happened.lock().unwrap().clone()
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Happened) -> T) -> T {
+        change(&mut self.happened.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Abilities for World {
+    fn log(&self, level: Level, line: &str) {
+        self.with(|happened| happened.log.push((level, line.to_owned())));
+    }
+
+    async fn read(&self, asked: Read) -> Result<Vec<u8>, Failure> {
+        let missing = || Failure::Rejected(format!("there is no file `{}`", asked.path));
+        self.files.get(&asked.path).cloned().ok_or_else(missing)
+    }
+
+    async fn list(&self, asked: List) -> Result<Vec<Listed>, Failure> {
+        let below = |path: &String| path.strip_prefix(&asked.path).map(|rest| rest.trim_start_matches('/').to_owned());
+        let listed = |name| Listed { name, kind: ListedKind::File, size: 0 };
+        Ok(self.files.keys().filter_map(below).map(listed).collect())
+    }
+
+    async fn http(&self, asked: HttpRequest) -> Result<HttpResponse, Failure> {
+        let headers =
+            asked.headers.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
+        let body = String::from_utf8(asked.body).unwrap();
+        let request = (asked.method, asked.url.expose_secret().to_owned(), headers, body);
+        self.with(|happened| happened.requests.push(request));
+        Ok(HttpResponse { status: self.status, headers: Vec::new(), body: b"ok".to_vec() })
+    }
+
+    async fn secret(&self, name: String) -> Result<SecretString, Failure> {
+        let missing = || Failure::Rejected(format!("the server has no secret `{name}`"));
+        self.secrets.get(&name).map(|value| value.clone().into()).ok_or_else(missing)
+    }
+
+    async fn container(&self, asked: Container) -> Result<Exit, Failure> {
+        let env = asked.env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
+        self.with(|happened| happened.containers.push((asked.image, asked.process, env)));
+        Ok(Exit { code: self.exit })
+    }
+
+    async fn build(&self, asked: Build) -> Result<Built, Failure> {
+        self.with(|happened| happened.builds.push(asked));
+        Ok(Built { build: "build-1".to_owned(), digest: "sha256:b1".to_owned() })
+    }
+
+    async fn push(&self, asked: Push) -> Result<Pushed, Failure> {
+        let Some(build) = asked.build.or_else(|| (!self.happened().builds.is_empty()).then(|| "build-1".to_owned()))
+        else {
+            return Err(Failure::Rejected("this run has built nothing yet".to_owned()));
+        };
+        let image = format!("{}:{}", asked.to, asked.tag);
+        self.with(|happened| happened.images.insert(image.clone(), build));
+        Ok(Pushed { image, digest: "sha256:b1".to_owned(), reference: format!("{}@sha256:b1", asked.to) })
+    }
+
+    async fn bump(&self, asked: Bump) -> Result<Bumped, Failure> {
+        let path = format!("{}/{}", asked.repo, asked.path);
+        let before = self.with(|happened| happened.manifests.insert(path, asked.image.clone()));
+        Ok(Bumped { commit: "c0ffee".to_owned(), changed: before != Some(asked.image) })
+    }
+
+    async fn locate(&self, asked: Named) -> Result<Place, Failure> {
+        let (Named::Application(written) | Named::Rollout(written)) = asked;
+        let name = written.rsplit('/').next().unwrap_or_default().to_owned();
+        Ok(Place { cluster: "production".to_owned(), namespace: "petclinic".to_owned(), name })
+    }
+
+    async fn sync(&self, asked: SyncRequest) -> Result<Synced, Failure> {
+        let revision = asked.revision.clone().unwrap_or_else(|| "head".to_owned());
+        self.with(|happened| happened.synced.push(asked));
+        Ok(Synced { revision })
+    }
+
+    async fn follow(&self, asked: Follow) -> Result<Followed, Failure> {
+        self.with(|happened| happened.followed.push(asked));
+        Ok(Followed { outcome: "promoted".to_owned() })
+    }
+}
+
+/// A component that was built before the tests.
+pub fn component(name: &str) -> PathBuf {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/wasm32-wasip2/plugin");
+    let folder = std::env::var_os("BESPIN_PLUGINS").map_or_else(|| PathBuf::from(default), PathBuf::from);
+    let path = folder.join(format!("plugin_{name}.wasm"));
+    assert!(
+        path.exists(),
+        "{} is not there; build the plugins first:\n  cargo build --target wasm32-wasip2 --profile plugin{}",
+        path.display(),
+        ["bump", "canary", "container", "hostile", "image", "push", "slack", "sync"]
+            .map(|name| format!(" -p plugin-{name}"))
+            .concat(),
+    );
+    path
+}
+
+/// One sandbox for all tests, so that each component is compiled once.
+pub fn sandbox() -> &'static Sandbox {
+    static SHARED: OnceLock<(tempfile::TempDir, Sandbox)> = OnceLock::new();
+    let open = || {
+        let dir = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::open(dir.path(), Settings::default()).unwrap();
+        (dir, sandbox)
+    };
+    &SHARED.get_or_init(open).1
+}
+
+pub async fn plugin(name: &str) -> Plugin {
+    sandbox().load_file(name, &component(name)).await.unwrap()
+}
+
+/// `grants(&[("registry", "host/name")])`.
+pub fn grants(written: &[(&str, &str)]) -> Grants {
+    let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (ability, value) in written {
+        map.entry((*ability).to_owned()).or_default().push((*value).to_owned());
+    }
+    Grants::parse(Whose::Step, &map).unwrap()
+}
+
+/// Small enough that a test of a limit ends soon.
+pub fn limits() -> Limits {
+    Limits { cpu: Duration::from_millis(300), wall: Duration::from_secs(60), ..Limits::default() }
+}
+
+/// Runs a plugin in a world.
+pub async fn run(world: &Arc<World>, name: &str, settings: &str, written: &[(&str, &str)]) -> Verdict {
+    run_within(world, name, settings, written, &limits()).await
+}
+
+/// Runs a plugin in a world, within limits.
+pub async fn run_within(
+    world: &Arc<World>,
+    name: &str,
+    settings: &str,
+    written: &[(&str, &str)],
+    limits: &Limits,
+) -> Verdict {
+    let plugin = plugin(name).await;
+    let abilities = Arc::clone(world) as Arc<dyn Abilities>;
+    sandbox().run(&plugin, settings, &grants(written), limits, abilities).await
+}
+
+/// The outputs of a success.
+#[track_caller]
+pub fn outputs(verdict: Verdict) -> BTreeMap<String, String> {
+    match verdict {
+        Verdict::Succeeded { outputs } => outputs,
+        other => panic!("{other:?}"),
+    }
+}
