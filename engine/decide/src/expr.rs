@@ -1,7 +1,26 @@
-//! The one expression language, between `${{` and `}}`.
+//! The one expression language, between `${{` and `}}`: minijinja's, with a
+//! short list of filters and GitHub's status functions.
+//!
+//! An unknown name is an error, never an empty text; what an expression may
+//! cost is bounded.
 
-use minijinja::{Environment, UndefinedBehavior};
+mod check;
+mod split;
+
+pub use check::{Fault, Known, Place, check};
+pub(crate) use check::{asks_status, bare, did_you_mean};
+pub use split::{Piece, split};
+
+use minijinja::value::{Serde, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Found, filters, tests};
 use serde_json::{Map, Value};
+
+/// What one expression may cost, in minijinja's instructions.
+const FUEL: u64 = 10_000;
+/// How long what an expression makes may be, in bytes.
+const LONGEST: usize = 256 << 10;
+/// The functions that say how the run stands; conditions only.
+pub(crate) const STATUS: [&str; 4] = ["success", "failure", "always", "cancelled"];
 
 /// What expressions may name.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,41 +44,215 @@ pub fn render(value: &Value, scope: &Scope) -> Result<Value, String> {
 
 /// Whether a condition holds; it may stand with or without `${{ }}`.
 ///
+/// `success()` and `failure()` ask for the step's own needs, by
+/// `run.succeeding`; `cancelled()` for the run; `always()` holds.
+///
 /// # Errors
-/// A sentence that says why it cannot be evaluated.
+/// A sentence that says why it cannot be evaluated; a text or a number is no
+/// condition, since the text `false` would hold.
 pub fn holds(condition: &str, scope: &Scope) -> Result<bool, String> {
-    let bare = condition.trim();
-    let bare = bare.strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(bare);
-    Ok(evaluate(bare, scope)?.is_true())
+    let bare = split::bare(condition);
+    let found = evaluate(bare, scope, &conditions(scope))?;
+    match bool::try_from(found.clone()) {
+        Ok(holds) if found.kind() == ValueKind::Bool => Ok(holds),
+        _ => Err(format!("`{bare}` is {}, neither true nor false; compare it with something", name_kind(&found))),
+    }
 }
 
 fn render_text(text: &str, scope: &Scope) -> Result<Value, String> {
-    let mut rest = text;
-    let mut out = String::new();
-    while let Some(start) = rest.find("${{") {
-        let after = &rest[start + 3..];
-        let end = after.find("}}").ok_or_else(|| format!("`{text}`: `${{{{` without its `}}}}`"))?;
-        let value = evaluate(&after[..end], scope)?;
-        let left = &after[end + 2..];
-        if start == 0 && left.is_empty() && out.is_empty() {
-            return serde_json::to_value(&value).map_err(|error| error.to_string());
-        }
-        out.push_str(&rest[..start]);
-        out.push_str(&value.to_string());
-        rest = left;
+    let pieces = split(text)?;
+    if let [Piece::Expression { source, .. }] = pieces.as_slice() {
+        let found = evaluate(source, scope, &environment())?;
+        return serde_json::to_value(&found).map_err(|error| format!("`${{{{ {source} }}}}`: {error}"));
     }
-    out.push_str(rest);
+    let mut out = String::new();
+    for piece in &pieces {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Expression { source, .. } => {
+                let found = evaluate(source, scope, &environment())?;
+                match found.kind() {
+                    ValueKind::String | ValueKind::Number | ValueKind::Bool => out.push_str(&found.to_string()),
+                    _ => {
+                        return Err(format!(
+                            "`${{{{ {source} }}}}` is {}, which has no place within a text",
+                            name_kind(&found)
+                        ));
+                    }
+                }
+            }
+        }
+        if out.len() > LONGEST {
+            return Err(format!("the text that `{}` makes is over {LONGEST} bytes", shorten(text)));
+        }
+    }
     Ok(Value::String(out))
 }
 
-fn evaluate(expression: &str, scope: &Scope) -> Result<minijinja::Value, String> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let failed = |error: minijinja::Error| format!("`${{{{ {} }}}}`: {error}", expression.trim());
-    let compiled = environment.compile_expression(expression.trim()).map_err(failed)?;
-    let value = compiled.eval(minijinja::value::Serde(&scope.0)).map_err(failed)?;
-    if value.is_undefined() {
-        return Err(format!("`${{{{ {} }}}}`: there is no such name", expression.trim()));
+fn evaluate(source: &str, scope: &Scope, environment: &Environment<'_>) -> Result<Found, String> {
+    let failed = |error: Error| format!("`${{{{ {source} }}}}`: {}", explain(&error));
+    let compiled = environment.compile_expression(source).map_err(failed)?;
+    let found = compiled.eval(Serde(&scope.0));
+    match found {
+        Ok(found) if !found.is_undefined() => Ok(found),
+        Err(error) if error.kind() != ErrorKind::UndefinedError => Err(failed(error)),
+        // Say which part of which name is missing, and what there is instead.
+        _ => {
+            let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
+            names.sort();
+            let missing = names.iter().find_map(|name| missing(name, &scope.0));
+            Err(format!("`${{{{ {source} }}}}`: {}", missing.unwrap_or_else(|| "there is no such name".to_owned())))
+        }
     }
-    Ok(value)
+}
+
+fn missing(name: &str, scope: &Value) -> Option<String> {
+    let (mut at, mut here) = (String::new(), scope);
+    for part in name.split('.') {
+        let Some(map) = here.as_object() else { return Some(format!("`{at}` is no map, so it has no `{part}`")) };
+        let Some(next) = map.get(part) else {
+            let known: Vec<&str> = map.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+            let place = if at.is_empty() { "an expression may name".to_owned() } else { format!("`{at}` has") };
+            return Some(format!("there is no `{}`; {place} {known}", join(&at, part)));
+        };
+        at = join(&at, part);
+        here = next;
+    }
+    None
+}
+
+fn join(at: &str, part: &str) -> String {
+    if at.is_empty() { part.to_owned() } else { format!("{at}.{part}") }
+}
+
+/// minijinja's words without its place, which is always the expression itself.
+fn explain(error: &Error) -> String {
+    match (error.kind(), error.detail()) {
+        (ErrorKind::OutOfFuel, _) => "it costs too much".to_owned(),
+        (_, Some(detail)) => detail.to_owned(),
+        (kind, None) => kind.to_string(),
+    }
+}
+
+fn name_kind(found: &Found) -> String {
+    match found.kind() {
+        ValueKind::String => format!("the text `{}`", shorten(&found.to_string())),
+        ValueKind::Number => format!("the number {found}"),
+        ValueKind::None => "nothing (null)".to_owned(),
+        other => format!("a {other}"),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(60).chain(['…']).collect() }
+}
+
+/// Nothing but what is listed here is there.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.add_filter("default", filters::default);
+    environment.add_filter("first", filters::first);
+    environment.add_filter("int", filters::int);
+    environment.add_filter("join", filters::join);
+    environment.add_filter("last", filters::last);
+    environment.add_filter("length", filters::length);
+    environment.add_filter("lower", filters::lower);
+    environment.add_filter("replace", filters::replace);
+    environment.add_filter("split", filters::split);
+    environment.add_filter("string", filters::string);
+    environment.add_filter("tojson", |found: Found| {
+        serde_json::to_string(&found).map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))
+    });
+    environment.add_filter("trim", filters::trim);
+    environment.add_filter("upper", filters::upper);
+    environment.add_test("defined", tests::is_defined);
+    environment.add_test("in", tests::is_in);
+    environment.add_test("startingwith", tests::is_startingwith);
+    environment.add_test("endingwith", tests::is_endingwith);
+    environment
+}
+
+fn conditions(scope: &Scope) -> Environment<'static> {
+    let outcome = scope.0["run"]["outcome"].as_str().unwrap_or_default().to_owned();
+    let cancelled = matches!(outcome.as_str(), "cancelled" | "superseded");
+    let succeeding = scope.0["run"]["succeeding"].as_bool().unwrap_or(outcome == "succeeded");
+    let mut environment = environment();
+    environment.add_function("success", move || succeeding && !cancelled);
+    environment.add_function("failure", move || !succeeding && !cancelled);
+    environment.add_function("cancelled", move || cancelled);
+    environment.add_function("always", || true);
+    environment
+}
+
+#[cfg(test)]
+mod tests_ {
+    use super::*;
+    use serde_json::json;
+
+    fn scope() -> Scope {
+        Scope(json!({
+            "run": { "number": 55, "outcome": "failed", "succeeding": false, "title": "Größe" },
+            "commit": { "short": "f31bdcc", "branch": "main" },
+            "env": { "repository": "host/petclinic-was" },
+            "steps": { "push": { "image": "host/was:v55", "changed": "false" }, "dr-sync": { "outcome": "skipped" } },
+        }))
+    }
+
+    fn check(text: &str, expected: Value) {
+        assert_eq!(render(&json!(text), &scope()), Ok(expected), "{text}");
+    }
+
+    fn refused(text: &str) -> String {
+        render(&json!(text), &scope()).unwrap_err()
+    }
+
+    #[test]
+    fn texts_are_rendered_and_a_lone_expression_keeps_its_type() {
+        check("plain", json!("plain"));
+        check("v${{ run.number }}-${{ commit.short }}", json!("v55-f31bdcc"));
+        check("${{ run.number }}", json!(55));
+        check("${{ steps.push }}", json!({ "image": "host/was:v55", "changed": "false" }));
+        check("${{ steps['dr-sync'].outcome }}", json!("skipped"));
+        check("${{ env.repository | upper }}: ${{ \"}}\" }}", json!("HOST/PETCLINIC-WAS: }}"));
+        check("$${{ kept }}", json!("${{ kept }}"));
+        check("${{ steps.push.digest | default('-') }}", json!("-"));
+        let nested = json!({ "a": ["${{ run.number }}", true], "b": null });
+        assert_eq!(render(&nested, &scope()), Ok(json!({ "a": [55, true], "b": null })));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_what_there_is() {
+        assert_eq!(
+            refused("${{ steps.push.imagee }}"),
+            "`${{ steps.push.imagee }}`: there is no `steps.push.imagee`; `steps.push` has image, changed"
+        );
+        assert!(refused("${{ steps.image.build }}").contains("`steps` has push, dr-sync"));
+        assert!(refused("${{ comit.sha }}").contains("an expression may name run, commit, env, steps"));
+        assert!(refused("${{ run.number.x }}").contains("`run.number` is no map"));
+        assert!(refused("${{ run.number").contains("without its `}}`"));
+        assert!(refused("a ${{ steps.push }}").contains("no place within a text"));
+        assert!(refused("${{ success() }}").contains("success"));
+    }
+
+    #[test]
+    fn costs_are_bounded() {
+        assert!(refused("${{ 'a' * 100000000 }}").contains("costs too much"));
+        assert!(refused(&format!("${{{{ {}1 }}}}", "(".repeat(100_000))).len() < 400_000);
+        assert!(refused("${{ range(100000) }}").contains("unknown"));
+    }
+
+    #[test]
+    fn conditions_are_true_or_false_and_nothing_else() {
+        let holds = |condition: &str| holds(condition, &scope());
+        assert_eq!(holds("commit.branch == 'main'"), Ok(true));
+        assert_eq!(holds("${{ commit.branch == 'main' and not success() }}"), Ok(true));
+        assert_eq!(holds("success()"), Ok(false));
+        assert_eq!(holds("failure() or cancelled()"), Ok(true));
+        assert_eq!(holds("always()"), Ok(true));
+        assert!(holds("steps.push.changed").unwrap_err().contains("is the text `false`, neither true nor false"));
+        assert!(holds("run.number").is_err() && holds("steps.x.y").is_err() && holds("").is_err());
+    }
 }

@@ -1,7 +1,34 @@
-//! The pipeline file: what it means once it is read.
+//! The pipeline file: what it means once it is read, and how it is read.
+//!
+//! [`parse`] reports every mistake at once, with its place and its mend. What
+//! a journal recorded is not parsed again: a run keeps the pipeline it began with.
+
+pub mod duration;
+pub mod glob;
+mod graph;
+mod mistake;
+mod plan;
+mod read;
+mod reader;
+pub mod shape;
+mod steps;
+mod tree;
+
+pub use mistake::{Mistake, lint};
+pub use plan::{Cause, Plan, Row, plan};
+pub use read::{Read, read};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Reads a pipeline file, such as `.bespin/was.yaml`.
+///
+/// # Errors
+/// Every mistake in it, in the file's order.
+pub fn parse(file: &str, text: &str) -> Result<Pipeline, Vec<Mistake>> {
+    let read = read(file, text);
+    read.pipeline.ok_or(read.mistakes)
+}
 
 /// A pipeline, checked and resolved.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,241 @@
+//! What can be known of an expression before anything runs.
+
+use super::{STATUS, environment, explain, split};
+use minijinja::{ErrorKind, UndefinedBehavior, Value};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// What an expression may name at its place.
+#[derive(Clone, Debug)]
+pub struct Known<'a> {
+    /// The names in the pipeline's `env`.
+    pub env: &'a BTreeSet<String>,
+    /// The steps that have surely ended by then.
+    pub before: &'a BTreeSet<String>,
+    /// Every step of the pipeline.
+    pub steps: &'a BTreeSet<String>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Where an expression stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a step's settings or grants.
+    Setting,
+    /// In `if`.
+    Condition,
+}
+
+/// What is wrong with an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The bytes of the expression that are meant; empty means all of it.
+    pub at: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub mend: String,
+}
+
+const RUN: [&str; 5] = ["id", "number", "url", "title", "outcome"];
+const COMMIT: [&str; 5] = ["sha", "short", "message", "author", "branch"];
+const EVENT: [&str; 1] = ["kind"];
+const ROOTS: [&str; 5] = ["run", "commit", "env", "steps", "event"];
+
+/// Checks one expression, without its braces.
+pub fn check(source: &str, known: &Known<'_>) -> Vec<Fault> {
+    let whole = |message: String, mend: &str| Fault { at: 0..0, message, mend: mend.to_owned() };
+    if source.is_empty() {
+        return vec![whole("an expression is empty".into(), "name something between the braces, or leave them out")];
+    }
+    let mut environment = environment();
+    if known.place == Place::Condition {
+        STATUS.iter().for_each(|name| environment.add_function(*name, || true));
+    }
+    // What has no value yet is passed over, so that only wrong names of filters and functions fail.
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    let compiled = match environment.compile_expression(source) {
+        Ok(compiled) => compiled,
+        Err(error) => return vec![syntax(source, &error)],
+    };
+    let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
+    names.sort();
+    let mut faults: Vec<Fault> = names.iter().filter_map(|name| check_name(source, name, known)).collect();
+    faults.extend(quoted_steps(source).filter_map(|id| check_step(source, id, known)));
+    if faults.is_empty()
+        && let Err(error) = compiled.eval(Value::UNDEFINED)
+        && matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction)
+    {
+        faults.push(whole(explain(&error), "see the list of filters and functions in the pipeline's documentation"));
+    }
+    faults
+}
+
+/// Whether a condition asks how the run stands, so that it need not be asked for it.
+pub(crate) fn asks_status(source: &str) -> bool {
+    let environment = environment();
+    let Ok(compiled) = environment.compile_expression(source) else { return false };
+    let names = compiled.undeclared_variables(false);
+    STATUS.iter().any(|name| names.contains(*name))
+}
+
+fn syntax(source: &str, error: &minijinja::Error) -> Fault {
+    let mend = match () {
+        () if source.contains("&&") || source.contains("||") => "write `and`, `or` and `not`",
+        () if source.contains("===") => "write `==`",
+        () => "an expression reads like `commit.branch == 'main'`",
+    };
+    Fault { at: error.range().unwrap_or_default(), message: explain(error), mend: mend.to_owned() }
+}
+
+fn check_name(source: &str, name: &str, known: &Known<'_>) -> Option<Fault> {
+    let mut parts = name.split('.');
+    let (root, second) = (parts.next().unwrap_or_default(), parts.next());
+    let fault = |part: &str, message: String, mend: String| Some(Fault { at: find(source, part), message, mend });
+    if STATUS.contains(&root) {
+        let mend = "compare `run.outcome` instead, or move it into the step's `if`".to_owned();
+        return (known.place == Place::Setting)
+            .then(|| fault(root, format!("`{root}()` belongs into `if`"), mend))
+            .flatten();
+    }
+    if root == "hash" {
+        return fault(
+            root,
+            "`hash()` is not supported by this version".into(),
+            "name the version by hand, in `env`".into(),
+        );
+    }
+    let fields: &[&str] = match root {
+        "run" => &RUN,
+        "commit" => &COMMIT,
+        "event" => &EVENT,
+        "steps" => return second.and_then(|id| check_step(source, id, known)),
+        "env" => {
+            return second.filter(|name| !known.env.contains(*name)).and_then(|name| {
+                let mend = did_you_mean(name, known.env.iter().map(String::as_str));
+                fault(
+                    name,
+                    format!("`env` has no `{name}`"),
+                    mend.unwrap_or_else(|| format!("add `{name}` to the pipeline's `env`")),
+                )
+            });
+        }
+        _ => {
+            let mend =
+                did_you_mean(root, ROOTS).unwrap_or_else(|| format!("an expression may name {}", ROOTS.join(", ")));
+            return fault(root, format!("there is no `{root}`"), mend);
+        }
+    };
+    let second = second.filter(|second| !fields.contains(second))?;
+    let mend =
+        did_you_mean(second, fields.iter().copied()).unwrap_or_else(|| format!("`{root}` has {}", fields.join(", ")));
+    fault(second, format!("`{root}` has no `{second}`"), mend)
+}
+
+fn check_step(source: &str, id: &str, known: &Known<'_>) -> Option<Fault> {
+    if known.before.contains(id) {
+        return None;
+    }
+    let (message, mend) = if known.steps.contains(id) {
+        (format!("step `{id}` may not have ended by then"), format!("add `{id}` to this step's `needs`"))
+    } else if let Some(longer) = known.steps.iter().find(|step| step.starts_with(&format!("{id}-"))) {
+        (format!("`steps.{longer}` reads as a subtraction"), format!("write `steps['{longer}']`"))
+    } else {
+        let mend = did_you_mean(id, known.steps.iter().map(String::as_str));
+        (format!("there is no step `{id}`"), mend.unwrap_or_else(|| "name a step that this one needs".to_owned()))
+    };
+    Some(Fault { at: find(source, id), message, mend })
+}
+
+/// The ids in `steps['id']`, which the names of an expression leave out.
+fn quoted_steps(source: &str) -> impl Iterator<Item = &str> {
+    source.split("steps[").skip(1).filter_map(|rest| {
+        let quote = rest.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+        rest[1..].split(quote).next()
+    })
+}
+
+fn find(source: &str, part: &str) -> Range<usize> {
+    source.find(part).map_or(0..0, |at| at..at + part.len())
+}
+
+/// The nearest of the known names, as a mend, if one is near.
+pub(crate) fn did_you_mean<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    let near = |known: &'k str| (distance(name, known), known);
+    let (distance, nearest) = known.into_iter().map(near).min()?;
+    (distance <= (name.chars().count().max(3) / 3).min(3)).then(|| format!("did you mean `{nearest}`?"))
+}
+
+pub(crate) use split::bare;
+
+/// How many letters must be changed, added, dropped or swapped.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + same);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(source: &str, place: Place) -> Vec<String> {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let (env, before, steps) =
+            (set(&["repository"]), set(&["image", "dr-sync"]), set(&["image", "dr-sync", "push"]));
+        let known = Known { env: &env, before: &before, steps: &steps, place };
+        check(source, &known).into_iter().map(|fault| format!("{}; {}", fault.message, fault.mend)).collect()
+    }
+
+    #[test]
+    fn good_ones_pass() {
+        for source in [
+            "env.repository",
+            "steps.image.build",
+            "steps['dr-sync'].outcome",
+            "run.number + 1",
+            "commit.message | upper",
+        ] {
+            assert_eq!(says(source, Place::Setting), [""; 0], "{source}");
+        }
+        assert_eq!(says("failure() and commit.branch is startingwith 'release/'", Place::Condition), [""; 0]);
+    }
+
+    #[test]
+    fn bad_ones_are_named() {
+        for (source, expected) in [
+            ("env.repositroy", "`env` has no `repositroy`; did you mean `repository`?"),
+            ("steps.push.image", "step `push` may not have ended by then; add `push` to this step's `needs`"),
+            ("steps['push'].image", "step `push` may not have ended by then; add `push` to this step's `needs`"),
+            ("steps.imgae.build", "there is no step `imgae`; did you mean `image`?"),
+            ("comit.sha", "there is no `comit`; did you mean `commit`?"),
+            ("commit.id", "`commit` has no `id`; `commit` has sha, short, message, author, branch"),
+            ("a && b", "unexpected character; write `and`, `or` and `not`"),
+            ("", "an expression is empty; name something between the braces, or leave them out"),
+            (
+                "success()",
+                "`success()` belongs into `if`; compare `run.outcome` instead, or move it into the step's `if`",
+            ),
+            ("hash('pom.xml')", "`hash()` is not supported by this version; name the version by hand, in `env`"),
+        ] {
+            assert_eq!(says(source, Place::Setting).first().map(String::as_str), Some(expected), "{source}");
+        }
+        assert!(
+            says("steps.dr-sync.outcome", Place::Setting).iter().any(|says| says.ends_with("write `steps['dr-sync']`"))
+        );
+        assert!(says("run.title | shout", Place::Setting)[0].contains("shout"));
+    }
+}

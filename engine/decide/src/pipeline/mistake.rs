@@ -1,0 +1,144 @@
+//! What is wrong with a pipeline file, said so that its author can mend it.
+
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Write};
+use std::ops::Range;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// How much of a long line is shown, in characters.
+const SHOWN: usize = 140;
+
+/// One mistake, its place and its mend. [`fmt::Display`] renders all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// The file's path in the repository.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+    /// How many characters of the line are meant, at least 1.
+    pub length: usize,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub mend: String,
+    /// The line as it stands in the file.
+    pub source_line: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
+        let number = self.line.to_string();
+        let (before, meant, after) = self.cut();
+        writeln!(f, "  {number} | {before}{meant}{after}")?;
+        let (gutter, indent) = (" ".repeat(number.len()), " ".repeat(before.width()));
+        writeln!(f, "  {gutter} | {indent}{}", "^".repeat(meant.width().max(1)))?;
+        write!(f, "mend: {}", self.mend)
+    }
+}
+
+impl Mistake {
+    /// The line in three parts, shortened around the middle one, and without
+    /// anything that a terminal would obey.
+    fn cut(&self) -> (String, String, String) {
+        let show = |c: char| match c {
+            '\t' => ' ',
+            c if c.is_control() || c.width().is_none() => '\u{fffd}',
+            c => c,
+        };
+        let line: Vec<char> = self.source_line.chars().map(show).collect();
+        let start = (self.column - 1).min(line.len());
+        let end = (start + self.length).min(line.len()).min(start + SHOWN);
+        let first = if end > SHOWN { start.saturating_sub(40) } else { 0 };
+        let last = line.len().min(first + SHOWN).max(end);
+        let text = |range: Range<usize>| line[range].iter().collect::<String>();
+        let mut before = text(first..start);
+        if first > 0 {
+            before.insert(0, '…');
+        }
+        let mut after = text(end..last);
+        if last < line.len() {
+            after.push('…');
+        }
+        (before, text(start..end), after)
+    }
+}
+
+/// A file's text, to find lines and columns in.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The file's path.
+    pub file: &'a str,
+    /// What it says.
+    pub text: &'a str,
+}
+
+impl Source<'_> {
+    /// A mistake at a place in bytes. What spans lines is shown on its first.
+    pub fn mistake(&self, at: Range<usize>, message: impl Into<String>, mend: impl Into<String>) -> Mistake {
+        let start = floor(self.text, at.start);
+        let end = floor(self.text, at.end).max(start);
+        let from = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let until = self.text[start..].find('\n').map_or(self.text.len(), |newline| start + newline);
+        let line = self.text[..start].matches('\n').count() + 1;
+        let source_line = self.text[from..until].trim_end_matches('\r').to_owned();
+        let column = self.text[from..start].chars().count() + 1;
+        let meant = self.text[start..end.min(until)].trim_end();
+        let length = meant.chars().count().max(1);
+        let (message, mend, file) = (message.into(), mend.into(), self.file.to_owned());
+        Mistake { file, line, column, length, message, mend, source_line }
+    }
+
+    /// The text at a place.
+    pub fn slice(&self, at: &Range<usize>) -> &str {
+        let start = floor(self.text, at.start);
+        &self.text[start..floor(self.text, at.end).max(start)]
+    }
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// All of them as one text, with a count at the end; empty for none.
+pub fn lint(mistakes: &[Mistake]) -> String {
+    let mut text = String::new();
+    for mistake in mistakes {
+        write!(text, "{mistake}\n\n").expect("writing to a string does not fail");
+    }
+    match mistakes.len() {
+        0 => {}
+        1 => text.push_str("1 mistake\n"),
+        n => writeln!(text, "{n} mistakes").expect("writing to a string does not fail"),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_and_the_underline_counts_widths() {
+        let text = "a: 1\nname: \"한글 é\" # x\r\nz: 2";
+        let at = text.find('é').expect("it is there");
+        let mistake = Source { file: "f.yaml", text }.mistake(at..at + 2, "m", "d");
+        assert_eq!((mistake.line, mistake.column, mistake.length), (2, 11, 1));
+        assert_eq!(mistake.to_string(), "f.yaml:2:11: m\n  2 | name: \"한글 é\" # x\n    |             ^\nmend: d");
+    }
+
+    #[test]
+    fn odd_places_are_shown_all_the_same() {
+        let source = Source { file: "f", text: "é\u{1b}[31mx" };
+        for (start, end) in [(0, 0), (1, 1), (99, 200), (2, 1)] {
+            let shown = source.mistake(start..end, "m", "d").to_string();
+            assert!(!shown.contains('\u{1b}'), "{shown}");
+        }
+        let long = format!("key: {}", "x".repeat(5000));
+        let mistake = Source { file: "f", text: &long }.mistake(3000..3004, "m", "d");
+        assert!(mistake.to_string().len() < 800);
+        assert!(mistake.to_string().contains('…'));
+    }
+}

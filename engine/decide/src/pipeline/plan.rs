@@ -1,0 +1,173 @@
+//! What would run, and why, told before anything does.
+
+use super::{Grants, Pipeline, Push, Step, Supersede, duration, glob};
+use std::fmt;
+
+/// Something that may start a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A push to a branch.
+    Push {
+        /// The branch, such as `main`.
+        branch: String,
+        /// The changed paths; `None` where they are not known, so that any may have changed.
+        changed: Option<Vec<String>>,
+    },
+    /// A push of a tag, such as `v1`.
+    Tag(String),
+    /// A person.
+    Manual,
+}
+
+/// What would run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// The pipeline runs.
+    Runs {
+        /// Why, as a sentence.
+        because: String,
+        /// Its steps, in the file's order.
+        rows: Vec<Row>,
+        /// What it does to other runs.
+        beside: Option<String>,
+    },
+    /// It does not.
+    Rests {
+        /// Why, as a sentence.
+        because: String,
+    },
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The step's id.
+    pub id: String,
+    /// Its plugin.
+    pub uses: String,
+    /// When it starts, and on what condition.
+    pub when: String,
+    /// How long it may take and how often it is tried.
+    pub limits: String,
+    /// What it asks leave for.
+    pub grants: String,
+}
+
+impl Push {
+    /// Whether a push counts. `changed` are the paths that it changed; none at
+    /// all, as with a branch made at an old commit, count where no paths are asked.
+    pub fn matches(&self, branch: &str, changed: &[String]) -> bool {
+        self.refuse(branch, Some(changed)).is_none()
+    }
+
+    /// Why a push does not count, if it does not.
+    pub fn refuse(&self, branch: &str, changed: Option<&[String]>) -> Option<String> {
+        if !glob::takes(&self.branches, branch) {
+            return Some(format!("the branch `{branch}` is not among {}", list(&self.branches)));
+        }
+        match changed {
+            Some(changed) if !self.paths.is_empty() && !changed.iter().any(|path| glob::takes(&self.paths, path)) => {
+                Some(format!("nothing changed in {}", list(&self.paths)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Plans a pipeline for a cause.
+pub fn plan(pipeline: &Pipeline, cause: &Cause) -> Plan {
+    match verdict(pipeline, cause) {
+        Err(because) => Plan::Rests { because },
+        Ok(because) => {
+            let body = pipeline.steps.iter().map(|step| row(step, "at once"));
+            let tail = pipeline.finally.iter().map(|step| row(step, "at the end, whatever happened"));
+            Plan::Runs { because, rows: body.chain(tail).collect(), beside: beside(pipeline) }
+        }
+    }
+}
+
+fn verdict(pipeline: &Pipeline, cause: &Cause) -> Result<String, String> {
+    match (cause, &pipeline.on.push, &pipeline.on.tag, &pipeline.on.manual) {
+        (Cause::Push { branch, changed }, Some(push), _, _) => match push.refuse(branch, changed.as_deref()) {
+            Some(because) => Err(because),
+            None => Ok(fits(push, branch, changed.as_deref())),
+        },
+        (Cause::Tag(name), _, Some(tag), _) if glob::takes(&tag.tags, name) => Ok(format!("the tag `{name}` counts")),
+        (Cause::Tag(name), _, Some(tag), _) => Err(format!("the tag `{name}` is not among {}", list(&tag.tags))),
+        (Cause::Manual, _, _, Some(_)) => Ok("a person may start it".into()),
+        (Cause::Push { .. }, None, _, _) => Err("it does not start on pushes to branches".into()),
+        (Cause::Tag(_), _, None, _) => Err("it does not start on tags".into()),
+        (Cause::Manual, _, _, None) => Err("it does not start by hand; `on` has no `manual`".into()),
+    }
+}
+
+fn fits(push: &Push, branch: &str, changed: Option<&[String]>) -> String {
+    let paths = match changed {
+        _ if push.paths.is_empty() => String::new(),
+        None => format!(", if something changed in {}", list(&push.paths)),
+        Some(changed) => {
+            let first = changed.iter().find(|path| glob::takes(&push.paths, path));
+            first.map(|path| format!(", and `{path}` changed")).unwrap_or_default()
+        }
+    };
+    format!("the branch `{branch}` counts{paths}")
+}
+
+fn beside(pipeline: &Pipeline) -> Option<String> {
+    let concurrency = pipeline.concurrency.as_ref()?;
+    let does = match concurrency.supersede {
+        Supersede::Never => "waits for the older runs of",
+        Supersede::UntilBump => "takes the place of older runs that have not bumped yet in",
+        Supersede::Always => "takes the place of the older runs of",
+    };
+    Some(format!("it {does} the group `{}`", concurrency.group))
+}
+
+fn row(step: &Step, first: &str) -> Row {
+    let mut when = match step.needs.as_slice() {
+        [] => first.to_owned(),
+        needs => format!("after {}", needs.join(", ")),
+    };
+    if let Some(condition) = &step.condition {
+        when.push_str(&format!(", if {condition}"));
+    }
+    let tries = match step.retry {
+        0 => String::new(),
+        1 => ", tried again once".to_owned(),
+        n => format!(", tried again {n} times"),
+    };
+    let limits = format!("at most {}{tries}", duration::show(step.timeout_ms));
+    Row { id: step.id.clone(), uses: step.uses.clone(), when, limits, grants: asked(&step.grants) }
+}
+
+fn asked(grants: &Grants) -> String {
+    let each: Vec<String> =
+        grants.0.iter().map(|(ability, values)| format!("{ability}: {}", values.join(", "))).collect();
+    if each.is_empty() { "nothing".into() } else { each.join("; ") }
+}
+
+fn list(patterns: &[String]) -> String {
+    patterns.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Plan::Rests { because } => writeln!(f, "does not run: {because}"),
+            Plan::Runs { because, rows, beside } => {
+                writeln!(f, "runs: {because}")?;
+                if let Some(beside) = beside {
+                    writeln!(f, "beside others: {beside}")?;
+                }
+                let width =
+                    |column: fn(&Row) -> &str| rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0);
+                let (ids, uses) = (width(|row| &row.id), width(|row| &row.uses));
+                for (n, row) in rows.iter().enumerate() {
+                    writeln!(f, "{:>3}  {:ids$}  {:uses$}  {}; {}", n + 1, row.id, row.uses, row.when, row.limits)?;
+                    writeln!(f, "     {:ids$}  {:uses$}  asks leave for {}", "", "", row.grants)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

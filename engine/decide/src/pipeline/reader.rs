@@ -1,0 +1,175 @@
+//! Reads values off the tree, and notes what is wrong instead of stopping at it.
+
+use super::mistake::{Mistake, Source};
+use super::tree::{Key, Kind, Node};
+use crate::expr::{self, Known, Piece};
+use std::ops::Range;
+
+/// A text and where it stands.
+pub type Placed = (String, Range<usize>);
+
+/// How many mistakes are worth a person's while.
+const MOST: usize = 100;
+
+/// Collects mistakes while it reads.
+pub struct Reader<'a> {
+    /// The file.
+    pub source: Source<'a>,
+    /// What makes the file unusable.
+    pub mistakes: Vec<Mistake>,
+    /// What does not.
+    pub warnings: Vec<Mistake>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader without mistakes.
+    pub fn new(source: Source<'a>) -> Reader<'a> {
+        Reader { source, mistakes: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Notes a mistake.
+    pub fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>, mend: impl Into<String>) {
+        if self.mistakes.len() < MOST {
+            let mistake = self.source.mistake(at.clone(), message, mend);
+            self.mistakes.push(mistake);
+        }
+    }
+
+    /// Notes a warning.
+    pub fn warn(&mut self, at: &Range<usize>, message: impl Into<String>, mend: impl Into<String>) {
+        if self.warnings.len() < MOST {
+            let warning = self.source.mistake(at.clone(), message, mend);
+            self.warnings.push(warning);
+        }
+    }
+
+    /// A map's entries.
+    pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
+        match &node.kind {
+            Kind::Map(entries) => Some(entries),
+            _ => {
+                self.wrong(
+                    &head(node),
+                    format!("{what} is a map, not {}", node.name()),
+                    "write `key: value` lines below it",
+                );
+                None
+            }
+        }
+    }
+
+    /// Notes every key that is not among the known ones.
+    pub fn known_keys(&mut self, entries: &[(Key, Node)], known: &[String], what: &str, hint: Hint) {
+        for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.text)) {
+            let (message, mend) = match hint(&key.text) {
+                Some((message, mend)) => (message.to_owned(), mend.to_owned()),
+                None => {
+                    let near = expr::did_you_mean(&key.text, known.iter().map(String::as_str));
+                    let all = || format!("{what} has the keys {}", known.join(", "));
+                    (format!("{what} has no key `{}`", key.text), near.unwrap_or_else(all))
+                }
+            };
+            self.wrong(&key.at, message, mend);
+        }
+    }
+
+    /// A text; a number or a truth is taken as it is written.
+    pub fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        match &node.kind {
+            Kind::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
+            _ => {
+                self.wrong(
+                    &head(node),
+                    format!("{what} is a text, not {}", node.name()),
+                    "write one text, in quotes if need be",
+                );
+                None
+            }
+        }
+    }
+
+    /// A list of texts, or one text in place of a list of one.
+    pub fn texts(&mut self, node: &Node, what: &str) -> Vec<Placed> {
+        match &node.kind {
+            Kind::List(items) => {
+                let each = items.iter().filter_map(|item| {
+                    self.text(item, &format!("an item of {what}")).map(|text| (text, item.at.clone()))
+                });
+                each.collect()
+            }
+            Kind::Scalar { text, .. } if !node.is_null() => vec![(text.clone(), node.at.clone())],
+            _ => {
+                self.wrong(
+                    &head(node),
+                    format!("{what} is a text or a list of texts, not {}", node.name()),
+                    "write it as `[one, two]`",
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// Checks every expression in the texts of a value.
+    pub fn expressions(&mut self, node: &Node, known: &Known<'_>) {
+        match &node.kind {
+            Kind::List(items) => items.iter().for_each(|item| self.expressions(item, known)),
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    if key.text.contains("${{") {
+                        self.wrong(&key.at, "a key is no place for an expression", "write the key out");
+                    }
+                    self.expressions(value, known);
+                }
+            }
+            Kind::Scalar { text, .. } => match expr::split(text) {
+                Err(why) => {
+                    self.wrong(&head(node), why, "close it with `}}`, or write `$${{` for the characters themselves")
+                }
+                Ok(pieces) => {
+                    for piece in &pieces {
+                        let Piece::Expression { source, nth } = piece else { continue };
+                        self.expression(source, self.find_expression(node, *nth), known);
+                    }
+                }
+            },
+        }
+    }
+
+    /// Checks one expression, which stands somewhere within `at`.
+    pub fn expression(&mut self, source: &str, at: Range<usize>, known: &Known<'_>) {
+        let offset = self.source.slice(&at).find(source).filter(|_| !source.is_empty());
+        for fault in expr::check(source, known) {
+            let at = match offset {
+                Some(offset) if !fault.at.is_empty() => {
+                    at.start + offset + fault.at.start..at.start + offset + fault.at.end
+                }
+                _ => at.clone(),
+            };
+            self.wrong(&at, fault.message, fault.mend);
+        }
+    }
+
+    /// The place of a scalar's `nth` expression; the scalar's own where quoting hides it.
+    pub fn find_expression(&self, node: &Node, nth: usize) -> Range<usize> {
+        let raw = self.source.slice(&node.at);
+        let Some((start, _)) = raw.match_indices("${{").nth(nth) else { return head(node) };
+        let end = raw[start..].find("}}").map_or(raw.len(), |end| start + end + 2);
+        node.at.start + start..node.at.start + end
+    }
+}
+
+/// What an unknown key should rather be, where it is known from elsewhere.
+pub type Hint = fn(&str) -> Option<(&'static str, &'static str)>;
+
+/// The value under a key.
+pub fn field<'n>(entries: &'n [(Key, Node)], name: &str) -> Option<&'n Node> {
+    entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value)
+}
+
+/// A value's place, or its first character if it spans much.
+pub fn head(node: &Node) -> Range<usize> {
+    match node.kind {
+        Kind::Scalar { .. } => node.at.clone(),
+        _ => node.at.start..node.at.start + 1,
+    }
+}

@@ -1,0 +1,230 @@
+//! The shape of a pipeline file: which keys there are, and what they hold.
+//!
+//! The parser knows its keys from these types, and `pipelines/schema.json` is
+//! generated from them, so that an editor completes what the parser reads.
+
+use schemars::JsonSchema;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A pipeline of Bespin: what starts it, and its steps.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Its name, in lower case; part of every run's id.
+    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9._-]{0,62}$"))]
+    pub name: String,
+    /// What starts it.
+    pub on: OnForm,
+    /// Which runs stand in each other's way.
+    pub concurrency: Option<ConcurrencyForm>,
+    /// Names for expressions, as in `${{ env.repository }}`.
+    pub env: Option<BTreeMap<String, Scalar>>,
+    /// What happens. A step follows the one before it unless it says `needs`.
+    #[schemars(length(min = 1))]
+    pub steps: Vec<Step>,
+    /// What happens at the end, whatever became of the steps.
+    pub finally: Option<Vec<Step>>,
+}
+
+/// One event, several, or events with their filters.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum OnForm {
+    /// One event without filters.
+    One(Event),
+    /// Several events without filters.
+    Many(Vec<Event>),
+    /// Events with filters.
+    Map(On),
+}
+
+/// What may start a pipeline.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub enum Event {
+    /// A push to a branch.
+    Push,
+    /// A push of a tag.
+    Tag,
+    /// A person.
+    Manual,
+}
+
+/// Events with their filters.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct On {
+    /// A push to a branch.
+    pub push: Option<Push>,
+    /// A push of a tag.
+    pub tag: Option<TagForm>,
+    /// A person.
+    pub manual: Option<Manual>,
+}
+
+/// Which pushes count. Patterns are GitHub's: `*` stops at a slash, `**` does
+/// not, `?` makes the character before it optional, `!` takes back.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Push {
+    /// The branches that count; without it, all.
+    pub branches: Option<Texts>,
+    /// The branches that do not; not together with `branches`.
+    pub branches_ignore: Option<Texts>,
+    /// The changed paths that count; without it, all.
+    pub paths: Option<Texts>,
+    /// The changed paths that do not; not together with `paths`.
+    pub paths_ignore: Option<Texts>,
+}
+
+/// Which tags count.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum TagForm {
+    /// Patterns.
+    Patterns(Texts),
+    /// Patterns, under a name.
+    Map(Tag),
+}
+
+/// Which tags count.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Tag {
+    /// Patterns of tags; without it, all.
+    pub tags: Option<Texts>,
+}
+
+/// A person may start it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Manual {}
+
+/// A group, alone or with what a newer run does to an older one.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum ConcurrencyForm {
+    /// The group.
+    Group(String),
+    /// The group, and what a newer run does to an older one.
+    Map(Concurrency),
+}
+
+/// Which runs stand in each other's way.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Concurrency {
+    /// Runs of one repository with the same group go one after the other.
+    pub group: String,
+    /// What a newer run does to an older one; `until-bump` without it.
+    pub supersede: Option<Supersede>,
+}
+
+/// What a newer run does to an older one of its group.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub enum Supersede {
+    /// It waits behind it.
+    Never,
+    /// It takes its place until the older one's bump is recorded.
+    UntilBump,
+    /// It always takes its place.
+    Always,
+}
+
+/// A step: one call of a plugin.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Step {
+    /// Its id, unique in the pipeline; without it, the plugin's name.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9_-]{0,62}$"))]
+    pub id: Option<String>,
+    /// The plugin.
+    pub uses: String,
+    /// The plugin's settings.
+    pub with: Option<BTreeMap<String, Value>>,
+    /// The steps that it follows; without it, the one before it; `[]` for none.
+    pub needs: Option<Texts>,
+    /// A condition, such as `commit.branch == 'main'` or `failure()`.
+    #[schemars(rename = "if")]
+    pub condition: Option<BoolOrText>,
+    /// How long it may take, such as `90s`, `15m` or `1h30m`; without it, an hour.
+    #[schemars(regex(pattern = r"^([0-9]+(ms|s|m|h|d))+$"))]
+    pub timeout: Option<String>,
+    /// How often it is tried again after a failure that may pass; without it, never.
+    #[schemars(range(min = 0, max = 10))]
+    pub retry: Option<u32>,
+    /// What the plugin may use, within what the server's policy leaves to it.
+    pub grants: Option<Grants>,
+    /// Not used by this version, and warned about.
+    pub cache: Option<Value>,
+}
+
+/// Abilities with what each is for.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Grants {
+    /// Images that may run as processes, by reference.
+    pub containers: Option<Texts>,
+    /// `build`.
+    pub images: Option<Texts>,
+    /// Image repositories that may be pushed to, as `host/name`.
+    pub registry: Option<Texts>,
+    /// Repositories that may be committed to, as `host/owner/name`.
+    pub git: Option<Texts>,
+    /// Hosts that may be asked, as `host` or `host:port`.
+    pub http: Option<Texts>,
+    /// Secrets by name.
+    pub secrets: Option<Texts>,
+    /// Applications that may be synced, as `cluster/namespace/name`.
+    pub cluster: Option<Texts>,
+    /// Rollouts that may be walked, as `cluster/namespace/name`.
+    pub canary: Option<Texts>,
+}
+
+/// One text, or a list of them.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Texts {
+    /// One.
+    One(String),
+    /// A list.
+    Many(Vec<String>),
+}
+
+/// A text, a number or a truth; kept as it is written.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Scalar {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(f64),
+    /// A truth.
+    Bool(bool),
+}
+
+/// A condition, or a constant.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum BoolOrText {
+    /// A condition.
+    Text(String),
+    /// A constant.
+    Bool(bool),
+}
+
+/// The schema of the file, as JSON Schema 2020-12.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Pipeline).to_value();
+    schema["title"] = "A pipeline of Bespin".into();
+    schema
+}
+
+/// The keys of one of the types above, in their order.
+pub(super) fn keys<T: JsonSchema>() -> Vec<String> {
+    let schema = schemars::schema_for!(T).to_value();
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
+}

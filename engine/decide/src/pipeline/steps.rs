@@ -1,0 +1,313 @@
+//! Reads the steps of a pipeline file.
+
+use super::duration;
+use super::graph::{self, Draft};
+use super::read::unplaced;
+use super::reader::{Reader, field, head};
+use super::tree::{Key, Kind, Node, Style};
+use super::{Grants, Step, shape};
+use crate::expr::{self, Known, Place};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a step may take where it does not say, in ms.
+const HOUR_MS: u64 = 3_600_000;
+/// How often a step may be tried again.
+const RETRIES: u64 = 10;
+/// The plugins that come with Bespin.
+const BUILT_IN: [&str; 7] = ["bump", "canary", "container", "image", "push", "slack", "sync"];
+
+/// Reads `steps` and `finally`.
+pub fn read(
+    reader: &mut Reader<'_>,
+    steps: Option<&Node>,
+    finally: Option<&Node>,
+    env: &BTreeMap<String, String>,
+) -> (Vec<Step>, Vec<Step>) {
+    let body = steps.map(|node| drafts(reader, node, "steps")).unwrap_or_default();
+    let tail = finally.filter(|node| !node.is_null()).map(|node| drafts(reader, node, "finally")).unwrap_or_default();
+    graph::unique(reader, body.iter().chain(&tail));
+    let body_needs = graph::resolve(reader, &body, "steps", &tail);
+    let tail_needs = graph::resolve(reader, &tail, "finally", &body);
+    let env: BTreeSet<String> = env.keys().cloned().collect();
+    let all: BTreeSet<String> = body.iter().chain(&tail).map(|draft| draft.step.id.clone()).collect();
+    let ended: BTreeSet<String> = body.iter().map(|draft| draft.step.id.clone()).collect();
+    let (before_body, mut before_tail) = (graph::ancestors(&body, &body_needs), graph::ancestors(&tail, &tail_needs));
+    before_tail.iter_mut().for_each(|before| before.extend(ended.iter().cloned()));
+    let mut finish = |drafts: Vec<Draft<'_>>, needs: Vec<Vec<String>>, before: &[BTreeSet<String>], end: End| {
+        let each = drafts.into_iter().zip(needs).zip(before).map(|((draft, needs), before)| {
+            let known = Known { env: &env, before, steps: &all, place: Place::Setting };
+            check_expressions(reader, &draft, &known);
+            let condition = draft.step.condition.map(|condition| whole_condition(&condition, end));
+            Step { needs, condition, ..draft.step }
+        });
+        each.collect::<Vec<Step>>()
+    };
+    (finish(body, body_needs, &before_body, End::Body), finish(tail, tail_needs, &before_tail, End::Finally))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Body,
+    Finally,
+}
+
+/// As GitHub reads it: a condition that does not ask how the run stands goes
+/// on top of the success of what the step needs. `finally` runs in any case.
+fn whole_condition(condition: &str, end: End) -> String {
+    if end == End::Finally || expr::asks_status(condition) {
+        return condition.to_owned();
+    }
+    format!("success() and ({condition})")
+}
+
+fn drafts<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -> Vec<Draft<'n>> {
+    let Kind::List(items) = &node.kind else {
+        let mend = "begin each step with `- uses:`".to_owned();
+        reader.wrong(&head(node), format!("`{what}` is a list of steps, not {}", node.name()), mend);
+        return Vec::new();
+    };
+    if items.is_empty() {
+        reader.wrong(&head(node), format!("`{what}` is empty"), "add a step, such as `- uses: image`");
+    }
+    items.iter().filter_map(|item| draft(reader, item)).collect()
+}
+
+fn hint_step(key: &str) -> Option<(&'static str, &'static str)> {
+    Some(match key {
+        "run" | "script" | "commands" | "command" => (
+            "a step has no shell of its own",
+            "write `uses: container` and `with: { image: ..., run: [program, argument] }`",
+        ),
+        "name" => ("a step is named by its `id`", "write `id:`, in lower case"),
+        "env" => (
+            "environment variables belong to the plugin's settings",
+            "write `with: { env: { NAME: value } }` in a `container` step",
+        ),
+        "matrix" | "strategy" => ("`matrix` is not supported by this version", "write a step for each combination"),
+        "approval" => {
+            ("`approval` is not supported by this version", "let the canary wait: give the Rollout a `pause: {}`")
+        }
+        "when" => ("a condition is called `if`", "write `if: commit.branch == 'main'`"),
+        "depends_on" | "depends-on" | "dependsOn" => ("what a step follows is called `needs`", "write `needs: [id]`"),
+        "continue-on-error" => {
+            ("a step that fails, fails its run", "write `if: always()` on the steps that go on after it")
+        }
+        "timeout-minutes" => ("the unit stands with the number", "write `timeout: 15m`"),
+        "secrets" => ("secrets are granted", "write `grants: { secrets: [name] }`"),
+        "image" => ("an image belongs to the plugin's settings", "write `with: { image: ... }`"),
+        _ => return None,
+    })
+}
+
+fn draft<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<Draft<'n>> {
+    let entries = reader.entries(node, "a step")?;
+    reader.known_keys(entries, &shape::keys::<shape::Step>(), "a step", hint_step);
+    let uses = match field(entries, "uses") {
+        Some(uses) => plugin(reader, uses),
+        None => {
+            reader.wrong(
+                &head(node),
+                "the step does not say what it `uses`",
+                "add `uses:` with a plugin's name, such as `image`",
+            );
+            None
+        }
+    };
+    let id_node = field(entries, "id");
+    let id = id_node.and_then(|node| id(reader, node)).or_else(|| uses.clone().filter(|_| id_node.is_none()));
+    let at = id_node.or_else(|| field(entries, "uses")).map_or_else(|| head(node), |node| node.at.clone());
+    let with = field(entries, "with").filter(|node| !node.is_null());
+    let with_json = with.and_then(|node| reader.entries(node, "`with`").map(|_| node.to_json()));
+    if let Some(with) = with {
+        look_closer(reader, with);
+    }
+    let needs = field(entries, "needs").map(|node| reader.texts(node, "`needs`"));
+    let condition = field(entries, "if").and_then(|node| Some((node, reader.text(node, "`if`")?)));
+    if let Some(cache) = entries.iter().find(|(key, _)| key.text == "cache") {
+        reader.warn(&cache.0.at, "`cache` is not used by this version", "keep it for later, or leave it out");
+    }
+    let grants_node = field(entries, "grants").filter(|node| !node.is_null());
+    let step = Step {
+        id: id.unwrap_or_default(),
+        uses: uses.unwrap_or_default(),
+        with: with_json.and_then(|json| json.as_object().cloned()).unwrap_or_default(),
+        needs: Vec::new(),
+        condition: condition.as_ref().map(|(_, text)| expr::bare(text).to_owned()),
+        timeout_ms: field(entries, "timeout").and_then(|node| timeout(reader, node)).unwrap_or(HOUR_MS),
+        retry: field(entries, "retry").and_then(|node| retry(reader, node)).unwrap_or(0),
+        grants: grants_node.map(|node| grants(reader, node)).unwrap_or_default(),
+    };
+    Some(Draft { step, at, needs, with, condition: condition.map(|(node, _)| node), grants: grants_node })
+}
+
+fn plugin(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let uses = reader.text(node, "`uses`")?;
+    if uses.starts_with("actions/") || uses.contains(char::is_whitespace) || uses.contains("${{") {
+        reader.wrong(
+            &node.at,
+            format!("`{uses}` is no plugin"),
+            format!("the plugins that come with Bespin are {}", BUILT_IN.join(", ")),
+        );
+        return None;
+    }
+    if !BUILT_IN.contains(&uses.as_str())
+        && let Some(near) = expr::did_you_mean(&uses, BUILT_IN)
+    {
+        reader.warn(&node.at, format!("no plugin `{uses}` comes with Bespin"), near);
+    }
+    Some(uses)
+}
+
+fn id(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let id = reader.text(node, "`id`")?;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    if id.starts_with(|c: char| c.is_ascii_lowercase()) && id.chars().all(fits) && id.len() <= 63 {
+        return Some(id);
+    }
+    let better: String = id.to_ascii_lowercase().chars().map(|c| if fits(c) { c } else { '-' }).take(63).collect();
+    let better = better.trim_matches(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit());
+    let mend = if better.starts_with(|c: char| c.is_ascii_lowercase()) {
+        format!("write `{better}`")
+    } else {
+        "write something like `image`".into()
+    };
+    reader.wrong(&node.at, "an id has 1 to 63 of a-z, 0-9, `_` and `-`, a letter first", mend);
+    None
+}
+
+fn timeout(reader: &mut Reader<'_>, node: &Node) -> Option<u64> {
+    let text = reader.text(node, "`timeout`")?;
+    match duration::parse(&text) {
+        Ok(ms) => Some(ms),
+        Err((message, mend)) => {
+            reader.wrong(&node.at, message, mend);
+            None
+        }
+    }
+}
+
+fn retry(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
+    let number = node.to_json().as_u64().filter(|number| *number <= RETRIES);
+    if number.is_none() {
+        reader.wrong(&head(node), format!("`retry` is a whole number from 0 to {RETRIES}"), "write `retry: 2`");
+    }
+    number.and_then(|number| u32::try_from(number).ok())
+}
+
+fn hint_grants(key: &str) -> Option<(&'static str, &'static str)> {
+    match key {
+        "log" | "workspace" | "artifacts" | "cache" => Some(("this needs no grant", "leave it out")),
+        "metrics" => Some(("`metrics` are not supported by this version", "leave it out")),
+        "contents" | "packages" | "id-token" => Some((
+            "grants are Bespin's own, not GitHub's",
+            "see `containers`, `images`, `registry`, `git`, `http`, `secrets`, `cluster` and `canary`",
+        )),
+        _ => None,
+    }
+}
+
+fn grants(reader: &mut Reader<'_>, node: &Node) -> Grants {
+    let entries = reader.entries(node, "`grants`").unwrap_or_default();
+    let known = shape::keys::<shape::Grants>();
+    reader.known_keys(entries, &known, "`grants`", hint_grants);
+    let mut grants = BTreeMap::new();
+    for (Key { text: ability, .. }, value) in entries.iter().filter(|(key, _)| known.contains(&key.text)) {
+        let values = reader.texts(value, &format!("`{ability}`"));
+        if values.is_empty() && matches!(value.kind, Kind::List(_)) {
+            reader.wrong(&head(value), format!("`{ability}` grants nothing"), "name what is granted, or leave it out");
+        }
+        for (value, at) in values.iter().filter(|(value, _)| !value.contains("${{")) {
+            if let Some((message, mend)) = refuse_grant(ability, value) {
+                reader.wrong(at, message, mend);
+            }
+        }
+        grants.insert(ability.clone(), unplaced(values));
+    }
+    Grants(grants)
+}
+
+fn refuse_grant(ability: &str, value: &str) -> Option<(String, String)> {
+    let wrong = |message: String, mend: &str| Some((message, mend.to_owned()));
+    match ability {
+        "images" if value != "build" => wrong(format!("`images` has no grant `{value}`"), "write `images: [build]`"),
+        "cluster" | "canary" if value.split('/').count() != 3 || value.split('/').any(str::is_empty) => wrong(
+            format!("`{value}` is not `cluster/namespace/name`"),
+            "write it like `production/petclinic/was`; `*` stands for any one",
+        ),
+        "git" | "registry" | "http" if value.contains("://") => {
+            let bare = value.split("://").nth(1).unwrap_or_default().trim_end_matches(".git");
+            Some((format!("`{value}` is an address, and a grant names a place"), format!("write `{bare}`")))
+        }
+        _ if value.trim().is_empty() => {
+            wrong(format!("`{ability}` has an empty grant"), "name what is granted, or leave it out")
+        }
+        _ => None,
+    }
+}
+
+/// Finds what is read otherwise than it looks, and expressions within commands.
+fn look_closer(reader: &mut Reader<'_>, node: &Node) {
+    match &node.kind {
+        Kind::List(items) => items.iter().for_each(|item| look_closer(reader, item)),
+        Kind::Map(entries) => {
+            for (key, value) in entries {
+                if key.text == "run" {
+                    refuse_in_command(reader, value);
+                }
+                look_closer(reader, value);
+            }
+        }
+        Kind::Scalar { text, style: Style::Plain } => {
+            let doubtful = match text.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "y" => Some("true"),
+                "no" | "off" | "n" => Some("false"),
+                _ => None,
+            };
+            if let Some(truth) = doubtful {
+                reader.warn(
+                    &node.at,
+                    format!("`{text}` is read as a text here"),
+                    format!("write `{truth}`, or \"{text}\" in quotes"),
+                );
+            } else if text.len() > 1 && text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()) {
+                reader.warn(
+                    &node.at,
+                    format!("`{text}` is read as a text here"),
+                    format!("write \"{text}\" in quotes, or `0o{}` for octal", text.trim_start_matches('0')),
+                );
+            }
+        }
+        Kind::Scalar { .. } => {}
+    }
+}
+
+fn refuse_in_command(reader: &mut Reader<'_>, node: &Node) {
+    match &node.kind {
+        Kind::List(items) => items.iter().for_each(|item| refuse_in_command(reader, item)),
+        Kind::Map(entries) => entries.iter().for_each(|(_, value)| refuse_in_command(reader, value)),
+        Kind::Scalar { text, .. } => {
+            for piece in expr::split(text).unwrap_or_default() {
+                let expr::Piece::Expression { source, nth } = piece else { continue };
+                let last = source
+                    .rsplit(|c: char| !c.is_ascii_alphanumeric())
+                    .find(|part| !part.is_empty())
+                    .unwrap_or("value");
+                let variable = last.to_ascii_uppercase();
+                let at = reader.find_expression(node, nth);
+                let mend = format!(
+                    "pass it as a variable: `env: {{ {variable}: \"${{{{ {source} }}}}\" }}` beside `run`, and write \"${variable}\" in the command"
+                );
+                reader.wrong(&at, "an expression never becomes part of a command, since its value could be one", mend);
+            }
+        }
+    }
+}
+
+fn check_expressions(reader: &mut Reader<'_>, draft: &Draft<'_>, known: &Known<'_>) {
+    for node in [draft.with, draft.grants].into_iter().flatten() {
+        reader.expressions(node, known);
+    }
+    if let (Some(node), Some(condition)) = (draft.condition, &draft.step.condition) {
+        reader.expression(condition, node.at.clone(), &Known { place: Place::Condition, ..known.clone() });
+    }
+}

@@ -1,0 +1,217 @@
+//! The pipeline files of `pipelines/`, each a test; and texts that are none.
+//!
+//! `UPDATE=1 cargo test -p decide --test pipelines` writes the expected texts
+//! and the schema anew; read the difference before it is committed.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use decide::pipeline::{self, Cause, Plan, Supersede, lint, plan, shape};
+use std::path::{Path, PathBuf};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines").join(name)
+}
+
+fn files(name: &str, extension: &str) -> Vec<PathBuf> {
+    let items = std::fs::read_dir(folder(name)).unwrap().map(|item| item.unwrap().path());
+    let mut files: Vec<PathBuf> = items.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
+    files.sort();
+    files
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Compares with a file, or writes it where `UPDATE` is set.
+fn is_as_in(path: &Path, actual: &str) -> Result<(), String> {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    let stale = format!("{} is stale; expected:\n{expected}\nactual:\n{actual}", path.display());
+    if expected == actual { Ok(()) } else { Err(stale) }
+}
+
+fn sample(name: &str) -> pipeline::Pipeline {
+    let path = folder("samples").join(name);
+    pipeline::parse(name, &text(&path)).unwrap_or_else(|mistakes| panic!("{}", lint(&mistakes)))
+}
+
+#[test]
+fn every_sample_is_accepted_without_a_warning() {
+    let mut samples = files("samples", "yaml");
+    assert!(samples.len() >= 4);
+    samples.push(folder("bespin.yaml"));
+    for path in samples {
+        let read = pipeline::read(&path.file_name().unwrap().to_string_lossy(), &text(&path));
+        assert!(
+            read.mistakes.is_empty() && read.warnings.is_empty(),
+            "{}{}",
+            lint(&read.mistakes),
+            lint(&read.warnings)
+        );
+        let pipeline = read.pipeline.unwrap();
+        // It is journaled within a run's first entry, and must come back the same.
+        let json = serde_json::to_string(&pipeline).unwrap();
+        assert_eq!(serde_json::from_str::<pipeline::Pipeline>(&json).unwrap(), pipeline);
+    }
+}
+
+#[test]
+fn every_rejected_file_is_refused_with_the_text_beside_it() {
+    let files = files("rejected", "yaml");
+    assert!(files.len() >= 20);
+    let mut stale = Vec::new();
+    for path in files {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let mistakes = pipeline::parse(&name, &text(&path)).expect_err(&name);
+        stale.extend(is_as_in(&path.with_extension("txt"), &lint(&mistakes)).err());
+    }
+    assert!(stale.is_empty(), "{}", stale.join("\n"));
+}
+
+#[test]
+fn the_schema_is_what_the_parser_reads() {
+    let mut schema = serde_json::to_string_pretty(&shape::schema()).unwrap();
+    schema.push('\n');
+    is_as_in(&folder("schema.json"), &schema).unwrap();
+}
+
+#[test]
+fn the_petclinic_is_read_as_it_is_meant() {
+    let was = sample("petclinic-was.yaml");
+    assert_eq!(was.name, "petclinic-was");
+    let ids: Vec<&str> = was.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(ids, ["image", "push", "bump", "sync", "canary"]);
+    assert_eq!(was.steps[1].needs, ["image"], "a step follows the one before it");
+    assert_eq!((was.steps[0].timeout_ms, was.steps[1].timeout_ms), (900_000, 3_600_000));
+    assert_eq!(was.concurrency.unwrap().supersede, Supersede::UntilBump);
+    assert_eq!(was.finally[0].id, "slack");
+    let web = sample("petclinic-web.yaml");
+    assert_eq!(web.steps[1].needs, [""; 0]);
+    assert_eq!(web.steps[4].condition.as_deref(), Some("success() and (commit.branch == 'main')"));
+    assert_eq!(web.finally[1].condition.as_deref(), Some("failure()"));
+    assert_eq!(web.finally[1].needs, ["tell-of-success"]);
+    let terraform = sample("terraform.yaml");
+    assert_eq!(terraform.on.push.unwrap().branches, ["**", "!dependabot/**"]);
+    assert_eq!(terraform.steps[1].with["env"], terraform.steps[0].with["env"], "an alias is written out");
+}
+
+#[test]
+fn pushes_match_by_branch_and_path() {
+    let push = sample("petclinic-web.yaml").on.push.unwrap();
+    let matches = |branch: &str, changed: &[&str]| {
+        push.matches(branch, &changed.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>())
+    };
+    assert!(matches("main", &["README.md", "web/index.html"]));
+    assert!(!matches("main", &["web/docs/a.md"]), "the last pattern takes it back");
+    assert!(!matches("main", &[]) && !matches("next", &["web/index.html"]));
+}
+
+#[test]
+fn a_plan_says_what_would_run_and_why() {
+    let was = sample("petclinic-was.yaml");
+    let push = |branch: &str, changed: &[&str]| Cause::Push {
+        branch: branch.to_owned(),
+        changed: Some(changed.iter().map(|path| (*path).to_owned()).collect()),
+    };
+    let because = |cause: &Cause| match plan(&was, cause) {
+        Plan::Runs { because, .. } => format!("runs: {because}"),
+        Plan::Rests { because } => because,
+    };
+    assert_eq!(because(&push("main", &["was/A.java"])), "runs: the branch `main` counts, and `was/A.java` changed");
+    assert_eq!(because(&push("next", &["was/A.java"])), "the branch `next` is not among `main`");
+    assert_eq!(because(&push("main", &["web/a.html"])), "nothing changed in `was/**`, `pom.xml`");
+    assert_eq!(because(&Cause::Tag("v1".into())), "it does not start on tags");
+    assert_eq!(because(&Cause::Manual), "it does not start by hand; `on` has no `manual`");
+    let shown = plan(&was, &Cause::Push { branch: "main".into(), changed: None }).to_string();
+    let expected = "\
+runs: the branch `main` counts, if something changed in `was/**`, `pom.xml`
+beside others: it takes the place of older runs that have not bumped yet in the group `was`
+  1  image   image   at once; at most 15m
+                     asks leave for images: build
+  2  push    push    after image; at most 1h
+                     asks leave for registry: ${{ env.repository }}
+";
+    assert!(shown.starts_with(expected), "{shown}");
+}
+
+#[test]
+fn what_is_not_used_yet_is_taken_with_a_warning() {
+    let text = "name: was\non: push\nsteps:\n  - uses: image\n    cache: { path: ~/.m2 }\n    with: { a: no, b: 0644 }\n  - uses: slak\n";
+    let read = pipeline::read("was.yaml", text);
+    assert!(read.pipeline.is_some());
+    let warnings: Vec<&str> = read.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(
+        warnings,
+        [
+            "`cache` is not used by this version",
+            "`no` is read as a text here",
+            "`0644` is read as a text here",
+            "no plugin `slak` comes with Bespin"
+        ]
+    );
+}
+
+#[test]
+fn a_large_file_is_refused_unread() {
+    let mistakes = pipeline::parse("big.yaml", &format!("name: {}", "x".repeat(300_000))).unwrap_err();
+    assert_eq!(mistakes.len(), 1);
+    assert!(mistakes[0].to_string().len() < 1_000);
+}
+
+/// Cheap numbers that are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ((self.0 >> 33) % n.max(1) as u64) as usize
+    }
+}
+
+#[test]
+fn no_text_at_all_makes_it_panic() {
+    let seeds: Vec<Vec<u8>> = files("samples", "yaml")
+        .into_iter()
+        .chain(files("rejected", "yaml"))
+        .map(|path| std::fs::read(path).unwrap())
+        .collect();
+    let tokens: [&[u8]; 16] = [
+        b"${{",
+        b"}}",
+        b"&a ",
+        b"*a",
+        b"!",
+        b"? ",
+        b"- ",
+        b": ",
+        b"[",
+        b"{",
+        b"|\n",
+        b"'",
+        b"\"",
+        b"\xc3",
+        b"\r\n",
+        b"\xed\x95\x9c",
+    ];
+    let mut dice = Dice(42);
+    for _ in 0..3_000 {
+        let mut bytes = seeds[dice.below(seeds.len())].clone();
+        for _ in 0..=dice.below(6) {
+            let at = dice.below(bytes.len() + 1);
+            match dice.below(4) {
+                0 => bytes.truncate(at),
+                1 => drop(bytes.splice(at..at, tokens[dice.below(tokens.len())].iter().copied())),
+                2 => drop(bytes.drain(at..(at + dice.below(20)).min(bytes.len()))),
+                _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = dice.below(256) as u8),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if let Err(mistakes) = pipeline::parse("any.yaml", &text) {
+            assert!(!mistakes.is_empty());
+            assert!(lint(&mistakes).lines().count() >= 5);
+        }
+    }
+}
