@@ -88,6 +88,13 @@ impl Kinds {
         among(&kinds, kind).ok_or_else(unknown)
     }
 
+    /// Every kind of one group and version, asked anew.
+    pub(crate) async fn all(&self, client: &kube::Client, api_version: &str) -> Result<Arc<Vec<Kind>>> {
+        let kinds = Arc::new(ask(client, api_version).await?);
+        self.lock().insert(api_version.to_owned(), kinds.clone());
+        Ok(kinds)
+    }
+
     fn remembered(&self, api_version: &str) -> Option<Arc<Vec<Kind>>> {
         self.lock().get(api_version).cloned()
     }

@@ -3,18 +3,26 @@
 //! Looks, applies, prunes and watches; it never decides. Objects cross this
 //! door as JSON, because what Bespin handles is not known when it is compiled.
 
+mod apply;
 mod connect;
 mod crds;
 mod error;
 mod kinds;
+mod look;
+mod own;
 mod rollout;
 mod traffic;
+mod watch;
 
+pub use apply::Written;
 pub use connect::{Reach, Settings};
 pub use error::Error;
 pub use kinds::{Kind, Scope};
+pub use look::Keep;
 pub use rollout::{Acted, CANARY_MANAGER, Noticed};
 pub use traffic::{Annotations, Router};
+
+pub use watch::Change;
 
 use error::trying;
 use kube::api::{Api, ApiResource, DynamicObject};
