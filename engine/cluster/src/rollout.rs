@@ -2,6 +2,8 @@
 //! piece. Every write names the uid that was seen; what rests on one read names
 //! its resourceVersion as well, so that a stale decision changes nothing.
 
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use watch::Noticed;

@@ -1,0 +1,251 @@
+//! The seed's Rollout on the playground's Kubernetes API, walked by the real
+//! decisions through this door.
+
+use crate::rollout::Acted;
+use crate::{Annotations, Cluster, Reach, Settings};
+use decide::by::By;
+use decide::canary::{Act, Action, Entry, Guard, Objects, Recorded, Seen, Through, decide};
+use decide::next::{Timestamp, Wake};
+use futures::StreamExt;
+use kube::api::{Patch, PatchParams, PostParams};
+use playground::{Options, Playground};
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+
+const NAMESPACE: &str = "petclinic";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct World {
+    playground: Playground,
+    cluster: Cluster,
+    journal: Vec<(Timestamp, By, Entry)>,
+    _dir: TempDir,
+}
+
+impl World {
+    async fn start() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let playground = Playground::start(dir.path(), Options::default()).await.unwrap();
+        let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
+        let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.unwrap();
+        let installed = cluster.install_crds().await.unwrap();
+        assert!(installed.contains(&"rollouts.argoproj.io".to_owned()), "{installed:?}");
+        assert_eq!(cluster.install_crds().await.unwrap(), [""; 0], "what is there is left alone");
+        World { playground, cluster, journal: Vec::new(), _dir: dir }
+    }
+
+    async fn seeded() -> World {
+        let world = World::start().await;
+        world.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).await;
+        for name in ["was-stable", "was-canary"] {
+            let spec = json!({"selector": {"app": "was"}, "ports": [{"port": 8080}]});
+            world
+                .create(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}))
+                .await;
+        }
+        let backend = json!({"service": {"name": "was-stable", "port": {"name": "use-annotation"}}});
+        let rules = json!([{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]);
+        world
+            .create(json!({
+                "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                "metadata": {"name": "petclinic-ingress"}, "spec": {"rules": rules},
+            }))
+            .await;
+        let step = |weight: u32| json!({"setWeight": weight, "pause": {"duration": "1s"}});
+        world
+            .create(json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+                "metadata": {"name": "was", "annotations": {"bespin.dev/owner": "test"}},
+                "spec": {
+                    "replicas": 2,
+                    "selector": {"matchLabels": {"app": "was"}},
+                    "strategy": {"canary": {
+                        "canaryService": "was-canary", "stableService": "was-stable",
+                        "trafficRouting": {"alb": {"ingress": "petclinic-ingress", "servicePort": 8080}},
+                        "scaleDownDelaySeconds": 1, "abortScaleDownDelaySeconds": 1,
+                        "steps": [step(10), step(25), step(50), step(75)],
+                    }},
+                    "template": {
+                        "metadata": {"labels": {"app": "was"}},
+                        "spec": {"containers": [{"name": "was", "image": "petclinic-was:v55-f31bdcc"}]},
+                    },
+                },
+            }))
+            .await;
+        world
+    }
+
+    async fn create(&self, object: Value) {
+        let (api_version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+        let api = self.cluster.api(api_version, kind, Some(NAMESPACE)).await.unwrap();
+        api.create(&PostParams::default(), &serde_json::from_value(object.clone()).unwrap()).await.unwrap();
+    }
+
+    async fn deploy(&self, image: &str) {
+        let api = self.cluster.api("argoproj.io/v1alpha1", "Rollout", Some(NAMESPACE)).await.unwrap();
+        let template = json!({"spec": {"containers": [{"name": "was", "image": image}]}});
+        let patch = Patch::Merge(json!({"spec": {"template": template}}));
+        api.patch("was", &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    async fn look(&self) -> Objects {
+        self.cluster.look_at_rollout(NAMESPACE, "was", &Annotations).await.unwrap()
+    }
+
+    fn recorded(&self) -> Recorded {
+        Recorded::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)))
+    }
+
+    fn weights(&self) -> Vec<u32> {
+        let weight = |entry: &Entry| if let Entry::Shifting { weight } = entry { Some(*weight) } else { None };
+        self.journal.iter().filter_map(|(_, _, entry)| weight(entry)).collect()
+    }
+
+    /// Drives until something is so; only changes and the decisions' own clock wake it.
+    async fn drive(&mut self, stop: impl Fn(&Objects) -> bool) -> Objects {
+        let walk = async {
+            let mut changes = self.cluster.watch_rollouts().await.unwrap();
+            loop {
+                let objects = self.cluster.look_at_rollout(NAMESPACE, "was", &Annotations).await.unwrap();
+                let now = now();
+                let recorded = Recorded::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)));
+                let next = decide(&recorded, &Seen::read(objects.clone()), now);
+                self.journal.extend(next.record.into_iter().map(|entry| (now, By::Server, entry)));
+                let mut wake = next.wake;
+                for act in &next.acts {
+                    if self.cluster.act_on_rollout(NAMESPACE, act).await.unwrap() == Acted::Stale {
+                        wake = Wake::Now;
+                    }
+                }
+                if next.acts.is_empty() && stop(&objects) {
+                    return objects;
+                }
+                let pause = match wake {
+                    Wake::Now => continue,
+                    Wake::At(at) => Duration::from_millis(at.saturating_sub(now)),
+                    Wake::OnChange | Wake::Never => PATIENCE,
+                };
+                tokio::select! {
+                    _ = changes.next() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, walk).await.expect("it never comes to that")
+    }
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+}
+
+fn phase(objects: &Objects) -> &str {
+    objects.rollout.as_ref().and_then(|rollout| rollout["status"]["phase"].as_str()).unwrap_or_default()
+}
+
+/// Pods asked for, by image.
+fn pods(objects: &Objects) -> Vec<(String, u64)> {
+    let pods = objects.sets.iter().map(|set| {
+        let image = set["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
+        (image.to_owned(), set["spec"]["replicas"].as_u64().unwrap())
+    });
+    let mut pods: Vec<_> = pods.filter(|(_, pods)| *pods > 0).collect();
+    pods.sort();
+    pods
+}
+
+fn only(objects: &Objects, image: &str) -> bool {
+    pods(objects) == [(image.to_owned(), 2)]
+}
+
+const V55: &str = "petclinic-was:v55-f31bdcc";
+const V56: &str = "petclinic-was:v56-0a1b2c3";
+
+#[tokio::test]
+async fn the_seeds_rollout_walks_from_v55_to_v56() {
+    let mut world = World::seeded().await;
+    world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;
+    assert_eq!(world.weights(), [0; 0]);
+    world.deploy(V56).await;
+    let end = world.drive(|seen| phase(seen) == "Healthy" && only(seen, V56)).await;
+    assert_eq!(world.weights(), [10, 25, 50, 75, 100, 0]);
+    assert_eq!(end.served, Some(0));
+    let rollout = end.rollout.unwrap();
+    assert_eq!(rollout["status"]["HPAReplicas"], 2);
+    assert_eq!(rollout["status"]["stableRS"], rollout["status"]["currentPodHash"]);
+    for service in &end.services {
+        assert_eq!(service["spec"]["selector"]["rollouts-pod-template-hash"], rollout["status"]["stableRS"]);
+    }
+    let scale = world.cluster.api("argoproj.io/v1alpha1", "Rollout", Some(NAMESPACE)).await.unwrap();
+    let scale = scale.get_scale("was").await.unwrap();
+    assert_eq!(scale.status.unwrap().selector.as_deref(), Some("app=was"));
+    world.playground.stop().await;
+}
+
+#[tokio::test]
+async fn an_image_that_crashes_retreats() {
+    let mut world = World::seeded().await;
+    world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;
+    world.deploy("petclinic-was:v56-crash").await;
+    let end = world.drive(|seen| phase(seen) == "Degraded" && only(seen, V55)).await;
+    let message = end.rollout.as_ref().unwrap()["status"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("CrashLoopBackOff"), "{message}");
+    assert_eq!(end.served, Some(0));
+    world.deploy("petclinic-was:v57-never-pulls").await;
+    let end = world.drive(|seen| phase(seen) == "Degraded" && only(seen, V55) && pulled(seen)).await;
+    assert_eq!(end.served, Some(0));
+    world.playground.stop().await;
+}
+
+fn pulled(objects: &Objects) -> bool {
+    let message = objects.rollout.as_ref().and_then(|rollout| rollout["status"]["message"].as_str());
+    message.is_some_and(|message| message.contains("ImagePullBackOff"))
+}
+
+#[tokio::test]
+async fn a_person_retreats_in_mid_walk_and_an_autoscaler_grows_it() {
+    let mut world = World::seeded().await;
+    world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;
+    world.deploy(V56).await;
+    world.drive(|seen| seen.served == Some(25)).await;
+    let api = world.cluster.api("argoproj.io/v1alpha1", "Rollout", Some(NAMESPACE)).await.unwrap();
+    let four = Patch::Merge(json!({"spec": {"replicas": 4}}));
+    api.patch("was", &PatchParams::default(), &four).await.unwrap();
+    world.drive(|seen| seen.served == Some(50) && pods(seen) == [(V55.to_owned(), 4), (V56.to_owned(), 2)]).await;
+    let asked = Entry::Asked { action: Action::Retreat, through: Through::Api };
+    world.journal.push((now(), By::Person("mina".into()), asked));
+    let end = world.drive(|seen| phase(seen) == "Degraded" && pods(seen) == [(V55.to_owned(), 4)]).await;
+    assert_eq!(end.served, Some(0));
+    assert_eq!(world.weights(), [10, 25, 50, 0]);
+    assert!(world.recorded().refused.iter().any(|refused| refused.because == "asked for by mina"));
+    world.playground.stop().await;
+}
+
+#[tokio::test]
+async fn what_rests_on_an_old_look_changes_nothing() {
+    let mut world = World::seeded().await;
+    world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;
+    let objects = world.look().await;
+    let guard = |object: &Value| Guard {
+        name: object["metadata"]["name"].as_str().unwrap().into(),
+        uid: object["metadata"]["uid"].as_str().unwrap().into(),
+        resource_version: object["metadata"]["resourceVersion"].as_str().unwrap().into(),
+    };
+    let fresh = guard(&objects.sets[0]);
+    let old = Guard { resource_version: "1".into(), ..fresh.clone() };
+    let other = Guard { uid: "another".into(), ..fresh };
+    for set in [old, other] {
+        let scale = Act::Scale { set: set.clone(), pods: 0, annotations: std::collections::BTreeMap::new() };
+        assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &scale).await.unwrap(), Acted::Stale);
+        let forget = Act::Forget { set };
+        assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &forget).await.unwrap(), Acted::Stale);
+    }
+    let service = Guard { resource_version: "1".into(), ..guard(&objects.services[0]) };
+    let select = Act::Select { service, hash: "nobody".into(), rollout: "was".into() };
+    assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &select).await.unwrap(), Acted::Stale);
+    assert!(only(&world.look().await, V55));
+    let nobody = world.cluster.look_at_rollout(NAMESPACE, "nobody", &Annotations).await.unwrap();
+    assert_eq!(nobody, Objects::default());
+    world.playground.stop().await;
+}
