@@ -8,6 +8,8 @@ export default tseslint.config(
   ...tseslint.configs.strict,
   jsxA11y.flatConfigs.recommended,
   reactHooks.configs.flat.recommended,
+  // What scrolls takes the focus, so that it scrolls by keys as well.
+  { rules: { 'jsx-a11y/no-noninteractive-tabindex': ['error', { tags: [], roles: ['tabpanel', 'log', 'group'] }] } },
   { files: ['src/**/*.{ts,tsx}'], languageOptions: { globals: globals.browser } },
   { files: ['e2e/**/*.mjs', '*.js'], languageOptions: { globals: globals.node } },
 )

@@ -67,7 +67,9 @@ async function addresses(api) {
   if (newest === undefined) wrong.push('no run is shown')
   if (app === undefined) wrong.push('no application is shown')
   if (rollout === undefined) wrong.push('no rollout is shown')
-  const pages = [{ name: 'home', path: '/', words: ['Nothing needs a person|needs? a person', 'On its way', 'Ended lately'] }]
+  const pages = [
+    { name: 'home', path: '/', words: ['Nothing needs a person|needs? a person', 'On its way', 'Ended lately'] },
+  ]
   if (newest !== undefined) {
     const begun = newest.stations.filter(({ id, started_ms }) => id !== 'delivery' && started_ms !== null)
     const step = (begun.at(-1) ?? newest.stations.at(-1)).id
@@ -80,18 +82,28 @@ async function addresses(api) {
   if (app !== undefined) {
     const path = `/apps/${app.stream.slice('app/'.length)}`
     const { app: whole } = await api(path)
-    const differing = whole.resources.find((resource) => resource.desired !== '' && resource.live !== '' && resource.sync !== 'synced')
+    const differing = whole.resources.find(
+      (resource) => resource.desired !== '' && resource.live !== '' && resource.sync !== 'synced',
+    )
     const one = differing ?? whole.resources.find((resource) => resource.desired !== '')
     pages.push({ name: 'app', path, words: [app.name, 'Who owns which field'] })
     if (one !== undefined) {
       const resource = encodeURIComponent(`${one.kind}/${one.namespace}/${one.name}`)
-      pages.push({ name: 'app-resource', path: `${path}?resource=${resource}`, words: [`${one.kind}/${one.name}`, 'differs?|Git does not|missing'] })
+      pages.push({
+        name: 'app-resource',
+        path: `${path}?resource=${resource}`,
+        words: [`${one.kind}/${one.name}`, 'differs?|Git does not|missing'],
+      })
     }
     pages.push({ name: 'apps', path: '/apps', words: [app.name] })
   }
   if (rollout !== undefined) {
     const path = `/rollouts/${rollout.stream.slice('rollout/'.length)}`
-    pages.push({ name: 'rollout', path, words: [rollout.name, 'What you may do now', 'asked of the canary', 'Pods by revision'] })
+    pages.push({
+      name: 'rollout',
+      path,
+      words: [rollout.name, 'What you may do now', 'asked of the canary', 'Pods by revision'],
+    })
     pages.push({ name: 'rollouts', path: '/rollouts', words: [rollout.name] })
   }
   return pages
@@ -109,9 +121,24 @@ async function walk(look, storageState, pages) {
       await found.waitFor({ timeout: 10_000 }).catch(() => wrong.push(`${where} does not say: ${word}`))
     }
     // The graph and the chart come with code of their own.
-    if (name === 'run') await page.locator('.node').first().waitFor({ timeout: 10_000 }).catch(() => wrong.push(`${where} has no graph`))
-    if (name === 'run-step') await page.locator('.log, .drawer .empty').first().waitFor({ timeout: 10_000 }).catch(() => wrong.push(`${where} has no log`))
-    if (name === 'rollout') await page.locator('.chart canvas, .empty').first().waitFor({ timeout: 10_000 }).catch(() => wrong.push(`${where} has no chart`))
+    if (name === 'run')
+      await page
+        .locator('.node')
+        .first()
+        .waitFor({ timeout: 10_000 })
+        .catch(() => wrong.push(`${where} has no graph`))
+    if (name === 'run-step')
+      await page
+        .locator('.log, .drawer .empty')
+        .first()
+        .waitFor({ timeout: 10_000 })
+        .catch(() => wrong.push(`${where} has no log`))
+    if (name === 'rollout')
+      await page
+        .locator('.chart canvas, .empty')
+        .first()
+        .waitFor({ timeout: 10_000 })
+        .catch(() => wrong.push(`${where} has no chart`))
     await page.evaluate(() => document.fonts.ready)
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
     if (wide > 0) wrong.push(`${where} is ${wide} px wider than the window`)
@@ -127,7 +154,13 @@ async function findings(page) {
   await page.evaluate(axe)
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
   const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-  return serious.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(' | ')}`)
+  return serious.map(
+    ({ id, help, nodes }) =>
+      `${id}: ${help}: ${nodes
+        .slice(0, 3)
+        .map(({ html }) => html.slice(0, 160))
+        .join(' | ')}`,
+  )
 }
 
 /** From Home to the first run and back, by keys alone. */
@@ -138,16 +171,24 @@ async function byKeyboard(storageState) {
   await page.locator('[data-row]').first().waitFor()
   await page.keyboard.press('j')
   await page.keyboard.press('Enter')
-  await page.waitForURL(/\/(runs|apps|rollouts)\//, { timeout: 5_000 }).catch(() => wrong.push('j and Enter open nothing'))
+  await page
+    .waitForURL(/\/(runs|apps|rollouts)\//, { timeout: 5_000 })
+    .catch(() => wrong.push('j and Enter open nothing'))
   await page.keyboard.press('Control+k')
-  await page.getByRole('combobox').waitFor({ timeout: 5_000 }).catch(() => wrong.push('Ctrl-K opens no palette'))
+  await page
+    .getByRole('combobox')
+    .waitFor({ timeout: 5_000 })
+    .catch(() => wrong.push('Ctrl-K opens no palette'))
   await page.screenshot({ path: join(folder, 'palette.png') })
   await page.keyboard.type('Runs')
   const chosen = page.getByRole('option', { name: 'Runs', selected: true })
   await chosen.waitFor({ timeout: 5_000 }).catch(() => wrong.push('the palette does not find Runs'))
   await page.keyboard.press('Enter')
   await page.waitForURL(/\/runs$/, { timeout: 5_000 }).catch(() => wrong.push(`the palette went to ${page.url()}`))
-  await page.getByRole('searchbox').waitFor({ timeout: 5_000 }).catch(() => wrong.push('the runs have no search'))
+  await page
+    .getByRole('searchbox')
+    .waitFor({ timeout: 5_000 })
+    .catch(() => wrong.push('the runs have no search'))
   await page.keyboard.press('/')
   const focused = await page.evaluate(() => document.activeElement?.getAttribute('type'))
   if (focused !== 'search') wrong.push('/ does not go to the search')

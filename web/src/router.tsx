@@ -4,7 +4,8 @@ import { Home } from './pages/Home'
 import { Shell } from './pages/Shell'
 
 const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
-const number = (value: unknown) => (Number.isSafeInteger(Number(value)) && value !== undefined ? Number(value) : undefined)
+const number = (value: unknown) =>
+  Number.isSafeInteger(Number(value)) && value !== undefined ? Number(value) : undefined
 
 const root = createRootRoute({
   component: Shell,

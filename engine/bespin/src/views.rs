@@ -2,8 +2,10 @@
 //! TypeScript types are generated from these.
 
 mod pages;
+mod runs;
 
 pub use pages::*;
+pub use runs::*;
 
 use decide::next::Because;
 use schemars::JsonSchema;

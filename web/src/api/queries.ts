@@ -1,6 +1,15 @@
 import { keepPreviousData, queryOptions } from '@tanstack/react-query'
 import { inPath, read } from './client'
-import type { AppPage, AppSummary, HomeView, RolloutPage, RolloutSummary, RunsView, RunView, SessionView } from './types'
+import type {
+  AppPage,
+  AppSummary,
+  HomeView,
+  RolloutPage,
+  RolloutSummary,
+  RunsView,
+  RunView,
+  SessionView,
+} from './types'
 
 /** `app/cluster/namespace/name` without its first word. */
 const rest = (stream: string) => stream.slice(stream.indexOf('/') + 1)

@@ -50,7 +50,9 @@ function Difference({ resource }: { resource: ResourceView }) {
     return <Diff left="" right={resource.live} leftName="Git" rightName="Cluster" note={what} />
   }
   if (resource.live === '') {
-    return <Diff left={resource.desired} right="" leftName="Git" rightName="Cluster" note="It is missing in the cluster" />
+    return (
+      <Diff left={resource.desired} right="" leftName="Git" rightName="Cluster" note="It is missing in the cluster" />
+    )
   }
   return <Diff left={resource.desired} right={resource.live} leftName="Git" rightName="Cluster" />
 }

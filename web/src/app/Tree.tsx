@@ -9,7 +9,15 @@ export { resourceId } from './forest'
 const ROW = 34
 
 /** The application's resources, each beneath its owner; a thousand of them scroll as ten do. */
-export function Tree({ resources, chosen, search, only, onPick, onSearch, onOnly }: {
+export function Tree({
+  resources,
+  chosen,
+  search,
+  only,
+  onPick,
+  onSearch,
+  onOnly,
+}: {
   resources: ResourceView[]
   chosen: string | undefined
   search: string
@@ -23,7 +31,8 @@ export function Tree({ resources, chosen, search, only, onPick, onSearch, onOnly
   const shown = useMemo(() => {
     const words = search.toLowerCase().split(/\s+/).filter(Boolean)
     const keep = (resource: ResourceView) => {
-      const text = `${resource.kind} ${resource.name} ${resource.namespace} ${resource.health} ${resource.sync}`.toLowerCase()
+      const text =
+        `${resource.kind} ${resource.name} ${resource.namespace} ${resource.health} ${resource.sync}`.toLowerCase()
       return (!only || differs(resource)) && words.every((word) => text.includes(word))
     }
     return rows(resources, keep, closed)
@@ -54,8 +63,8 @@ export function Tree({ resources, chosen, search, only, onPick, onSearch, onOnly
           onChange={(event) => onSearch(event.target.value)}
         />
         <label>
-          <input type="checkbox" checked={only} onChange={(event) => onOnly(event.target.checked)} /> only the {differing}{' '}
-          not as git says
+          <input type="checkbox" checked={only} onChange={(event) => onOnly(event.target.checked)} /> only the{' '}
+          {differing} not as git says
         </label>
       </div>
       {shown.length === 0 && <p className="faint pad">No resource is like that.</p>}
@@ -85,7 +94,13 @@ export function Tree({ resources, chosen, search, only, onPick, onSearch, onOnly
                 ) : (
                   <span className="twist" />
                 )}
-                <button type="button" data-row className="tree-name" aria-pressed={chosen === id} onClick={() => onPick(resource)}>
+                <button
+                  type="button"
+                  data-row
+                  className="tree-name"
+                  aria-pressed={chosen === id}
+                  onClick={() => onPick(resource)}
+                >
                   <span className="kind">{resource.kind}</span>
                   <span className="name">{resource.name}</span>
                   <span className="marks">

@@ -17,7 +17,11 @@ export const differs = ({ sync }: ResourceView) => sync === 'out-of-sync' || syn
  * The resources as rows, children beneath their owner. With a filter, the
  * owners of what is kept are kept as well, so that it is seen where it hangs.
  */
-export function rows(resources: ResourceView[], keep: (resource: ResourceView) => boolean, closed: ReadonlySet<string>): Branch[] {
+export function rows(
+  resources: ResourceView[],
+  keep: (resource: ResourceView) => boolean,
+  closed: ReadonlySet<string>,
+): Branch[] {
   const known = new Set(resources.map((resource) => `${resource.kind}/${resource.name}`))
   const children = new Map<string, ResourceView[]>()
   const roots: ResourceView[] = []

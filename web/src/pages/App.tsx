@@ -33,7 +33,9 @@ function Whole({ page }: { page: AppPage }) {
   const [tab, setTab] = useState<Tab>('resources')
   const chosen = app.resources.find((resource) => resourceId(resource) === search.resource)
   const pick = (resource: ResourceView | undefined) =>
-    void navigate({ search: (before) => ({ ...before, resource: resource === undefined ? undefined : resourceId(resource) }) })
+    void navigate({
+      search: (before) => ({ ...before, resource: resource === undefined ? undefined : resourceId(resource) }),
+    })
   return (
     <>
       <title>{`${app.name} · Bespin`}</title>
@@ -63,11 +65,22 @@ function Whole({ page }: { page: AppPage }) {
                 search={search.q ?? ''}
                 only={search.only === 'differing'}
                 onPick={pick}
-                onSearch={(q) => void navigate({ search: (before) => ({ ...before, q: q || undefined }), replace: true })}
-                onOnly={(only) => void navigate({ search: (before) => ({ ...before, only: only ? 'differing' : undefined }), replace: true })}
+                onSearch={(q) =>
+                  void navigate({ search: (before) => ({ ...before, q: q || undefined }), replace: true })
+                }
+                onOnly={(only) =>
+                  void navigate({
+                    search: (before) => ({ ...before, only: only ? 'differing' : undefined }),
+                    replace: true,
+                  })
+                }
               />
             </Panel>
-            {chosen === undefined ? <Owners app={app} onPick={pick} /> : <Detail resource={chosen} onClose={() => pick(undefined)} />}
+            {chosen === undefined ? (
+              <Owners app={app} onPick={pick} />
+            ) : (
+              <Detail resource={chosen} onClose={() => pick(undefined)} />
+            )}
           </div>
         </>
       )}
@@ -124,7 +137,8 @@ function Owners({ app, onPick }: { app: AppView; onPick: (resource: ResourceView
     <Panel title="Who owns which field">
       {owned.length === 0 ? (
         <Empty title="Every field is git’s">
-          Where an autoscaler or a person owns a field, it stands here with its owner. Choose a resource to see its difference.
+          Where an autoscaler or a person owns a field, it stands here with its owner. Choose a resource to see its
+          difference.
         </Empty>
       ) : (
         <ul className="owners">

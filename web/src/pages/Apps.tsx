@@ -17,8 +17,8 @@ export default function Apps() {
           <Panel title={count(apps.length, 'application')}>
             {apps.length === 0 && (
               <Empty title="No application was seen">
-                Create one with <code>bespin app create</code>, or apply an Argo CD <code>Application</code> to a cluster of
-                the configuration. An Application that another controller owns is only observed, until{' '}
+                Create one with <code>bespin app create</code>, or apply an Argo CD <code>Application</code> to a
+                cluster of the configuration. An Application that another controller owns is only observed, until{' '}
                 <code>bespin take</code>.
               </Empty>
             )}

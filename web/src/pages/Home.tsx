@@ -30,7 +30,9 @@ function Headline({ view }: { view: HomeView }) {
   const moving = corridors.length
   const parts = [
     stuck > 0 ? `${count(stuck, 'thing')} ${stuck === 1 ? 'needs' : 'need'} a person` : 'Nothing needs a person',
-    moving > 0 ? `${count(moving, 'push', 'pushes')} ${moving === 1 ? 'is' : 'are'} on ${moving === 1 ? 'its' : 'their'} way` : 'nothing is moving',
+    moving > 0
+      ? `${count(moving, 'push', 'pushes')} ${moving === 1 ? 'is' : 'are'} on ${moving === 1 ? 'its' : 'their'} way`
+      : 'nothing is moving',
   ]
   return <h1 className={stuck > 0 ? 'headline tone-bad' : 'headline'}>{parts.join(', ')}.</h1>
 }
@@ -100,8 +102,8 @@ function First() {
             Write a pipeline into <code>.bespin/</code> of a repository; <code>bespin lint FILE</code> checks it.
           </li>
           <li>
-            Point the repository’s webhook at <code>/hooks/github/default</code> of the hook listener, with the secret of
-            the configuration.
+            Point the repository’s webhook at <code>/hooks/github/default</code> of the hook listener, with the secret
+            of the configuration.
           </li>
           <li>Push. The run appears here within a second.</li>
         </ol>

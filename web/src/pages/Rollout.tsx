@@ -4,7 +4,7 @@ import { lazy, Suspense } from 'react'
 import { inPath } from '../api/client'
 import { rolloutQuery } from '../api/queries'
 import type { RevisionView, RolloutPage, RolloutView } from '../api/types'
-import { Act } from '../parts/acting'
+import { Act, useOperator } from '../parts/acting'
 import { Answered, Because, Empty, Loading, Panel } from '../parts/bits'
 import { useNow } from '../parts/clock'
 import { Journal } from '../parts/Journal'
@@ -28,6 +28,7 @@ export default function Rollout() {
 
 function Whole({ page }: { page: RolloutPage }) {
   const { rollout } = page
+  const { may } = useOperator()
   return (
     <>
       <title>{`${rollout.name} · Bespin`}</title>
@@ -35,7 +36,9 @@ function Whole({ page }: { page: RolloutPage }) {
         <div className="grow">
           <p className="facts">
             <State word={rollout.phase} />
-            {rollout.ownership === 'observed' && <State word="observed">observed only: another controller owns it</State>}
+            {rollout.ownership === 'observed' && (
+              <State word="observed">observed only: another controller owns it</State>
+            )}
             <span>{rollout.cluster}</span>
           </p>
           <h1>
@@ -45,7 +48,10 @@ function Whole({ page }: { page: RolloutPage }) {
           {rollout.message !== '' && <p className="faint">{rollout.message}</p>}
         </div>
       </header>
-      <Panel title="What you may do now">
+      <Panel
+        title="What you may do now"
+        side={!may && <span className="faint">you are a viewer: an operator may press these</span>}
+      >
         {rollout.actions.length === 0 ? (
           <Empty title="Nothing to press">
             {rollout.ownership === 'observed'
@@ -74,7 +80,9 @@ function Whole({ page }: { page: RolloutPage }) {
       </Panel>
       <Panel title="Weight over time">
         {rollout.weights.length < 2 ? (
-          <Empty title="No weight was shifted yet">What is asked and what the load balancer serves are drawn here over time.</Empty>
+          <Empty title="No weight was shifted yet">
+            What is asked and what the load balancer serves are drawn here over time.
+          </Empty>
         ) : (
           <Suspense fallback={<Loading what="the chart’s code" />}>
             <Chart weights={rollout.weights} />
@@ -119,7 +127,14 @@ function Steps({ rollout }: { rollout: RolloutView }) {
   return (
     <ol className="walk">
       {rollout.steps.map((step, at) => {
-        const word = at < rollout.at ? 'succeeded' : at === rollout.at && moving ? (rollout.phase === 'Degraded' ? 'stuck' : 'running') : 'pending'
+        const word =
+          at < rollout.at
+            ? 'succeeded'
+            : at === rollout.at && moving
+              ? rollout.phase === 'Degraded'
+                ? 'stuck'
+                : 'running'
+              : 'pending'
         return (
           <li key={at} className={`walk-step is-${word}`} aria-current={at === rollout.at ? 'step' : undefined}>
             <Icon word={word} />

@@ -18,7 +18,8 @@ export default function Rollouts() {
           <Panel title={count(rollouts.length, 'rollout')}>
             {rollouts.length === 0 && (
               <Empty title="No rollout was seen">
-                Put an Argo <code>Rollout</code> into the manifests repository of an application; its next sync creates it.
+                Put an Argo <code>Rollout</code> into the manifests repository of an application; its next sync creates
+                it.
               </Empty>
             )}
             {rollouts.map((rollout) => (
@@ -41,7 +42,9 @@ export default function Rollouts() {
                     step {Math.min(rollout.at + 1, rollout.steps)} of {rollout.steps}
                   </span>
                 </p>
-                {rollout.canary_image !== rollout.stable_image && <Weight asked={rollout.asked} served={rollout.served} />}
+                {rollout.canary_image !== rollout.stable_image && (
+                  <Weight asked={rollout.asked} served={rollout.served} />
+                )}
                 <Because said={rollout.because} />
               </article>
             ))}

@@ -35,6 +35,7 @@ function Whole({ view }: { view: RunView }) {
   const pick = (id: string | undefined) =>
     void navigate({ search: (before) => ({ view: before.view, step: id === search.step ? undefined : id }) })
   const { run } = view
+  const journal = search.view === 'journal' || view.steps.length === 0
   return (
     <>
       <title>{`${run.pipeline} #${run.number} · Bespin`}</title>
@@ -44,30 +45,30 @@ function Whole({ view }: { view: RunView }) {
         <div className="split-main">
           <Tabs
             label="run"
-            value={search.view === 'journal' ? 'journal' : 'steps'}
+            value={journal ? 'journal' : 'steps'}
             options={[
-              { value: 'steps', label: 'Steps' },
-              { value: 'journal', label: `Journal (${view.journal.length})` },
+              ...(view.steps.length > 0 ? [{ value: 'steps' as const, label: 'Steps' }] : []),
+              { value: 'journal' as const, label: `Journal (${view.journal.length})` },
             ]}
-            onChange={(view) => void navigate({ search: (before) => ({ ...before, view: view === 'steps' ? undefined : view }) })}
+            onChange={(view) =>
+              void navigate({ search: (before) => ({ ...before, view: view === 'steps' ? undefined : view }) })
+            }
           />
-          {search.view === 'journal' ? (
+          {journal ? (
             <Panel title="Journal">
               <Journal entries={view.journal} />
             </Panel>
           ) : (
-            view.steps.length > 0 && (
-              <>
-                <Panel title="What needs what">
-                  <Suspense fallback={<Loading what="the graph’s code" />}>
-                    <Graph steps={view.steps} chosen={search.step} onPick={pick} />
-                  </Suspense>
-                </Panel>
-                <Panel title="What took how long">
-                  <Timeline view={view} chosen={search.step} onPick={pick} />
-                </Panel>
-              </>
-            )
+            <>
+              <Panel title="What needs what">
+                <Suspense fallback={<Loading what="the graph’s code" />}>
+                  <Graph steps={view.steps} chosen={search.step} onPick={pick} />
+                </Suspense>
+              </Panel>
+              <Panel title="What took how long">
+                <Timeline view={view} chosen={search.step} onPick={pick} />
+              </Panel>
+            </>
           )}
         </div>
         {step !== undefined && <Drawer run={run.id} step={step} onClose={() => pick(undefined)} />}
@@ -112,9 +113,13 @@ function Head({ view }: { view: RunView }) {
             </span>
           )}
         </p>
-        {run.state === 'open' && <Because said={here?.station.because ?? run.because} quiet="The run says nothing at this moment." />}
+        {run.state === 'open' && (
+          <Because said={here?.station.because ?? run.because} quiet="The run says nothing at this moment." />
+        )}
         {run.state !== 'open' && run.state !== 'succeeded' && <Because said={run.because} as={run.state} />}
-        {view.cancel_asked !== null && run.state === 'open' && <p className="because tone-waiting">Asked to end: {view.cancel_asked}</p>}
+        {view.cancel_asked !== null && run.state === 'open' && (
+          <p className="because tone-waiting">Asked to end: {view.cancel_asked}</p>
+        )}
       </div>
       <div className="actions">
         {run.state === 'open' ? (
@@ -143,8 +148,9 @@ function Mistakes({ view }: { view: RunView }) {
   return (
     <Panel title={`The pipeline file is refused`}>
       <p>
-        <code>{view.pipeline_file}</code> at this commit has {view.mistakes.length === 1 ? 'a mistake' : `${view.mistakes.length} mistakes`}.
-        Mend and push again; nothing was run.
+        <code>{view.pipeline_file}</code> at this commit has{' '}
+        {view.mistakes.length === 1 ? 'a mistake' : `${view.mistakes.length} mistakes`}. Mend and push again; nothing
+        was run.
       </p>
       {view.mistakes.map((mistake) => (
         <pre key={mistake} className="mistake">

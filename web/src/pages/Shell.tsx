@@ -18,7 +18,11 @@ const Palette = lazy(() => import('../parts/Palette'))
 export function Shell() {
   const session = useQuery(sessionQuery)
   if (session.data === undefined) {
-    return <main className="alone">{session.isError ? <Trouble error={session.error} /> : <Loading what="your session" />}</main>
+    return (
+      <main className="alone">
+        {session.isError ? <Trouble error={session.error} /> : <Loading what="your session" />}
+      </main>
+    )
   }
   const { user } = session.data
   if (user === null) return <Login version={session.data.version} />
@@ -97,8 +101,8 @@ function BehindBanner() {
     <div role="status" aria-live="polite">
       {behind !== null && (
         <p className="behind">
-          <Icon word="warning" /> What you see is old: nothing was heard from the server for{' '}
-          {duration(now - behind)}. Trying again.
+          <Icon word="warning" /> What you see is old: nothing was heard from the server for {duration(now - behind)}.
+          Trying again.
         </p>
       )}
     </div>

@@ -13,12 +13,7 @@ export function Corridor({ view }: { view: CorridorView }) {
   return (
     <article className="corridor">
       <header>
-        <Link
-          data-row
-          className="title"
-          to="/runs/$owner/$repo/$pipeline/$number"
-          params={runParams(run.id)}
-        >
+        <Link data-row className="title" to="/runs/$owner/$repo/$pipeline/$number" params={runParams(run.id)}>
           {run.title}
         </Link>
         <span className="facts">

@@ -2,7 +2,13 @@ import { useMemo, useState } from 'react'
 import { fold, sideBySide, type Side } from './sides'
 
 /** Two texts side by side; what is equal far from a difference is folded. */
-export function Diff({ left, right, leftName, rightName, note }: {
+export function Diff({
+  left,
+  right,
+  leftName,
+  rightName,
+  note,
+}: {
   left: string
   right: string
   leftName: string
@@ -18,7 +24,10 @@ export function Diff({ left, right, leftName, rightName, note }: {
     <div className={one ? 'diff one' : 'diff'}>
       <p className="diff-head">
         <span className="grow">
-          {note ?? (differing === 0 ? 'No line differs.' : `${differing} ${differing === 1 ? 'line differs' : 'lines differ'}.`)}
+          {note ??
+            (differing === 0
+              ? 'No line differs.'
+              : `${differing} ${differing === 1 ? 'line differs' : 'lines differ'}.`)}
         </span>
         {!one && differing > 0 && (
           <label>
@@ -26,16 +35,25 @@ export function Diff({ left, right, leftName, rightName, note }: {
           </label>
         )}
       </p>
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- whoever has no wheel scrolls it by key. */}
       <div className="diff-box" tabIndex={0} role="group" aria-label={`${leftName} beside ${rightName}`}>
         <table>
           <colgroup>
-            {[left, right].map((side, at) => side !== '' && [<col key={`n${at}`} className="diff-n" />, <col key={`t${at}`} />])}
+            {[left, right].map(
+              (side, at) => side !== '' && [<col key={`n${at}`} className="diff-n" />, <col key={`t${at}`} />],
+            )}
           </colgroup>
           <thead>
             <tr>
-              {left !== '' && <th colSpan={2} scope="col">{leftName}</th>}
-              {right !== '' && <th colSpan={2} scope="col">{rightName}</th>}
+              {left !== '' && (
+                <th colSpan={2} scope="col">
+                  {leftName}
+                </th>
+              )}
+              {right !== '' && (
+                <th colSpan={2} scope="col">
+                  {rightName}
+                </th>
+              )}
             </tr>
           </thead>
           <tbody>
@@ -50,8 +68,12 @@ export function Diff({ left, right, leftName, rightName, note }: {
                 </tr>
               ) : (
                 <tr key={at} className={row.same || one ? '' : 'diff-changed'}>
-                  {left !== '' && <Cell side={row.left} mark={row.same || one ? '' : '−'} tone={row.same || one ? '' : 'gone'} />}
-                  {right !== '' && <Cell side={row.right} mark={row.same || one ? '' : '+'} tone={row.same || one ? '' : 'come'} />}
+                  {left !== '' && (
+                    <Cell side={row.left} mark={row.same || one ? '' : '−'} tone={row.same || one ? '' : 'gone'} />
+                  )}
+                  {right !== '' && (
+                    <Cell side={row.right} mark={row.same || one ? '' : '+'} tone={row.same || one ? '' : 'come'} />
+                  )}
                 </tr>
               ),
             )}
@@ -69,7 +91,11 @@ function Cell({ side, mark, tone }: { side: Side | null; mark: string; tone: str
       <td className={`diff-n num ${tone}`}>{side.n}</td>
       <td className={`diff-text ${tone}`}>
         <span className="diff-mark">{mark}</span>
-        {tone === '' ? side.pieces.map((piece) => piece.text).join('') : side.pieces.map((piece, at) => (piece.changed ? <mark key={at}>{piece.text}</mark> : <span key={at}>{piece.text}</span>))}
+        {tone === ''
+          ? side.pieces.map((piece) => piece.text).join('')
+          : side.pieces.map((piece, at) =>
+              piece.changed ? <mark key={at}>{piece.text}</mark> : <span key={at}>{piece.text}</span>,
+            )}
       </td>
     </>
   )

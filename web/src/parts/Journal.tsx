@@ -7,7 +7,9 @@ import { author } from './words'
 export function Journal({ entries }: { entries: EntryView[] }) {
   const [search, setSearch] = useState('')
   if (entries.length === 0) {
-    return <Empty title="Nothing was recorded yet">An entry appears with the first thing that this stage decides.</Empty>
+    return (
+      <Empty title="Nothing was recorded yet">An entry appears with the first thing that this stage decides.</Empty>
+    )
   }
   const words = search.toLowerCase().split(/\s+/).filter(Boolean)
   const shown = entries

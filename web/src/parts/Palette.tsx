@@ -33,7 +33,9 @@ export default function Palette({ onClose }: { onClose: () => void }) {
               <Command.Item
                 key={stream}
                 value={stream}
-                onSelect={() => go(navigate({ to: '/rollouts/$cluster/$namespace/$name', params: stageParams(stream) }))}
+                onSelect={() =>
+                  go(navigate({ to: '/rollouts/$cluster/$namespace/$name', params: stageParams(stream) }))
+                }
               >
                 <Icon word={phase} /> {name} <small>{phase}</small>
               </Command.Item>

@@ -11,7 +11,15 @@ export function useOperator() {
 }
 
 /** A button that says what it will do, and asks before it does it. */
-export function Act<T>({ label, effect, path, big, tone, confirm, onDone }: {
+export function Act<T>({
+  label,
+  effect,
+  path,
+  big,
+  tone,
+  confirm,
+  onDone,
+}: {
   label: string
   effect: string
   path: string

@@ -23,7 +23,7 @@ export function Lasting({ from, to }: { from: number; to: number | null }) {
   const now = useNow()
   return (
     <time className="num" title={`since ${exact.format(new Date(from))}`}>
-      {duration((to ?? now) - from)}
+      {duration(to === null ? Math.max(now - from, 1000) : to - from)}
     </time>
   )
 }
@@ -38,7 +38,15 @@ export function Because({ said, quiet, as }: { said: SaidView | null; quiet?: st
       <span>
         <span className="hidden">{look(word).text}: </span>
         {said.text}{' '}
-        <span className="faint">{as === undefined ? <>for <Lasting from={said.since_ms} to={null} /></> : <Ago at={said.since_ms} />}</span>
+        <span className="faint">
+          {as === undefined ? (
+            <>
+              for <Lasting from={said.since_ms} to={null} />
+            </>
+          ) : (
+            <Ago at={said.since_ms} />
+          )}
+        </span>
       </span>
     </p>
   )
@@ -53,7 +61,17 @@ export function Sha({ sha }: { sha: string }) {
   )
 }
 
-export function Panel({ title, side, children, id }: { title: ReactNode; side?: ReactNode; children: ReactNode; id?: string }) {
+export function Panel({
+  title,
+  side,
+  children,
+  id,
+}: {
+  title: ReactNode
+  side?: ReactNode
+  children: ReactNode
+  id?: string
+}) {
   const heading = useId()
   return (
     <section className="panel" aria-labelledby={heading} id={id}>
@@ -112,7 +130,11 @@ export function Loading({ what }: { what: string }) {
 }
 
 /** The answer of a query, or why there is none. */
-export function Answered<T>({ query, what, children }: {
+export function Answered<T>({
+  query,
+  what,
+  children,
+}: {
   query: { data: T | undefined; error: unknown }
   what: string
   children: (data: T) => ReactNode
@@ -122,7 +144,12 @@ export function Answered<T>({ query, what, children }: {
   return <Loading what={what} />
 }
 
-export function Tabs<T extends string>({ label, value, options, onChange }: {
+export function Tabs<T extends string>({
+  label,
+  value,
+  options,
+  onChange,
+}: {
   label: string
   value: T
   options: { value: T; label: ReactNode }[]
@@ -158,7 +185,13 @@ export function Tabs<T extends string>({ label, value, options, onChange }: {
 }
 
 /** The browser's own modal dialog: it keeps the focus inside and gives it back. */
-export function Dialog({ open, title, onClose, children, wide }: {
+export function Dialog({
+  open,
+  title,
+  onClose,
+  children,
+  wide,
+}: {
   open: boolean
   title: string
   onClose: () => void

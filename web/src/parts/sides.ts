@@ -44,7 +44,9 @@ export function sideBySide(left: string, right: string): Row[] {
       const side = (text: string, skip: 'added' | 'removed'): Piece[] =>
         words.length === 0
           ? [{ text, changed: false }]
-          : words.filter((word) => !word[skip]).map((word) => ({ text: word.value, changed: word.added || word.removed }))
+          : words
+              .filter((word) => !word[skip])
+              .map((word) => ({ text: word.value, changed: word.added || word.removed }))
       rows.push({
         left: before === undefined ? null : { n: leftN++, pieces: side(before, 'added') },
         right: after === undefined ? null : { n: rightN++, pieces: side(after, 'removed') },

@@ -21,7 +21,9 @@ export default function Chart({ weights }: { weights: WeightView[] }) {
     draw()
     const dark = matchMedia('(prefers-color-scheme: dark)')
     dark.addEventListener('change', draw)
-    const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height: height(element) }))
+    const observer = new ResizeObserver(() =>
+      plot.current?.setSize({ width: element.clientWidth, height: height(element) }),
+    )
     observer.observe(element)
     return () => {
       observer.disconnect()
@@ -57,9 +59,14 @@ function options(element: HTMLElement): uPlot.Options {
   const style = getComputedStyle(element)
   const colour = (name: string) => style.getPropertyValue(name).trim()
   const stepped = uPlot.paths.stepped?.({ align: 1 })
-  const axis = { stroke: colour('--chart-text'), grid: { stroke: colour('--chart-line'), width: 1 }, ticks: { show: false } }
+  const axis = {
+    stroke: colour('--chart-text'),
+    grid: { stroke: colour('--chart-line'), width: 1 },
+    ticks: { show: false },
+  }
   // Where the pointer is; at the newest where it is elsewhere.
-  const at = (plot: uPlot, series: number, index: number | null) => plot.data[series]?.[index ?? plot.data[0].length - 1] ?? null
+  const at = (plot: uPlot, series: number, index: number | null) =>
+    plot.data[series]?.[index ?? plot.data[0].length - 1] ?? null
   const percent = (plot: uPlot, _: unknown, series: number, index: number | null) => {
     const value = at(plot, series, index)
     return value === null ? 'not verified' : `${value} %`
@@ -71,13 +78,34 @@ function options(element: HTMLElement): uPlot.Options {
     height: height(element),
     scales: { y: { range: [0, 105] } },
     axes: [
-      { ...axis, values: (_, times) => times.map((at) => new Date(at * 1000).toLocaleTimeString(undefined, { timeStyle: 'medium' })), space: 80 },
+      {
+        ...axis,
+        values: (_, times) =>
+          times.map((at) => new Date(at * 1000).toLocaleTimeString(undefined, { timeStyle: 'medium' })),
+        space: 80,
+      },
       { ...axis, values: (_, values) => values.map((value) => `${value} %`), size: 48, splits: [0, 25, 50, 75, 100] },
     ],
     series: [
       { label: 'at', value: moment },
-      { label: 'asked', stroke: colour('--chart-asked'), width: 2, dash: [6, 4], paths: stepped, points: { show: false }, value: percent },
-      { label: 'served', stroke: colour('--chart-served'), fill: colour('--chart-fill'), width: 2, paths: stepped, points: { show: false }, value: percent },
+      {
+        label: 'asked',
+        stroke: colour('--chart-asked'),
+        width: 2,
+        dash: [6, 4],
+        paths: stepped,
+        points: { show: false },
+        value: percent,
+      },
+      {
+        label: 'served',
+        stroke: colour('--chart-served'),
+        fill: colour('--chart-fill'),
+        width: 2,
+        paths: stepped,
+        points: { show: false },
+        value: percent,
+      },
     ],
   }
 }

@@ -8,8 +8,7 @@ export function Weight({ asked, served, big }: { asked: number; served: number |
           asked of the canary <strong className="num">{asked} %</strong>
         </span>
         <span>
-          served by it{' '}
-          <strong className="num">{served === null ? 'not verified' : `${served} %`}</strong>
+          served by it <strong className="num">{served === null ? 'not verified' : `${served} %`}</strong>
           {served !== null && served !== asked && <span className="tone-waiting"> not yet what was asked</span>}
         </span>
       </p>

@@ -26,7 +26,8 @@ export function Drawer({ run, step, onClose }: { run: string; step: RunStepView;
     document.addEventListener('keydown', leave)
     return () => document.removeEventListener('keydown', leave)
   }, [onClose])
-  const show = (tab: Tab) => void navigate({ search: (before) => ({ ...before, tab: tab === 'log' ? undefined : tab, line: undefined }) })
+  const show = (tab: Tab) =>
+    void navigate({ search: (before) => ({ ...before, tab: tab === 'log' ? undefined : tab, line: undefined }) })
   return (
     <aside className="drawer panel" aria-label={`step ${station.id}`}>
       <header className="panel-head">
@@ -109,23 +110,34 @@ function Data({ step }: { step: RunStepView }) {
       <h3>Inputs, as the pipeline writes them</h3>
       <Values values={step.inputs} none="The step takes none." />
       <h3>Outputs</h3>
-      <Values values={step.outputs} none={step.station.state === 'succeeded' ? 'The step gave none.' : 'They come with its success.'} />
+      <Values
+        values={step.outputs}
+        none={step.station.state === 'succeeded' ? 'The step gave none.' : 'They come with its success.'}
+      />
       <h3>Terms</h3>
       <dl className="values">
-        <dt>needs</dt>
-        <dd>{step.needs.length > 0 ? step.needs.join(', ') : step.is_final ? 'the end of all other steps' : 'nothing'}</dd>
+        <div>
+          <dt>needs</dt>
+          <dd>
+            {step.needs.length > 0 ? step.needs.join(', ') : step.is_final ? 'the end of all other steps' : 'nothing'}
+          </dd>
+        </div>
         {step.condition !== null && (
-          <>
+          <div>
             <dt>only if</dt>
             <dd>
               <code>{step.condition}</code>
             </dd>
-          </>
+          </div>
         )}
-        <dt>timeout</dt>
-        <dd>{duration(step.timeout_ms)} for each attempt</dd>
-        <dt>retry</dt>
-        <dd>{step.retry === 0 ? 'never' : step.retry === 1 ? 'once' : `${step.retry} times`}</dd>
+        <div>
+          <dt>timeout</dt>
+          <dd>{duration(step.timeout_ms)} for each attempt</dd>
+        </div>
+        <div>
+          <dt>retry</dt>
+          <dd>{step.retry === 0 ? 'never' : step.retry === 1 ? 'once' : `${step.retry} times`}</dd>
+        </div>
       </dl>
     </div>
   )
@@ -153,8 +165,8 @@ function Grants({ step }: { step: RunStepView }) {
   return (
     <div className="drawer-body">
       <p className="faint">
-        What the pipeline lets this step ask for. The server’s policy must allow it as well; what neither names, the plugin
-        cannot do.
+        What the pipeline lets this step ask for. The server’s policy must allow it as well; what neither names, the
+        plugin cannot do.
       </p>
       {entries.length === 0 ? (
         <p>Nothing: it may log, and use its workspace, artifacts and cache.</p>
@@ -177,7 +189,8 @@ function Grants({ step }: { step: RunStepView }) {
 }
 
 function Attempts({ step }: { step: RunStepView }) {
-  if (step.attempts.length === 0) return <Empty title="No attempt yet">It starts when what it needs has succeeded.</Empty>
+  if (step.attempts.length === 0)
+    return <Empty title="No attempt yet">It starts when what it needs has succeeded.</Empty>
   return (
     <ol className="attempts drawer-body">
       {step.attempts.map((attempt) => (

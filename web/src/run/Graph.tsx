@@ -16,7 +16,11 @@ type StepNode = Node<{ step: RunStepView; chosen: boolean; down: boolean; pick: 
 const nodeTypes = { step: Step }
 
 /** The steps and what each of them needs, left to right; downwards where it is narrow. */
-export default function Graph({ steps, chosen, onPick }: {
+export default function Graph({
+  steps,
+  chosen,
+  onPick,
+}: {
   steps: RunStepView[]
   chosen: string | undefined
   onPick: (step: string) => void
@@ -39,7 +43,11 @@ export default function Graph({ steps, chosen, onPick }: {
   }))
   const shape = `${steps.map((step) => step.station.id).join(' ')} ${String(down)}`
   return (
-    <div ref={box} className="graph" style={{ height: Math.min(Math.max(places.height + 56, 150), down === true ? 620 : 420) }}>
+    <div
+      ref={box}
+      className="graph"
+      style={{ height: Math.min(Math.max(places.height + 56, 150), down === true ? 620 : 420) }}
+    >
       {down !== null && (
         <ReactFlow
           key={shape}

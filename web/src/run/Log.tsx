@@ -8,7 +8,15 @@ import { useLog } from './useLog'
 import '../style/log.css'
 
 /** A log of any length, live: only what is seen is drawn. */
-export default function Log({ run, step, attempt, attempts, line, onAttempt, onLine }: {
+export default function Log({
+  run,
+  step,
+  attempt,
+  attempts,
+  line,
+  onAttempt,
+  onLine,
+}: {
   run: string
   step: string
   attempt: number
@@ -81,8 +89,14 @@ export default function Log({ run, step, attempt, attempts, line, onAttempt, onL
           {ended ? 'The attempt ended without a word.' : 'Lines appear here as the step writes them.'}
         </Empty>
       ) : (
-        // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- whoever has no wheel scrolls it by key.
-        <div ref={box} className={wrap ? 'log-box wrap' : 'log-box'} tabIndex={0} role="log" aria-live="off" aria-label={`log of ${step}`}>
+        <div
+          ref={box}
+          className={wrap ? 'log-box wrap' : 'log-box'}
+          tabIndex={0}
+          role="log"
+          aria-live="off"
+          aria-label={`log of ${step}`}
+        >
           <div className="log-all" style={{ height: list.getTotalSize() }}>
             {list.getVirtualItems().map((item) => {
               const shownLine = shown[item.index]
@@ -104,7 +118,9 @@ export default function Log({ run, step, attempt, attempts, line, onAttempt, onL
         </div>
       )}
       <p className="log-foot faint" role="status">
-        <span className="num">{search === '' ? `${lines.length} lines` : `${shown.length} of ${lines.length} lines`}</span>
+        <span className="num">
+          {search === '' ? `${lines.length} lines` : `${shown.length} of ${lines.length} lines`}
+        </span>
         {lost ? ', the connection was lost and is tried again' : ended ? ', ended' : ', live'}
       </p>
     </div>
@@ -130,7 +146,10 @@ function Numbered({ line, onLine }: { line: Line; onLine: (line: number) => void
         {pieces === null
           ? line.text
           : pieces.map((piece, at) => (
-              <span key={at} className={[piece.fg, piece.bg && `${piece.bg}-bg`, ...piece.decorations].filter(Boolean).join(' ')}>
+              <span
+                key={at}
+                className={[piece.fg, piece.bg && `${piece.bg}-bg`, ...piece.decorations].filter(Boolean).join(' ')}
+              >
                 {piece.content}
               </span>
             ))}

@@ -5,7 +5,11 @@ import { Icon, look } from '../parts/state'
 import { duration } from '../parts/words'
 
 /** The run along its time: a row for each step, a bar for each attempt. */
-export function Timeline({ view, chosen, onPick }: {
+export function Timeline({
+  view,
+  chosen,
+  onPick,
+}: {
   view: RunView
   chosen: string | undefined
   onPick: (step: string) => void

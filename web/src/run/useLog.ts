@@ -19,7 +19,11 @@ export function useLog(path: string): Log {
       frame = 0
       const more = arrived
       arrived = []
-      setLog((log) => ({ lines: log.lines.concat(more.filter((line) => line.n > (log.lines.at(-1)?.n ?? 0))), ended: log.ended, lost: false }))
+      setLog((log) => ({
+        lines: log.lines.concat(more.filter((line) => line.n > (log.lines.at(-1)?.n ?? 0))),
+        ended: log.ended,
+        lost: false,
+      }))
     }
     source.addEventListener('lines', (event: MessageEvent<string>) => {
       arrived.push(...(JSON.parse(event.data) as Line[]))

@@ -5,7 +5,7 @@ use super::events::{Events, event, last_event_id};
 use super::guard::Viewer;
 use super::problem::Problem;
 use super::runs;
-use crate::logs::{Cursor, Place};
+use crate::logs::{Cursor, Line, Place};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -61,13 +61,15 @@ pub(super) async fn follow(
 
 async fn pump(state: ApiState, place: Place, mut cursor: Cursor, events: mpsc::Sender<Result<Event, Infallible>>) {
     let stopping = state.drivers.stopping().clone();
+    let mut ended = has_ended(&state, &place).await;
     loop {
         let lines = tokio::select! {
             () = stopping.cancelled() => return,
             () = events.closed() => return,
-            lines = cursor.next(CHUNK) => lines,
+            lines = next_lines(&mut cursor, ended) => lines,
             () = tokio::time::sleep(ASK) => {
-                if has_ended(&state, &place).await { cursor.ready(CHUNK).map(|rest| Some(rest).filter(|rest| !rest.is_empty())) } else { continue }
+                ended = has_ended(&state, &place).await;
+                continue;
             }
         };
         let next = match lines {
@@ -88,6 +90,15 @@ async fn pump(state: ApiState, place: Place, mut cursor: Cursor, events: mpsc::S
             return;
         }
     }
+}
+
+/// The next lines; `None` at the end of a log that has one.
+async fn next_lines(cursor: &mut Cursor, ended: bool) -> std::io::Result<Option<Vec<Line>>> {
+    if !ended {
+        return cursor.next(CHUNK).await;
+    }
+    let rest = cursor.ready(CHUNK)?;
+    Ok(Some(rest).filter(|rest| !rest.is_empty()))
 }
 
 /// Whether no more lines will come: after a restart only the journal knows.
