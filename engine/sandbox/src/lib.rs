@@ -10,6 +10,7 @@
 
 mod abilities;
 mod ability;
+pub mod bench;
 mod cache;
 mod call;
 mod engine;

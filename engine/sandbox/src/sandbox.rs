@@ -60,7 +60,7 @@ impl Sandbox {
         let guests = Builder::new_multi_thread()
             .worker_threads(settings.threads.max(1))
             .thread_name("plugin")
-            .enable_time()
+            .enable_all()
             .build()?;
         let places = Arc::new(Semaphore::new(settings.concurrent as usize));
         Ok(Sandbox {
@@ -90,8 +90,8 @@ impl Sandbox {
         }
         let shared = Arc::clone(&self.shared);
         let wanted = digest.clone();
-        let cached = blocking(move || shared.from_cache(wanted)).await;
-        let compiled = match cached.map_err(refuse)? {
+        let known = blocking(move || shared.cached(wanted)).await;
+        let compiled = match known.map_err(refuse)? {
             Some(compiled) => compiled,
             None => self.compile(name, digest, wasm).await.map_err(refuse)?,
         };
@@ -126,11 +126,13 @@ impl Sandbox {
         abilities: Arc<dyn Abilities>,
     ) -> Verdict {
         let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
+        // Past what a place of the pool can hold, growing would fail without saying why.
+        let memory_bytes = limits.memory_bytes.min(self.shared.settings.memory_bytes);
         let call = Call {
             plugin: plugin.compiled.pre.clone(),
             settings: settings.to_owned(),
             grants: grants.clone(),
-            limits: limits.clone(),
+            limits: Limits { memory_bytes, ..limits.clone() },
             abilities,
             home: Handle::current(),
             ticking: self.ticker.run(),
@@ -193,7 +195,7 @@ impl Drop for Sandbox {
 }
 
 impl Shared {
-    fn from_cache(&self, digest: String) -> Result<Option<Arc<Compiled>>, String> {
+    fn cached(&self, digest: String) -> Result<Option<Arc<Compiled>>, String> {
         let Some(component) = self.cache.get(&self.engine, &digest) else { return Ok(None) };
         Compiled::link(&component, &self.linker, digest).map(Arc::new).map(Some)
     }

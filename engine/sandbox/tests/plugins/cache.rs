@@ -124,27 +124,3 @@ async fn the_cache_is_bounded_and_keeps_the_newest() {
     assert_eq!(left.len(), 1, "{left:?}");
     assert!(left[0].to_str().unwrap().contains(push.digest()) && !left[0].to_str().unwrap().contains(sync.digest()));
 }
-
-#[tokio::test]
-async fn what_is_no_plugin_is_refused_with_its_name() {
-    let dir = tempfile::tempdir().unwrap();
-    let sandbox = Sandbox::open(dir.path(), Settings { component_bytes: 1 << 20, ..Settings::default() }).unwrap();
-    let real = fs::read(component("sync")).unwrap();
-    // An empty core module, and an empty component: valid, and neither is a step.
-    let module = b"\0asm\x01\0\0\0";
-    let empty = b"\0asm\x0d\0\x01\0";
-    for (bytes, because) in [
-        (&b""[..], "it is no WebAssembly file"),
-        (&b"#!/bin/sh"[..], "it is no WebAssembly file"),
-        (&module[..], "it is no component"),
-        (&empty[..], "it does not export bespin:plugin/guest"),
-        (&real[..real.len() / 2], "it is no component, or a damaged one"),
-        (&vec![0; 2 << 20][..], "1048576 are allowed"),
-    ] {
-        let refused = sandbox.load("mine", bytes).await.err().unwrap().to_string();
-        assert!(refused.starts_with("cannot load the plugin `mine`: ") && refused.contains(because), "{refused}");
-    }
-    assert!(entries(dir.path()).is_empty());
-    let missing = sandbox.load_file("mine", Path::new("/nowhere/plugin.wasm")).await.err().unwrap().to_string();
-    assert!(missing.contains("/nowhere/plugin.wasm"), "{missing}");
-}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandbox::{Ability, Level, Limit, Limits, Verdict};
 
-use crate::world::{World, limits, outputs, run, run_within};
+use crate::world::{World, limits, outputs, plugin, run, run_within, sandbox};
 
 async fn attack(name: &str, on: &str, granted: &[(&str, &str)]) -> (Verdict, Arc<World>) {
     let world = Arc::new(World::petclinic());
@@ -150,6 +150,15 @@ async fn more_calls_than_places_wait_for_one() {
     for call in calls {
         assert_eq!(outputs(call.await.unwrap().0)["answer"], "42");
     }
+}
+
+#[tokio::test]
+async fn calls_can_be_timed_for_the_benches() {
+    let plugin = plugin("hostile").await;
+    let took = sandbox::bench::calls(sandbox(), &plugin, r#"{"attack":"none"}"#, 200).await.unwrap();
+    assert_eq!(took.len(), 200);
+    let failed = sandbox::bench::calls(sandbox(), &plugin, r#"{"attack":"panic"}"#, 1).await;
+    assert!(matches!(failed, Err(Verdict::Trapped { .. })), "{failed:?}");
 }
 
 #[tokio::test]

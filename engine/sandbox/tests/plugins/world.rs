@@ -25,6 +25,9 @@ pub struct World {
     pub happened: Mutex<Happened>,
 }
 
+/// Names and values, in order.
+pub type Pairs = Vec<(String, String)>;
+
 /// What plugins did.
 #[derive(Default, Clone)]
 pub struct Happened {
@@ -35,9 +38,9 @@ pub struct Happened {
     pub synced: Vec<SyncRequest>,
     pub followed: Vec<Follow>,
     /// Method, address, headers and body.
-    pub requests: Vec<(String, String, Vec<(String, String)>, String)>,
+    pub requests: Vec<(String, String, Pairs, String)>,
     /// Image, process and environment.
-    pub containers: Vec<(String, Process, Vec<(String, String)>)>,
+    pub containers: Vec<(String, Process, Pairs)>,
 }
 
 impl World {
