@@ -12,7 +12,7 @@ pub(crate) use check::{asks_status, bare, did_you_mean};
 pub use split::{Piece, split};
 
 use minijinja::value::{Serde, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Found, filters, tests};
+use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior, Value as Found, filters, tests};
 use serde_json::{Map, Value};
 
 /// What one expression may cost, in minijinja's instructions.
@@ -21,6 +21,14 @@ const FUEL: u64 = 10_000;
 const LONGEST: usize = 256 << 10;
 /// The functions that say how the run stands; conditions only.
 pub(crate) const STATUS: [&str; 4] = ["success", "failure", "always", "cancelled"];
+
+/// The filters that there are.
+const FILTERS: [&str; 13] = [
+    "default", "first", "int", "join", "last", "length", "lower", "replace", "split", "string", "tojson", "trim",
+    "upper",
+];
+/// The tests that there are.
+const TESTS: [&str; 5] = ["containing", "defined", "endingwith", "in", "startingwith"];
 
 /// What expressions may name.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +99,8 @@ fn render_text(text: &str, scope: &Scope) -> Result<Value, String> {
 
 fn evaluate(source: &str, scope: &Scope, environment: &Environment<'_>) -> Result<Found, String> {
     let failed = |error: Error| format!("`${{{{ {source} }}}}`: {}", explain(&error));
-    let compiled = environment.compile_expression(source).map_err(failed)?;
+    let compiled =
+        compile(source, environment).map_err(|unread| format!("`${{{{ {source} }}}}`: {}", unread.message))?;
     let found = compiled.eval(Serde(&scope.0));
     match found {
         Ok(found) if !found.is_undefined() => Ok(found),
@@ -102,6 +111,27 @@ fn evaluate(source: &str, scope: &Scope, environment: &Environment<'_>) -> Resul
             names.sort();
             let missing = names.iter().find_map(|name| missing(name, &scope.0));
             Err(format!("`${{{{ {source} }}}}`: {}", missing.unwrap_or_else(|| "there is no such name".to_owned())))
+        }
+    }
+}
+
+/// What of an expression cannot be read.
+struct Unread {
+    at: std::ops::Range<usize>,
+    message: String,
+}
+
+/// Compiles an expression, all of it.
+fn compile<'e, 's>(source: &'s str, environment: &'e Environment<'s>) -> Result<Expression<'e, 's>, Unread> {
+    let unread = |error: &Error| Unread { at: error.range().unwrap_or_default(), message: explain(error) };
+    let compiled = environment.compile_expression(source).map_err(|error| unread(&error))?;
+    // minijinja 3.1 ends an expression without a word at an unreadable character
+    // that follows a text, as in `a == 'b' && c`; within brackets it cannot.
+    match environment.compile_expression_owned(format!("({source}\n)")) {
+        Ok(_) => Ok(compiled),
+        Err(error) => {
+            let end = error.range().map_or(source.len(), |range| range.end.saturating_sub(1).min(source.len()));
+            Err(Unread { at: end..source.len(), message: "what follows here cannot be read".to_owned() })
         }
     }
 }
@@ -188,7 +218,7 @@ fn conditions(scope: &Scope) -> Environment<'static> {
 }
 
 #[cfg(test)]
-mod tests_ {
+mod checks {
     use super::*;
     use serde_json::json;
 
@@ -253,6 +283,7 @@ mod tests_ {
         assert_eq!(holds("failure() or cancelled()"), Ok(true));
         assert_eq!(holds("always()"), Ok(true));
         assert!(holds("steps.push.changed").unwrap_err().contains("is the text `false`, neither true nor false"));
+        assert!(holds("commit.branch == 'main' && false").unwrap_err().contains("cannot be read"));
         assert!(holds("run.number").is_err() && holds("steps.x.y").is_err() && holds("").is_err());
     }
 }

@@ -4,6 +4,7 @@
 //! and the schema anew; read the difference before it is committed.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_methods, reason = "the files are the tests; only the crate itself may not read")]
 
 use decide::pipeline::{self, Cause, Plan, Supersede, lint, plan, shape};
 use std::path::{Path, PathBuf};

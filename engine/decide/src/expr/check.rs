@@ -1,6 +1,6 @@
 //! What can be known of an expression before anything runs.
 
-use super::{STATUS, environment, explain, split};
+use super::{FILTERS, STATUS, TESTS, Unread, compile, environment, explain, split};
 use minijinja::{ErrorKind, UndefinedBehavior, Value};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -38,6 +38,7 @@ pub struct Fault {
     pub mend: String,
 }
 
+const SUBTRACTION: &str = "reads as a subtraction";
 const RUN: [&str; 5] = ["id", "number", "url", "title", "outcome"];
 const COMMIT: [&str; 5] = ["sha", "short", "message", "author", "branch"];
 const EVENT: [&str; 1] = ["kind"];
@@ -55,19 +56,23 @@ pub fn check(source: &str, known: &Known<'_>) -> Vec<Fault> {
     }
     // What has no value yet is passed over, so that only wrong names of filters and functions fail.
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    let compiled = match environment.compile_expression(source) {
+    let compiled = match compile(source, &environment) {
         Ok(compiled) => compiled,
-        Err(error) => return vec![syntax(source, &error)],
+        Err(unread) => return vec![syntax(source, unread)],
     };
     let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
     names.sort();
     let mut faults: Vec<Fault> = names.iter().filter_map(|name| check_name(source, name, known)).collect();
     faults.extend(quoted_steps(source).filter_map(|id| check_step(source, id, known)));
+    if faults.iter().any(|fault| fault.message.ends_with(SUBTRACTION)) {
+        // What stands behind the dash is no name of its own then.
+        faults.retain(|fault| fault.message.ends_with(SUBTRACTION));
+    }
     if faults.is_empty()
         && let Err(error) = compiled.eval(Value::UNDEFINED)
         && matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction)
     {
-        faults.push(whole(explain(&error), "see the list of filters and functions in the pipeline's documentation"));
+        faults.push(unknown(source, &error));
     }
     faults
 }
@@ -75,18 +80,36 @@ pub fn check(source: &str, known: &Known<'_>) -> Vec<Fault> {
 /// Whether a condition asks how the run stands, so that it need not be asked for it.
 pub(crate) fn asks_status(source: &str) -> bool {
     let environment = environment();
-    let Ok(compiled) = environment.compile_expression(source) else { return false };
+    let Ok(compiled) = compile(source, &environment) else { return false };
     let names = compiled.undeclared_variables(false);
     STATUS.iter().any(|name| names.contains(*name))
 }
 
-fn syntax(source: &str, error: &minijinja::Error) -> Fault {
+fn syntax(source: &str, unread: Unread) -> Fault {
     let mend = match () {
         () if source.contains("&&") || source.contains("||") => "write `and`, `or` and `not`",
         () if source.contains("===") => "write `==`",
         () => "an expression reads like `commit.branch == 'main'`",
     };
-    Fault { at: error.range().unwrap_or_default(), message: explain(error), mend: mend.to_owned() }
+    Fault { at: unread.at, message: unread.message, mend: mend.to_owned() }
+}
+
+/// A filter, a test or a function that is not there; minijinja's words end in `... is unknown`.
+fn unknown(source: &str, error: &minijinja::Error) -> Fault {
+    let message = explain(error);
+    let name = message.trim_end_matches(" is unknown").rsplit(' ').next().unwrap_or_default();
+    let at = find(source, name);
+    let mend = match error.kind() {
+        ErrorKind::UnknownFilter => format!("the filters are {}", FILTERS.join(", ")),
+        ErrorKind::UnknownTest => format!("the tests are {}", TESTS.join(", ")),
+        _ => format!("the functions are {}, and stand in `if`", STATUS.map(|name| format!("{name}()")).join(", ")),
+    };
+    let kind = match error.kind() {
+        ErrorKind::UnknownFilter => "filter",
+        ErrorKind::UnknownTest => "test",
+        _ => "function",
+    };
+    Fault { message: format!("there is no {kind} `{name}`"), at, mend }
 }
 
 fn check_name(source: &str, name: &str, known: &Known<'_>) -> Option<Fault> {
@@ -140,7 +163,7 @@ fn check_step(source: &str, id: &str, known: &Known<'_>) -> Option<Fault> {
     let (message, mend) = if known.steps.contains(id) {
         (format!("step `{id}` may not have ended by then"), format!("add `{id}` to this step's `needs`"))
     } else if let Some(longer) = known.steps.iter().find(|step| step.starts_with(&format!("{id}-"))) {
-        (format!("`steps.{longer}` reads as a subtraction"), format!("write `steps['{longer}']`"))
+        (format!("`steps.{longer}` {SUBTRACTION}"), format!("write `steps['{longer}']`"))
     } else {
         let mend = did_you_mean(id, known.steps.iter().map(String::as_str));
         (format!("there is no step `{id}`"), mend.unwrap_or_else(|| "name a step that this one needs".to_owned()))
@@ -224,6 +247,7 @@ mod tests {
             ("comit.sha", "there is no `comit`; did you mean `commit`?"),
             ("commit.id", "`commit` has no `id`; `commit` has sha, short, message, author, branch"),
             ("a && b", "unexpected character; write `and`, `or` and `not`"),
+            ("commit.branch == 'main' && x", "what follows here cannot be read; write `and`, `or` and `not`"),
             ("", "an expression is empty; name something between the braces, or leave them out"),
             (
                 "success()",
@@ -236,6 +260,11 @@ mod tests {
         assert!(
             says("steps.dr-sync.outcome", Place::Setting).iter().any(|says| says.ends_with("write `steps['dr-sync']`"))
         );
-        assert!(says("run.title | shout", Place::Setting)[0].contains("shout"));
+        assert_eq!(says("steps.dr-sync.outcome", Place::Setting).len(), 1);
+        assert!(
+            says("run.title | shout", Place::Setting)[0]
+                .starts_with("there is no filter `shout`; the filters are default")
+        );
+        assert!(says("run.title is loud", Place::Setting)[0].starts_with("there is no test `loud`"));
     }
 }

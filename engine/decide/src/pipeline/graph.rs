@@ -88,6 +88,10 @@ fn refuse(need: &str, id: &str, what: &str, known: &BTreeSet<&str>, others: &[Dr
 fn cycles(reader: &mut Reader<'_>, drafts: &[Draft<'_>], needs: &[Vec<String>]) {
     let index: BTreeMap<&str, usize> =
         drafts.iter().enumerate().map(|(n, draft)| (draft.step.id.as_str(), n)).collect();
+    if index.len() < drafts.len() {
+        // An id that stands twice, or is missing, makes circles that nobody wrote.
+        return;
+    }
     let mut done: BTreeSet<usize> = BTreeSet::new();
     for start in 0..drafts.len() {
         // Walk with a path of one's own, so that depth costs no stack.

@@ -199,25 +199,29 @@ impl Builder {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), &at);
+                self.refuse_tag(tag.as_deref(), span);
                 let style = match style {
                     ScalarStyle::Plain => Style::Plain,
                     ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
                     _ => Style::Block,
                 };
                 // The parser writes `~` where nothing is written.
-                let text = if at.is_empty() && style == Style::Plain { String::new() } else { text.into_owned() };
+                let text = match (at.is_empty() && style == Style::Plain, &tag) {
+                    (true, Some(tag)) => format!("!{}", tag.suffix()),
+                    (true, None) => String::new(),
+                    (false, _) => text.into_owned(),
+                };
                 let node = Node { at, kind: Kind::Scalar { text, style } };
                 self.count(1, &node.at)?;
                 self.anchor(anchor, &node, 1);
                 self.place(node);
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), &at);
+                self.refuse_tag(tag.as_deref(), span);
                 self.open(at, anchor, Items::List(Vec::new()))?;
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), &at);
+                self.refuse_tag(tag.as_deref(), span);
                 self.open(at, anchor, Items::Map { entries: Vec::new(), key: None })?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(at.end),
@@ -234,12 +238,13 @@ impl Builder {
         Ok(())
     }
 
-    fn refuse_tag(&mut self, tag: Option<&Tag>, at: &Range<usize>) {
-        if let Some(tag) = tag {
+    fn refuse_tag(&mut self, tag: Option<&Tag>, span: &Span) {
+        if tag.is_some() {
+            let at = span.tag_span().and_then(|span| span.byte_range()).or_else(|| span.byte_range()).unwrap_or(0..0);
             self.faults.push(fault(
-                at.clone(),
-                &format!("the tag `{}{}` is not read", tag.handle(), tag.suffix()),
-                "leave the tag out",
+                at,
+                "tags are not read",
+                "leave it out, or put the text in quotes if it begins with `!`",
             ));
         }
     }
