@@ -4,9 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot start has nothing better to say")]
 
-#[path = "../src/api/tests/memory.rs"]
-mod memory;
-
 use bespin::api::{ApiState, Commands, router};
 use bespin::board::Board;
 use bespin::drive::{Drivers, now};
@@ -37,9 +34,9 @@ async fn main() {
     let hash = hash_password("petclinic").unwrap();
     let user = |name: &str, role| User { name: name.into(), role, hash: hash.clone() };
     let login = Arc::new(Login::new(vec![user("ann", Role::Operator), user("val", Role::Viewer)], &url).unwrap());
-    let journal: Journal = Arc::new(memory::Memory::default());
+    let journal: Journal = journal::open(&dir.path().join("journal")).unwrap();
     let drivers = Drivers::new(journal, Arc::new(Board::default()));
-    let logs = Arc::new(Logs::open(dir.path().into()));
+    let logs = Arc::new(Logs::open(dir.path().join("logs")));
     let world = Arc::new(World { drivers: drivers.clone(), logs: logs.clone(), canary: Mutex::new(Canary::new()) });
     if std::env::var_os("EMPTY").is_none() {
         world.past().await;
@@ -158,7 +155,7 @@ impl World {
             opened(web, "petclinic-web", "Serve the vets' pictures as WebP", &["image", "push", "bump", "sync"]);
         self.write(&format!("run/{web}"), now() - 12_000, delivery(), &[first, started("image", 1)]).await;
         self.say(&format!("run/{web}"), "run", Mood::Moving, "image runs, attempt 1 of 2");
-        for n in 0..400 {
+        for n in 0..if is_big() { 100_000 } else { 400 } {
             let text = match n % 7 {
                 0 => format!("\u{1b}[1;34m[INFO]\u{1b}[0m Building petclinic-was step {n}/400"),
                 3 => "\u{1b}[33mWARNING\u{1b}[0m: parameter 'finalName' is unknown".to_owned(),
@@ -241,6 +238,11 @@ impl World {
         };
         journal.append(stream, len, entries.iter().map(new).collect()).await.unwrap();
     }
+}
+
+/// Whether to show a log of 100,000 lines and an application of 1,000 resources.
+fn is_big() -> bool {
+    std::env::var_os("BIG").is_some()
 }
 
 fn was_steps() -> [&'static str; 5] {
@@ -438,6 +440,9 @@ fn app() -> AppView {
         one("HorizontalPodAutoscaler", "web", "", "synced", "Healthy"),
         one("Ingress", "petclinic-ingress", "", "synced", "Healthy"),
     ];
+    let crowd = (0..if is_big() { 1000 } else { 0 })
+        .map(|n| one("Pod", &format!("web-5c7d-{n:04}"), "ReplicaSet/web-5c7d", "observed", "Healthy"));
+    let resources = resources.into_iter().chain(crowd).collect();
     AppView {
         name: "argocd/petclinic".into(),
         cluster: "production".into(),

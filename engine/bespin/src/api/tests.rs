@@ -1,7 +1,5 @@
 //! The API as a browser meets it: through the router, with its headers.
 
-mod memory;
-
 use super::*;
 use crate::board::Board;
 use crate::login::{Role, User, hash_password};
@@ -10,7 +8,6 @@ use axum::extract::connect_info::MockConnectInfo;
 use axum::http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use journal::NewEntry;
-use memory::Memory;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -55,9 +52,9 @@ impl World {
         let user = |name: &str, role| User { name: name.into(), role, hash: hash.clone() };
         let users = vec![user("ann", Role::Operator), user("val", Role::Viewer)];
         let login = Login::new(users, &Url::parse("http://127.0.0.1:8080/").unwrap()).unwrap();
-        let drivers = Drivers::new(Arc::new(Memory::default()), Arc::new(Board::default()));
+        let drivers = Drivers::new(journal::open(&dir.path().join("journal")).unwrap(), Arc::new(Board::default()));
         let told = Arc::new(Told::default());
-        let logs = Arc::new(Logs::open(dir.path().into()));
+        let logs = Arc::new(Logs::open(dir.path().join("logs")));
         let state = ApiState::new(drivers, logs, Arc::new(login), told.clone());
         World { state, told, dir, peer: "127.0.0.1:5000" }
     }
