@@ -1,1 +1,32 @@
 //! The door to image builders and registries.
+//!
+//! An image is built by a Docker Engine, or assembled in process where its
+//! Dockerfile only copies and describes. Either way it ends in one [`Layout`]
+//! on disk, and from there one path pushes it, so that skipped layers, ECR's
+//! tokens and another endpoint are handled in one place.
+
+#![forbid(unsafe_code)]
+
+mod archive;
+mod assemble;
+mod blobs;
+pub mod builder;
+pub mod containers;
+mod context;
+mod ecr;
+pub mod engine;
+mod error;
+mod layout;
+mod progress;
+mod push;
+pub mod registry;
+mod sink;
+mod tree;
+
+pub use builder::{Choice, Images, Job};
+pub use engine::Engine;
+pub use error::Error;
+pub use layout::Layout;
+pub use push::Pushed;
+pub use registry::{Auth, Registries, Registry, RegistrySettings};
+pub use sink::{LogSink, Silent, Stream};

@@ -1,0 +1,144 @@
+//! Building: by a Docker Engine, or without one where the Dockerfile allows it.
+
+use crate::assemble::assemble;
+use crate::context::Context;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::sink::{LogSink, Stream};
+use decide::image::Digest;
+use decide::image::dockerfile::{self, Kind, Recipe};
+use decide::want::Key;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// How many builds the layout keeps.
+const KEPT: usize = 50;
+
+/// Who builds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// A Docker Engine where one answers, else the process itself.
+    #[default]
+    Auto,
+    /// A Docker Engine only.
+    Docker,
+    /// The process itself only.
+    Context,
+}
+
+/// Builds images into one layout.
+pub struct Images {
+    layout: Arc<Layout>,
+    choice: Choice,
+    engine: OnceCell<Engine>,
+}
+
+/// One image to build.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// By which the build is found again.
+    pub key: Key,
+    /// The Dockerfile's path within the context.
+    pub dockerfile: String,
+    /// Values of the Dockerfile's `ARG`s.
+    pub build_args: BTreeMap<String, String>,
+    /// The context: a tar file.
+    pub context: PathBuf,
+}
+
+impl Images {
+    /// Opens the layout in this directory.
+    ///
+    /// # Errors
+    /// As [`Layout::open`].
+    pub fn open(directory: &Path, choice: Choice) -> Result<Images, Error> {
+        Ok(Images { layout: Arc::new(Layout::open(directory)?), choice, engine: OnceCell::new() })
+    }
+
+    /// The layout that every build ends in.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The digest of what was built for a key; also where only the engine has it yet.
+    ///
+    /// # Errors
+    /// The layout or the engine cannot be read.
+    pub async fn find(&self, key: &Key, sink: &dyn LogSink) -> Result<Option<Digest>, Error> {
+        if let Some(digest) = self.layout.find(key)? {
+            return Ok(Some(digest));
+        }
+        if self.choice == Choice::Context {
+            return Ok(None);
+        }
+        match self.engine().await {
+            Ok(engine) => match engine.find(key).await? {
+                Some(image) => engine.take(&image, key, &self.layout, sink).await.map(Some),
+                None => Ok(None),
+            },
+            Err(_) if self.choice == Choice::Auto => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Builds an image. Dropping the future stops the build.
+    ///
+    /// # Errors
+    /// The Dockerfile cannot be built, with each of its lines that stands in the way; or the builder fails.
+    pub async fn build(&self, job: &Job, sink: &dyn LogSink) -> Result<Digest, Error> {
+        let engine = match self.choice {
+            Choice::Context => None,
+            Choice::Docker => Some(self.engine().await?),
+            Choice::Auto => self.engine().await.ok(),
+        };
+        let digest = match engine {
+            Some(engine) => {
+                sink.line(Stream::Progress, "building with Docker Engine");
+                let image = engine.build(job, sink).await?;
+                engine.take(&image, &job.key, &self.layout, sink).await?
+            }
+            None => {
+                sink.line(Stream::Progress, "assembling from the context, without a daemon");
+                self.assemble(job).await?
+            }
+        };
+        sink.line(Stream::Progress, &format!("built {digest}"));
+        let layout = self.layout.clone();
+        tokio::task::spawn_blocking(move || layout.prune(KEPT)).await.map_err(Error::lost)??;
+        Ok(digest)
+    }
+
+    /// The engine, once it has answered.
+    ///
+    /// # Errors
+    /// None answers; the sentence says how to have one, or to do without.
+    pub async fn engine(&self) -> Result<&Engine, Error> {
+        self.engine.get_or_try_init(Engine::connect).await
+    }
+
+    async fn assemble(&self, job: &Job) -> Result<Digest, Error> {
+        let (layout, job) = (self.layout.clone(), job.clone());
+        let work = move || {
+            let context = Context::open(&job.context, &job.dockerfile)?;
+            let recipe = recipe(context.dockerfile(), &job)?;
+            assemble(&job.key, &recipe, &context, &layout)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Error::lost)?
+    }
+}
+
+fn recipe(text: &str, job: &Job) -> Result<Recipe, Error> {
+    dockerfile::read(text, &job.build_args).map_err(|objections| {
+        let lines: Vec<_> = objections.iter().map(ToString::to_string).collect();
+        let mend = match objections.iter().any(|objection| objection.kind == Kind::NeedsEngine) {
+            true => "; without a Docker Engine only FROM scratch, COPY and what describes the image can be built",
+            false => "",
+        };
+        Error::Refused(format!("{}: {}{mend}", job.dockerfile, lines.join("; ")))
+    })
+}

@@ -1,0 +1,78 @@
+//! BuildKit's reports as lines: numbered steps, their output, and how each ended.
+
+use crate::sink::{LogSink, Stream};
+use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
+use std::collections::BTreeMap;
+
+/// What was said about a build so far.
+#[derive(Default)]
+pub struct Progress {
+    steps: BTreeMap<String, Step>,
+}
+
+struct Step {
+    number: usize,
+    phase: Phase,
+    /// Output without its line feed yet.
+    open: Vec<u8>,
+}
+
+#[derive(PartialEq)]
+enum Phase {
+    Announced,
+    Ended,
+}
+
+impl Progress {
+    /// Says what is new in a report.
+    pub fn report(&mut self, report: &StatusResponse, sink: &dyn LogSink) {
+        for vertex in &report.vertexes {
+            self.vertex(vertex, sink);
+        }
+        for log in &report.logs {
+            let stream = if log.stream == 2 { Stream::Stderr } else { Stream::Stdout };
+            let Some(step) = self.steps.get_mut(&log.vertex) else { continue };
+            for part in log.msg.split_inclusive(|byte| *byte == b'\n') {
+                step.open.extend_from_slice(part);
+                if step.open.ends_with(b"\n") {
+                    step.say(stream, sink);
+                }
+            }
+        }
+        for warning in &report.warnings {
+            sink.line(Stream::Progress, &format!("warning: {}", String::from_utf8_lossy(&warning.short)));
+        }
+    }
+
+    fn vertex(&mut self, vertex: &Vertex, sink: &dyn LogSink) {
+        if vertex.started.is_none() && !vertex.cached {
+            return;
+        }
+        let next = self.steps.len() + 1;
+        let step = self.steps.entry(vertex.digest.clone()).or_insert_with(|| {
+            sink.line(Stream::Progress, &format!("#{next} {}", vertex.name));
+            Step { number: next, phase: Phase::Announced, open: Vec::new() }
+        });
+        if (vertex.completed.is_none() && vertex.error.is_empty()) || step.phase == Phase::Ended {
+            return;
+        }
+        step.phase = Phase::Ended;
+        step.say(Stream::Stdout, sink);
+        let how = match (vertex.error.as_str(), vertex.cached) {
+            ("", true) => "from the cache",
+            ("", false) => "done",
+            (error, _) => error,
+        };
+        sink.line(Stream::Progress, &format!("#{} {how}", step.number));
+    }
+}
+
+impl Step {
+    fn say(&mut self, stream: Stream, sink: &dyn LogSink) {
+        let line = std::mem::take(&mut self.open);
+        if !line.is_empty() {
+            let text = String::from_utf8_lossy(&line);
+            sink.line(stream, &format!("#{} {}", self.number, text.trim_end_matches(['\n', '\r'])));
+        }
+    }
+}

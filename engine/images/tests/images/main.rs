@@ -1,0 +1,8 @@
+//! The door against real registries and a real engine, and against the playground's registry.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod assembled;
+mod engine;
+mod pushed;
+mod world;
