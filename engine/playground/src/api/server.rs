@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use super::route::{self, Query, Route};
 use super::store::Key;
 use super::write::{Outcome, Part, Rehearsal, Write};
-use super::{Api, discovery, scale, table, watch};
+use super::{Api, discovery, openapi, protobuf, scale, table, watch};
 use crate::faults::{Fault, Target};
 use crate::serve::{Body, BoxError, Dropped, respond};
 
@@ -151,6 +151,9 @@ impl Api {
             return None;
         }
         let path = parts.uri.path();
+        if let Some(document) = openapi::document(&self.kinds(), path) {
+            return Some(ok(&document));
+        }
         let host = parts.headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
         let aggregated =
             accept(parts).contains("as=APIGroupDiscoveryList") && matches!(path.trim_matches('/'), "api" | "apis");
@@ -380,6 +383,9 @@ fn deletion(parts: &Parts, query: &Query, body: &[u8]) -> Result<Deletion, Refus
 fn decode(parts: &Parts, body: &[u8]) -> Result<Value, Refusal> {
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if content_type.contains("protobuf") {
+        if let Some(object) = protobuf::decode(body) {
+            return Ok(object);
+        }
         return Err(Refusal::unsupported_media("application/json, application/yaml"));
     }
     yaml_or_json(body)

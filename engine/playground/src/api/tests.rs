@@ -1,1 +1,0 @@
-//! What the API promises, spoken to as a client would.
