@@ -45,9 +45,19 @@ impl Board {
         self.change(|state| state.apps.insert(stream.to_owned(), view.clone()).as_ref() != Some(&view));
     }
 
+    /// Takes an application off the board: it is no longer there.
+    pub fn forget_app(&self, stream: &str) {
+        self.change(|state| state.apps.remove(stream).is_some());
+    }
+
     /// Publishes the latest look at a rollout, by its stream `rollout/<cluster>/<namespace>/<name>`.
     pub fn show_rollout(&self, stream: &str, view: RolloutView) {
         self.change(|state| state.rollouts.insert(stream.to_owned(), view.clone()).as_ref() != Some(&view));
+    }
+
+    /// Takes a rollout away that is no longer in its cluster.
+    pub fn forget_rollout(&self, stream: &str) {
+        self.change(|state| state.rollouts.remove(stream).is_some());
     }
 
     /// What a stream said last.

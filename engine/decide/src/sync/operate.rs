@@ -6,7 +6,7 @@ use super::entry::{Act, Cause, Entry, Outcome, short};
 use super::object::{self, Id};
 use super::plan::{Care, ExtraItem, Item, Plan};
 use super::tracking::Extra;
-use super::{Decision, Ended, Look, Operation, Recorded};
+use super::{Decision, Ended, Look, Operation, Recorded, Refused};
 use crate::health::Status;
 use crate::next::{Next, Timestamp, Wake};
 use serde_json::Value;
@@ -46,8 +46,8 @@ fn moved_on(operation: &Operation, look: &Look) -> Option<Decision> {
 fn refused(operation: &Operation, look: &Look, plan: &Plan) -> Option<Decision> {
     let answer = || {
         let is_sent = |sent: &Value| plan.items.iter().any(|item| item.is_pending() && is_same(&item.sent, sent));
-        let now = look.refused.iter().find(|refused| refused.at >= operation.since && is_sent(&refused.sent));
-        now.map(|refused| refused.because.clone())
+        let counts = |refused: &&Refused| refused.at >= operation.since && refused.sent.as_ref().is_none_or(is_sent);
+        look.refused.iter().find(counts).map(|refused| refused.because.clone())
     };
     let because = plan.blocks.first().cloned().or_else(answer)?;
     Some(end(operation, Outcome::Failed { because: because.clone() }, because))

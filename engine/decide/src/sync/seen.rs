@@ -48,11 +48,11 @@ pub enum Standing {
     Unknown(String),
 }
 
-/// Something that was sent and refused for good.
+/// Something that was tried and refused for good.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refused {
-    /// What was sent.
-    pub sent: Value,
+    /// The object that was sent; for anything else than an apply, nothing.
+    pub sent: Option<Value>,
     /// The API server's answer, naming the object.
     pub because: String,
     /// When, in ms since the epoch.

@@ -1,0 +1,233 @@
+//! The sync: bring the cluster to what git says. Binds `decide::sync` to the
+//! Applications of the clusters and to the manifests repositories.
+//!
+//! It writes only what belongs to Applications that carry the annotation
+//! `bespin.dev/owner`; all others are looked at, and the dashboard shows what
+//! it would do.
+
+mod act;
+mod look;
+mod supervise;
+mod view;
+
+use crate::drive::{Drivers, Stage, Trouble, Written, now};
+use async_trait::async_trait;
+use cluster::Cluster;
+use decide::by::By;
+use decide::next::{Next, Timestamp};
+use decide::sync::application::Source;
+use decide::sync::{self, Act, Entry, Gvk, Intent, Recorded, Refused, Seen};
+use sandbox::Place;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, Weak};
+use tokio::sync::watch;
+
+/// Where manifests come from.
+#[async_trait]
+pub trait Manifests: Send + Sync + 'static {
+    /// The full id of the commit that a target revision (`HEAD`, a branch, a
+    /// tag, a commit) names now.
+    async fn head(&self, repo_url: &str, target_revision: &str) -> Result<String, Trouble>;
+    /// The text files below a folder at a commit, each by its path from the
+    /// repository's root; at least all that end in `.yaml`, `.yml` and `.json`. A folder
+    /// that is not there has none.
+    async fn files(&self, repo_url: &str, commit: &str, path: &str) -> Result<Vec<(String, String)>, Trouble>;
+    /// Whether `older` is in the history of `newer`, or the same. A commit
+    /// that nobody knows is in nobody's history, not even its own.
+    async fn contains(&self, repo_url: &str, newer: &str, older: &str) -> Result<bool, Trouble>;
+}
+
+/// The stage `sync`, on streams `app/<cluster>/<namespace>/<name>`.
+pub struct SyncStage {
+    drivers: Weak<Drivers>,
+    clusters: BTreeMap<String, Arc<Cluster>>,
+    git: Arc<dyn Manifests>,
+    memories: Mutex<HashMap<String, Memory>>,
+    /// Counts up when a look needs a kind that was not in use before.
+    interest: watch::Sender<u64>,
+}
+
+crate::wanted!(SyncStage, Entry, Intent);
+
+/// What the stage remembers of one application while the server runs. All of
+/// it comes back by looking.
+#[derive(Clone, Default)]
+struct Memory {
+    /// The Application, as it was last seen.
+    application: Option<Value>,
+    /// What the API server refused for good.
+    refused: Vec<Refused>,
+    /// The kinds that looks must read.
+    kinds: BTreeSet<Gvk>,
+    /// The namespaces that looks must read.
+    namespaces: BTreeSet<String>,
+    /// When every kind of the cluster was looked through last, in ms since the epoch.
+    full_at: Option<Timestamp>,
+    /// Where git's head was, of which source, and when that was asked, in ms since the epoch.
+    head: Option<(Source, String, Timestamp)>,
+    /// What was read from git last.
+    read: Option<look::Read>,
+    /// The status that was written last: a server that keeps less of it is not asked again.
+    status: Option<Value>,
+}
+
+impl SyncStage {
+    /// Binds the stage to the clusters whose Applications it may see.
+    pub fn new(
+        drivers: &Arc<Drivers>,
+        clusters: impl IntoIterator<Item = Arc<Cluster>>,
+        git: Arc<dyn Manifests>,
+    ) -> Arc<SyncStage> {
+        let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
+        let memories = Mutex::default();
+        let interest = watch::Sender::new(0);
+        Arc::new(SyncStage { drivers: Arc::downgrade(drivers), clusters, git, memories, interest })
+    }
+
+    fn find<'a>(&self, stream: &'a str) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
+        let mut parts = stream.split('/').skip(1);
+        let place = (parts.next(), parts.next(), parts.next(), parts.next());
+        let (Some(cluster), Some(namespace), Some(name), None) = place else {
+            return Err(Trouble(format!(
+                "`{stream}` is no stream of an application; it reads app/cluster/namespace/name"
+            )));
+        };
+        let known = self.clusters.get(cluster);
+        let known = known.ok_or_else(|| Trouble(format!("cluster `{cluster}` is not in the configuration")))?;
+        Ok((known, namespace, name))
+    }
+
+    fn memory(&self, stream: &str) -> Memory {
+        self.memories.lock().expect("nobody panics while holding the memories").get(stream).cloned().unwrap_or_default()
+    }
+
+    fn remember(&self, stream: &str, change: impl FnOnce(&mut Memory)) {
+        let mut memories = self.memories.lock().expect("nobody panics while holding the memories");
+        change(memories.entry(stream.to_owned()).or_default());
+    }
+
+    fn forget(&self, stream: &str) {
+        self.memories.lock().expect("nobody panics while holding the memories").remove(stream);
+    }
+
+    /// Where an application's objects go: what a grant must allow.
+    ///
+    /// # Errors
+    /// An application that cannot be read.
+    pub async fn destination(&self, stream: &str) -> Result<Place, Trouble> {
+        let (cluster, _, name) = self.find(stream)?;
+        let object = self.application(stream).await?;
+        let object = object.ok_or_else(|| Trouble(format!("the application `{stream}` is not there")))?;
+        let application = sync::application::read(&object).map_err(Trouble)?;
+        Ok(Place { cluster: cluster.name().into(), namespace: application.namespace, name: name.into() })
+    }
+
+    async fn application(&self, stream: &str) -> Result<Option<Value>, Trouble> {
+        let (cluster, namespace, name) = self.find(stream)?;
+        let found = cluster.get("argoproj.io/v1alpha1", "Application", namespace, name).await;
+        found.map_err(|error| Trouble(error.to_string()))
+    }
+
+    /// The commit that an application's target revision names now.
+    ///
+    /// # Errors
+    /// An application or a repository that cannot be read.
+    pub async fn head(&self, stream: &str) -> Result<String, Trouble> {
+        let object = self.application(stream).await?;
+        let object = object.ok_or_else(|| Trouble(format!("the application `{stream}` is not there")))?;
+        let source = sync::application::read(&object).map_err(Trouble)?.source;
+        self.git.head(&source.repo_url, &source.target_revision).await
+    }
+
+    /// Records that a person asks for a sync.
+    ///
+    /// # Errors
+    /// An application that is only observed, or a journal that cannot be written.
+    pub async fn ask(&self, drivers: &Arc<Drivers>, stream: &str, by: By) -> Result<(), Trouble> {
+        let shown = drivers.board().apps().remove(stream);
+        match shown {
+            Some(view) if view.ownership == "owned" => record(drivers, stream, by, Entry::Asked).await,
+            Some(view) => Err(Trouble(format!("`{}` is only observed: run `bespin take` first", view.name))),
+            None => Err(Trouble(format!("no application `{stream}` was seen"))),
+        }
+    }
+
+    /// Records that a person takes an application over from Argo CD.
+    ///
+    /// # Errors
+    /// A journal that cannot be written.
+    pub async fn take(&self, drivers: &Arc<Drivers>, stream: &str, by: By) -> Result<(), Trouble> {
+        self.find(stream)?;
+        record(drivers, stream, by, Entry::TakeAsked).await
+    }
+
+    /// Records that a person gives an application back to Argo CD.
+    ///
+    /// # Errors
+    /// A journal that cannot be written.
+    pub async fn give(&self, drivers: &Arc<Drivers>, stream: &str, by: By) -> Result<(), Trouble> {
+        self.find(stream)?;
+        record(drivers, stream, by, Entry::GiveAsked).await
+    }
+
+    /// Wakes every application whose manifests are in this repository: somebody pushed to it.
+    pub fn pushed(&self, repo_url: &str) {
+        let Some(drivers) = self.drivers.upgrade() else { return };
+        let bare = |url: &str| url.trim_end_matches('/').trim_end_matches(".git").to_owned();
+        let mut memories = self.memories.lock().expect("nobody panics while holding the memories");
+        for (stream, memory) in memories.iter_mut() {
+            let source = memory.application.as_ref().map(|object| &object["spec"]["source"]["repoURL"]);
+            if source.and_then(Value::as_str).is_some_and(|source| bare(source) == bare(repo_url)) {
+                memory.head = None;
+                drivers.poke(stream);
+            }
+        }
+    }
+}
+
+async fn record(drivers: &Arc<Drivers>, stream: &str, by: By, entry: Entry) -> Result<(), Trouble> {
+    let appended = drivers.append(stream, by, |_: &[Written<Entry>]| Some(vec![entry.clone()])).await;
+    appended.map(drop).map_err(|error| Trouble::new("writing the journal", error))
+}
+
+#[async_trait]
+impl Stage for SyncStage {
+    const NAME: &'static str = "sync";
+    type Entry = Entry;
+    type Recorded = Recorded;
+    type Seen = Seen;
+    type Act = Act;
+
+    fn replay(&self, entries: &[Written<Entry>]) -> Recorded {
+        Recorded::fold(entries.iter().map(|written| (written.at_ms, &written.entry)))
+    }
+
+    async fn observe(&self, stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
+        let objects = self.look(stream, recorded, now()).await?;
+        let seen = Seen::read(objects);
+        if let Some(drivers) = self.drivers.upgrade() {
+            match &seen {
+                Seen::Present(look) => drivers.board().show_app(stream, view::view(stream, recorded, look)),
+                Seen::Unreadable { because, ownership } => {
+                    let object = self.memory(stream).application.unwrap_or_default();
+                    let view = view::unreadable(stream, recorded, &object, because, *ownership);
+                    drivers.board().show_app(stream, view);
+                }
+                Seen::Gone => {
+                    drivers.board().forget_app(stream);
+                    self.forget(stream);
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    fn decide(&self, recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, Act> {
+        sync::decide(recorded, seen, now)
+    }
+
+    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
+        self.carry_out(stream, act).await
+    }
+}

@@ -1,0 +1,151 @@
+//! Starts a driver for each Application, and wakes it when something of it changes.
+
+use super::SyncStage;
+use crate::drive::Drivers;
+use cluster::{Change, Cluster};
+use decide::sync::{Gvk, object};
+use futures::StreamExt;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Argo CD's kind.
+const APPLICATION: (&str, &str) = ("argoproj.io/v1alpha1", "Application");
+/// Every application is looked at again after this long, though nothing was
+/// heard. Source: argo-cd controller flags, 120 s and up to 60 s of jitter.
+const RESYNC: Duration = Duration::from_secs(120);
+/// How long changes are gathered before drivers are woken: one write often
+/// changes several objects.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long to wait for a kind that is not served yet.
+const AGAIN: Duration = Duration::from_secs(5);
+
+impl SyncStage {
+    /// Follows one cluster until the server stops: every Application there
+    /// gets a driver, and each change of what belongs to it wakes it.
+    pub async fn supervise(self: Arc<Self>, drivers: Arc<Drivers>, cluster: Arc<Cluster>) {
+        let stop = drivers.stopping().clone();
+        let (changed, changes) = mpsc::unbounded_channel();
+        let applications = self.clone().applications(drivers.clone(), cluster.clone());
+        let followed = self.clone().followed(cluster.clone(), changed, stop.clone());
+        let woken = self.clone().wake(drivers.clone(), cluster.clone(), changes);
+        let again = resync(drivers, cluster);
+        tokio::join!(until(&stop, applications), until(&stop, followed), until(&stop, woken), until(&stop, again),);
+    }
+
+    async fn applications(self: Arc<Self>, drivers: Arc<Drivers>, cluster: Arc<Cluster>) {
+        let prefix = format!("app/{}/", cluster.name());
+        // What somebody waits for is driven, even if its Application is gone.
+        match drivers.journal().streams(&prefix).await {
+            Ok(streams) => streams.iter().for_each(|stream| drivers.ensure(&self, &stream.name)),
+            Err(error) => tracing::warn!(%error, "the journal's applications cannot be listed"),
+        }
+        let mut changes = followed(&cluster, &(APPLICATION.0.to_owned(), APPLICATION.1.to_owned())).await;
+        while let Some(change) = changes.next().await {
+            let object = change.object();
+            let stream = format!("{prefix}{}/{}", object::namespace(object), object::name(object));
+            match change {
+                Change::There(_) => drivers.ensure(&self, &stream),
+                Change::Gone(_) => drivers.poke(&stream),
+            }
+        }
+    }
+
+    /// One watch for each kind in use, started as looks find them.
+    async fn followed(
+        self: Arc<Self>,
+        cluster: Arc<Cluster>,
+        changed: mpsc::UnboundedSender<Value>,
+        stop: CancellationToken,
+    ) {
+        let mut interest = self.interest.subscribe();
+        let mut known = BTreeSet::new();
+        loop {
+            interest.mark_unchanged();
+            for gvk in self.kinds_in_use(cluster.name()).difference(&known.clone()) {
+                known.insert(gvk.clone());
+                tokio::spawn(forward(cluster.clone(), gvk.clone(), changed.clone(), stop.clone()));
+            }
+            if interest.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn kinds_in_use(&self, cluster: &str) -> BTreeSet<Gvk> {
+        let prefix = format!("app/{cluster}/");
+        let memories = self.memories.lock().expect("nobody panics while holding the memories");
+        let here = memories.iter().filter(|(stream, _)| stream.starts_with(&prefix));
+        here.flat_map(|(_, memory)| memory.kinds.iter().cloned()).collect()
+    }
+
+    /// Wakes the applications that a change may be about: those that read its namespace.
+    async fn wake(
+        self: Arc<Self>,
+        drivers: Arc<Drivers>,
+        cluster: Arc<Cluster>,
+        mut changes: mpsc::UnboundedReceiver<Value>,
+    ) {
+        let prefix = format!("app/{}/", cluster.name());
+        while let Some(first) = changes.recv().await {
+            tokio::time::sleep(GATHER).await;
+            let mut places = BTreeSet::from([object::namespace(&first).to_owned()]);
+            while let Ok(object) = changes.try_recv() {
+                places.insert(object::namespace(&object).to_owned());
+            }
+            let streams: Vec<String> = {
+                let memories = self.memories.lock().expect("nobody panics while holding the memories");
+                let here = memories.iter().filter(|(stream, _)| stream.starts_with(&prefix));
+                let about = here.filter(|(_, memory)| places.contains("") || !places.is_disjoint(&memory.namespaces));
+                about.map(|(stream, _)| stream.clone()).collect()
+            };
+            streams.iter().for_each(|stream| drivers.poke(stream));
+        }
+    }
+}
+
+/// Forwards the changes of one kind, without the objects' bodies.
+async fn forward(cluster: Arc<Cluster>, gvk: Gvk, changed: mpsc::UnboundedSender<Value>, stop: CancellationToken) {
+    until(&stop, async {
+        let mut changes = followed(&cluster, &gvk).await;
+        while let Some(change) = changes.next().await {
+            let namespace = object::namespace(change.object());
+            if changed.send(serde_json::json!({ "metadata": { "namespace": namespace } })).is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+/// A kind's changes, once it is served.
+async fn followed(cluster: &Cluster, gvk: &Gvk) -> futures::stream::BoxStream<'static, Change> {
+    loop {
+        match cluster.follow(&gvk.0, &gvk.1).await {
+            Ok(changes) => return changes,
+            Err(error) => {
+                tracing::info!(cluster = cluster.name(), %error, "it is not followed yet");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn resync(drivers: Arc<Drivers>, cluster: Arc<Cluster>) {
+    let prefix = format!("app/{}/", cluster.name());
+    loop {
+        tokio::time::sleep(RESYNC + Duration::from_secs(rand::random_range(0..60))).await;
+        drivers.poke_all(&prefix);
+    }
+}
+
+async fn until(stop: &CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}

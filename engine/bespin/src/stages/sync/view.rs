@@ -1,0 +1,86 @@
+//! What the dashboard is shown of an application.
+
+use crate::views::{AppView, ResourceView, SyncedView};
+use decide::sync::application::Ownership;
+use decide::sync::{Look, Recorded, object, view};
+use serde_json::Value;
+
+/// An application that was compared.
+pub(super) fn view(stream: &str, recorded: &Recorded, look: &Look) -> AppView {
+    let source = &look.application.source;
+    let (health, warnings) = match &look.plan {
+        Ok(plan) => (plan.health().word(), plan.warnings.clone()),
+        Err(mistakes) => ("Unknown", look.application.warnings.iter().chain(mistakes).cloned().collect()),
+    };
+    AppView {
+        name: name(&look.object),
+        cluster: cluster(stream),
+        repo: source.repo_url.clone(),
+        path: source.path.clone(),
+        revision: look.head.clone(),
+        sync: view::sync(look).into(),
+        health: health.into(),
+        ownership: view::ownership(look).into(),
+        resources: view::rows(look).into_iter().map(resource).collect(),
+        history: history(recorded),
+        warnings,
+    }
+}
+
+/// An application that this version cannot sync.
+pub(super) fn unreadable(
+    stream: &str,
+    recorded: &Recorded,
+    object: &Value,
+    because: &str,
+    ownership: Ownership,
+) -> AppView {
+    let source = |key: &str| object["spec"]["source"][key].as_str().unwrap_or_default().to_owned();
+    AppView {
+        name: name(object),
+        cluster: cluster(stream),
+        repo: source("repoURL"),
+        path: source("path"),
+        revision: String::new(),
+        sync: "unknown".into(),
+        health: "Unknown".into(),
+        ownership: if ownership == Ownership::Owned { "owned" } else { "observed" }.into(),
+        resources: Vec::new(),
+        history: history(recorded),
+        warnings: vec![because.to_owned()],
+    }
+}
+
+fn name(application: &Value) -> String {
+    format!("{}/{}", object::namespace(application), object::name(application))
+}
+
+fn cluster(stream: &str) -> String {
+    stream.split('/').nth(1).unwrap_or_default().to_owned()
+}
+
+fn history(recorded: &Recorded) -> Vec<SyncedView> {
+    let synced = |ended: &decide::sync::Ended| SyncedView {
+        revision: ended.operation.revision.clone(),
+        at_ms: ended.at,
+        outcome: ended.outcome.spoken(),
+    };
+    recorded.history.iter().map(synced).collect()
+}
+
+fn resource(row: view::Row) -> ResourceView {
+    ResourceView {
+        group: row.id.group,
+        version: row.version,
+        kind: row.id.kind,
+        namespace: row.id.namespace,
+        name: row.id.name,
+        sync: row.sync.into(),
+        health: row.health.into(),
+        message: row.message,
+        parent: row.parent,
+        owned: row.owned,
+        desired: row.desired,
+        live: row.live,
+    }
+}
