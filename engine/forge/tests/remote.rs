@@ -54,6 +54,11 @@ async fn a_mirror_is_fetched_and_read() {
     assert!(mirror.files(&head, "nowhere", &[], LIMITS).await.unwrap().is_empty());
     let small = Limits { file_bytes: 3, ..LIMITS };
     assert!(matches!(mirror.files(&head, "", &[], small).await, Err(Error::TooLarge { .. })));
+    let listed = mirror.list(&head, "was/.").await.unwrap().unwrap();
+    assert_eq!((listed.len(), listed[0].name.as_str(), listed[0].kind), (1, "deep", forge::ListedKind::Directory));
+    let listed = mirror.list(&head, "was/deep").await.unwrap().unwrap();
+    assert_eq!((listed[0].size, listed[0].kind), (1, forge::ListedKind::File));
+    assert_eq!(mirror.list(&head, "was/deep/a").await.unwrap(), None);
     server.git("user/x", &["-c", "user.name=K", "-c", "user.email=k@x", "tag", "-a", "v1", "-m", "one", &head]);
     mirror.fetch(now()).await.unwrap();
     let tag = server.git("user/x", &["rev-parse", "refs/tags/v1"]);

@@ -157,9 +157,9 @@ fn splice(path: &str, text: &str, changes: &[Change<'_>]) -> Result<String, Stri
         if start < done {
             return Err(refuse("the image comes by an alias (`*name`) of a place that is edited too"));
         }
-        let raw = &text[start..end];
-        let written = rewrite(raw, &spot.value, &change.new, spot.part)
+        let (old, written) = rewrite(&text[start..end], &spot.value, &change.new, spot.part)
             .ok_or_else(|| refuse("the image stands behind an anchor, an alias, a tag, an escape or in a block"))?;
+        let end = start + old;
         new.push_str(&text[done..start]);
         new.push_str(&written);
         done = end;
@@ -168,12 +168,14 @@ fn splice(path: &str, text: &str, changes: &[Change<'_>]) -> Result<String, Stri
     Ok(new)
 }
 
-/// The scalar's new text in the quotes that it had; `None` unless the raw text
-/// is plainly its value.
-fn rewrite(raw: &str, value: &str, new: &str, part: Part) -> Option<String> {
+/// How many bytes the scalar has, and its new text in the quotes that it had;
+/// `None` unless the raw text is plainly its value. The place of a quoted
+/// scalar reaches over the blanks and the comment that follow it.
+fn rewrite(raw: &str, value: &str, new: &str, part: Part) -> Option<(usize, String)> {
     for quote in ["\"", "'"] {
-        if let Some(inner) = raw.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
-            return (inner == value).then(|| format!("{quote}{new}{quote}"));
+        let quoted = format!("{quote}{value}{quote}");
+        if raw.starts_with(&quoted) {
+            return Some((quoted.len(), format!("{quote}{new}{quote}")));
         }
     }
     if raw != value {
@@ -181,7 +183,7 @@ fn rewrite(raw: &str, value: &str, new: &str, part: Part) -> Option<String> {
     }
     // A tag of digits would be read as a number, and `no` as false.
     let plain = part == Part::Image || (new.starts_with('v') && new.len() > 1);
-    Some(if plain { new.to_owned() } else { format!("\"{new}\"") })
+    Some((raw.len(), if plain { new.to_owned() } else { format!("\"{new}\"") }))
 }
 
 /// Demands that the new text differs from the old in exactly these values.

@@ -33,6 +33,10 @@ fn everything_else_stays_byte_for_byte() {
     check("comments, CRLF and characters of several bytes", ROLLOUT);
     check("double quotes", "kind: Deployment\nspec: {template: {spec: {containers: [{name: a, image: \"OLD\"}]}}}\n");
     check("single quotes", "kind: Pod\nspec:\n  containers:\n  - image: 'OLD'\n    name: 'a'\n");
+    check(
+        "quotes and a comment",
+        "kind: Pod\nspec:\n  containers:\n  - image: 'OLD'  # ours\n  - image: \"OLD\"\t# ours\n    name: a\n",
+    );
     check("no newline at the end", "kind: Pod\nspec:\n  initContainers:\n  - image: OLD");
     check(
         "a CronJob",

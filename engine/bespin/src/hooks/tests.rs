@@ -1,0 +1,245 @@
+//! Webhooks over real connections, into a real journal.
+
+use super::*;
+use crate::board::Board;
+use axum::body::{Body, to_bytes};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+const A: &str = "1111111111111111111111111111111111111111";
+const B: &str = "2222222222222222222222222222222222222222";
+
+/// A journal whose next appends find a full disk, if told so.
+struct Disk {
+    journal: journal::Journal,
+    full: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl journal::Store for Disk {
+    async fn append(&self, stream: &str, expected: u64, entries: Vec<journal::NewEntry>) -> Result<u64, AppendError> {
+        if self.full.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(AppendError::Full("no space left on device".into()));
+        }
+        self.journal.append(stream, expected, entries).await
+    }
+    async fn read(&self, stream: &str) -> Result<Vec<journal::Entry>, journal::Error> {
+        self.journal.read(stream).await
+    }
+    async fn tail(&self, after: u64, limit: usize) -> Result<Vec<journal::Entry>, journal::Error> {
+        self.journal.tail(after, limit).await
+    }
+    async fn streams(&self, prefix: &str) -> Result<Vec<journal::StreamInfo>, journal::Error> {
+        self.journal.streams(prefix).await
+    }
+    fn newest(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.journal.newest()
+    }
+    async fn remove(&self, streams: Vec<String>) -> Result<u64, journal::Error> {
+        self.journal.remove(streams).await
+    }
+    async fn hold(&self) -> journal::Hold {
+        self.journal.hold().await
+    }
+}
+
+struct World {
+    state: HookState,
+    disk: Arc<Disk>,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    fn new(limits: Limits) -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = journal::open(&directory.path().join("journal")).unwrap();
+        let disk = Arc::new(Disk { journal, full: false.into() });
+        let drivers = Drivers::new(disk.clone(), Arc::new(Board::default()));
+        let forge = forge::Forge::new(forge::Settings::default(), directory.path().join("git")).unwrap();
+        let stage = DeliveryStage::new(&drivers, &forge, BTreeMap::new(), Arc::new(|_| {}));
+        let hook = |name: &str, secrets: &[&str]| Hook {
+            name: name.into(),
+            secrets: secrets.iter().map(|s| SecretString::from(*s)).collect(),
+            repositories: vec!["user/petclinic".into()],
+        };
+        let hooks = vec![hook("default", &["old", "new"]), hook("other", &["other"])];
+        World { state: HookState::new(hooks, limits, &drivers, &stage), disk, _directory: directory }
+    }
+
+    async fn ask(&self, request: Request) -> (StatusCode, Value) {
+        let response = router(self.state.clone()).oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), 100_000).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn journaled(&self) -> usize {
+        self.disk.journal.streams("").await.unwrap().len()
+    }
+}
+
+fn push(repository: &str) -> Vec<u8> {
+    let payload = json!({
+        "ref": "refs/heads/main", "before": A, "after": B, "deleted": false, "created": false, "forced": false,
+        "repository": {"full_name": repository}, "pusher": {"name": "kim"},
+        "commits": [{"id": B, "added": ["a"], "removed": [], "modified": []}],
+    });
+    payload.to_string().into_bytes()
+}
+
+fn sign(secret: &str, body: &[u8]) -> String {
+    signature::sign(&secret.into(), body)
+}
+
+/// A request as GitHub sends it, before `change` spoils it.
+fn request(body: Vec<u8>, change: impl FnOnce(&mut HeaderMap)) -> Request {
+    let mut request = Request::post("/hooks/github").body(Body::empty()).unwrap();
+    let headers = request.headers_mut();
+    headers.insert("x-hub-signature-256", sign("new", &body).parse().unwrap());
+    headers.insert("x-github-event", "push".parse().unwrap());
+    headers.insert("x-github-delivery", "d-1".parse().unwrap());
+    headers.insert("content-type", "application/json".parse().unwrap());
+    headers.insert("content-length", body.len().into());
+    change(headers);
+    *request.body_mut() = Body::from(body);
+    request
+}
+
+#[tokio::test]
+async fn a_push_is_durable_before_it_is_accepted_and_a_repeat_is_harmless() {
+    let world = World::new(Limits::default());
+    for (secret, expected) in [("new", "accepted"), ("old", "duplicate")] {
+        let body = push("user/petclinic");
+        let signature = sign(secret, &body);
+        let asked = request(body, |h| drop(h.insert("x-hub-signature-256", signature.parse().unwrap())));
+        let (status, told) = world.ask(asked).await;
+        assert_eq!((status, &told["answer"]), (StatusCode::ACCEPTED, &json!(expected)), "{told}");
+        let entries = world.disk.journal.read("delivery/default/d-1").await.unwrap();
+        assert_eq!(
+            (entries.len(), entries[0].kind.as_str(), entries[0].by.to_string().as_str()),
+            (1, "received", "delivery:d-1")
+        );
+    }
+}
+
+#[tokio::test]
+async fn everything_else_is_answered_with_its_reason_and_leaves_no_trace() {
+    let world = World::new(Limits { body_bytes: 10_000, ..Limits::default() });
+    let ok = || push("user/petclinic");
+    let event = |name: &'static str| move |h: &mut HeaderMap| drop(h.insert("x-github-event", name.parse().unwrap()));
+    let cases: Vec<(&str, Request, u16, &str)> = vec![
+        ("no signature", request(ok(), |h| drop(h.remove("x-hub-signature-256"))), 401, "is missing"),
+        (
+            "wrong signature",
+            request(ok(), |h| drop(h.insert("x-hub-signature-256", sign("other", b"").parse().unwrap()))),
+            401,
+            "not by a secret",
+        ),
+        (
+            "the old algorithm",
+            request(ok(), |h| drop(h.insert("x-hub-signature-256", "sha1=00".parse().unwrap()))),
+            401,
+            "not by a secret",
+        ),
+        ("malformed", request(b"{\"ref\": 1".to_vec(), |_| {}), 400, "the payload"),
+        ("no event", request(ok(), |h| drop(h.remove("x-github-event"))), 400, "X-GitHub-Event"),
+        ("foreign", request(push("user/other"), |_| {}), 403, "`user/other` is not a repository of the hook"),
+        ("ping", request(b"{}".to_vec(), event("ping")), 202, "a ping"),
+        ("unknown", request(b"{}".to_vec(), event("sponsorship")), 202, "`sponsorship` opens no runs"),
+        ("too large", request(vec![b' '; 10_001], |_| {}), 413, "10000 bytes"),
+        (
+            "too large, undeclared",
+            request(vec![b' '; 10_001], |h| drop(h.remove("content-length"))),
+            413,
+            "10000 bytes",
+        ),
+        ("a lie", request(ok(), |h| drop(h.insert("content-length", "x".parse().unwrap()))), 400, "Content-Length"),
+    ];
+    for (name, request, status, because) in cases {
+        let (answered, told) = world.ask(request).await;
+        assert_eq!(answered.as_u16(), status, "{name}: {told}");
+        assert!(told["because"].as_str().unwrap().contains(because), "{name}: {told}");
+    }
+    let mut elsewhere = request(ok(), |_| {});
+    *elsewhere.uri_mut() = "/hooks/github/nobody".parse().unwrap();
+    assert_eq!(world.ask(elsewhere).await.0, StatusCode::NOT_FOUND);
+    let mut theirs = request(ok(), |_| {});
+    *theirs.uri_mut() = "/hooks/github/other".parse().unwrap();
+    assert_eq!(world.ask(theirs).await.0, StatusCode::UNAUTHORIZED, "each hook has its own secrets");
+    assert_eq!(world.journaled().await, 0);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_never_a_202() {
+    let world = World::new(Limits::default());
+    world.disk.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    let response = router(world.state.clone()).oneshot(request(push("user/petclinic"), |_| {})).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key("retry-after"));
+    world.disk.full.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(world.ask(request(push("user/petclinic"), |_| {})).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn bodies_in_flight_share_a_budget() {
+    let world = World::new(Limits { budget_bytes: 1_000, ..Limits::default() });
+    let held = world.state.inner.budget.clone().try_acquire_many_owned(900).unwrap();
+    let body = push("user/petclinic");
+    assert!(body.len() > 100);
+    let (status, _) = world.ask(request(body.clone(), |_| {})).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let (status, _) = world.ask(request(body.clone(), |h| drop(h.remove("content-length")))).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "without a length the reservation grows");
+    drop(held);
+    assert_eq!(world.ask(request(body, |_| {})).await.0, StatusCode::ACCEPTED);
+    assert_eq!(world.state.inner.budget.available_permits(), 1_000, "everything is given back");
+}
+
+async fn served(limits: Limits) -> (World, std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+    let world = World::new(limits);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(serve(listener, world.state.clone(), stop.clone()));
+    (world, address, stop, server)
+}
+
+async fn send(address: std::net::SocketAddr, text: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text).await.unwrap();
+    let mut answer = Vec::new();
+    let _read = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn slow_and_endless_senders_are_cut_off() {
+    let short = Duration::from_millis(200);
+    let limits = Limits { head_time: short, body_time: short, ..Limits::default() };
+    let (world, address, stop, server) = served(limits).await;
+    // Each of these waits for an answer or an end that comes by the server's own limit.
+    assert!(!send(address, b"POST /hooks/github HTTP/1.1\r\nhost: x\r\nx-a: ").await.contains("202"));
+    let head = "POST /hooks/github HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-hub-signature-256: sha256=00\r\n";
+    let slow = send(address, format!("{head}content-length: 9\r\n\r\nab").as_bytes()).await;
+    assert!(slow.starts_with("HTTP/1.1 408"), "{slow}");
+    let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
+    let many = send(address, format!("{head}{many}\r\n").as_bytes()).await;
+    assert!(many.starts_with("HTTP/1.1 431"), "{many}");
+    assert_eq!(world.state.inner.budget.available_permits(), world.state.inner.limits.budget_bytes);
+    let body = push("user/petclinic");
+    let signature = sign("new", &body);
+    let good = format!(
+        "POST /hooks/github/default HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-github-event: push\r\nx-github-delivery: d-9\r\n\
+         content-type: application/json\r\nx-hub-signature-256: {signature}\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+        body.len(),
+        String::from_utf8(body).unwrap()
+    );
+    let good = send(address, good.as_bytes()).await;
+    assert!(good.starts_with("HTTP/1.1 202"), "{good}");
+    stop.cancel();
+    server.await.unwrap();
+}

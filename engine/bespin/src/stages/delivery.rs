@@ -1,0 +1,252 @@
+//! Delivery and trigger: a push that was received becomes runs.
+
+mod index;
+
+pub use index::Index;
+
+use crate::drive::{Drivers, Stage, Trouble, Written, encode, now};
+use async_trait::async_trait;
+use decide::by::By;
+use decide::delivery::{Change, Entry, Paths, Push, Recorded};
+use decide::next::{Next, Timestamp};
+use decide::pipeline;
+use decide::run::{self, CancelCause, Commit, Opened};
+use decide::trigger::{self, Act, Ancestry, Changed, File, Found, Known, Seen};
+use forge::{Forge, Limits, Mirror};
+use journal::AppendError;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Where pipelines stand in a repository.
+const FOLDER: &str = ".bespin";
+/// How much of that folder is read at one commit.
+const LIMITS: Limits = Limits { files: 100, file_bytes: 256 * 1024, bytes: 4 * 1024 * 1024 };
+/// How many commits' pipelines are kept in memory.
+const KEPT_COMMITS: usize = 64;
+/// How many of a reference's newest runs are compared with a late delivery.
+const COMPARED_RUNS: usize = 20;
+
+/// Starts the driver of a run, by its stream.
+pub type StartRun = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The stage `delivery`, on streams `delivery/<hook>/<delivery id>`.
+pub struct DeliveryStage {
+    drivers: Arc<Drivers>,
+    forge: Arc<Forge>,
+    index: Index,
+    floors: BTreeMap<String, u64>,
+    start: StartRun,
+    gates: Mutex<HashMap<String, Arc<Semaphore>>>,
+    commits: Mutex<HashMap<(String, String), Arc<AtCommit>>>,
+}
+
+/// What a commit holds for the trigger; it never changes.
+struct AtCommit {
+    commit: Commit,
+    files: Vec<File>,
+}
+
+impl DeliveryStage {
+    /// Binds the stage. `floors` holds the last run numbers used elsewhere, by
+    /// `owner/repo/pipeline`; `start` begins to drive a run, by its stream.
+    pub fn new(
+        drivers: &Arc<Drivers>,
+        forge: &Arc<Forge>,
+        floors: BTreeMap<String, u64>,
+        start: StartRun,
+    ) -> Arc<DeliveryStage> {
+        Arc::new(DeliveryStage {
+            drivers: drivers.clone(),
+            forge: forge.clone(),
+            index: Index::new(drivers.journal().clone()),
+            floors,
+            start,
+            gates: Mutex::default(),
+            commits: Mutex::default(),
+        })
+    }
+
+    /// Goes on with every delivery that has not ended, in the order received.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn resume(self: &Arc<Self>) -> Result<(), journal::Error> {
+        for stream in self.index.pending().await? {
+            self.drivers.ensure(self, &stream);
+        }
+        Ok(())
+    }
+
+    /// The runs of all repositories, as far as superseding goes.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    async fn look(&self, push: &Push, received: Timestamp) -> Result<Seen, Trouble> {
+        let mirror = self.forge.repository(&push.repository).map_err(|e| Trouble(e.to_string()))?;
+        let Some(at_commit) = self.at_commit(&mirror, push, received).await? else { return Ok(Seen::Missing) };
+        let changed = changed(&mirror, push).await?;
+        let mut runs = self.index.of(&push.repository).await.map_err(|e| Trouble::new("reading the runs", e))?;
+        compare(&mirror, push, &mut runs).await?;
+        let prefix = format!("{}/", push.repository);
+        let floors =
+            self.floors.iter().filter_map(|(name, floor)| Some((name.strip_prefix(&prefix)?.to_owned(), *floor)));
+        let (commit, files) = (at_commit.commit.clone(), at_commit.files.clone());
+        Ok(Seen::Found(Box::new(Found { commit, files, changed, runs, floors: floors.collect() })))
+    }
+
+    /// The pushed commit with its pipelines; `None` where the remote has not got it.
+    async fn at_commit(
+        &self,
+        mirror: &Mirror,
+        push: &Push,
+        received: Timestamp,
+    ) -> Result<Option<Arc<AtCommit>>, Trouble> {
+        let key = (push.repository.clone(), push.after.clone());
+        let kept = self.commits.lock().expect("nobody panics while holding the commits").get(&key).cloned();
+        if let Some(kept) = kept.filter(|_| push.change != Change::New) {
+            return Ok(Some(kept));
+        }
+        let trouble = |e: forge::Error| Trouble(e.to_string());
+        // A new reference is compared with the others, so they must be fresh.
+        if push.change == Change::New || mirror.commit(&push.after).await.map_err(trouble)?.is_none() {
+            mirror.fetch(received).await.map_err(trouble)?;
+        }
+        let mut commit = mirror.commit(&push.after).await.map_err(trouble)?;
+        if commit.is_none() {
+            mirror.fetch(now()).await.map_err(trouble)?;
+            commit = mirror.commit(&push.after).await.map_err(trouble)?;
+        }
+        let Some(commit) = commit else { return Ok(None) };
+        let files = Self::files(mirror, &commit.sha).await?;
+        let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
+        let at_commit = Arc::new(AtCommit { commit, files });
+        let mut commits = self.commits.lock().expect("nobody panics while holding the commits");
+        if commits.len() >= KEPT_COMMITS {
+            commits.clear();
+        }
+        commits.insert(key, at_commit.clone());
+        Ok(Some(at_commit))
+    }
+
+    async fn files(mirror: &Mirror, commit: &str) -> Result<Vec<File>, Trouble> {
+        let files = match mirror.files(commit, FOLDER, &[".yaml", ".yml"], LIMITS).await {
+            Ok(files) => files,
+            Err(error @ forge::Error::TooLarge { .. }) => {
+                return Ok(vec![File { path: FOLDER.into(), pipeline: Err(vec![error.to_string()]) }]);
+            }
+            Err(error) => return Err(Trouble(error.to_string())),
+        };
+        // Pipelines stand in the folder itself; what lies deeper is the pipelines' own.
+        let direct = files.into_iter().filter(|file| file.path.matches('/').count() == 1);
+        let read = |file: forge::FileAt| {
+            let pipeline = match String::from_utf8(file.bytes) {
+                Ok(text) => {
+                    pipeline::parse(&file.path, &text).map_err(|all| all.iter().map(ToString::to_string).collect())
+                }
+                Err(error) => Err(vec![format!("{}: is not UTF-8: {error}", file.path)]),
+            };
+            File { path: file.path, pipeline }
+        };
+        Ok(direct.map(read).collect())
+    }
+
+    fn gate(&self, repository: &str) -> Arc<Semaphore> {
+        let mut gates = self.gates.lock().expect("nobody panics while holding the gates");
+        gates.entry(repository.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+    }
+
+    async fn open(&self, delivery: &str, opened: &Opened) -> Result<(), Trouble> {
+        let stream = format!("run/{}", opened.id);
+        let entry = run::Entry::Opened { run: Box::new(opened.clone()) };
+        let by = By::Delivery(delivery.to_owned());
+        let entries = encode(&[entry], &by, now()).map_err(|e| Trouble(e.to_string()))?;
+        match self.drivers.journal().append(&stream, 0, entries).await {
+            Ok(_) => {
+                (self.start)(&stream);
+                Ok(())
+            }
+            // Somebody else took the number; the next look sees whose run it is.
+            Err(AppendError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(Trouble::new("opening a run", error)),
+        }
+    }
+
+    async fn supersede(&self, run: &str, by: &str) -> Result<(), Trouble> {
+        let because = format!("superseded by {by}");
+        let ask = |written: &[Written<run::Entry>]| {
+            let over =
+                |w: &Written<run::Entry>| matches!(w.entry, run::Entry::CancelAsked { .. } | run::Entry::Closed { .. });
+            let entry = run::Entry::CancelAsked { because: because.clone(), cause: CancelCause::Superseded };
+            (!written.is_empty() && !written.iter().any(over)).then(|| vec![entry])
+        };
+        let asked = self.drivers.append::<run::Entry, _>(&format!("run/{run}"), By::Server, ask).await;
+        asked.map(|_| ()).map_err(|error| Trouble::new("superseding a run", error))
+    }
+}
+
+async fn changed(mirror: &Mirror, push: &Push) -> Result<Changed, Trouble> {
+    if let Paths::Listed { paths } = &push.paths {
+        return Ok(Changed::Paths(paths.clone()));
+    }
+    let changed = mirror.changed(&push.reference, &push.before, &push.after).await;
+    Ok(match changed.map_err(|error| Trouble(error.to_string()))? {
+        forge::Changed::Paths(paths) => Changed::Paths(paths),
+        forge::Changed::Everything { .. } => Changed::Everything,
+    })
+}
+
+/// Finds the runs of newer commits, for a push that only moved forwards.
+async fn compare(mirror: &Mirror, push: &Push, runs: &mut [Known]) -> Result<(), Trouble> {
+    if push.change != Change::Forward {
+        return Ok(());
+    }
+    let same =
+        runs.iter_mut().rev().filter(|run| run.event.reference == push.reference && run.event.after != push.after);
+    for run in same.take(COMPARED_RUNS) {
+        let newer = mirror.contains(&run.event.after, &push.after).await;
+        if newer.map_err(|error| Trouble(error.to_string()))? {
+            run.ancestry = Ancestry::Newer;
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Stage for DeliveryStage {
+    const NAME: &'static str = "delivery";
+    type Entry = Entry;
+    type Recorded = Recorded;
+    type Seen = Seen;
+    type Act = Act;
+
+    fn replay(&self, entries: &[Written<Entry>]) -> Recorded {
+        Recorded::replay(entries.iter().map(|written| (written.at_ms, &written.entry)))
+    }
+
+    async fn observe(&self, _stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
+        let (Some((push, received)), None) = (&recorded.push, &recorded.ended) else { return Ok(Seen::Nothing) };
+        if push.change == Change::Deleted {
+            return Ok(Seen::Nothing);
+        }
+        // One at a time for each repository, in the order received.
+        let gate = self.gate(&push.repository);
+        let _turn: SemaphorePermit<'_> = gate.acquire().await.map_err(|error| Trouble(error.to_string()))?;
+        self.look(push, *received).await
+    }
+
+    fn decide(&self, recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, Act> {
+        trigger::decide(recorded, seen, now)
+    }
+
+    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
+        match act {
+            Act::Open(opened) => self.open(stream.rsplit('/').next().unwrap_or(stream), opened).await,
+            Act::Supersede { run, by } => self.supersede(run, by).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! What the journal says of runs and pending deliveries, kept up to date by
+//! reading only what is new in it.
+
+use decide::run::Opened;
+use decide::trigger::{Bump, Known, State};
+use journal::{Entry, Journal};
+use std::collections::{BTreeMap, HashMap};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// How many entries are read at once.
+const PAGE: usize = 1_000;
+
+/// The runs by repository, and the deliveries that have not ended.
+pub struct Index {
+    journal: Journal,
+    folded: Mutex<Folded>,
+}
+
+#[derive(Default)]
+struct Folded {
+    seq: u64,
+    /// By repository, in the order in which they were opened.
+    runs: HashMap<String, Vec<Known>>,
+    /// A run's repository and its place there, by id.
+    places: HashMap<String, (String, usize)>,
+    /// Streams, by the sequence of their first entry.
+    pending: BTreeMap<u64, String>,
+    received: HashMap<String, u64>,
+}
+
+impl Index {
+    /// Starts with nothing; the first question reads the whole journal.
+    pub fn new(journal: Journal) -> Index {
+        Index { journal, folded: Mutex::default() }
+    }
+
+    /// The runs of a repository, in the order in which they were opened.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn of(&self, repository: &str) -> Result<Vec<Known>, journal::Error> {
+        Ok(self.fresh().await?.runs.get(repository).cloned().unwrap_or_default())
+    }
+
+    /// The streams of deliveries that have not ended, in the order received.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn pending(&self) -> Result<Vec<String>, journal::Error> {
+        Ok(self.fresh().await?.pending.values().cloned().collect())
+    }
+
+    async fn fresh(&self) -> Result<MutexGuard<'_, Folded>, journal::Error> {
+        let mut folded = self.folded.lock().await;
+        loop {
+            let entries = self.journal.tail(folded.seq, PAGE).await?;
+            let more = entries.len() == PAGE;
+            for entry in entries {
+                folded.seq = folded.seq.max(entry.seq);
+                folded.fold(&entry)?;
+            }
+            if !more {
+                return Ok(folded);
+            }
+        }
+    }
+}
+
+impl Folded {
+    fn fold(&mut self, entry: &Entry) -> Result<(), journal::Error> {
+        let Some((family, rest)) = entry.stream.split_once('/') else { return Ok(()) };
+        match (family, entry.kind.as_str()) {
+            ("run", "opened") => return self.opened(entry),
+            ("run", "cancel-asked") => self.change(rest, |run| {
+                if run.state == State::Open {
+                    run.state = State::Ending;
+                }
+            }),
+            ("run", "closed") => self.change(rest, |run| run.state = State::Closed),
+            ("bump", "wanted") => {
+                // The last part is the step.
+                let run = rest.rsplit_once('/').map_or(rest, |(run, _)| run);
+                self.change(run, |run| run.bump = Bump::Recorded);
+            }
+            ("delivery", "received") => {
+                self.pending.insert(entry.seq, entry.stream.clone());
+                self.received.insert(entry.stream.clone(), entry.seq);
+            }
+            ("delivery", "opened" | "ignored") => {
+                if let Some(seq) = self.received.remove(&entry.stream) {
+                    self.pending.remove(&seq);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self, entry: &Entry) -> Result<(), journal::Error> {
+        let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
+        let opened: Opened = serde_json::from_value(entry.body["run"].clone()).map_err(|e| place(e.to_string()))?;
+        let runs = self.runs.entry(opened.repository.clone()).or_default();
+        self.places.insert(opened.id.clone(), (opened.repository.clone(), runs.len()));
+        runs.push(Known::new(&opened));
+        Ok(())
+    }
+
+    fn change(&mut self, run: &str, change: impl FnOnce(&mut Known)) {
+        let Some((repository, place)) = self.places.get(run) else { return };
+        if let Some(known) = self.runs.get_mut(repository).and_then(|runs| runs.get_mut(*place)) {
+            change(known);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Pushes to a real git server become runs in a real journal.
+
+#[path = "../../../../forge/tests/git_server/mod.rs"]
+#[expect(dead_code, reason = "shared with the forge's own tests, which use all of it")]
+mod git_server;
+
+use super::*;
+use crate::board::Board;
+use crate::drive::read;
+use decide::delivery::NOTHING;
+use decide::run::Entry as RunEntry;
+use forge::{Credentials, Remote, Settings};
+use git_server::{GitServer, PASSWORD, USER};
+use std::time::Duration;
+
+const REPOSITORY: &str = "user/petclinic";
+const PIPELINE: &str = "name: petclinic-was
+on:
+  push: { branches: [main], paths: ['was/**'] }
+concurrency: { group: was, supersede: until-bump }
+steps:
+  - id: image
+    uses: image
+    with: { dockerfile: Dockerfile }
+";
+
+struct World {
+    git: GitServer,
+    drivers: Arc<Drivers>,
+    stage: Arc<DeliveryStage>,
+    started: Arc<Mutex<Vec<String>>>,
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    async fn new(files: &[(&str, &str)]) -> World {
+        let git = GitServer::start().await;
+        git.create(REPOSITORY, files);
+        let directory = tempfile::tempdir().unwrap();
+        let (drivers, stage, started) = server(&git, &directory, "journal");
+        World { git, drivers, stage, started, directory }
+    }
+
+    /// Receives a push as the webhook does, and waits until it is worked off.
+    async fn push(&self, delivery: &str, before: &str, after: &str, paths: Paths) -> Vec<String> {
+        self.receive(delivery, before, after, paths).await;
+        self.ended(delivery).await
+    }
+
+    async fn receive(&self, delivery: &str, before: &str, after: &str, paths: Paths) {
+        let push = Push {
+            hook: "default".into(),
+            delivery: delivery.into(),
+            repository: REPOSITORY.into(),
+            reference: "refs/heads/main".into(),
+            before: before.into(),
+            after: after.into(),
+            change: if before == NOTHING { Change::New } else { Change::Forward },
+            pusher: "kim".into(),
+            paths,
+        };
+        let stream = push.stream();
+        let entries = encode(&[Entry::Received(push)], &By::Server, now()).unwrap();
+        self.drivers.journal().append(&stream, 0, entries).await.unwrap();
+        self.drivers.ensure(&self.stage, &stream);
+    }
+
+    async fn ended(&self, delivery: &str) -> Vec<String> {
+        ended(&self.drivers, delivery).await
+    }
+
+    async fn run(&self, id: &str) -> Vec<RunEntry> {
+        let written = read::<RunEntry>(self.drivers.journal(), &format!("run/{id}")).await.unwrap();
+        written.into_iter().map(|written| written.entry).collect()
+    }
+}
+
+type Server = (Arc<Drivers>, Arc<DeliveryStage>, Arc<Mutex<Vec<String>>>);
+
+fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Server {
+    let journal = journal::open(&directory.path().join(name)).unwrap();
+    let drivers = Drivers::new(journal, Arc::new(Board::default()));
+    let credentials = Credentials::Basic { username: USER.into(), password: PASSWORD.into() };
+    let remotes = vec![Remote { url: git.url.clone(), credentials, plain_http: Default::default() }];
+    let settings = Settings { base: Some(git.url.clone()), remotes, ..Settings::default() };
+    let forge = Forge::new(settings, directory.path().join("git")).unwrap();
+    let started = Arc::new(Mutex::new(Vec::new()));
+    let told = started.clone();
+    let start: StartRun = Arc::new(move |stream: &str| told.lock().unwrap().push(stream.to_owned()));
+    let floors = BTreeMap::from([("user/petclinic/petclinic-was".to_owned(), 55)]);
+    let stage = DeliveryStage::new(&drivers, &forge, floors, start);
+    (drivers, stage, started)
+}
+
+/// Waits for the journal to say how a delivery ended: its runs.
+async fn ended(drivers: &Drivers, delivery: &str) -> Vec<String> {
+    let mut newest = drivers.journal().newest();
+    let waiting = async {
+        loop {
+            newest.mark_unchanged();
+            let written = read::<Entry>(drivers.journal(), &format!("delivery/default/{delivery}")).await.unwrap();
+            match written.last().map(|written| &written.entry) {
+                Some(Entry::Opened { runs, .. }) => return runs.clone(),
+                Some(Entry::Ignored { because }) => return vec![format!("ignored: {because}")],
+                _ => newest.changed().await.unwrap(),
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    in_time.unwrap_or_else(|_| panic!("{delivery} does not end: {:?}", drivers.board().all_said()))
+}
+
+fn compare() -> Paths {
+    Paths::Compare { because: "a test".into() }
+}
+
+#[tokio::test]
+async fn a_push_opens_its_run_and_a_newer_one_supersedes_it() {
+    let world = World::new(&[(".bespin/was.yaml", PIPELINE), ("was/a", "1")]).await;
+    let first = world.git.git(REPOSITORY, &["rev-parse", "main"]);
+    assert_eq!(world.push("d1", NOTHING, &first, compare()).await, ["user/petclinic/petclinic-was/56"]);
+    let second = world.git.commit(REPOSITORY, "main", &[("was/a", "2")], "Fix it");
+    assert_eq!(world.push("d2", &first, &second, compare()).await, ["user/petclinic/petclinic-was/57"]);
+    let third = world.git.commit(REPOSITORY, "main", &[("web/a", "2")], "The web");
+    let ignored = world.push("d3", &second, &third, compare()).await;
+    assert!(ignored[0].contains("nothing changed in `was/**`"), "{ignored:?}");
+    let listed = Paths::Listed { paths: vec!["was/z".into()] };
+    assert_eq!(
+        world.push("d4", &second, &third, listed).await,
+        ["user/petclinic/petclinic-was/58"],
+        "the payload's list counts"
+    );
+    let run = world.run("user/petclinic/petclinic-was/57").await;
+    let RunEntry::Opened { run: opened } = &run[0] else { panic!("{run:?}") };
+    assert_eq!((opened.title.as_str(), opened.commit.author.as_str()), ("Fix it", "Kim"));
+    assert_eq!((&opened.event.after, opened.event.delivery.as_str()), (&second, "d2"));
+    assert!(
+        matches!(&run[1], RunEntry::CancelAsked { cause: CancelCause::Superseded, because } if because.contains("/58"))
+    );
+    assert_eq!(world.run("user/petclinic/petclinic-was/56").await.len(), 2, "asked once");
+    let streams = [56, 57, 58].map(|n| format!("run/user/petclinic/petclinic-was/{n}"));
+    assert_eq!(*world.started.lock().unwrap(), streams);
+}
+
+#[tokio::test]
+async fn the_same_push_by_two_deliveries_is_one_run() {
+    let world = World::new(&[(".bespin/was.yaml", PIPELINE), ("was/a", "1")]).await;
+    let first = world.git.git(REPOSITORY, &["rev-parse", "main"]);
+    for n in 0..20 {
+        world.receive(&format!("d{n}"), NOTHING, &first, compare()).await;
+    }
+    for n in 0..20 {
+        assert_eq!(world.ended(&format!("d{n}")).await, ["user/petclinic/petclinic-was/56"]);
+    }
+    assert_eq!(world.drivers.journal().streams("run/").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_bad_pipeline_is_a_run_with_every_mistake() {
+    let bad = PIPELINE.replace("branches", "branchs").replace("uses: image", "use: image");
+    let world = World::new(&[(".bespin/was.yaml", &bad), (".bespin/scripts/x.yaml", "not: a pipeline\n")]).await;
+    let first = world.git.git(REPOSITORY, &["rev-parse", "main"]);
+    let runs = world.push("d1", NOTHING, &first, compare()).await;
+    let run = world.run(&runs[0]).await;
+    let RunEntry::Opened { run: opened } = &run[0] else { panic!("{run:?}") };
+    assert!(opened.mistakes.len() >= 2, "{:?}", opened.mistakes);
+    assert!(opened.mistakes[0].contains(".bespin/was.yaml:3"), "{}", opened.mistakes[0]);
+}
+
+#[tokio::test]
+async fn a_late_delivery_of_an_older_commit_opens_nothing() {
+    let world = World::new(&[(".bespin/was.yaml", PIPELINE), ("was/a", "1")]).await;
+    let first = world.git.git(REPOSITORY, &["rev-parse", "main"]);
+    let second = world.git.commit(REPOSITORY, "main", &[("was/a", "2")], "second");
+    let third = world.git.commit(REPOSITORY, "main", &[("was/a", "3")], "third");
+    assert_eq!(world.push("d2", &second, &third, compare()).await, ["user/petclinic/petclinic-was/56"]);
+    let late = world.push("d1", &first, &second, compare()).await;
+    assert!(late[0].contains("/56 is a run of a newer commit"), "{late:?}");
+}
+
+/// Dies between opening the run and recording that it did, and anywhere else:
+/// every prefix of the delivery's stream, with the runs as they were then.
+#[tokio::test]
+async fn cut_anywhere_the_same_runs_are_open() {
+    let web = PIPELINE.replace("petclinic-was", "web");
+    let world = World::new(&[(".bespin/was.yaml", PIPELINE), (".bespin/web.yaml", &web), ("was/a", "1")]).await;
+    let first = world.git.git(REPOSITORY, &["rev-parse", "main"]);
+    let expected = world.push("d1", NOTHING, &first, compare()).await;
+    assert_eq!(expected, ["user/petclinic/petclinic-was/56", "user/petclinic/web/1"]);
+    let whole = world.drivers.journal().tail(0, 100).await.unwrap();
+    assert_eq!(whole.iter().map(|e| e.kind.as_str()).collect::<Vec<_>>(), ["received", "opened", "opened", "opened"]);
+    for cut in 1..=whole.len() {
+        let (drivers, stage, _started) = server(&world.git, &world.directory, &format!("cut-{cut}"));
+        for entry in &whole[..cut] {
+            let again = journal::NewEntry {
+                at_ms: entry.at_ms,
+                by: entry.by.clone(),
+                kind: entry.kind.clone(),
+                body: entry.body.clone(),
+            };
+            drivers.journal().append(&entry.stream, entry.index, vec![again]).await.unwrap();
+        }
+        stage.resume().await.unwrap();
+        assert_eq!(ended(&drivers, "d1").await, expected, "cut after {cut}");
+        assert_eq!(drivers.journal().streams("run/").await.unwrap().len(), 2, "cut after {cut}");
+        drivers.stop().await;
+    }
+}
