@@ -12,6 +12,10 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long to wait for a lock.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An open store. Closing happens on drop, when the last clone of the handle goes.
 pub struct Disk {
@@ -58,9 +62,7 @@ impl Disk {
         std::fs::create_dir_all(dir).map_err(|error| say("creating", &error))?;
         // Only the writer flushes, so that nothing is written behind its back.
         let config = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(None);
-        let db = catch_unwind(AssertUnwindSafe(|| config.open()))
-            .map_err(|_| say("opening", &"the store found it damaged"))?
-            .map_err(|error| say("opening", &error))?;
+        let db = open_unlocked(&config).map_err(|error| say("opening", &error))?;
         let sync = || {
             db.flush()?;
             let file = File::open(dir.join("db"))?;
@@ -142,6 +144,26 @@ impl Disk {
             Ok(())
         })?;
         verdict
+    }
+}
+
+/// Opens, and waits a little where a process that is just ending still holds the folder.
+fn open_unlocked(config: &sled::Config) -> Result<sled::Db, String> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let error = match opened {
+            Ok(Ok(db)) => return Ok(db),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => return Err("the store found it damaged".into()),
+        };
+        if !error.contains("could not acquire lock") {
+            return Err(error);
+        }
+        if Instant::now() >= deadline {
+            return Err("another process holds its lock; one folder has one server".into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

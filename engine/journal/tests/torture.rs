@@ -121,6 +121,19 @@ async fn what_was_acknowledged_survives_kill_9() {
 }
 
 #[tokio::test]
+async fn opening_it_again_and_again_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    // More by hand: `REOPEN=1000 cargo test -p journal --test torture again`.
+    let times: u64 = std::env::var("REOPEN").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+    for n in 0..times {
+        let journal = open(dir.path()).unwrap();
+        assert_eq!(journal.read("s").await.unwrap().len() as u64, n);
+        let entry = NewEntry { at_ms: n, by: By::Server, kind: "counted".into(), body: json!({ "n": n }) };
+        journal.append("s", n, vec![entry]).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_survives_a_power_cut() {
     if Command::new("strace").arg("-V").output().is_err() {
         eprintln!("NOT CHECKED: a power cut, because strace is not installed");
