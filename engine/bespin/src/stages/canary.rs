@@ -1,0 +1,145 @@
+//! The canary: shift, hold, promote or retreat. Binds `decide::canary` to the
+//! Rollouts of the clusters.
+//!
+//! It acts only on Rollouts that carry the annotation `bespin.dev/owner`; all
+//! others are looked at, and the dashboard shows what it would do.
+
+#[cfg(test)]
+mod tests;
+mod view;
+mod watch;
+
+use crate::drive::{Drivers, Stage, Trouble, Written, now};
+use async_trait::async_trait;
+use cluster::{Acted, Annotations, Cluster, Router};
+use decide::by::By;
+use decide::canary::{self, Act, Action, Entry, Intent, Recorded, Seen, Through};
+use decide::next::{Next, Timestamp};
+use decide::want::Key;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+/// The stage `canary`, on streams `rollout/<cluster>/<namespace>/<name>`.
+pub struct CanaryStage {
+    drivers: Weak<Drivers>,
+    clusters: BTreeMap<String, Arc<Cluster>>,
+    router: Arc<dyn Router>,
+}
+
+crate::wanted!(CanaryStage, Entry, Intent);
+
+impl CanaryStage {
+    /// Binds the stage to the clusters that it may act upon. The weights that
+    /// are served are taken from the live Ingresses.
+    pub fn new(drivers: &Arc<Drivers>, clusters: impl IntoIterator<Item = Arc<Cluster>>) -> CanaryStage {
+        let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
+        CanaryStage { drivers: Arc::downgrade(drivers), clusters, router: Arc::new(Annotations) }
+    }
+
+    fn find<'a>(&self, stream: &'a str) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
+        let mut parts = stream.split('/').skip(1);
+        let place = (parts.next(), parts.next(), parts.next(), parts.next());
+        let (Some(cluster), Some(namespace), Some(name), None) = place else {
+            return Err(Trouble(format!(
+                "`{stream}` is no stream of a rollout; it reads rollout/cluster/namespace/name"
+            )));
+        };
+        let known = self.clusters.get(cluster);
+        let known = known.ok_or_else(|| Trouble(format!("cluster `{cluster}` is not in the configuration")))?;
+        Ok((known, namespace, name))
+    }
+}
+
+#[async_trait]
+impl Stage for CanaryStage {
+    const NAME: &'static str = "canary";
+    type Entry = Entry;
+    type Recorded = Recorded;
+    type Seen = Seen;
+    type Act = Act;
+
+    fn replay(&self, entries: &[Written<Entry>]) -> Recorded {
+        fold(entries)
+    }
+
+    async fn observe(&self, stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
+        let (cluster, namespace, name) = self.find(stream)?;
+        let tried = "looking at the rollout";
+        let objects = cluster.look_at_rollout(namespace, name, &*self.router).await;
+        let seen = Seen::read(objects.map_err(|error| Trouble::new(tried, error))?);
+        if let Some(drivers) = self.drivers.upgrade() {
+            match &seen {
+                Seen::Present(live) => {
+                    drivers.board().show_rollout(stream, view::view(cluster.name(), recorded, live, now()));
+                }
+                Seen::Absent => drivers.board().forget_rollout(stream),
+            }
+        }
+        Ok(seen)
+    }
+
+    fn decide(&self, recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, Act> {
+        canary::decide(recorded, seen, now)
+    }
+
+    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
+        let (cluster, namespace, _) = self.find(stream)?;
+        let acted = cluster.act_on_rollout(namespace, act).await;
+        match acted.map_err(|error| Trouble(error.to_string()))? {
+            Acted::Done => {}
+            // Somebody was faster: what was decided is stale, and is decided again at once.
+            Acted::Stale => {
+                if let Some(drivers) = self.drivers.upgrade() {
+                    drivers.poke(stream);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fold(entries: &[Written<Entry>]) -> Recorded {
+    Recorded::fold(entries.iter().map(|written| (written.at_ms, &written.by, &written.entry)))
+}
+
+/// Records what a person asks of a rollout: `promote`, `promote-full`,
+/// `retreat`, `retry` or `resume`. It is done by being recorded.
+///
+/// # Errors
+/// A sentence: an action that nobody knows or that means nothing now, or a
+/// journal that cannot be written.
+pub async fn ask(drivers: &Arc<Drivers>, stream: &str, action: &str, by: By) -> Result<(), String> {
+    let word = serde_json::Value::from(action);
+    let Ok(action) = serde_json::from_value::<Action>(word) else {
+        return Err(format!("`{action}` is not one of promote, promote-full, retreat, retry, resume"));
+    };
+    // What holds a rollout from outside is seen, not recorded: the view knows.
+    let shown = drivers.board().rollouts().remove(stream);
+    let offered = shown.is_some_and(|view| view.actions.iter().any(|offer| offer.action == view::word(action)));
+    let mut refused = None;
+    let make = |written: &[Written<Entry>]| {
+        let allowed = canary::allowed(&fold(written), action);
+        refused = allowed.err().filter(|_| !(offered && action == Action::Resume));
+        refused.is_none().then(|| vec![Entry::Asked { action, through: Through::Api }])
+    };
+    drivers.append(stream, by, make).await.map_err(|error| error.to_string())?;
+    refused.map_or(Ok(()), Err)
+}
+
+/// Records that a step of a run has stopped waiting, so that its want ends and
+/// its `on-timeout` is followed. Without a want that is open, nothing happens.
+///
+/// # Errors
+/// A journal that cannot be written, as a sentence.
+pub async fn gave_up(drivers: &Arc<Drivers>, stream: &str, key: &Key) -> Result<(), String> {
+    let make = |written: &[Written<Entry>]| {
+        let recorded = fold(written);
+        let open = recorded.open().any(|want| want.key == *key);
+        open.then(|| vec![Entry::TimedOut { key: key.clone() }])
+    };
+    drivers
+        .append(stream, By::Run(format!("{}#{}", key.run, key.step)), make)
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(())
+}

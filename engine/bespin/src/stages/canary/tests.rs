@@ -1,0 +1,270 @@
+//! The stage with its real parts: the embedded journal, the drivers, and the
+//! playground's Kubernetes API.
+
+use super::{CanaryStage, ask, gave_up};
+use crate::board::Board;
+use crate::drive::Drivers;
+use crate::views::RolloutView;
+use crate::wants::want;
+use cluster::{Cluster, Reach, Settings};
+use decide::by::By;
+use decide::canary::{Intent, OnTimeout};
+use decide::next::Mood;
+use decide::want::Key;
+use playground::{Options, Playground};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const STREAM: &str = "rollout/test/petclinic/was";
+const V55: &str = "petclinic-was:v55-f31bdcc";
+const V56: &str = "petclinic-was:v56-0a1b2c3";
+
+/// A server's part of the world: everything of it ends with the process.
+struct Server {
+    drivers: Arc<Drivers>,
+    stage: Arc<CanaryStage>,
+    watching: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(dir: &Path, playground: &Playground) -> Server {
+        let journal = journal::open(&dir.join("journal")).expect("the journal opens");
+        let drivers = Drivers::new(journal, Arc::new(Board::default()));
+        let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
+        let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.expect("the playground answers");
+        let cluster = Arc::new(cluster);
+        cluster.install_crds().await.expect("the kinds are installed");
+        let stage = Arc::new(CanaryStage::new(&drivers, [cluster.clone()]));
+        let watch = stage.clone().watch(drivers.clone(), cluster);
+        let watching = tokio::spawn(async move { watch.await.expect("the watch goes on") });
+        Server { drivers, stage, watching }
+    }
+
+    async fn stop(self) {
+        self.drivers.stop().await;
+        self.watching.await.expect("the watch ends in order");
+    }
+
+    /// Follows the board until the view is so.
+    async fn shows(&self, what: &str, so: impl Fn(&RolloutView) -> bool) -> RolloutView {
+        let mut changed = self.drivers.board().changed();
+        let wait = async {
+            loop {
+                changed.mark_unchanged();
+                if let Some(view) = self.drivers.board().rollouts().remove(STREAM).filter(|view| so(view)) {
+                    return view;
+                }
+                changed.changed().await.expect("the board outlives the test");
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(60), wait).await {
+            Ok(view) => view,
+            Err(_) => {
+                panic!("never {what}: {:?} {:#?}", self.drivers.board().said(STREAM), self.drivers.board().rollouts())
+            }
+        }
+    }
+}
+
+/// What a person or a sync does, over HTTP.
+async fn send(playground: &Playground, method: reqwest::Method, path: &str, body: &Value) {
+    let kind = if method == reqwest::Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+    let request = reqwest::Client::new()
+        .request(method, format!("{}{path}", playground.kube_url))
+        .bearer_auth(&playground.kube_token)
+        .header("content-type", kind)
+        .body(body.to_string());
+    let answer = request.send().await.expect("the playground answers");
+    assert!(answer.status().is_success(), "{path}: {} {}", answer.status(), answer.text().await.unwrap_or_default());
+}
+
+const ROLLOUTS: &str = "/apis/argoproj.io/v1alpha1/namespaces/petclinic/rollouts";
+
+async fn furnish(playground: &Playground) {
+    let post = async |path: &str, object: Value| send(playground, reqwest::Method::POST, path, &object).await;
+    post("/api/v1/namespaces", json!({"metadata": {"name": "petclinic"}})).await;
+    for name in ["was-stable", "was-canary"] {
+        let spec = json!({"selector": {"app": "was"}, "ports": [{"port": 8080}]});
+        post("/api/v1/namespaces/petclinic/services", json!({"metadata": {"name": name}, "spec": spec})).await;
+    }
+    let backend = json!({"service": {"name": "was-stable", "port": {"name": "use-annotation"}}});
+    let rules = json!([{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]);
+    let ingress = json!({"metadata": {"name": "petclinic-ingress"}, "spec": {"rules": rules}});
+    post("/apis/networking.k8s.io/v1/namespaces/petclinic/ingresses", ingress).await;
+}
+
+/// The seed's Rollout, its pauses one second long.
+async fn rollout(playground: &Playground, annotations: Value) {
+    let step = |weight: u32| json!({"setWeight": weight, "pause": {"duration": "1s"}});
+    let rollout = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": "was", "annotations": annotations},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "was"}},
+            "strategy": {"canary": {
+                "canaryService": "was-canary", "stableService": "was-stable",
+                "trafficRouting": {"alb": {"ingress": "petclinic-ingress", "servicePort": 8080}},
+                "scaleDownDelaySeconds": 1, "abortScaleDownDelaySeconds": 1,
+                "steps": [step(10), step(25), step(50), step(75)],
+            }},
+            "template": {
+                "metadata": {"labels": {"app": "was"}},
+                "spec": {"containers": [{"name": "was", "image": V55}]},
+            },
+        },
+    });
+    send(playground, reqwest::Method::POST, ROLLOUTS, &rollout).await;
+}
+
+async fn deploy(playground: &Playground, image: &str) {
+    let template = json!({"spec": {"containers": [{"name": "was", "image": image}]}});
+    let patch = json!({"spec": {"template": template}});
+    send(playground, reqwest::Method::PATCH, &format!("{ROLLOUTS}/was"), &patch).await;
+}
+
+fn key(run: &str) -> Key {
+    Key { run: run.to_owned(), step: "canary".to_owned() }
+}
+
+fn wants(image: &str, on_timeout: OnTimeout) -> Intent {
+    Intent { image: Some(image.to_owned()), on_timeout }
+}
+
+fn serves(view: &RolloutView, image: &str) -> bool {
+    let wanted: Vec<_> = view.revisions.iter().filter(|set| set.wanted > 0).map(|set| set.image.as_str()).collect();
+    wanted == [image] && view.stable_image == image
+}
+
+async fn playground(dir: &Path) -> Playground {
+    let playground =
+        Playground::start(&dir.join("playground"), Options::default()).await.expect("the playground starts");
+    playground
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_waits_for_its_image_to_be_promoted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    // The want is there before the Rollout is, and before the Rollout names its image.
+    let (drivers, stage) = (server.drivers.clone(), server.stage.clone());
+    let waiting = tokio::spawn(async move {
+        want(&drivers, &stage, STREAM, &key("user/petclinic/was/56"), wants(V56, OnTimeout::Hold)).await
+    });
+    furnish(&playground).await;
+    rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    deploy(&playground, V56).await;
+    let half = server.shows("50 %", |view| view.served == Some(50)).await;
+    assert_eq!((half.steps.len(), half.ownership.as_str()), (8, "owned"));
+    assert_eq!((half.stable_image.as_str(), half.canary_image.as_str()), (V55, V56));
+    assert!(half.actions.iter().any(|action| action.action == "retreat" && action.effect.contains(V55)), "{half:?}");
+    let outputs = waiting.await.expect("the step ends").expect("it is met");
+    assert_eq!(outputs, json!({"outcome": "promoted"}));
+    let end = server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+    let asked: Vec<u32> = end.weights.iter().map(|point| point.asked).collect();
+    assert_eq!(asked, [10, 25, 50, 75, 100, 0]);
+    assert!(end.weights[..5].iter().all(|point| point.served == Some(point.asked)), "{:?}", end.weights);
+    assert_eq!(end.at, 8);
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_ask_and_are_told_what_means_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    let mina = || By::Person("mina".into());
+    furnish(&playground).await;
+    rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    assert!(ask(&server.drivers, STREAM, "retreat", mina()).await.unwrap_err().contains("no canary"));
+    assert!(ask(&server.drivers, STREAM, "explode", mina()).await.unwrap_err().contains("not one of"));
+    deploy(&playground, V56).await;
+    server.shows("25 %", |view| view.served == Some(25)).await;
+    ask(&server.drivers, STREAM, "retreat", mina()).await.expect("a canary walks");
+    let back = server.shows("Degraded", |view| view.phase == "Degraded" && serves(view, V55)).await;
+    assert!(back.message.contains("asked for by mina"), "{}", back.message);
+    assert_eq!(back.served, Some(0));
+    ask(&server.drivers, STREAM, "retry", mina()).await.expect("it has retreated");
+    server.shows("10 %", |view| view.served == Some(10)).await;
+    ask(&server.drivers, STREAM, "promote-full", mina()).await.expect("steps are left");
+    server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_in_mid_walk_goes_on_where_it_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    // The first server installs the kinds.
+    Server::start(dir.path(), &playground).await.stop().await;
+    furnish(&playground).await;
+    rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
+    for (image, until) in [(V55, 0), (V56, 10), (V56, 50), (V56, 75)] {
+        let server = Server::start(dir.path(), &playground).await;
+        deploy(&playground, image).await;
+        server.shows("its weight", |view| view.served == Some(until) && (until > 0 || view.phase == "Healthy")).await;
+        server.stop().await;
+    }
+    let server = Server::start(dir.path(), &playground).await;
+    let end = server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+    let weights: Vec<u32> = end.weights.iter().map(|point| point.asked).collect();
+    assert_eq!(weights, [10, 25, 50, 75, 100, 0], "nothing is walked twice");
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_out_of_time_takes_its_canary_back() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    furnish(&playground).await;
+    rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    deploy(&playground, "petclinic-was:v56-never-ready").await;
+    let (drivers, stage) = (server.drivers.clone(), server.stage.clone());
+    let waiting = tokio::spawn(async move {
+        let intent = wants("petclinic-was:v56-never-ready", OnTimeout::Retreat);
+        want(&drivers, &stage, STREAM, &key("run/56"), intent).await
+    });
+    server
+        .shows("a canary's pods", |view| view.revisions.iter().any(|set| set.role == "canary" && set.wanted == 1))
+        .await;
+    gave_up(&server.drivers, STREAM, &key("run/56")).await.expect("the journal is there");
+    let failed = waiting.await.expect("the step ends").expect_err("it has failed");
+    assert!(format!("{failed:?}").contains("ran out of time"), "{failed:?}");
+    server.shows("v55 alone", |view| view.phase == "Degraded" && serves(view, V55)).await;
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_ours_is_looked_at_and_never_written() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    furnish(&playground).await;
+    rollout(&playground, json!({})).await;
+    let view = server.shows("it at all", |_| true).await;
+    assert_eq!((view.ownership.as_str(), view.actions.len()), ("observed", 0));
+    let mut changed = server.drivers.board().changed();
+    let said = loop {
+        changed.mark_unchanged();
+        if let Some(said) = server.drivers.board().said(STREAM) {
+            break said;
+        }
+        changed.changed().await.expect("the board outlives the test");
+    };
+    assert_eq!(said.because.mood, Mood::Done);
+    assert!(said.because.text.contains("bespin take"), "{}", said.because.text);
+    assert_eq!(server.drivers.journal().streams("rollout/").await.expect("the journal is there").len(), 0);
+    server.stop().await;
+    playground.stop().await;
+}

@@ -1,0 +1,150 @@
+//! A rollout as the dashboard shows it.
+
+use crate::views::{ActionView, PodView, RevisionView, RolloutView, StepView, WeightView};
+use decide::canary::spec::{self, Spec};
+use decide::canary::{self, Action, Live, Owner, Recorded, Set, Step};
+use decide::next::Timestamp;
+
+/// How many ReplicaSets are shown.
+const REVISIONS: usize = 10;
+
+/// Where a rollout is: by the journal when it is ours, else by its status.
+struct Position {
+    stable: String,
+    newest: String,
+    at: usize,
+    /// Whether the current step has come to its pause.
+    paused: bool,
+    asked: u32,
+}
+
+/// Builds the view from one look.
+pub(super) fn view(cluster: &str, recorded: &Recorded, live: &Live, now: Timestamp) -> RolloutView {
+    let spec = spec::parse(&live.rollout).ok();
+    let position = position(recorded, live);
+    let (steps, starts) = spec.as_ref().map(steps).unwrap_or_default();
+    let at = starts.get(position.at).map_or(steps.len(), |start| {
+        let pause_of_two =
+            matches!(spec.as_ref().map(|spec| &spec.steps[position.at]), Some(Step::WeightThenPause(..)));
+        start + usize::from(position.paused && pause_of_two)
+    });
+    let routed = spec.as_ref().is_some_and(|spec| spec.router.is_some());
+    let shown = canary::show(recorded, live, now);
+    let image = |hash: &str| live.set(hash).and_then(|set| set.images.first().cloned());
+    let wanted = spec.as_ref().and_then(|spec| spec.images.first().cloned()).unwrap_or_default();
+    let namespace = live.rollout["metadata"]["namespace"].as_str().unwrap_or_default();
+    let weights = recorded.weights.iter().map(|point| WeightView {
+        at_ms: point.at,
+        asked: point.asked,
+        served: point.served.filter(|_| routed),
+    });
+    RolloutView {
+        name: format!("{namespace}/{}", live.name()),
+        cluster: cluster.to_owned(),
+        phase: shown.phase,
+        message: shown.message,
+        ownership: match live.owner {
+            Owner::Ours => "owned",
+            Owner::Observed => "observed",
+        }
+        .to_owned(),
+        steps,
+        at,
+        asked: position.asked,
+        served: live.served.filter(|_| routed),
+        stable_image: image(&position.stable).unwrap_or_default(),
+        canary_image: image(&position.newest).unwrap_or(wanted),
+        revisions: revisions(live, &position),
+        weights: weights.collect(),
+        actions: shown
+            .offers
+            .into_iter()
+            .map(|offer| ActionView {
+                action: word(offer.action).to_owned(),
+                label: offer.label.to_owned(),
+                effect: offer.effect,
+            })
+            .collect(),
+        paused_until_ms: shown.paused_until,
+    }
+}
+
+/// An action's word, as the API takes it.
+pub(super) fn word(action: Action) -> &'static str {
+    match action {
+        Action::Promote => "promote",
+        Action::PromoteFull => "promote-full",
+        Action::Retreat => "retreat",
+        Action::Retry => "retry",
+        Action::Resume => "resume",
+    }
+}
+
+fn position(recorded: &Recorded, live: &Live) -> Position {
+    let status = &live.rollout["status"];
+    let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
+    match &recorded.walk {
+        Some(walk) => Position {
+            stable: recorded.stable.as_ref().map(|stable| stable.hash.clone()).unwrap_or_default(),
+            newest: walk.hash.clone(),
+            at: walk.at,
+            paused: walk.paused_since.is_some(),
+            asked: recorded.asked,
+        },
+        None => Position {
+            stable: text("stableRS"),
+            newest: text("currentPodHash"),
+            at: status["currentStepIndex"].as_u64().and_then(|at| at.try_into().ok()).unwrap_or(usize::MAX),
+            paused: status["pauseConditions"].as_array().is_some_and(|pauses| !pauses.is_empty()),
+            asked: status
+                .pointer("/canary/weights/canary/weight")
+                .and_then(|weight| weight.as_u64()?.try_into().ok())
+                .unwrap_or(0),
+        },
+    }
+}
+
+/// The steps, a weight and its pause each for itself, and where each of the spec's begins.
+fn steps(spec: &Spec) -> (Vec<StepView>, Vec<usize>) {
+    let (mut views, mut starts) = (Vec::new(), Vec::new());
+    let view = |kind: &str, step: &Step| StepView { kind: kind.to_owned(), text: step.text(), weight: step.weight() };
+    for step in &spec.steps {
+        starts.push(views.len());
+        match step {
+            Step::Weight(_) => views.push(view("weight", step)),
+            Step::Pause(_) => views.push(view("pause", step)),
+            Step::Scale(_) => views.push(view("scale", step)),
+            Step::WeightThenPause(weight, length) => {
+                views.push(view("weight", &Step::Weight(*weight)));
+                views.push(view("pause", &Step::Pause(*length)));
+            }
+        }
+    }
+    (views, starts)
+}
+
+/// Newest first; sets without pods only as far as they are of interest.
+fn revisions(live: &Live, position: &Position) -> Vec<RevisionView> {
+    let role = |set: &Set| match &set.hash {
+        hash if *hash == position.stable => "stable",
+        hash if *hash == position.newest => "canary",
+        _ => "old",
+    };
+    let view = |set: &Set| RevisionView {
+        revision: set.revision,
+        role: role(set).to_owned(),
+        hash: set.hash.clone(),
+        image: set.images.first().cloned().unwrap_or_default(),
+        wanted: set.spec,
+        ready: set.ready,
+        pods: set
+            .members
+            .iter()
+            .map(|pod| PodView { name: pod.name.clone(), phase: pod.phase.clone(), ready: pod.is_ready() })
+            .collect(),
+    };
+    let mut all: Vec<RevisionView> = live.sets.iter().map(view).collect();
+    all.sort_by(|a, b| b.revision.cmp(&a.revision));
+    all.truncate(REVISIONS);
+    all
+}
