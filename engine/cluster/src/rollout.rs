@@ -64,6 +64,8 @@ impl Cluster {
     pub async fn act_on_rollout(&self, namespace: &str, act: &Act) -> Result<Acted> {
         match self.carry_out(namespace, act).await {
             Ok(()) => Ok(Acted::Done),
+            // A name that is taken and a status that is not served do not go away by looking again.
+            Err(error) if matches!(act, Act::Create { .. } | Act::Stamp { .. } | Act::Status { .. }) => Err(error),
             Err(error) if error.is_conflict() || error.is_not_found() => Ok(Acted::Stale),
             Err(error) => Err(error),
         }

@@ -59,7 +59,8 @@ pub fn nearest(replicas: u32, weight: u32, surge: u32) -> Split {
         if !(partial && crowded) {
             best = nearer(best, (up, total), weight);
         }
-        if !tied && !(partial && down == 0) {
+        let empty = partial && down == 0;
+        if !(tied || empty) {
             best = nearer(best, (down, total), weight);
         }
     }

@@ -163,17 +163,7 @@ fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Spec> {
     let canary_service = canary.text("canaryService", mistakes);
     let stable_service = canary.text("stableService", mistakes);
     let router = canary.take("trafficRouting").and_then(|routing| read_routing(routing, mistakes));
-    if router.is_some() && (canary_service.is_none() || stable_service.is_none()) {
-        let mend = format!("name both {CANARY}.canaryService and {CANARY}.stableService");
-        mistakes.push(Mistake::new(&format!("{CANARY}.trafficRouting"), "needs a Service for each version", &mend));
-    }
-    if canary_service.is_some() && canary_service == stable_service {
-        mistakes.push(Mistake::new(
-            &format!("{CANARY}.canaryService"),
-            "is the stable Service as well",
-            "name two different Services",
-        ));
-    }
+    check_services(canary_service.as_deref(), stable_service.as_deref(), router.as_ref(), mistakes);
     let traffic = if router.is_some() { Traffic::Routed } else { Traffic::ByPods };
     let raw_steps = canary.take("steps");
     let steps = step::read(raw_steps, &format!("{CANARY}.steps"), traffic, mistakes);
@@ -207,6 +197,18 @@ fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Spec> {
         retreat_delay_ms: (retreat_delay > 0).then_some(u64::from(retreat_delay) * 1000),
         min_pods,
     })
+}
+
+/// Each version needs a Service of its own, where traffic is routed by Services.
+fn check_services(canary: Option<&str>, stable: Option<&str>, router: Option<&Alb>, mistakes: &mut Mistakes) {
+    if router.is_some() && (canary.is_none() || stable.is_none()) {
+        let mend = format!("name both {CANARY}.canaryService and {CANARY}.stableService");
+        mistakes.push(Mistake::new(&format!("{CANARY}.trafficRouting"), "needs a Service for each version", &mend));
+    }
+    if canary.is_some() && canary == stable {
+        let path = format!("{CANARY}.canaryService");
+        mistakes.push(Mistake::new(&path, "is the stable Service as well", "name two different Services"));
+    }
 }
 
 fn read_selector(selector: Option<&Value>, mistakes: &mut Mistakes) -> BTreeMap<String, String> {

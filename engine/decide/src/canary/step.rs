@@ -82,7 +82,7 @@ impl Length {
 pub fn span(ms: u64) -> String {
     let seconds = ms.div_ceil(1000);
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        _ if ms % 1000 != 0 && ms < 10_000 => format!("{} ms", ms),
+        _ if !ms.is_multiple_of(1000) && ms < 10_000 => format!("{ms} ms"),
         (0, 0, s) => format!("{s} s"),
         (0, m, 0) => format!("{m} min"),
         (0, m, s) => format!("{m} min {s} s"),
