@@ -60,6 +60,12 @@ impl Images {
         Ok(Images { layout: Arc::new(Layout::open(directory)?), choice, engine: OnceCell::new() })
     }
 
+    /// Builds by this engine, rather than by the one that is found.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Images {
+        Images { engine: OnceCell::new_with(Some(engine)), ..self }
+    }
+
     /// The layout that every build ends in.
     pub fn layout(&self) -> &Layout {
         &self.layout

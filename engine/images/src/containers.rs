@@ -67,13 +67,14 @@ pub enum Access {
 
 impl Engine {
     /// Runs a container to its end and returns its exit code. Whatever an
-    /// earlier attempt of the same label left behind is removed first, and the
-    /// container is gone when this returns.
+    /// earlier attempt of the same step left behind, alive or dead, is removed
+    /// first, and the container is gone when this returns.
     ///
     /// # Errors
     /// The image is not there, or the engine fails.
     pub async fn run(&self, spec: &Spec, sink: &dyn LogSink) -> Result<i64, Error> {
-        self.remove(&spec.attempt).await?;
+        let step = spec.attempt.rsplit_once('#').map_or(spec.attempt.as_str(), |(step, _)| step);
+        self.remove_where(|attempt| attempt.rsplit_once('#').is_some_and(|(of, _)| of == step)).await?;
         let options = CreateContainerOptionsBuilder::default().build();
         let created = self.docker().create_container(Some(options), body(spec)).await;
         let id = created.map_err(|error| said("creating the container", error))?.id;
@@ -87,16 +88,36 @@ impl Engine {
     /// # Errors
     /// The engine fails.
     pub async fn remove(&self, attempt: &str) -> Result<(), Error> {
-        let filters = HashMap::from([("label", vec![format!("{ATTEMPT}={attempt}")])]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let found =
-            self.docker().list_containers(Some(options)).await.map_err(|error| said("listing containers", error))?;
-        for id in found.into_iter().filter_map(|container| container.id) {
+        self.remove_where(|found| found == attempt).await
+    }
+
+    /// The attempts that have a container, alive or dead.
+    ///
+    /// # Errors
+    /// The engine fails.
+    pub async fn attempts(&self) -> Result<Vec<String>, Error> {
+        Ok(self.labelled().await?.into_iter().map(|(attempt, _)| attempt).collect())
+    }
+
+    async fn remove_where(&self, chosen: impl Fn(&str) -> bool) -> Result<(), Error> {
+        for (_, id) in self.labelled().await?.into_iter().filter(|(attempt, _)| chosen(attempt)) {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-            let removed = self.docker().remove_container(&id, Some(options)).await;
-            removed.map_err(|error| said("removing a container", error))?;
+            match self.docker().remove_container(&id, Some(options)).await {
+                // Somebody else removes it, or has done so.
+                Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) | Ok(()) => {}
+                Err(error) => return Err(said("removing a container", error)),
+            }
         }
         Ok(())
+    }
+
+    /// Every container of ours: its attempt and its id.
+    async fn labelled(&self) -> Result<Vec<(String, String)>, Error> {
+        let filters = HashMap::from([("label", vec![ATTEMPT])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let found = self.docker().list_containers(Some(options)).await.map_err(|error| said("listing containers", error))?;
+        let labelled = found.into_iter().filter_map(|container| Some((container.labels?.remove(ATTEMPT)?, container.id?)));
+        Ok(labelled.collect())
     }
 
     async fn follow(&self, id: &str, sink: &dyn LogSink) -> Result<i64, Error> {

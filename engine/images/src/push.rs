@@ -35,25 +35,29 @@ impl Registry {
         sink: &dyn LogSink,
     ) -> Result<Pushed, Error> {
         let reference = self.reference(to)?;
+        let reference = &reference;
         let (bytes, manifest) = layout.manifest(digest)?;
         self.not_another(to, digest).await?;
         let mut pushed = Pushed::default();
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             let size = u64::try_from(blob.size).unwrap_or_default();
             let short = blob.digest.get(7..19).unwrap_or(&blob.digest);
-            if self.ask(async |client, auth| exists(client, auth, &reference, &blob.digest).await).await? {
+            if self.ask(|client, auth| exists(client, auth, reference, &blob.digest)).await? {
                 pushed.skipped += size;
                 sink.line(Stream::Progress, &format!("{short}: {size} bytes, which the registry has"));
                 continue;
             }
             sink.line(Stream::Progress, &format!("{short}: uploading {size} bytes"));
-            self.ask(async |client, auth| upload(client, auth, &reference, layout, blob).await).await?;
+            self.ask(|client, auth| upload(client, auth, reference, layout, blob)).await?;
             pushed.uploaded += size;
         }
         let kind = reqwest::header::HeaderValue::from_static(OCI_IMAGE_MEDIA_TYPE);
-        self.ask(async |client, auth| {
-            client.auth(&reference, auth, RegistryOperation::Push).await?;
-            client.push_manifest_raw(&reference, bytes.clone(), kind.clone()).await
+        self.ask(|client, auth| {
+            let (bytes, kind) = (bytes.clone(), kind.clone());
+            async move {
+                client.auth(reference, &auth, RegistryOperation::Push).await?;
+                client.push_manifest_raw(reference, bytes, kind).await
+            }
         })
         .await?;
         if self.digest(to).await?.as_ref() != Some(digest) {
@@ -76,23 +80,23 @@ impl Registry {
 }
 
 async fn exists(
-    client: &Client,
-    auth: &RegistryAuth,
+    client: Client,
+    auth: RegistryAuth,
     to: &Reference,
     digest: &str,
 ) -> Result<bool, OciDistributionError> {
-    client.auth(to, auth, RegistryOperation::Pull).await?;
+    client.auth(to, &auth, RegistryOperation::Pull).await?;
     client.blob_exists(to, digest).await
 }
 
 async fn upload(
-    client: &Client,
-    auth: &RegistryAuth,
+    client: Client,
+    auth: RegistryAuth,
     to: &Reference,
     layout: &Layout,
     blob: &OciDescriptor,
 ) -> Result<(), OciDistributionError> {
-    client.auth(to, auth, RegistryOperation::Push).await?;
+    client.auth(to, &auth, RegistryOperation::Push).await?;
     let digest =
         blob.digest.parse().map_err(|_| OciDistributionError::GenericError(Some("a malformed digest".into())))?;
     let file = tokio::fs::File::open(layout.blob(&digest)).await?;

@@ -128,8 +128,9 @@ impl Registry {
     /// The registry cannot be asked, or refuses to answer.
     pub async fn digest(&self, image: &ImageRef) -> Result<Option<Digest>, Error> {
         let reference = self.reference(image)?;
-        let found = self.ask(async |client: &Client, auth: &RegistryAuth| {
-            match client.fetch_manifest_digest(&reference, auth).await {
+        let reference = &reference;
+        let found = self.ask(|client, auth| async move {
+            match client.fetch_manifest_digest(reference, &auth).await {
                 Ok(digest) => Ok(Some(digest)),
                 Err(error) if is_absent(&error) => Ok(None),
                 Err(error) => Err(error),
@@ -150,8 +151,9 @@ impl Registry {
         let mut all: Vec<String> = Vec::new();
         loop {
             let last = all.last().cloned();
-            let page = self.ask(async |client: &Client, auth: &RegistryAuth| {
-                match client.list_tags(&reference, auth, Some(TAGS), last.as_deref()).await {
+            let (reference, from) = (&reference, last.as_deref());
+            let page = self.ask(|client, auth| async move {
+                match client.list_tags(reference, &auth, Some(TAGS), from).await {
                     Ok(listed) => Ok(listed.tags),
                     Err(error) if is_absent(&error) => Ok(Vec::new()),
                     Err(error) => Err(error),
@@ -174,15 +176,16 @@ impl Registry {
     }
 
     /// Asks by a client that is logged in; a refused login of ECR is renewed once.
-    pub(crate) async fn ask<T>(
-        &self,
-        question: impl AsyncFn(&Client, &RegistryAuth) -> Result<T, OciDistributionError>,
-    ) -> Result<T, Error> {
+    pub(crate) async fn ask<T, Q, F>(&self, question: Q) -> Result<T, Error>
+    where
+        Q: Fn(Client, RegistryAuth) -> F,
+        F: Future<Output = Result<T, OciDistributionError>>,
+    {
         let session = self.session(Freshness::Cached).await?;
-        match question(&session.client, &session.auth).await {
+        match question(session.client, session.auth).await {
             Err(error) if is_refusal(&error) && matches!(self.login, Login::Ecr(_)) => {
                 let session = self.session(Freshness::New).await?;
-                question(&session.client, &session.auth).await.map_err(|error| self.said(&error))
+                question(session.client, session.auth).await.map_err(|error| self.said(&error))
             }
             answered => answered.map_err(|error| self.said(&error)),
         }

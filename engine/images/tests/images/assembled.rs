@@ -30,7 +30,7 @@ fn files() -> Vec<Made<'static>> {
 }
 
 /// Everything in an image's layers: kind and mode, owner, time, content.
-fn contents(layout: &Layout, digest: &Digest) -> BTreeMap<String, (String, (u64, u64), u64, String)> {
+pub fn contents(layout: &Layout, digest: &Digest) -> BTreeMap<String, (String, (u64, u64), u64, String)> {
     let (_, manifest) = layout.manifest(digest).unwrap();
     let mut found = BTreeMap::new();
     for layer in &manifest.layers {
@@ -64,7 +64,7 @@ async fn a_layer_holds_what_the_dockerfile_says() {
         ("etc/".to_owned(), row("Directory 755", "")),
         ("etc/was/".into(), row("Directory 755", "")),
         ("etc/was/app.yaml".into(), row("Regular 640", "a: 1\n")),
-        ("etc/was/current".into(), row("Symlink 0", "-> app.yaml")),
+        ("etc/was/current".into(), row("Symlink 777", "-> app.yaml")),
         ("etc/was/deep/".into(), row("Directory 755", "")),
         ("etc/was/deep/er/".into(), row("Directory 755", "")),
         ("etc/was/deep/er/plain".into(), row("Regular 644", "shown")),

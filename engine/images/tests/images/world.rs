@@ -51,6 +51,7 @@ pub fn context(path: &Path, at: u64, files: &[Made<'_>]) {
             }
             Made::Link(path, target) => {
                 header.set_entry_type(tar::EntryType::Symlink);
+                header.set_mode(0o777);
                 header.set_size(0);
                 tar.append_link(&mut header, path, target).unwrap();
             }
