@@ -119,7 +119,10 @@ pub fn sent(mut object: Value, live: Option<&Value>) -> Value {
             metadata.insert("resourceVersion".into(), object::resource_version(live).into());
         }
     }
-    if let (Some(hash), Some(selector)) = (moved, map_at(&mut object, &["spec", "selector"])) {
+    // Only now is the selector asked for: asking makes it.
+    if let Some(hash) = moved
+        && let Some(selector) = map_at(&mut object, &["spec", "selector"])
+    {
         selector.insert(HASH.into(), hash);
     }
     object
@@ -160,6 +163,8 @@ mod tests {
         let live = json!({ "metadata": { "uid": "u", "resourceVersion": "7" }, "spec": { "selector": { "app": "was", HASH: "abc" } } });
         let wanted = wanted(git, "petclinic", Some(&live));
         assert!(super::super::diff::compare("", &wanted["spec"], &live["spec"]).is_empty());
+        let other = sent(json!({ "kind": "ConfigMap", "metadata": {} }), Some(&live));
+        assert_eq!(other, json!({ "kind": "ConfigMap", "metadata": { "uid": "u" } }));
         let sent = sent(wanted, Some(&live));
         assert_eq!(sent["spec"]["selector"], json!({ "app": "was", HASH: "abc" }));
         assert_eq!((&sent["metadata"]["uid"], &sent["metadata"]["resourceVersion"]), (&json!("u"), &json!("7")));
