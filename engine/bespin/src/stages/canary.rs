@@ -126,20 +126,22 @@ pub async fn ask(drivers: &Arc<Drivers>, stream: &str, action: &str, by: By) -> 
     refused.map_or(Ok(()), Err)
 }
 
-/// Records that a step of a run has stopped waiting, so that its want ends and
-/// its `on-timeout` is followed. Without a want that is open, nothing happens.
+/// Records that a step of a run has stopped waiting for a rollout, whichever
+/// it was, so that its want ends and its `on-timeout` is followed. Without a
+/// want that is open, nothing happens.
 ///
 /// # Errors
-/// A journal that cannot be written, as a sentence.
-pub async fn gave_up(drivers: &Arc<Drivers>, stream: &str, key: &Key) -> Result<(), String> {
-    let make = |written: &[Written<Entry>]| {
-        let recorded = fold(written);
-        let open = recorded.open().any(|want| want.key == *key);
-        open.then(|| vec![Entry::TimedOut { key: key.clone() }])
-    };
-    drivers
-        .append(stream, By::Run(format!("{}#{}", key.run, key.step)), make)
-        .await
-        .map_err(|error| error.to_string())?;
+/// A journal that cannot be read or written, as a sentence.
+pub async fn gave_up(drivers: &Arc<Drivers>, key: &Key) -> Result<(), String> {
+    let streams = drivers.journal().streams("rollout/").await.map_err(|error| error.to_string())?;
+    for stream in streams {
+        let make = |written: &[Written<Entry>]| {
+            let recorded = fold(written);
+            let open = recorded.open().any(|want| want.key == *key);
+            open.then(|| vec![Entry::TimedOut { key: key.clone() }])
+        };
+        let by = By::Run(format!("{}#{}", key.run, key.step));
+        drivers.append(&stream.name, by, make).await.map_err(|error| error.to_string())?;
+    }
     Ok(())
 }

@@ -237,7 +237,7 @@ async fn a_step_out_of_time_takes_its_canary_back() {
     server
         .shows("a canary's pods", |view| view.revisions.iter().any(|set| set.role == "canary" && set.wanted == 1))
         .await;
-    gave_up(&server.drivers, STREAM, &key("run/56")).await.expect("the journal is there");
+    gave_up(&server.drivers, &key("run/56")).await.expect("the journal is there");
     let failed = waiting.await.expect("the step ends").expect_err("it has failed");
     assert!(format!("{failed:?}").contains("ran out of time"), "{failed:?}");
     server.shows("v55 alone", |view| view.phase == "Degraded" && serves(view, V55)).await;
