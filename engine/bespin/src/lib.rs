@@ -1,7 +1,30 @@
 //! The server: command line, configuration, driver, stages, API and dashboard.
 
+pub mod api;
+pub mod attempts;
 pub mod board;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod doors;
 pub mod drive;
+pub mod hooks;
+pub mod host;
+pub mod journal_commands;
+pub mod lint;
+pub mod login;
 pub mod logs;
+pub mod ownership;
+pub mod play;
+pub mod plugins;
+pub mod policy;
+pub mod reporter;
+pub mod resume;
+pub mod serve;
+pub mod sources;
 pub mod stages;
+pub mod steps;
 pub mod views;
+pub mod wants;

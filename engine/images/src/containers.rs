@@ -115,8 +115,10 @@ impl Engine {
     async fn labelled(&self) -> Result<Vec<(String, String)>, Error> {
         let filters = HashMap::from([("label", vec![ATTEMPT])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let found = self.docker().list_containers(Some(options)).await.map_err(|error| said("listing containers", error))?;
-        let labelled = found.into_iter().filter_map(|container| Some((container.labels?.remove(ATTEMPT)?, container.id?)));
+        let found =
+            self.docker().list_containers(Some(options)).await.map_err(|error| said("listing containers", error))?;
+        let labelled =
+            found.into_iter().filter_map(|container| Some((container.labels?.remove(ATTEMPT)?, container.id?)));
         Ok(labelled.collect())
     }
 

@@ -36,6 +36,16 @@ const GREETING: Duration = Duration::from_secs(5);
 pub struct Engine {
     docker: Docker,
     backend: Backend,
+    network: BuildNetwork,
+}
+
+/// What network a `RUN` has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BuildNetwork {
+    /// The engine's own choice.
+    Default,
+    /// None, on an engine without a bridge: BuildKit fails there instead of going on without one.
+    None,
 }
 
 /// Which of the engine's two builders works.
@@ -75,7 +85,10 @@ impl Engine {
         let is_old = (version.major_version, version.minor_version) < BUILDKIT_SINCE;
         let is_unwanted = std::env::var("DOCKER_BUILDKIT").is_ok_and(|value| value == "0");
         let backend = if is_old || is_unwanted { Backend::Classic } else { Backend::BuildKit };
-        Ok(Engine { docker, backend })
+        let networks = docker.list_networks(None).await.map_err(|error| absent(&error))?;
+        let has_bridge = networks.iter().any(|network| network.name.as_deref() == Some("bridge"));
+        let network = if has_bridge { BuildNetwork::Default } else { BuildNetwork::None };
+        Ok(Engine { docker, backend, network })
     }
 
     pub(crate) fn docker(&self) -> &Docker {
@@ -152,6 +165,10 @@ impl Engine {
             .buildargs(&arguments)
             .rm(true)
             .forcerm(true);
+        let options = match self.network {
+            BuildNetwork::Default => options,
+            BuildNetwork::None => options.networkmode("none"),
+        };
         match self.backend {
             Backend::Classic => options.build(),
             Backend::BuildKit => {

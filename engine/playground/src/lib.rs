@@ -24,4 +24,7 @@ pub mod registry;
 pub mod sample;
 pub mod serve;
 
+#[cfg(test)]
+mod tests;
+
 pub use playground::{Error, Options, Playground};

@@ -50,7 +50,8 @@ impl ImageStage {
     }
 
     async fn look(&self, key: &Key, intent: &Intent) -> Result<View, Error> {
-        if let Some(Met::Refusal(because)) = self.met.lock().expect("nobody panics while holding what was met").get(key) {
+        if let Some(Met::Refusal(because)) = self.met.lock().expect("nobody panics while holding what was met").get(key)
+        {
             return Ok(View::Refused(because.clone()));
         }
         match intent {
@@ -136,7 +137,8 @@ impl Stage for ImageStage {
 
     async fn observe(&self, _stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
         let mut seen = Seen::new();
-        for (key, intent) in recorded.open() {
+        let open: Vec<_> = recorded.open().collect();
+        for (key, intent) in open {
             let view = match self.look(key, intent).await {
                 Ok(view) => view,
                 Err(Error::Refused(because)) => View::Refused(because),
@@ -160,3 +162,6 @@ impl Stage for ImageStage {
 }
 
 crate::wanted!(ImageStage, decide::image::Entry, decide::image::Intent);
+
+#[cfg(test)]
+mod tests;

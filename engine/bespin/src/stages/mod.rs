@@ -1,2 +1,9 @@
 //! The corridor, in the order that a push walks it. Each module binds one
 //! decision of `decide` to the doors that it sees and acts through.
+
+pub mod bump;
+pub mod canary;
+pub mod delivery;
+pub mod image;
+pub mod run;
+pub mod sync;

@@ -66,6 +66,8 @@ struct Memory {
     full_at: Option<Timestamp>,
     /// Where git's head was, of which source, and when that was asked, in ms since the epoch.
     head: Option<(Source, String, Timestamp)>,
+    /// How many pushes were told of: an answer that was asked for before one of them is old.
+    pushes: u64,
     /// What was read from git last.
     read: Option<look::Read>,
     /// The status that was written last: a server that keeps less of it is not asked again.
@@ -180,6 +182,7 @@ impl SyncStage {
             let source = memory.application.as_ref().map(|object| &object["spec"]["source"]["repoURL"]);
             if source.and_then(Value::as_str).is_some_and(|source| bare(source) == bare(repo_url)) {
                 memory.head = None;
+                memory.pushes += 1;
                 drivers.poke(stream);
             }
         }

@@ -41,8 +41,9 @@ pub fn contents(layout: &Layout, digest: &Digest) -> BTreeMap<String, (String, (
         for entry in archive.entries().unwrap() {
             let mut entry = entry.unwrap();
             let header = entry.header().clone();
-            let mut text = String::new();
-            entry.read_to_string(&mut text).unwrap();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            let mut text = String::from_utf8_lossy(&bytes).into_owned();
             if let Some(target) = entry.link_name().unwrap() {
                 text = format!("-> {}", target.display());
             }

@@ -11,7 +11,10 @@ pub fn fill(kind: &Kind, object: &mut Value) {
         return;
     }
     match kind.kind.as_str() {
-        "Pod" => pod_spec(&mut object["spec"]),
+        "Pod" => {
+            pod_spec(&mut object["spec"]);
+            requests_from_limits(&mut object["spec"]);
+        }
         "Deployment" => deployment(object),
         "ReplicaSet" => replica_set(object),
         "StatefulSet" => stateful_set(object),
@@ -107,10 +110,16 @@ fn container(container: &mut Value) {
             resources.remove(field);
         }
     }
-    if let Some(limits) = container["resources"].get("limits").cloned().filter(Value::is_object) {
-        put(&mut container["resources"], "requests", json!({}));
-        for (name, quantity) in limits.as_object().into_iter().flatten() {
-            put(&mut container["resources"]["requests"], name, quantity.clone());
+}
+
+/// A pod requests what it is limited to; templates are left as they are.
+fn requests_from_limits(spec: &mut Value) {
+    for container in items(spec, "containers") {
+        if let Some(limits) = container["resources"].get("limits").cloned().filter(Value::is_object) {
+            put(&mut container["resources"], "requests", json!({}));
+            for (name, quantity) in limits.as_object().into_iter().flatten() {
+                put(&mut container["resources"]["requests"], name, quantity.clone());
+            }
         }
     }
 }

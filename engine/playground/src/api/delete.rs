@@ -151,15 +151,10 @@ impl Api {
 fn preconditions(kind: &Kind, name: &str, live: &Value, how: &Deletion) -> Result<(), Refusal> {
     let found = |field: &str| live["metadata"][field].as_str().unwrap_or_default();
     if let Some(uid) = how.uid.as_deref().filter(|uid| *uid != found("uid")) {
-        let because = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", found("uid"));
-        return Err(Refusal::conflict(kind, name, &because));
+        return Err(Refusal::unmet(kind, name, "UID", uid, found("uid"), "deleted and then recreated"));
     }
     if let Some(version) = how.resource_version.as_deref().filter(|v| *v != found("resourceVersion")) {
-        let because = format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
-            found("resourceVersion")
-        );
-        return Err(Refusal::conflict(kind, name, &because));
+        return Err(Refusal::unmet(kind, name, "ResourceVersion", version, found("resourceVersion"), "modified"));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ pub fn document(kinds: &Kinds, path: &str, aggregated: bool, host: &str) -> Opti
     let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
     match segments.as_slice() {
         ["version"] => Some(json!({
-            "major": "1", "minor": "33", "gitVersion": "v1.33.0+playground", "gitCommit": "", "gitTreeState": "clean",
+            "major": "1", "minor": "36", "gitVersion": "v1.36.2+playground", "gitCommit": "", "gitTreeState": "clean",
             "buildDate": "2026-01-01T00:00:00Z", "goVersion": "", "compiler": "", "platform": "linux/amd64",
         })),
         ["api"] if aggregated => Some(aggregate(kinds, |group| group.is_empty())),

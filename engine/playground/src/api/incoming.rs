@@ -28,6 +28,14 @@ pub fn object(kind: &Kind, namespace: &str, name: Option<&str>, mut object: Valu
     }
     for (field, wanted) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())] {
         match object[field].as_str() {
+            Some(found) if found != wanted && field == "kind" && !kind.custom => {
+                let package = kind.group.split('.').next().filter(|g| !g.is_empty()).unwrap_or("core");
+                return Err(Refusal::bad_request(format!(
+                    "{found} in version {:?} cannot be handled as a {wanted}: converting ({}.{found}) to \
+                     ({package}.{wanted}): unknown conversion",
+                    kind.version, kind.version
+                )));
+            }
             Some(found) if found != wanted => {
                 return Err(Refusal::bad_request(format!(
                     "the {field} in the data ({found}) does not match the expected {field} ({wanted})"
@@ -192,7 +200,17 @@ pub fn blank(object: &Value) -> Value {
     if object["spec"]["strategy"].is_object() {
         blank["spec"]["strategy"] = json!({});
     }
-    // The status of a new object is the server's own writing.
+    for pod in ["/spec", "/spec/template/spec"] {
+        if object.pointer(pod).is_some_and(|spec| spec["containers"].is_array())
+            && let Some(spec) = blank.pointer_mut(pod)
+        {
+            spec["containers"] = json!([]);
+        }
+    }
+    // The finalizers of a new namespace, and the status of anything new, are the server's own writing.
+    if object["kind"] == "Namespace" {
+        blank["spec"] = object["spec"].clone();
+    }
     if object["status"].is_object() {
         blank["status"] = object["status"].clone();
     }

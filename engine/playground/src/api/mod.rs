@@ -10,6 +10,7 @@ mod incoming;
 pub mod kind;
 mod managed;
 mod openapi;
+mod parameters;
 pub mod patch;
 pub(crate) mod persist;
 mod protobuf;

@@ -1,6 +1,6 @@
 //! JSON patch, JSON merge patch and strategic merge patch.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::refusal::Refusal;
 use super::shape::Shape;
@@ -27,12 +27,10 @@ impl Patch {
             Patch::Json(patch) => {
                 let patch: json_patch::Patch =
                     serde_json::from_value(patch.clone()).map_err(|e| Refusal::bad_request(e.to_string()))?;
-                json_patch::patch(&mut object, &patch).map_err(|e| {
-                    Refusal::plain(
-                        422,
-                        "Invalid",
-                        format!("the server rejected our request due to an error in our request: {e}"),
-                    )
+                json_patch::patch(&mut object, &patch).map_err(|error| {
+                    tracing::debug!(%error, "a JSON patch does not fit");
+                    let message = "the server rejected our request due to an error in our request";
+                    Refusal { details: json!({}), ..Refusal::plain(422, "Invalid", message) }
                 })?;
             }
             Patch::Merge(patch) => json_patch::merge(&mut object, patch),
@@ -103,7 +101,8 @@ fn strategic_map(shape: &Shape, old: &Map<String, Value>, new: &Map<String, Valu
     }
     for (name, order) in new.iter().filter_map(|(n, v)| Some((n.strip_prefix("$setElementOrder/")?, v.as_array()?))) {
         if let Some(items) = out.get_mut(name).and_then(Value::as_array_mut) {
-            reorder(shape.field(name).0, items, order);
+            let before = old.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            reorder(shape.field(name).0, items, order, before);
         }
     }
     Value::Object(out)
@@ -128,15 +127,26 @@ fn strategic_list(shape: &Shape, old: &[Value], new: &[Value]) -> Value {
             (_, None) => out.push(strategic(shape.item(), &Value::Null, item)),
         }
     }
+    reorder(shape, &mut out, new, old);
     Value::Array(out)
 }
 
-fn reorder(shape: &Shape, items: &mut [Value], order: &[Value]) {
-    let rank = |item: &Value| match merge_key(shape) {
-        Some(key) => order.iter().position(|o| o.get(key) == item.get(key)),
-        None => order.iter().position(|o| o == item),
+/// Items that the patch names come in its order, the others in theirs; where both were there before, their old order
+/// decides, and what is new comes first (strategicpatch, mergeSortedSlice).
+fn reorder(shape: &Shape, items: &mut Vec<Value>, order: &[Value], before: &[Value]) {
+    let same = |a: &Value, b: &Value| match merge_key(shape) {
+        Some(key) => a.get(key) == b.get(key),
+        None => a == b,
     };
-    items.sort_by_key(|item| rank(item).unwrap_or(usize::MAX));
+    let at = |list: &[Value], item: &Value| list.iter().position(|other| same(other, item));
+    let (mut named, others): (Vec<Value>, Vec<Value>) = items.drain(..).partition(|item| at(order, item).is_some());
+    named.sort_by_key(|item| at(order, item));
+    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
+    while let (Some(left), Some(right)) = (named.peek(), others.peek()) {
+        let other_first = matches!((at(before, left), at(before, right)), (Some(l), Some(r)) if r < l);
+        items.extend(if other_first { others.next() } else { named.next() });
+    }
+    items.extend(named.chain(others));
 }
 
 fn without_directives(value: &Value) -> Value {

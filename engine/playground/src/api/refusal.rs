@@ -67,10 +67,38 @@ impl Refusal {
         Self::conflict(kind, name, because)
     }
 
+    /// 409 for a deletion whose precondition fails; the real server names the kind here, not the resource.
+    pub fn unmet(kind: &Kind, name: &str, what: &str, asked: &str, found: &str, hint: &str) -> Refusal {
+        let qualified = if kind.group.is_empty() { kind.kind.clone() } else { format!("{}.{}", kind.kind, kind.group) };
+        let message = format!(
+            "Operation cannot be fulfilled on {qualified} \"{name}\": the {what} in the precondition ({asked}) does not \
+             match the {what} in record ({found}). The object might have been {hint}"
+        );
+        let mut details = details(kind, name);
+        details["kind"] = kind.kind.as_str().into();
+        Refusal { details, ..Self::plain(409, "Conflict", message) }
+    }
+
     /// 403.
     pub fn forbidden(kind: &Kind, name: &str, because: &str) -> Refusal {
         let message = format!("{} \"{name}\" is forbidden: {because}", kind.resource());
         Self::about(403, "Forbidden", message, kind, name)
+    }
+
+    /// 404 for an address that names no resource.
+    pub fn nothing_here() -> Refusal {
+        let message = "the server could not find the requested resource";
+        Refusal { details: json!({}), ..Self::plain(404, "NotFound", message) }
+    }
+
+    /// 422 for an apply that does not say who applies.
+    pub fn anonymous_apply() -> Refusal {
+        let cause = json!({"reason": "FieldValueRequired", "message": "Required value: is required for apply patch",
+            "field": "fieldManager"});
+        let details = json!({"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause]});
+        let message =
+            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
+        Refusal { details, ..Self::plain(422, "Invalid", message) }
     }
 
     /// 400.
@@ -110,9 +138,11 @@ impl Refusal {
             many => format!("[{}]", many.join(", ")),
         };
         let qualified = if kind.group.is_empty() { kind.kind.clone() } else { format!("{}.{}", kind.kind, kind.group) };
-        let mut details = json!({"name": name, "group": kind.group, "kind": kind.kind});
-        if kind.group.is_empty() {
-            details.as_object_mut().expect("written as an object above").remove("group");
+        let mut details = json!({"kind": kind.kind});
+        for (field, value) in [("name", name), ("group", kind.group.as_str())] {
+            if !value.is_empty() {
+                details[field] = value.into();
+            }
         }
         details["causes"] =
             causes.iter().map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field})).collect();

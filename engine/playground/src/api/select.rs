@@ -25,7 +25,9 @@ impl Labels {
         let mut needs = Vec::new();
         for part in split_outside_parentheses(text) {
             needs.push(need(part.trim()).ok_or_else(|| {
-                Refusal::bad_request(format!("unable to parse requirement: found '{}'", part.trim()))
+                let found = part.split_whitespace().nth(1).unwrap_or_default();
+                let expected = "in, notin, =, ==, !=, gt, lt";
+                Refusal::bad_request(format!("unable to parse requirement: found '{found}', expected: {expected}"))
             })?);
         }
         Ok(Labels(needs))

@@ -11,14 +11,14 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 
 use super::apply::Force;
-use super::delete::{self, Deletion};
+use super::delete;
 use super::kind::Kind;
 use super::patch::Patch;
 use super::refusal::Refusal;
 use super::route::{self, Query, Route};
 use super::store::Key;
-use super::write::{Outcome, Part, Rehearsal, Write};
-use super::{Api, discovery, openapi, protobuf, scale, table, watch};
+use super::write::{Outcome, Part};
+use super::{Api, discovery, openapi, parameters, protobuf, scale, table, watch};
 use crate::faults::{Fault, Target};
 use crate::serve::{Body, BoxError, Dropped, respond};
 
@@ -109,7 +109,7 @@ impl Api {
             return Ok(document);
         }
         let Some(route) = route::parse(&self.kinds(), path) else {
-            return Ok(respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n"));
+            return self.nothing_at(path);
         };
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         match (&route.name, route.subresource.as_deref()) {
@@ -124,10 +124,23 @@ impl Api {
             (Some(name), Some("binding")) if route.kind.kind == "Pod" => {
                 self.binding(parts, &route, name, &query, body)
             }
-            _ => Err(Refusal {
-                details: json!({}),
-                ..Refusal::plain(404, "NotFound", "the server could not find the requested resource")
-            }),
+            _ => Err(Refusal::nothing_here()),
+        }
+    }
+
+    /// A group that is served says so in a `Status`; elsewhere nobody listens.
+    fn nothing_at(&self, path: &str) -> Result<Response<Body>, Refusal> {
+        let mut segments = path.split('/').filter(|s| !s.is_empty());
+        let known = match (segments.next(), segments.next(), segments.next()) {
+            (Some("api"), Some("v1"), _) => true,
+            (Some("apis"), Some(group), Some(version)) => {
+                self.kinds().all().any(|kind| kind.group == group && kind.version == version)
+            }
+            _ => false,
+        };
+        match known {
+            true => Err(Refusal::nothing_here()),
+            false => Ok(respond(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "404 page not found\n")),
         }
     }
 
@@ -182,11 +195,11 @@ impl Api {
                 if kind.namespaced() && route.namespace.is_empty() {
                     return Err(Refusal::method_not_allowed());
                 }
-                let write = write(parts, query)?;
+                let write = parameters::write(parts, query)?;
                 Ok(created(&*self.create(kind, &route.namespace, object, &write)?))
             }
             Method::DELETE => {
-                let how = deletion(parts, query, body)?;
+                let how = parameters::deletion(query, optional(parts, body)?)?;
                 let items = self.delete_all(kind, &route.namespace, &query.selection()?, &how)?;
                 let items: Vec<&Value> = items.iter().map(Arc::as_ref).collect();
                 Ok(ok(&list(kind, &items, json!({"resourceVersion": self.version().to_string()}))))
@@ -209,7 +222,7 @@ impl Api {
             (text("namespace"), text("name"))
         };
         if let Some(token) = query.get("continue") {
-            let (from, after) = read_token(token)?;
+            let (from, after) = parameters::read_token(token)?;
             version = from;
             objects.retain(|object| position(object) > after);
         }
@@ -255,11 +268,11 @@ impl Api {
             }
             Method::PUT => {
                 let object = decode(parts, body)?;
-                Ok(ok(&*self.update(kind, namespace, name, part, object, &write(parts, query)?)?))
+                Ok(ok(&*self.update(kind, namespace, name, part, object, &parameters::write(parts, query)?)?))
             }
             Method::PATCH => self.patching(parts, route, name, part, query, body),
             Method::DELETE if part == Part::Whole => {
-                let how = deletion(parts, query, body)?;
+                let how = parameters::deletion(query, optional(parts, body)?)?;
                 Ok(ok(&delete::answer(kind, &self.delete(kind, namespace, name, &how)?)))
             }
             _ => Err(Refusal::method_not_allowed()),
@@ -276,7 +289,7 @@ impl Api {
         body: &[u8],
     ) -> Result<Response<Body>, Refusal> {
         let (kind, namespace) = (&route.kind, route.namespace.as_str());
-        let mut write = write(parts, query)?;
+        let mut write = parameters::write(parts, query)?;
         let sent = yaml_or_json(body)?;
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let patch = match content_type.split(';').next().unwrap_or_default().trim() {
@@ -284,9 +297,8 @@ impl Api {
             "application/merge-patch+json" => Patch::Merge(sent),
             "application/strategic-merge-patch+json" => Patch::Strategic(sent),
             "application/apply-patch+yaml" => {
-                let required = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-                write.manager =
-                    query.get("fieldManager").ok_or_else(|| Refusal::plain(422, "Invalid", required))?.to_owned();
+                let manager = query.get("fieldManager").ok_or_else(Refusal::anonymous_apply)?;
+                write.manager = manager.to_owned();
                 write.force = if query.says("force") { Force::Yes } else { Force::No };
                 return Ok(match self.apply(kind, namespace, name, part, sent, &write)? {
                     Outcome::Created(object) => created(&object),
@@ -318,7 +330,7 @@ impl Api {
         let Some(node) = binding["target"]["name"].as_str().filter(|n| !n.is_empty()) else {
             return Err(Refusal::bad_request("target.name: Required value"));
         };
-        self.bind(&route.namespace, name, node, &write(parts, query)?)?;
+        self.bind(&route.namespace, name, node, &parameters::write(parts, query)?)?;
         Ok(created(&json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})))
     }
 
@@ -342,42 +354,8 @@ fn list(kind: &Kind, items: &[&Value], metadata: Value) -> Value {
     json!({"kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": metadata, "items": items})
 }
 
-fn read_token(token: &str) -> Result<(u64, (String, String)), Refusal> {
-    let invalid = || Refusal::bad_request("continue key is not valid: it was not issued by this server");
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
-    let text = |v: &Value| v.as_str().map(str::to_owned).ok_or_else(invalid);
-    Ok((value["v"].as_u64().ok_or_else(invalid)?, (text(&value["n"])?, text(&value["a"])?)))
-}
-
-fn write(parts: &Parts, query: &Query) -> Result<Write, Refusal> {
-    let agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("unknown");
-    let manager = query.get("fieldManager").unwrap_or_else(|| agent.split('/').next().unwrap_or("unknown"));
-    let rehearsal = match query.get("dryRun") {
-        None => Rehearsal::No,
-        Some("All") => Rehearsal::Yes,
-        Some(other) => {
-            let message = format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"");
-            return Err(Refusal::plain(422, "Invalid", message));
-        }
-    };
-    Ok(Write { manager: manager.to_owned(), force: Force::No, rehearsal })
-}
-
-fn deletion(parts: &Parts, query: &Query, body: &[u8]) -> Result<Deletion, Refusal> {
-    let mut options = if body.is_empty() { json!({}) } else { decode(parts, body)? };
-    for parameter in ["propagationPolicy", "orphanDependents"] {
-        if let Some(value) = query.get(parameter) {
-            options[parameter] = value.into();
-        }
-    }
-    if let Some(seconds) = query.number("gracePeriodSeconds")? {
-        options["gracePeriodSeconds"] = seconds.into();
-    }
-    if query.get("dryRun").is_some() {
-        options["dryRun"] = json!(["All"]);
-    }
-    Deletion::read(&options)
+fn optional(parts: &Parts, body: &[u8]) -> Result<Option<Value>, Refusal> {
+    if body.is_empty() { Ok(None) } else { decode(parts, body).map(Some) }
 }
 
 fn decode(parts: &Parts, body: &[u8]) -> Result<Value, Refusal> {

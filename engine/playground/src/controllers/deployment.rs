@@ -258,7 +258,9 @@ fn write_status(
     for (field, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
         status[field] = count.into();
     }
+    status["terminatingReplicas"] = sum("/status/terminatingReplicas").into();
     let mut conditions = deployment["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    pausing(deployment, &mut conditions);
     if available >= replicas - math::bounds(deployment, replicas).unavailable {
         set_condition(
             &mut conditions,
@@ -294,6 +296,21 @@ fn write_status(
     Ok(again)
 }
 
+/// While a Deployment is paused its progress is unknown, and no deadline passes.
+fn pausing(deployment: &Value, conditions: &mut Vec<Value>) {
+    let paused = deployment["spec"]["paused"] == true;
+    let known = conditions.iter().any(|c| c["type"] == "Progressing" && c["reason"] == "DeploymentPaused");
+    let (reason, message) = match (paused, known) {
+        (true, false) => ("DeploymentPaused", "Deployment is paused"),
+        (false, true) => ("DeploymentResumed", "Deployment is resumed"),
+        _ => return,
+    };
+    set_condition(conditions, "Progressing", true, reason, message, Stamp::Updates);
+    if let Some(condition) = conditions.iter_mut().find(|c| c["type"] == "Progressing") {
+        condition["status"] = "Unknown".into();
+    }
+}
+
 /// The Progressing condition: progress is any change of the counts; without it the deadline passes.
 fn progress(
     deployment: &Value,
@@ -303,6 +320,9 @@ fn progress(
     complete: bool,
     fresh: Fresh,
 ) -> Again {
+    if deployment["spec"]["paused"] == true {
+        return None;
+    }
     let deadline = number(deployment, "/spec/progressDeadlineSeconds") as f64;
     let before = &deployment["status"];
     let moved = ["updatedReplicas", "readyReplicas", "availableReplicas", "replicas"]

@@ -19,7 +19,7 @@ pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
         return Ok(None);
     };
     let dying = set["metadata"]["deletionTimestamp"].is_string();
-    let mut active = active_pods(control, &set, &key.namespace)?;
+    let (mut active, going) = pods_of(control, &set, &key.namespace)?;
     let wanted = usize::try_from(number(&set, "/spec/replicas")).unwrap_or(0);
     if !dying {
         for _ in active.len()..wanted {
@@ -34,22 +34,24 @@ pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
             }
         }
     }
-    write_status(control, &set, key, &active)
+    write_status(control, &set, key, &active, going)
 }
 
-/// The pods that count: owned, not finished, not going. Orphans that the selector matches are adopted.
-fn active_pods(control: &Control, set: &Arc<Value>, namespace: &str) -> Result<Vec<Arc<Value>>, Refusal> {
+/// The pods that count (owned, not finished, not going), and how many are going. Orphans that the selector matches are
+/// adopted.
+fn pods_of(control: &Control, set: &Arc<Value>, namespace: &str) -> Result<(Vec<Arc<Value>>, usize), Refusal> {
     let api = &control.api;
     let pods = api.built_in("Pod");
     let uid = text(set, "/metadata/uid");
     let Some(labels) = Labels::of_spec(&set["spec"]["selector"]) else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0));
     };
-    let mut active = Vec::new();
+    let (mut active, mut leaving) = (Vec::new(), 0);
     for pod in api.list(&pods, namespace, &Default::default()).0 {
         let going = pod["metadata"]["deletionTimestamp"].is_string();
         let finished = matches!(text(&pod, "/status/phase"), "Succeeded" | "Failed");
         if going || finished {
+            leaving += usize::from(going && !finished && controlled_by(&pod, uid));
             continue;
         }
         if controlled_by(&pod, uid) {
@@ -61,7 +63,7 @@ fn active_pods(control: &Control, set: &Arc<Value>, namespace: &str) -> Result<V
             active.push(api.update(&pods, namespace, name, Part::Whole, adopted, &Write::by(MANAGER))?);
         }
     }
-    Ok(active)
+    Ok((active, leaving))
 }
 
 fn new_pod(set: &Value) -> Value {
@@ -99,7 +101,7 @@ fn worth(pod: &Value) -> (bool, u8, bool, i64, std::cmp::Reverse<String>) {
     )
 }
 
-fn write_status(control: &Control, set: &Arc<Value>, key: &Key, active: &[Arc<Value>]) -> Result<Again, Refusal> {
+fn write_status(control: &Control, set: &Arc<Value>, key: &Key, active: &[Arc<Value>], going: usize) -> Result<Again, Refusal> {
     let least = number(set, "/spec/minReadySeconds") as f64;
     let template = &set["spec"]["template"]["metadata"]["labels"];
     let labels = Labels::of_spec(template).unwrap_or_default();
@@ -122,6 +124,7 @@ fn write_status(control: &Control, set: &Arc<Value>, key: &Key, active: &[Arc<Va
     for (field, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
         status[field] = count.into();
     }
+    status["terminatingReplicas"] = going.into();
     status["observedGeneration"] = set["metadata"]["generation"].clone();
     if let Some(conditions) = set["status"].get("conditions") {
         status["conditions"] = conditions.clone();

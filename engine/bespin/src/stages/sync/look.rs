@@ -84,7 +84,7 @@ impl SyncStage {
         now: Timestamp,
     ) -> Result<(String, BTreeMap<String, Standing>), Trouble> {
         let asked = recorded.asked.into_iter().chain(recorded.open.iter().map(|want| want.since)).max().unwrap_or(0);
-        let known = self.memory(stream).head;
+        let Memory { head: known, pushes, .. } = self.memory(stream);
         if let Some((_, head, _)) = known.filter(|(of, _, at)| of == source && *at > asked && now < at + HEAD_HOLDS) {
             let standing = self.standing(source, &head, recorded).await?;
             if standing.values().all(|standing| *standing == Standing::Contained) {
@@ -92,7 +92,11 @@ impl SyncStage {
             }
         }
         let head = self.git.head(&source.repo_url, &source.target_revision).await?;
-        self.remember(stream, |memory| memory.head = Some((source.clone(), head.clone(), now)));
+        self.remember(stream, |memory| {
+            if memory.pushes == pushes {
+                memory.head = Some((source.clone(), head.clone(), now));
+            }
+        });
         let standing = self.standing(source, &head, recorded).await?;
         Ok((head, standing))
     }

@@ -1,0 +1,120 @@
+//! The command line.
+
+use crate::config::{Config, Mistakes};
+use crate::{demo, journal_commands, serve};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// One server from a push to GitHub to a finished canary.
+///
+/// `bespin demo` shows the whole way on this machine; `bespin serve` walks it for real.
+#[derive(Parser)]
+#[command(name = "bespin", version, propagate_version = true)]
+struct Cli {
+    /// How much the server says of itself: error, warn, info, debug, trace.
+    #[arg(long, env = "BESPIN_LOG", default_value = "info", global = true)]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive pushes and deliver them.
+    Serve(WithConfig),
+    /// Show the whole way in the embedded default, with a sample application.
+    Demo(demo::Options),
+    /// Run the embedded default alone: a Kubernetes API, an OCI registry and git remotes.
+    Playground(crate::play::Options),
+    /// Check pipeline files; every mistake is shown with its place and its mend.
+    Lint {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Show what a push would start, and why.
+    Plan(crate::lint::PlanOptions),
+    /// Back up, verify, export or restore the journal.
+    #[command(subcommand)]
+    Journal(journal_commands::Command),
+    /// Take an application over from the controller that owns it.
+    Take(Named),
+    /// Give an application back.
+    Give(Named),
+    /// Hash a password for the configuration's `[[user]]`; it is read from standard input.
+    HashPassword,
+    /// Print the version.
+    Version,
+}
+
+/// A command that needs the configuration.
+#[derive(Args)]
+pub struct WithConfig {
+    /// The configuration file.
+    #[arg(long, short, env = "BESPIN_CONFIG", default_value = "bespin.toml")]
+    pub config: PathBuf,
+}
+
+/// An application by its name.
+#[derive(Args)]
+struct Named {
+    #[command(flatten)]
+    config: WithConfig,
+    /// `namespace/name`, or `cluster/namespace/name` where there are several clusters.
+    name: String,
+}
+
+impl WithConfig {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn load(&self) -> Result<Config, Mistakes> {
+        Config::load(&self.config)
+    }
+}
+
+/// Runs the command line and answers the process' exit code: 0 done, 1 failed, 2 misused.
+pub async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_new(&cli.log).unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(cli.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(because) => {
+            eprintln!("bespin: {because}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), String> {
+    match command {
+        Command::Serve(with) => serve::until_stopped(with.load().map_err(|mistakes| mistakes.to_string())?).await,
+        Command::Demo(options) => demo::run(options).await,
+        Command::Playground(options) => crate::play::run(options).await,
+        Command::Lint { files } => crate::lint::lint(&files),
+        Command::Plan(options) => crate::lint::plan(&options),
+        Command::Journal(command) => journal_commands::run(command).await,
+        Command::Take(named) => crate::ownership::take(&named.config, &named.name).await,
+        Command::Give(named) => crate::ownership::give(&named.config, &named.name).await,
+        Command::HashPassword => hash_password(),
+        Command::Version => {
+            println!("bespin {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    }
+}
+
+/// From standard input, so that the password stands in no process list and no shell's history.
+fn hash_password() -> Result<(), String> {
+    let mut password = String::new();
+    std::io::stdin().read_line(&mut password).map_err(|error| format!("standard input: {error}"))?;
+    let password = password.trim_end_matches(['\n', '\r']);
+    if password.is_empty() {
+        return Err("the password is empty; write it to standard input".into());
+    }
+    println!("{}", crate::login::hash_password(password)?);
+    Ok(())
+}

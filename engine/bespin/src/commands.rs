@@ -1,0 +1,85 @@
+//! What the dashboard's buttons do: each is an entry, appended by a person.
+
+use crate::api::Commands;
+use crate::drive::{Drivers, now, read};
+use crate::stages::run::RunStage;
+use crate::stages::sync::SyncStage;
+use async_trait::async_trait;
+use decide::by::By;
+use decide::run::{CancelCause, Entry, Opened};
+use journal::AppendError;
+use std::sync::Arc;
+
+/// The buttons, over the stages.
+pub struct Buttons {
+    /// The drivers, with the journal.
+    pub drivers: Arc<Drivers>,
+    /// Runs.
+    pub run: Arc<RunStage>,
+    /// Applications.
+    pub sync: Arc<SyncStage>,
+}
+
+#[async_trait]
+impl Commands for Buttons {
+    async fn retry_run(&self, run: &str, by: By) -> Result<String, String> {
+        let old = self.opened(run).await?;
+        let prefix = old.id.rsplit_once('/').map(|(prefix, _)| prefix.to_owned()).unwrap_or_default();
+        loop {
+            let number = self.next_number(&prefix).await?;
+            let id = format!("{prefix}/{number}");
+            let again = Opened { id: id.clone(), number, retry_of: Some(old.id.clone()), ..old.clone() };
+            let stream = format!("run/{id}");
+            let entries = crate::drive::encode(&[Entry::Opened { run: Box::new(again) }], &by, now());
+            let entries = entries.map_err(|error| error.to_string())?;
+            match self.drivers.journal().append(&stream, 0, entries).await {
+                Ok(_) => {
+                    self.drivers.ensure(&self.run, &stream);
+                    return Ok(id);
+                }
+                // A push was faster and took the number.
+                Err(AppendError::Conflict { .. }) => continue,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    async fn cancel_run(&self, run: &str, by: By) -> Result<(), String> {
+        self.opened(run).await?;
+        let because = format!("{by} asked for it");
+        let asked = |written: &[crate::drive::Written<Entry>]| {
+            let ended = written.iter().any(|one| matches!(one.entry, Entry::Closed { .. }));
+            (!ended).then(|| vec![Entry::CancelAsked { because: because.clone(), cause: CancelCause::Asked }])
+        };
+        let stream = format!("run/{run}");
+        match self.drivers.append(&stream, by, asked).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the run has ended already".into()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), String> {
+        crate::stages::canary::ask(&self.drivers, stream, action, by).await.map_err(|error| error.to_string())
+    }
+
+    async fn sync_app(&self, stream: &str, by: By) -> Result<(), String> {
+        self.sync.ask(&self.drivers, stream, by).await.map_err(|error| error.to_string())
+    }
+}
+
+impl Buttons {
+    async fn opened(&self, run: &str) -> Result<Opened, String> {
+        let written = read::<Entry>(self.drivers.journal(), &format!("run/{run}")).await;
+        match written.map_err(|error| error.to_string())?.into_iter().next().map(|first| first.entry) {
+            Some(Entry::Opened { run }) => Ok(*run),
+            _ => Err(format!("there is no run {run}")),
+        }
+    }
+
+    async fn next_number(&self, prefix: &str) -> Result<u64, String> {
+        let streams = self.drivers.journal().streams(&format!("run/{prefix}/")).await.map_err(|e| e.to_string())?;
+        let numbers = streams.iter().filter_map(|stream| stream.name.rsplit('/').next()?.parse::<u64>().ok());
+        Ok(numbers.max().unwrap_or_default() + 1)
+    }
+}

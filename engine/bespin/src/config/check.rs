@@ -1,0 +1,137 @@
+//! What the types of the configuration cannot say.
+
+use super::{Config, GitAuth, RegistryAuth, SecretSource};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Every mistake that was found, as texts with place and mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<String>);
+
+impl Mistakes {
+    /// A single mistake.
+    pub fn one(text: String) -> Mistakes {
+        Mistakes(vec![text])
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Checks everything at once.
+pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
+    let mut found = Vec::new();
+    hooks(config, &mut found);
+    secrets(config, &mut found);
+    unique("git", config.git.iter().map(|git| git.url.as_str()), &mut found);
+    unique("registry", config.registry.iter().map(|registry| registry.host.as_str()), &mut found);
+    unique("cluster", config.cluster.iter().map(|cluster| cluster.name.as_str()), &mut found);
+    unique("user", config.user.iter().map(|user| user.name.as_str()), &mut found);
+    for (index, policy) in config.policy.iter().enumerate() {
+        if let Err(mistakes) = sandbox::Grants::parse(sandbox::Whose::Policy, &policy.grants) {
+            found.extend(mistakes.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
+        }
+    }
+    if config.server.listen == config.server.hooks && config.server.listen.port() != 0 {
+        found.push("server: `listen` and `hooks` must differ; webhooks have a listener of their own".into());
+    }
+    let found: Vec<_> = found.into_iter().map(|mistake| format!("{name}: {mistake}")).collect();
+    if found.is_empty() { Ok(()) } else { Err(Mistakes(found)) }
+}
+
+fn hooks(config: &Config, found: &mut Vec<String>) {
+    unique("hook", config.hook.iter().map(|hook| hook.name.as_str()), found);
+    let mut urls = std::collections::BTreeMap::new();
+    for hook in &config.hook {
+        if hook.secrets.is_empty() || hook.secrets.len() > 2 {
+            found.push(format!("hook `{}`: `secrets` takes one, or two while they rotate", hook.name));
+        }
+        for repository in &hook.repositories {
+            let well_formed = repository.name.split('/').count() == 2;
+            if !well_formed {
+                found.push(format!("hook `{}`: `{}` is not owner/name", hook.name, repository.name));
+            }
+            let known = urls.insert(repository.name.as_str(), repository.url.as_str());
+            if known.is_some_and(|known| known != repository.url) {
+                found.push(format!("hook `{}`: `{}` has two addresses; give it one", hook.name, repository.name));
+            }
+        }
+    }
+}
+
+fn secrets(config: &Config, found: &mut Vec<String>) {
+    let mut check = |place: String, source: &SecretSource| {
+        if let Err(because) = source.read() {
+            found.push(format!("{place}: {because}"));
+        }
+    };
+    for hook in &config.hook {
+        hook.secrets.iter().for_each(|secret| check(format!("hook `{}`", hook.name), secret));
+    }
+    for git in &config.git {
+        match &git.auth {
+            Some(GitAuth::Token(secret) | GitAuth::Basic { password: secret, .. }) => {
+                check(format!("git `{}`", git.url), secret);
+            }
+            Some(GitAuth::Ssh { .. }) | None => {}
+        }
+    }
+    for registry in &config.registry {
+        if let Some(RegistryAuth::Basic { password, .. }) = &registry.auth {
+            check(format!("registry `{}`", registry.host), password);
+        }
+    }
+    for (name, secret) in &config.secret {
+        check(format!("secret `{name}`"), secret);
+    }
+    if let Some(github) = &config.github {
+        check("github".into(), &github.token);
+    }
+}
+
+fn unique<'a>(table: &str, names: impl Iterator<Item = &'a str>, found: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if name.is_empty() {
+            found.push(format!("{table}: an empty name"));
+        }
+        if !seen.insert(name) {
+            found.push(format!("{table}: `{name}` stands there twice"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+
+    #[test]
+    fn every_mistake_is_said_at_once() {
+        let text = r#"
+            [server]
+            data = "d"
+            listen = "127.0.0.1:1"
+            hooks = "127.0.0.1:1"
+            [[hook]]
+            secrets = [{ env = "BESPIN_TEST_NOT_SET" }]
+            repositories = [{ name = "petclinic", url = "u" }]
+            [[policy]]
+            grants = { clusters = ["x"] }
+        "#;
+        let mistakes = Config::parse("bespin.toml", text).expect_err("it is full of mistakes").to_string();
+        for part in ["`petclinic` is not owner/name", "BESPIN_TEST_NOT_SET is not set", "must differ", "`clusters`"] {
+            assert!(mistakes.contains(part), "{part} is not in:\n{mistakes}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_has_its_line() {
+        let mistakes = Config::parse("bespin.toml", "[server]\ndata = \"d\"\nlisen = 1\n").expect_err("a typo");
+        assert!(mistakes.to_string().contains("line 3"), "{mistakes}");
+    }
+}

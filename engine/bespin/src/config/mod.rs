@@ -1,0 +1,274 @@
+//! The configuration: one TOML file, checked whole before anything starts.
+//!
+//! Secrets never stand in the file; it names the file or the environment
+//! variable that holds them.
+
+mod check;
+mod secret;
+
+pub use check::Mistakes;
+pub use secret::SecretSource;
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Everything that a server is told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The server itself.
+    pub server: Server,
+    /// GitHub's webhooks.
+    #[serde(default)]
+    pub hook: Vec<Hook>,
+    /// How git remotes are reached, by the longest matching prefix.
+    #[serde(default)]
+    pub git: Vec<Git>,
+    /// Where commit statuses go.
+    #[serde(default)]
+    pub github: Option<Github>,
+    /// How registries are reached, by host.
+    #[serde(default)]
+    pub registry: Vec<Registry>,
+    /// The clusters that are delivered to.
+    #[serde(default)]
+    pub cluster: Vec<cluster::Settings>,
+    /// Secrets for plugins, by name.
+    #[serde(default)]
+    pub secret: BTreeMap<String, SecretSource>,
+    /// Who may log in.
+    #[serde(default)]
+    pub user: Vec<crate::login::User>,
+    /// What pipelines may do; without a row, nothing.
+    #[serde(default)]
+    pub policy: Vec<Policy>,
+}
+
+/// The server itself.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Server {
+    /// Where the dashboard and its API listen.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// Where webhooks are received.
+    #[serde(default = "default_hooks")]
+    pub hooks: SocketAddr,
+    /// Where people reach the dashboard; used in links. From `listen` when absent.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The journal, mirrors, logs and caches.
+    pub data: PathBuf,
+    /// The folder of the built-in plugins, `<name>.wasm`.
+    #[serde(default)]
+    pub plugins: Option<PathBuf>,
+    /// How images are built.
+    #[serde(default)]
+    pub builder: Builder,
+    /// The author of Bespin's commits.
+    #[serde(default)]
+    pub identity: Identity,
+    /// Run numbers that must not be used again: `owner/repo/pipeline` to the last one used elsewhere.
+    #[serde(default)]
+    pub numbers: BTreeMap<String, u64>,
+    /// How many ended runs are kept for each pipeline.
+    #[serde(default = "default_keep_runs")]
+    pub keep_runs: usize,
+}
+
+/// How images are built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Builder {
+    /// By Docker Engine where there is one, else from the context.
+    #[default]
+    Auto,
+    /// By Docker Engine only.
+    Docker,
+    /// From the context only, without a daemon.
+    Context,
+}
+
+/// An author.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Identity {
+    /// The name in commits.
+    pub name: String,
+    /// The address in commits.
+    pub email: String,
+}
+
+impl Default for Identity {
+    fn default() -> Identity {
+        Identity { name: "Bespin".into(), email: "bespin@localhost".into() }
+    }
+}
+
+/// One webhook address, `POST /hooks/github/{name}`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Hook {
+    /// The last part of its path; `default` is also served without it.
+    #[serde(default = "default_hook")]
+    pub name: String,
+    /// The secrets that sign its deliveries; two while they rotate.
+    pub secrets: Vec<SecretSource>,
+    /// The repositories that may deliver to it.
+    pub repositories: Vec<HookRepository>,
+}
+
+/// A repository of a hook.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HookRepository {
+    /// `owner/name`, as GitHub says it.
+    pub name: String,
+    /// Where it is cloned from; never taken from a payload.
+    pub url: String,
+}
+
+/// How git remotes with a prefix are reached.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Git {
+    /// The beginning of the addresses that this is for.
+    pub url: String,
+    /// How to log in; anonymously when absent.
+    #[serde(default)]
+    pub auth: Option<GitAuth>,
+}
+
+/// How to log in to a git remote.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum GitAuth {
+    /// A token, as GitHub's.
+    Token(SecretSource),
+    /// A user and a password.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: SecretSource,
+    },
+    /// A private key.
+    #[serde(rename_all = "kebab-case")]
+    Ssh {
+        /// The private key's file.
+        key: PathBuf,
+        /// The file of the hosts that are known.
+        known_hosts: PathBuf,
+    },
+}
+
+/// Where commit statuses go.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Github {
+    /// The API's address.
+    #[serde(default = "default_github")]
+    pub api: String,
+    /// A token that may write statuses.
+    pub token: SecretSource,
+}
+
+/// A registry.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Registry {
+    /// The host in image names.
+    pub host: String,
+    /// Where it really listens, if elsewhere; names stay as they are.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// How to log in; anonymously when absent.
+    #[serde(default)]
+    pub auth: Option<RegistryAuth>,
+}
+
+/// How to log in to a registry.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum RegistryAuth {
+    /// A user and a password.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: SecretSource,
+    },
+    /// By the ECR API, with the credentials that the AWS SDK finds.
+    #[serde(rename_all = "kebab-case")]
+    Ecr {
+        /// The region.
+        region: String,
+        /// Where its API listens, if elsewhere.
+        #[serde(default)]
+        api_endpoint: Option<String>,
+    },
+}
+
+/// What pipelines may do. A missing key matches everything; `*` matches any part.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Policy {
+    /// `owner/name`.
+    #[serde(default)]
+    pub repository: Option<String>,
+    /// The pipeline's file, such as `.bespin/was.yaml`.
+    #[serde(default)]
+    pub pipeline: Option<String>,
+    /// The full reference, such as `refs/heads/main`.
+    #[serde(default, rename = "ref")]
+    pub reference: Option<String>,
+    /// `push`, `tag` or `manual`.
+    #[serde(default)]
+    pub event: Option<String>,
+    /// Abilities and their values.
+    pub grants: BTreeMap<String, Vec<String>>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Every mistake that can be seen without starting anything, each with its place and its mend.
+    pub fn load(path: &Path) -> Result<Config, Mistakes> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| Mistakes::one(format!("{}: {error}", path.display())))?;
+        Config::parse(&path.display().to_string(), &text)
+    }
+
+    /// Parses and checks a text; `name` is how mistakes call it.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(name: &str, text: &str) -> Result<Config, Mistakes> {
+        let config: Config = toml::from_str(text).map_err(|error| Mistakes::one(format!("{name}: {error}")))?;
+        check::check(name, &config)?;
+        Ok(config)
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8080))
+}
+
+fn default_hooks() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8081))
+}
+
+fn default_hook() -> String {
+    "default".into()
+}
+
+fn default_github() -> String {
+    "https://api.github.com".into()
+}
+
+fn default_keep_runs() -> usize {
+    200
+}

@@ -1,0 +1,85 @@
+//! From the configuration to the doors' own settings.
+
+use crate::config::{Config, Git, GitAuth, RegistryAuth, SecretSource};
+use forge::{Credentials, PlainHttp, Remote, SshKey};
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+
+/// How git is reached.
+///
+/// # Errors
+/// A secret cannot be read.
+pub fn forge(config: &Config) -> Result<forge::Settings, String> {
+    let repositories = config.hook.iter().flat_map(|hook| &hook.repositories);
+    let repositories: BTreeMap<_, _> = repositories.map(|one| (one.name.clone(), one.url.clone())).collect();
+    let remotes = config.git.iter().map(remote).collect::<Result<_, _>>()?;
+    let author =
+        forge::Identity { name: config.server.identity.name.clone(), email: config.server.identity.email.clone() };
+    let status = match &config.github {
+        Some(github) => Some(forge::status::Settings { api_url: github.api.clone(), token: read(&github.token)? }),
+        None => None,
+    };
+    Ok(forge::Settings { repositories, remotes, author, status, ..forge::Settings::default() })
+}
+
+fn remote(git: &Git) -> Result<Remote, String> {
+    let credentials = match &git.auth {
+        None => Credentials::None,
+        Some(GitAuth::Token(token)) => Credentials::Token(read(token)?),
+        Some(GitAuth::Basic { user, password }) => {
+            Credentials::Basic { username: user.clone(), password: read(password)? }
+        }
+        Some(GitAuth::Ssh { key, known_hosts }) => Credentials::SshKey(SshKey {
+            private_key: read(&SecretSource::File(key.clone()))?,
+            passphrase: None,
+            known_hosts: known_hosts.clone(),
+        }),
+    };
+    Ok(Remote { url: git.url.clone(), credentials, plain_http: PlainHttp::Loopback })
+}
+
+fn read(source: &SecretSource) -> Result<SecretString, String> {
+    source.read()
+}
+
+/// The secrets of the hooks, with their repositories.
+///
+/// # Errors
+/// A secret cannot be read.
+pub fn hooks(config: &Config) -> Result<Vec<crate::hooks::Hook>, String> {
+    let hook = |hook: &crate::config::Hook| {
+        let secrets = hook.secrets.iter().map(read).collect::<Result<_, _>>()?;
+        let repositories = hook.repositories.iter().map(|one| one.name.clone()).collect();
+        Ok(crate::hooks::Hook { name: hook.name.clone(), secrets, repositories })
+    };
+    config.hook.iter().map(hook).collect()
+}
+
+/// How registries are reached.
+///
+/// # Errors
+/// A secret cannot be read.
+pub fn registries(config: &Config) -> Result<Vec<images::RegistrySettings>, String> {
+    let registry = |registry: &crate::config::Registry| {
+        let auth = match &registry.auth {
+            None => images::Auth::None,
+            Some(RegistryAuth::Basic { user, password }) => {
+                images::Auth::Basic { username: user.clone(), password: read(password)? }
+            }
+            Some(RegistryAuth::Ecr { region, api_endpoint }) => {
+                images::Auth::Ecr { region: region.clone(), api_endpoint: api_endpoint.clone() }
+            }
+        };
+        Ok(images::RegistrySettings { host: registry.host.clone(), endpoint: registry.endpoint.clone(), auth })
+    };
+    config.registry.iter().map(registry).collect()
+}
+
+/// Who builds images.
+pub fn builder(config: &Config) -> images::Choice {
+    match config.server.builder {
+        crate::config::Builder::Auto => images::Choice::Auto,
+        crate::config::Builder::Docker => images::Choice::Docker,
+        crate::config::Builder::Context => images::Choice::Context,
+    }
+}

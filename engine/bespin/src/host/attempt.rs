@@ -1,0 +1,280 @@
+//! The abilities of one attempt: each call goes to a door, or is a want of a
+//! stage that a step may wait for.
+
+use super::connector::Connector;
+use super::lines::Waiting;
+use crate::config::SecretSource;
+use crate::drive::Drivers;
+use crate::logs::{Logs, Masker};
+use crate::stages::bump::BumpStage;
+use crate::stages::canary::CanaryStage;
+use crate::stages::image::ImageStage;
+use crate::stages::sync::SyncStage;
+use crate::steps::{Asked, Host};
+use crate::wants::want;
+use async_trait::async_trait;
+use decide::want::Key;
+use forge::Forge;
+use sandbox::{
+    Abilities, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, HttpRequest, HttpResponse,
+    Level, List, Listed, Named, OnTimeout, Place, Push, Pushed, Read, SyncRequest, Synced,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that abilities reach through.
+pub struct Doors {
+    /// The drivers, and the journal and board with them.
+    pub drivers: Arc<Drivers>,
+    /// Repositories.
+    pub forge: Arc<Forge>,
+    /// The steps' logs.
+    pub logs: Arc<Logs>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Built images, and the engine that runs containers.
+    pub images: Arc<images::Images>,
+    /// Where the runs' files are unpacked for containers.
+    pub workspaces: std::path::PathBuf,
+    /// Which attempt waits for which want.
+    pub waiting: Arc<Waiting>,
+    /// The stage that builds and pushes.
+    pub image: Arc<ImageStage>,
+    /// The stage that writes into manifests.
+    pub bump: Arc<BumpStage>,
+    /// The stage that syncs applications.
+    pub sync: Arc<SyncStage>,
+    /// The stage that walks rollouts.
+    pub canary: Arc<CanaryStage>,
+    /// The names of the clusters, the first of which is meant where none is named.
+    pub clusters: Vec<String>,
+    /// Plugins' requests.
+    pub connector: Connector,
+}
+
+/// Makes abilities from the doors.
+pub struct PluginHost {
+    doors: Arc<Doors>,
+}
+
+impl PluginHost {
+    /// Binds the doors.
+    pub fn new(doors: Doors) -> PluginHost {
+        PluginHost { doors: Arc::new(doors) }
+    }
+}
+
+impl Host for PluginHost {
+    fn abilities(&self, asked: &Asked) -> Arc<dyn Abilities> {
+        Arc::new(Attempt { doors: self.doors.clone(), asked: asked.clone() })
+    }
+
+    fn note(&self, asked: &Asked, level: &str, text: &str) {
+        self.doors.logs.line(&asked.run.id, &asked.step, asked.attempt, level, text);
+    }
+
+    fn ended(&self, asked: &Asked) {
+        self.doors.waiting.leave(asked);
+        self.doors.logs.end(&asked.run.id, &asked.step, asked.attempt);
+    }
+}
+
+struct Attempt {
+    doors: Arc<Doors>,
+    asked: Asked,
+}
+
+impl Attempt {
+    fn key(&self) -> Key {
+        Key { run: self.asked.run.id.clone(), step: self.asked.step.clone() }
+    }
+
+    /// The stream of a stage that belongs to this step alone.
+    fn own_stream(&self, stage: &str) -> String {
+        format!("{stage}/{}/{}", self.asked.run.id, self.asked.step)
+    }
+
+    async fn image(&self, intent: decide::image::Intent) -> Result<Value, Failure> {
+        self.doors.waiting.enter(&self.asked);
+        want(&self.doors.drivers, &self.doors.image, &self.own_stream("image"), &self.key(), intent).await
+    }
+
+    /// The newest build of this run, for a push that names none.
+    async fn newest_build(&self) -> Result<String, Failure> {
+        let stream = format!("run/{}", self.asked.run.id);
+        let written = crate::drive::read::<decide::run::Entry>(self.doors.drivers.journal(), &stream)
+            .await
+            .map_err(|error| Failure::Transient(error.to_string()))?;
+        let built = written.iter().rev().find_map(|written| match &written.entry {
+            decide::run::Entry::Ended { outcome: decide::run::Outcome::Succeeded { outputs }, .. } => {
+                outputs["build"].as_str().map(str::to_owned)
+            }
+            _ => None,
+        });
+        built.ok_or_else(|| Failure::Rejected("no step before this one has built an image; name one in `build`".into()))
+    }
+
+    fn mirror(&self) -> Result<Arc<forge::Mirror>, Failure> {
+        self.doors.forge.repository(&self.asked.run.repository).map_err(|error| Failure::Rejected(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl Abilities for Attempt {
+    fn log(&self, level: Level, line: &str) {
+        let level = match level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        self.doors.logs.line(&self.asked.run.id, &self.asked.step, self.asked.attempt, level, line);
+    }
+
+    async fn read(&self, asked: Read) -> Result<Vec<u8>, Failure> {
+        let limit = usize::try_from(asked.at_most).unwrap_or(usize::MAX);
+        let read = self.mirror()?.file(&self.asked.run.commit.sha, &asked.path, limit).await.map_err(git)?;
+        read.ok_or_else(|| Failure::Rejected(format!("there is no file {} at this commit", asked.path)))
+    }
+
+    async fn list(&self, asked: List) -> Result<Vec<Listed>, Failure> {
+        let entries = self.mirror()?.list(&self.asked.run.commit.sha, &asked.path).await.map_err(git)?;
+        let entries = entries.ok_or_else(|| Failure::Rejected(format!("there is no folder {}", asked.path)))?;
+        let listed = |entry: forge::Listed| Listed {
+            name: entry.name,
+            kind: match entry.kind {
+                forge::ListedKind::File => sandbox::ListedKind::File,
+                forge::ListedKind::Directory => sandbox::ListedKind::Directory,
+                forge::ListedKind::Other => sandbox::ListedKind::Other,
+            },
+            size: entry.size,
+        };
+        Ok(entries.into_iter().map(listed).collect())
+    }
+
+    async fn http(&self, asked: HttpRequest) -> Result<HttpResponse, Failure> {
+        self.doors.connector.send(asked).await
+    }
+
+    async fn secret(&self, name: String) -> Result<SecretString, Failure> {
+        let source = self.doors.secrets.get(&name).ok_or_else(|| {
+            Failure::Rejected(format!("the server has no secret `{name}`; add [secret.{name}] to its configuration"))
+        })?;
+        let secret = source.read().map_err(|because| Failure::Transient(format!("secret `{name}`: {because}")))?;
+        // From here on the value is in the plugin's reach, so no log of this run may show it.
+        self.doors.logs.mask(&self.asked.run.id, Masker::new([secret.expose_secret()]));
+        Ok(secret)
+    }
+
+    async fn container(&self, asked: Container) -> Result<Exit, Failure> {
+        super::container::run(&self.doors, &self.asked, asked).await
+    }
+
+    async fn build(&self, asked: Build) -> Result<Built, Failure> {
+        let build = decide::image::Build {
+            repository: self.asked.run.repository.clone(),
+            commit: self.asked.run.commit.sha.clone(),
+            context: asked.context,
+            dockerfile: asked.dockerfile,
+            build_args: asked.build_args,
+        };
+        let outputs = self.image(decide::image::Intent::Build(build)).await?;
+        Ok(Built { build: text(&outputs, "build")?, digest: text(&outputs, "digest")? })
+    }
+
+    async fn push(&self, asked: Push) -> Result<Pushed, Failure> {
+        let build = match asked.build {
+            Some(build) => build,
+            None => self.newest_build().await?,
+        };
+        let push = decide::image::Push { build, to: asked.to, tag: asked.tag };
+        let outputs = self.image(decide::image::Intent::Push(push)).await?;
+        let (image, digest) = (text(&outputs, "image")?, text(&outputs, "digest")?);
+        Ok(Pushed { image, digest, reference: text(&outputs, "reference")? })
+    }
+
+    async fn bump(&self, asked: Bump) -> Result<Bumped, Failure> {
+        let intent = decide::bump::Intent {
+            repo: asked.repo,
+            branch: asked.branch,
+            path: asked.path,
+            image: asked.image,
+            message: asked.message,
+        };
+        let (drivers, stage, repo) = (&self.doors.drivers, &self.doors.bump, intent.repo.clone());
+        let outputs = want(drivers, stage, &self.own_stream("bump"), &self.key(), intent).await?;
+        // The commit is there: whoever follows that repository can look at once.
+        self.doors.sync.pushed(&repo);
+        Ok(Bumped { commit: text(&outputs, "commit")?, changed: text(&outputs, "changed")? == "true" })
+    }
+
+    async fn locate(&self, asked: Named) -> Result<Place, Failure> {
+        match asked {
+            Named::Application(name) => {
+                let stream = self.application(&name)?;
+                self.doors.sync.destination(&stream).await.map_err(|trouble| Failure::Transient(trouble.to_string()))
+            }
+            Named::Rollout(name) => {
+                let parts: Vec<_> = name.split('/').collect();
+                let (cluster, namespace, name) = match (parts.as_slice(), self.doors.clusters.first()) {
+                    ([namespace, name], Some(cluster)) => (cluster.as_str(), *namespace, *name),
+                    ([cluster, namespace, name], _) => (*cluster, *namespace, *name),
+                    _ => {
+                        return Err(Failure::Rejected(format!(
+                            "`{name}` is not namespace/name, or no cluster is configured"
+                        )));
+                    }
+                };
+                Ok(Place { cluster: cluster.into(), namespace: namespace.into(), name: name.into() })
+            }
+        }
+    }
+
+    async fn sync(&self, asked: SyncRequest) -> Result<Synced, Failure> {
+        let stream = self.application(&asked.application)?;
+        let revision = match asked.revision {
+            Some(revision) => revision,
+            None => self.doors.sync.head(&stream).await.map_err(|trouble| Failure::Transient(trouble.to_string()))?,
+        };
+        let intent = decide::sync::Intent { revision };
+        let outputs = want(&self.doors.drivers, &self.doors.sync, &stream, &self.key(), intent).await?;
+        Ok(Synced { revision: text(&outputs, "revision")? })
+    }
+
+    async fn follow(&self, asked: Follow) -> Result<Followed, Failure> {
+        let on_timeout = match asked.on_timeout {
+            OnTimeout::Hold => decide::canary::OnTimeout::Hold,
+            OnTimeout::Retreat => decide::canary::OnTimeout::Retreat,
+        };
+        let intent = decide::canary::Intent { image: asked.image, on_timeout };
+        let stream = format!("rollout/{}", asked.place);
+        let outputs = want(&self.doors.drivers, &self.doors.canary, &stream, &self.key(), intent).await?;
+        Ok(Followed { outcome: text(&outputs, "outcome")? })
+    }
+}
+
+impl Attempt {
+    /// The stream of an application, by the name that a pipeline gives it.
+    fn application(&self, name: &str) -> Result<String, Failure> {
+        let apps = self.doors.drivers.board().apps();
+        let full = format!("app/{name}");
+        let tail = format!("/{name}");
+        let found: Vec<_> = apps.into_keys().filter(|stream| *stream == full || stream.ends_with(&tail)).collect();
+        match found.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(Failure::Transient(format!("no cluster has an application `{name}`, or none was looked at yet"))),
+            several => Err(Failure::Rejected(format!("`{name}` could be {}; name one of them", several.join(" or ")))),
+        }
+    }
+}
+
+fn text(outputs: &Value, name: &str) -> Result<String, Failure> {
+    let missing = || Failure::Transient(format!("the stage answered without `{name}`"));
+    outputs[name].as_str().map(str::to_owned).ok_or_else(missing)
+}
+
+fn git(error: forge::Error) -> Failure {
+    Failure::Transient(error.to_string())
+}

@@ -1,0 +1,110 @@
+//! `bespin journal backup | verify | export | restore`.
+
+use crate::cli::WithConfig;
+use crate::control;
+use clap::Subcommand;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use tokio::io::AsyncWrite;
+
+/// What can be done with the journal.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Write everything that the running server remembers to a file. The server goes on meanwhile.
+    Backup {
+        /// Whose journal.
+        #[command(flatten)]
+        config: WithConfig,
+        /// The file; it must not exist.
+        file: PathBuf,
+    },
+    /// Read a backup and say what it holds, or where it is damaged.
+    Verify {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Print entries of the running server as lines of JSON.
+    Export {
+        /// Whose journal.
+        #[command(flatten)]
+        config: WithConfig,
+        /// Only streams that start with this, such as `run/user/petclinic`.
+        #[arg(default_value = "")]
+        prefix: String,
+        /// A file instead of the standard output.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+    /// Restore a backup. The server must not run, and its journal must be empty or missing.
+    Restore {
+        /// Whose journal.
+        #[command(flatten)]
+        config: WithConfig,
+        /// The backup.
+        file: PathBuf,
+    },
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// A sentence with what was tried, what came back, and often what to do.
+pub async fn run(command: Command) -> Result<(), String> {
+    match command {
+        Command::Backup { config, file } => {
+            let data = data(&config)?;
+            let partial = file.with_extension("partial");
+            if file.exists() {
+                return Err(format!("{} is there already; a backup overwrites nothing", file.display()));
+            }
+            let mut out = create(&partial).await?;
+            control::ask(&data, "/journal/backup", &mut out).await?;
+            out.sync_all().await.map_err(|error| format!("{}: {error}", partial.display()))?;
+            let verified = verify(&partial)?;
+            std::fs::rename(&partial, &file).map_err(|error| format!("{}: {error}", file.display()))?;
+            println!("{}: {verified}", file.display());
+            Ok(())
+        }
+        Command::Verify { file } => {
+            println!("{}: {}", file.display(), verify(&file)?);
+            Ok(())
+        }
+        Command::Export { config, prefix, output } => {
+            let data = data(&config)?;
+            let query: String = url::form_urlencoded::byte_serialize(prefix.as_bytes()).collect();
+            let mut out: Box<dyn AsyncWrite + Unpin> = match &output {
+                Some(file) => Box::new(create(file).await?),
+                None => Box::new(tokio::io::stdout()),
+            };
+            control::ask(&data, &format!("/journal/export?prefix={query}"), &mut out).await
+        }
+        Command::Restore { config, file } => {
+            let journal = crate::serve::journal_dir(&data(&config)?);
+            let restored = journal::restore(open(&file)?, &journal).map_err(|error| error.to_string())?;
+            println!("{}: {}", journal.display(), said(&restored));
+            Ok(())
+        }
+    }
+}
+
+fn data(config: &WithConfig) -> Result<PathBuf, String> {
+    Ok(config.load().map_err(|mistakes| mistakes.to_string())?.server.data)
+}
+
+fn verify(file: &Path) -> Result<String, String> {
+    let verified = journal::verify(open(file)?).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(said(&verified))
+}
+
+fn said(verified: &journal::Verified) -> String {
+    serde_json::to_string(verified).unwrap_or_else(|error| error.to_string())
+}
+
+fn open(file: &Path) -> Result<BufReader<File>, String> {
+    File::open(file).map(BufReader::new).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+async fn create(file: &Path) -> Result<tokio::fs::File, String> {
+    tokio::fs::File::create(file).await.map_err(|error| format!("{}: {error}", file.display()))
+}

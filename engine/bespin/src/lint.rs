@@ -1,0 +1,77 @@
+//! `bespin lint` and `bespin plan`: what a pipeline file says, before anything runs.
+
+use clap::Args;
+use decide::pipeline::{Cause, Plan, Read, lint as render, plan as decide_plan, read as read_pipeline};
+use std::path::{Path, PathBuf};
+
+/// What `bespin plan` is asked about.
+#[derive(Args)]
+pub struct PlanOptions {
+    /// The pipeline file.
+    file: PathBuf,
+    /// The branch that is pushed.
+    #[arg(long, default_value = "main", conflicts_with_all = ["tag", "manual"])]
+    branch: String,
+    /// A path that the push changes; may be given several times. Without it, any may have changed.
+    #[arg(long = "changed", value_name = "PATH")]
+    changed: Vec<String>,
+    /// A tag that is pushed instead.
+    #[arg(long, conflicts_with = "manual")]
+    tag: Option<String>,
+    /// A person starts it instead.
+    #[arg(long)]
+    manual: bool,
+}
+
+/// Checks files; everything that is wrong goes to the standard output.
+///
+/// # Errors
+/// How many files have mistakes.
+pub fn lint(files: &[PathBuf]) -> Result<(), String> {
+    let mut wrong = 0;
+    for file in files {
+        let read = read(file)?;
+        print!("{}", render(&read.warnings));
+        if read.mistakes.is_empty() {
+            println!("{}: no mistakes", file.display());
+        } else {
+            print!("{}", render(&read.mistakes));
+            wrong += 1;
+        }
+    }
+    if wrong == 0 { Ok(()) } else { Err(format!("{wrong} of {} files cannot be used", files.len())) }
+}
+
+/// Shows what an event would start.
+///
+/// # Errors
+/// The file cannot be read, or has mistakes.
+pub fn plan(options: &PlanOptions) -> Result<(), String> {
+    let read = read(&options.file)?;
+    let Some(pipeline) = read.pipeline else {
+        print!("{}", render(&read.mistakes));
+        return Err(format!("{} cannot be used", options.file.display()));
+    };
+    let changed = (!options.changed.is_empty()).then(|| options.changed.clone());
+    let cause = match &options.tag {
+        Some(tag) => Cause::Tag(tag.clone()),
+        None if options.manual => Cause::Manual,
+        None => Cause::Push { branch: options.branch.clone(), changed },
+    };
+    match decide_plan(&pipeline, &cause) {
+        Plan::Rests { because } => println!("{} does not run: {because}", pipeline.name),
+        Plan::Runs { because, rows, beside } => {
+            println!("{} runs: {because}", pipeline.name);
+            beside.iter().for_each(|beside| println!("{beside}"));
+            for row in rows {
+                println!("  {:<12} {:<10} {}; {}; {}", row.id, row.uses, row.when, row.limits, row.grants);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Read, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(read_pipeline(&file.display().to_string(), &text))
+}

@@ -1,0 +1,50 @@
+//! Tells GitHub how a commit fares.
+
+use crate::drive::Trouble;
+use crate::stages::run::Reporter;
+use async_trait::async_trait;
+use decide::run::{Opened, RunOutcome};
+use forge::Forge;
+use forge::status::{State, Status};
+use std::sync::Arc;
+
+/// Commit statuses, by the forge's own API.
+pub struct CommitStatuses {
+    forge: Arc<Forge>,
+}
+
+impl CommitStatuses {
+    /// Binds the forge.
+    pub fn new(forge: Arc<Forge>) -> CommitStatuses {
+        CommitStatuses { forge }
+    }
+}
+
+#[async_trait]
+impl Reporter for CommitStatuses {
+    async fn report(&self, run: &Opened, outcome: Option<RunOutcome>, text: &str, url: &str) -> Result<(), Trouble> {
+        let state = match outcome {
+            None => State::Pending,
+            Some(RunOutcome::Succeeded) => State::Success,
+            Some(RunOutcome::Failed) => State::Failure,
+            Some(RunOutcome::Cancelled | RunOutcome::Superseded) => State::Error,
+        };
+        let status = Status {
+            repository: run.repository.clone(),
+            sha: run.commit.sha.clone(),
+            pipeline: run.pipeline.name.clone(),
+            state,
+            description: text.to_owned(),
+            target_url: if url.starts_with('/') { String::new() } else { url.to_owned() },
+        };
+        match self.forge.statuses().post(&status).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.transient => Err(Trouble(error.to_string())),
+            // A refusal stays a refusal; the run itself goes on.
+            Err(error) => {
+                tracing::warn!(run = run.id, %error, "the commit status was refused");
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! `bespin serve`: the parts of the server, bound together and listening.
+
+use crate::api::{self, ApiState};
+use crate::board::Board;
+use crate::commands::Buttons;
+use crate::config::Config;
+use crate::drive::Drivers;
+use crate::host::{Connector, Doors, PluginHost, Waiting};
+use crate::login::Login;
+use crate::logs::Logs;
+use crate::plugins::Plugins;
+use crate::reporter::CommitStatuses;
+use crate::resume::{Stages, resume};
+use crate::sources::Repositories;
+use crate::stages::bump::BumpStage;
+use crate::stages::canary::CanaryStage;
+use crate::stages::delivery::DeliveryStage;
+use crate::stages::image::ImageStage;
+use crate::stages::run::RunStage;
+use crate::stages::sync::SyncStage;
+use crate::steps::PluginSteps;
+use crate::{control, doors, hooks};
+use cluster::Cluster;
+use forge::Forge;
+use sandbox::Sandbox;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// A server that runs.
+pub struct Server {
+    /// The drivers, with the journal and the board.
+    pub drivers: Arc<Drivers>,
+    /// Where the dashboard is, without a slash at its end.
+    pub dashboard: String,
+    /// Where webhooks go, without a slash at its end.
+    pub hooks: String,
+    login: Arc<Login>,
+    stop: CancellationToken,
+}
+
+/// The pause before a cluster that could not be watched is watched again.
+const WATCH_AGAIN: Duration = Duration::from_secs(5);
+
+/// Where the journal of a data folder is.
+pub fn journal_dir(data: &Path) -> PathBuf {
+    data.join("journal")
+}
+
+/// Starts a server and runs it until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What kept it from starting.
+pub async fn until_stopped(config: Config) -> Result<(), String> {
+    if config.user.is_empty() {
+        return Err("nobody could log in: add a [[user]] with a role and a hash from `bespin hash-password`".into());
+    }
+    let server = start(config).await?;
+    stop_asked().await;
+    tracing::info!("stopping: no new work is taken, what runs is left to the next start");
+    server.stop().await;
+    Ok(())
+}
+
+/// Returns at SIGTERM or Ctrl-C.
+pub async fn stop_asked() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ctrl_c = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Starts a server; it listens when this returns.
+///
+/// # Errors
+/// What kept it from starting, as a sentence.
+pub async fn start(config: Config) -> Result<Server, String> {
+    let data = config.server.data.clone();
+    std::fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
+    let journal = journal::open(&journal_dir(&data)).map_err(|error| error.to_string())?;
+    let (listener, dashboard) = listen(config.server.listen).await?;
+    let (hook_listener, hook_address) = listen(config.server.hooks).await?;
+    let dashboard = config.server.url.clone().unwrap_or(dashboard);
+    let drivers = Drivers::new(journal, Arc::new(Board::default()));
+    let logs = Arc::new(Logs::open(data.join("logs")));
+    let stages = bind(&config, &drivers, &logs, &dashboard).await?;
+    let resumed = resume(&drivers, &stages.resumable).await.map_err(|error| error.to_string())?;
+    tracing::info!(resumed, "the journal was read");
+
+    let stop = CancellationToken::new();
+    let reach = control::Reach { drivers: drivers.clone(), sync: stages.buttons.sync.clone() };
+    control::listen(&data, reach, stop.clone()).map_err(|error| format!("the control socket: {error}"))?;
+    let url = Url::parse(&dashboard).map_err(|error| format!("server: url: {error}"))?;
+    let login = Arc::new(Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?);
+    let api = ApiState::new(drivers.clone(), logs, login.clone(), Arc::new(stages.buttons));
+    serve_dashboard(listener, api, stop.clone());
+    let state =
+        hooks::HookState::new(doors::hooks(&config)?, hooks::Limits::default(), &drivers, &stages.resumable.delivery);
+    tokio::spawn(hooks::serve(hook_listener, state, stop.clone()));
+    let server = Server { drivers, dashboard, hooks: hook_address, login, stop };
+    server.tell(&data)?;
+    Ok(server)
+}
+
+impl Server {
+    /// A link that logs one person in, once, from this machine.
+    pub fn one_time_link(&self) -> String {
+        format!("{}/login/once?token={}", self.dashboard, self.login.one_time_link())
+    }
+
+    /// Stops listening and driving. What runs is left to the next start.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.drivers.stop().await;
+    }
+
+    /// Leaves the addresses where scripts find them, once everything listens.
+    fn tell(&self, data: &Path) -> Result<(), String> {
+        tracing::info!(dashboard = self.dashboard, hooks = self.hooks, "listening");
+        let addresses = serde_json::json!({ "dashboard": self.dashboard, "hooks": self.hooks }).to_string();
+        let (partial, path) = (data.join("addresses.partial"), data.join("addresses.json"));
+        std::fs::write(&partial, addresses)
+            .and_then(|()| std::fs::rename(&partial, &path))
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, String), String> {
+    let failed = |error: std::io::Error| format!("listening on {address}: {error}");
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, format!("http://{bound}")))
+}
+
+fn serve_dashboard(listener: TcpListener, state: ApiState, stop: CancellationToken) {
+    let service = api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move {
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the dashboard's listener failed");
+        }
+    });
+}
+
+/// The stages, as the rest of the server needs them.
+struct Bound {
+    resumable: Stages,
+    buttons: Buttons,
+}
+
+async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &str) -> Result<Bound, String> {
+    let data = &config.server.data;
+    let forge = Forge::new(doors::forge(config)?, data.join("mirrors")).map_err(|error| error.to_string())?;
+    let images =
+        images::Images::open(&data.join("images"), doors::builder(config)).map_err(|error| error.to_string())?;
+    let images = Arc::new(images);
+    let registries = images::Registries::new(doors::registries(config)?).map_err(|error| error.to_string())?;
+    let clusters = connect(config).await?;
+    let repositories = Repositories::new(forge.clone());
+    let waiting = Waiting::new(logs.clone());
+
+    let image = ImageStage::new(images.clone(), Arc::new(registries), repositories.clone(), waiting.clone());
+    let bump = BumpStage::new(drivers, &forge);
+    let sync = SyncStage::new(drivers, clusters.iter().cloned(), repositories);
+    let canary = Arc::new(CanaryStage::new(drivers, clusters.iter().cloned()));
+    let host = PluginHost::new(Doors {
+        drivers: drivers.clone(),
+        forge: forge.clone(),
+        logs: logs.clone(),
+        secrets: config.secret.clone(),
+        images,
+        workspaces: data.join("workspaces"),
+        waiting,
+        image: image.clone(),
+        bump: bump.clone(),
+        sync: sync.clone(),
+        canary: canary.clone(),
+        clusters: clusters.iter().map(|cluster| cluster.name().to_owned()).collect(),
+        connector: Connector::new().map_err(|error| error.to_string())?,
+    });
+    let steps = plugin_steps(config, host).await?;
+    let reporter = Arc::new(CommitStatuses::new(forge.clone()));
+    let run = Arc::new(RunStage::new(drivers, Arc::new(steps), reporter, url.to_owned()));
+    let delivery = delivery(config, drivers, &forge, &run);
+    for cluster in clusters {
+        supervise(drivers, &sync, &canary, cluster);
+    }
+    let buttons = Buttons { drivers: drivers.clone(), run: run.clone(), sync };
+    Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons })
+}
+
+/// Loads every plugin before the first step asks for one.
+async fn plugin_steps(config: &Config, host: PluginHost) -> Result<PluginSteps, String> {
+    let cache = config.server.data.join("plugins");
+    let sandbox = Arc::new(Sandbox::open(&cache, sandbox::Settings::default()).map_err(|error| error.to_string())?);
+    let dir = config.server.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
+    let plugins = Plugins::of(&dir);
+    let loaded = plugins.load_all(&sandbox).await?;
+    tracing::info!(plugins = loaded.join(", "), "the plugins are ready");
+    Ok(PluginSteps::new(sandbox, plugins, config.policy.clone(), Arc::new(host)))
+}
+
+fn delivery(config: &Config, drivers: &Arc<Drivers>, forge: &Arc<Forge>, run: &Arc<RunStage>) -> Arc<DeliveryStage> {
+    let (of_runs, run) = (Arc::downgrade(drivers), run.clone());
+    let start = move |stream: &str| {
+        if let Some(drivers) = of_runs.upgrade() {
+            drivers.ensure(&run, stream);
+        }
+    };
+    DeliveryStage::new(drivers, forge, config.server.numbers.clone(), Arc::new(start))
+}
+
+async fn connect(config: &Config) -> Result<Vec<Arc<Cluster>>, String> {
+    let mut clusters = Vec::new();
+    for settings in &config.cluster {
+        let cluster = Cluster::connect(settings.clone()).await.map_err(|error| error.to_string())?;
+        let installed = cluster.install_crds().await.map_err(|error| error.to_string())?;
+        if !installed.is_empty() {
+            tracing::info!(
+                cluster = settings.name,
+                kinds = installed.join(", "),
+                "the cluster lacked kinds; they are installed"
+            );
+        }
+        clusters.push(Arc::new(cluster));
+    }
+    Ok(clusters)
+}
+
+/// Follows what happens in a cluster, for as long as the server runs.
+fn supervise(drivers: &Arc<Drivers>, sync: &Arc<SyncStage>, canary: &Arc<CanaryStage>, cluster: Arc<Cluster>) {
+    tokio::spawn(sync.clone().supervise(drivers.clone(), cluster.clone()));
+    let (canary, drivers) = (canary.clone(), drivers.clone());
+    tokio::spawn(async move {
+        while let Err(trouble) = canary.clone().watch(drivers.clone(), cluster.clone()).await {
+            tracing::warn!(cluster = cluster.name(), %trouble, "will try again");
+            tokio::select! {
+                () = drivers.stopping().cancelled() => return,
+                () = tokio::time::sleep(WATCH_AGAIN) => {}
+            }
+        }
+    });
+}

@@ -1,0 +1,83 @@
+//! What stages read out of repositories, over the forge.
+
+use crate::drive::Trouble;
+use crate::stages::image::Source;
+use crate::stages::sync::Manifests;
+use async_trait::async_trait;
+use forge::{Forge, Limits, now_ms};
+use images::Error;
+use std::io::Write;
+use std::sync::Arc;
+use tempfile::NamedTempFile;
+
+/// The longest context, in bytes.
+const CONTEXT: usize = 1 << 30;
+/// How much of the manifests is read.
+const MANIFESTS: Limits = Limits { files: 5_000, file_bytes: 1 << 20, bytes: 32 << 20 };
+/// What counts as a manifest.
+const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
+
+/// Reads repositories through their mirrors.
+pub struct Repositories {
+    forge: Arc<Forge>,
+}
+
+impl Repositories {
+    /// Binds the forge.
+    pub fn new(forge: Arc<Forge>) -> Arc<Repositories> {
+        Arc::new(Repositories { forge })
+    }
+}
+
+#[async_trait]
+impl Source for Repositories {
+    async fn context(&self, repository: &str, commit: &str, directory: &str) -> Result<NamedTempFile, Error> {
+        let mirror = self.forge.repository(repository).map_err(|error| Error::Refused(error.to_string()))?;
+        let tar = mirror.archive(commit, directory, CONTEXT).await.map_err(|error| match error {
+            forge::Error::Missing { .. } | forge::Error::TooLarge { .. } => Error::Refused(error.to_string()),
+            _ => Error::Transient(error.to_string()),
+        })?;
+        let write = move || -> std::io::Result<NamedTempFile> {
+            let mut file = NamedTempFile::new()?;
+            file.write_all(&tar)?;
+            file.flush()?;
+            Ok(file)
+        };
+        let transient = |error: &dyn std::fmt::Display| Error::Transient(format!("the context: {error}"));
+        tokio::task::spawn_blocking(write).await.map_err(|error| transient(&error))?.map_err(|error| transient(&error))
+    }
+}
+
+#[async_trait]
+impl Manifests for Repositories {
+    async fn head(&self, repo_url: &str, target_revision: &str) -> Result<String, Trouble> {
+        let mirror = self.forge.mirror(repo_url).map_err(trouble)?;
+        mirror.fetch(now_ms()).await.map_err(trouble)?;
+        let head = mirror.resolve(target_revision).await.map_err(trouble)?;
+        head.ok_or_else(|| Trouble(format!("{repo_url} has no {target_revision}")))
+    }
+
+    async fn files(&self, repo_url: &str, commit: &str, path: &str) -> Result<Vec<(String, String)>, Trouble> {
+        let mirror = self.forge.mirror(repo_url).map_err(trouble)?;
+        let path = path.trim_matches('/');
+        if mirror.list(commit, path).await.map_err(trouble)?.is_none() {
+            return Err(Trouble(format!("{repo_url} has no folder `{path}` at {commit}")));
+        }
+        let files = mirror.files(commit, path, &ENDINGS, MANIFESTS).await.map_err(trouble)?;
+        let text = |file: forge::FileAt| match String::from_utf8(file.bytes) {
+            Ok(text) => {
+                Ok((file.path.strip_prefix(path).unwrap_or(&file.path).trim_start_matches('/').to_owned(), text))
+            }
+            Err(error) => Err(Trouble(format!("{} is not UTF-8: {error}", file.path))),
+        };
+        files.into_iter().map(text).collect()
+    }
+
+    async fn contains(&self, repo_url: &str, newer: &str, older: &str) -> Result<bool, Trouble> {
+        self.forge.mirror(repo_url).map_err(trouble)?.contains(newer, older).await.map_err(trouble)
+    }
+}
+
+fn trouble(error: forge::Error) -> Trouble {
+    Trouble(error.to_string())
+}

@@ -1,0 +1,176 @@
+//! The stage against a real layout and the playground's registry, killed at every point.
+
+use super::*;
+use decide::by::By;
+use decide::next::Wake;
+use decide::want::Answer;
+use images::{Auth, Choice, RegistrySettings, Silent};
+use playground::faults::Faults;
+use playground::registry::Registry;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const HOST: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com";
+
+/// One small context, and how often it was asked for.
+#[derive(Default)]
+struct Contexts(AtomicUsize);
+
+#[async_trait]
+impl Source for Contexts {
+    async fn context(&self, _repository: &str, _commit: &str, _directory: &str) -> Result<NamedTempFile, Error> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let file = NamedTempFile::new().unwrap();
+        let mut tar = tar::Builder::new(file.reopen().unwrap());
+        for (path, text) in [("Dockerfile", "FROM scratch\nCOPY was /was\n"), ("was", "program")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o755);
+            header.set_size(text.len() as u64);
+            tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+        }
+        tar.finish().unwrap();
+        Ok(file)
+    }
+}
+
+struct Nowhere;
+
+impl Sinks for Nowhere {
+    fn of(&self, _key: &Key) -> Box<dyn LogSink> {
+        Box::new(Silent)
+    }
+}
+
+/// What outlives the server: its directory, the registry, and the repositories.
+struct World {
+    directory: tempfile::TempDir,
+    registry: Registry,
+    address: SocketAddr,
+    contexts: Arc<Contexts>,
+    _stop: DropGuard,
+}
+
+impl World {
+    async fn new() -> World {
+        let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let registry = Registry::open(directory.path().join("registry"), None, None, Faults::default()).unwrap();
+        let (listener, address) = playground::serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(playground::serve::run(listener, registry.clone(), stop.clone()));
+        World { directory, registry, address, contexts: Arc::default(), _stop: stop.drop_guard() }
+    }
+
+    /// A server that has just started.
+    fn server(&self) -> Arc<ImageStage> {
+        let images = Images::open(&self.directory.path().join("images"), Choice::Context).unwrap();
+        let endpoint = Some(format!("http://{}", self.address));
+        let settings = RegistrySettings { host: HOST.into(), endpoint, auth: Auth::None };
+        let registries = Registries::new(vec![settings]).unwrap();
+        ImageStage::new(Arc::new(images), Arc::new(registries), self.contexts.clone(), Arc::new(Nowhere))
+    }
+}
+
+fn key(step: &str) -> Key {
+    Key { run: "user/petclinic/was/56".into(), step: step.into() }
+}
+
+fn build() -> Entry {
+    let build = Build {
+        repository: "user/petclinic".into(),
+        commit: "f31bdcc0a1b2c3d4e5f60718293a4b5c6d7e8f90".into(),
+        context: String::new(),
+        dockerfile: "Dockerfile".into(),
+        build_args: std::collections::BTreeMap::new(),
+    };
+    Entry::Wanted { key: key("image"), intent: Intent::Build(build) }
+}
+
+fn push(build: &serde_json::Value) -> Entry {
+    let build = build["build"].as_str().expect("a build is met with its id").to_owned();
+    let push = Push { build, to: format!("{HOST}/petclinic-was"), tag: "v56-f31bdcc".into() };
+    Entry::Wanted { key: key("push"), intent: Intent::Push(push) }
+}
+
+fn written(journal: &[Entry]) -> Vec<Written<Entry>> {
+    journal.iter().map(|entry| Written { at_ms: 0, by: By::Server, entry: entry.clone() }).collect()
+}
+
+fn outputs(recorded: &Recorded, step: &str) -> serde_json::Value {
+    match recorded.answer(&key(step)) {
+        Some(Answer::Met { outputs }) => outputs.clone(),
+        other => panic!("{step}: {other:?}"),
+    }
+}
+
+/// Drives as the server does, until both wants are answered or `left` points of death have passed.
+async fn drive(stage: &ImageStage, journal: &mut Vec<Entry>, mut left: usize) {
+    let mut survives = || {
+        let survives = left > 0;
+        left = left.saturating_sub(1);
+        survives
+    };
+    for _ in 0..20 {
+        let recorded = stage.replay(&written(journal));
+        let seen = stage.observe("image/user/petclinic/was/56/image", &recorded).await.unwrap();
+        let next = stage.decide(&recorded, &seen, 0);
+        journal.extend(next.record);
+        if !survives() {
+            return;
+        }
+        for act in &next.acts {
+            stage.act("image/user/petclinic/was/56/image", act).await.unwrap();
+        }
+        if !survives() {
+            return;
+        }
+        if next.wake == Wake::Never {
+            match recorded.intent(&key("push")) {
+                None => journal.push(push(&outputs(&recorded, "image"))),
+                Some(_) => return,
+            }
+        }
+    }
+    panic!("the stream never ends: {journal:?}");
+}
+
+#[tokio::test]
+async fn killed_anywhere_there_is_one_image_under_one_tag() {
+    let mut endings = Vec::new();
+    for point in 0..16 {
+        let world = World::new().await;
+        let mut journal = vec![build()];
+        drive(&world.server(), &mut journal, point).await;
+        drive(&world.server(), &mut journal, usize::MAX).await;
+        let recorded = world.server().replay(&written(&journal));
+        endings.push((outputs(&recorded, "image"), outputs(&recorded, "push")));
+        assert_eq!(world.contexts.0.load(Ordering::SeqCst), 1, "built once, killed at point {point}");
+        let counters = world.registry.counters();
+        let pushed = (counters.blobs.load(Ordering::SeqCst), counters.manifests.load(Ordering::SeqCst));
+        assert_eq!(pushed, (2, 1), "pushed once, killed at point {point}");
+        assert_eq!(world.registry.tags("petclinic-was").await, ["v56-f31bdcc"]);
+    }
+    assert!(endings.iter().all(|ending| *ending == endings[0]), "{endings:#?}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_answer_and_not_tried_again() {
+    let world = World::new().await;
+    let stage = world.server();
+    let Entry::Wanted { key, intent: Intent::Build(build) } = build() else { unreachable!("it is a build") };
+    let intent = Intent::Build(Build { dockerfile: "Dockerfile.missing".into(), ..build });
+    let journal = [Entry::Wanted { key: key.clone(), intent }];
+    let recorded = stage.replay(&written(&journal));
+    let seen = stage.observe("image/x", &recorded).await.unwrap();
+    for act in stage.decide(&recorded, &seen, 0).acts {
+        stage.act("image/x", &act).await.unwrap();
+    }
+    let seen = stage.observe("image/x", &recorded).await.unwrap();
+    let next = stage.decide(&recorded, &seen, 0);
+    let [Entry::Answered { answer: Answer::Failed { because, transient: false }, .. }] = &next.record[..] else {
+        panic!("{next:?}")
+    };
+    assert!(because.contains("Dockerfile.missing"), "{because}");
+    assert_eq!(world.contexts.0.load(Ordering::SeqCst), 1);
+}

@@ -1,0 +1,121 @@
+//! One attempt of one step: the plugin, caged by two keys, with the host's
+//! abilities behind it.
+
+use crate::config::Policy;
+use crate::policy;
+use async_trait::async_trait;
+use decide::run::{Opened, Outcome};
+use sandbox::{Abilities, Grants, Limits, Sandbox, Verdict, Whose};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a run asks for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The run.
+    pub run: Arc<Opened>,
+    /// The step's id.
+    pub step: String,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The plugin's name.
+    pub uses: String,
+    /// The rendered settings.
+    pub settings: Value,
+    /// The step's own grants, rendered.
+    pub grants: BTreeMap<String, Vec<String>>,
+    /// What it may take, in ms.
+    pub timeout_ms: u64,
+}
+
+/// Carries attempts out. Dropping the future stops the attempt.
+#[async_trait]
+pub trait Executor: Send + Sync + 'static {
+    /// Runs an attempt to its end.
+    async fn run(&self, asked: Asked) -> Outcome;
+}
+
+/// Makes the abilities of one attempt.
+pub trait Host: Send + Sync + 'static {
+    /// The abilities behind the plugin.
+    fn abilities(&self, asked: &Asked) -> Arc<dyn Abilities>;
+    /// Writes a line of the server's own to the attempt's log.
+    fn note(&self, asked: &Asked, level: &str, text: &str);
+    /// The attempt has ended: its log is complete.
+    fn ended(&self, asked: &Asked);
+}
+
+/// Runs attempts as plugins in the sandbox.
+pub struct PluginSteps {
+    sandbox: Arc<Sandbox>,
+    plugins: crate::plugins::Plugins,
+    policy: Vec<Policy>,
+    host: Arc<dyn Host>,
+}
+
+impl PluginSteps {
+    /// Binds the sandbox, the plugins that are known, the policy and the host.
+    pub fn new(
+        sandbox: Arc<Sandbox>,
+        plugins: crate::plugins::Plugins,
+        policy: Vec<Policy>,
+        host: Arc<dyn Host>,
+    ) -> PluginSteps {
+        PluginSteps { sandbox, plugins, policy, host }
+    }
+
+    async fn attempt(&self, asked: &Asked) -> Outcome {
+        let plugin = match self.plugins.get(&self.sandbox, &asked.uses).await {
+            Ok(plugin) => plugin,
+            Err(because) => return Outcome::Rejected { because },
+        };
+        let own = match Grants::parse(Whose::Step, &asked.grants) {
+            Ok(own) => own,
+            Err(mistakes) => return Outcome::Rejected { because: mistakes.join("; ") },
+        };
+        let leave = own.within(&policy::leave(&self.policy, &asked.run));
+        // The run ends an attempt at its timeout; the sandbox's own clock is the second lock on that door.
+        let limits = Limits { wall: Duration::from_millis(asked.timeout_ms), ..Limits::default() };
+        let abilities = self.host.abilities(asked);
+        let verdict = self.sandbox.run(&plugin, &asked.settings.to_string(), &leave, &limits, abilities).await;
+        outcome(verdict)
+    }
+}
+
+#[async_trait]
+impl Executor for PluginSteps {
+    async fn run(&self, asked: Asked) -> Outcome {
+        self.host.note(&asked, "info", &format!("{} attempt {}: {}", asked.step, asked.attempt, asked.uses));
+        let outcome = self.attempt(&asked).await;
+        match &outcome {
+            Outcome::Succeeded { outputs } => {
+                for (name, value) in outputs.as_object().into_iter().flatten() {
+                    self.host.note(&asked, "info", &format!("{name}: {}", value.as_str().unwrap_or_default()));
+                }
+            }
+            Outcome::Rejected { because } | Outcome::Transient { because } | Outcome::Limit { because, .. } => {
+                self.host.note(&asked, "error", because);
+            }
+            Outcome::TimedOut { .. } | Outcome::Lost | Outcome::Cancelled => {}
+        }
+        self.host.ended(&asked);
+        outcome
+    }
+}
+
+fn outcome(verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::Succeeded { outputs } => {
+            let outputs = outputs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+            Outcome::Succeeded { outputs: Value::Object(outputs) }
+        }
+        Verdict::Rejected { because } => Outcome::Rejected { because },
+        Verdict::Transient { because } => Outcome::Transient { because },
+        Verdict::Denied(denied) => Outcome::Rejected { because: denied.to_string() },
+        Verdict::Limit { which, because } => Outcome::Limit { which: which.to_string(), because },
+        Verdict::TimedOut { after } => Outcome::TimedOut { after_ms: after.as_millis() as u64 },
+        Verdict::Trapped { because } => Outcome::Rejected { because: format!("the plugin crashed: {because}") },
+    }
+}
