@@ -6,6 +6,7 @@ use crate::steps::{Asked, Executor};
 use async_trait::async_trait;
 use decide::next::{Next, Timestamp};
 use decide::run::{self, Act, Entry, Opened, Run, RunOutcome, Seen, Status};
+use decide::want::Key;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -140,6 +141,10 @@ impl Stage for RunStage {
             Act::Stop { step, attempt } => {
                 self.attempts.stop(&opened.id, step, *attempt).await;
                 Ok(())
+            }
+            Act::GiveUp { step } => {
+                let key = Key { run: opened.id.clone(), step: step.clone() };
+                super::canary::gave_up(&drivers, &key).await.map_err(Trouble)
             }
             Act::Report { outcome, text } => {
                 let url = format!("{}/runs/{}", self.url, opened.id);

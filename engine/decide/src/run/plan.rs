@@ -37,6 +37,11 @@ pub enum Act {
         /// The attempt.
         attempt: u32,
     },
+    /// Let the stages know that nobody waits any more for what this step wanted: its time ran out.
+    GiveUp {
+        /// The step's id.
+        step: String,
+    },
     /// Tell the forge how the commit fares.
     Report {
         /// `None` while the run goes on.
@@ -71,7 +76,9 @@ fn closed(run: &Run, opened: &Opened) -> Option<RunNext> {
         Some(first) => first.lines().next().unwrap_or("the pipeline file has mistakes").to_owned(),
         None => summary(run, outcome),
     };
-    let acts = vec![Act::Report { outcome: Some(outcome), text: text.clone() }];
+    // A crash may have come between a timeout's entry and its act.
+    let late = run.steps().filter(|step| timed_out(run, step)).map(|step| Act::GiveUp { step: step.id.clone() });
+    let acts = late.chain([Act::Report { outcome: Some(outcome), text: text.clone() }]).collect();
     Some(Next { acts, ..Next::done(Wake::Never, text) })
 }
 
@@ -156,7 +163,8 @@ fn time_out(run: &Run, seen: &Seen, now: Timestamp) -> Option<RunNext> {
     let outcome = Outcome::TimedOut { after_ms: step.timeout_ms };
     let record = vec![Entry::Ended { step: step.id.clone(), attempt, outcome }];
     let alive = seen.alive.contains(&(step.id.clone(), attempt));
-    let acts = if alive { vec![Act::Stop { step: step.id.clone(), attempt }] } else { Vec::new() };
+    let stop = alive.then(|| Act::Stop { step: step.id.clone(), attempt });
+    let acts = stop.into_iter().chain([Act::GiveUp { step: step.id.clone() }]).collect();
     let because = format!("{} took longer than {} s", step.id, step.timeout_ms / 1000);
     Some(Next { record, acts, ..Next::moving(Wake::Now, because) })
 }
@@ -303,6 +311,10 @@ fn retries(run: &Run, step: &Step) -> bool {
         Outcome::Transient { .. } | Outcome::TimedOut { .. } => failures(run, step) <= step.retry,
         Outcome::Succeeded { .. } | Outcome::Rejected { .. } | Outcome::Limit { .. } | Outcome::Cancelled => false,
     }
+}
+
+fn timed_out(run: &Run, step: &Step) -> bool {
+    matches!(run.status(&step.id), Status::Ended { outcome: Outcome::TimedOut { .. }, .. })
 }
 
 fn failures(run: &Run, step: &Step) -> u32 {

@@ -87,7 +87,7 @@ impl World {
                 Act::Stop { step, attempt } => {
                     self.seen.alive.remove(&(step.clone(), *attempt));
                 }
-                Act::Report { .. } => {}
+                Act::GiveUp { .. } | Act::Report { .. } => {}
             }
         }
         self.acts.extend(next.acts);
@@ -192,8 +192,11 @@ fn an_attempt_that_takes_too_long_is_stopped() {
     world.now = 61_000;
     world.turn();
     assert!(world.acts.contains(&Act::Stop { step: "slow".into(), attempt: 1 }));
+    let before = world.acts.len();
     let world = world.finish(all_well);
     assert_eq!(world.ending(), Some(&Entry::Closed { outcome: RunOutcome::Failed }));
+    let given_up = Act::GiveUp { step: "slow".into() };
+    assert!(world.acts[..before].contains(&given_up) && world.acts[before..].contains(&given_up));
 }
 
 #[test]
