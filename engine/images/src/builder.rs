@@ -131,7 +131,7 @@ impl Images {
         let (layout, job) = (self.layout.clone(), job.clone());
         let work = move || {
             let context = Context::open(&job.context, &job.dockerfile)?;
-            let recipe = recipe(context.dockerfile(), &job)?;
+            let recipe = recipe(context.dockerfile_text(), &job)?;
             assemble(&job.key, &recipe, &context, &layout)
         };
         tokio::task::spawn_blocking(work).await.map_err(Error::lost)?

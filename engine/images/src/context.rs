@@ -74,7 +74,7 @@ impl Context {
     }
 
     /// The Dockerfile's text.
-    pub fn dockerfile(&self) -> &str {
+    pub fn dockerfile_text(&self) -> &str {
         &self.text
     }
 
