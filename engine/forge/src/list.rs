@@ -4,6 +4,9 @@ use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
 use git2::ObjectType;
 
+/// The most entries of one directory.
+const MOST_ENTRIES: usize = 20_000;
+
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -43,19 +46,24 @@ impl Core {
         let repository = self.open()?;
         let failed = error::git("reading", self.address.as_str());
         let mut tree = self.need(&repository, commit)?.tree().map_err(&failed)?;
-        if !directory.is_empty() {
-            let Ok(entry) = tree.get_path(std::path::Path::new(directory)) else { return Ok(None) };
-            let Ok(found) = repository.find_tree(entry.id()) else { return Ok(None) };
-            tree = found;
+        for part in directory.split('/').filter(|part| !matches!(*part, "" | ".")) {
+            let found = tree.get_name(part).filter(|entry| entry.kind() == Some(ObjectType::Tree));
+            let Some(id) = found.map(|entry| entry.id()) else { return Ok(None) };
+            tree = repository.find_tree(id).map_err(&failed)?;
         }
+        if tree.len() > MOST_ENTRIES {
+            let what = format!("the directory `{directory}`");
+            return Err(Error::TooLarge { what, limit: format!("{MOST_ENTRIES} entries") });
+        }
+        let odb = repository.odb().map_err(&failed)?;
         let listed = |entry: git2::TreeEntry<'_>| {
             let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
             let (kind, size) = match (entry.kind(), entry.filemode()) {
-                (Some(ObjectType::Blob), 0o100_644 | 0o100_755 | 0o100_664) => {
-                    let blob = repository.find_blob(entry.id()).map_err(&failed)?;
-                    (ListedKind::File, blob.size() as u64)
-                }
                 (Some(ObjectType::Tree), _) => (ListedKind::Directory, 0),
+                // The header tells the size; the bytes are not unpacked.
+                (Some(ObjectType::Blob), 0o100_644 | 0o100_755 | 0o100_664) => {
+                    (ListedKind::File, odb.read_header(entry.id()).map_err(&failed)?.0 as u64)
+                }
                 _ => (ListedKind::Other, 0),
             };
             Ok(Listed { name, kind, size })
