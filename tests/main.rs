@@ -1,4 +1,3 @@
 //! One binary: the stories, run against the real program.
 
 mod stories;
-mod world;

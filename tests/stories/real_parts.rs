@@ -1,6 +1,6 @@
 //! Each real part starts, answers and stops on this machine.
 
-use crate::world::{docker::Docker, given, has, kube::ControlPlane, missing, registry::Registry};
+use world::{docker::Docker, given, has, kube::ControlPlane, missing, registry::Registry};
 use serde_json::json;
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn the_registry_admits_whom_the_ecr_api_names() {
     }
     let dir = tempfile::tempdir().expect("a folder");
     let registry = Registry::start(&moto, dir.path()).await;
-    assert!(registry.tags("petclinic-was").await.is_empty());
+    assert!(registry.images().tags("petclinic-was").await.is_empty());
     let anonymous = reqwest::get(format!("{}/v2/_catalog", registry.url)).await.expect("it answers");
     assert_eq!(anonymous.status(), 401);
 }

@@ -2,6 +2,7 @@
 //! or any other that has an address and a token.
 
 use super::process::{Process, free_port};
+use reqwest::Method;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,31 +32,56 @@ impl Kube {
 
     /// Gets an object or a list; `None` where there is none.
     pub async fn get(&self, path: &str) -> Option<Value> {
-        let answer = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await.ok()?;
+        let answer = self.request(Method::GET, path).send().await.ok()?;
         if !answer.status().is_success() {
             return None;
         }
         answer.json().await.ok()
     }
 
+    /// The items of a list; none where there is no such list.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let list = self.get(path).await.unwrap_or_default();
+        list["items"].as_array().cloned().unwrap_or_default()
+    }
+
     /// Creates an object.
     pub async fn create(&self, path: &str, object: &Value) -> Value {
-        self.send(reqwest::Method::POST, path, "application/json", object).await
+        self.demand(Method::POST, path, "application/json", object).await
     }
 
     /// Merges a patch into an object.
     pub async fn merge(&self, path: &str, patch: &Value) -> Value {
-        self.send(reqwest::Method::PATCH, path, "application/merge-patch+json", patch).await
+        self.demand(Method::PATCH, path, "application/merge-patch+json", patch).await
     }
 
-    async fn send(&self, method: reqwest::Method, path: &str, kind: &str, body: &Value) -> Value {
-        let request = self.client.request(method.clone(), format!("{}{path}", self.url)).bearer_auth(&self.token);
-        let answer = request.header("content-type", kind).body(body.to_string()).send().await;
-        let answer = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let status = answer.status();
+    /// Scales an object by its scale subresource, as `kubectl scale` does.
+    pub async fn scale(&self, path: &str, replicas: u32) {
+        let patch = serde_json::json!({ "spec": { "replicas": replicas } });
+        self.merge(&format!("{path}/scale?fieldManager=kubectl"), &patch).await;
+    }
+
+    async fn demand(&self, method: Method, path: &str, kind: &str, body: &Value) -> Value {
+        let (status, answer) = self.send(method.clone(), path, kind, Some(body)).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status}: {answer}");
+        answer
+    }
+
+    /// Sends any request; answers the status and the JSON that came back.
+    pub async fn send(&self, method: Method, path: &str, kind: &str, body: Option<&Value>) -> (u16, Value) {
+        let mut request = self.request(method.clone(), path);
+        if let Some(body) = body {
+            request = request.header("content-type", kind).body(body.to_string());
+        }
+        let answer = request.send().await.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let status = answer.status().as_u16();
         let text = answer.text().await.unwrap_or_default();
-        assert!(status.is_success(), "{method} {path}: {status}: {text}");
-        serde_json::from_str(&text).expect("the API answers JSON")
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// A request to it, with the token.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
     }
 }
 

@@ -1,10 +1,16 @@
 //! The world around Bespin: real parts where a user has them.
 
+pub mod balancer;
 pub mod bespin;
+pub mod dashboard;
 pub mod docker;
+pub mod estate;
+pub mod git;
 pub mod kube;
+pub mod lane;
 pub mod process;
 pub mod registry;
+pub mod watch;
 
 use std::path::PathBuf;
 

@@ -46,6 +46,11 @@ impl Process {
         let _status = self.child.wait();
     }
 
+    /// Whether it has ended, by itself or otherwise.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Waits for its own end.
     pub async fn ended(&mut self, within: Duration) -> std::process::ExitStatus {
         let end = Instant::now() + within;

@@ -1,6 +1,7 @@
 //! A real registry behind moto's ECR API.
 
 use super::process::{Process, free_port};
+use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -25,14 +26,45 @@ impl Registry {
         Registry { url, ecr: api, _parts: vec![registry, ecr] }
     }
 
-    /// The tags of a repository.
+    /// How to look into it.
+    pub fn images(&self) -> Images {
+        Images { url: self.url.clone(), login: Some(("AWS".into(), password())) }
+    }
+}
+
+/// A registry to look into, whoever serves it.
+#[derive(Clone)]
+pub struct Images {
+    /// Its address.
+    pub url: String,
+    /// A user and a password, where it asks for them.
+    pub login: Option<(String, String)>,
+}
+
+impl Images {
+    /// The tags of a repository, sorted.
     pub async fn tags(&self, name: &str) -> Vec<String> {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let request = client.get(format!("{}/v2/{name}/tags/list", self.url));
-        let answer = request.basic_auth("AWS", Some(password())).send().await.expect("the registry answers");
-        let tags: serde_json::Value = answer.json().await.unwrap_or_default();
+        let tags = self.get(&format!("/v2/{name}/tags/list"), "application/json").await;
         let tags = tags["tags"].as_array().cloned().unwrap_or_default();
-        tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect()
+        let mut tags: Vec<_> = tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect();
+        tags.sort();
+        tags
+    }
+
+    /// The manifest of a tag.
+    pub async fn manifest(&self, name: &str, tag: &str) -> Value {
+        let kinds = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+        self.get(&format!("/v2/{name}/manifests/{tag}"), kinds).await
+    }
+
+    async fn get(&self, path: &str, accept: &str) -> Value {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let mut request = client.get(format!("{}{path}", self.url)).header("accept", accept);
+        if let Some((user, password)) = &self.login {
+            request = request.basic_auth(user, Some(password));
+        }
+        let answer = request.send().await.expect("the registry answers");
+        answer.json().await.unwrap_or_default()
     }
 }
 

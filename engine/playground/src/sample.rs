@@ -1,5 +1,6 @@
 //! The sample application: a 3-tier service, its repositories and its Application.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -56,15 +57,36 @@ impl Sample {
     /// # Errors
     /// When git fails.
     pub async fn create(playground: &Playground, options: SampleOptions) -> Result<Sample, Error> {
-        let repositories = playground.repositories();
+        let kube = (playground.kube_url.clone(), playground.kube_token.clone());
+        Sample::prepare(playground.repositories(), &playground.git_url, kube, options).await
+    }
+
+    /// The same for a playground that runs in a process of its own with the directory `dir`, by its addresses.
+    ///
+    /// # Errors
+    /// When git fails, or the directory is not a playground's.
+    pub async fn create_in(dir: &Path, git_url: &str, kube_url: &str, options: SampleOptions) -> Result<Sample, Error> {
+        let path = dir.join("token");
+        let token = tokio::fs::read_to_string(&path).await;
+        let token = token.map_err(|error| Error::io(format!("read {}", path.display()), error))?;
+        let kube = (kube_url.to_owned(), token.trim().to_owned());
+        Sample::prepare(Repositories::new(dir.join("git")), git_url, kube, options).await
+    }
+
+    async fn prepare(
+        repositories: Repositories,
+        git_url: &str,
+        kube: (String, String),
+        options: SampleOptions,
+    ) -> Result<Sample, Error> {
         let sample = Sample {
-            application_repository: format!("{}/{APPLICATION}.git", playground.git_url),
-            manifests_repository: format!("{}/{MANIFESTS}.git", playground.git_url),
+            application_repository: format!("{git_url}/{APPLICATION}.git"),
+            manifests_repository: format!("{git_url}/{MANIFESTS}.git"),
             repositories,
             options,
-            kube: (playground.kube_url.clone(), playground.kube_token.clone()),
+            kube,
         };
-        sample.first_commit(APPLICATION, application(&playground.git_url)).await?;
+        sample.first_commit(APPLICATION, application(git_url)).await?;
         sample.first_commit(MANIFESTS, manifests(&sample.options.pause)).await?;
         Ok(sample)
     }

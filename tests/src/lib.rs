@@ -1,1 +1,0 @@
-//! The stories live in `main.rs`; this library is empty.

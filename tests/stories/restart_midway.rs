@@ -1,0 +1,178 @@
+//! The server kills itself after every append of the corridor, and again after the acts that follow it. Each time it
+//! is started again, and each time the ending is the same: one image, one commit, one rollout, nothing twice.
+
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+use world::bespin::Bespin;
+use world::dashboard::Dashboard;
+use world::estate::{INGRESSES, PATIENCE, ROLLOUT};
+use world::lane::{Lane, World};
+use world::process::eventually;
+use world::watch::weight;
+
+/// How many worlds run beside one another; most of their time is the canary's pauses.
+const LANES: u32 = 3;
+
+/// When the server dies.
+#[derive(Clone, Copy, Debug)]
+enum Point {
+    /// Right after its n-th append.
+    AfterAppend(u32),
+    /// After the acts that follow its n-th append.
+    AfterActs(u32),
+}
+
+impl Point {
+    fn environment(self) -> (String, String) {
+        match self {
+            Point::AfterAppend(n) => ("BESPIN_FAULT_AFTER_APPEND".into(), n.to_string()),
+            Point::AfterActs(n) => ("BESPIN_FAULT_AFTER_ACTS".into(), n.to_string()),
+        }
+    }
+}
+
+/// What the server came to.
+#[derive(PartialEq, Eq)]
+enum Ending {
+    Died,
+    /// It reached the end before its fault.
+    Lived,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ending_is_the_same_wherever_it_dies() {
+    // Every n is tried by `--real`; `BESPIN_EVERY=3` looks at each third point only, and says so.
+    let every: u32 = std::env::var("BESPIN_EVERY").ok().and_then(|n| n.parse().ok()).unwrap_or(1).max(1);
+    if every > 1 {
+        eprintln!("NOT CHECKED: only every {every}th point of the corridor is a death");
+    }
+    for points in [Point::AfterAppend as fn(u32) -> Point, Point::AfterActs] {
+        let (next, past_the_end) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+        let lanes = (0..LANES).map(|_| {
+            let (next, past_the_end) = (next.clone(), past_the_end.clone());
+            tokio::spawn(async move {
+                let lane = begin().await;
+                while !past_the_end.load(Ordering::SeqCst) {
+                    let point = points(1 + every * next.fetch_add(1, Ordering::SeqCst));
+                    if walk(&lane, point).await == Ending::Lived {
+                        past_the_end.store(true, Ordering::SeqCst);
+                    }
+                }
+            })
+        });
+        for lane in lanes.collect::<Vec<_>>() {
+            lane.await.expect("every ending is the same");
+        }
+        assert!(next.load(Ordering::SeqCst) > 5, "the corridor has more appends than that; were faults built in?");
+    }
+}
+
+/// A lane whose beginning is the sample, synced and healthy at v55.
+async fn begin() -> Lane {
+    let lane = Lane::new();
+    let world = lane.open().await;
+    let mut server = world.serve(&[]).await.expect("the server starts");
+    world.furnish("1s").await;
+    let dashboard = Dashboard::login(&server.dashboard).await;
+    eventually("the sample is synced and healthy", PATIENCE, || async {
+        let (apps, rollouts) = (dashboard.get("apps").await, dashboard.get("rollouts").await);
+        let synced = apps[0]["sync"] == "synced" && apps[0]["health"] == "Healthy";
+        (synced && rollouts[0]["phase"] == "Healthy").then_some(())
+    })
+    .await;
+    server.process().stop(Duration::from_secs(60)).await;
+    world.close().await;
+    lane.keep();
+    lane
+}
+
+/// One push from the beginning, with a death on the way.
+async fn walk(lane: &Lane, point: Point) -> Ending {
+    lane.reset();
+    let world = lane.open().await;
+    let (before, tags) = (world.manifests().head(), world.images.tags("petclinic-was").await);
+    let commit = world.commit().await;
+    let first = world.serve(&[point.environment()]).await;
+    let ending = match first {
+        None => Ending::Died,
+        Some(mut server) => {
+            // A death may be quicker than the delivery; then the sender has no answer, and delivers again.
+            let _answer = world.deliver(&server, &commit).await;
+            dies_or_ends(&mut server, &commit.after).await
+        }
+    };
+    let server = world.serve(&[]).await.unwrap_or_else(|| panic!("{point:?}: the server does not start again"));
+    let answer = world.deliver(&server, &commit).await;
+    answer.unwrap_or_else(|error| panic!("{point:?}: a repeated delivery is harmless: {error}"));
+    same_ending(&world, &server, point, &commit.after, &before, &tags).await;
+    drop(server);
+    world.close().await;
+    ending
+}
+
+async fn dies_or_ends(server: &mut Bespin, commit: &str) -> Ending {
+    let dashboard = server.dashboard.clone();
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        if server.process().has_ended() {
+            return Ending::Died;
+        }
+        if state(&dashboard, commit).await.is_some_and(|state| state != "open") {
+            // What follows the run's own end, such as the status of a rollout, is not appended to anything.
+            return if server.process().has_ended() { Ending::Died } else { Ending::Lived };
+        }
+        assert!(std::time::Instant::now() < end, "it neither died nor ended:\n{}", server.last_words());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How the commit's run stands, as the control socket's own reader would see it; nothing while the server is dying.
+async fn state(dashboard: &str, commit: &str) -> Option<String> {
+    let url = dashboard.to_owned();
+    let asked = tokio::spawn(async move { Dashboard::login(&url).await.get("runs").await });
+    let runs = asked.await.ok()?;
+    let rows = runs["runs"].as_array()?;
+    let run = rows.iter().map(|row| &row["run"]).find(|run| run["sha"] == commit)?;
+    run["state"].as_str().map(str::to_owned)
+}
+
+async fn same_ending(world: &World, server: &Bespin, point: Point, commit: &str, before: &str, tags: &[String]) {
+    let dashboard = Dashboard::login(&server.dashboard).await;
+    let what = format!("{point:?}: the run ended");
+    let run = eventually(&what, PATIENCE, || async {
+        let runs = dashboard.get("runs").await;
+        let rows = runs["runs"].as_array().cloned().unwrap_or_default();
+        assert!(rows.len() <= 1, "{point:?}: one push opened {} runs", rows.len());
+        rows.into_iter().map(|row| row["run"].clone()).find(|run| run["sha"] == commit && run["state"] != "open")
+    })
+    .await;
+    let told = || format!("{point:?}: {run:#}\n{}", server.last_words());
+    assert_eq!(run["state"], "succeeded", "{}", told());
+    let now = world.images.tags("petclinic-was").await;
+    let new: Vec<_> = now.iter().filter(|tag| !tags.contains(tag)).collect();
+    assert_eq!(new, [&format!("v56-{}", &commit[..7])], "{}", told());
+    let commits = world.manifests().since(before);
+    assert_eq!(commits.len(), 1, "{commits:?}: {}", told());
+    assert!(commits[0].1.contains("Bespin-Run: user/petclinic/petclinic-was/56"), "{}", told());
+    let rollout = eventually(&format!("{point:?}: the rollout is promoted"), PATIENCE, || async {
+        let rollout = world.kube.get(ROLLOUT).await?;
+        let status = &rollout["status"];
+        (status["phase"] == "Healthy" && status["stableRS"] == status["currentPodHash"]).then_some(rollout)
+    })
+    .await;
+    one_rollout(world, &rollout, point).await;
+}
+
+/// The old version and the new one, and no other was ever made.
+async fn one_rollout(world: &World, rollout: &Value, point: Point) {
+    let sets = world.list("/apis/apps/v1/namespaces/petclinic/replicasets").await;
+    let of_was = sets.iter().filter(|set| set["metadata"]["ownerReferences"][0]["kind"] == "Rollout");
+    let revision = "rollout.argoproj.io/revision";
+    let mut revisions: Vec<_> = of_was.map(|set| set["metadata"]["annotations"][revision].clone()).collect();
+    revisions.sort_by_key(Value::to_string);
+    assert_eq!(revisions, ["1", "2"], "{point:?}");
+    let ingress = world.kube.get(&format!("{INGRESSES}/petclinic-ingress")).await.expect("the Ingress is there");
+    assert_eq!(weight(&ingress), Some(0), "{point:?}: {rollout:#}");
+}

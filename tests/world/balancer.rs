@@ -1,0 +1,165 @@
+//! The load balancer's data plane: haproxy, fed from what stands in the cluster.
+//!
+//! A pool for each Service holds one small loopback server for each Ready pod that the Service selects, and each of
+//! them answers with its pod's image. Which pool a request goes to is decided by the weight, as an ALB does it.
+
+use super::kube::Kube;
+use super::process::{Process, free_port};
+use super::watch::weight;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A proxy that serves what the cluster says at one moment.
+pub struct Balancer {
+    port: u16,
+    _process: Process,
+    _pods: Vec<Pod>,
+}
+
+/// A loopback server that answers with an image, until it is dropped.
+struct Pod {
+    port: u16,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Balancer {
+    /// Reads the weight, the Services and the pods of a namespace, and serves them.
+    pub async fn start(dir: &Path, kube: &Kube, ingress: &str) -> Balancer {
+        let object = kube.get(ingress).await.expect("the Ingress is there");
+        let canary = weight(&object).expect("the Ingress carries weights");
+        let (mut pods, mut pools) = (Vec::new(), String::new());
+        for service in ["was-canary", "was-stable"] {
+            let _infallible = writeln!(pools, "backend {service}\n  balance roundrobin");
+            for (name, image) in ready(kube, service).await {
+                let pod = Pod::start(image).await;
+                let _infallible = writeln!(pools, "  server {name} 127.0.0.1:{}", pod.port);
+                pods.push(pod);
+            }
+        }
+        let port = free_port();
+        let config = format!(
+            "global\n  maxconn 1000\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+             frontend alb\n  bind 127.0.0.1:{port}\n  use_backend was-canary if {{ rand(100) lt {canary} }}\n  \
+             default_backend was-stable\n{pools}"
+        );
+        let file = dir.join("haproxy.cfg");
+        std::fs::write(&file, config).expect("a file can be written");
+        let mut process = Process::start("haproxy", dir, Command::new("haproxy").arg("-db").arg("-f").arg(&file));
+        let listens = || async { TcpStream::connect(("127.0.0.1", port)).await.is_ok() };
+        process.ready(Duration::from_secs(30), listens).await;
+        Balancer { port, _process: process, _pods: pods }
+    }
+
+    /// Sends requests over a few connections, and counts the images that answered.
+    pub async fn ask(&self, requests: usize) -> BTreeMap<String, usize> {
+        const CONNECTIONS: usize = 8;
+        let clients = (0..CONNECTIONS).map(|n| {
+            let share = requests / CONNECTIONS + usize::from(n < requests % CONNECTIONS);
+            tokio::spawn(client(self.port, share))
+        });
+        let mut all = BTreeMap::new();
+        for client in clients.collect::<Vec<_>>() {
+            for image in client.await.expect("no client panics") {
+                *all.entry(image).or_default() += 1;
+            }
+        }
+        all
+    }
+}
+
+/// The Ready pods that a Service selects, with their images.
+async fn ready(kube: &Kube, service: &str) -> Vec<(String, String)> {
+    let namespace = "/api/v1/namespaces/petclinic";
+    let service = kube.get(&format!("{namespace}/services/{service}")).await.expect("the Service is there");
+    let selector = service["spec"]["selector"].as_object().expect("the Service selects").clone();
+    let selects = |pod: &&Value| selector.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
+    let is_ready = |pod: &&Value| {
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        let mut ready = conditions.filter(|condition| condition["type"] == "Ready");
+        pod["metadata"]["deletionTimestamp"].is_null() && ready.any(|condition| condition["status"] == "True")
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let pods = kube.list(&format!("{namespace}/pods")).await;
+    let served = pods.iter().filter(selects).filter(is_ready);
+    served.map(|pod| (text(&pod["metadata"]["name"]), text(&pod["spec"]["containers"][0]["image"]))).collect()
+}
+
+impl Pod {
+    async fn start(image: String) -> Pod {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{image}", image.len());
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, answer.clone()));
+            }
+        });
+        Pod { port, task }
+    }
+}
+
+async fn serve(stream: TcpStream, answer: String) {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        match stream.read_line(&mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) if line == "\r\n" => {
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Requests one after the other over one connection; answers the bodies.
+async fn client(port: u16, requests: usize) -> Vec<String> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the proxy listens");
+    let mut stream = BufReader::new(stream);
+    let mut bodies = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        stream.write_all(b"GET /api HTTP/1.1\r\nhost: petclinic\r\n\r\n").await.expect("the proxy reads");
+        bodies.push(body(&mut stream).await);
+    }
+    bodies
+}
+
+async fn body(stream: &mut BufReader<TcpStream>) -> String {
+    let (mut line, mut length) = (String::new(), 0);
+    let mut status = None;
+    loop {
+        line.clear();
+        stream.read_line(&mut line).await.expect("the proxy answers");
+        status.get_or_insert_with(|| line.trim().to_owned());
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().expect("a length is a number");
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.expect("the body is whole");
+    let body = String::from_utf8_lossy(&body).into_owned();
+    match status.as_deref() {
+        Some(status) if status.contains(" 200") => body,
+        status => format!("{status:?}: {body}"),
+    }
+}

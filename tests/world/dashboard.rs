@@ -1,0 +1,45 @@
+//! The dashboard's API, as a person's browser uses it.
+
+use serde_json::{Value, json};
+
+/// The operator in the stories' configurations.
+pub const USER: &str = "ann";
+/// Her password.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A person who is logged in.
+pub struct Dashboard {
+    url: String,
+    client: reqwest::Client,
+    cookie: String,
+    csrf: String,
+}
+
+impl Dashboard {
+    /// Logs the operator in.
+    pub async fn login(url: &str) -> Dashboard {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let request = client.post(format!("{url}/api/v1/login")).json(&json!({ "name": USER, "password": PASSWORD }));
+        let answer = request.send().await.expect("the dashboard answers");
+        assert!(answer.status().is_success(), "logging in: {}", answer.status());
+        let cookie = answer.headers()["set-cookie"].to_str().expect("a cookie is text");
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let session: Value = answer.json().await.expect("the session is JSON");
+        let csrf = session["csrf"].as_str().expect("the session has a CSRF token").to_owned();
+        Dashboard { url: url.to_owned(), client, cookie, csrf }
+    }
+
+    /// Reads a page's data; `Null` where there is none.
+    pub async fn get(&self, path: &str) -> Value {
+        let request = self.client.get(format!("{}/api/v1/{path}", self.url)).header("cookie", &self.cookie);
+        let answer = request.send().await.expect("the dashboard answers");
+        if answer.status().is_success() { answer.json().await.expect("the API answers JSON") } else { Value::Null }
+    }
+
+    /// Presses a button; answers the status and what came back.
+    pub async fn press(&self, path: &str) -> (u16, String) {
+        let request = self.client.post(format!("{}/api/v1/{path}", self.url)).header("cookie", &self.cookie);
+        let answer = request.header("x-bespin-csrf", &self.csrf).send().await.expect("the dashboard answers");
+        (answer.status().as_u16(), answer.text().await.unwrap_or_default())
+    }
+}

@@ -1,0 +1,41 @@
+//! What stands in a bare repository, read by git itself.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A bare repository.
+pub struct Bare(pub PathBuf);
+
+impl Bare {
+    /// The commit of `main`.
+    pub fn head(&self) -> String {
+        self.git(&["rev-parse", "refs/heads/main"]).trim().to_owned()
+    }
+
+    /// The commits after `since`, newest first, each with its whole message.
+    pub fn since(&self, since: &str) -> Vec<(String, String)> {
+        let log = self.git(&["log", "-z", "--format=%H%n%B", &format!("{since}..refs/heads/main")]);
+        let entries = log.split('\0').filter(|entry| !entry.trim().is_empty());
+        let parted = entries.filter_map(|entry| entry.trim_start().split_once('\n'));
+        parted.map(|(id, message)| (id.to_owned(), message.to_owned())).collect()
+    }
+
+    /// The files that differ between two commits.
+    pub fn changed(&self, before: &str, after: &str) -> Vec<String> {
+        self.git(&["diff", "--name-only", before, after]).lines().map(str::to_owned).collect()
+    }
+
+    /// A file at a commit, byte for byte.
+    pub fn file(&self, commit: &str, path: &str) -> String {
+        self.git(&["show", &format!("{commit}:{path}")])
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("git");
+        command.arg("--git-dir").arg(&self.0).args(arguments);
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        let output = command.output().expect("git runs");
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("the sample's files are text")
+    }
+}
