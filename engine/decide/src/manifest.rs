@@ -76,15 +76,15 @@ fn line_of(error: &serde_saphyr::Error) -> u64 {
     error.location().map_or(0, |location| location.line())
 }
 
-/// The library's sentence without the position that we print ourselves.
+/// The library's sentence without the position, which we print ourselves, and
+/// without its advice to programmers.
 fn first_sentence(error: &serde_saphyr::Error) -> String {
     let text = error.to_string();
     let text = text.lines().next().unwrap_or_default();
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    match text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
-        Some((_, sentence)) => sentence.to_owned(),
-        None => text.to_owned(),
-    }
+    let text = text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")).map_or(text, |(_, sentence)| sentence);
+    let text = text.rsplit_once(" at line ").map_or(text, |(sentence, _)| sentence);
+    text.replace(", set DuplicateKeyPolicy in Options if acceptable", ": keep one of the two")
 }
 
 /// The line on which each document that is not empty starts.

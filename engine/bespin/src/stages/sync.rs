@@ -29,8 +29,8 @@ pub trait Manifests: Send + Sync + 'static {
     /// The full id of the commit that a target revision (`HEAD`, a branch, a
     /// tag, a commit) names now.
     async fn head(&self, repo_url: &str, target_revision: &str) -> Result<String, Trouble>;
-    /// The text files below a folder at a commit, each by its path from the
-    /// repository's root; at least all that end in `.yaml`, `.yml` and `.json`. A folder
+    /// The text files below a folder at a commit, each named relative to that
+    /// folder; at least all that end in `.yaml`, `.yml` and `.json`. A folder
     /// that is not there has none.
     async fn files(&self, repo_url: &str, commit: &str, path: &str) -> Result<Vec<(String, String)>, Trouble>;
     /// Whether `older` is in the history of `newer`, or the same. A commit
@@ -234,3 +234,7 @@ impl Stage for SyncStage {
         self.carry_out(stream, act).await
     }
 }
+
+#[cfg(test)]
+#[path = "sync/tests.rs"]
+mod tests;

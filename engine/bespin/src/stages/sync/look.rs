@@ -291,18 +291,19 @@ fn parse(source: &Source, files: &[(String, String)]) -> Result<Vec<Value>, Vec<
     let mut mistakes = Vec::new();
     for (name, text) in files {
         let base = name.rsplit('/').next().unwrap_or(name);
-        let below = name.strip_prefix(&source.path).map_or(name.as_str(), |rest| rest.trim_start_matches('/'));
-        if source.depth == Depth::Flat && below.contains('/') {
+        if source.depth == Depth::Flat && name.contains('/') {
             continue;
         }
+        let place = if source.path.is_empty() { name.clone() } else { format!("{}/{name}", source.path) };
         if matches!(base, "kustomization.yaml" | "kustomization.yml" | "Kustomization" | "Chart.yaml") {
-            mistakes.push(format!("{name}: Kustomize and Helm are not run by this version; commit rendered manifests"));
+            mistakes
+                .push(format!("{place}: Kustomize and Helm are not run by this version; commit rendered manifests"));
             continue;
         }
         if ![".yaml", ".yml", ".json"].iter().any(|ending| base.ends_with(ending)) {
             continue;
         }
-        match manifest::load(text, name) {
+        match manifest::load(text, &place) {
             Ok(found) => objects.extend(found),
             Err(found) => mistakes.extend(found.iter().map(ToString::to_string)),
         }

@@ -1,0 +1,191 @@
+//! The stage with its real parts: the embedded journal, the drivers, git over
+//! HTTP, and the playground's Kubernetes API.
+
+use super::SyncStage;
+use crate::board::Board;
+use crate::drive::{Drivers, now};
+use crate::sources::Repositories;
+use crate::views::AppView;
+use crate::wants::want;
+use cluster::{Cluster, Reach, Settings};
+use decide::by::By;
+use decide::next::Mood;
+use decide::sync::Intent;
+use decide::want::Key;
+use forge::{Credentials, Forge, PlainHttp, Remote};
+use playground::sample::{MANIFESTS, Sample, SampleOptions};
+use playground::{Options, Playground};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const STREAM: &str = "app/test/argocd/petclinic";
+
+/// A server's part of the world: everything of it ends with the process.
+struct Server {
+    drivers: Arc<Drivers>,
+    stage: Arc<SyncStage>,
+    cluster: Arc<Cluster>,
+    watching: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(dir: &Path, playground: &Playground) -> Server {
+        let journal = journal::open(&dir.join("journal")).expect("the journal opens");
+        let drivers = Drivers::new(journal, Arc::new(Board::default()));
+        let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
+        let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.expect("the playground answers");
+        let cluster = Arc::new(cluster);
+        cluster.install_crds().await.expect("the kinds are installed");
+        let remote =
+            Remote { url: playground.git_url.clone(), credentials: Credentials::None, plain_http: PlainHttp::Loopback };
+        let settings = forge::Settings { remotes: vec![remote], ..forge::Settings::default() };
+        let forge = Forge::new(settings, dir.join("mirrors")).expect("the mirrors open");
+        let stage = SyncStage::new(&drivers, [cluster.clone()], Repositories::new(forge));
+        let watching = tokio::spawn(stage.clone().supervise(drivers.clone(), cluster.clone()));
+        Server { drivers, stage, cluster, watching }
+    }
+
+    async fn stop(self) {
+        self.drivers.stop().await;
+        self.watching.await.expect("the watch ends in order");
+    }
+
+    /// Follows the board until the view is so.
+    async fn shows(&self, what: &str, so: impl Fn(&AppView) -> bool) -> AppView {
+        let mut changed = self.drivers.board().changed();
+        let wait = async {
+            loop {
+                changed.mark_unchanged();
+                if let Some(view) = self.drivers.board().apps().remove(STREAM).filter(|view| so(view)) {
+                    return view;
+                }
+                changed.changed().await.expect("the board outlives the test");
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(60), wait).await {
+            Ok(view) => view,
+            Err(_) => {
+                panic!("never {what}: {:?} {:#?}", self.drivers.board().said(STREAM), self.drivers.board().apps())
+            }
+        }
+    }
+
+    async fn want(&self, step: &str, revision: &str) -> Result<Value, String> {
+        let key = Key { run: "user/petclinic/petclinic-was/56".into(), step: step.into() };
+        let wanted = want(&self.drivers, &self.stage, STREAM, &key, Intent { revision: revision.into() });
+        let answer = tokio::time::timeout(Duration::from_secs(60), wanted).await;
+        let said = self.drivers.board().said(STREAM);
+        answer.unwrap_or_else(|_| panic!("no answer: {said:?}")).map_err(|failure| format!("{failure:?}"))
+    }
+
+    async fn live(&self, version: &str, kind: &str, name: &str) -> Value {
+        let found = self.cluster.get(version, kind, "petclinic", name).await.expect("it is read");
+        found.unwrap_or_else(|| panic!("{kind} {name} is not there"))
+    }
+}
+
+async fn estate(dir: &Path) -> (Playground, Sample) {
+    let playground = Playground::start(dir, Options::default()).await.expect("it starts");
+    let options = SampleOptions { pause: "1s".into(), hook_url: None, hook_secret: String::new() };
+    let sample = Sample::create(&playground, options).await.expect("the repositories are made");
+    (playground, sample)
+}
+
+async fn edit(sample: &Sample, file: &str, from: &str, to: &str) -> String {
+    let path = format!("petclinic/{file}");
+    let text = sample.repositories().file(MANIFESTS, "main", &path).await.expect("it is read");
+    assert!(text.contains(from), "{text}");
+    let files = [(path, text.replace(from, to))];
+    sample.repositories().commit(MANIFESTS, "main", &files, "Change").await.expect("it is committed").after
+}
+
+fn resource<'a>(view: &'a AppView, kind: &str, name: &str) -> &'a crate::views::ResourceView {
+    let found = view.resources.iter().find(|resource| resource.kind == kind && resource.name == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}: {view:#?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_is_synced_and_a_push_is_seen() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, sample) = estate(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    sample.apply_application().await.expect("it is made");
+    let view = server.shows("synced", |view| view.sync == "synced").await;
+    assert_eq!(view.ownership, "owned");
+    assert_eq!(view.warnings, Vec::<String>::new());
+    let rollout = server.live("argoproj.io/v1alpha1", "Rollout", "was").await;
+    assert_eq!(rollout["metadata"]["annotations"]["bespin.dev/owner"], "bespin");
+    assert_eq!(rollout["metadata"]["labels"]["argo-rollouts.argoproj.io/controller-instance-id"], "bespin");
+    let owned = server.shows("owned", |view| !resource(view, "Rollout", "was").owned.is_empty()).await;
+    assert_eq!(resource(&owned, "Rollout", "was").owned, ["replicas: 2, owned by HPA was-hpa, 2 to 10"]);
+
+    let head = edit(&sample, "was-rollout.yaml", "v55-f31bdcc", "v56-0a1b2c3").await;
+    let start = now();
+    let outputs = server.want("sync", &head).await.expect("it is met");
+    tracing::info!(took_ms = now() - start, "from the want to its answer");
+    assert_eq!(outputs, json!({ "revision": head }));
+    let rollout = server.live("argoproj.io/v1alpha1", "Rollout", "was").await;
+    assert!(
+        rollout["spec"]["template"]["spec"]["containers"][0]["image"].as_str().expect("it").ends_with("v56-0a1b2c3")
+    );
+    let again = server.want("sync", &head).await.expect("it is remembered");
+    assert_eq!(again, json!({ "revision": head }));
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_changes_nothing_and_a_want_outlives_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, sample) = estate(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    sample.apply_application().await.expect("it is made");
+    server.shows("synced", |view| view.sync == "synced").await;
+    let head = edit(&sample, "web.yaml", "petclinic-web:", "petclinic-web:next-").await;
+    let key = Key { run: "user/petclinic/petclinic-was/56".into(), step: "sync".into() };
+    let entry = super::Entry::Wanted { key, intent: Intent { revision: head.clone() } };
+    super::record(&server.drivers, STREAM, By::Server, entry).await.expect("it is recorded");
+    server.stop().await;
+
+    let server = Server::start(dir.path(), &playground).await;
+    assert_eq!(server.want("sync", &head).await.expect("it is met"), json!({ "revision": head }));
+    let view = server.shows("synced", |view| view.sync == "synced" && view.revision == head).await;
+    assert!(!view.history.iter().any(|ended| ended.outcome.starts_with("failed")), "{:?}", view.history);
+    let generation = server.live("apps/v1", "Deployment", "web").await["metadata"]["generation"].clone();
+    let syncs = view.history.len();
+    server.stop().await;
+
+    let server = Server::start(dir.path(), &playground).await;
+    let view = server.shows("synced", |view| view.sync == "synced" && view.revision == head).await;
+    assert_eq!(view.history.len(), syncs, "nothing was synced again");
+    assert_eq!(server.live("apps/v1", "Deployment", "web").await["metadata"]["generation"], generation);
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_noticed_by_itself_and_a_mistake_in_git_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, sample) = estate(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    sample.apply_application().await.expect("it is made");
+    server.shows("synced", |view| view.sync == "synced").await;
+    let service = server.live("v1", "Service", "web").await;
+    let uid = service["metadata"]["uid"].as_str().expect("a uid");
+    let version = service["metadata"]["resourceVersion"].as_str().expect("a version");
+    server.cluster.prune(("v1", "Service"), ("petclinic", "web"), uid, version).await.expect("it is deleted");
+    server.shows("missing", |view| resource(view, "Service", "web").sync == "missing").await;
+    server.shows("healed", |view| view.sync == "synced").await;
+
+    let head = edit(&sample, "web.yaml", "kind: Service", "kind: Service\nkind: Service").await;
+    let refused = server.want("broken", &head).await.expect_err("it cannot be synced");
+    assert!(refused.contains("petclinic/web.yaml:"), "{refused}");
+    let view = server.shows("unknown", |view| view.sync == "unknown").await;
+    assert!(view.warnings.iter().any(|warning| warning.contains("petclinic/web.yaml:")), "{:?}", view.warnings);
+    let said = server.drivers.board().said(STREAM).expect("it said something");
+    assert_eq!(said.because.mood, Mood::Stuck);
+    server.stop().await;
+    playground.stop().await;
+}
