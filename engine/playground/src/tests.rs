@@ -63,9 +63,11 @@ async fn a_deployment_rolls_from_image_to_image() {
     let kind = api.built_in("Deployment");
     api.create(&kind, "n", deployment("web:1", 3), &Write::by("test")).unwrap();
     let live = until(&playground, &kind, "web", "three pods are available", available(3)).await;
-    let progressing = live["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Progressing").unwrap();
+    let progressing =
+        live["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Progressing").unwrap();
     assert_eq!(progressing["reason"], "NewReplicaSetAvailable");
-    let patch = Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:2"}]}}}}));
+    let patch =
+        Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:2"}]}}}}));
     api.patch(&kind, "n", "web", Part::Whole, &patch, &Write::by("test")).unwrap();
     let second = |d: &Value| d["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2";
     until(&playground, &kind, "web", "the new image is out", |d| available(3)(d) && second(d)).await;
@@ -83,10 +85,9 @@ async fn pods_fail_as_their_image_says() {
     namespace(&playground);
     let api = playground.api();
     let pods = api.built_in("Pod");
-    for (name, image, reason) in [
-        ("crashing", "web:v1-crash", "CrashLoopBackOff"),
-        ("pulling", "web:never-pulls", "ImagePullBackOff"),
-    ] {
+    for (name, image, reason) in
+        [("crashing", "web:v1-crash", "CrashLoopBackOff"), ("pulling", "web:never-pulls", "ImagePullBackOff")]
+    {
         let pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": image}]}});
         api.create(&pods, "n", pod, &Write::by("test")).unwrap();
         let waiting = |p: &Value| p["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == reason;
@@ -172,7 +173,10 @@ async fn kubectl(playground: &Playground, arguments: &[&str], input: &str) -> Op
     use std::io::Write;
     let mut command = Command::new("kubectl");
     command.env("KUBECONFIG", &playground.kubeconfig).args(arguments);
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
@@ -204,7 +208,13 @@ async fn kubectl_finds_its_way() {
     let described = kubectl(&playground, &["-n", "n", "describe", "deployment", "web"], "").await.unwrap();
     assert!(described.contains("MinimumReplicasAvailable"), "{described}");
     kubectl(&playground, &["-n", "n", "scale", "deployment/web", "--replicas=3"], "").await.unwrap();
-    kubectl(&playground, &["-n", "n", "wait", "--for=jsonpath={.status.availableReplicas}=3", "deployment/web", "--timeout=20s"], "").await.unwrap();
+    kubectl(
+        &playground,
+        &["-n", "n", "wait", "--for=jsonpath={.status.availableReplicas}=3", "deployment/web", "--timeout=20s"],
+        "",
+    )
+    .await
+    .unwrap();
     kubectl(&playground, &["-n", "n", "apply", "-f", "-"], &manifest["items"][1].to_string()).await.unwrap();
     kubectl(&playground, &["delete", "namespace", "n", "--timeout=20s"], "").await.unwrap();
     playground.stop().await;
@@ -216,7 +226,8 @@ async fn the_sample_stands_in_its_repositories() {
     let playground = start(dir.path()).await;
     let options = SampleOptions { pause: "1s".into(), hook_url: None, hook_secret: "s".into() };
     let sample = Sample::create(&playground, options).await.unwrap();
-    let rollout = sample.repositories().file(crate::sample::MANIFESTS, "main", "petclinic/was-rollout.yaml").await.unwrap();
+    let rollout =
+        sample.repositories().file(crate::sample::MANIFESTS, "main", "petclinic/was-rollout.yaml").await.unwrap();
     let rollout: Value = serde_saphyr::from_str(&rollout).unwrap();
     assert_eq!(rollout["spec"]["strategy"]["canary"]["steps"][0]["pause"]["duration"], "1s");
     let first = sample.push_change(1).await.unwrap();

@@ -62,11 +62,15 @@ pub fn apply(
     force: Force,
 ) -> Result<Applied, Vec<Conflict>> {
     let wanted = without_ownerless(fields::named_by(shape, config));
+    let before = managers.clone();
     let merged = merge(shape, live, config);
     let last = managers.set(who).cloned().unwrap_or_default();
     managers.put(who.clone(), wanted);
     let object = prune(shape, merged, &last, &managers.union());
-    settle(shape, live, &object, &mut managers, who, force)?;
+    let comparison = settle(shape, live, &object, &mut managers, who, force)?;
+    if comparison.added.is_empty() && comparison.modified.is_empty() && comparison.removed.is_empty() {
+        managers.untimed(who, &before);
+    }
     Ok(Applied { object, managers })
 }
 

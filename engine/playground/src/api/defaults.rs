@@ -13,6 +13,7 @@ pub fn fill(kind: &Kind, object: &mut Value) {
     match kind.kind.as_str() {
         "Pod" => {
             pod_spec(&mut object["spec"]);
+            put(&mut object["spec"], "enableServiceLinks", json!(true));
             requests_from_limits(&mut object["spec"]);
         }
         "Deployment" => deployment(object),
@@ -190,8 +191,6 @@ fn service(object: &mut Value) {
         return;
     }
     put(spec, "internalTrafficPolicy", json!("Cluster"));
-    put(spec, "ipFamilies", json!(["IPv4"]));
-    put(spec, "ipFamilyPolicy", json!("SingleStack"));
     if spec["type"] != "ClusterIP" {
         put(spec, "externalTrafficPolicy", json!("Cluster"));
     }

@@ -132,6 +132,9 @@ impl Api {
         let grace = grace(kind, &live, how);
         mark(&mut new, grace);
         if kind.kind == "Namespace" {
+            if let Some(metadata) = new["metadata"].as_object_mut() {
+                metadata.shift_remove("deletionGracePeriodSeconds");
+            }
             new["status"]["phase"] = "Terminating".into();
         }
         if how.rehearsal == Rehearsal::Yes {

@@ -9,6 +9,12 @@ use super::kind::{Kind, Kinds};
 
 const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+const CUSTOM_VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+
+fn verbs(kind: &Kind) -> &'static [&'static str] {
+    if kind.custom { CUSTOM_VERBS } else { VERBS }
+}
+
 /// The document at a discovery path; `None` when it is none.
 pub fn document(kinds: &Kinds, path: &str, aggregated: bool, host: &str) -> Option<Value> {
     let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
@@ -68,7 +74,10 @@ fn stability(version: &str) -> u8 {
     }
 }
 
-fn group((name, versions): (String, Vec<(String, Vec<Arc<Kind>>)>)) -> Value {
+/// The versions of a group, each with its kinds.
+type Versions = Vec<(String, Vec<Arc<Kind>>)>;
+
+fn group((name, versions): (String, Versions)) -> Value {
     let versions: Vec<Value> =
         versions.iter().map(|(v, _)| json!({"groupVersion": format!("{name}/{v}"), "version": v})).collect();
     json!({"name": name, "versions": versions, "preferredVersion": versions[0]})
@@ -78,7 +87,7 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
     let mut list = Vec::new();
     for kind in kinds.all().filter(|k| k.group == group && k.version == version) {
         let mut resource = json!({"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced(),
-            "kind": kind.kind, "verbs": VERBS});
+            "kind": kind.kind, "verbs": verbs(kind)});
         if !kind.short.is_empty() {
             resource["shortNames"] = json!(kind.short);
         }
@@ -125,6 +134,9 @@ fn subresources(kind: &Kind) -> Vec<Subresource> {
     if kind.status {
         list.push(Subresource { name: "status", kind: kind.kind.clone(), verbs: &["get", "patch", "update"] });
     }
+    if kind.custom {
+        list.reverse();
+    }
     list
 }
 
@@ -156,7 +168,7 @@ fn aggregated(kind: &Kind) -> Value {
         "responseKind": response(&kind.kind),
         "scope": if kind.namespaced() { "Namespaced" } else { "Cluster" },
         "singularResource": kind.singular,
-        "verbs": VERBS,
+        "verbs": verbs(kind),
     });
     if !kind.short.is_empty() {
         resource["shortNames"] = json!(kind.short);

@@ -144,6 +144,7 @@ pub fn newborn(kind: &Kind, object: &mut Value) {
         // A typed server always writes the status of these, empty as it is.
         "Deployment" | "StatefulSet" | "DaemonSet" | "Job" => object["status"] = json!({}),
         "Ingress" => object["status"] = json!({"loadBalancer": {}}),
+        "HorizontalPodAutoscaler" => object["status"] = json!({"desiredReplicas": 0}),
         _ => {}
     }
 }
@@ -187,18 +188,28 @@ fn established(crd: &Value) -> Value {
 }
 
 /// What an object of this kind is before anybody wrote a field: the structures that a typed server always has.
-pub fn blank(object: &Value) -> Value {
+pub fn blank(kind: &Kind, object: &Value) -> Value {
+    if kind.custom {
+        return json!({"metadata": {}});
+    }
     let mut blank = json!({});
-    for field in ["metadata", "spec", "status"] {
-        if object[field].is_object() {
-            blank[field] = json!({});
+    let structures = [
+        "/metadata",
+        "/spec",
+        "/spec/template",
+        "/spec/template/metadata",
+        "/spec/template/spec",
+        "/spec/strategy",
+        "/spec/scaleTargetRef",
+        "/spec/names",
+    ];
+    for pointer in structures {
+        let (parent, field) = pointer.rsplit_once('/').expect("every pointer above begins with a slash");
+        if object.pointer(pointer).is_some_and(Value::is_object)
+            && let Some(parent) = blank.pointer_mut(parent)
+        {
+            parent[field] = json!({});
         }
-    }
-    if object["spec"]["template"].is_object() {
-        blank["spec"]["template"] = json!({"metadata": {}, "spec": {}});
-    }
-    if object["spec"]["strategy"].is_object() {
-        blank["spec"]["strategy"] = json!({});
     }
     for pod in ["/spec", "/spec/template/spec"] {
         if object.pointer(pod).is_some_and(|spec| spec["containers"].is_array())
@@ -208,11 +219,11 @@ pub fn blank(object: &Value) -> Value {
         }
     }
     // The finalizers of a new namespace, and the status of anything new, are the server's own writing.
-    if object["kind"] == "Namespace" {
+    if kind.kind == "Namespace" {
         blank["spec"] = object["spec"].clone();
     }
-    if object["status"].is_object() {
-        blank["status"] = object["status"].clone();
+    if let Some(status) = object.get("status") {
+        blank["status"] = status.clone();
     }
     blank
 }
@@ -228,6 +239,11 @@ pub fn allot(kind: &Kind, store: &mut Store, object: &mut Value) {
             if !spec["clusterIPs"].is_array() {
                 spec["clusterIPs"] = json!([spec["clusterIP"]]);
             }
+            for (field, value) in [("ipFamilies", json!(["IPv4"])), ("ipFamilyPolicy", json!("SingleStack"))] {
+                if spec[field].is_null() {
+                    spec[field] = value;
+                }
+            }
             if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" {
                 for port in spec["ports"].as_array_mut().into_iter().flatten() {
                     if port["nodePort"].is_null() {
@@ -237,6 +253,7 @@ pub fn allot(kind: &Kind, store: &mut Store, object: &mut Value) {
                 }
             }
         }
+        "Pod" => admit_pod(object),
         "Job" if object["spec"]["selector"].is_null() => {
             let uid = object["metadata"]["uid"].clone();
             let name = object["metadata"]["name"].clone();
@@ -251,51 +268,77 @@ pub fn allot(kind: &Kind, store: &mut Store, object: &mut Value) {
     }
 }
 
-/// Refuses a write that rests on another version or another object.
+/// What admission plug-ins and typed conditions add to a pod.
+fn admit_pod(pod: &mut Value) {
+    let toleration = |name: &str| {
+        json!({"key": format!("node.kubernetes.io/{name}"), "operator": "Exists",
+        "effect": "NoExecute", "tolerationSeconds": 300})
+    };
+    let spec = &mut pod["spec"];
+    let tolerations = json!([toleration("not-ready"), toleration("unreachable")]);
+    for (field, value) in
+        [("preemptionPolicy", json!("PreemptLowerPriority")), ("priority", json!(0)), ("tolerations", tolerations)]
+    {
+        if spec[field].is_null() {
+            spec[field] = value;
+        }
+    }
+}
+
+/// Refuses a write that rests on another version.
 ///
 /// # Errors
 /// 409.
-pub fn check_versions(kind: &Kind, name: &str, live: &Value, new: &Value) -> Result<(), Refusal> {
-    let (old, new) = (&live["metadata"], &new["metadata"]);
-    if let Some(uid) = new["uid"].as_str().filter(|u| !u.is_empty() && Some(*u) != old["uid"].as_str()) {
-        let found = old["uid"].as_str().unwrap_or_default();
-        let because = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
-        return Err(Refusal::conflict(kind, name, &because));
-    }
-    match new["resourceVersion"].as_str() {
-        Some(version) if !version.is_empty() && Some(version) != old["resourceVersion"].as_str() => {
+pub fn check_version(kind: &Kind, name: &str, live: &Value, new: &Value) -> Result<(), Refusal> {
+    match new["metadata"]["resourceVersion"].as_str() {
+        Some(version) if !version.is_empty() && Some(version) != live["metadata"]["resourceVersion"].as_str() => {
             Err(Refusal::stale(kind, name))
         }
         _ => Ok(()),
     }
 }
 
-/// Puts back what a write through this part may not change.
-pub fn keep_server_fields(kind: &Kind, live: &Value, new: &mut Value, part: Part) {
-    let put_back = |new: &mut Value, fields: &[&str]| {
-        for field in fields {
-            match live["metadata"].get(field) {
-                Some(value) => new["metadata"][*field] = value.clone(),
-                None => {
-                    if let Some(map) = new["metadata"].as_object_mut() {
-                        map.shift_remove(*field);
-                    }
+/// The uid that a write names, when it is another than the object's.
+pub fn other_uid<'v>(live: &Value, new: &'v Value) -> Option<&'v str> {
+    let asked = new["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty())?;
+    (Some(asked) != live["metadata"]["uid"].as_str()).then_some(asked)
+}
+
+/// The metadata that only the server writes.
+const SERVER_METADATA: [&str; 7] = [
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+];
+
+/// Puts back metadata as the live object has it.
+fn put_back(live: &Value, new: &mut Value, fields: &[&str]) {
+    for field in fields {
+        match live["metadata"].get(field) {
+            Some(value) => new["metadata"][*field] = value.clone(),
+            None => {
+                if let Some(map) = new["metadata"].as_object_mut() {
+                    map.shift_remove(*field);
                 }
             }
         }
-    };
-    put_back(
-        new,
-        &[
-            "uid",
-            "resourceVersion",
-            "generation",
-            "creationTimestamp",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "selfLink",
-        ],
-    );
+    }
+}
+
+/// Puts back what a write through this part may not change.
+pub fn keep_server_fields(kind: &Kind, live: &Value, new: &mut Value, part: Part) {
+    put_back(live, new, &SERVER_METADATA);
+    if kind.kind == "Service" && new["spec"]["type"] == live["spec"]["type"] {
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            if new["spec"][field].is_null() && !live["spec"][field].is_null() {
+                new["spec"][field] = live["spec"][field].clone();
+            }
+        }
+    }
     let keep = |new: &mut Value, field: &str| match live.get(field) {
         Some(value) => new[field] = value.clone(),
         None => {
@@ -323,7 +366,7 @@ pub fn keep_server_fields(kind: &Kind, live: &Value, new: &mut Value, part: Part
         }
         Part::Status => {
             keep(new, "spec");
-            put_back(new, &["labels", "ownerReferences"]);
+            put_back(live, new, &["labels", "ownerReferences"]);
         }
         Part::Whole | Part::Scale if kind.status => keep(new, "status"),
         Part::Whole | Part::Scale => {}

@@ -137,6 +137,14 @@ impl Managers {
         }
     }
 
+    /// Takes away the time of a manager whose write changed nothing but who owns what: the real server gives it none.
+    pub fn untimed(&mut self, who: &Who, before: &Managers) {
+        let known = before.0.iter().find(|e| e.who.is(who));
+        if let Some(entry) = self.0.iter_mut().find(|e| e.who.is(who)) {
+            entry.time = known.map_or_else(String::new, |known| known.time.clone());
+        }
+    }
+
     /// Writes `metadata.managedFields`: appliers first, then by time and name.
     pub fn write(mut self, object: &mut Value) {
         let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
@@ -156,6 +164,11 @@ impl Managers {
                 "fieldsType": "FieldsV1",
                 "fieldsV1": e.set.to_json(),
             });
+            if e.time.is_empty()
+                && let Some(fields) = entry.as_object_mut()
+            {
+                fields.shift_remove("time");
+            }
             if !e.who.subresource.is_empty() {
                 entry["subresource"] = e.who.subresource.as_str().into();
             }

@@ -61,6 +61,41 @@ impl Refusal {
         Self::about(409, "Conflict", message, kind, name)
     }
 
+    /// 409 for a replacement of another object than the one that is there.
+    pub fn other_object(kind: &Kind, namespace: &str, name: &str, asked: &str, found: &str) -> Refusal {
+        let group = if kind.custom { format!("{}/", kind.group) } else { String::new() };
+        let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let because = format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{group}{}/{namespace}{name}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {asked}, UID in object meta: {found}",
+            kind.plural
+        );
+        Self::conflict(kind, name, &because)
+    }
+
+    /// 422 for a patch that would change what can never change; the real server gives the cause twice.
+    pub fn immutable_uid(kind: &Kind, name: &str, asked: &str) -> Refusal {
+        let cause = Cause {
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {asked:?}: field is immutable"),
+            field: "metadata.uid".into(),
+        };
+        let mut refusal = Self::invalid(kind, name, vec![cause]);
+        let twice = [refusal.details["causes"][0].clone(), refusal.details["causes"][0].clone()];
+        refusal.details["causes"] = twice.to_vec().into();
+        refusal
+    }
+
+    /// 422 for a replacement of a custom resource that does not say which version it replaces.
+    pub fn unversioned(kind: &Kind, name: &str) -> Refusal {
+        let message = "Invalid value: 0: must be specified for an update";
+        let cause = json!({"reason": "FieldValueInvalid", "message": message, "field": "metadata.resourceVersion"});
+        let mut details = details(kind, name);
+        details["causes"] = vec![cause].into();
+        let message = format!("{} \"{name}\" is invalid: metadata.resourceVersion: {message}", kind.resource());
+        Refusal { details, ..Self::plain(422, "Invalid", message) }
+    }
+
     /// 409 for a resourceVersion that is not the newest.
     pub fn stale(kind: &Kind, name: &str) -> Refusal {
         let because = "the object has been modified; please apply your changes to the latest version and try again";
@@ -116,7 +151,7 @@ impl Refusal {
     pub fn unsupported_media(accepted: &str) -> Refusal {
         let message =
             format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
-        Refusal { details: json!({}), ..Self::plain(415, "UnsupportedMediaType", message) }
+        Self::plain(415, "UnsupportedMediaType", message)
     }
 
     /// 410 for a resourceVersion that the history no longer reaches.

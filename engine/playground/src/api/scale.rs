@@ -44,7 +44,7 @@ pub fn view(kind: &Kind, object: &Value) -> Value {
 /// # Errors
 /// 409 when it rests on another version, 422 when it is no number from 0 up.
 pub fn wanted(kind: &Kind, name: &str, live: &Value, scale: &Value) -> Result<i64, Refusal> {
-    incoming::check_versions(kind, name, live, scale)?;
+    incoming::check_version(kind, name, live, scale)?;
     let replicas = scale["spec"].get("replicas").cloned().unwrap_or_else(|| json!(0));
     match replicas.as_i64() {
         Some(n) if n >= 0 => Ok(n),

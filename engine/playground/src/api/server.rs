@@ -164,6 +164,9 @@ impl Api {
             return None;
         }
         let path = parts.uri.path();
+        if path == openapi::OLD_PATH {
+            return Some(respond(StatusCode::OK, openapi::OLD_MEDIA, openapi::OLD_DOCUMENT));
+        }
         if let Some(document) = openapi::document(&self.kinds(), path) {
             return Some(ok(&document));
         }
@@ -236,6 +239,9 @@ impl Api {
             metadata["continue"] = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token).into();
             metadata["remainingItemCount"] = rest.into();
         }
+        if kind.custom && metadata["continue"].is_null() {
+            metadata["continue"] = "".into();
+        }
         if accept(parts).contains("as=Table") {
             return Ok(ok(&table::render(kind, &objects, metadata)));
         }
@@ -302,7 +308,7 @@ impl Api {
                 write.force = if query.says("force") { Force::Yes } else { Force::No };
                 return Ok(match self.apply(kind, namespace, name, part, sent, &write)? {
                     Outcome::Created(object) => created(&object),
-                    Outcome::Kept(object) => ok(&watch::as_served(kind, &object)),
+                    Outcome::Kept(object) => ok(&served(kind, part, &object)),
                 });
             }
             _ => {
@@ -312,7 +318,8 @@ impl Api {
                 ));
             }
         };
-        Ok(ok(&watch::as_served(kind, &self.patch(kind, namespace, name, part, &patch, &write)?)))
+        let patched = self.patch(kind, namespace, name, part, &patch, &write)?;
+        Ok(ok(&served(kind, part, &patched)))
     }
 
     fn binding(
@@ -327,6 +334,9 @@ impl Api {
             return Err(Refusal::method_not_allowed());
         }
         let binding = decode(parts, body)?;
+        if binding["metadata"]["name"].as_str() != Some(name) {
+            return Err(Refusal::bad_request("name in URL does not match name in Binding object"));
+        }
         let Some(node) = binding["target"]["name"].as_str().filter(|n| !n.is_empty()) else {
             return Err(Refusal::bad_request("target.name: Required value"));
         };
@@ -338,6 +348,11 @@ impl Api {
     pub fn exists(&self, kind: &Kind, namespace: &str, name: &str) -> bool {
         self.store().get(&Key::new(kind, namespace, name)).is_some()
     }
+}
+
+/// A Scale is of its own kind; anything else is shown in the version that was asked for.
+fn served(kind: &Kind, part: Part, object: &Arc<Value>) -> Arc<Value> {
+    if part == Part::Scale { object.clone() } else { watch::as_served(kind, object) }
 }
 
 /// Lists of built-in kinds leave out what every item repeats, as typed servers do.

@@ -8,7 +8,7 @@ use super::apply::{self, Force};
 use super::kind::Kind;
 use super::managed::{self, Managers, Operation, Who};
 use super::patch::{self, Patch};
-use super::refusal::{Cause, Refusal};
+use super::refusal::Refusal;
 use super::store::{Key, Store};
 use super::{Api, clock, defaults, incoming, scale, validate};
 
@@ -110,15 +110,15 @@ impl Api {
         }
         incoming::newborn(kind, &mut object);
         defaults::fill(kind, &mut object);
-        incoming::allot(kind, store, &mut object);
         if !kind.custom {
             patch::without_nulls(&mut object);
         }
         validate::create(kind, &object)?;
         let managers = applied.unwrap_or_else(|| {
             let who = write.who(kind, Part::Whole, Operation::Update);
-            apply::update(&kind.shape, &incoming::blank(&object), &object, Managers::default(), &who)
+            apply::update(&kind.shape, &incoming::blank(kind, &object), &object, Managers::default(), &who)
         });
+        incoming::allot(kind, store, &mut object);
         managers.write(&mut object);
         match write.rehearsal {
             Rehearsal::Yes => Ok(Arc::new(object)),
@@ -171,12 +171,11 @@ impl Api {
         let object = incoming::object(kind, namespace, Some(name), object)?;
         let sent = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if sent.is_empty() && kind.custom {
-            let cause = Cause {
-                reason: "FieldValueInvalid",
-                message: "Invalid value: 0x0: must be specified for an update".into(),
-                field: "metadata.resourceVersion".into(),
-            };
-            return Err(Refusal::invalid(kind, name, vec![cause]));
+            return Err(Refusal::unversioned(kind, name));
+        }
+        if let Some(uid) = incoming::other_uid(&live, &object) {
+            let found = live["metadata"]["uid"].as_str().unwrap_or_default();
+            return Err(Refusal::other_object(kind, &key.namespace, name, uid, found));
         }
         self.replace(&mut store, kind, key, &live, object, part, write, None)
     }
@@ -241,6 +240,7 @@ impl Api {
             if part != Part::Whole {
                 return Err(Refusal::not_found(kind, name));
             }
+            not_there(kind, name, &config)?;
             let nothing = json!({});
             let applied = apply::apply(&kind.shape, &nothing, &config, Managers::default(), &who, write.force);
             let applied = applied.map_err(|conflicts| managed::refuse(&conflicts))?;
@@ -273,7 +273,10 @@ impl Api {
         write: &Write,
         applied: Option<Managers>,
     ) -> Result<Arc<Value>, Refusal> {
-        incoming::check_versions(kind, &key.name, live, &new)?;
+        incoming::check_version(kind, &key.name, live, &new)?;
+        if let Some(uid) = incoming::other_uid(live, &new) {
+            return Err(Refusal::immutable_uid(kind, &key.name, uid));
+        }
         incoming::keep_server_fields(kind, live, &mut new, part);
         defaults::fill(kind, &mut new);
         incoming::allot(kind, store, &mut new);
@@ -332,4 +335,16 @@ impl Api {
         }
         Ok(())
     }
+}
+
+/// Refuses to create what is said to be there already.
+fn not_there(kind: &Kind, name: &str, config: &Value) -> Result<(), Refusal> {
+    let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default();
+    if !text("uid").is_empty() {
+        let uid = text("uid");
+        let because =
+            format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+        return Err(Refusal::conflict(kind, name, &because));
+    }
+    if text("resourceVersion").is_empty() { Ok(()) } else { Err(Refusal::stale(kind, name)) }
 }

@@ -345,7 +345,7 @@ fn progress(
     } else if complete {
         set_progress(true, "NewReplicaSetAvailable", format!("ReplicaSet {set:?} has successfully progressed."));
         return None;
-    } else if moved || reason.is_empty() || (reason == "NewReplicaSetAvailable" && moved) {
+    } else if moved || reason.is_empty() {
         set_progress(true, "ReplicaSetUpdated", format!("ReplicaSet {set:?} is progressing."));
     } else if reason == "ProgressDeadlineExceeded" || reason == "NewReplicaSetAvailable" {
         return None;

@@ -101,7 +101,13 @@ fn worth(pod: &Value) -> (bool, u8, bool, i64, std::cmp::Reverse<String>) {
     )
 }
 
-fn write_status(control: &Control, set: &Arc<Value>, key: &Key, active: &[Arc<Value>], going: usize) -> Result<Again, Refusal> {
+fn write_status(
+    control: &Control,
+    set: &Arc<Value>,
+    key: &Key,
+    active: &[Arc<Value>],
+    going: usize,
+) -> Result<Again, Refusal> {
     let least = number(set, "/spec/minReadySeconds") as f64;
     let template = &set["spec"]["template"]["metadata"]["labels"];
     let labels = Labels::of_spec(template).unwrap_or_default();

@@ -182,6 +182,10 @@ fn seen(shared: &Arc<Shared>, pods: &mut HashMap<String, Known>, tasks: &TaskTra
     if !node.is_empty() && !shared.is_ours(node) {
         return;
     }
+    let scheduler = pod["spec"]["schedulerName"].as_str().unwrap_or("default-scheduler");
+    if node.is_empty() && scheduler != "default-scheduler" {
+        return;
+    }
     let fresh = !pods.contains_key(uid);
     let known =
         pods.entry(uid.to_owned()).or_insert_with(|| Known { alive: CancellationToken::new(), ending: Ending::NotYet });

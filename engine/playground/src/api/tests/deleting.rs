@@ -40,7 +40,8 @@ async fn preconditions_guard_a_deletion() {
     let path = format!("{MAPS}/a");
     let (code, refusal) = delete(&api, &path, &json!({"preconditions": {"uid": "other"}})).await;
     assert_eq!(code, 409);
-    assert!(refusal["message"].as_str().unwrap().contains("UID in precondition: other"));
+    let said = refusal["message"].as_str().unwrap();
+    assert!(said.contains("the UID in the precondition (other) does not match the UID in record"), "{said}");
     assert_eq!(delete(&api, &path, &json!({"preconditions": {"resourceVersion": "1"}})).await.0, 409);
     let right = json!({"preconditions": {"uid": made["metadata"]["uid"], "resourceVersion": made["metadata"]["resourceVersion"]}});
     let (code, status) = delete(&api, &path, &right).await;

@@ -64,7 +64,12 @@ async fn a_write_on_an_old_read_is_a_conflict() {
     let stale = json!({"metadata": {"resourceVersion": version}, "spec": {"replicas": 9}});
     assert_eq!(merge(&api, WEB, &stale).await.0, 409);
     let stranger = json!({"metadata": {"uid": "other"}, "spec": {"replicas": 9}});
-    assert_eq!(merge(&api, WEB, &stranger).await.0, 409);
+    assert_eq!(merge(&api, WEB, &stranger).await.0, 422);
+    let mut stranger = get(&api, WEB).await.1;
+    stranger["metadata"]["uid"] = "other".into();
+    let (code, refusal) = put(&api, WEB, &stranger).await;
+    assert_eq!(code, 409);
+    assert!(refusal["message"].as_str().unwrap().contains("Precondition failed: UID in precondition: other"));
 }
 
 #[tokio::test]
@@ -120,7 +125,7 @@ async fn strategic_patches_find_list_items_by_key() {
     let containers = &live["spec"]["template"]["spec"]["containers"];
     assert_eq!((&containers[0]["image"], &containers[1]["name"]), (&json!("web:2"), &json!("side")));
     let env: Vec<&str> = containers[0]["env"].as_array().unwrap().iter().filter_map(|e| e["name"].as_str()).collect();
-    assert_eq!(env, ["B", "C"]);
+    assert_eq!(env, ["C", "B"], "what is new comes first, as with the real server");
 }
 
 #[tokio::test]
@@ -160,7 +165,7 @@ async fn a_definition_is_served_at_once() {
     let (_, resources) = get(&api, "/apis/example.com/v1").await;
     let names: Vec<&str> =
         resources["resources"].as_array().unwrap().iter().filter_map(|r| r["name"].as_str()).collect();
-    assert_eq!(names, ["things", "things/scale", "things/status"]);
+    assert_eq!(names, ["things", "things/status", "things/scale"]);
     assert_eq!(
         send(&api, "PATCH", &format!("{path}/a"), "application/strategic-merge-patch+json", &json!({})).await.0,
         415
