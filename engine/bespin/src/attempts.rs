@@ -118,7 +118,7 @@ mod tests {
         let attempts = Arc::new(Attempts::default());
         let (ended, wait) = tokio::sync::oneshot::channel();
         attempts.start("r", "a", 1, std::future::pending(), || {});
-        attempts.start("r", "b", 1, async { Outcome::Lost }, move || drop(ended.send(())));
+        attempts.start("r", "b", 1, async { Outcome::Lost }, move || ended.send(()).unwrap());
         wait.await.expect("b ends");
         assert!(attempts.of("r").alive.contains(&("a".into(), 1)));
         assert_eq!(attempts.of("r").exits[&("b".to_owned(), 1)], Outcome::Lost);
@@ -131,7 +131,7 @@ mod tests {
     async fn a_panic_of_the_host_is_an_end_like_any_other() {
         let attempts = Arc::new(Attempts::default());
         let (ended, wait) = tokio::sync::oneshot::channel();
-        attempts.start("r", "a", 1, async { panic!("boom") }, move || drop(ended.send(())));
+        attempts.start("r", "a", 1, async { panic!("boom") }, move || ended.send(()).unwrap());
         wait.await.expect("it ends");
         assert!(matches!(attempts.of("r").exits[&("a".to_owned(), 1)], Outcome::Transient { .. }));
     }

@@ -141,7 +141,7 @@ impl Drivers {
         Ok(true)
     }
 
-    /// Stops every driver after what it is doing, and waits for all of them.
+    /// Stops every driver and waits for all of them; what they were doing is repeated at the next start.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -160,7 +160,13 @@ impl<S: Stage> Driver<S> {
     async fn run(self) {
         let mut failures = 0;
         loop {
-            let pause = match self.turn().await {
+            // Acts are repeatable, so a stop in their middle is no worse than a crash there.
+            let turn = tokio::select! {
+                biased;
+                () = self.all.stop.cancelled() => return,
+                turn = self.turn() => turn,
+            };
+            let pause = match turn {
                 Ok(Wake::Now) => Some(Duration::ZERO),
                 Ok(Wake::At(at)) => Some(Duration::from_millis(at.saturating_sub(now()))),
                 Ok(Wake::OnChange) => None,

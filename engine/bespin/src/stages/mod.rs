@@ -7,3 +7,8 @@ pub mod delivery;
 pub mod image;
 pub mod run;
 pub mod sync;
+
+/// A real git server, shared with the forge's own tests.
+#[cfg(test)]
+#[path = "../../../forge/tests/git_server/mod.rs"]
+mod git_server;

@@ -112,10 +112,10 @@ fn what_cannot_be_edited_safely_is_refused_with_its_line() {
 fn nothing_fits_and_what_was_searched() {
     let to = image("v56");
     let parsed: ImageRef = to.parse().unwrap();
-    let helm = format!("image: {{{{ .Values.petclinic-was }}}}\n{{{{- end }}}}");
+    let helm = "image: {{ .Values.petclinic-was }}\n{{- end }}";
     let files = [
         file("p/a.yaml", "kind: Pod\nspec:\n  containers:\n  - image: x/petclinic-web:1\n  - image: redis\n"),
-        file("p/helm.yaml", &helm),
+        file("p/helm.yaml", helm),
     ];
     let error = edit(&files, &parsed, &to, "p").unwrap_err();
     for part in [

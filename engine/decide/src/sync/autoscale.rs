@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn the_field_is_handed_over_only_when_we_alone_own_it() {
         let autoscaler = Autoscaler { kind: "HPA", name: "was-hpa".into(), min: 2, max: 10 };
-        let table: &[(i64, &[(&str, &str)], Replicas)] = &[
+        type Managers = &'static [(&'static str, &'static str)];
+        let table: &[(i64, Managers, Replicas)] = &[
             (4, &[("kube-controller-manager", "Update")], Replicas::LeftAlone),
             (4, &[("bespin", "Apply")], Replicas::HandOver { value: 4 }),
             (4, &[("bespin", "Apply"), ("bespin-handover", "Apply")], Replicas::LeftAlone),

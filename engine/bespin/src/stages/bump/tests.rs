@@ -1,15 +1,11 @@
 //! Bumps against a real git server.
 
-#[path = "../../../../forge/tests/git_server/mod.rs"]
-#[expect(dead_code, reason = "shared with the forge's own tests, which use all of it")]
-mod git_server;
-
 use super::*;
 use crate::board::Board;
+use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use crate::wants::want;
 use decide::want::Key;
 use forge::{Credentials, Remote, Settings};
-use git_server::{GitServer, PASSWORD, USER};
 use serde_json::Value;
 
 const NAME: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/petclinic";

@@ -139,9 +139,7 @@ fn serves(view: &RolloutView, image: &str) -> bool {
 }
 
 async fn playground(dir: &Path) -> Playground {
-    let playground =
-        Playground::start(&dir.join("playground"), Options::default()).await.expect("the playground starts");
-    playground
+    Playground::start(&dir.join("playground"), Options::default()).await.expect("the playground starts")
 }
 
 #[tokio::test(flavor = "multi_thread")]

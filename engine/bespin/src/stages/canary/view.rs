@@ -144,7 +144,7 @@ fn revisions(live: &Live, position: &Position) -> Vec<RevisionView> {
             .collect(),
     };
     let mut all: Vec<RevisionView> = live.sets.iter().map(view).collect();
-    all.sort_by(|a, b| b.revision.cmp(&a.revision));
+    all.sort_by_key(|one| std::cmp::Reverse(one.revision));
     all.truncate(REVISIONS);
     all
 }

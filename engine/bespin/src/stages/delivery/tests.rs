@@ -1,16 +1,12 @@
 //! Pushes to a real git server become runs in a real journal.
 
-#[path = "../../../../forge/tests/git_server/mod.rs"]
-#[expect(dead_code, reason = "shared with the forge's own tests, which use all of it")]
-mod git_server;
-
 use super::*;
 use crate::board::Board;
 use crate::drive::read;
+use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use decide::delivery::NOTHING;
 use decide::run::Entry as RunEntry;
 use forge::{Credentials, Remote, Settings};
-use git_server::{GitServer, PASSWORD, USER};
 use std::time::Duration;
 
 const REPOSITORY: &str = "user/petclinic";
