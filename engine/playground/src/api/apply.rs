@@ -114,7 +114,8 @@ fn settle(
         return Err(conflicts);
     }
     for (other, set) in managers.others(who) {
-        managers.put(other, set.difference(&touched).difference(&comparison.removed));
+        let left = set.difference(&touched).difference(&comparison.removed);
+        managers.reduce(&other, left);
     }
     Ok(comparison)
 }

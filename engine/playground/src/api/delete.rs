@@ -142,7 +142,8 @@ impl Api {
         }
         if incoming::may_go(kind, &new) {
             let last = self.take_away(store, kind, key);
-            return Ok(Deleted::Gone(last.unwrap_or(live)));
+            let was_going = live["metadata"]["deletionTimestamp"].is_string();
+            return Ok(Deleted::Gone(if was_going { Arc::new(new) } else { last.unwrap_or(live) }));
         }
         if new == *live {
             return Ok(Deleted::Going(live));

@@ -3,20 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::clock;
 use super::kind::Kind;
 use super::patch;
 use super::refusal::{Cause, Refusal};
-use super::store::Store;
 use super::write::Part;
-
-/// A version 4 UUID.
-pub fn uuid() -> String {
-    let n: u128 = rand::random();
-    let n = (n & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let h = format!("{n:032x}");
-    format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
-}
 
 /// Checks that the object is of the kind, the namespace and the name of the address.
 ///
@@ -101,186 +91,15 @@ pub fn config(kind: &Kind, namespace: &str, name: &str, part: Part, config: Valu
     Ok(config)
 }
 
-/// Makes a name out of `generateName`.
-pub fn generate_name(object: &mut Value) {
-    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let metadata = &mut object["metadata"];
-    if metadata["name"].as_str().is_some_and(|n| !n.is_empty()) {
-        return;
-    }
-    if let Some(prefix) = metadata["generateName"].as_str().filter(|p| !p.is_empty()) {
-        let mut n: u64 = rand::random();
-        let mut name: String = prefix.chars().take(58).collect();
-        for _ in 0..5 {
-            name.push(char::from(ALPHABET[(n % 27) as usize]));
-            n /= 27;
-        }
-        metadata["name"] = name.into();
-    }
-}
-
-/// What the server writes into a new object.
-pub fn newborn(kind: &Kind, object: &mut Value) {
-    if kind.status
-        && let Some(map) = object.as_object_mut()
-    {
-        map.remove("status");
-    }
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "managedFields"]
-        {
-            metadata.remove(field);
-        }
-        metadata.insert("uid".into(), uuid().into());
-        metadata.insert("creationTimestamp".into(), clock::now().into());
-        match kind.generation {
-            true => metadata.insert("generation".into(), 1.into()),
-            false => metadata.remove("generation"),
-        };
-    }
-    match kind.kind.as_str() {
-        "Pod" => object["status"] = json!({"phase": "Pending", "qosClass": quality(object)}),
-        "CustomResourceDefinition" => object["status"] = established(object),
-        // A typed server always writes the status of these, empty as it is.
-        "Deployment" | "StatefulSet" | "DaemonSet" | "Job" => object["status"] = json!({}),
-        "Ingress" => object["status"] = json!({"loadBalancer": {}}),
-        "HorizontalPodAutoscaler" => object["status"] = json!({"desiredReplicas": 0}),
-        _ => {}
-    }
-}
-
-fn quality(pod: &Value) -> &'static str {
-    let containers = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
-    let some = |c: &Value, f: &str| c["resources"][f].as_object().is_some_and(|m| !m.is_empty());
-    let same = |c: &Value| {
-        some(c, "limits") && (!some(c, "requests") || c["resources"]["limits"] == c["resources"]["requests"])
-    };
-    let both =
-        |c: &Value| c["resources"]["limits"].get("cpu").is_some() && c["resources"]["limits"].get("memory").is_some();
-    match () {
-        () if containers.iter().all(|c| same(c) && both(c)) => "Guaranteed",
-        () if containers.iter().any(|c| some(c, "limits") || some(c, "requests")) => "Burstable",
-        () => "BestEffort",
-    }
-}
-
-fn established(crd: &Value) -> Value {
-    let now = clock::now();
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({"type": kind, "status": "True",
-        "lastTransitionTime": now, "reason": reason, "message": message})
-    };
-    let versions = crd["spec"]["versions"].as_array().cloned().unwrap_or_default();
-    let stored: Vec<&Value> = versions.iter().filter(|v| v["storage"] == true).map(|v| &v["name"]).collect();
-    let mut names = crd["spec"]["names"].clone();
-    if let (Some(map), Some(kind)) = (names.as_object_mut(), crd["spec"]["names"]["kind"].as_str()) {
-        map.entry("singular").or_insert_with(|| kind.to_lowercase().into());
-        map.entry("listKind").or_insert_with(|| format!("{kind}List").into());
-    }
-    json!({
-        "conditions": [
-            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-        ],
-        "acceptedNames": names,
-        "storedVersions": stored,
-    })
-}
-
-/// What an object of this kind is before anybody wrote a field: the structures that a typed server always has.
-pub fn blank(kind: &Kind, object: &Value) -> Value {
-    if kind.custom {
-        return json!({"metadata": {}});
-    }
-    let mut blank = json!({});
-    let structures = [
-        "/metadata",
-        "/spec",
-        "/spec/template",
-        "/spec/template/metadata",
-        "/spec/template/spec",
-        "/spec/strategy",
-        "/spec/scaleTargetRef",
-        "/spec/names",
-    ];
-    for pointer in structures {
-        let (parent, field) = pointer.rsplit_once('/').expect("every pointer above begins with a slash");
-        if object.pointer(pointer).is_some_and(Value::is_object)
-            && let Some(parent) = blank.pointer_mut(parent)
-        {
-            parent[field] = json!({});
-        }
-    }
-    for pod in ["/spec", "/spec/template/spec"] {
-        if object.pointer(pod).is_some_and(|spec| spec["containers"].is_array())
-            && let Some(spec) = blank.pointer_mut(pod)
-        {
-            spec["containers"] = json!([]);
-        }
-    }
-    // The finalizers of a new namespace, and the status of anything new, are the server's own writing.
-    if kind.kind == "Namespace" {
-        blank["spec"] = object["spec"].clone();
-    }
-    if let Some(status) = object.get("status") {
-        blank["status"] = status.clone();
-    }
-    blank
-}
-
-/// Gives a Service its cluster address and a Job its selector.
-pub fn allot(kind: &Kind, store: &mut Store, object: &mut Value) {
-    match kind.kind.as_str() {
-        "Service" if object["spec"]["type"] != "ExternalName" => {
-            let spec = &mut object["spec"];
-            if spec["clusterIP"].as_str().is_none_or(str::is_empty) {
-                spec["clusterIP"] = store.next_address().into();
+/// Takes out nulls as decoding into a typed object does; the times of a pod's conditions are null rather than absent.
+pub fn plain(kind: &Kind, object: &mut Value) {
+    patch::without_nulls(object);
+    if kind.kind == "Pod" && object["status"]["conditions"].is_array() {
+        for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
+            if let Some(fields) = condition.as_object_mut() {
+                fields.entry("lastProbeTime").or_insert(Value::Null);
+                fields.entry("lastTransitionTime").or_insert(Value::Null);
             }
-            if !spec["clusterIPs"].is_array() {
-                spec["clusterIPs"] = json!([spec["clusterIP"]]);
-            }
-            for (field, value) in [("ipFamilies", json!(["IPv4"])), ("ipFamilyPolicy", json!("SingleStack"))] {
-                if spec[field].is_null() {
-                    spec[field] = value;
-                }
-            }
-            if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" {
-                for port in spec["ports"].as_array_mut().into_iter().flatten() {
-                    if port["nodePort"].is_null() {
-                        let n: u16 = rand::random();
-                        port["nodePort"] = (30000 + u32::from(n) % 2768).into();
-                    }
-                }
-            }
-        }
-        "Pod" => admit_pod(object),
-        "Job" if object["spec"]["selector"].is_null() => {
-            let uid = object["metadata"]["uid"].clone();
-            let name = object["metadata"]["name"].clone();
-            object["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
-            let labels = &mut object["spec"]["template"]["metadata"]["labels"];
-            for (label, value) in [("controller-uid", &uid), ("job-name", &name)] {
-                labels[format!("batch.kubernetes.io/{label}")] = value.clone();
-                labels[label] = value.clone();
-            }
-        }
-        _ => {}
-    }
-}
-
-/// What admission plug-ins and typed conditions add to a pod.
-fn admit_pod(pod: &mut Value) {
-    let toleration = |name: &str| {
-        json!({"key": format!("node.kubernetes.io/{name}"), "operator": "Exists",
-        "effect": "NoExecute", "tolerationSeconds": 300})
-    };
-    let spec = &mut pod["spec"];
-    let tolerations = json!([toleration("not-ready"), toleration("unreachable")]);
-    for (field, value) in
-        [("preemptionPolicy", json!("PreemptLowerPriority")), ("priority", json!(0)), ("tolerations", tolerations)]
-    {
-        if spec[field].is_null() {
-            spec[field] = value;
         }
     }
 }

@@ -137,6 +137,15 @@ impl Managers {
         }
     }
 
+    /// Leaves a manager with less than it owned; the time stays that of its own last write.
+    pub fn reduce(&mut self, who: &Who, set: Set) {
+        if set.is_empty() {
+            self.0.retain(|e| !e.who.is(who));
+        } else if let Some(entry) = self.0.iter_mut().find(|e| e.who.is(who)) {
+            entry.set = set;
+        }
+    }
+
     /// Takes away the time of a manager whose write changed nothing but who owns what: the real server gives it none.
     pub fn untimed(&mut self, who: &Who, before: &Managers) {
         let known = before.0.iter().find(|e| e.who.is(who));

@@ -1,6 +1,7 @@
 //! The Kubernetes API: what is stored, how it is written, and how it is spoken over HTTP.
 
 pub mod apply;
+mod birth;
 pub mod clock;
 mod defaults;
 mod delete;

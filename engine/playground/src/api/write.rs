@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::apply::{self, Force};
 use super::kind::Kind;
 use super::managed::{self, Managers, Operation, Who};
-use super::patch::{self, Patch};
+use super::patch::Patch;
 use super::refusal::Refusal;
 use super::store::{Key, Store};
-use super::{Api, clock, defaults, incoming, scale, validate};
+use super::{Api, birth, clock, defaults, incoming, scale, validate};
 
 /// Which part of an object a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Api {
         if object["metadata"]["resourceVersion"].as_str().is_some_and(|v| !v.is_empty()) {
             return Err(Refusal::bad_request("resourceVersion should not be set on objects to be created"));
         }
-        incoming::generate_name(&mut object);
+        birth::generate_name(&mut object);
         let mut store = self.store();
         self.make(&mut store, kind, namespace, object, write, None)
     }
@@ -108,17 +108,17 @@ impl Api {
         if store.get(&key).is_some() {
             return Err(Refusal::already_exists(kind, &name));
         }
-        incoming::newborn(kind, &mut object);
+        birth::newborn(kind, &mut object);
         defaults::fill(kind, &mut object);
         if !kind.custom {
-            patch::without_nulls(&mut object);
+            incoming::plain(kind, &mut object);
         }
         validate::create(kind, &object)?;
         let managers = applied.unwrap_or_else(|| {
             let who = write.who(kind, Part::Whole, Operation::Update);
-            apply::update(&kind.shape, &incoming::blank(kind, &object), &object, Managers::default(), &who)
+            apply::update(&kind.shape, &birth::blank(kind, &object), &object, Managers::default(), &who)
         });
-        incoming::allot(kind, store, &mut object);
+        birth::allot(kind, store, &mut object);
         managers.write(&mut object);
         match write.rehearsal {
             Rehearsal::Yes => Ok(Arc::new(object)),
@@ -279,15 +279,19 @@ impl Api {
         }
         incoming::keep_server_fields(kind, live, &mut new, part);
         defaults::fill(kind, &mut new);
-        incoming::allot(kind, store, &mut new);
+        birth::allot(kind, store, &mut new);
         if !kind.custom {
-            patch::without_nulls(&mut new);
+            incoming::plain(kind, &mut new);
         }
         validate::update(kind, live, &new)?;
         let managers = applied.unwrap_or_else(|| {
             let who = write.who(kind, part, Operation::Update);
             let before = Managers::for_write(live, &new, part.subresource());
-            apply::update(&kind.shape, live, &new, before, &who)
+            let mut after = apply::update(&kind.shape, live, &new, before, &who);
+            if part == Part::Scale && kind.custom {
+                after.untimed(&who, &Managers::default());
+            }
+            after
         });
         managers.write(&mut new);
         if kind.generation && incoming::intent_changed(kind, live, &new) {
@@ -319,7 +323,10 @@ impl Api {
         let live = store.get(&key).ok_or_else(|| Refusal::not_found(&pods, name))?;
         if let Some(taken) = live["spec"]["nodeName"].as_str().filter(|n| !n.is_empty()) {
             let because = format!("pod {name} is already assigned to node {taken:?}");
-            return Err(Refusal::conflict(&pods, name, &because));
+            let mut refusal = Refusal::conflict(&pods, name, &because);
+            refusal.message = refusal.message.replacen("pods", "pods/binding", 1);
+            refusal.details["kind"] = "pods/binding".into();
+            return Err(refusal);
         }
         let mut new = Value::clone(&live);
         new["spec"]["nodeName"] = node.into();
@@ -339,12 +346,12 @@ impl Api {
 
 /// Refuses to create what is said to be there already.
 fn not_there(kind: &Kind, name: &str, config: &Value) -> Result<(), Refusal> {
-    let text = |field: &str| config["metadata"][field].as_str().unwrap_or_default();
-    if !text("uid").is_empty() {
-        let uid = text("uid");
-        let because =
-            format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
-        return Err(Refusal::conflict(kind, name, &because));
+    match config["metadata"]["uid"].as_str().unwrap_or_default() {
+        "" => Ok(()),
+        uid => {
+            let because =
+                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+            Err(Refusal::conflict(kind, name, &because))
+        }
     }
-    if text("resourceVersion").is_empty() { Ok(()) } else { Err(Refusal::stale(kind, name)) }
 }
