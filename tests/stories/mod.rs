@@ -1,5 +1,8 @@
 //! The stories: what a user does, and what must have happened then.
 
+mod canary_retreats;
+mod hpa_keeps_its_replicas;
 mod push_to_canary;
 mod real_parts;
 mod restart_midway;
+mod webhook_refuses;

@@ -1,7 +1,7 @@
 //! Each real part starts, answers and stops on this machine.
 
-use world::{docker::Docker, given, has, kube::ControlPlane, missing, registry::Registry};
 use serde_json::json;
+use world::{docker::Docker, given, has, kube::ControlPlane, missing, registry::Registry};
 
 #[tokio::test]
 async fn the_control_plane_serves_and_collects() {

@@ -113,14 +113,20 @@ async fn walk(lane: &Lane, point: Point) -> Ending {
 }
 
 async fn dies_or_ends(server: &mut Bespin, commit: &str) -> Ending {
-    let dashboard = server.dashboard.clone();
+    let mut dashboard = None;
     let end = std::time::Instant::now() + PATIENCE;
     loop {
         if server.process().has_ended() {
             return Ending::Died;
         }
-        if state(&dashboard, commit).await.is_some_and(|state| state != "open") {
-            // What follows the run's own end, such as the status of a rollout, is not appended to anything.
+        if dashboard.is_none() {
+            dashboard = Dashboard::try_login(&server.dashboard).await.ok();
+        }
+        let state = match &dashboard {
+            Some(dashboard) => state(dashboard, commit).await,
+            None => None,
+        };
+        if state.is_some_and(|state| state != "open") {
             return if server.process().has_ended() { Ending::Died } else { Ending::Lived };
         }
         assert!(std::time::Instant::now() < end, "it neither died nor ended:\n{}", server.last_words());
@@ -128,11 +134,9 @@ async fn dies_or_ends(server: &mut Bespin, commit: &str) -> Ending {
     }
 }
 
-/// How the commit's run stands, as the control socket's own reader would see it; nothing while the server is dying.
-async fn state(dashboard: &str, commit: &str) -> Option<String> {
-    let url = dashboard.to_owned();
-    let asked = tokio::spawn(async move { Dashboard::login(&url).await.get("runs").await });
-    let runs = asked.await.ok()?;
+/// How the commit's run stands; nothing while the server is dying.
+async fn state(dashboard: &Dashboard, commit: &str) -> Option<String> {
+    let runs = dashboard.try_get("runs").await.ok()?;
     let rows = runs["runs"].as_array()?;
     let run = rows.iter().map(|row| &row["run"]).find(|run| run["sha"] == commit)?;
     run["state"].as_str().map(str::to_owned)

@@ -18,22 +18,38 @@ pub struct Dashboard {
 impl Dashboard {
     /// Logs the operator in.
     pub async fn login(url: &str) -> Dashboard {
+        Dashboard::try_login(url).await.unwrap_or_else(|error| panic!("logging in at {url}: {error}"))
+    }
+
+    /// Logs the operator in at a server that may be dying.
+    ///
+    /// # Errors
+    /// There was no whole answer.
+    pub async fn try_login(url: &str) -> Result<Dashboard, reqwest::Error> {
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let request = client.post(format!("{url}/api/v1/login")).json(&json!({ "name": USER, "password": PASSWORD }));
-        let answer = request.send().await.expect("the dashboard answers");
+        let answer = request.send().await?;
         assert!(answer.status().is_success(), "logging in: {}", answer.status());
         let cookie = answer.headers()["set-cookie"].to_str().expect("a cookie is text");
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-        let session: Value = answer.json().await.expect("the session is JSON");
+        let session: Value = answer.json().await?;
         let csrf = session["csrf"].as_str().expect("the session has a CSRF token").to_owned();
-        Dashboard { url: url.to_owned(), client, cookie, csrf }
+        Ok(Dashboard { url: url.to_owned(), client, cookie, csrf })
     }
 
     /// Reads a page's data; `Null` where there is none.
     pub async fn get(&self, path: &str) -> Value {
+        self.try_get(path).await.unwrap_or_else(|error| panic!("reading {path}: {error}"))
+    }
+
+    /// The same of a server that may be dying.
+    ///
+    /// # Errors
+    /// There was no whole answer.
+    pub async fn try_get(&self, path: &str) -> Result<Value, reqwest::Error> {
         let request = self.client.get(format!("{}/api/v1/{path}", self.url)).header("cookie", &self.cookie);
-        let answer = request.send().await.expect("the dashboard answers");
-        if answer.status().is_success() { answer.json().await.expect("the API answers JSON") } else { Value::Null }
+        let answer = request.send().await?;
+        if answer.status().is_success() { answer.json().await } else { Ok(Value::Null) }
     }
 
     /// Presses a button; answers the status and what came back.

@@ -187,7 +187,11 @@ struct Told<'a> {
 
 impl Drop for Told<'_> {
     fn drop(&mut self) {
-        eprintln!("it did not happen that {}; the server's last words:\n{}", self.what, self.estate.bespin.last_words());
+        eprintln!(
+            "it did not happen that {}; the server's last words:\n{}",
+            self.what,
+            self.estate.bespin.last_words()
+        );
         for path in [ROLLOUT, "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/petclinic"] {
             let kube = self.estate.kube.clone();
             let object = std::thread::scope(|scope| {

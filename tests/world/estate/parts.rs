@@ -60,8 +60,7 @@ impl Parts {
         let login = || (Some(LOGIN.0.to_owned()), Some(LOGIN.1.to_owned()));
         let ((git_user, git_password), (registry_user, registry_password)) = (login(), login());
         let nodes = if kind == Kind::Embedded { 3 } else { 0 };
-        let options =
-            Options { nodes, git_user, git_password, registry_user, registry_password, ..Options::default() };
+        let options = Options { nodes, git_user, git_password, registry_user, registry_password, ..Options::default() };
         let playground = Playground::start(&dir.join("playground"), options).await.expect("the playground starts");
         let real = match kind {
             Kind::Embedded => None,
@@ -104,7 +103,8 @@ impl Parts {
 
     /// The server's configuration.
     pub fn config(&self, dir: &Path) -> String {
-        let password = format!(r#"{{ basic = {{ user = "{}", password = {{ env = "STORIES_PASSWORD" }} }} }}"#, LOGIN.0);
+        let password =
+            format!(r#"{{ basic = {{ user = "{}", password = {{ env = "STORIES_PASSWORD" }} }} }}"#, LOGIN.0);
         let registry = match &self.real {
             None => Place { endpoint: format!("http://{}", self.playground.registry), auth: Some(password.clone()) },
             Some(real) => {
