@@ -213,7 +213,7 @@ impl Abilities for Attempt {
     async fn locate(&self, asked: Named) -> Result<Place, Failure> {
         match asked {
             Named::Application(name) => {
-                let stream = self.application(&name)?;
+                let stream = self.application(&name).await?;
                 self.doors.sync.destination(&stream).await.map_err(|trouble| Failure::Transient(trouble.to_string()))
             }
             Named::Rollout(name) => {
@@ -233,7 +233,7 @@ impl Abilities for Attempt {
     }
 
     async fn sync(&self, asked: SyncRequest) -> Result<Synced, Failure> {
-        let stream = self.application(&asked.application)?;
+        let stream = self.application(&asked.application).await?;
         let revision = match asked.revision {
             Some(revision) => revision,
             None => self.doors.sync.head(&stream).await.map_err(|trouble| Failure::Transient(trouble.to_string()))?,
@@ -257,14 +257,11 @@ impl Abilities for Attempt {
 
 impl Attempt {
     /// The stream of an application, by the name that a pipeline gives it.
-    fn application(&self, name: &str) -> Result<String, Failure> {
-        let apps = self.doors.drivers.board().apps();
-        let full = format!("app/{name}");
-        let tail = format!("/{name}");
-        let found: Vec<_> = apps.into_keys().filter(|stream| *stream == full || stream.ends_with(&tail)).collect();
+    async fn application(&self, name: &str) -> Result<String, Failure> {
+        let found = self.doors.sync.named(name).await.map_err(|trouble| Failure::Transient(trouble.to_string()))?;
         match found.as_slice() {
             [only] => Ok(only.clone()),
-            [] => Err(Failure::Transient(format!("no cluster has an application `{name}`, or none was looked at yet"))),
+            [] => Err(Failure::Transient(format!("no cluster has an application `{name}`"))),
             several => Err(Failure::Rejected(format!("`{name}` could be {}; name one of them", several.join(" or ")))),
         }
     }

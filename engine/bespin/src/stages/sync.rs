@@ -113,6 +113,26 @@ impl SyncStage {
         self.memories.lock().expect("nobody panics while holding the memories").remove(stream);
     }
 
+    /// The streams of the applications that a name may mean: `name`, `namespace/name`, or with the cluster as well.
+    /// The clusters are asked, so that the answer does not depend on what was looked at since the start.
+    ///
+    /// # Errors
+    /// A cluster that cannot be read.
+    pub async fn named(&self, name: &str) -> Result<Vec<String>, Trouble> {
+        let (full, tail) = (format!("app/{name}"), format!("/{name}"));
+        let mut found = Vec::new();
+        for (place, cluster) in &self.clusters {
+            let kind = cluster.kind("argoproj.io/v1alpha1", "Application").await;
+            let kind = kind.map_err(|error| Trouble(error.to_string()))?;
+            let objects = cluster.list(&kind, None).await.map_err(|error| Trouble(error.to_string()))?;
+            let stream = |object: &Value| {
+                format!("app/{place}/{}/{}", sync::object::namespace(object), sync::object::name(object))
+            };
+            found.extend(objects.iter().map(stream).filter(|stream| *stream == full || stream.ends_with(&tail)));
+        }
+        Ok(found)
+    }
+
     /// Where an application's objects go: what a grant must allow.
     ///
     /// # Errors
