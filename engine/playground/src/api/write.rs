@@ -288,7 +288,7 @@ impl Api {
             let who = write.who(kind, part, Operation::Update);
             let before = Managers::for_write(live, &new, part.subresource());
             let mut after = apply::update(&kind.shape, live, &new, before, &who);
-            if part == Part::Scale && kind.custom {
+            if part == Part::Scale {
                 after.untimed(&who, &Managers::default());
             }
             after

@@ -57,9 +57,8 @@ pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
         }
         Err(_) => {
             let mut new = json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": key.name}});
-            if let Some(labels) = service["metadata"].get("labels") {
-                new["metadata"]["labels"] = labels.clone();
-            }
+            new["metadata"]["labels"] = service["metadata"].get("labels").cloned().unwrap_or_else(|| json!({}));
+            new["metadata"]["labels"]["endpoints.kubernetes.io/managed-by"] = "endpoint-controller".into();
             if !subsets.is_empty() {
                 new["subsets"] = subsets.into();
             }

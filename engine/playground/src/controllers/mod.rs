@@ -252,8 +252,13 @@ fn set_condition(conditions: &mut Vec<Value>, kind: &str, status: bool, reason: 
     if stamp == Stamp::Updates {
         condition["lastUpdateTime"] = now.into();
     }
-    match conditions.iter_mut().find(|c| c["type"] == kind) {
-        Some(old) => *old = condition,
+    match conditions.iter().position(|c| c["type"] == kind) {
+        // Those with an update time are written by controllers that put what changed last.
+        Some(at) if stamp == Stamp::Updates => {
+            conditions.remove(at);
+            conditions.push(condition);
+        }
+        Some(at) => conditions[at] = condition,
         None => conditions.push(condition),
     }
 }

@@ -108,8 +108,9 @@ async fn the_scale_is_one_number_of_the_object() {
     let (_, live) = get(&api, WEB).await;
     let managers = live["metadata"]["managedFields"].as_array().unwrap();
     let scaler = managers.iter().find(|m| m["subresource"] == "scale").unwrap();
+    let creator = managers.iter().find(|m| m["subresource"].is_null()).unwrap();
     assert_eq!(scaler["fieldsV1"], json!({"f:spec": {"f:replicas": {}}}));
-    assert!(managers[0]["fieldsV1"]["f:spec"]["f:replicas"].is_null(), "the creator owns it no longer");
+    assert!(creator["fieldsV1"]["f:spec"]["f:replicas"].is_null(), "the creator owns it no longer");
 }
 
 #[tokio::test]
