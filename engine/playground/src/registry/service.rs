@@ -224,7 +224,7 @@ fn parse(path: &str) -> Option<Route<'_>> {
 }
 
 /// The specification's grammar of names; no part of one can lead out of the directory.
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let part = |part: &str| {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         part.starts_with(plain) && part.ends_with(plain) && part.chars().all(|c| plain(c) || "._-".contains(c))

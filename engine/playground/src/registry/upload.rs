@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::service::{answer, refused};
+use super::service::{answer, is_name, refused};
 use super::store::{Digest, Store};
 use crate::serve::{Body, BoxError};
 
@@ -18,7 +18,7 @@ const LONGEST: u64 = 4 << 30;
 pub async fn begin(store: &Store, name: &str, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
     let query = query(&request);
     if let Some(digest) = query("mount").as_deref().and_then(Digest::parse)
-        && let Some(from) = query("from")
+        && let Some(from) = query("from").filter(|from| is_name(from))
         && store.holds(&from, &digest).await
     {
         store.link(name, &digest).await?;

@@ -172,3 +172,26 @@ async fn a_definition_is_served_at_once() {
         415
     );
 }
+
+#[tokio::test]
+async fn faults_come_as_often_as_asked() {
+    use crate::faults::{Fault, Target};
+    let faults = Faults::default();
+    let api = Api::new(Store::new(0, Vec::new()), TOKEN.into(), faults.clone());
+    let path = "/api/v1/namespaces";
+    faults.inject(Target::Kube, Some("POST"), "/namespaces", Fault::Status(500), 2);
+    faults.inject(Target::Git, None, "", Fault::Drop, 1);
+    let namespace = json!({"metadata": {"name": "n"}});
+    let (code, refusal) = post(&api, path, &namespace).await;
+    assert_eq!((code, refusal["reason"].as_str()), (500, Some("InternalError")));
+    assert_eq!(get(&api, path).await.0, 200, "reads are not meant");
+    assert_eq!(post(&api, path, &namespace).await.0, 500);
+    assert_eq!(post(&api, path, &namespace).await.0, 201);
+    assert_eq!(faults.left(), 1, "the other part's fault is still to come");
+    faults.inject(Target::Kube, Some("DELETE"), "/namespaces/n", Fault::DropAfter, 1);
+    let request = Request::builder().method("DELETE").uri("/api/v1/namespaces/n");
+    let request = request.header("authorization", format!("Bearer {TOKEN}")).body(Full::new(Bytes::new())).unwrap();
+    assert!(api.clone().call(request).await.is_err(), "no answer comes");
+    let live = get(&api, "/api/v1/namespaces/n").await.1;
+    assert_eq!(live["status"]["phase"], "Terminating", "but it was carried out");
+}
