@@ -68,15 +68,22 @@ impl Error {
         self.code() == Some(404)
     }
 
-    /// Whether somebody else changed the object first.
+    /// Whether somebody else changed the object first. A patch of an object that was made anew since it was read is
+    /// answered as a change of its uid, which is immutable; a put or a delete of it as a conflict.
     pub fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
+        match self {
+            Error::Refused { code: 409, .. } => true,
+            Error::Refused { code: 422, message, .. } => {
+                message.contains("metadata.uid") && message.contains("field is immutable")
+            }
+            _ => false,
+        }
     }
 
     /// Whether trying the same again later may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Refused { code, .. } => matches!(code, 409 | 429 | 500 | 502 | 503 | 504),
+            Error::Refused { code, .. } => self.is_conflict() || matches!(code, 429 | 500 | 502 | 503 | 504),
             Error::Unreachable { .. } => true,
             Error::Malformed { .. } | Error::UnknownKind { .. } | Error::Settings { .. } => false,
         }

@@ -43,6 +43,7 @@ fn cargo_test(real: bool, filter: Option<&str>) -> Result<(), Failed> {
     cargo.args(["test", "--quiet"]).args(features);
     cargo.env("BESPIN_SERVER", build::target().join("debug/bespin"));
     cargo.env("BESPIN_PLUGINS", build::plugins_dir());
+    cargo.env("BESPIN_COMPONENTS", build::target().join("wasm32-wasip2/plugin"));
     cargo.env("BESPIN_KUBERNETES", install::kubernetes());
     cargo.env("BESPIN_MOTO", install::moto());
     if real {

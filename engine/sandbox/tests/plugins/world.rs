@@ -144,7 +144,7 @@ impl Abilities for World {
 /// A component that was built before the tests.
 pub fn component(name: &str) -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/wasm32-wasip2/plugin");
-    let folder = std::env::var_os("BESPIN_PLUGINS").map_or_else(|| PathBuf::from(default), PathBuf::from);
+    let folder = std::env::var_os("BESPIN_COMPONENTS").map_or_else(|| PathBuf::from(default), PathBuf::from);
     let path = folder.join(format!("plugin_{name}.wasm"));
     assert!(
         path.exists(),
