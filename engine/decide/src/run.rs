@@ -5,6 +5,7 @@
 //! other way in, so resuming after a crash is not a special case.
 
 mod plan;
+mod render;
 #[cfg(test)]
 mod tests;
 

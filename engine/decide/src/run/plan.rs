@@ -1,10 +1,11 @@
 //! The rules of a run, in the order in which they are tried.
 
+use super::render::{render, scope};
 use super::{CancelCause, Entry, Opened, Outcome, Run, RunOutcome, Seen, Status};
-use crate::expr::{self, Scope};
+use crate::expr;
 use crate::next::{Next, Timestamp, Wake};
 use crate::pipeline::{Step, Supersede};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The first wait before a retry, in ms; it doubles with each failure.
@@ -254,7 +255,8 @@ fn close(run: &Run) -> RunNext {
     Next { record: vec![Entry::Closed { outcome }], ..Next::moving(Wake::Now, because) }
 }
 
-fn ending(run: &Run) -> RunOutcome {
+/// How the run would end if nothing more happened.
+pub(super) fn ending(run: &Run) -> RunOutcome {
     let Some(opened) = run.opened() else { return RunOutcome::Failed };
     match effective_cancel(run, opened) {
         Some((CancelCause::Asked, _)) => RunOutcome::Cancelled,
@@ -377,51 +379,4 @@ fn broken_need<'a>(run: &'a Run, step: &'a Step) -> Option<&'a str> {
     let needs = step.needs.iter().filter_map(|id| run.step(id));
     let broken = |need: &'a Step| if failed(run, need) { Some(need.id.as_str()) } else { broken_need(run, need) };
     needs.into_iter().find_map(broken)
-}
-
-type Rendered = (Value, BTreeMap<String, Vec<String>>);
-
-fn render(run: &Run, opened: &Opened, seen: &Seen, step: &Step) -> Result<Rendered, String> {
-    let scope = scope(run, opened, seen);
-    let settings = expr::render(&Value::Object(step.with.clone()), &scope)?;
-    let mut grants = BTreeMap::new();
-    for (ability, values) in &step.grants.0 {
-        let render = |value: &String| match expr::render(&Value::String(value.clone()), &scope)? {
-            Value::String(text) => Ok(text),
-            other => Err(format!("grants: {ability}: `{value}` is {other}, not a text")),
-        };
-        grants.insert(ability.clone(), values.iter().map(render).collect::<Result<_, String>>()?);
-    }
-    Ok((settings, grants))
-}
-
-/// What expressions may name; see [`Scope`].
-fn scope(run: &Run, opened: &Opened, seen: &Seen) -> Scope {
-    let mut steps = Map::new();
-    for step in run.steps() {
-        let (outputs, outcome) = match run.status(&step.id) {
-            Status::Ended { outcome: Outcome::Succeeded { outputs }, .. } => (outputs, "succeeded"),
-            Status::Ended { .. } => (Value::Null, "failed"),
-            Status::Skipped { .. } => (Value::Null, "skipped"),
-            Status::Waiting | Status::Started { .. } => continue,
-        };
-        let mut known = outputs.as_object().cloned().unwrap_or_default();
-        known.insert("outcome".into(), outcome.into());
-        steps.insert(step.id.clone(), known.into());
-    }
-    let branch = opened.event.reference.strip_prefix("refs/heads/").unwrap_or_default();
-    let commit = &opened.commit;
-    Scope(json!({
-        "run": {
-            "number": opened.number, "id": opened.id, "url": format!("{}/runs/{}", seen.url, opened.id),
-            "title": opened.title, "outcome": ending(run),
-        },
-        "commit": {
-            "sha": commit.sha, "short": commit.short, "message": commit.message,
-            "author": commit.author, "branch": branch,
-        },
-        "env": opened.pipeline.env,
-        "steps": steps,
-        "event": { "kind": opened.event.kind },
-    }))
 }
