@@ -69,7 +69,12 @@ async fn by_the_status_that_each_deserves() {
         ("an unknown hook", Delivery { hook: "/nobody", ..good("r1") }, 404, "no hook"),
         ("no signature", Delivery { secret: None, ..good("r2") }, 401, "is missing"),
         ("a wrong signature", Delivery { secret: Some("guessed"), ..good("r3") }, 401, "not by a secret"),
-        ("another's repository", Delivery { body: replaced("user/petclinic", "user/other"), ..good("r4") }, 403, "user/other"),
+        (
+            "another's repository",
+            Delivery { body: replaced("user/petclinic", "user/other"), ..good("r4") },
+            403,
+            "user/other",
+        ),
         ("no JSON", Delivery { body: b"{\"ref\":".to_vec(), ..good("r5") }, 400, ""),
         ("no list", Delivery { body: b"[]".to_vec(), ..good("r6") }, 400, ""),
         ("a short commit", Delivery { body: replaced(AFTER, "2222"), ..good("r7") }, 400, "/after"),

@@ -15,6 +15,42 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+/// The part of the AWS Load Balancer Controller that others wait for: every Ingress gets an address.
+pub struct Addresses(tokio::task::JoinHandle<()>);
+
+impl Addresses {
+    /// Gives addresses until it is dropped.
+    pub fn start(kube: &Kube) -> Addresses {
+        let kube = kube.clone();
+        Addresses(tokio::spawn(async move {
+            loop {
+                for ingress in kube.list("/apis/networking.k8s.io/v1/ingresses").await {
+                    if ingress["status"]["loadBalancer"]["ingress"].is_null() {
+                        address(&kube, &ingress["metadata"]).await;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }))
+    }
+}
+
+async fn address(kube: &Kube, metadata: &Value) {
+    let text = |field: &str| metadata[field].as_str().unwrap_or_default();
+    let (namespace, name) = (text("namespace"), text("name"));
+    let path = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses/{name}/status");
+    let host = serde_json::json!([{ "hostname": format!("{name}.elb.example.com") }]);
+    let patch = serde_json::json!({ "status": { "loadBalancer": { "ingress": host } } });
+    // An Ingress that is gone by now needs no address.
+    let _answer = kube.send(reqwest::Method::PATCH, &path, "application/merge-patch+json", Some(&patch)).await;
+}
+
+impl Drop for Addresses {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// A proxy that serves what the cluster says at one moment.
 pub struct Balancer {
     port: u16,

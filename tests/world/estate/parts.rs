@@ -1,5 +1,6 @@
 //! The parts of an estate: embedded, or real.
 
+use super::super::balancer::Addresses;
 use super::super::bespin::{hash, plugins};
 use super::super::dashboard::{PASSWORD, USER};
 use super::super::docker::Docker;
@@ -48,6 +49,7 @@ pub struct Parts {
 }
 
 struct Real {
+    _addresses: Addresses,
     _kubelet: Kubelet,
     plane: ControlPlane,
     docker: Docker,
@@ -136,7 +138,8 @@ impl Real {
             ready_delay: Duration::ZERO,
         };
         let kubelet = Kubelet::start(options).await.expect("the nodes register");
-        Real { _kubelet: kubelet, plane, docker, registry }
+        let _addresses = Addresses::start(&plane.kube);
+        Real { _addresses, _kubelet: kubelet, plane, docker, registry }
     }
 }
 
