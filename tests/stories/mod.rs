@@ -5,4 +5,5 @@ mod hpa_keeps_its_replicas;
 mod push_to_canary;
 mod real_parts;
 mod restart_midway;
+mod seed_as_it_stands;
 mod webhook_refuses;

@@ -47,6 +47,13 @@ pub struct Estate {
 impl Estate {
     /// Starts everything and creates the sample and its Application. `pause` is each canary step's, in Argo's notation.
     pub async fn start(kind: Kind, pause: &str) -> Estate {
+        let estate = Estate::undeclared(kind, pause).await;
+        declare(&estate.kube, &estate.sample.application()).await;
+        estate
+    }
+
+    /// The same without the Application: nothing is delivered yet.
+    pub async fn undeclared(kind: Kind, pause: &str) -> Estate {
         let dir = tempfile::tempdir().expect("a folder");
         let parts = Parts::start(kind, dir.path()).await;
         let options = SampleOptions { pause: pause.into(), hook_url: None, hook_secret: HOOK_SECRET.into() };
@@ -54,9 +61,7 @@ impl Estate {
         let (config, environment) = (parts.config(dir.path()), parts.environment());
         let bespin = Bespin::start(dir.path(), &config, &environment).await;
         let (kube, images) = (parts.kube(), parts.images());
-        let estate = Estate { bespin, kube, images, sample, parts, config, environment, dir };
-        declare(&estate.kube, &estate.sample.application()).await;
-        estate
+        Estate { bespin, kube, images, sample, parts, config, environment, dir }
     }
 
     /// Where everything of it is kept.
