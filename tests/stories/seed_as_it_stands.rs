@@ -36,18 +36,38 @@ const ROWS: [(&str, Way, Fate); 15] = [
     ("README.md", Way::Pipeline, Refused(&["README.md:5:38: this is no YAML", "mend: put the text in quotes"])),
     ("Dockerfile.was", Way::Dockerfile, Refused(&["line 6: RUN mvn", "build on a server with a Docker Engine"])),
     ("Jenkinsfile", Way::Pipeline, Refused(&["Jenkinsfile:13:27: this is no YAML", "mend: put the text in quotes"])),
-    ("alertmanager.yaml", Way::Manifest, Refused(&["alertmanager.yaml:1: a manifest without `apiVersion`", "add it, or"])),
+    (
+        "alertmanager.yaml",
+        Way::Manifest,
+        Refused(&["alertmanager.yaml:1: a manifest without `apiVersion`", "add it, or"]),
+    ),
     // The Application is created as it stands. It names no owner, so that Bespin would only observe it.
     ("application.yaml", Way::Manifest, Accepted("Healthy")),
     ("backend.tf", Way::Pipeline, Refused(&["backend.tf:1:1: a pipeline is a map", "mend: write `key: value`"])),
     ("dr-sync.sh.txt", Way::Pipeline, Refused(&["dr-sync.sh.txt:5:1: this is no YAML", "mend: check the indentation"])),
-    ("dynamodb-lock.tf", Way::Pipeline, Refused(&["dynamodb-lock.tf:1:1: a pipeline is a map", "mend: write `key: value`"])),
-    ("hpa-was.fragment.yaml", Way::Manifest, Refused(&["hpa-was.fragment.yaml:1: a manifest without `apiVersion`", "add it"])),
+    (
+        "dynamodb-lock.tf",
+        Way::Pipeline,
+        Refused(&["dynamodb-lock.tf:1:1: a pipeline is a map", "mend: write `key: value`"]),
+    ),
+    (
+        "hpa-was.fragment.yaml",
+        Way::Manifest,
+        Refused(&["hpa-was.fragment.yaml:1: a manifest without `apiVersion`", "add it"]),
+    ),
     // Alone it has no target.
     ("hpa-web.yaml", Way::Manifest, Warned("Deployment \"web\" not found")),
     ("networkpolicy-was.yaml", Way::Manifest, Accepted("Healthy")),
-    ("nginx-web.conf", Way::Pipeline, Refused(&["nginx-web.conf:1:1: a pipeline is a map", "mend: write `key: value`"])),
-    ("redis-helm-install.sh.txt", Way::Pipeline, Refused(&["redis-helm-install.sh.txt:1:1: a pipeline is a map", "mend: "])),
+    (
+        "nginx-web.conf",
+        Way::Pipeline,
+        Refused(&["nginx-web.conf:1:1: a pipeline is a map", "mend: write `key: value`"]),
+    ),
+    (
+        "redis-helm-install.sh.txt",
+        Way::Pipeline,
+        Refused(&["redis-helm-install.sh.txt:1:1: a pipeline is a map", "mend: "]),
+    ),
     // Its `logs` are no resource, so that this rule grants nothing; that is not said yet.
     ("role-developer.yaml", Way::Manifest, Accepted("Healthy")),
     ("rollout-was.yaml", Way::Manifest, Warned("spec.selector: is missing (mend: write spec.selector.matchLabels")),

@@ -132,7 +132,10 @@ impl Drivers {
             let Some(entries) = make(&written) else { return Ok(false) };
             let entries = encode(&entries, &by, now())?;
             match self.journal.append(stream, written.len() as u64, entries).await {
-                Ok(_) => break,
+                Ok(_) => {
+                    fault::after_append();
+                    break;
+                }
                 Err(AppendError::Conflict { .. }) => continue,
                 Err(error) => return Err(error),
             }
@@ -202,10 +205,11 @@ impl<S: Stage> Driver<S> {
         let seen = self.stage.observe(&self.stream, &recorded).await?;
         let now = now();
         let next = self.stage.decide(&recorded, &seen, now);
+        let mut appended = None;
         if !next.record.is_empty() {
             let entries = encode(&next.record, &By::Server, now).map_err(|e| Trouble(e.to_string()))?;
             match self.all.journal.append(&self.stream, written.len() as u64, entries).await {
-                Ok(_) => fault::after_append(),
+                Ok(_) => appended = fault::after_append(),
                 // Somebody wrote while we looked: what was decided is stale.
                 Err(AppendError::Conflict { .. }) => return Ok(Wake::Now),
                 Err(error) => return Err(Trouble::new("writing the journal", error)),
@@ -215,9 +219,7 @@ impl<S: Stage> Driver<S> {
         for act in &next.acts {
             self.stage.act(&self.stream, act).await?;
         }
-        if !next.record.is_empty() {
-            fault::after_acts();
-        }
+        fault::after_acts(appended);
         Ok(next.wake)
     }
 
@@ -295,24 +297,31 @@ fn backoff(failures: u32) -> Duration {
 /// The server's own death, for the stories that kill it at every point.
 mod fault {
     #[cfg(not(feature = "faults"))]
-    pub fn after_append() {}
+    pub fn after_append() -> Option<u64> {
+        None
+    }
     #[cfg(not(feature = "faults"))]
-    pub fn after_acts() {}
+    pub fn after_acts(_append: Option<u64>) {}
 
     #[cfg(feature = "faults")]
     use std::sync::atomic::{AtomicU64, Ordering};
     #[cfg(feature = "faults")]
     static APPENDS: AtomicU64 = AtomicU64::new(0);
 
+    /// Counts an append, and answers which one it was.
     #[cfg(feature = "faults")]
-    pub fn after_append() {
+    pub fn after_append() -> Option<u64> {
         let n = APPENDS.fetch_add(1, Ordering::SeqCst) + 1;
         die_if("BESPIN_FAULT_AFTER_APPEND", n);
+        Some(n)
     }
 
+    /// The acts that follow this append are done.
     #[cfg(feature = "faults")]
-    pub fn after_acts() {
-        die_if("BESPIN_FAULT_AFTER_ACTS", APPENDS.load(Ordering::SeqCst));
+    pub fn after_acts(append: Option<u64>) {
+        if let Some(n) = append {
+            die_if("BESPIN_FAULT_AFTER_ACTS", n);
+        }
     }
 
     #[cfg(feature = "faults")]
