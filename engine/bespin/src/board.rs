@@ -60,6 +60,11 @@ impl Board {
         self.change(|state| state.rollouts.remove(stream).is_some());
     }
 
+    /// Takes away what a stream said last: nobody asks about it any more.
+    pub fn hush(&self, stream: &str) {
+        self.change(|state| state.said.remove(stream).is_some());
+    }
+
     /// What a stream said last.
     pub fn said(&self, stream: &str) -> Option<Said> {
         self.look(|state| state.said.get(stream).cloned())

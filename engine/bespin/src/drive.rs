@@ -13,6 +13,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Streams whose last word nobody reads once they are done: the run that they
+/// belong to says it. There is one for each push and step, without end.
+const ENDS_UNSEEN: [&str; 3] = ["delivery/", "image/", "bump/"];
+
 /// One stage of the corridor: a pure decision, bound to what it sees and does.
 #[async_trait]
 pub trait Stage: Send + Sync + 'static {
@@ -110,6 +114,11 @@ impl Drivers {
         if let Some(notify) = running.get(stream) {
             notify.notify_one();
         }
+    }
+
+    /// Whether a stream has a driver at this moment.
+    pub fn is_driven(&self, stream: &str) -> bool {
+        self.running.lock().expect("no driver panics while it holds the map").contains_key(stream)
     }
 
     /// Wakes every running driver whose stream starts with `prefix`.
@@ -245,6 +254,10 @@ impl<S: Stage> Driver<S> {
         let woken = futures::FutureExt::now_or_never(self.notify.notified()).is_some();
         if !woken {
             running.remove(&self.stream);
+            // Under the map's lock, or the next driver of the stream could have spoken already.
+            if ENDS_UNSEEN.iter().any(|family| self.stream.starts_with(family)) {
+                self.all.board.hush(&self.stream);
+            }
         }
         !woken
     }
@@ -333,3 +346,6 @@ mod fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! The loop over a real journal, with a stage that is done at its second look.
+
+use super::*;
+use serde::Deserialize;
+
+struct Brief;
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
+enum Entry {
+    Begun,
+    Ended,
+}
+
+#[async_trait]
+impl Stage for Brief {
+    const NAME: &'static str = "brief";
+    type Entry = Entry;
+    type Recorded = bool;
+    type Seen = ();
+    type Act = ();
+
+    fn replay(&self, entries: &[Written<Entry>]) -> bool {
+        entries.iter().any(|written| matches!(written.entry, Entry::Ended))
+    }
+
+    async fn observe(&self, _stream: &str, _recorded: &bool) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn decide(&self, recorded: &bool, (): &(), _now: Timestamp) -> Next<Entry, ()> {
+        match recorded {
+            true => Next::done(Wake::Never, "it is over"),
+            false => Next { record: vec![Entry::Ended], ..Next::moving(Wake::Now, "ending") },
+        }
+    }
+
+    async fn act(&self, _stream: &str, (): &()) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_reads_leaves_the_board_and_a_runs_last_word_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+    let stage = Arc::new(Brief);
+    let mut changed = drivers.board().changed();
+    for stream in ["delivery/default/1", "image/a/b/c/1/image", "bump/a/b/c/1/bump", "run/a/b/c/1"] {
+        drivers.append(stream, By::Server, |_: &[Written<Entry>]| Some(vec![Entry::Begun])).await.unwrap();
+        drivers.ensure(&stage, stream);
+        while drivers.is_driven(stream) {
+            tokio::select! {
+                change = changed.changed() => change.unwrap(),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            }
+        }
+    }
+    let said = drivers.board().all_said();
+    assert_eq!(said.keys().collect::<Vec<_>>(), ["run/a/b/c/1"]);
+    assert_eq!(said["run/a/b/c/1"].because.text, "it is over");
+    drivers.stop().await;
+}
