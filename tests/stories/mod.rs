@@ -2,6 +2,7 @@
 
 mod canary_retreats;
 mod hpa_keeps_its_replicas;
+mod playground_is_a_cluster;
 mod push_to_canary;
 mod real_parts;
 mod restart_midway;

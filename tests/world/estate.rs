@@ -54,11 +54,16 @@ impl Estate {
 
     /// The same without the Application: nothing is delivered yet.
     pub async fn undeclared(kind: Kind, pause: &str) -> Estate {
+        Estate::configured(kind, pause, |config| config).await
+    }
+
+    /// The same with another configuration: `edit` is given the usual one.
+    pub async fn configured(kind: Kind, pause: &str, edit: impl FnOnce(String) -> String) -> Estate {
         let dir = tempfile::tempdir().expect("a folder");
         let parts = Parts::start(kind, dir.path()).await;
         let options = SampleOptions { pause: pause.into(), hook_url: None, hook_secret: HOOK_SECRET.into() };
         let sample = Sample::create(parts.playground(), options).await.expect("the sample can be created");
-        let (config, environment) = (parts.config(dir.path()), parts.environment());
+        let (config, environment) = (edit(parts.config(dir.path())), parts.environment());
         let bespin = Bespin::start(dir.path(), &config, &environment).await;
         let (kube, images) = (parts.kube(), parts.images());
         Estate { bespin, kube, images, sample, parts, config, environment, dir }
@@ -106,8 +111,17 @@ impl Estate {
 
     /// Commits change number `n` to the application and delivers the push.
     pub async fn push_change(&self, n: u32) -> Commit {
+        let (commit, paths, message) = self.change(n).await;
+        self.deliver(&commit, &paths, &message).await.unwrap_or_else(|error| panic!("{error}"));
+        commit
+    }
+
+    /// Commits change number `n` to the application; answers what a delivery of it says.
+    pub async fn change(&self, n: u32) -> (Commit, Vec<String>, String) {
+        let message = format!("Greet in way {n}");
         let file = format!("#!/bin/sh\necho greeting {n}\n");
-        self.push(&[(CHANGED, file)], &format!("Greet in way {n}")).await
+        let commit = self.commit(APPLICATION, &[(CHANGED, file)], &message).await;
+        (commit, vec![CHANGED.to_owned()], message)
     }
 
     async fn commit(&self, repository: &str, files: &[(&str, String)], message: &str) -> Commit {

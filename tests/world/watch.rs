@@ -41,6 +41,11 @@ impl Watch {
         Watch { seen, task }
     }
 
+    /// Every state of every object so far, oldest first.
+    pub fn all(&self) -> Vec<Value> {
+        self.seen.lock().expect("no holder panics").clone()
+    }
+
     /// The object `name` in each of its states so far, oldest first; a deleted one as it was last.
     pub fn states(&self, name: &str) -> Vec<Value> {
         let seen = self.seen.lock().expect("no holder panics");

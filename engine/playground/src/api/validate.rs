@@ -171,6 +171,10 @@ fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
             causes.push(required(&format!("spec.scaleTargetRef.{field}")));
         }
     }
+    if spec["scaleTargetRef"]["apiVersion"].as_str().is_none_or(str::is_empty) {
+        let field = "spec.scaleTargetRef.apiVersion";
+        causes.push(wrong(field, &Value::String(String::new()), "apiVersion must specify API group"));
+    }
     match (spec["minReplicas"].as_i64().unwrap_or(1), spec["maxReplicas"].as_i64()) {
         (_, None | Some(..1)) => {
             causes.push(wrong("spec.maxReplicas", &spec["maxReplicas"], "must be greater than 0"));
