@@ -10,13 +10,15 @@ struct Part {
     checks: &'static str,
 }
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 9] = [
     Part { program: "dockerd", package: "docker.io", checks: "builds and container steps on Docker Engine" },
     Part { program: "iptables", package: "iptables", checks: "Docker Engine" },
     Part { program: "docker-registry", package: "docker-registry", checks: "pushes to a real registry" },
     Part { program: "htpasswd", package: "apache2-utils", checks: "pushes to a real registry" },
     Part { program: "etcd", package: "etcd-server", checks: "the real control plane" },
     Part { program: "haproxy", package: "haproxy", checks: "that the weight asked is the weight served" },
+    Part { program: "openssl", package: "openssl", checks: "the real control plane" },
+    Part { program: "strace", package: "strace", checks: "what the journal survives of a power cut" },
     Part { program: "chromium", package: "chromium", checks: "the dashboard in a browser" },
 ];
 
