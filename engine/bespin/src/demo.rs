@@ -48,13 +48,22 @@ pub async fn run(options: Options) -> Result<(), String> {
         shown = show(&options, &dir, &playground, &server) => shown,
         () = serve::stop_asked() => Err("stopped before the canary was done".into()),
     };
+    // A canary that somebody sent back is worth a look as well.
     if shown.is_ok() && !options.once {
         eprintln!("The dashboard stays open until Ctrl-C.");
         serve::stop_asked().await;
     }
     server.stop().await;
     playground.stop().await;
-    shown
+    promoted(&shown?)
+}
+
+/// Whether the run of this line came to its end well.
+fn promoted(line: &Value) -> Result<(), String> {
+    match line["outcome"].as_str() {
+        Some("succeeded") => Ok(()),
+        outcome => Err(format!("the run {} ended as {}", line["demo"].as_str().unwrap_or_default(), outcome.unwrap_or("nothing known"))),
+    }
 }
 
 async fn start_playground(dir: &Path) -> Result<Playground, String> {
@@ -142,7 +151,7 @@ canary = ["production/petclinic/was"]
 /// The registry in the sample's image names.
 const REGISTRY: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com";
 
-async fn show(options: &Options, dir: &Path, playground: &Playground, server: &Server) -> Result<(), String> {
+async fn show(options: &Options, dir: &Path, playground: &Playground, server: &Server) -> Result<Value, String> {
     let hook_secret = std::fs::read_to_string(dir.join("hook-secret")).map_err(|error| error.to_string())?;
     let pause = options.pause.clone().unwrap_or_else(|| if options.once { "1s".into() } else { "10s".into() });
     let sample = SampleOptions { pause, hook_url: Some(format!("{}/hooks/github/default", server.hooks)), hook_secret };
@@ -156,10 +165,7 @@ async fn show(options: &Options, dir: &Path, playground: &Playground, server: &S
     let run = until("the run ended", || async { ended(server, &pushed.after).await }).await?;
     let line = stages(server, &run).await?;
     println!("{line}");
-    match line["outcome"].as_str() {
-        Some("succeeded") => Ok(()),
-        outcome => Err(format!("the run {run} ended as {}", outcome.unwrap_or("nothing known"))),
-    }
+    Ok(line)
 }
 
 /// Whether the application stands where its repository wants it, and its rollout as well.

@@ -102,7 +102,7 @@ pub struct RolloutView {
     pub message: String,
     /// Whether Bespin owns it, or only observes: `owned` or `observed`.
     pub ownership: String,
-    /// The steps as sentences, such as `send 10 % to the canary`, `pause 30 s`.
+    /// The steps as sentences, such as `send 10 % to the canary, then pause 30 s`.
     pub steps: Vec<StepView>,
     /// The index of the current step; the number of steps when all are done.
     pub at: usize,
@@ -127,7 +127,7 @@ pub struct RolloutView {
 /// A step of a canary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepView {
-    /// `weight` or `pause`.
+    /// `weight`, `pause` or `scale`.
     pub kind: String,
     /// What it does, in words.
     pub text: String,

@@ -2,6 +2,7 @@ import type { ResourceView } from '../api/types'
 import { Empty } from '../parts/bits'
 import { Diff } from '../parts/Diff'
 import { State } from '../parts/state'
+import { brief } from '../parts/words'
 
 /** One resource: how it stands, who owns what of it, and how it differs from git. */
 export function Detail({ resource, onClose }: { resource: ResourceView; onClose: () => void }) {
@@ -25,7 +26,7 @@ export function Detail({ resource, onClose }: { resource: ResourceView; onClose:
           ✕
         </button>
       </header>
-      {resource.message !== '' && <p className="because tone-waiting">{resource.message}</p>}
+      {resource.message !== '' && <p className="because tone-waiting">{brief(resource.message)}</p>}
       {resource.owned.length > 0 && (
         <div className="pad">
           <h3>Not git’s</h3>
@@ -41,6 +42,10 @@ export function Detail({ resource, onClose }: { resource: ResourceView; onClose:
   )
 }
 
+/** What differs in a resource that is as git says. */
+const beside = (differing: number) =>
+  `Everything is as git says. ${differing === 1 ? 'One line is' : `${differing} lines are`} not git’s: written otherwise, a default, or another’s to set.`
+
 function Difference({ resource }: { resource: ResourceView }) {
   if (resource.desired === '' && resource.live === '') {
     return <Empty title="Nothing to compare">Neither git nor the cluster says anything about it.</Empty>
@@ -54,5 +59,13 @@ function Difference({ resource }: { resource: ResourceView }) {
       <Diff left={resource.desired} right="" leftName="Git" rightName="Cluster" note="It is missing in the cluster" />
     )
   }
-  return <Diff left={resource.desired} right={resource.live} leftName="Git" rightName="Cluster" />
+  return (
+    <Diff
+      left={resource.desired}
+      right={resource.live}
+      leftName="Git"
+      rightName="Cluster"
+      note={resource.sync === 'synced' ? beside : undefined}
+    />
+  )
 }

@@ -68,7 +68,7 @@ export function Tree({
         </label>
       </div>
       {shown.length === 0 && <p className="faint pad">No resource is like that.</p>}
-      <div ref={box} className="tree" style={{ height: Math.min(shown.length * ROW, 16 * ROW) }}>
+      <div ref={box} className="tree" style={{ height: Math.min(shown.length, 24) * ROW }}>
         <div className="tree-all" style={{ height: list.getTotalSize() }}>
           {list.getVirtualItems().map((item) => {
             const branch = shown[item.index]

@@ -6,7 +6,7 @@ import { Ago, Answered, Empty, Panel } from '../parts/bits'
 import { Corridor } from '../parts/Corridor'
 import { stageName, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
-import { count } from '../parts/words'
+import { brief, count } from '../parts/words'
 
 /** Is anything wrong, and what is moving? */
 export function Home() {
@@ -82,7 +82,7 @@ function Trouble({ trouble }: { trouble: TroubleView }) {
       <State word={trouble.what} />
       <span className="grow">
         <span className="faint">{stageName(trouble.stream)} </span>
-        <StreamLink stream={trouble.stream} row /> <span className="reason">{trouble.reason}</span>
+        <StreamLink stream={trouble.stream} row /> <span className="reason">{brief(trouble.reason)}</span>
       </span>
       {trouble.since_ms !== null && (
         <span className="faint">

@@ -9,7 +9,7 @@ import { Answered, Because, Empty, Loading, Panel } from '../parts/bits'
 import { useNow } from '../parts/clock'
 import { Journal } from '../parts/Journal'
 import { Icon, State } from '../parts/state'
-import { count, duration, tag } from '../parts/words'
+import { brief, count, duration, tag } from '../parts/words'
 import { Weight } from '../rollout/Weight'
 
 const Chart = lazy(() => import('../rollout/Chart'))
@@ -45,7 +45,7 @@ function Whole({ page }: { page: RolloutPage }) {
             {rollout.name} <Images rollout={rollout} />
           </h1>
           <Because said={page.because} quiet="The canary says nothing at this moment." />
-          {rollout.message !== '' && <p className="faint">{rollout.message}</p>}
+          {rollout.message !== '' && rollout.phase !== 'Paused' && <p className="faint">{brief(rollout.message)}</p>}
         </div>
       </header>
       <Panel

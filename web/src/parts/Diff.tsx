@@ -13,7 +13,7 @@ export function Diff({
   right: string
   leftName: string
   rightName: string
-  note?: string
+  note?: string | ((differing: number) => string) | undefined
 }) {
   const [whole, setWhole] = useState(false)
   const rows = useMemo(() => sideBySide(left, right), [left, right])
@@ -24,10 +24,11 @@ export function Diff({
     <div className={one ? 'diff one' : 'diff'}>
       <p className="diff-head">
         <span className="grow">
-          {note ??
-            (differing === 0
+          {typeof note === 'string'
+            ? note
+            : differing === 0
               ? 'No line differs.'
-              : `${differing} ${differing === 1 ? 'line differs' : 'lines differ'}.`)}
+              : (note?.(differing) ?? `${differing} ${differing === 1 ? 'line differs' : 'lines differ'}.`)}
         </span>
         {!one && differing > 0 && (
           <label>

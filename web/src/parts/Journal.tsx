@@ -1,7 +1,7 @@
 import { useState } from 'react'
 import type { EntryView } from '../api/types'
 import { Ago, Empty, Json } from './bits'
-import { author } from './words'
+import { author, brief, short } from './words'
 
 /** A journal, entry by entry, newest first. */
 export function Journal({ entries }: { entries: EntryView[] }) {
@@ -55,10 +55,18 @@ export function Journal({ entries }: { entries: EntryView[] }) {
 /** The words of an entry that fit into its line. */
 function gist({ body }: EntryView): string {
   if (typeof body !== 'object' || body === null) return ''
-  const words: string[] = []
-  for (const value of Object.values(body)) {
-    if (typeof value === 'string' || typeof value === 'number') words.push(String(value))
-    else if (typeof value === 'object' && value !== null && 'is' in value) words.push(String(value.is))
-  }
-  return words.join(' · ').slice(0, 120)
+  const words = Object.entries(body).map(([name, value]) => word(name, value))
+  return brief(words.filter(Boolean).join(' · ')).slice(0, 120)
+}
+
+function word(name: string, value: unknown): string {
+  // The canary counts its steps from 0, and people do not.
+  if (typeof value === 'number') return name === 'index' ? `step ${value + 1}` : `${name} ${value}`
+  if (typeof value === 'string') return /^[0-9a-f]{40}$/.test(value) ? short(value) : value
+  if (typeof value !== 'object' || value === null) return ''
+  const { step, is, answer, outcome, commit } = value as Record<string, unknown>
+  return [step, is, answer, outcome, commit]
+    .filter((one) => typeof one === 'string')
+    .map((one) => word(name, one))
+    .join(' · ')
 }

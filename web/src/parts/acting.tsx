@@ -3,6 +3,7 @@ import { useState, type ReactNode } from 'react'
 import { change } from '../api/client'
 import { sessionQuery } from '../api/queries'
 import { Dialog, Trouble } from './bits'
+import { brief } from './words'
 
 /** Whether this person may act, and the proof that goes with it. */
 export function useOperator() {
@@ -48,7 +49,7 @@ export function Act<T>({
       {big === true ? (
         <button type="button" className={`big tone-${tone ?? 'moving'}`} disabled={!may} title={why} onClick={ask}>
           <strong>{label}</strong>
-          <span>{effect}</span>
+          <span>{brief(effect)}</span>
         </button>
       ) : (
         <button type="button" disabled={!may} title={why ?? effect} onClick={ask}>
@@ -57,7 +58,7 @@ export function Act<T>({
       )}
       <Dialog open={asking} title={label} onClose={close}>
         <h2>{label}?</h2>
-        <p>{effect}</p>
+        <p title={effect}>{brief(effect)}</p>
         {doing.isError && <Trouble error={doing.error} />}
         <Choice>
           <button type="button" onClick={close}>

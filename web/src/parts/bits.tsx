@@ -3,7 +3,7 @@ import { Problem } from '../api/client'
 import type { SaidView } from '../api/types'
 import { useNow } from './clock'
 import { Icon, look } from './state'
-import { ago, duration, short } from './words'
+import { ago, brief, duration, short } from './words'
 
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'long' })
 
@@ -33,11 +33,11 @@ export function Because({ said, quiet, as }: { said: SaidView | null; quiet?: st
   if (said === null) return quiet === undefined ? null : <p className="because tone-idle">{quiet}</p>
   const word = as ?? said.mood
   return (
-    <p className={`because tone-${look(word).tone}`}>
+    <p className={`because tone-${look(word).tone}`} title={brief(said.text) === said.text ? undefined : said.text}>
       <Icon word={word} />
       <span>
         <span className="hidden">{look(word).text}: </span>
-        {said.text}{' '}
+        {brief(said.text)}{' '}
         <span className="faint">
           {as === undefined ? (
             <>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ago, author, branch, count, duration, tag } from './words'
+import { ago, author, branch, brief, count, duration, tag } from './words'
 
 test('durations name their units', () => {
   expect([450, 12_300, 60_000, 185_000, 7_800_000, 356_400_000].map(duration)).toEqual([
@@ -30,4 +30,17 @@ test('authors, branches and counts read as words', () => {
   expect(author('server')).toBe('server')
   expect(branch('refs/heads/feature/x')).toBe('feature/x')
   expect(count(1, 'push', 'pushes') + count(2, 'push', 'pushes')).toBe('1 push2 pushes')
+})
+
+test('a sentence names its images without their registry', () => {
+  const host = '123456789012.dkr.ecr.ap-northeast-2.amazonaws.com'
+  expect(brief(`Send all traffic back to ${host}/petclinic-was:v55-f31bdcc, then give`)).toBe(
+    'Send all traffic back to petclinic-was:v55-f31bdcc, then give',
+  )
+  expect(brief('localhost:5000/a/b@sha256:9f2c61d3a2b97777 serves everything')).toBe(
+    'a/b@sha256:9f2c61d3a2b9 serves everything',
+  )
+  for (const same of ['see https://example.org/a/b.', 'not in spec.replicas/x', '10.0.0.1:80 refused']) {
+    expect(brief(same)).toBe(same)
+  }
 })

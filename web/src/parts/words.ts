@@ -44,6 +44,18 @@ export function tag(image: string): string {
   return colon < 0 ? name : name.slice(colon + 1)
 }
 
+/** Words that Argo's clients look for, and that say little to people. */
+const argo: Record<string, string> = { CanaryPauseStep: 'paused at a step of its canary' }
+
+/** A sentence with its images as people say them: without their registries, digests cut short. */
+export const brief = (sentence: string) =>
+  (argo[sentence] ?? sentence).replace(
+    /\b(?:localhost|[\w-]+(?:\.[\w-]+)+)(?::\d+)?\/([\w./-]+(?::[\w.-]*\w)?)(@sha256:[0-9a-f]{12})?[0-9a-f]*/g,
+    (whole: string, name: string, digest: string | undefined) =>
+      // Only an image has a tag or a digest; an address of the web stays as it is.
+      digest !== undefined || name.includes(':') ? name + (digest ?? '') : whole,
+  )
+
 /** `person:ann` as `ann`; `delivery:7c1f5a52-...` as `delivery 7c1f5a52`. */
 export function author(by: string): string {
   const colon = by.indexOf(':')

@@ -78,8 +78,17 @@ fn named(item: &Item) -> Row {
         parent: String::new(),
         owned: item.owned.clone(),
         desired: yaml(&item.desired),
-        live: item.live.as_ref().map(yaml).unwrap_or_default(),
+        live: item.live.as_ref().map(|live| yaml(&beside(&item.desired, live))).unwrap_or_default(),
     }
+}
+
+/// A live object as it stands beside git: its status is its controller's, unless git writes one.
+fn beside(desired: &Value, live: &Value) -> Value {
+    let mut live = live.clone();
+    if desired.get("status").is_none() {
+        object::remove(&mut live, &["status"]);
+    }
+    live
 }
 
 fn left(extra: &ExtraItem) -> Row {
@@ -131,9 +140,11 @@ fn version(object: &Value) -> String {
     object::group_version(object::api_version(object)).1.to_owned()
 }
 
-/// An object in YAML: without the server's book-keeping, secrets masked.
+/// An object in YAML: without the server's book-keeping, secrets masked, its
+/// fields by name, so that two texts differ only where the objects do.
 fn yaml(object: &Value) -> String {
     let mut object = object.clone();
+    object.sort_all_objects();
     for noise in ["managedFields", "uid", "resourceVersion", "generation", "creationTimestamp"] {
         object::remove(&mut object, &["metadata", noise]);
     }

@@ -157,7 +157,7 @@ async fn a_step_waits_for_its_image_to_be_promoted() {
     server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
     deploy(&playground, V56).await;
     let half = server.shows("50 %", |view| view.served == Some(50)).await;
-    assert_eq!((half.steps.len(), half.ownership.as_str()), (8, "owned"));
+    assert_eq!((half.steps.len(), half.ownership.as_str()), (4, "owned"));
     assert_eq!((half.stable_image.as_str(), half.canary_image.as_str()), (V55, V56));
     assert!(half.actions.iter().any(|action| action.action == "retreat" && action.effect.contains(V55)), "{half:?}");
     let outputs = waiting.await.expect("the step ends").expect("it is met");
@@ -166,7 +166,7 @@ async fn a_step_waits_for_its_image_to_be_promoted() {
     let asked: Vec<u32> = end.weights.iter().map(|point| point.asked).collect();
     assert_eq!(asked, [10, 25, 50, 75, 100, 0]);
     assert!(end.weights[..5].iter().all(|point| point.served == Some(point.asked)), "{:?}", end.weights);
-    assert_eq!(end.at, 8);
+    assert_eq!(end.at, 4);
     server.stop().await;
     playground.stop().await;
 }

@@ -1,7 +1,7 @@
 //! A rollout as the dashboard shows it.
 
 use crate::views::{ActionView, PodView, RevisionView, RolloutView, StepView, WeightView};
-use decide::canary::spec::{self, Spec};
+use decide::canary::spec;
 use decide::canary::{self, Action, Live, Owner, Recorded, Set, Step};
 use decide::next::Timestamp;
 
@@ -13,8 +13,6 @@ struct Position {
     stable: String,
     newest: String,
     at: usize,
-    /// Whether the current step has come to its pause.
-    paused: bool,
     asked: u32,
 }
 
@@ -22,12 +20,8 @@ struct Position {
 pub(super) fn view(cluster: &str, recorded: &Recorded, live: &Live, now: Timestamp) -> RolloutView {
     let spec = spec::parse(&live.rollout).ok();
     let position = position(recorded, live);
-    let (steps, starts) = spec.as_ref().map(steps).unwrap_or_default();
-    let at = starts.get(position.at).map_or(steps.len(), |start| {
-        let pause_of_two =
-            matches!(spec.as_ref().map(|spec| &spec.steps[position.at]), Some(Step::WeightThenPause(..)));
-        start + usize::from(position.paused && pause_of_two)
-    });
+    let steps: Vec<StepView> = spec.iter().flat_map(|spec| &spec.steps).map(step).collect();
+    let at = position.at.min(steps.len());
     let routed = spec.as_ref().is_some_and(|spec| spec.router.is_some());
     let shown = canary::show(recorded, live, now);
     let image = |hash: &str| live.set(hash).and_then(|set| set.images.first().cloned());
@@ -88,14 +82,12 @@ fn position(recorded: &Recorded, live: &Live) -> Position {
             stable: recorded.stable.as_ref().map(|stable| stable.hash.clone()).unwrap_or_default(),
             newest: walk.hash.clone(),
             at: walk.at,
-            paused: walk.paused_since.is_some(),
             asked: recorded.asked,
         },
         None => Position {
             stable: text("stableRS"),
             newest: text("currentPodHash"),
             at: status["currentStepIndex"].as_u64().and_then(|at| at.try_into().ok()).unwrap_or(usize::MAX),
-            paused: status["pauseConditions"].as_array().is_some_and(|pauses| !pauses.is_empty()),
             asked: status
                 .pointer("/canary/weights/canary/weight")
                 .and_then(|weight| weight.as_u64()?.try_into().ok())
@@ -104,23 +96,14 @@ fn position(recorded: &Recorded, live: &Live) -> Position {
     }
 }
 
-/// The steps, a weight and its pause each for itself, and where each of the spec's begins.
-fn steps(spec: &Spec) -> (Vec<StepView>, Vec<usize>) {
-    let (mut views, mut starts) = (Vec::new(), Vec::new());
-    let view = |kind: &str, step: &Step| StepView { kind: kind.to_owned(), text: step.text(), weight: step.weight() };
-    for step in &spec.steps {
-        starts.push(views.len());
-        match step {
-            Step::Weight(_) => views.push(view("weight", step)),
-            Step::Pause(_) => views.push(view("pause", step)),
-            Step::Scale(_) => views.push(view("scale", step)),
-            Step::WeightThenPause(weight, length) => {
-                views.push(view("weight", &Step::Weight(*weight)));
-                views.push(view("pause", &Step::Pause(*length)));
-            }
-        }
-    }
-    (views, starts)
+/// A step as its author wrote it, for what the canary says counts them the same way.
+fn step(step: &Step) -> StepView {
+    let kind = match step {
+        Step::Weight(_) | Step::WeightThenPause(..) => "weight",
+        Step::Pause(_) => "pause",
+        Step::Scale(_) => "scale",
+    };
+    StepView { kind: kind.to_owned(), text: step.text(), weight: step.weight() }
 }
 
 /// Newest first; sets without pods only as far as they are of interest.
