@@ -108,6 +108,11 @@ impl Drivers {
         self.tasks.spawn(driver.run());
     }
 
+    /// Runs work that goes on beside the drivers and ends when [`Drivers::stopping`] does; a stop waits for it.
+    pub fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
     /// Wakes a stream's driver, if it runs: something that it sees has changed.
     pub fn poke(&self, stream: &str) {
         let running = self.running.lock().expect("no driver panics while it holds the map");

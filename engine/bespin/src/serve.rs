@@ -5,16 +5,19 @@ use crate::board::Board;
 use crate::commands::Buttons;
 use crate::config::Config;
 use crate::drive::Drivers;
+use crate::floors::Elsewhere;
 use crate::host::{Connector, Doors, PluginHost, Waiting};
+use crate::leftovers::Leftovers;
 use crate::login::Login;
 use crate::logs::Logs;
 use crate::plugins::Plugins;
 use crate::reporter::CommitStatuses;
 use crate::resume::{Stages, resume};
+use crate::retention::Retention;
 use crate::sources::Repositories;
 use crate::stages::bump::BumpStage;
 use crate::stages::canary::CanaryStage;
-use crate::stages::delivery::DeliveryStage;
+use crate::stages::delivery::{DeliveryStage, StartRun};
 use crate::stages::image::ImageStage;
 use crate::stages::run::RunStage;
 use crate::stages::sync::SyncStage;
@@ -95,6 +98,13 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let stages = bind(&config, &drivers, &logs, &dashboard).await?;
     let resumed = resume(&drivers, &stages.resumable).await.map_err(|error| error.to_string())?;
     tracing::info!(resumed, "the journal was read");
+    let retention = Retention {
+        drivers: drivers.clone(),
+        leftovers: stages.leftovers,
+        delivery: stages.resumable.delivery.clone(),
+        keep_runs: config.server.keep_runs,
+    };
+    drivers.beside(retention.rounds());
 
     let stop = CancellationToken::new();
     let reach = control::Reach { drivers: drivers.clone(), sync: stages.buttons.sync.clone() };
@@ -155,6 +165,7 @@ fn serve_dashboard(listener: TcpListener, state: ApiState, stop: CancellationTok
 struct Bound {
     resumable: Stages,
     buttons: Buttons,
+    leftovers: Arc<Leftovers>,
 }
 
 async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &str) -> Result<Bound, String> {
@@ -168,7 +179,11 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let repositories = Repositories::new(forge.clone());
     let waiting = Waiting::new(logs.clone());
 
-    let image = ImageStage::new(images.clone(), Arc::new(registries), repositories.clone(), waiting.clone());
+    let registries = Arc::new(registries);
+    let workspaces = data.join("workspaces");
+    let leftovers = Arc::new(Leftovers::new(logs.clone(), workspaces.clone()));
+    let floors = Elsewhere::new(forge.clone(), registries.clone(), config.policy.clone());
+    let image = ImageStage::new(images.clone(), registries, repositories.clone(), waiting.clone());
     let bump = BumpStage::new(drivers, &forge);
     let sync = SyncStage::new(drivers, clusters.iter().cloned(), repositories);
     let canary = Arc::new(CanaryStage::new(drivers, clusters.iter().cloned()));
@@ -178,7 +193,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         logs: logs.clone(),
         secrets: config.secret.clone(),
         images,
-        workspaces: data.join("workspaces"),
+        workspaces,
         waiting,
         image: image.clone(),
         bump: bump.clone(),
@@ -189,13 +204,14 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     });
     let steps = plugin_steps(config, host).await?;
     let reporter = Arc::new(CommitStatuses::new(forge.clone()));
-    let run = Arc::new(RunStage::new(drivers, Arc::new(steps), reporter, url.to_owned()));
-    let delivery = delivery(config, drivers, &forge, &run);
+    let run = Arc::new(RunStage::new(drivers, Arc::new(steps), reporter, leftovers.clone(), url.to_owned()));
+    let numbers = config.server.numbers.clone();
+    let delivery = DeliveryStage::new(drivers, &forge, numbers, floors, start_run(drivers, &run));
     for cluster in clusters {
         supervise(drivers, &sync, &canary, cluster);
     }
     let buttons = Buttons { drivers: drivers.clone(), run: run.clone(), sync };
-    Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons })
+    Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons, leftovers })
 }
 
 /// Loads every plugin before the first step asks for one.
@@ -209,14 +225,14 @@ async fn plugin_steps(config: &Config, host: PluginHost) -> Result<PluginSteps, 
     Ok(PluginSteps::new(sandbox, plugins, config.policy.clone(), Arc::new(host)))
 }
 
-fn delivery(config: &Config, drivers: &Arc<Drivers>, forge: &Arc<Forge>, run: &Arc<RunStage>) -> Arc<DeliveryStage> {
-    let (of_runs, run) = (Arc::downgrade(drivers), run.clone());
-    let start = move |stream: &str| {
-        if let Some(drivers) = of_runs.upgrade() {
+/// How a delivery sets a run going that it has opened.
+fn start_run(drivers: &Arc<Drivers>, run: &Arc<RunStage>) -> StartRun {
+    let (drivers, run) = (Arc::downgrade(drivers), run.clone());
+    Arc::new(move |stream: &str| {
+        if let Some(drivers) = drivers.upgrade() {
             drivers.ensure(&run, stream);
         }
-    };
-    DeliveryStage::new(drivers, forge, config.server.numbers.clone(), Arc::new(start))
+    })
 }
 
 async fn connect(config: &Config) -> Result<Vec<Arc<Cluster>>, String> {

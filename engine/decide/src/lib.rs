@@ -18,6 +18,7 @@ pub mod image;
 pub mod manifest;
 pub mod next;
 pub mod pipeline;
+pub mod retention;
 pub mod run;
 pub mod sync;
 pub mod trigger;

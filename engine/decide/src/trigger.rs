@@ -4,8 +4,10 @@
 //! a pipeline, by whichever delivery it comes and however often the server
 //! dies between opening the run and recording that it did.
 
+mod floor;
 mod plan;
 
+pub use floor::{Place, by_tags, by_trailers, places, unnumbered};
 pub use plan::{Plan, plan};
 
 use crate::delivery::{Change, Ended, Entry, Recorded, Skipped};
@@ -90,6 +92,8 @@ pub struct Known {
     pub event: Event,
     /// How it came to be.
     pub origin: Origin,
+    /// Whether its pipeline could be read.
+    pub file_state: FileState,
     /// Its concurrency group, if it has one.
     pub group: Option<String>,
     /// Where it stands.
@@ -107,6 +111,15 @@ pub enum Origin {
     Push,
     /// By a person; never the same as a pushed run.
     Person,
+}
+
+/// Whether a run's pipeline file could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// It could.
+    Sound,
+    /// It had mistakes, so that nobody could look where its pipeline has left numbers.
+    Broken,
 }
 
 /// Where a run stands, as far as superseding goes.
@@ -152,6 +165,7 @@ impl Known {
             } else {
                 Origin::Person
             },
+            file_state: if opened.mistakes.is_empty() { FileState::Sound } else { FileState::Broken },
             group: opened.pipeline.concurrency.as_ref().map(|concurrency| concurrency.group.clone()),
             state: State::Open,
             bump: Bump::Ahead,

@@ -60,7 +60,13 @@ impl World {
         let disk = Arc::new(Disk { journal, full: false.into() });
         let drivers = Drivers::new(disk.clone(), Arc::new(Board::default()));
         let forge = forge::Forge::new(forge::Settings::default(), directory.path().join("git")).unwrap();
-        let stage = DeliveryStage::new(&drivers, &forge, BTreeMap::new(), Arc::new(|_| {}));
+        let stage = DeliveryStage::new(
+            &drivers,
+            &forge,
+            BTreeMap::new(),
+            crate::floors::Elsewhere::new(forge.clone(), Arc::default(), Vec::new()),
+            Arc::new(|_| {}),
+        );
         let hook = |name: &str, secrets: &[&str]| Hook {
             name: name.into(),
             secrets: secrets.iter().map(|s| SecretString::from(*s)).collect(),

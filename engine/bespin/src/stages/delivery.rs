@@ -30,12 +30,26 @@ const COMPARED_RUNS: usize = 20;
 /// Starts the driver of a run, by its stream.
 pub type StartRun = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Knows the numbers that runs have left elsewhere, when the journal does not.
+#[async_trait]
+pub trait Floors: Send + Sync + 'static {
+    /// The last number that runs of the pipeline have used, as far as their
+    /// traces show; 0 where there are none. `opened` is the run that waits for a number.
+    ///
+    /// # Errors
+    /// A place that may hold traces could not be looked at, so the number is not known.
+    async fn last(&self, opened: &Opened) -> Result<u64, Trouble>;
+}
+
 /// The stage `delivery`, on streams `delivery/<hook>/<delivery id>`.
 pub struct DeliveryStage {
     drivers: Arc<Drivers>,
     forge: Arc<Forge>,
     index: Index,
     floors: BTreeMap<String, u64>,
+    elsewhere: Arc<dyn Floors>,
+    /// What `elsewhere` said, by repository and pipeline.
+    learnt: Mutex<HashMap<(String, String), u64>>,
     start: StartRun,
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
     commits: Mutex<HashMap<(String, String), Arc<AtCommit>>>,
@@ -49,11 +63,13 @@ struct AtCommit {
 
 impl DeliveryStage {
     /// Binds the stage. `floors` holds the last run numbers used elsewhere, by
-    /// `owner/repo/pipeline`; `start` begins to drive a run, by its stream.
+    /// `owner/repo/pipeline`, and `elsewhere` finds those that are neither there nor
+    /// in the journal; `start` begins to drive a run, by its stream.
     pub fn new(
         drivers: &Arc<Drivers>,
         forge: &Arc<Forge>,
         floors: BTreeMap<String, u64>,
+        elsewhere: Arc<dyn Floors>,
         start: StartRun,
     ) -> Arc<DeliveryStage> {
         Arc::new(DeliveryStage {
@@ -61,6 +77,8 @@ impl DeliveryStage {
             forge: forge.clone(),
             index: Index::new(drivers.journal().clone()),
             floors,
+            elsewhere,
+            learnt: Mutex::default(),
             start,
             gates: Mutex::default(),
             commits: Mutex::default(),
@@ -93,7 +111,24 @@ impl DeliveryStage {
         let floors =
             self.floors.iter().filter_map(|(name, floor)| Some((name.strip_prefix(&prefix)?.to_owned(), *floor)));
         let (commit, files) = (at_commit.commit.clone(), at_commit.files.clone());
-        Ok(Seen::Found(Box::new(Found { commit, files, changed, runs, floors: floors.collect() })))
+        let mut found = Found { commit, files, changed, runs, floors: floors.collect() };
+        for opened in trigger::unnumbered(push, &found) {
+            let floor = self.learn(&opened).await?;
+            found.floors.insert(opened.pipeline.name, floor);
+        }
+        Ok(Seen::Found(Box::new(found)))
+    }
+
+    /// The last number that was used before the journal begins; looked up once.
+    async fn learn(&self, opened: &Opened) -> Result<u64, Trouble> {
+        let key = (opened.repository.clone(), opened.pipeline.name.clone());
+        let learnt = self.learnt.lock().expect("nobody panics while holding the numbers").get(&key).copied();
+        if let Some(last) = learnt {
+            return Ok(last);
+        }
+        let last = self.elsewhere.last(opened).await?;
+        self.learnt.lock().expect("nobody panics while holding the numbers").insert(key, last);
+        Ok(last)
     }
 
     /// The pushed commit with its pipelines; `None` where the remote has not got it.

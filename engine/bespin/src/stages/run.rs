@@ -2,6 +2,7 @@
 
 use crate::attempts::Attempts;
 use crate::drive::{Drivers, Stage, Trouble, Written};
+use crate::leftovers::Leftovers;
 use crate::steps::{Asked, Executor};
 use async_trait::async_trait;
 use decide::next::{Next, Timestamp};
@@ -16,6 +17,7 @@ pub struct RunStage {
     attempts: Arc<Attempts>,
     executor: Arc<dyn Executor>,
     reporter: Arc<dyn Reporter>,
+    leftovers: Arc<Leftovers>,
     groups: Mutex<BTreeMap<String, InGroup>>,
     url: String,
 }
@@ -36,9 +38,15 @@ struct InGroup {
 
 impl RunStage {
     /// Binds the stage; `url` is where people reach the server.
-    pub fn new(drivers: &Arc<Drivers>, executor: Arc<dyn Executor>, reporter: Arc<dyn Reporter>, url: String) -> Self {
-        let attempts = Arc::new(Attempts::default());
-        RunStage { drivers: Arc::downgrade(drivers), attempts, executor, reporter, groups: Mutex::default(), url }
+    pub fn new(
+        drivers: &Arc<Drivers>,
+        executor: Arc<dyn Executor>,
+        reporter: Arc<dyn Reporter>,
+        leftovers: Arc<Leftovers>,
+        url: String,
+    ) -> Self {
+        let (drivers, attempts) = (Arc::downgrade(drivers), Arc::default());
+        RunStage { drivers, attempts, executor, reporter, leftovers, groups: Mutex::default(), url }
     }
 
     /// Finds the run ahead of this one in its group, after entering this one.
@@ -102,6 +110,7 @@ impl Stage for RunStage {
         if run.outcome().is_some() {
             self.leave_group(opened);
             self.attempts.forget(&opened.id, |_, _| true);
+            self.leftovers.closed(&opened.id).await;
             return Ok(Seen { url: self.url.clone(), ..Seen::default() });
         }
         self.attempts.forget(
@@ -153,3 +162,6 @@ impl Stage for RunStage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

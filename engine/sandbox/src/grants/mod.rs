@@ -75,6 +75,16 @@ impl Grants {
         self
     }
 
+    /// Whether a registry's repository, `host/name`, may be pushed to.
+    pub fn let_push(&self, to: &str) -> bool {
+        registry_value(to).is_ok_and(|to| self.covers(Ability::Registry, to).is_ok())
+    }
+
+    /// Whether a git repository may be written to, by its address.
+    pub fn let_bump(&self, address: &str) -> bool {
+        git_value(address).is_ok_and(|repository| self.covers(Ability::Git, &repository).is_ok())
+    }
+
     /// Whether anything at all may be done with an ability.
     ///
     /// # Errors

@@ -50,6 +50,11 @@ impl Index {
         Ok(self.fresh().await?.pending.values().cloned().collect())
     }
 
+    /// Starts anew, for streams were removed; the next question reads the journal as it is now.
+    pub async fn forget(&self) {
+        *self.folded.lock().await = Folded::default();
+    }
+
     async fn fresh(&self) -> Result<MutexGuard<'_, Folded>, journal::Error> {
         let mut folded = self.folded.lock().await;
         loop {

@@ -3,13 +3,19 @@
 use super::*;
 use crate::board::Board;
 use crate::drive::read;
+use crate::floors::Elsewhere;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use decide::delivery::NOTHING;
 use decide::run::Entry as RunEntry;
 use forge::{Credentials, Remote, Settings};
+use playground::faults::Faults;
+use playground::registry::Registry;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const REPOSITORY: &str = "user/petclinic";
+const HOST: &str = "registry.example";
 const PIPELINE: &str = "name: petclinic-was
 on:
   push: { branches: [main], paths: ['was/**'] }
@@ -71,9 +77,8 @@ impl World {
     }
 }
 
-type Server = (Arc<Drivers>, Arc<DeliveryStage>, Arc<Mutex<Vec<String>>>);
-
-fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Server {
+/// A stage on an empty journal, which reaches the git server and this registry.
+fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, registry: Option<SocketAddr>) -> Server {
     let journal = journal::open(&directory.path().join(name)).unwrap();
     let drivers = Drivers::new(journal, Arc::new(Board::default()));
     let credentials = Credentials::Basic { username: USER.into(), password: PASSWORD.into() };
@@ -83,9 +88,27 @@ fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Server 
     let started = Arc::new(Mutex::new(Vec::new()));
     let told = started.clone();
     let start: StartRun = Arc::new(move |stream: &str| told.lock().unwrap().push(stream.to_owned()));
-    let floors = BTreeMap::from([("user/petclinic/petclinic-was".to_owned(), 55)]);
-    let stage = DeliveryStage::new(&drivers, &forge, floors, start);
+    let floors = match registry {
+        None => BTreeMap::from([("user/petclinic/petclinic-was".to_owned(), 55)]),
+        Some(_) => BTreeMap::new(),
+    };
+    let registry = registry.map(|address| images::RegistrySettings {
+        host: HOST.into(),
+        endpoint: Some(format!("http://{address}")),
+        auth: images::Auth::None,
+    });
+    let registries = Arc::new(images::Registries::new(registry.into_iter().collect()).unwrap());
+    let policy = format!("grants = {{ registry = [\"{HOST}/*\"], git = [\"{}/user/*\"] }}", &git.url[7..]);
+    let policy = toml::from_str(&policy).unwrap();
+    let elsewhere = Elsewhere::new(forge.clone(), registries, vec![policy]);
+    let stage = DeliveryStage::new(&drivers, &forge, floors, elsewhere, start);
     (drivers, stage, started)
+}
+
+type Server = (Arc<Drivers>, Arc<DeliveryStage>, Arc<Mutex<Vec<String>>>);
+
+fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Server {
+    server_with(git, directory, name, None)
 }
 
 /// Waits for the journal to say how a delivery ended: its runs.
@@ -201,4 +224,108 @@ async fn cut_anywhere_the_same_runs_are_open() {
         assert_eq!(drivers.journal().streams("run/").await.unwrap().len(), 2, "cut after {cut}");
         drivers.stop().await;
     }
+}
+
+/// The journal is lost; the registry and the manifests are not.
+struct Traces {
+    world: World,
+    address: SocketAddr,
+    head: String,
+    stop: CancellationToken,
+    _directory: tempfile::TempDir,
+}
+
+impl Traces {
+    /// Tags `v56-…` and `v9-…` in the registry, and a bump's commit of run 57.
+    async fn new() -> Traces {
+        let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let registry = Registry::open(directory.path().to_owned(), None, None, Faults::default()).unwrap();
+        let (listener, address) = playground::serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(playground::serve::run(listener, registry, stop.clone()));
+        let index = "application/vnd.oci.image.index.v1+json";
+        let body = format!("{{\"schemaVersion\":2,\"mediaType\":\"{index}\",\"manifests\":[]}}");
+        for tag in ["v56-3f2a1bc", "v9-0123456", "latest"] {
+            let url = format!("http://{address}/v2/petclinic-was/manifests/{tag}");
+            let put = reqwest::Client::new().put(url).header("content-type", index).body(body.clone()).send();
+            assert!(put.await.unwrap().status().is_success());
+        }
+        let world = World::new(&[("was/a", "1")]).await;
+        let url = world.git.create("user/manifests", &[("was/rollout.yaml", "kind: Rollout\n")]);
+        let bumped = "Bump petclinic-was\n\nBespin-Run: user/petclinic/petclinic-was/57\n";
+        world.git.commit("user/manifests", "main", &[("was/rollout.yaml", "kind: Rollout # 2\n")], bumped);
+        world.git.commit("user/manifests", "main", &[("README", "by hand")], "No trailer");
+        let pipeline = format!(
+            "{PIPELINE}  - id: push
+    uses: push
+    with: {{ to: {HOST}/petclinic-was, tag: v1 }}
+    grants: {{ registry: [{HOST}/petclinic-was] }}
+  - id: bump
+    uses: bump
+    with: {{ repo: '{url}', path: was, image: '${{{{ steps.push.image }}}}' }}
+    grants: {{ git: ['{}/user/manifests'] }}
+",
+            &world.git.url[7..]
+        );
+        let head = world.git.commit(REPOSITORY, "main", &[(".bespin/was.yaml", &pipeline)], "The pipeline");
+        Traces { world, address, head, stop, _directory: directory }
+    }
+
+    /// Receives a push on an empty journal.
+    async fn push(&self, journal: &str) -> Server {
+        let server = server_with(&self.world.git, &self.world.directory, journal, Some(self.address));
+        let (drivers, stage, _started) = &server;
+        let push = Push {
+            hook: "default".into(),
+            delivery: "d1".into(),
+            repository: REPOSITORY.into(),
+            reference: "refs/heads/main".into(),
+            before: NOTHING.into(),
+            after: self.head.clone(),
+            change: Change::New,
+            pusher: "kim".into(),
+            paths: compare(),
+        };
+        let stream = push.stream();
+        drivers
+            .append(&stream, By::Server, |_: &[Written<Entry>]| Some(vec![Entry::Received(push.clone())]))
+            .await
+            .unwrap();
+        drivers.ensure(stage, &stream);
+        server
+    }
+}
+
+#[tokio::test]
+async fn after_a_lost_journal_numbers_go_on_where_the_traces_end() {
+    let traces = Traces::new().await;
+    let (drivers, ..) = traces.push("new").await;
+    assert_eq!(ended(&drivers, "d1").await, ["user/petclinic/petclinic-was/58"], "after the trailer's 57");
+    drivers.stop().await;
+}
+
+#[tokio::test]
+async fn a_registry_that_is_down_is_no_reason_to_count_from_one() {
+    let traces = Traces::new().await;
+    traces.stop.cancel();
+    // The port is closed once the registry has let go of it.
+    while tokio::net::TcpStream::connect(traces.address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (drivers, ..) = traces.push("new").await;
+    let mut changed = drivers.board().changed();
+    let said = async {
+        loop {
+            let said = drivers.board().said("delivery/default/d1").map(|said| said.because.text);
+            match said.filter(|text| text.contains("trying again")) {
+                Some(text) => return text,
+                None => changed.changed().await.unwrap(),
+            }
+        }
+    };
+    let said = tokio::time::timeout(Duration::from_secs(60), said).await.expect("it says why it waits");
+    assert!(said.contains("looking for earlier runs' tags of registry.example/petclinic-was"), "{said}");
+    assert!(drivers.journal().streams("run/").await.unwrap().is_empty(), "no number, no run");
+    drivers.stop().await;
 }

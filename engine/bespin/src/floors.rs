@@ -1,0 +1,88 @@
+//! The numbers that a pipeline's runs have left in registries and manifests,
+//! for when the journal does not know them.
+
+use crate::config::Policy;
+use crate::drive::{Trouble, now};
+use crate::policy;
+use crate::stages::delivery::Floors;
+use async_trait::async_trait;
+use decide::run::Opened;
+use decide::trigger::{Place, by_tags, by_trailers, places};
+use forge::Forge;
+use images::Registries;
+use sandbox::{Grants, Whose};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How far back a manifests repository is read, in commits.
+const HISTORY: usize = 20_000;
+/// The trailer in which a bump names its run.
+const TRAILER: &str = "Bespin-Run";
+
+/// Looks where `push` and `bump` leave numbers.
+pub struct Elsewhere {
+    forge: Arc<Forge>,
+    registries: Arc<Registries>,
+    policy: Vec<Policy>,
+}
+
+impl Elsewhere {
+    /// Binds the doors, and the policy that says where a run may reach at all.
+    pub fn new(forge: Arc<Forge>, registries: Arc<Registries>, policy: Vec<Policy>) -> Arc<Elsewhere> {
+        Arc::new(Elsewhere { forge, registries, policy })
+    }
+
+    /// Both keys, as for the step itself: a pipeline file must not make the server call anywhere else.
+    fn leave(&self, opened: &Opened, own: &BTreeMap<String, Vec<String>>) -> Grants {
+        // Grants that do not parse let the step do nothing, so it has left no number.
+        let own = Grants::parse(Whose::Step, own).unwrap_or_else(|_| Grants::none());
+        own.within(&policy::leave(&self.policy, opened))
+    }
+
+    async fn tagged(&self, to: &str) -> Result<Option<u64>, Trouble> {
+        let Some((host, repository)) = to.split_once('/') else { return Ok(None) };
+        // A registry that the server does not know cannot have been pushed to; the step will say so.
+        let Ok(registry) = self.registries.of(host) else { return Ok(None) };
+        let tags = registry.tags(repository).await;
+        let tags = tags.map_err(|error| Trouble::new(&format!("looking for earlier runs' tags of {to}"), error))?;
+        Ok(by_tags(tags.iter().map(String::as_str)))
+    }
+
+    async fn committed(&self, opened: &Opened, repo: &str, branch: Option<&str>) -> Result<Option<u64>, Trouble> {
+        let trouble = |error| Trouble::new(&format!("looking for earlier runs' commits in {repo}"), error);
+        let mirror = match self.forge.mirror(repo) {
+            Ok(mirror) => mirror,
+            // No address that Bespin speaks to; the step will say so.
+            Err(forge::Error::Address { .. }) => return Ok(None),
+            Err(error) => return Err(trouble(error)),
+        };
+        mirror.fetch(now()).await.map_err(trouble)?;
+        let Some(tip) = mirror.resolve(branch.unwrap_or("HEAD")).await.map_err(trouble)? else { return Ok(None) };
+        let trailered = mirror.trailered(&tip, HISTORY).await.map_err(trouble)?;
+        let trailers = trailered.iter().flat_map(|commit| &commit.trailers);
+        let ids = trailers.filter(|(name, _)| name.eq_ignore_ascii_case(TRAILER)).map(|(_, id)| id.as_str());
+        Ok(by_trailers(&opened.repository, &opened.pipeline.name, ids))
+    }
+}
+
+#[async_trait]
+impl Floors for Elsewhere {
+    async fn last(&self, opened: &Opened) -> Result<u64, Trouble> {
+        let mut last = 0;
+        for place in places(opened) {
+            let found = match &place {
+                Place::Registry { to, grants } if self.leave(opened, grants).let_push(to) => self.tagged(to).await?,
+                Place::Manifests { repo, branch, grants } if self.leave(opened, grants).let_bump(repo) => {
+                    self.committed(opened, repo, branch.as_deref()).await?
+                }
+                // Without leave no run can have been there.
+                Place::Registry { .. } | Place::Manifests { .. } => None,
+            };
+            last = last.max(found.unwrap_or(0));
+        }
+        if last > 0 {
+            tracing::info!(opened.repository, pipeline = opened.pipeline.name, last, "earlier runs left their numbers");
+        }
+        Ok(last)
+    }
+}

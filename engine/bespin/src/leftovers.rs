@@ -1,0 +1,87 @@
+//! What a run leaves outside the journal: the logs of its steps, and the
+//! workspace that its containers shared.
+
+use crate::logs::Logs;
+use std::io::{Error, ErrorKind};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+/// The leftovers of all runs.
+pub struct Leftovers {
+    logs: Arc<Logs>,
+    workspaces: PathBuf,
+}
+
+impl Leftovers {
+    /// Binds the logs and the folder of the workspaces, `<workspaces>/<run id>`.
+    pub fn new(logs: Arc<Logs>, workspaces: PathBuf) -> Leftovers {
+        Leftovers { logs, workspaces }
+    }
+
+    /// The run is closed: its logs end, and its workspace goes. Repeatable.
+    /// What cannot be removed is said in the server's log, and tried again with [`Leftovers::tidy`].
+    pub async fn closed(&self, run: &str) {
+        self.logs.close_run(run);
+        self.tidy(run).await;
+    }
+
+    /// Removes the workspace of a closed run.
+    pub async fn tidy(&self, run: &str) {
+        if let Err(error) = self.remove_workspace(run).await {
+            tracing::warn!(run, %error, "a workspace was left behind");
+        }
+    }
+
+    /// The run is about to be forgotten: nothing of it stays. Repeatable.
+    ///
+    /// # Errors
+    /// What could not be removed, and why.
+    pub async fn gone(&self, run: &str) -> std::io::Result<()> {
+        self.remove_workspace(run).await?;
+        let (logs, run) = (self.logs.clone(), run.to_owned());
+        tokio::task::spawn_blocking(move || logs.remove_run(&run)).await.map_err(Error::other)?
+    }
+
+    async fn remove_workspace(&self, run: &str) -> std::io::Result<()> {
+        // An id that leads elsewhere would take what is there.
+        if run.is_empty() || !Path::new(run).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(Error::new(ErrorKind::InvalidInput, format!("`{run}` is no path below the workspaces")));
+        }
+        match tokio::fs::remove_dir_all(self.workspaces.join(run)).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_run_keeps_its_logs_and_a_forgotten_one_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (logs_dir, workspaces) = (directory.path().join("logs"), directory.path().join("workspaces"));
+        let logs = Arc::new(Logs::open(logs_dir.clone()));
+        let leftovers = Leftovers::new(logs.clone(), workspaces.clone());
+        for run in ["a/b/c/1", "a/b/c/2"] {
+            logs.line(run, "image", 1, "info", "hello");
+            std::fs::create_dir_all(workspaces.join(run).join("src")).unwrap();
+        }
+        leftovers.closed("a/b/c/1").await;
+        assert!(!workspaces.join("a/b/c/1").exists() && logs_dir.join("a/b/c/1").exists());
+        assert!(workspaces.join("a/b/c/2").exists(), "the other run goes on");
+        leftovers.gone("a/b/c/1").await.unwrap();
+        leftovers.gone("a/b/c/1").await.expect("once more is no error");
+        assert!(!logs_dir.join("a/b/c/1").exists() && logs_dir.join("a/b/c/2").exists());
+    }
+
+    #[tokio::test]
+    async fn an_id_that_leads_elsewhere_removes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let leftovers = Leftovers::new(Arc::new(Logs::open(directory.path().join("logs"))), directory.path().join("w"));
+        for run in ["", "..", "../w", "/tmp"] {
+            assert_eq!(leftovers.gone(run).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{run}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Keeps the journal and the data folder bounded: once an hour, what has had
+//! its time is removed.
+
+use crate::drive::{Drivers, Trouble, now};
+use crate::leftovers::Leftovers;
+use crate::stages::delivery::DeliveryStage;
+use decide::retention::{self, Delivery, Gone, Run, Seen, Stand};
+use journal::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The pause between two rounds.
+const EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Removes what has had its time.
+pub struct Retention {
+    /// The journal, and what is driven right now.
+    pub drivers: Arc<Drivers>,
+    /// Logs and workspaces.
+    pub leftovers: Arc<Leftovers>,
+    /// Whose memory of runs follows the journal's.
+    pub delivery: Arc<DeliveryStage>,
+    /// How many ended runs of each pipeline stay.
+    pub keep_runs: usize,
+}
+
+impl Retention {
+    /// Goes round at once and then every hour, until the server stops. What a stop
+    /// interrupts is found again by the next round.
+    pub async fn rounds(self) {
+        let stopping = self.drivers.stopping().clone();
+        let rounds = async {
+            loop {
+                match self.round().await {
+                    Ok(0) => {}
+                    Ok(removed) => tracing::info!(removed, "streams that had their time were removed"),
+                    Err(trouble) => tracing::warn!(%trouble, "retention will try again in an hour"),
+                }
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => {}
+            () = rounds => {}
+        }
+    }
+
+    /// One round; how many streams were removed.
+    ///
+    /// # Errors
+    /// The journal could not be read or written, or a log not be removed.
+    pub async fn round(&self) -> Result<usize, Trouble> {
+        let seen = self.look().await.map_err(|error| Trouble::new("looking for what had its time", error))?;
+        for run in seen.runs.iter().filter(|run| run.stand == Stand::Ended) {
+            self.leftovers.tidy(&run.id).await;
+        }
+        let Gone { runs, mut streams } = retention::decide(&seen, self.keep_runs, now());
+        streams.retain(|stream| !self.drivers.is_driven(stream));
+        for (run, of_run) in runs {
+            // A cancelled step's push may still be on its way; its driver writes down how it went.
+            if of_run.iter().any(|stream| self.drivers.is_driven(stream)) {
+                continue;
+            }
+            // Before the journal forgets the run, or nobody would know of its logs any more.
+            self.leftovers
+                .gone(&run)
+                .await
+                .map_err(|error| Trouble::new(&format!("removing the logs of {run}"), error))?;
+            streams.extend(of_run);
+        }
+        let removed = streams.len();
+        if removed > 0 {
+            let board = self.drivers.board();
+            streams.iter().for_each(|stream| board.hush(stream));
+            self.drivers
+                .journal()
+                .remove(streams)
+                .await
+                .map_err(|error| Trouble::new("removing old streams", error))?;
+            self.delivery.index().forget().await;
+        }
+        Ok(removed)
+    }
+
+    async fn look(&self) -> Result<Seen, journal::Error> {
+        let journal = self.drivers.journal();
+        let mut seen = Seen::default();
+        // Before the runs: what goes with a run is opened after it.
+        for family in ["image/", "bump/"] {
+            seen.beside.extend(journal.streams(family).await?.into_iter().map(|stream| stream.name));
+        }
+        for stream in journal.streams("run/").await? {
+            let id = stream.name.strip_prefix("run/").unwrap_or(&stream.name).to_owned();
+            seen.runs.push(Run { id, stand: stand(&journal.read(&stream.name).await?, &["closed"]) });
+        }
+        for stream in journal.streams("delivery/").await? {
+            let entries = journal.read(&stream.name).await?;
+            let received_ms = entries.first().map_or(u64::MAX, |first| first.at_ms);
+            seen.deliveries.push(Delivery {
+                stream: stream.name,
+                received_ms,
+                stand: stand(&entries, &["opened", "ignored"]),
+            });
+        }
+        Ok(seen)
+    }
+}
+
+fn stand(entries: &[Entry], ends: &[&str]) -> Stand {
+    match entries.iter().any(|entry| ends.contains(&entry.kind.as_str())) {
+        true => Stand::Ended,
+        false => Stand::Open,
+    }
+}
+
+#[cfg(test)]
+mod tests;

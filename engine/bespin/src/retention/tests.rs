@@ -1,0 +1,130 @@
+//! Rounds over a real journal with real logs.
+
+use super::*;
+use crate::board::Board;
+use crate::drive::encode;
+use crate::floors::Elsewhere;
+use crate::logs::Logs;
+use decide::by::By;
+use decide::delivery::{Change, Entry as DeliveryEntry, Paths, Push};
+use decide::run::{Entry as RunEntry, Event, Opened, RunOutcome};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+const DAY: u64 = 24 * 60 * 60 * 1_000;
+const PIPELINE: &str = "user/petclinic/was";
+
+struct World {
+    retention: Retention,
+    logs: Arc<Logs>,
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    fn new(keep_runs: usize) -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = journal::open(&directory.path().join("journal")).unwrap();
+        let drivers = Drivers::new(journal, Arc::new(Board::default()));
+        let forge = forge::Forge::new(forge::Settings::default(), directory.path().join("git")).unwrap();
+        let elsewhere = Elsewhere::new(forge.clone(), Arc::default(), Vec::new());
+        let delivery = DeliveryStage::new(&drivers, &forge, BTreeMap::new(), elsewhere, Arc::new(|_| {}));
+        let logs = Arc::new(Logs::open(directory.path().join("logs")));
+        let leftovers = Arc::new(Leftovers::new(logs.clone(), directory.path().join("workspaces")));
+        World { retention: Retention { drivers, leftovers, delivery, keep_runs }, logs, directory }
+    }
+
+    async fn write<E: Serialize>(&self, stream: &str, at_ms: u64, entries: &[E]) {
+        let entries = encode(entries, &By::Server, at_ms).unwrap();
+        self.retention.drivers.journal().append(stream, 0, entries).await.unwrap();
+    }
+
+    /// A run with a log, a workspace and an image stream.
+    async fn run(&self, number: u64, outcome: Option<RunOutcome>) {
+        let id = format!("{PIPELINE}/{number}");
+        let opened = Opened {
+            id: id.clone(),
+            number,
+            repository: "user/petclinic".into(),
+            pipeline_file: ".bespin/was.yaml".into(),
+            pipeline: decide::pipeline::Pipeline { name: "was".into(), ..Default::default() },
+            event: Event::default(),
+            commit: Default::default(),
+            title: "Fix it".into(),
+            mistakes: Vec::new(),
+            retry_of: None,
+        };
+        let closed = outcome.map(|outcome| RunEntry::Closed { outcome });
+        let entries: Vec<_> = [RunEntry::Opened { run: Box::new(opened) }].into_iter().chain(closed).collect();
+        self.write(&format!("run/{id}"), 1, &entries).await;
+        let unread = [serde_json::json!({ "kind": "wanted", "body": {} })];
+        self.write(&format!("image/{id}/image"), 1, &unread).await;
+        self.logs.line(&id, "image", 1, "info", "hello");
+        std::fs::create_dir_all(self.workspace(number)).unwrap();
+    }
+
+    fn workspace(&self, number: u64) -> std::path::PathBuf {
+        self.directory.path().join("workspaces").join(PIPELINE).join(number.to_string())
+    }
+
+    async fn delivery(&self, id: &str, at_ms: u64, ended: bool) {
+        let push = Push {
+            hook: "default".into(),
+            delivery: id.into(),
+            repository: "user/petclinic".into(),
+            reference: "refs/heads/main".into(),
+            before: "1".repeat(40),
+            after: "2".repeat(40),
+            change: Change::Forward,
+            pusher: "kim".into(),
+            paths: Paths::Listed { paths: Vec::new() },
+        };
+        let stream = push.stream();
+        let ignored = ended.then(|| DeliveryEntry::Ignored { because: "a test".into() });
+        let entries: Vec<_> = [DeliveryEntry::Received(push)].into_iter().chain(ignored).collect();
+        self.write(&stream, at_ms, &entries).await;
+    }
+
+    async fn streams(&self, prefix: &str) -> Vec<String> {
+        let streams = self.retention.drivers.journal().streams(prefix).await.unwrap();
+        streams.into_iter().map(|stream| stream.name).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_had_its_time_goes_and_nothing_else() {
+    let world = World::new(1);
+    world.run(1, Some(RunOutcome::Succeeded)).await;
+    world.run(2, None).await;
+    world.run(3, Some(RunOutcome::Failed)).await;
+    world.run(4, Some(RunOutcome::Succeeded)).await;
+    let now = now();
+    world.delivery("old", now - 4 * DAY, true).await;
+    world.delivery("open", now - 4 * DAY, false).await;
+    world.delivery("new", now - DAY, true).await;
+    assert_eq!(world.retention.delivery.index().of("user/petclinic").await.unwrap().len(), 4);
+
+    assert_eq!(world.retention.round().await.unwrap(), 5, "two runs of two streams, and a delivery");
+    let kept = [2, 4].map(|number| format!("run/{PIPELINE}/{number}"));
+    assert_eq!(world.streams("run/").await, kept);
+    assert_eq!(world.streams("image/").await, [2, 4].map(|number| format!("image/{PIPELINE}/{number}/image")));
+    assert_eq!(world.streams("delivery/").await, ["delivery/default/new", "delivery/default/open"]);
+    let logs = world.directory.path().join("logs").join(PIPELINE);
+    let has_log = [1, 2, 3, 4].map(|number: u64| logs.join(number.to_string()).exists());
+    assert_eq!(has_log, [false, true, false, true]);
+    let has_workspace = [1, 2, 3, 4].map(|number| world.workspace(number).exists());
+    assert_eq!(has_workspace, [false, true, false, false], "only an open run needs its workspace");
+    assert_eq!(world.retention.delivery.index().of("user/petclinic").await.unwrap().len(), 2);
+    assert_eq!(world.retention.round().await.unwrap(), 0, "once more is nothing");
+}
+
+#[tokio::test]
+async fn a_backup_is_waited_for() {
+    let world = World::new(1);
+    world.run(1, Some(RunOutcome::Succeeded)).await;
+    world.run(2, Some(RunOutcome::Succeeded)).await;
+    let hold = world.retention.drivers.journal().hold().await;
+    world.retention.round().await.expect_err("a backup reads the streams");
+    assert_eq!(world.streams("run/").await.len(), 2);
+    drop(hold);
+    assert_eq!(world.retention.round().await.unwrap(), 2);
+}

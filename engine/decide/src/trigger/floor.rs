@@ -1,0 +1,205 @@
+//! Where a pipeline has left numbers, for when the journal does not know its runs.
+//!
+//! A journal that was lost must not count from 1 again: the tags of earlier
+//! runs are taken, and the trailers in the manifests name them.
+
+use super::{FileState, Found, Known, Plan, plan};
+use crate::delivery::Push;
+use crate::expr::{self, Scope};
+use crate::pipeline::Step;
+use crate::run::Opened;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A place where a run leaves its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The tags of an image's repository.
+    Registry {
+        /// `host/name`.
+        to: String,
+        /// The step's own grants, rendered.
+        grants: BTreeMap<String, Vec<String>>,
+    },
+    /// The commits of a manifests repository.
+    Manifests {
+        /// Its address.
+        repo: String,
+        /// The branch; absent for the remote's default.
+        branch: Option<String>,
+        /// The step's own grants, rendered.
+        grants: BTreeMap<String, Vec<String>>,
+    },
+}
+
+/// The runs that a push would open with a number that rests on nothing:
+/// no readable run of the pipeline is known, and no floor either.
+pub fn unnumbered(push: &Push, found: &Found) -> Vec<Opened> {
+    let rests_on_something = |opened: &Opened| {
+        let sound = |known: &&Known| known.pipeline == opened.pipeline.name && known.file_state == FileState::Sound;
+        found.floors.contains_key(&opened.pipeline.name) || found.runs.iter().any(|known| sound(&known))
+    };
+    // A file with mistakes names no places; its run leaves no number there either.
+    let open = plan(push, found).into_iter().filter_map(|plan| match plan {
+        Plan::Open(opened) if opened.mistakes.is_empty() => Some(*opened),
+        Plan::Open(_) | Plan::Exists { .. } | Plan::Skip { .. } => None,
+    });
+    open.filter(|opened| !rests_on_something(opened)).collect()
+}
+
+/// The places where runs of a pipeline leave their numbers. A place whose
+/// name depends on what a step answers is not known before it ran, and is left out.
+pub fn places(opened: &Opened) -> Vec<Place> {
+    let steps = opened.pipeline.steps.iter().chain(&opened.pipeline.finally);
+    let scope = scope(opened);
+    steps.filter_map(|step| place(step, &scope)).collect()
+}
+
+fn place(step: &Step, scope: &Scope) -> Option<Place> {
+    let text = |name: &str| match expr::render(step.with.get(name)?, scope) {
+        Ok(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let render = |value: &String| expr::render(&Value::String(value.clone()), scope).ok()?.as_str().map(str::to_owned);
+    let grants = step.grants.0.iter().map(|(name, values)| (name.clone(), values.iter().filter_map(render).collect()));
+    let grants = grants.collect();
+    match step.uses.as_str() {
+        "push" => Some(Place::Registry { to: text("to")?, grants }),
+        "bump" => {
+            // A branch that is named but not known yet is not the default one.
+            let branch = if step.with.contains_key("branch") { Some(text("branch")?) } else { None };
+            Some(Place::Manifests { repo: text("repo")?, branch, grants })
+        }
+        _ => None,
+    }
+}
+
+fn scope(opened: &Opened) -> Scope {
+    let commit = &opened.commit;
+    let branch = opened.event.reference.strip_prefix("refs/heads/").unwrap_or_default();
+    Scope(json!({
+        "env": opened.pipeline.env,
+        "commit": {
+            "sha": commit.sha, "short": commit.short, "message": commit.message,
+            "author": commit.author, "branch": branch,
+        },
+        "event": { "kind": opened.event.kind },
+    }))
+}
+
+/// The highest number among tags of the form `v<number>-<seven hexadecimal digits>`.
+pub fn by_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<u64> {
+    let number = |tag: &str| {
+        let (number, commit) = tag.strip_prefix('v')?.split_once('-')?;
+        let is_commit = commit.len() == 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_commit.then(|| digits(number))?
+    };
+    tags.into_iter().filter_map(number).max()
+}
+
+/// The highest number among run ids of a pipeline, as `Bespin-Run` trailers name them.
+pub fn by_trailers<'a>(repository: &str, pipeline: &str, ids: impl IntoIterator<Item = &'a str>) -> Option<u64> {
+    let prefix = format!("{repository}/{pipeline}/");
+    ids.into_iter().filter_map(|id| digits(id.trim().strip_prefix(&prefix)?)).max()
+}
+
+/// A number that another can still follow.
+fn digits(text: &str) -> Option<u64> {
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain.then(|| text.parse().ok())?.filter(|number| *number < u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::{Change, Paths};
+    use crate::pipeline;
+    use crate::run::Commit;
+    use crate::trigger::{Changed, File};
+
+    const FILE: &str = "name: was
+on:
+  push: { branches: [main] }
+env: { REGISTRY: host.example }
+steps:
+  - id: image
+    uses: image
+    with: { dockerfile: Dockerfile }
+  - id: push
+    uses: push
+    with: { to: '${{ env.REGISTRY }}/was', tag: 'v${{ run.number }}-${{ commit.short }}' }
+    grants: { registry: ['${{ env.REGISTRY }}/was'] }
+  - id: bump
+    uses: bump
+    with: { repo: 'https://host.example/user/manifests.git', path: was, image: '${{ steps.push.image }}' }
+    grants: { git: [host.example/user/manifests] }
+";
+
+    fn push() -> Push {
+        Push {
+            hook: "default".into(),
+            delivery: "d1".into(),
+            repository: "user/petclinic".into(),
+            reference: "refs/heads/main".into(),
+            before: "1".repeat(40),
+            after: "2".repeat(40),
+            change: Change::Forward,
+            pusher: "kim".into(),
+            paths: Paths::Listed { paths: vec!["was/x".into()] },
+        }
+    }
+
+    fn found(text: &str) -> Found {
+        let mistakes = |all: Vec<pipeline::Mistake>| all.iter().map(ToString::to_string).collect();
+        let file =
+            File { path: ".bespin/was.yaml".into(), pipeline: pipeline::parse("was.yaml", text).map_err(mistakes) };
+        Found {
+            commit: Commit::default(),
+            files: vec![file],
+            changed: Changed::Everything,
+            runs: Vec::new(),
+            floors: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_number_rests_on_a_readable_run_or_on_a_floor() {
+        let fresh = found(FILE);
+        let opened = unnumbered(&push(), &fresh);
+        assert_eq!(opened.len(), 1);
+        let with_floor = Found { floors: BTreeMap::from([("was".into(), 5)]), ..fresh.clone() };
+        assert!(unnumbered(&push(), &with_floor).is_empty());
+        let earlier = Opened { event: crate::run::Event::default(), ..opened[0].clone() };
+        let with_run = Found { runs: vec![Known::new(&earlier)], ..fresh.clone() };
+        assert!(unnumbered(&push(), &with_run).is_empty());
+        let broken = Opened { mistakes: vec!["a mistake".into()], ..earlier };
+        let with_broken = Found { runs: vec![Known::new(&broken)], ..fresh };
+        assert_eq!(unnumbered(&push(), &with_broken).len(), 1, "its number was a guess");
+        assert!(unnumbered(&push(), &found("name: was\nsteps: 1\n")).is_empty(), "there is nowhere to look");
+    }
+
+    #[test]
+    fn the_places_are_what_push_and_bump_name() {
+        let opened = unnumbered(&push(), &found(FILE)).remove(0);
+        let grants = |ability: &str, value: &str| BTreeMap::from([(ability.to_owned(), vec![value.to_owned()])]);
+        let manifests = Place::Manifests {
+            repo: "https://host.example/user/manifests.git".into(),
+            branch: None,
+            grants: grants("git", "host.example/user/manifests"),
+        };
+        let registry =
+            Place::Registry { to: "host.example/was".into(), grants: grants("registry", "host.example/was") };
+        assert_eq!(places(&opened), [registry, manifests]);
+    }
+
+    #[test]
+    fn tags_and_trailers_of_another_form_say_nothing() {
+        let tags =
+            ["v56-3f2a1bc", "v9-0123456", "latest", "v99", "v99-main", "v-0123456", "v+60-0123456", "x70-0123456"];
+        assert_eq!(by_tags(tags), Some(56));
+        assert_eq!(by_tags(["latest", "v18446744073709551615-0123456"]), None);
+        let ids = ["user/petclinic/was/57", "user/petclinic/was/9", "user/petclinic/web/80", "other/petclinic/was/90"];
+        assert_eq!(by_trailers("user/petclinic", "was", ids), Some(57));
+        assert_eq!(by_trailers("user/petclinic", "was", ["user/petclinic/was/58/x", "user/petclinic/was/"]), None);
+    }
+}
