@@ -11,9 +11,9 @@ use world::estate::{Estate, Kind};
 use world::has;
 
 /// How many steps a run has, one after the other.
-const STEPS: usize = 100;
+const STEPS: usize = 20;
 /// How many runs there are.
-const RUNS: usize = 5;
+const RUNS: usize = 15;
 /// How often the peer runs.
 const PEER: usize = 20;
 

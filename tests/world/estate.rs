@@ -41,6 +41,8 @@ pub struct Estate {
     pub parts: Parts,
     config: String,
     environment: Vec<(String, String)>,
+    /// Logging in is throttled, so one login serves until the server is started again.
+    person: tokio::sync::OnceCell<Dashboard>,
     dir: tempfile::TempDir,
 }
 
@@ -66,7 +68,8 @@ impl Estate {
         let (config, environment) = (edit(parts.config(dir.path())), parts.environment());
         let bespin = Bespin::start(dir.path(), &config, &environment).await;
         let (kube, images) = (parts.kube(), parts.images());
-        Estate { bespin, kube, images, sample, parts, config, environment, dir }
+        let person = tokio::sync::OnceCell::new();
+        Estate { bespin, kube, images, sample, parts, config, environment, person, dir }
     }
 
     /// Where everything of it is kept.
@@ -79,11 +82,12 @@ impl Estate {
         self.bespin.process().kill();
         let environment = [self.environment.as_slice(), more].concat();
         self.bespin = Bespin::start(self.dir.path(), &self.config, &environment).await;
+        self.person = tokio::sync::OnceCell::new();
     }
 
-    /// Logs in to the dashboard.
-    pub async fn dashboard(&self) -> Dashboard {
-        Dashboard::login(&self.bespin.dashboard).await
+    /// The dashboard, with the operator logged in.
+    pub async fn dashboard(&self) -> &Dashboard {
+        self.person.get_or_init(|| Dashboard::login(&self.bespin.dashboard)).await
     }
 
     /// The manifests repository.
