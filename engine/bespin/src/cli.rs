@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::config::{Config, Mistakes};
+use crate::config::{Config, EXAMPLE, Mistakes};
 use crate::{demo, journal_commands, serve};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "bespin", version, propagate_version = true)]
 struct Cli {
-    /// How much the server says of itself: error, warn, info, debug, trace.
-    #[arg(long, env = "BESPIN_LOG", default_value = "info", global = true)]
+    /// How much Bespin says of itself on the standard error: error, warn, info, debug, trace.
+    #[arg(long, env = "BESPIN_LOG", default_value = "info", global = true, value_name = "LEVEL", display_order = 900)]
     log: String,
     #[command(subcommand)]
     command: Command,
@@ -22,10 +22,18 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Receive pushes and deliver them.
+    ///
+    /// Runs until Ctrl-C or SIGTERM. What is under way then is taken up by the next start, and so it is after a crash.
+    #[command(after_long_help = example())]
     Serve(WithConfig),
     /// Show the whole way in the embedded default, with a sample application.
+    ///
+    /// It brings a Kubernetes API, an OCI registry and git remotes of its own, pushes to the sample, and prints a link
+    /// to the dashboard, where the canary can be watched. It needs no configuration, no Docker and no cluster.
     Demo(demo::Options),
     /// Run the embedded default alone: a Kubernetes API, an OCI registry and git remotes.
+    ///
+    /// Prints one line of JSON with their addresses; `kubectl` can be pointed at it. For trying out, not for work.
     Playground(crate::play::Options),
     /// Check pipeline files; every mistake is shown with its place and its mend.
     Lint {
@@ -33,16 +41,21 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Show what a push would start, and why.
+    /// Show what a push would start, and why. Nothing is started, and no server is asked.
     Plan(crate::lint::PlanOptions),
     /// Back up, verify, export or restore the journal.
     #[command(subcommand)]
     Journal(journal_commands::Command),
     /// Take an application over from the controller that owns it.
+    ///
+    /// Until then Bespin only watches what another controller owns. Asks the server that runs on this machine with
+    /// the same configuration, and follows the application until it has changed hands.
     Take(Named),
     /// Give an application back.
+    ///
+    /// Bespin only watches it from then on. Asks the server that runs on this machine with the same configuration.
     Give(Named),
-    /// Hash a password for the configuration's `[[user]]`; it is read from standard input.
+    /// Hash a password for a `[[user]]` of the configuration; it is read from the standard input.
     HashPassword,
     /// Print the version.
     Version,
@@ -52,7 +65,7 @@ enum Command {
 #[derive(Args)]
 pub struct WithConfig {
     /// The configuration file.
-    #[arg(long, short, env = "BESPIN_CONFIG", default_value = "bespin.toml")]
+    #[arg(long, short, env = "BESPIN_CONFIG", default_value = "bespin.toml", value_name = "FILE")]
     pub config: PathBuf,
 }
 
@@ -63,6 +76,10 @@ struct Named {
     config: WithConfig,
     /// `namespace/name`, or `cluster/namespace/name` where there are several clusters.
     name: String,
+}
+
+fn example() -> String {
+    format!("A configuration to begin with:\n\n{EXAMPLE}")
 }
 
 impl WithConfig {
@@ -117,4 +134,19 @@ fn hash_password() -> Result<(), String> {
     }
     println!("{}", crate::login::hash_password(password)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound_and_its_help_shows_a_configuration() {
+        Cli::command().debug_assert();
+        let mut command = Cli::command();
+        let serve = command.find_subcommand_mut("serve").expect("there is `serve`");
+        let help = serve.render_long_help().to_string();
+        assert!(help.contains("[[hook]]") && help.contains("--config <FILE>"), "{help}");
+    }
 }

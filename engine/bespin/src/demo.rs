@@ -18,14 +18,14 @@ pub struct Options {
     /// End when the canary is done: 0 if it was promoted, else 1, with one JSON line of stages and times.
     #[arg(long)]
     once: bool,
-    /// The folder of the built-in plugins.
-    #[arg(long, env = "BESPIN_PLUGINS")]
+    /// The folder of the built-in plugins, `<name>.wasm`; `cargo xtask demo` builds them and names it.
+    #[arg(long, env = "BESPIN_PLUGINS", value_name = "DIR")]
     plugins: PathBuf,
     /// Where everything is kept; a folder that goes away at the end, when absent.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// How long the canary pauses after each weight, in Argo's notation.
-    #[arg(long)]
+    /// How long the canary pauses after each weight, in Argo's notation, such as `30s`.
+    #[arg(long, value_name = "DURATION")]
     pause: Option<String>,
 }
 
@@ -62,7 +62,11 @@ pub async fn run(options: Options) -> Result<(), String> {
 fn promoted(line: &Value) -> Result<(), String> {
     match line["outcome"].as_str() {
         Some("succeeded") => Ok(()),
-        outcome => Err(format!("the run {} ended as {}", line["demo"].as_str().unwrap_or_default(), outcome.unwrap_or("nothing known"))),
+        outcome => Err(format!(
+            "the run {} ended as {}",
+            line["demo"].as_str().unwrap_or_default(),
+            outcome.unwrap_or("nothing known")
+        )),
     }
 }
 

@@ -66,6 +66,7 @@ pub async fn until_stopped(config: Config) -> Result<(), String> {
     stop_asked().await;
     tracing::info!("stopping: no new work is taken, what runs is left to the next start");
     server.stop().await;
+    tracing::info!("stopped");
     Ok(())
 }
 

@@ -231,14 +231,16 @@ pub struct Policy {
     pub grants: BTreeMap<String, Vec<String>>,
 }
 
+/// A configuration to begin with, shown by `bespin serve --help`.
+pub const EXAMPLE: &str = include_str!("../../example.toml");
+
 impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
     /// Every mistake that can be seen without starting anything, each with its place and its mend.
     pub fn load(path: &Path) -> Result<Config, Mistakes> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Mistakes::one(format!("{}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| Mistakes::one(unreadable(path, &error)))?;
         Config::parse(&path.display().to_string(), &text)
     }
 
@@ -251,6 +253,20 @@ impl Config {
         check::check(name, &config)?;
         Ok(config)
     }
+}
+
+/// Why a file cannot be read; where there is none, how to come by one.
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return format!("the configuration file {}: {error}", path.display());
+    }
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    format!(
+        "there is no configuration file {}\n\
+         mend: name yours by --config FILE or by BESPIN_CONFIG; `bespin serve --help` shows one to begin with,\n\
+         and `bespin demo` needs none",
+        path.display()
+    )
 }
 
 fn default_listen() -> SocketAddr {
@@ -272,3 +288,6 @@ fn default_github() -> String {
 fn default_keep_runs() -> usize {
     200
 }
+
+#[cfg(test)]
+mod tests;

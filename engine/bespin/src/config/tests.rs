@@ -1,0 +1,37 @@
+//! What a stranger meets first.
+
+use super::*;
+
+#[test]
+fn the_example_is_a_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    for secret in ["hook-secret", "github-token"] {
+        std::fs::write(directory.path().join(secret), "hush").unwrap();
+    }
+    let text = EXAMPLE.replace("/etc/bespin", &directory.path().display().to_string());
+    let config = Config::parse("example.toml", &text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!((config.server.listen, config.server.hooks), (default_listen(), default_hooks()));
+    assert_eq!(config.server.keep_runs, default_keep_runs());
+    assert_eq!(config.user.len(), 1);
+}
+
+#[test]
+fn the_examples_password_lets_nobody_in() {
+    let user = crate::login::User {
+        name: "kim".into(),
+        role: crate::login::Role::Operator,
+        hash: "what `bespin hash-password` prints".into(),
+    };
+    assert!(EXAMPLE.contains(&user.hash));
+    let refused = crate::login::Login::new(vec![user], &"http://localhost".parse().unwrap());
+    let Err(refused) = refused else { panic!("it is no hash") };
+    assert!(refused.to_string().contains("bespin hash-password"), "{refused}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_whole_with_the_mend() {
+    let mistakes = Config::load(Path::new("nowhere/bespin.toml")).expect_err("there is no such file").to_string();
+    let whole = std::env::current_dir().unwrap().join("nowhere/bespin.toml");
+    assert!(mistakes.contains(&whole.display().to_string()), "{mistakes}");
+    assert!(mistakes.contains("--config") && mistakes.contains("bespin serve --help"), "{mistakes}");
+}
