@@ -1,6 +1,7 @@
 //! What a developer runs: `cargo xtask demo | test | bench`, and their parts.
 
 mod bench;
+mod browser;
 mod build;
 mod install;
 mod process;
@@ -34,6 +35,8 @@ enum Command {
         /// Only tests whose name contains this.
         filter: Option<String>,
     },
+    /// Check the dashboard in a browser, against the demo; `test` does so as well.
+    Browser,
     /// Measure, with the peer in the same run; each figure ends in one JSON line.
     Bench {
         /// Only this bench.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo { once } => demo(once),
         Command::Test { real, filter } => test::all(real, filter.as_deref()),
+        Command::Browser => look(),
         Command::Bench { name } => bench::measure(name.as_deref()),
         Command::Plugins => install::wasm_target().and_then(|()| build::plugins()),
         Command::Web => build::web(),
@@ -62,6 +66,17 @@ fn main() -> ExitCode {
             eprintln!("xtask: {failed}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn look() -> Result<(), Failed> {
+    install::wasm_target()?;
+    build::plugins()?;
+    build::web()?;
+    build::server(build::Profile::Dev)?;
+    match browser::check()?.as_slice() {
+        [] => Ok(()),
+        missing => Err(Failed(missing.join("; "))),
     }
 }
 

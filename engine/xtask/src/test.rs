@@ -1,5 +1,6 @@
 //! All tests, from a fresh clone.
 
+use crate::browser;
 use crate::build;
 use crate::install;
 use crate::process::{Failed, command, has, output, run, top};
@@ -30,6 +31,11 @@ pub fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
         missing.extend(supply_chain()?);
     }
     cargo_test(real, filter)?;
+    if filter.is_none() {
+        let unseen = browser::check()?;
+        say(&unseen, real)?;
+        missing.extend(unseen);
+    }
     eprintln!("xtask: {} checks could not be made", missing.len());
     missing.iter().for_each(|part| eprintln!("xtask: NOT CHECKED: {part}"));
     Ok(())

@@ -75,7 +75,9 @@ function Whole({ page }: { page: RolloutPage }) {
         )}
       </Panel>
       <Panel title="The walk" side={<Pause until={rollout.paused_until_ms} />}>
-        <Weight asked={rollout.asked} served={rollout.served} big />
+        {rollout.stable_image !== rollout.canary_image && (
+          <Weight asked={rollout.asked} served={rollout.served} big />
+        )}
         <Steps rollout={rollout} />
       </Panel>
       <Panel title="Weight over time">
@@ -131,9 +133,11 @@ function Steps({ rollout }: { rollout: RolloutView }) {
           at < rollout.at
             ? 'succeeded'
             : at === rollout.at && moving
-              ? rollout.phase === 'Degraded'
-                ? 'stuck'
-                : 'running'
+              ? rollout.phase !== 'Degraded'
+                ? 'running'
+                : rollout.asked > 0
+                  ? 'stuck'
+                  : 'pending' // It went back, and no step is under way.
               : 'pending'
         return (
           <li key={at} className={`walk-step is-${word}`} aria-current={at === rollout.at ? 'step' : undefined}>

@@ -35,7 +35,12 @@ export default function Chart({ weights }: { weights: WeightView[] }) {
 
   useEffect(() => {
     // What was last known still holds now.
-    const points = last === undefined || last.at_ms >= now ? weights : [...weights, { ...last, at_ms: now }]
+    const known = last === undefined || last.at_ms >= now ? weights : [...weights, { ...last, at_ms: now }]
+    // A share holds until the next moment, also where nothing was verified then.
+    const points = known.flatMap((point, at) => {
+      const next = known[at + 1]
+      return next?.served === null && point.served !== null ? [point, { ...point, at_ms: next.at_ms - 1 }] : [point]
+    })
     plot.current?.setData([
       points.map((point) => point.at_ms / 1000),
       points.map((point) => point.asked),

@@ -4,7 +4,7 @@ use super::ApiState;
 use super::guard::Viewer;
 use super::problem::Problem;
 use crate::board::Board;
-use crate::views::{AppView, HomeView, RolloutView, Said, TroubleView};
+use crate::views::{AppView, HomeView, ResourceView, RolloutView, Said, TroubleView};
 use axum::Json;
 use axum::extract::State;
 use decide::next::Mood;
@@ -41,7 +41,8 @@ fn troubles(board: &Board) -> Vec<TroubleView> {
     }
     for (stream, app) in board.apps() {
         if is_new(&stream, &all) {
-            all.extend(app_trouble(&stream, &app, &said));
+            let trouble = app_trouble(&stream, &app, &said, &all);
+            all.extend(trouble);
         }
     }
     all
@@ -65,10 +66,22 @@ fn rollout_trouble(stream: &str, rollout: &RolloutView, said: &BTreeMap<String, 
     })
 }
 
-fn app_trouble(stream: &str, app: &AppView, said: &BTreeMap<String, Said>) -> Option<TroubleView> {
+/// What is wrong with an application, beyond what was told of its rollouts.
+fn app_trouble(
+    stream: &str,
+    app: &AppView,
+    said: &BTreeMap<String, Said>,
+    told: &[TroubleView],
+) -> Option<TroubleView> {
+    let is_told = |resource: &ResourceView| {
+        let rollout = format!("rollout/{}/{}/{}", app.cluster, resource.namespace, resource.name);
+        resource.kind == "Rollout" && told.iter().any(|trouble| trouble.stream == rollout)
+    };
+    let mut all_ill = app.resources.iter().filter(|resource| resource.health == app.health).peekable();
     let is_ill = matches!(app.health.as_str(), "Degraded" | "Missing" | "Unknown");
-    let (what, reason) = if is_ill {
-        let ill = app.resources.iter().find(|resource| resource.health == app.health);
+    let is_news = all_ill.peek().is_none() || all_ill.clone().any(|resource| !is_told(resource));
+    let (what, reason) = if is_ill && is_news {
+        let ill = all_ill.find(|resource| !is_told(resource));
         let reason = ill.map(|ill| match ill.message.as_str() {
             "" => format!("{}/{} is {}", ill.kind, ill.name, ill.health),
             message => format!("{}/{}: {message}", ill.kind, ill.name),

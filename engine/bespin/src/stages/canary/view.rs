@@ -27,10 +27,12 @@ pub(super) fn view(cluster: &str, recorded: &Recorded, live: &Live, now: Timesta
     let image = |hash: &str| live.set(hash).and_then(|set| set.images.first().cloned());
     let wanted = spec.as_ref().and_then(|spec| spec.images.first().cloned()).unwrap_or_default();
     let namespace = live.rollout["metadata"]["namespace"].as_str().unwrap_or_default();
-    let weights = recorded.weights.iter().map(|point| WeightView {
+    let last = recorded.weights.len().saturating_sub(1);
+    let weights = recorded.weights.iter().enumerate().map(|(at, point)| WeightView {
         at_ms: point.at,
         asked: point.asked,
-        served: point.served.filter(|_| routed),
+        // What is asked now may be served before the journal has a reason to say so.
+        served: point.served.or(live.served.filter(|served| at == last && *served == point.asked)).filter(|_| routed),
     });
     RolloutView {
         name: format!("{namespace}/{}", live.name()),

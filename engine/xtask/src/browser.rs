@@ -1,0 +1,101 @@
+//! The dashboard in a browser: what a person sees while a push of the demo becomes a canary.
+
+use crate::build;
+use crate::process::{Failed, command, has, run, top};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// What the demo says in front of its one-time link.
+const LINK: &str = "Dashboard: ";
+/// What the demo says as soon as there is a run to look at.
+const PUSHED: &str = "Pushing a change";
+/// What the demo says when its run has ended.
+const ENDED: &str = "The dashboard stays open";
+/// How long each of these may take.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Walks through the dashboard of a demo while its canary walks, and again when it is promoted.
+/// Returns what could not be checked.
+///
+/// # Errors
+/// The dashboard is not as it should be, or the demo does not come so far.
+pub fn check() -> Result<Vec<String>, Failed> {
+    let missing: Vec<String> = ["node", "npm", "chromium"]
+        .into_iter()
+        .filter(|program| !has(program))
+        .map(|program| format!("the dashboard in a browser: there is no {program}"))
+        .collect();
+    if !missing.is_empty() {
+        return Ok(missing);
+    }
+    for (moment, until) in [("walking", PUSHED), ("promoted", ENDED)] {
+        eprintln!("xtask: the dashboard in a browser, its canary {moment}");
+        look(moment, until)?;
+    }
+    Ok(Vec::new())
+}
+
+/// One demo, looked at from the moment at which it says `until`. A link opens once, so each moment has a demo of its own.
+fn look(moment: &str, until: &str) -> Result<(), Failed> {
+    let mut demo = Demo::start(if moment == "walking" { "5s" } else { "1s" })?;
+    let looked = demo.link(until).and_then(|link| {
+        let shots = top().join("tests/output/browser").join(moment);
+        let mut walk = command("node");
+        walk.arg("web/e2e/corridor.mjs").arg(shots).env("LOGIN_LINK", link);
+        run(&mut walk)
+    });
+    let stopped = demo.stop();
+    looked.and(stopped)
+}
+
+/// A demo that runs beside this program, and what it says.
+struct Demo {
+    child: Child,
+    said: Receiver<String>,
+}
+
+impl Demo {
+    fn start(pause: &str) -> Result<Demo, Failed> {
+        let mut demo = command(build::target().join("debug/bespin"));
+        demo.args(["demo", "--pause", pause, "--plugins"]).arg(build::plugins_dir());
+        demo.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = demo.spawn().map_err(|error| Failed(format!("bespin demo: {error}")))?;
+        let stderr = child.stderr.take().expect("it was piped above");
+        Ok(Demo { child, said: listen(stderr) })
+    }
+
+    /// The one-time link, once the demo has said `until`.
+    fn link(&self, until: &str) -> Result<String, Failed> {
+        let end = Instant::now() + PATIENCE;
+        let (mut link, mut all) = (None, Vec::new());
+        while let Ok(line) = self.said.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            link = line.strip_prefix(LINK).map(str::to_owned).or(link);
+            match &link {
+                Some(link) if line.starts_with(until) => return Ok(link.clone()),
+                _ => all.push(line),
+            }
+        }
+        Err(Failed(format!("bespin demo never said `{until}`; it said:\n{}", all.join("\n"))))
+    }
+
+    /// Asks it to stop, as Ctrl-C does, and waits until it has.
+    fn stop(&mut self) -> Result<(), Failed> {
+        run(command("kill").arg("-TERM").arg(self.child.id().to_string()))?;
+        self.child.wait().map_err(|error| Failed(format!("bespin demo: {error}")))?;
+        Ok(())
+    }
+}
+
+/// Reads what the demo says to its end, so that it never waits for a reader.
+fn listen(stderr: ChildStderr) -> Receiver<String> {
+    let (say, said) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            // Nobody may listen any longer; the pipe is emptied all the same.
+            let _unheard = say.send(line);
+        }
+    });
+    said
+}
