@@ -3,14 +3,22 @@
 
 use crate::drive::{Drivers, Trouble, now};
 use crate::leftovers::Leftovers;
-use crate::stages::delivery::DeliveryStage;
+use async_trait::async_trait;
 use decide::retention::{self, Delivery, Gone, Run, Seen, Stand};
 use journal::Entry;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The pause between two rounds.
 const EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Keeps in memory what the journal says of runs.
+#[async_trait]
+pub trait Memory: Send + Sync + 'static {
+    /// Forgets runs, by id, that the journal has forgotten.
+    async fn forget(&self, runs: &BTreeSet<String>);
+}
 
 /// Removes what has had its time.
 pub struct Retention {
@@ -19,7 +27,7 @@ pub struct Retention {
     /// Logs and workspaces.
     pub leftovers: Arc<Leftovers>,
     /// Whose memory of runs follows the journal's.
-    pub delivery: Arc<DeliveryStage>,
+    pub memories: Vec<Arc<dyn Memory>>,
     /// How many ended runs of each pipeline stay.
     pub keep_runs: usize,
 }
@@ -57,6 +65,7 @@ impl Retention {
         }
         let Gone { runs, mut streams } = retention::decide(&seen, self.keep_runs, now());
         streams.retain(|stream| !self.drivers.is_driven(stream));
+        let mut forgotten = BTreeSet::new();
         for (run, of_run) in runs {
             // A cancelled step's push may still be on its way; its driver writes down how it went.
             if of_run.iter().any(|stream| self.drivers.is_driven(stream)) {
@@ -68,6 +77,7 @@ impl Retention {
                 .await
                 .map_err(|error| Trouble::new(&format!("removing the logs of {run}"), error))?;
             streams.extend(of_run);
+            forgotten.insert(run);
         }
         let removed = streams.len();
         if removed > 0 {
@@ -78,7 +88,9 @@ impl Retention {
                 .remove(streams)
                 .await
                 .map_err(|error| Trouble::new("removing old streams", error))?;
-            self.delivery.index().forget().await;
+            for memory in &self.memories {
+                memory.forget(&forgotten).await;
+            }
         }
         Ok(removed)
     }

@@ -13,7 +13,7 @@ use crate::logs::Logs;
 use crate::plugins::Plugins;
 use crate::reporter::CommitStatuses;
 use crate::resume::{Stages, resume};
-use crate::retention::Retention;
+use crate::retention::{Memory, Retention};
 use crate::sources::Repositories;
 use crate::stages::bump::BumpStage;
 use crate::stages::canary::CanaryStage;
@@ -99,13 +99,6 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let stages = bind(&config, &drivers, &logs, &dashboard).await?;
     let resumed = resume(&drivers, &stages.resumable).await.map_err(|error| error.to_string())?;
     tracing::info!(resumed, "the journal was read");
-    let retention = Retention {
-        drivers: drivers.clone(),
-        leftovers: stages.leftovers,
-        delivery: stages.resumable.delivery.clone(),
-        keep_runs: config.server.keep_runs,
-    };
-    drivers.beside(retention.rounds());
 
     let stop = CancellationToken::new();
     let reach = control::Reach { drivers: drivers.clone(), sync: stages.buttons.sync.clone() };
@@ -113,6 +106,10 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let url = Url::parse(&dashboard).map_err(|error| format!("server: url: {error}"))?;
     let login = Arc::new(Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?);
     let api = ApiState::new(drivers.clone(), logs, login.clone(), Arc::new(stages.buttons));
+    let memories: Vec<Arc<dyn Memory>> = vec![Arc::new(api.clone()), stages.resumable.delivery.clone()];
+    let keep_runs = config.server.keep_runs;
+    let retention = Retention { drivers: drivers.clone(), leftovers: stages.leftovers, memories, keep_runs };
+    drivers.beside(retention.rounds());
     serve_dashboard(listener, api, stop.clone());
     let state =
         hooks::HookState::new(doors::hooks(&config)?, hooks::Limits::default(), &drivers, &stages.resumable.delivery);

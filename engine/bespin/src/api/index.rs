@@ -7,7 +7,7 @@ use super::fold::{Fold, Wants};
 use crate::board::Board;
 use crate::views::CorridorView;
 use journal::Journal;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::Mutex;
 
 /// How many entries are read at once.
@@ -55,6 +55,14 @@ impl Index {
             .filter_map(|run| state.open.get(run)?.corridor(state.wants.get(run).unwrap_or(&nothing), board));
         let ended = newest.filter_map(|run| state.ended.get(run).cloned());
         Ok(Known { open: open.collect(), ended: ended.collect() })
+    }
+
+    /// Forgets runs that the journal has forgotten.
+    pub async fn forget(&self, runs: &BTreeSet<String>) {
+        let mut state = self.state.lock().await;
+        state.order.retain(|_, run| !runs.contains(run));
+        state.ended.retain(|run, _| !runs.contains(run));
+        state.wants.retain(|run, _| !runs.contains(run));
     }
 
     /// Which streams the steps of a run wait for.

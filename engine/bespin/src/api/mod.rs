@@ -19,6 +19,7 @@ mod stages;
 use crate::drive::Drivers;
 use crate::login::Login;
 use crate::logs::Logs;
+use crate::retention::Memory;
 use async_trait::async_trait;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -26,6 +27,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use decide::by::By;
 use index::Index;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tower_http::compression::CompressionLayer;
 
@@ -60,6 +62,13 @@ impl ApiState {
     /// Binds the API to the parts of the server.
     pub fn new(drivers: Arc<Drivers>, logs: Arc<Logs>, login: Arc<Login>, commands: Arc<dyn Commands>) -> ApiState {
         ApiState { drivers, logs, login, commands, index: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl Memory for ApiState {
+    async fn forget(&self, runs: &BTreeSet<String>) {
+        self.index.forget(runs).await;
     }
 }
 

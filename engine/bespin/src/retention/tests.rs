@@ -5,6 +5,7 @@ use crate::board::Board;
 use crate::drive::encode;
 use crate::floors::Elsewhere;
 use crate::logs::Logs;
+use crate::stages::delivery::DeliveryStage;
 use decide::by::By;
 use decide::delivery::{Change, Entry as DeliveryEntry, Paths, Push};
 use decide::run::{Entry as RunEntry, Event, Opened, RunOutcome};
@@ -16,6 +17,7 @@ const PIPELINE: &str = "user/petclinic/was";
 
 struct World {
     retention: Retention,
+    delivery: Arc<DeliveryStage>,
     logs: Arc<Logs>,
     directory: tempfile::TempDir,
 }
@@ -30,7 +32,8 @@ impl World {
         let delivery = DeliveryStage::new(&drivers, &forge, BTreeMap::new(), elsewhere, Arc::new(|_| {}));
         let logs = Arc::new(Logs::open(directory.path().join("logs")));
         let leftovers = Arc::new(Leftovers::new(logs.clone(), directory.path().join("workspaces")));
-        World { retention: Retention { drivers, leftovers, delivery, keep_runs }, logs, directory }
+        let memories: Vec<Arc<dyn Memory>> = vec![delivery.clone()];
+        World { retention: Retention { drivers, leftovers, memories, keep_runs }, delivery, logs, directory }
     }
 
     async fn write<E: Serialize>(&self, stream: &str, at_ms: u64, entries: &[E]) {
@@ -101,7 +104,7 @@ async fn what_had_its_time_goes_and_nothing_else() {
     world.delivery("old", now - 4 * DAY, true).await;
     world.delivery("open", now - 4 * DAY, false).await;
     world.delivery("new", now - DAY, true).await;
-    assert_eq!(world.retention.delivery.index().of("user/petclinic").await.unwrap().len(), 4);
+    assert_eq!(world.delivery.index().of("user/petclinic").await.unwrap().len(), 4);
 
     assert_eq!(world.retention.round().await.unwrap(), 5, "two runs of two streams, and a delivery");
     let kept = [2, 4].map(|number| format!("run/{PIPELINE}/{number}"));
@@ -113,7 +116,7 @@ async fn what_had_its_time_goes_and_nothing_else() {
     assert_eq!(has_log, [false, true, false, true]);
     let has_workspace = [1, 2, 3, 4].map(|number| world.workspace(number).exists());
     assert_eq!(has_workspace, [false, true, false, false], "only an open run needs its workspace");
-    assert_eq!(world.retention.delivery.index().of("user/petclinic").await.unwrap().len(), 2);
+    assert_eq!(world.delivery.index().of("user/petclinic").await.unwrap().len(), 2);
     assert_eq!(world.retention.round().await.unwrap(), 0, "once more is nothing");
 }
 

@@ -5,6 +5,7 @@ mod index;
 pub use index::Index;
 
 use crate::drive::{Drivers, Stage, Trouble, Written, encode, now};
+use crate::retention::Memory;
 use async_trait::async_trait;
 use decide::by::By;
 use decide::delivery::{Change, Entry, Paths, Push, Recorded};
@@ -14,7 +15,7 @@ use decide::run::{self, CancelCause, Commit, Opened};
 use decide::trigger::{self, Act, Ancestry, Changed, File, Found, Known, Seen};
 use forge::{Forge, Limits, Mirror};
 use journal::AppendError;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -246,6 +247,13 @@ async fn compare(mirror: &Mirror, push: &Push, runs: &mut [Known]) -> Result<(),
         }
     }
     Ok(())
+}
+
+#[async_trait]
+impl Memory for DeliveryStage {
+    async fn forget(&self, runs: &BTreeSet<String>) {
+        self.index.forget(runs).await;
+    }
 }
 
 #[async_trait]

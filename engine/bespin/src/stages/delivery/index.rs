@@ -4,7 +4,7 @@
 use decide::run::Opened;
 use decide::trigger::{Bump, Known, State};
 use journal::{Entry, Journal};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How many entries are read at once.
@@ -50,9 +50,17 @@ impl Index {
         Ok(self.fresh().await?.pending.values().cloned().collect())
     }
 
-    /// Starts anew, for streams were removed; the next question reads the journal as it is now.
-    pub async fn forget(&self) {
-        *self.folded.lock().await = Folded::default();
+    /// Forgets runs that the journal has forgotten.
+    pub async fn forget(&self, runs: &BTreeSet<String>) {
+        let mut folded = self.folded.lock().await;
+        let Folded { runs: known, places, .. } = &mut *folded;
+        known.values_mut().for_each(|of_one| of_one.retain(|run| !runs.contains(&run.id)));
+        known.retain(|_, of_one| !of_one.is_empty());
+        places.clear();
+        for (repository, of_one) in known {
+            let place = |(place, run): (usize, &Known)| (run.id.clone(), (repository.clone(), place));
+            places.extend(of_one.iter().enumerate().map(place));
+        }
     }
 
     async fn fresh(&self) -> Result<MutexGuard<'_, Folded>, journal::Error> {
