@@ -43,7 +43,12 @@ async fn as_the_real_one_answers() {
     for asked in requests() {
         let (ours_now, theirs_now) = (ask(&ours, &asked).await, ask(&plane.kube, &asked).await);
         if ours_now != theirs_now {
-            differing.push(format!("{}:\nplayground {}\nreal       {}", asked.what, show(&ours_now), show(&theirs_now)));
+            differing.push(format!(
+                "{}:\nplayground {}\nreal       {}",
+                asked.what,
+                show(&ours_now),
+                show(&theirs_now)
+            ));
         }
         if told_ours.is_none() && asked.path == "/api/v1/namespaces" {
             told_ours = Some(Watch::start(&ours, MAPS).await);
@@ -75,13 +80,15 @@ fn requests() -> Vec<Asked> {
     let apply = |what, path: &str, manager: &str, body| {
         ask(what, Method::PATCH, &format!("{path}?fieldManager={manager}"), APPLY, Some(body))
     };
-    let map = |name: &str, data: Value| {
-        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "compared" }, "data": data })
-    };
+    let map = |name: &str, data: Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "compared" }, "data": data });
     let (a, web) = (format!("{MAPS}/a"), format!("{DEPLOYMENTS}/web"));
     vec![
         get("a namespace that is not there", "/api/v1/namespaces/compared"),
-        post("a namespace", "/api/v1/namespaces", json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "compared" } })),
+        post(
+            "a namespace",
+            "/api/v1/namespaces",
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "compared" } }),
+        ),
         post("into a missing namespace", "/api/v1/namespaces/nowhere/configmaps", {
             json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } })
         }),
@@ -95,22 +102,39 @@ fn requests() -> Vec<Asked> {
         apply("nothing changes", &a, "one", map("a", json!({ "x": "1", "y": "1" }))),
         apply("another manager adds a field", &a, "two", map("a", json!({ "z": "2" }))),
         apply("a conflict", &a, "two", map("a", json!({ "x": "2", "z": "2" }))),
-        apply("a conflict, forced", &format!("{a}?force=true").replace("?force=true", ""), "two&force=true", map("a", json!({ "x": "2", "z": "2" }))),
+        apply(
+            "a conflict, forced",
+            &format!("{a}?force=true").replace("?force=true", ""),
+            "two&force=true",
+            map("a", json!({ "x": "2", "z": "2" })),
+        ),
         apply("a field that is no longer applied goes", &a, "one", map("a", json!({}))),
         apply("a rehearsal", &a, "three&dryRun=All", map("a", json!({ "w": "3" }))),
         merge("a merge", &a, json!({ "data": { "m": "4", "z": null } })),
-        merge("a merge with a stale version", &a, json!({ "metadata": { "resourceVersion": "1" }, "data": { "m": "5" } })),
+        merge(
+            "a merge with a stale version",
+            &a,
+            json!({ "metadata": { "resourceVersion": "1" }, "data": { "m": "5" } }),
+        ),
         apply("a deployment with its defaults", &web, "one", deployment(2)),
         merge("scaled", &format!("{web}/scale?fieldManager=kubectl"), json!({ "spec": { "replicas": 3 } })),
         get("its scale", &format!("{web}/scale")),
         apply("applied against the scale", &web, "one", deployment(2)),
         apply("applied without replicas", &web, "one", without_replicas()),
         post("an autoscaler with its defaults", HPAS, autoscaler()),
-        post("an autoscaler without a target", HPAS, json!({
-            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "bad" },
-            "spec": { "maxReplicas": 1 },
-        })),
-        delete("with another's uid", &a, Some(json!({ "preconditions": { "uid": "00000000-0000-0000-0000-000000000000" } }))),
+        post(
+            "an autoscaler without a target",
+            HPAS,
+            json!({
+                "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "bad" },
+                "spec": { "maxReplicas": 1 },
+            }),
+        ),
+        delete(
+            "with another's uid",
+            &a,
+            Some(json!({ "preconditions": { "uid": "00000000-0000-0000-0000-000000000000" } })),
+        ),
         delete("deleted", &a, None),
         delete("deleted before", &a, None),
         post("the last", MAPS, map("last", json!({ "the": "end" }))),
@@ -161,7 +185,10 @@ fn normalise(value: &mut Value) {
             // The time of a manager of a subresource is forgotten by the real one when somebody else applies.
             map.remove("time");
             // What controllers have written by now is a race, here and there.
-            if matches!(map.get("kind").and_then(Value::as_str), Some("Deployment" | "HorizontalPodAutoscaler" | "Scale")) {
+            if matches!(
+                map.get("kind").and_then(Value::as_str),
+                Some("Deployment" | "HorizontalPodAutoscaler" | "Scale")
+            ) {
                 map.remove("status");
                 if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
                     metadata.remove("generation");

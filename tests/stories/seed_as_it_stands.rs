@@ -68,8 +68,11 @@ const ROWS: [(&str, Way, Fate); 15] = [
         Way::Pipeline,
         Refused(&["redis-helm-install.sh.txt:1:1: a pipeline is a map", "mend: "]),
     ),
-    // Its `logs` are no resource, so that this rule grants nothing; that is not said yet.
-    ("role-developer.yaml", Way::Manifest, Accepted("Healthy")),
+    (
+        "role-developer.yaml",
+        Way::Manifest,
+        Warned("`logs` is no resource, so that its rule grants nothing; write `pods/log`"),
+    ),
     ("rollout-was.yaml", Way::Manifest, Warned("spec.selector: is missing (mend: write spec.selector.matchLabels")),
 ];
 
@@ -86,6 +89,7 @@ async fn row_by_row() {
             Way::Dockerfile => built(&estate, file, fate).await,
         }
     }
+    around_the_weights(&estate).await;
     let petclinic = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/petclinic";
     let petclinic = estate.kube.get(petclinic).await.expect("the seed's Application is there");
     assert!(petclinic["status"].is_null(), "nobody gave it to us, so not even its status is written: {petclinic:#}");
@@ -128,13 +132,41 @@ async fn synced(estate: &Estate, file: &str, fate: Fate) {
     .await;
 }
 
+/// `nginx-web.conf` sends to a Service `was-service`, of which the document shows no more than the name. As anybody
+/// would write it, it selects both versions.
+async fn around_the_weights(estate: &Estate) {
+    assert!(read("nginx-web.conf").contains("server was-service.petclinic.svc.cluster.local:8080;"));
+    let manifests = estate.manifests();
+    let sample = |file: &str| manifests.file(&manifests.head(), &format!("petclinic/{file}"));
+    let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: was-service\nspec:\n  selector: {app: was}\n  \
+                   ports:\n  - port: 8080\n";
+    let files = [
+        ("around/was-rollout.yaml", sample("was-rollout.yaml")),
+        ("around/was-services.yaml", sample("was-services.yaml")),
+        ("around/was-service.yaml", service.to_owned()),
+    ];
+    estate.commit_manifests(&files, "What the web tier sends to").await;
+    let mut application = estate.sample.application();
+    application["metadata"]["name"] = json!("around");
+    application["spec"]["source"]["path"] = json!("around");
+    application["spec"]["destination"]["namespace"] = json!("around");
+    declare(&estate.kube, &application).await;
+    let dashboard = estate.dashboard().await;
+    eventually("the Service that goes around the weights is told of", PATIENCE, || async {
+        let page = dashboard.get("apps/production/argocd/around").await;
+        fares(&page, Warned("was-service in around selects the pods of both versions of the Rollout was")).then_some(())
+    })
+    .await;
+}
+
 fn fares(page: &Value, fate: Fate) -> bool {
     let (app, said) = (&page["app"], page["because"]["text"].as_str().unwrap_or_default());
     match fate {
         Accepted(health) => app["sync"] == "synced" && app["health"] == health,
         Warned(word) => {
-            let messages = app["resources"].as_array().into_iter().flatten().map(|row| row["message"].as_str());
-            app["sync"] == "synced" && messages.flatten().any(|message| message.contains(word))
+            let messages = app["resources"].as_array().into_iter().flatten().map(|row| &row["message"]);
+            let mut told = messages.chain(app["warnings"].as_array().into_iter().flatten()).filter_map(Value::as_str);
+            app["sync"] == "synced" && told.any(|message| message.contains(word))
         }
         Refused(words) => app["sync"] == "unknown" && words.iter().all(|word| said.contains(word)),
     }

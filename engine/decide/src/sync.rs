@@ -3,6 +3,7 @@
 //! The rules are tried from the top; the first that applies wins, and their
 //! order is the policy. What is not ours is only looked at.
 
+mod advice;
 pub mod application;
 pub mod autoscale;
 pub mod diff;

@@ -1,6 +1,7 @@
 //! Compares everything that git names with everything that lives.
 
 use super::MANAGER;
+use super::advice;
 use super::application::{Application, Automated, CreateNamespace, Empty, Prune};
 use super::autoscale::{self, Autoscaler, Replicas, Targets};
 use super::diff::{self, Difference};
@@ -172,6 +173,7 @@ pub fn make(app: &Application, manifests: &[Value], objects: &Objects) -> Result
     let idle = app.rules.iter().zip(&matched).filter(|(_, matched)| **matched == 0);
     let idle = idle.map(|(rule, _)| format!("the ignoreDifferences rule for {} matches nothing", rule.spoken()));
     plan.warnings.extend(idle);
+    plan.warnings.extend(advice::about(&desired.iter().map(|(_, object)| object).collect::<Vec<_>>()));
     block(app, objects, &mut plan);
     extras(app, objects, &mut plan);
     Ok(plan)
