@@ -288,7 +288,7 @@ export interface RolloutView {
   message: string;
   /** Whether Bespin owns it, or only observes: `owned` or `observed`. */
   ownership: string;
-  /** The steps as sentences, such as `send 10 % to the canary`, `pause 30 s`. */
+  /** The steps as sentences, such as `send 10 % to the canary, then pause 30 s`. */
   steps: StepView[];
   /** The index of the current step; the number of steps when all are done. */
   at: number;
@@ -452,7 +452,7 @@ export type StepState = "waiting" | "running" | "retrying" | "succeeded" | "fail
 
 /** A step of a canary. */
 export interface StepView {
-  /** `weight` or `pause`. */
+  /** `weight`, `pause` or `scale`. */
   kind: string;
   /** What it does, in words. */
   text: string;

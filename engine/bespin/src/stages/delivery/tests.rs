@@ -240,7 +240,7 @@ impl Traces {
     async fn new() -> Traces {
         let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
-        let registry = Registry::open(directory.path().to_owned(), None, None, Faults::default()).unwrap();
+        let registry = Registry::open(directory.path(), None, None, Faults::default()).unwrap();
         let (listener, address) = playground::serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(playground::serve::run(listener, registry, stop.clone()));
