@@ -44,11 +44,15 @@ async fn through_load_commits_and_a_restart() {
     let seen = distinct(states.iter().map(|state| state["spec"]["replicas"].as_u64()).collect::<Vec<_>>());
     assert_eq!(seen, [Some(2), Some(5), Some(3)], "only the autoscaler ever changed the number");
     let dashboard = estate.dashboard().await;
-    let page = dashboard.get("apps/production/argocd/petclinic").await;
-    let resources = page["app"]["resources"].as_array().expect("its resources are listed").clone();
-    let row = resources.iter().find(|row| row["kind"] == "Deployment" && row["name"] == "web").expect("web is listed");
-    assert_eq!(row["sync"], "synced", "the autoscaler's choice is no difference: {row:#}");
-    assert!(row["owned"].to_string().contains("web-hpa"), "and it is said whose choice it is: {row:#}");
+    let row = eventually("the board has web as it is now", PATIENCE, || async {
+        let page = dashboard.get("apps/production/argocd/petclinic").await;
+        let rows = page["app"]["resources"].as_array()?.clone();
+        let mut web = rows.into_iter().filter(|row| row["kind"] == "Deployment" && row["name"] == "web");
+        // The autoscaler's choice is no difference.
+        web.find(|row| row["sync"] == "synced" && row["live"].as_str().is_some_and(|live| live.contains("v11-bbbbbbb")))
+    })
+    .await;
+    assert!(row["owned"].to_string().contains("web-hpa"), "it is said whose choice the number is: {row:#}");
 }
 
 /// A Rollout is a target as well; its number goes through the Rollout's own scale.

@@ -72,69 +72,93 @@ async fn as_the_real_one_answers() {
 }
 
 fn requests() -> Vec<Asked> {
-    let ask = |what, method, path: &str, kind, body| Asked { what, method, path: path.into(), kind, body };
-    let get = |what, path: &str| ask(what, Method::GET, path, JSON, None);
-    let post = |what, path: &str, body| ask(what, Method::POST, path, JSON, Some(body));
-    let merge = |what, path: &str, body| ask(what, Method::PATCH, path, MERGE, Some(body));
-    let delete = |what, path: &str, body| ask(what, Method::DELETE, path, JSON, body);
-    let apply = |what, path: &str, manager: &str, body| {
-        ask(what, Method::PATCH, &format!("{path}?fieldManager={manager}"), APPLY, Some(body))
-    };
-    let map = |name: &str, data: Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "compared" }, "data": data });
-    let (a, web) = (format!("{MAPS}/a"), format!("{DEPLOYMENTS}/web"));
+    [objects(), applies(), workloads(), endings()].into_iter().flatten().collect()
+}
+
+fn ask_for(what: &'static str, method: Method, path: &str, kind: &'static str, body: Option<Value>) -> Asked {
+    Asked { what, method, path: path.into(), kind, body }
+}
+
+fn get(what: &'static str, path: &str) -> Asked {
+    ask_for(what, Method::GET, path, JSON, None)
+}
+
+fn post(what: &'static str, path: &str, body: Value) -> Asked {
+    ask_for(what, Method::POST, path, JSON, Some(body))
+}
+
+fn merge(what: &'static str, path: &str, body: Value) -> Asked {
+    ask_for(what, Method::PATCH, path, MERGE, Some(body))
+}
+
+fn delete(what: &'static str, path: &str, body: Option<Value>) -> Asked {
+    ask_for(what, Method::DELETE, path, JSON, body)
+}
+
+fn apply(what: &'static str, path: &str, manager: &str, body: Value) -> Asked {
+    ask_for(what, Method::PATCH, &format!("{path}?fieldManager={manager}"), APPLY, Some(body))
+}
+
+fn map(name: &str, data: Value) -> Value {
+    let metadata = json!({ "name": name, "namespace": "compared" });
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data })
+}
+
+fn objects() -> Vec<Asked> {
+    let compared = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "compared" } });
+    let homeless = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } });
     vec![
         get("a namespace that is not there", "/api/v1/namespaces/compared"),
-        post(
-            "a namespace",
-            "/api/v1/namespaces",
-            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "compared" } }),
-        ),
-        post("into a missing namespace", "/api/v1/namespaces/nowhere/configmaps", {
-            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } })
-        }),
+        post("a namespace", "/api/v1/namespaces", compared),
+        post("into a missing namespace", "/api/v1/namespaces/nowhere/configmaps", homeless),
         post("an object", MAPS, map("created", json!({ "k": "v" }))),
         post("the same again", MAPS, map("created", json!({ "k": "v" }))),
         post("of another namespace than the path's", "/api/v1/namespaces/default/configmaps", map("a", json!({}))),
         post("with a bad name", MAPS, map("Not_A_Name", json!({}))),
         get("an object that is not there", &format!("{MAPS}/absent")),
         get("a kind that is not there", "/apis/example.com/v1/things"),
+    ]
+}
+
+fn applies() -> Vec<Asked> {
+    let a = format!("{MAPS}/a");
+    let stale = json!({ "metadata": { "resourceVersion": "1" }, "data": { "m": "5" } });
+    vec![
         apply("an object is born by an apply", &a, "one", map("a", json!({ "x": "1", "y": "1" }))),
         apply("nothing changes", &a, "one", map("a", json!({ "x": "1", "y": "1" }))),
         apply("another manager adds a field", &a, "two", map("a", json!({ "z": "2" }))),
         apply("a conflict", &a, "two", map("a", json!({ "x": "2", "z": "2" }))),
-        apply(
-            "a conflict, forced",
-            &format!("{a}?force=true").replace("?force=true", ""),
-            "two&force=true",
-            map("a", json!({ "x": "2", "z": "2" })),
-        ),
+        apply("a conflict, forced", &a, "two&force=true", map("a", json!({ "x": "2", "z": "2" }))),
         apply("a field that is no longer applied goes", &a, "one", map("a", json!({}))),
         apply("a rehearsal", &a, "three&dryRun=All", map("a", json!({ "w": "3" }))),
         merge("a merge", &a, json!({ "data": { "m": "4", "z": null } })),
-        merge(
-            "a merge with a stale version",
-            &a,
-            json!({ "metadata": { "resourceVersion": "1" }, "data": { "m": "5" } }),
-        ),
+        merge("a merge with a stale version", &a, stale),
+    ]
+}
+
+fn workloads() -> Vec<Asked> {
+    let web = format!("{DEPLOYMENTS}/web");
+    let three = json!({ "spec": { "replicas": 3 } });
+    let aimless = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "bad" },
+        "spec": { "maxReplicas": 1 },
+    });
+    vec![
         apply("a deployment with its defaults", &web, "one", deployment(2)),
-        merge("scaled", &format!("{web}/scale?fieldManager=kubectl"), json!({ "spec": { "replicas": 3 } })),
+        merge("scaled", &format!("{web}/scale?fieldManager=kubectl"), three),
         get("its scale", &format!("{web}/scale")),
         apply("applied against the scale", &web, "one", deployment(2)),
         apply("applied without replicas", &web, "one", without_replicas()),
         post("an autoscaler with its defaults", HPAS, autoscaler()),
-        post(
-            "an autoscaler without a target",
-            HPAS,
-            json!({
-                "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "bad" },
-                "spec": { "maxReplicas": 1 },
-            }),
-        ),
-        delete(
-            "with another's uid",
-            &a,
-            Some(json!({ "preconditions": { "uid": "00000000-0000-0000-0000-000000000000" } })),
-        ),
+        post("an autoscaler without a target", HPAS, aimless),
+    ]
+}
+
+fn endings() -> Vec<Asked> {
+    let a = format!("{MAPS}/a");
+    let other = json!({ "preconditions": { "uid": "00000000-0000-0000-0000-000000000000" } });
+    vec![
+        delete("with another's uid", &a, Some(other)),
         delete("deleted", &a, None),
         delete("deleted before", &a, None),
         post("the last", MAPS, map("last", json!({ "the": "end" }))),
