@@ -69,7 +69,7 @@ pub fn web() -> Result<(), Failed> {
     if !web.join("node_modules/.package-lock.json").exists() {
         run(command("npm").current_dir(&web).args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"]))?;
     }
-    run(command("npm").current_dir(&web).args(["run", "--silent", "build"]))
+    run(command("npm").current_dir(&web).args(["run", "--silent", "build", "--", "--logLevel", "warn"]))
 }
 
 /// Builds the server and returns its path. It can kill itself at a chosen point only when the tests ask it to.
