@@ -87,6 +87,7 @@ impl PluginSteps {
 #[async_trait]
 impl Executor for PluginSteps {
     async fn run(&self, asked: Asked) -> Outcome {
+        let _ended = Ended { host: &*self.host, asked: &asked };
         self.host.note(&asked, "info", &format!("{} attempt {}: {}", asked.step, asked.attempt, asked.uses));
         let outcome = self.attempt(&asked).await;
         match &outcome {
@@ -100,8 +101,19 @@ impl Executor for PluginSteps {
             }
             Outcome::TimedOut { .. } | Outcome::Lost | Outcome::Cancelled => {}
         }
-        self.host.ended(&asked);
         outcome
+    }
+}
+
+/// Ends an attempt's log however the attempt ends, also when it is dropped.
+struct Ended<'a> {
+    host: &'a dyn Host,
+    asked: &'a Asked,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.host.ended(self.asked);
     }
 }
 

@@ -9,7 +9,7 @@ use decide::next::{Next, Timestamp};
 use decide::run::{self, Act, Entry, Opened, Run, RunOutcome, Seen, Status};
 use decide::want::Key;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// The stage `run`, on streams `run/<run id>`.
 pub struct RunStage {
@@ -19,6 +19,8 @@ pub struct RunStage {
     reporter: Arc<dyn Reporter>,
     leftovers: Arc<Leftovers>,
     groups: Mutex<BTreeMap<String, InGroup>>,
+    /// What the driven runs rest on, by stream; it never changes, so acts need not read it again.
+    opened: Mutex<BTreeMap<String, Arc<Opened>>>,
     url: String,
 }
 
@@ -46,7 +48,20 @@ impl RunStage {
         url: String,
     ) -> Self {
         let (drivers, attempts) = (Arc::downgrade(drivers), Arc::default());
-        RunStage { drivers, attempts, executor, reporter, leftovers, groups: Mutex::default(), url }
+        RunStage {
+            drivers,
+            attempts,
+            executor,
+            reporter,
+            leftovers,
+            groups: Mutex::default(),
+            opened: Mutex::default(),
+            url,
+        }
+    }
+
+    fn driven(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Opened>>> {
+        self.opened.lock().expect("nobody panics while holding the opened runs")
     }
 
     /// Finds the run ahead of this one in its group, after entering this one.
@@ -104,9 +119,10 @@ impl Stage for RunStage {
         Recorded { run, opened_ms: entries.first().map_or(0, |first| first.at_ms) }
     }
 
-    async fn observe(&self, _stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
+    async fn observe(&self, stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
         let run = &recorded.run;
         let Some(opened) = run.opened() else { return Ok(Seen::default()) };
+        self.driven().entry(stream.to_owned()).or_insert_with(|| Arc::new(opened.clone()));
         if run.outcome().is_some() {
             self.leave_group(opened);
             self.attempts.forget(&opened.id, |_, _| true);
@@ -128,15 +144,12 @@ impl Stage for RunStage {
 
     async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
         let Some(drivers) = self.drivers.upgrade() else { return Ok(()) };
-        let written = crate::drive::read::<Entry>(drivers.journal(), stream)
-            .await
-            .map_err(|error| Trouble::new("reading the run", error))?;
-        let recorded = self.replay(&written);
-        let Some(opened) = recorded.run.opened() else { return Ok(()) };
+        // Every act follows a look, which left this here.
+        let Some(opened) = self.driven().get(stream).cloned() else { return Ok(()) };
         match act {
             Act::Start { step, attempt, uses, settings, grants, timeout_ms } => {
                 let asked = Asked {
-                    run: Arc::new(opened.clone()),
+                    run: opened,
                     step: step.clone(),
                     attempt: *attempt,
                     uses: uses.clone(),
@@ -157,7 +170,11 @@ impl Stage for RunStage {
             }
             Act::Report { outcome, text } => {
                 let url = format!("{}/runs/{}", self.url, opened.id);
-                self.reporter.report(opened, *outcome, text, &url).await
+                self.reporter.report(&opened, *outcome, text, &url).await?;
+                if outcome.is_some() {
+                    self.driven().remove(stream);
+                }
+                Ok(())
             }
         }
     }
