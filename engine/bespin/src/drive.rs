@@ -104,7 +104,8 @@ impl Drivers {
         }
         let notify = Arc::new(Notify::new());
         running.insert(stream.to_owned(), notify.clone());
-        let driver = Driver { all: self.clone(), stage: stage.clone(), stream: stream.to_owned(), notify };
+        let (all, stage, stream) = (self.clone(), stage.clone(), stream.to_owned());
+        let driver = Driver { all, stage, stream, notify, written: Vec::new() };
         self.tasks.spawn(driver.run());
     }
 
@@ -171,16 +172,19 @@ struct Driver<S: Stage> {
     stage: Arc<S>,
     stream: String,
     notify: Arc<Notify>,
+    /// The stream as far as it was read: each turn reads only what came after.
+    written: Vec<Written<S::Entry>>,
 }
 
 impl<S: Stage> Driver<S> {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut failures = 0;
         loop {
             // Acts are repeatable, so a stop in their middle is no worse than a crash there.
+            let stop = self.all.stop.clone();
             let turn = tokio::select! {
                 biased;
-                () = self.all.stop.cancelled() => return,
+                () = stop.cancelled() => return,
                 turn = self.turn() => turn,
             };
             let pause = match turn {
@@ -211,21 +215,23 @@ impl<S: Stage> Driver<S> {
     }
 
     /// One turn of the loop: observe, decide, append, act.
-    async fn turn(&self) -> Result<Wake, Trouble> {
-        let written = read::<S::Entry>(&self.all.journal, &self.stream)
-            .await
-            .map_err(|error| Trouble::new("reading the journal", error))?;
-        let recorded = self.stage.replay(&written);
+    async fn turn(&mut self) -> Result<Wake, Trouble> {
+        let new = read_from(&self.all.journal, &self.stream, self.written.len() as u64).await;
+        self.written.extend(new.map_err(|error| Trouble::new("reading the journal", error))?);
+        let recorded = self.stage.replay(&self.written);
         let seen = self.stage.observe(&self.stream, &recorded).await?;
         let now = now();
         let next = self.stage.decide(&recorded, &seen, now);
         let mut appended = None;
         if !next.record.is_empty() {
             let entries = encode(&next.record, &By::Server, now).map_err(|e| Trouble(e.to_string()))?;
-            match self.all.journal.append(&self.stream, written.len() as u64, entries).await {
+            match self.all.journal.append(&self.stream, self.written.len() as u64, entries).await {
                 Ok(_) => appended = fault::after_append(),
-                // Somebody wrote while we looked: what was decided is stale.
-                Err(AppendError::Conflict { .. }) => return Ok(Wake::Now),
+                // Somebody wrote while we looked: what was decided is stale, and what was read may be, too.
+                Err(AppendError::Conflict { .. }) => {
+                    self.written.clear();
+                    return Ok(Wake::Now);
+                }
                 Err(error) => return Err(Trouble::new("writing the journal", error)),
             }
         }
@@ -274,7 +280,15 @@ impl<S: Stage> Driver<S> {
 
 /// Reads a stream as a stage's entries; an unknown kind or version is an error.
 pub async fn read<E: DeserializeOwned>(journal: &Journal, stream: &str) -> Result<Vec<Written<E>>, journal::Error> {
-    let entries = journal.read(stream).await?;
+    read_from(journal, stream, 0).await
+}
+
+async fn read_from<E: DeserializeOwned>(
+    journal: &Journal,
+    stream: &str,
+    index: u64,
+) -> Result<Vec<Written<E>>, journal::Error> {
+    let entries = journal.read_from(stream, index).await?;
     entries.into_iter().map(decode).collect()
 }
 

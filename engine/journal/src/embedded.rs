@@ -211,15 +211,15 @@ impl Store for Embedded {
         self.ask(request, answered).await?
     }
 
-    async fn read(&self, stream: &str) -> Result<Vec<Entry>, Error> {
+    async fn read_from(&self, stream: &str, index: u64) -> Result<Vec<Entry>, Error> {
         let head = self.durable.read().expect("nothing panics while it holds the index").heads.get(stream).copied();
-        let Some(head) = head else { return Ok(Vec::new()) };
+        let Some(head) = head.filter(|head| head.len > index) else { return Ok(Vec::new()) };
         let stream = stream.to_owned();
         self.look(move |disk| {
-            let mut seqs = Vec::new();
-            disk.scan(&keys::place(&stream, 0)[..stream.len() + 2], &keys::place(&stream, 0), |_, value| {
+            let (mut seqs, from) = (Vec::new(), keys::place(&stream, index));
+            disk.scan(&from[..stream.len() + 2], &from, |_, value| {
                 seqs.extend(keys::number(value));
-                Ok((seqs.len() as u64) < head.len)
+                Ok((seqs.len() as u64) < head.len - index)
             })?;
             let mut entries = Vec::with_capacity(seqs.len());
             for seq in seqs {

@@ -99,7 +99,11 @@ pub trait Store: Send + Sync + 'static {
     /// Appends all entries or none, durably, and returns the last one's global sequence.
     async fn append(&self, stream: &str, expected_len: u64, entries: Vec<NewEntry>) -> Result<u64, AppendError>;
     /// Reads a stream from its beginning; empty where there is none.
-    async fn read(&self, stream: &str) -> Result<Vec<Entry>, Error>;
+    async fn read(&self, stream: &str) -> Result<Vec<Entry>, Error> {
+        self.read_from(stream, 0).await
+    }
+    /// Reads a stream from its entry `index` on; empty where it has no such entry.
+    async fn read_from(&self, stream: &str, index: u64) -> Result<Vec<Entry>, Error>;
     /// Reads up to `limit` entries of all streams whose sequence is above `after_seq`.
     async fn tail(&self, after_seq: u64, limit: usize) -> Result<Vec<Entry>, Error>;
     /// Lists the streams whose name starts with `prefix`, by name.

@@ -38,6 +38,8 @@ async fn entries_come_back_stamped_and_in_order() {
     let read = journal.read("run/a/1").await.unwrap();
     assert_eq!(read.iter().map(|e| (e.seq, e.index, e.v)).collect::<Vec<_>>(), [(1, 0, 1), (2, 1, 1), (4, 2, 1)]);
     assert_eq!(read[2].body, json!({ "n": 2 }));
+    assert_eq!(journal.read_from("run/a/1", 1).await.unwrap(), read[1..]);
+    assert_eq!(journal.read_from("run/a/1", 3).await.unwrap(), vec![]);
     assert_eq!(*journal.newest().borrow(), 4);
 }
 

@@ -27,8 +27,8 @@ impl journal::Store for Disk {
         }
         self.journal.append(stream, expected, entries).await
     }
-    async fn read(&self, stream: &str) -> Result<Vec<journal::Entry>, journal::Error> {
-        self.journal.read(stream).await
+    async fn read_from(&self, stream: &str, index: u64) -> Result<Vec<journal::Entry>, journal::Error> {
+        self.journal.read_from(stream, index).await
     }
     async fn tail(&self, after: u64, limit: usize) -> Result<Vec<journal::Entry>, journal::Error> {
         self.journal.tail(after, limit).await
