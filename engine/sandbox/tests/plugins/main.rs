@@ -5,5 +5,7 @@
 mod builtins;
 mod cache;
 mod hostile;
+mod inspect;
 mod load;
+mod released;
 mod world;

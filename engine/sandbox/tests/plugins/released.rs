@@ -1,0 +1,86 @@
+//! Plugins that were built against an older contract run as they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sandbox::{Abilities, Ability};
+
+use crate::world::{World, grants, limits, outputs, sandbox};
+
+/// `<version>.wasm`, one for every version that was ever released.
+fn released() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/released");
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut released: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|e| e == "wasm")).collect();
+    released.sort();
+    released
+}
+
+const SETTINGS: &str = r#"{
+    "file": "was/Dockerfile", "secret": "token", "address": "https://api.example/x", "container": "alpine:3",
+    "registry": "host.example/name", "manifests": "https://git.example/user/manifests.git",
+    "application": "petclinic", "rollout": "petclinic/was"
+}"#;
+
+const GRANTS: [(&str, &str); 8] = [
+    ("http", "api.example"),
+    ("secrets", "token"),
+    ("containers", "alpine:*"),
+    ("images", "build"),
+    ("registry", "host.example/name"),
+    ("git", "git.example/user/manifests"),
+    ("cluster", "production/petclinic/*"),
+    ("canary", "production/petclinic/*"),
+];
+
+#[tokio::test]
+async fn every_released_contract_is_still_served() {
+    let released = released();
+    assert!(released.iter().any(|path| path.ends_with("1.0.0.wasm")), "{released:?}");
+    for path in released {
+        let plugin = sandbox().load_file("every", &path).await.unwrap();
+        for ability in Ability::ALL.into_iter().filter(|ability| *ability <= Ability::Canary) {
+            assert!(plugin.imports().contains(&ability), "{}: {ability}", path.display());
+        }
+        let world = Arc::new(World::petclinic());
+        let abilities = Arc::clone(&world) as Arc<dyn Abilities>;
+        let outputs = outputs(sandbox().run(&plugin, SETTINGS, &grants(&GRANTS), &limits(), abilities).await);
+        for (name, value) in
+            [("status", "200"), ("exit", "0"), ("digest", "sha256:b1"), ("revision", "c0ffee"), ("outcome", "promoted")]
+        {
+            assert_eq!(outputs[name], value, "{}", path.display());
+        }
+        let happened = world.happened();
+        assert_eq!(happened.log[0].1, "was/Dockerfile has 12 bytes; there are 1 names");
+        assert_eq!(happened.requests[0].2, [("authorization".to_owned(), "hunter2".to_owned())]);
+        assert_eq!(happened.containers[0].2, [("TOKEN".to_owned(), "hunter2".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn another_contract_is_refused_by_its_version_or_the_name_that_is_unknown() {
+    for (from, to, because) in [
+        ("@1.0.0", "@2.0.0", "built against version 2.0.0 of the contract; this server offers 1."),
+        ("@1.0.0", "@0.9.0", "built against version 0.9.0 of the contract; this server offers 1."),
+        ("canary@1", "canare@1", "asks for `bespin:plugin/canare@1.0.0`"),
+        ("follow", "hollow", "`hollow`"),
+    ] {
+        let wasm = fs::read(&released()[0]).unwrap();
+        let refused = sandbox().load("mine", &replaced(wasm, from, to)).await.err().unwrap().to_string();
+        assert!(refused.contains(because), "{refused}");
+    }
+}
+
+/// A component with one text in place of another of the same length; versions only where it is the contract's.
+fn replaced(mut wasm: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let package = b"bespin:plugin/";
+    for at in 40..wasm.len() - from.len() {
+        let ours = wasm[at - 40..at].windows(package.len()).any(|text| text == package);
+        if (ours || !from.starts_with('@')) && wasm[at..].starts_with(from.as_bytes()) {
+            wasm[at..at + to.len()].copy_from_slice(to.as_bytes());
+        }
+    }
+    wasm
+}

@@ -1,0 +1,76 @@
+//! Asks for every ability that a step may have, one after another.
+//!
+//! It does no work of its own. Each release of the contract leaves a build of
+//! it behind in `engine/sandbox/tests/released`, which must run for ever.
+
+use bespin_sdk::canary::{FollowRequest, OnTimeout};
+use bespin_sdk::cluster::SyncRequest;
+use bespin_sdk::containers::{Container, Mount, Process, Variable};
+use bespin_sdk::git::BumpRequest;
+use bespin_sdk::http::{Header, Request};
+use bespin_sdk::images::BuildRequest;
+use bespin_sdk::registry::PushRequest;
+use bespin_sdk::secrets::Part;
+use bespin_sdk::{
+    Deserialize, Outputs, Result, canary, cluster, containers, git, http, images, info, registry, secrets, workspace,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Settings {
+    /// A file of the repository.
+    file: String,
+    /// The name of a secret.
+    secret: String,
+    /// Where it is sent, in a header.
+    address: String,
+    /// An image to run.
+    container: String,
+    /// `host/name` to push to.
+    registry: String,
+    /// The manifests repository.
+    manifests: String,
+    /// The application.
+    application: String,
+    /// The rollout.
+    rollout: String,
+}
+
+fn run(settings: Settings) -> Result<Outputs> {
+    let names = workspace::list("")?;
+    let file = workspace::read(&settings.file)?;
+    info!("{} has {} bytes; there are {} names", settings.file, file.len(), names.len());
+    let secret = secrets::get(&settings.secret)?;
+    let header = Header { name: "authorization".to_owned(), value: vec![Part::Secret(&secret)] };
+    let url = vec![Part::Text(settings.address)];
+    let answer = http::send(&Request { method: "GET".to_owned(), url, headers: vec![header], body: Vec::new() })?;
+    let exit = containers::run(&Container {
+        image: settings.container,
+        process: Process::Command(vec!["true".to_owned()]),
+        env: vec![Variable { name: "TOKEN".to_owned(), value: vec![Part::Secret(&secret)] }],
+        workdir: None,
+        workspace: Mount::ReadOnly,
+    })?;
+    let request = BuildRequest { context: String::new(), dockerfile: "Dockerfile".to_owned(), build_args: Vec::new() };
+    let build = images::build(&request)?.build;
+    let pushed = registry::push(&PushRequest { build: Some(build), to: settings.registry, tag: "v1".to_owned() })?;
+    let bumped = git::bump(&BumpRequest {
+        repo: settings.manifests,
+        branch: None,
+        path: "app".to_owned(),
+        image: pushed.image,
+        message: None,
+    })?;
+    let revision = Some(bumped.commit);
+    let synced = cluster::sync(&SyncRequest { application: settings.application, revision })?;
+    let request = FollowRequest { rollout: settings.rollout, image: None, on_timeout: OnTimeout::Hold };
+    let followed = canary::follow(&request)?;
+    Ok(Outputs::new()
+        .with("status", answer.status.to_string())
+        .with("exit", exit.to_string())
+        .with("digest", pushed.digest)
+        .with("revision", synced.revision)
+        .with("outcome", followed.outcome))
+}
+
+bespin_sdk::step!(run);
