@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// Why a task failed.
 #[derive(Debug)]
@@ -50,6 +51,18 @@ pub fn output(command: &mut Command) -> Result<String, Failed> {
     } else {
         Err(Failed(format!("{shown}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr))))
     }
+}
+
+/// Does a part of a long task, and says how long it took.
+///
+/// # Errors
+/// Those of the part.
+pub fn timed<T>(part: &str, work: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
+    let begin = Instant::now();
+    let done = work()?;
+    let seconds = begin.elapsed().as_secs();
+    eprintln!("xtask: {part} took {} min {:02} s", seconds / 60, seconds % 60);
+    Ok(done)
 }
 
 /// Whether a program is there.

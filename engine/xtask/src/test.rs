@@ -3,7 +3,7 @@
 use crate::browser;
 use crate::build;
 use crate::install;
-use crate::process::{Failed, command, has, output, run, top};
+use crate::process::{Failed, command, has, output, run, timed, top};
 
 /// Says what is missing; with `real` that is a failure.
 fn say(missing: &[String], real: bool) -> Result<(), Failed> {
@@ -21,18 +21,19 @@ fn say(missing: &[String], real: bool) -> Result<(), Failed> {
 /// # Errors
 /// A test failed, or (with `real`) a real part is missing.
 pub fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
-    let mut missing = install::everything()?;
-    build::plugins()?;
-    build::web()?;
+    let mut missing = timed("installing the parts", install::everything)?;
+    timed("building the plugins", build::plugins)?;
+    timed("building the dashboard", build::web)?;
     say(&missing, real)?;
     if filter.is_none() {
-        web()?;
-        lint()?;
-        missing.extend(supply_chain()?);
+        timed("checking the dashboard", web)?;
+        timed("linting", lint)?;
+        missing.extend(timed("checking the supply chain", supply_chain)?);
     }
-    cargo_test(real, filter)?;
+    timed("building the server and the tests", build_tests)?;
+    timed("testing", || cargo_test(real, filter))?;
     if filter.is_none() {
-        let unseen = browser::check()?;
+        let unseen = timed("looking at the dashboard", browser::check)?;
         say(&unseen, real)?;
         missing.extend(unseen);
     }
@@ -42,11 +43,16 @@ pub fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
 }
 
 /// The whole workspace, and the server built so that stories can kill it where they want.
+const EVERYTHING: [&str; 3] = ["--workspace", "--features", "bespin/faults"];
+
+fn build_tests() -> Result<(), Failed> {
+    run(command("cargo").args(["build", "--quiet"]).args(EVERYTHING))?;
+    run(command("cargo").args(["test", "--quiet", "--no-run"]).args(EVERYTHING))
+}
+
 fn cargo_test(real: bool, filter: Option<&str>) -> Result<(), Failed> {
-    let features = ["--workspace", "--features", "bespin/faults"];
-    run(command("cargo").args(["build", "--quiet"]).args(features))?;
     let mut cargo = command("cargo");
-    cargo.args(["test", "--quiet"]).args(features);
+    cargo.args(["test", "--quiet"]).args(EVERYTHING);
     cargo.env("BESPIN_SERVER", build::target().join("debug/bespin"));
     cargo.env("BESPIN_PLUGINS", build::plugins_dir());
     cargo.env("BESPIN_COMPONENTS", build::target().join("wasm32-wasip2/plugin"));
@@ -63,7 +69,7 @@ fn cargo_test(real: bool, filter: Option<&str>) -> Result<(), Failed> {
 fn lint() -> Result<(), Failed> {
     let clippy = |arguments: &[&str]| {
         let mut cargo = command("cargo");
-        cargo.args(["clippy", "--quiet", "--workspace", "--features", "bespin/faults"]).args(arguments);
+        cargo.args(["clippy", "--quiet"]).args(EVERYTHING).args(arguments);
         run(&mut cargo)
     };
     clippy(&["--", "--deny", "warnings"])?;
