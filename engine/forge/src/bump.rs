@@ -2,6 +2,7 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
+use crate::transport::Distrust;
 use git2::build::TreeUpdateBuilder;
 use git2::{ErrorCode, FileMode, PushOptions, RemoteRedirect, Signature};
 use std::path::Path;
@@ -65,7 +66,8 @@ impl Core {
         let mut remote = repository.remote_anonymous(self.address.as_str()).map_err(&failed)?;
         let refusal: Arc<Mutex<Option<String>>> = Arc::default();
         let told = refusal.clone();
-        let mut callbacks = self.transport.callbacks();
+        let distrust = Distrust::default();
+        let mut callbacks = self.transport.callbacks(&distrust);
         callbacks.push_update_reference(move |_, status| {
             let mut told = told.lock().expect("nobody panics while holding the refusal");
             *told = status.map(str::to_owned);
@@ -81,7 +83,7 @@ impl Core {
             (_, Some(because)) => Ok(Pushed::Refused { because }),
             (Ok(()), None) => Ok(Pushed::Landed { sha }),
             (Err(error), None) if error.code() == ErrorCode::NotFastForward => Ok(Pushed::Stale),
-            (Err(error), None) => Err(failed(error)),
+            (Err(error), None) => Err(failed(distrust.explain(error))),
         }
     }
 

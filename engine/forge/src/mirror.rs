@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::error::{self, Error};
 use crate::settings::{Identity, Settings};
-use crate::transport::{Transport, set_timeouts};
+use crate::transport::{Distrust, Transport, set_timeouts};
 use git2::{AutotagOption, FetchOptions, FetchPrune, RemoteRedirect, Repository};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -173,15 +173,16 @@ impl Core {
         let failed = error::git("fetching", self.address.as_str());
         let repository = self.open()?;
         let mut remote = repository.remote_anonymous(self.address.as_str()).map_err(&failed)?;
+        let distrust = Distrust::default();
         let mut options = FetchOptions::new();
         options
-            .remote_callbacks(self.transport.callbacks())
+            .remote_callbacks(self.transport.callbacks(&distrust))
             .download_tags(AutotagOption::None)
             .prune(FetchPrune::On)
             .update_fetchhead(false)
             // A redirect could lead the credentials to another host.
             .follow_redirects(RemoteRedirect::None);
-        remote.fetch(&REFSPECS, Some(&mut options), None).map_err(&failed)?;
+        remote.fetch(&REFSPECS, Some(&mut options), None).map_err(|error| failed(distrust.explain(error)))?;
         // An empty remote has no default branch, and then HEAD stays as it is.
         if let Ok(head) = remote.default_branch()
             && let Ok(head) = std::str::from_utf8(&head)

@@ -6,6 +6,7 @@ use crate::known_hosts;
 use crate::settings::{Credentials, PlainHttp, Remote, Settings};
 use git2::{CertificateCheckStatus, Cred, CredentialType, RemoteCallbacks};
 use secrecy::ExposeSecret;
+use std::cell::OnceCell;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,20 @@ pub(crate) fn set_timeouts(settings: &Settings) {
 
 fn clamp(ms: u32) -> i32 {
     i32::try_from(ms).unwrap_or(i32::MAX)
+}
+
+/// Why the host of one transfer was not trusted: libgit2 puts words of its own in the place of ours.
+#[derive(Default)]
+pub(crate) struct Distrust(OnceCell<String>);
+
+impl Distrust {
+    /// The error with our words, where there are any.
+    pub fn explain(&self, error: git2::Error) -> git2::Error {
+        match self.0.get() {
+            Some(because) => git2::Error::new(error.code(), error.class(), because),
+            None => error,
+        }
+    }
 }
 
 /// What one transfer needs to know of its remote.
@@ -62,7 +77,7 @@ impl Transport {
     }
 
     /// Fresh callbacks for one transfer; the time limit starts now.
-    pub fn callbacks(&self) -> RemoteCallbacks<'_> {
+    pub fn callbacks<'a>(&'a self, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
         let deadline = Instant::now() + self.limit;
         let mut callbacks = RemoteCallbacks::new();
         let mut asked = 0;
@@ -76,7 +91,7 @@ impl Transport {
         if self.address.scheme() == Scheme::Ssh {
             callbacks.certificate_check(|certificate, host| {
                 let key = certificate.as_hostkey().and_then(|key| key.hostkey());
-                self.check_host(host, key).map_err(|problem| git2::Error::from_str(&problem))
+                self.check_host(host, key).map_err(|problem| git2::Error::from_str(distrust.0.get_or_init(|| problem)))
             });
         }
         callbacks

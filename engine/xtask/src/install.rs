@@ -10,7 +10,7 @@ struct Part {
     checks: &'static str,
 }
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part { program: "dockerd", package: "docker.io", checks: "builds and container steps on Docker Engine" },
     Part { program: "iptables", package: "iptables", checks: "Docker Engine" },
     Part { program: "docker-registry", package: "docker-registry", checks: "pushes to a real registry" },
@@ -19,6 +19,7 @@ const PARTS: [Part; 9] = [
     Part { program: "haproxy", package: "haproxy", checks: "that the weight asked is the weight served" },
     Part { program: "openssl", package: "openssl", checks: "the real control plane" },
     Part { program: "strace", package: "strace", checks: "what the journal survives of a power cut" },
+    Part { program: "sshd", package: "openssh-server", checks: "git over SSH" },
     Part { program: "chromium", package: "chromium", checks: "the dashboard in a browser" },
 ];
 
@@ -74,6 +75,16 @@ pub fn wasm_target() -> Result<(), Failed> {
     run(command("rustup").args(["target", "add", "wasm32-wasip2"]))
 }
 
+/// What Debian asks whether a service may be started.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+fn policy(text: &[u8]) -> Result<(), Failed> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(POLICY, text)
+        .and_then(|()| std::fs::set_permissions(POLICY, std::fs::Permissions::from_mode(0o755)))
+        .map_err(|error| Failed(format!("{POLICY}: {error}")))
+}
+
 fn debian() {
     let packages: Vec<_> = PARTS.iter().filter(|part| !has(part.program)).map(|part| part.package).collect();
     if packages.is_empty() {
@@ -92,14 +103,17 @@ fn debian() {
     };
     let installed = apt(&["update"]).and_then(|_| {
         // Debian starts services at installation; the tests start their own, and only those.
-        std::fs::write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n")
-            .and_then(|()| {
-                std::fs::set_permissions("/usr/sbin/policy-rc.d", std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            })
-            .map_err(|error| Failed(format!("policy-rc.d: {error}")))?;
-        let arguments = [&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat();
-        let installed = apt(&arguments);
-        let _gone = std::fs::remove_file("/usr/sbin/policy-rc.d");
+        let before = std::fs::read(POLICY).ok();
+        policy(b"#!/bin/sh\nexit 101\n")?;
+        let installed = apt(&[&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat());
+        match before {
+            Some(theirs) => policy(&theirs)?,
+            None => std::fs::remove_file(POLICY).map_err(|error| Failed(format!("{POLICY}: {error}")))?,
+        }
+        if packages.contains(&"openssh-server") && has("systemctl") {
+            // Nor may the next boot open the machine to logins, because somebody ran its tests.
+            output(command("systemctl").args(["disable", "ssh.service"]))?;
+        }
         installed
     });
     if let Err(failed) = installed {
