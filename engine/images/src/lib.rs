@@ -16,10 +16,13 @@ mod context;
 mod ecr;
 pub mod engine;
 mod error;
+mod fetch;
 mod layout;
+pub mod plugin;
 mod progress;
 mod push;
 pub mod registry;
+pub mod signature;
 mod sink;
 mod tree;
 

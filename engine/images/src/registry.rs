@@ -60,9 +60,9 @@ pub struct Registries {
 
 /// A registry that can be asked and pushed to.
 pub struct Registry {
-    host: String,
-    address: String,
-    protocol: ClientProtocol,
+    pub(crate) host: String,
+    pub(crate) address: String,
+    pub(crate) protocol: ClientProtocol,
     login: Login,
     /// The client of the login at hand: what one login was told is never used under the next.
     session: Mutex<Option<Session>>,

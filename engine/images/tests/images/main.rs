@@ -4,5 +4,6 @@
 
 mod assembled;
 mod engine;
+mod plugins;
 mod pushed;
 mod world;
