@@ -54,7 +54,10 @@ impl Cluster {
             self.autoscalers(namespace),
         )?;
         let served = router.served(&rollout, &ingresses).await?;
-        Ok(Objects { rollout: Some(rollout), sets, pods, services, ingresses, autoscalers, served })
+        let cluster = self.name().to_owned();
+        let applications = None;
+        let rollout = Some(rollout);
+        Ok(Objects { rollout, sets, pods, services, ingresses, autoscalers, served, applications, cluster })
     }
 
     /// Carries out one act.

@@ -7,7 +7,8 @@
 mod edit;
 mod find;
 
-pub use edit::{Edit, Report, edit};
+pub use edit::{Edit, Report, Swap, edit, put_back};
+pub(crate) use find::name_of;
 
 use crate::image::ImageRef;
 use crate::next::{Next, Timestamp, Wake};

@@ -13,6 +13,7 @@ pub mod alb;
 mod entry;
 mod hash;
 mod look;
+mod origin;
 mod read;
 mod recorded;
 pub mod replicas;
@@ -28,7 +29,8 @@ mod words;
 mod tests;
 
 pub use entry::{Act, Action, Cause, Entry, Guard, Intent, OnTimeout, Start, Through};
-pub use recorded::{Patience, Recorded, Refused, State, Version, Walk, Want, Weighed};
+pub use origin::{Origin, application_of};
+pub use recorded::{Patience, Recorded, Refused, State, Undo, Version, Walk, Want, Weighed};
 pub use seen::{
     CaughtUp, DEADLINE, HASH, Ingress, Live, MANAGED_BY, OWNER, Objects, Owner, Pod, REVISION, Seen, Service, Set,
 };
@@ -136,6 +138,7 @@ fn ours(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
         transit::step,
         transit::overdue,
         transit::answer,
+        origin::put_back,
     ];
     rules.iter().find_map(|rule| rule(&look)).unwrap_or_else(|| rest(&look))
 }

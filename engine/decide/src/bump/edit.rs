@@ -7,6 +7,7 @@
 use super::File;
 use super::find::{Part, Spot, find, name_of};
 use crate::image::ImageRef;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,42 +52,99 @@ impl Edit {
 /// A sentence with the mend: nothing names the image, or a place cannot be
 /// edited safely.
 pub fn edit(files: &[File], image: &ImageRef, text: &str, searched: &str) -> Result<Report, String> {
-    let mut report = Report::default();
     let mut seen = Searched::default();
-    let mut matches = 0;
+    // A file that cannot be read matters only if it might have named the image.
+    let may_name = |text: &str| text.contains(last_part(&image.repository));
+    let mut report =
+        rewrite_all(files, &mut seen, may_name, |spot, file, report| wanted(spot, image, text, report, file))?;
+    if seen.matches == 0 {
+        return Err(seen.nothing(files, image, searched));
+    }
+    report.warnings.extend(seen.unread.iter().map(|unread| format!("{unread}; it was left as it is")));
+    Ok(report)
+}
+
+/// An image, and the one that shall stand in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swap {
+    /// The whole name, as it stands in the manifests.
+    pub from: String,
+    /// The whole name that shall stand there.
+    pub to: String,
+}
+
+/// Writes each `to` where the files name exactly its `from`: whatever else
+/// stands there by now is newer, and stays. No files come back where nothing
+/// names any of them.
+///
+/// # Errors
+/// A sentence with the mend: a place cannot be read or edited safely.
+pub fn put_back(files: &[File], swaps: &[Swap]) -> Result<Report, String> {
+    let mut seen = Searched::default();
+    let may_name = |text: &str| {
+        swaps.iter().any(|swap| text.contains(swap.from[name_of(&swap.from).len()..].trim_start_matches([':', '@'])))
+    };
+    let report = rewrite_all(files, &mut seen, may_name, |spot, _, _| swaps.iter().find_map(|swap| swap.wanted(spot)))?;
+    match seen.unread.first() {
+        Some(unread) => Err(format!("{unread}; put the image back there by hand")),
+        None => Ok(report),
+    }
+}
+
+impl Swap {
+    fn wanted(&self, spot: &Spot) -> Option<String> {
+        let (old, new) = match spot.part {
+            Part::Image => (Some(self.from.as_str()), self.to.as_str()),
+            Part::Tag if spot.name == name_of(&self.from) && spot.name == name_of(&self.to) => {
+                (tag_of(&self.from), tag_of(&self.to)?)
+            }
+            Part::Tag => return None,
+        };
+        (old == Some(spot.value.as_str())).then(|| new.to_owned())
+    }
+}
+
+/// The tag of an image without a digest.
+fn tag_of(image: &str) -> Option<&str> {
+    image[name_of(image).len()..].strip_prefix(':').filter(|tag| !tag.contains('@'))
+}
+
+/// The files' new texts, where `wanted` says what shall stand at a spot.
+fn rewrite_all(
+    files: &[File],
+    seen: &mut Searched,
+    may_name: impl Fn(&str) -> bool,
+    wanted: impl Fn(&Spot, &File, &mut Report) -> Option<String>,
+) -> Result<Report, String> {
+    let mut report = Report::default();
     for file in files {
         let spots = match find(&file.path, &file.text) {
             Ok(spots) => spots,
             Err(error) => {
-                // It matters only if it might have named the image.
-                if file.text.contains(last_part(&image.repository)) {
+                if may_name(&file.text) {
                     seen.unread.push(format!("{}: {error}", file.path));
                 }
                 continue;
             }
         };
         seen.names.extend(spots.iter().map(|spot| spot.name.clone()));
-        let wanted: Vec<Change> =
-            spots.iter().filter_map(|spot| change(spot, image, text, &mut report, file)).collect();
-        matches += wanted.len();
-        let wanted: Vec<Change> = wanted.into_iter().filter(|change| change.spot.value != change.new).collect();
-        if wanted.is_empty() {
+        let mut changes: Vec<Change> =
+            spots.iter().filter_map(|spot| Some(Change { spot, new: wanted(spot, file, &mut report)? })).collect();
+        seen.matches += changes.len();
+        changes.retain(|change| change.spot.value != change.new);
+        if changes.is_empty() {
             continue;
         }
-        let new = splice(&file.path, &file.text, &wanted)?;
-        verify(&file.path, &file.text, &new, &wanted)?;
+        let new = splice(&file.path, &file.text, &changes)?;
+        verify(&file.path, &file.text, &new, &changes)?;
         report.files.push((file.path.clone(), new));
-        report.edits.extend(wanted.into_iter().map(|change| Edit {
+        report.edits.extend(changes.into_iter().map(|change| Edit {
             path: file.path.clone(),
             line: change.spot.line,
             old: change.spot.value.clone(),
             new: change.new,
         }));
     }
-    if matches == 0 {
-        return Err(seen.nothing(files, image, searched));
-    }
-    report.warnings.extend(seen.unread.iter().map(|unread| format!("{unread}; it was left as it is")));
     Ok(report)
 }
 
@@ -96,7 +154,7 @@ struct Change<'s> {
     new: String,
 }
 
-fn change<'s>(spot: &'s Spot, image: &ImageRef, text: &str, report: &mut Report, file: &File) -> Option<Change<'s>> {
+fn wanted(spot: &Spot, image: &ImageRef, text: &str, report: &mut Report, file: &File) -> Option<String> {
     match fit(&spot.name, image) {
         Fit::Other => return None,
         Fit::Same => {}
@@ -108,11 +166,10 @@ fn change<'s>(spot: &'s Spot, image: &ImageRef, text: &str, report: &mut Report,
             image.name()
         )),
     }
-    let new = match spot.part {
-        Part::Image => text.to_owned(),
-        Part::Tag => image.tag.clone()?,
-    };
-    Some(Change { spot, new })
+    match spot.part {
+        Part::Image => Some(text.to_owned()),
+        Part::Tag => image.tag.clone(),
+    }
 }
 
 /// How a name in a manifest stands to the wanted image.
@@ -236,6 +293,7 @@ fn differ(old: &Value, new: &Value, at: String, found: &mut BTreeMap<(String, St
 struct Searched {
     names: BTreeSet<String>,
     unread: Vec<String>,
+    matches: usize,
 }
 
 impl Searched {

@@ -151,7 +151,7 @@ fn text_of(node: Option<&MarkedYaml<'_>>) -> Option<String> {
 }
 
 /// The part before tag and digest. A colon before the last slash is a port.
-pub(super) fn name_of(image: &str) -> &str {
+pub(crate) fn name_of(image: &str) -> &str {
     let image = image.split_once('@').map_or(image, |(name, _)| name);
     let last = image.rfind('/').map_or(0, |slash| slash + 1);
     image[last..].find(':').map_or(image, |colon| &image[..last + colon])

@@ -282,3 +282,30 @@ fn a_lost_race_is_looked_at_again() {
     assert_eq!(world.commits, 0);
     assert_eq!(world.finish().1, 1);
 }
+
+fn swaps() -> Vec<Swap> {
+    vec![Swap { from: image("v56"), to: image("v55") }]
+}
+
+#[test]
+fn what_is_put_back_is_exactly_what_stands_there() {
+    let put = |path: &str, text: &str| put_back(&[file(path, text)], &swaps()).unwrap().files;
+    let there = ROLLOUT.replace("OLD", &image("v56"));
+    assert_eq!(put("was.yaml", &there), [("was.yaml".to_owned(), ROLLOUT.replace("OLD", &image("v55")))]);
+    for other in
+        [image("v57"), image("v55"), format!("{NAME}-web:v56"), format!("{}@sha256:{}", image("v56"), "a".repeat(64))]
+    {
+        assert_eq!(put("was.yaml", &ROLLOUT.replace("OLD", &other)), [], "{other}");
+    }
+    let kustomization = |tag: &str| format!("images:\n- name: {NAME}\n  newTag: {tag} # ours\n");
+    let path = "kustomization.yaml";
+    assert_eq!(put(path, &kustomization("v56")), [(path.to_owned(), kustomization("v55"))]);
+    assert_eq!(put(path, &kustomization("v57")), []);
+}
+
+#[test]
+fn what_cannot_be_read_is_not_called_put_back() {
+    let broken = |image: &str| put_back(&[file("was.yaml", &format!("a: {image}\n  b: {{"))], &swaps());
+    assert!(broken(&image("v56")).unwrap_err().contains("was.yaml"));
+    assert_eq!(broken("other:1").unwrap().files, []);
+}

@@ -1,5 +1,7 @@
 //! What is written down about a rollout, and what may be done to it.
 
+use crate::next::Timestamp;
+use crate::revert;
 use crate::want::{Answer, Key};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -104,6 +106,18 @@ pub enum Entry {
     Promoted {
         /// Its template's hash.
         hash: String,
+    },
+    /// Git is about to be put back, after a retreat.
+    PuttingBack {
+        /// What it shall no longer say.
+        intent: Box<revert::Intent>,
+    },
+    /// Git was put back, or is a person's matter from here on.
+    PutBack {
+        /// When it was promised.
+        since: Timestamp,
+        /// How it ended.
+        outcome: revert::Outcome,
     },
 }
 

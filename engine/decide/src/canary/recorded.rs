@@ -4,6 +4,7 @@
 use super::entry::{Action, Cause, Entry, Intent, Start};
 use crate::by::By;
 use crate::next::Timestamp;
+use crate::revert;
 use crate::want::{Answer, Key};
 use std::collections::BTreeMap;
 
@@ -29,6 +30,8 @@ pub struct Recorded {
     pub asked: u32,
     /// Versions that have failed, and are refused until somebody retries.
     pub refused: Vec<Refused>,
+    /// What git shall no longer say, since the last retreat that promised it.
+    pub undo: Option<Undo>,
     /// What steps of runs want, oldest first.
     pub wants: Vec<Want>,
     /// The weights over time, oldest first.
@@ -94,6 +97,19 @@ pub struct Refused {
     pub images: Vec<String>,
     /// Why.
     pub because: String,
+}
+
+/// A promise that git will be put back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undo {
+    /// Whether the retreat that it follows from is the newest one.
+    pub stands: revert::Stands,
+    /// When it was promised.
+    pub since: Timestamp,
+    /// What git shall no longer say.
+    pub intent: revert::Intent,
+    /// How it ended.
+    pub outcome: Option<revert::Outcome>,
 }
 
 /// What a step of a run wants.
@@ -169,7 +185,26 @@ impl Recorded {
             Entry::StepDone { index } => self.step_done(at, *index),
             Entry::Retreated { because, cause } => self.retreated(at, because, *cause),
             Entry::Promoted { hash } => self.promoted(at, hash),
+            Entry::PuttingBack { intent } => {
+                let intent = (**intent).clone();
+                self.undo = Some(Undo { stands: revert::Stands::Yes, since: at, intent, outcome: None });
+            }
+            Entry::PutBack { since, outcome } => {
+                if let Some(undo) = self.undo.as_mut().filter(|undo| undo.since == *since) {
+                    undo.outcome = Some(outcome.clone());
+                }
+            }
         }
+    }
+
+    /// The promise that follows from the retreat at which the rollout is.
+    pub fn undoing(&self) -> Option<&Undo> {
+        self.undo.as_ref().filter(|undo| undo.stands == revert::Stands::Yes && self.is_retreated())
+    }
+
+    /// Whether the newest version has gone back.
+    pub fn is_retreated(&self) -> bool {
+        matches!(&self.walk, Some(Walk { state: State::Retreated { .. }, .. }))
     }
 
     fn wanted(&mut self, key: &Key, intent: &Intent) {
@@ -287,6 +322,9 @@ impl Recorded {
 
     fn retreated(&mut self, at: Timestamp, because: &str, cause: Cause) {
         let Some(walk) = &mut self.walk else { return };
+        if let Some(undo) = &mut self.undo {
+            undo.stands = revert::Stands::No;
+        }
         walk.state = State::Retreated { because: because.to_owned(), at };
         walk.at = 0;
         walk.since = at;

@@ -1,6 +1,7 @@
 //! What a rollout's corner of the cluster looks like, read from its objects.
 
 use super::entry::Guard;
+use super::origin::{self, Origin};
 use super::spec::images_of;
 use crate::next::Timestamp;
 use serde_json::Value;
@@ -34,6 +35,10 @@ pub struct Live {
     pub served: Option<u32>,
     /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
     pub autoscalers: Vec<String>,
+    /// Who brought it.
+    pub origin: Origin,
+    /// Where it is, as `cluster/namespace/name`.
+    pub place: String,
 }
 
 /// Whose a Rollout is.
@@ -150,6 +155,10 @@ pub struct Objects {
     pub autoscalers: Vec<Value>,
     /// The canary's weight as the router serves it, in percent.
     pub served: Option<u32>,
+    /// The Applications, or why they cannot be read; `None` where nothing depends on them.
+    pub applications: Option<Result<Vec<Value>, String>>,
+    /// The cluster's name in the configuration.
+    pub cluster: String,
 }
 
 impl Seen {
@@ -182,6 +191,8 @@ impl Seen {
             ingresses: objects.ingresses.iter().map(|ingress| (named(ingress), read_ingress(ingress))).collect(),
             served: objects.served,
             autoscalers,
+            origin: origin::read(&rollout, objects.applications),
+            place: format!("{}/{}/{}", objects.cluster, text(&rollout, "/metadata/namespace"), named(&rollout)),
             rollout,
         }))
     }

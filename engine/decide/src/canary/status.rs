@@ -5,6 +5,7 @@
 
 use super::entry::{Act, Start};
 use super::look::Look;
+use super::origin;
 use super::recorded::State;
 use super::seen::{Live, write_time};
 use super::spec::{Hand, Mistake, Overdue};
@@ -223,6 +224,9 @@ fn conditions(look: &Look, phase: &str) -> Vec<Value> {
         };
         let refused: Vec<String> = look.recorded.refused.iter().map(one).collect();
         all.push(Condition::new("Refused", "True", "FailedBefore", &refused.join("; ")));
+    }
+    if let Some(git) = origin::told(look) {
+        all.push(Condition::new("OnRetreat", git.status, git.reason, &git.text));
     }
     all.into_iter().map(|condition| condition.written(look.live, look.now)).collect()
 }

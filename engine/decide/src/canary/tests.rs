@@ -1,6 +1,8 @@
 //! A small world with controllers that lag, and the walks through it.
 
 mod cuts;
+mod git;
+mod retreats;
 mod specs;
 mod walks;
 mod world;

@@ -6,6 +6,7 @@
 
 use super::entry::{Action, Cause, Entry, OnTimeout, Start, Through};
 use super::look::Look;
+use super::origin::Origin;
 use super::recorded::{Patience, Recorded, State, Walk, Want};
 use super::seen::{CaughtUp, Live};
 use super::spec::{Hand, Overdue, Spec};
@@ -14,6 +15,9 @@ use super::{Move, hash};
 use crate::next::{Next, Timestamp, Wake};
 use crate::want::Answer;
 use serde_json::{Value, json};
+
+/// How long until the Application is asked again what follows a retreat, in ms.
+const ASK_AGAIN_MS: u64 = 60_000;
 
 /// The name of the template that was seen.
 pub(super) fn template_hash(recorded: &Recorded, spec: &Spec) -> String {
@@ -272,5 +276,8 @@ pub(super) fn wake(look: &Look) -> Option<Timestamp> {
         _ => None,
     };
     let overdue = look.overdue_at().filter(|at| *at > look.now);
-    pause_ends.into_iter().chain(overdue).min()
+    // Nobody tells of a change in the Application's annotations.
+    let held = matches!(look.walk.state, State::Retreated { .. }) && look.recorded.undoing().is_none();
+    let asks = held && look.live.origin != Origin::NotAsked;
+    pause_ends.into_iter().chain(overdue).chain(asks.then_some(look.now + ASK_AGAIN_MS)).min()
 }

@@ -2,6 +2,7 @@
 
 use super::entry::{Action, Start};
 use super::look::Look;
+use super::origin;
 use super::recorded::{Recorded, State};
 use super::spec::Hand;
 use super::step::{Length, Step};
@@ -45,7 +46,8 @@ fn retreated(look: &Look, because: &str) -> (Mood, String) {
     if look.recorded.asked > 0 || !look.is_verified() {
         return (Mood::Moving, format!("moving all traffic back to {stable}: {because}"));
     }
-    (Mood::Stuck, format!("retreated to {stable}: {because}; retry, or push a version that mends it"))
+    let git = origin::told(look).map(|git| format!("; {}", git.text)).unwrap_or_default();
+    (Mood::Stuck, format!("retreated to {stable}: {because}{git}; retry, or push a version that mends it"))
 }
 
 fn first(look: &Look, image: &str) -> (Mood, String) {

@@ -16,6 +16,9 @@ pub const OWNER: &str = "bespin.dev/owner";
 /// The annotation by which Argo CD lets an Application go.
 pub const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
 
+/// The annotation that says what follows the retreat of a canary.
+pub const ON_RETREAT: &str = "bespin.dev/on-retreat";
+
 /// An Application that this version can sync.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Application {
@@ -129,6 +132,34 @@ pub fn ownership(application: &Value) -> Ownership {
     }
 }
 
+/// What follows the retreat of a canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRetreat {
+    /// Git goes on naming the image that failed.
+    Hold,
+    /// A pull request puts the image before it back.
+    PullRequest,
+    /// A commit does.
+    Revert,
+}
+
+/// What follows the retreat of a canary. Whoever says nothing gets a pull
+/// request: the cause may have been elsewhere.
+///
+/// # Errors
+/// A word that is none of the three, as a sentence; nothing may follow from it.
+pub fn on_retreat(application: &Value) -> Result<OnRetreat, String> {
+    match annotation(application, ON_RETREAT) {
+        None | Some("pull-request") => Ok(OnRetreat::PullRequest),
+        Some("revert") => Ok(OnRetreat::Revert),
+        Some("hold") => Ok(OnRetreat::Hold),
+        Some(other) => {
+            let word: String = other.chars().take(40).collect();
+            Err(format!("{ON_RETREAT}: `{word}` is none of hold, pull-request and revert, and is taken as hold"))
+        }
+    }
+}
+
 /// Reads an Application.
 ///
 /// # Errors
@@ -165,6 +196,7 @@ pub fn read(object: &Value) -> Result<Application, String> {
     if object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty()) {
         warnings.push("finalizers are not run by this version: deleting the Application deletes nothing else".into());
     }
+    warnings.extend(on_retreat(object).err());
     let rules = spec["ignoreDifferences"].clone();
     let rules = if rules.is_null() { Value::Array(Vec::new()) } else { rules };
     let rules =

@@ -6,15 +6,16 @@ use super::world::World;
 /// What counts as the ending.
 fn ending(world: &World) -> String {
     let hash = world.status("stableRS");
-    format!("{} {hash} {:?} {:?} {:?}", world.phase(), world.running(), world.served(), world.weights)
+    let git = world.git.as_ref().map(|git| (git.text("main").to_owned(), git.aside(), git.requests.clone()));
+    format!("{} {hash} {:?} {:?} {:?} {git:?}", world.phase(), world.running(), world.served(), world.weights)
 }
 
 /// The story of one world, from its first version to its end.
 fn story(mut world: World, second: &str, then: fn(&mut World)) -> World {
-    world.deploy("was:v55");
+    world.ship("was:v55", 55);
     world.settle();
     world.want("run/56", Some(second), OnTimeout::Hold);
-    world.deploy(second);
+    world.ship(second, 56);
     then(&mut world);
     world.settle();
     world
@@ -67,6 +68,16 @@ fn a_retreat_by_a_person_ends_the_same() {
 #[test]
 fn a_crash_ends_the_same() {
     every_cut(World::seed, "was:v56-crash", |_| {}, "Degraded");
+}
+
+#[test]
+fn a_retreat_with_a_pull_request_ends_the_same() {
+    every_cut(|| World::with_git(None), "was:v56-crash", |_| {}, "Degraded");
+}
+
+#[test]
+fn a_retreat_that_git_follows_ends_the_same() {
+    every_cut(|| World::with_git(Some("revert")), "was:v56", retreat_at_half, "Healthy");
 }
 
 #[test]

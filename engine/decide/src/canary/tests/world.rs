@@ -30,6 +30,8 @@ pub struct World {
     pub acts: Vec<usize>,
     /// Every act is carried out twice.
     pub stutters: bool,
+    /// The manifests repository, where there is one.
+    pub git: Option<super::git::Git>,
     version: u64,
 }
 
@@ -68,6 +70,7 @@ impl World {
             dies: None,
             acts: Vec::new(),
             stutters: false,
+            git: None,
             version: 1,
         }
     }
@@ -126,8 +129,9 @@ impl World {
             pods: self.pods.clone(),
             services: self.services.clone(),
             ingresses: self.ingresses.clone(),
-            autoscalers: Vec::new(),
-            served: None,
+            applications: self.applications(),
+            cluster: "production".into(),
+            ..Objects::default()
         };
         objects.served = alb::served(&self.rollout, &objects.ingresses);
         objects
@@ -148,6 +152,7 @@ impl World {
             }
             match self.turn() {
                 Wake::Now => {}
+                _ if self.git_turn() => {}
                 _ if self.controllers() => self.now += 100,
                 Wake::At(at) if at > self.now => self.now = at,
                 Wake::At(_) => {}

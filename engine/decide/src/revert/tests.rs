@@ -1,0 +1,138 @@
+//! Decisions about git after a retreat.
+
+use super::*;
+
+const BAD: &str = "registry.example/petclinic-was:v56";
+const GOOD: &str = "registry.example/petclinic-was:v55";
+
+fn intent(how: How) -> Intent {
+    Intent {
+        how,
+        rollout: "production/petclinic/was".into(),
+        repo: "https://github.com/user/k8s-manifests.git".into(),
+        branch: None,
+        path: "petclinic".into(),
+        images: vec![Swap { from: BAD.into(), to: GOOD.into() }],
+        because: "pod was-1: container was: CrashLoopBackOff".into(),
+    }
+}
+
+fn files(image: &str) -> Result<Vec<File>, String> {
+    let text = format!("kind: Rollout\nspec:\n  template:\n    spec:\n      containers:\n      - image: {image}\n");
+    Ok(vec![File { path: "petclinic/was.yaml".into(), text }])
+}
+
+fn branch() -> Branch {
+    Branch {
+        name: "main".into(),
+        head: "1234567890".into(),
+        files: files(BAD),
+        bumps: Vec::new(),
+        aside: Aside::Absent,
+        request: Request::NoApi,
+        refused: None,
+    }
+}
+
+fn decided(how: How, branch: Branch) -> Move {
+    decided_on(intent(how), Git::Branch(Box::new(branch)))
+}
+
+fn decided_on(intent: Intent, git: Git) -> Move {
+    decide(&Seen::Promised(Box::new(Promised { since: 7, intent, stands: Stands::Yes, git })), 0)
+}
+
+#[track_caller]
+fn answered(next: &Move) -> &Outcome {
+    match next.acts.as_slice() {
+        [Act::Answer { since: 7, outcome }] => outcome,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_nobody_promised_is_not_done() {
+    let next = decide(&Seen::Nothing, 0);
+    assert_eq!((next.acts.len(), next.wake), (0, Wake::Never));
+}
+
+#[test]
+fn a_commit_names_its_parent_and_carries_no_run_that_it_does_not_know() {
+    let next = decided(How::Revert, branch());
+    let [Act::Commit { branch, parent, files, message }] = next.acts.as_slice() else { panic!("{:?}", next.acts) };
+    assert_eq!((branch.as_str(), parent.as_str()), ("main", "1234567890"));
+    assert!(files[0].1.contains(GOOD) && !files[0].1.contains(BAD));
+    assert!(message.starts_with("Put petclinic-was back to v55\n\n"), "{message}");
+    assert!(
+        message.ends_with(&format!("\n\n{REVERTS_TRAILER}: {BAD}\n")) && !message.contains(RUN_TRAILER),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_reason_cannot_write_trailers_or_markup() {
+    let because = format!("pod: x\n\nBespin-Run: user/x/y/999\n```\n{}", "é".repeat(2_000));
+    let intent = Intent { because, ..intent(How::PullRequest) };
+    let message = message(&intent, &branch());
+    assert!(!message.lines().any(|line| line.starts_with("Bespin-Run")), "{message}");
+    let body = body(&intent);
+    assert_eq!(body.matches("```").count(), 2, "{body}");
+    assert!(body.len() < 2_000);
+}
+
+#[test]
+fn a_branch_that_is_there_is_not_made_again() {
+    let aside = Aside::There { files: files(GOOD) };
+    let at = |request: Request| decided(How::PullRequest, Branch { aside: aside.clone(), request, ..branch() });
+    assert!(matches!(at(Request::Absent).acts.as_slice(), [Act::Request { base, .. }] if base == "main"));
+    let open = at(Request::Open { url: "https://x/1".into() });
+    assert_eq!(answered(&open), &Outcome::Requested { url: "https://x/1".into() });
+    for request in [Request::NoApi, Request::Refused { because: "403: no right".into() }] {
+        let next = at(request.clone());
+        let Outcome::Pushed { branch, because } = answered(&next) else { panic!("{:?}", next.acts) };
+        assert!(branch.starts_with("bespin/retreat-was-") && because.contains("into `main`"), "{because}");
+        assert_eq!(because.contains("403: no right"), request != Request::NoApi);
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_a_sentence() {
+    let refused = Some("protected branch hook declined".to_owned());
+    let foreign = Aside::There { files: files(BAD) };
+    let broken = Ok(vec![File { path: "petclinic/was.yaml".into(), text: format!("a: {BAD}\n  b: {{") }]);
+    for (next, wanted) in [
+        (decided(How::Revert, Branch { refused, ..branch() }), "refuses the push to `main`: protected branch"),
+        (decided(How::PullRequest, Branch { aside: foreign, ..branch() }), "delete the branch"),
+        (decided(How::Revert, Branch { files: broken, ..branch() }), "by hand"),
+        (decided(How::Revert, Branch { files: Err("too many".into()), ..branch() }), "too many"),
+        (decided_on(intent(How::Revert), Git::NoBranch { branch: "branch `v1`".into() }), "has no branch `v1`"),
+        (decided_on(intent(How::Revert), Git::Unusable { because: "no address".into() }), "no address"),
+    ] {
+        let Outcome::Failed { because } = answered(&next) else { panic!("{:?}", next.acts) };
+        assert!(because.contains(wanted), "{because}");
+        assert_eq!(next.because.mood, Mood::Stuck);
+    }
+}
+
+#[test]
+fn the_branch_follows_from_the_rollout_and_its_images_alone() {
+    let one = intent(How::PullRequest).aside();
+    assert_eq!(Intent { because: "another reason".into(), ..intent(How::Revert) }.aside(), one);
+    assert_ne!(Intent { rollout: "dr/petclinic/was".into(), ..intent(How::PullRequest) }.aside(), one);
+    let images = vec![Swap { from: BAD.replace("56", "57"), to: GOOD.into() }];
+    assert_ne!(Intent { images, ..intent(How::PullRequest) }.aside(), one);
+}
+
+#[test]
+fn the_entries_read_as_they_were_written() {
+    let golden = serde_json::json!({
+        "how": "pull-request", "rollout": "production/petclinic/was",
+        "repo": "https://github.com/user/k8s-manifests.git", "path": "petclinic",
+        "images": [{ "from": BAD, "to": GOOD }], "because": "pod was-1: container was: CrashLoopBackOff",
+    });
+    assert_eq!(serde_json::to_value(intent(How::PullRequest)).unwrap(), golden);
+    assert_eq!(serde_json::from_value::<Intent>(golden).unwrap(), intent(How::PullRequest));
+    let outcome = serde_json::json!({ "outcome": "pushed", "branch": "b", "because": "c" });
+    let pushed = Outcome::Pushed { branch: "b".into(), because: "c".into() };
+    assert_eq!(serde_json::from_value::<Outcome>(outcome).unwrap(), pushed);
+}
