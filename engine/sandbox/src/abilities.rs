@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+use crate::ability::Ability;
+use crate::limits::Limit;
 use crate::verdict::Denied;
 
-/// The host's side of `bespin:plugin@1.0.0`, for one attempt of one step.
+/// The host's side of `bespin:plugin`, for one attempt of one step or one call of another world.
 ///
 /// One value is made for each attempt and knows its run, commit and step, so
 /// that no request has to carry them (and no plugin can forge them).
@@ -20,38 +22,103 @@ pub trait Abilities: Send + Sync + 'static {
     /// Takes one line for the step's log, without a line break. Must not block.
     fn log(&self, level: Level, line: &str);
 
+    /// The run that the call belongs to. Calls of the same run take turns; without one, only the server's places count.
+    fn share(&self) -> Option<String> {
+        None
+    }
+
     /// Reads a file of the pushed commit.
-    async fn read(&self, asked: Read) -> Result<Vec<u8>, Failure>;
+    async fn read(&self, _asked: Read) -> Result<Vec<u8>, Failure> {
+        not_offered(Ability::Workspace)
+    }
 
     /// Lists a directory of the pushed commit, one level deep.
-    async fn list(&self, asked: List) -> Result<Vec<Listed>, Failure>;
+    async fn list(&self, _asked: List) -> Result<Vec<Listed>, Failure> {
+        not_offered(Ability::Workspace)
+    }
+
+    /// Stores a file for the other steps of the run.
+    async fn store(&self, _asked: Artifact) -> Result<(), Failure> {
+        not_offered(Ability::Artifacts)
+    }
+
+    /// Reads a file that a step of the run has stored. One of more bytes than [`Read::at_most`] is to be rejected.
+    async fn stored(&self, _asked: Read) -> Result<Vec<u8>, Failure> {
+        not_offered(Ability::Artifacts)
+    }
+
+    /// Lists the files that the steps of the run have stored.
+    async fn artifacts(&self) -> Result<Vec<Stored>, Failure> {
+        not_offered(Ability::Artifacts)
+    }
+
+    /// Finds an archive of the repository's cache.
+    async fn restore(&self, _asked: Restore) -> Result<Option<Found>, Failure> {
+        not_offered(Ability::Cache)
+    }
+
+    /// Saves an archive in the repository's cache, unless the key is there or the run may only read.
+    async fn save(&self, _asked: Save) -> Result<Saved, Failure> {
+        not_offered(Ability::Cache)
+    }
 
     /// Sends one request. Redirects are answers, not orders: none is followed.
-    async fn http(&self, asked: HttpRequest) -> Result<HttpResponse, Failure>;
+    async fn http(&self, _asked: HttpRequest) -> Result<HttpResponse, Failure> {
+        not_offered(Ability::Http)
+    }
 
     /// Finds the value of a secret that was granted.
-    async fn secret(&self, name: String) -> Result<SecretString, Failure>;
+    async fn secret(&self, _name: String) -> Result<SecretString, Failure> {
+        not_offered(Ability::Secrets)
+    }
 
     /// Runs an image to its end, its output going to the step's log.
-    async fn container(&self, asked: Container) -> Result<Exit, Failure>;
+    async fn container(&self, _asked: Container) -> Result<Exit, Failure> {
+        not_offered(Ability::Containers)
+    }
 
     /// Builds an image from a directory of the pushed commit.
-    async fn build(&self, asked: Build) -> Result<Built, Failure>;
+    async fn build(&self, _asked: Build) -> Result<Built, Failure> {
+        not_offered(Ability::Images)
+    }
 
     /// Pushes a build to a registry.
-    async fn push(&self, asked: Push) -> Result<Pushed, Failure>;
+    async fn push(&self, _asked: Push) -> Result<Pushed, Failure> {
+        not_offered(Ability::Registry)
+    }
 
     /// Commits a new image to a manifests repository.
-    async fn bump(&self, asked: Bump) -> Result<Bumped, Failure>;
+    async fn bump(&self, _asked: Bump) -> Result<Bumped, Failure> {
+        not_offered(Ability::Git)
+    }
 
     /// Says where something that a plugin names is, before the grant for that place is checked.
-    async fn locate(&self, asked: Named) -> Result<Place, Failure>;
+    async fn locate(&self, asked: Named) -> Result<Place, Failure> {
+        match asked {
+            Named::Application(_) => not_offered(Ability::Cluster),
+            Named::Rollout(_) => not_offered(Ability::Canary),
+        }
+    }
 
     /// Brings an application to what git says, and waits until it is there.
-    async fn sync(&self, asked: SyncRequest) -> Result<Synced, Failure>;
+    async fn sync(&self, _asked: SyncRequest) -> Result<Synced, Failure> {
+        not_offered(Ability::Cluster)
+    }
 
     /// Follows a rollout to its end.
-    async fn follow(&self, asked: Follow) -> Result<Followed, Failure>;
+    async fn follow(&self, _asked: Follow) -> Result<Followed, Failure> {
+        not_offered(Ability::Canary)
+    }
+
+    /// Asks a metric provider that was granted.
+    async fn query(&self, _asked: Query) -> Result<Vec<Sample>, Failure> {
+        not_offered(Ability::Metrics)
+    }
+}
+
+/// What a host answers that does not have an ability: one for `health` needs the log alone.
+fn not_offered<T>(ability: Ability) -> Result<T, Failure> {
+    Err(Failure::Rejected(format!("there is no {ability} for this plugin here")))
 }
 
 /// Why the host did not do what a plugin asked.
@@ -63,6 +130,13 @@ pub enum Failure {
     Transient(String),
     /// Leave is missing.
     Denied(Denied),
+    /// What was done for the plugin came up against a limit, which ends the plugin as well.
+    Limit {
+        /// Which.
+        which: Limit,
+        /// With the limit's value.
+        because: String,
+    },
 }
 
 /// How loud a line is.
@@ -114,6 +188,84 @@ pub enum ListedKind {
     Directory,
     /// A link or a submodule, which is not followed.
     Other,
+}
+
+/// A file to store for the other steps of the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// A bare file name.
+    pub name: String,
+    /// All of it.
+    pub content: Vec<u8>,
+}
+
+/// A file that a step has stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// A bare file name.
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// The step that stored it.
+    pub step: String,
+}
+
+/// An archive to find in the repository's cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// The key.
+    pub key: String,
+    /// Where there is none of that key: the newest that begins with the first of these that any begins with.
+    pub prefixes: Vec<String>,
+    /// A longer archive is to be rejected, in bytes.
+    pub at_most: u64,
+}
+
+/// An archive that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The key that it was saved under.
+    pub key: String,
+    /// All of it.
+    pub archive: Vec<u8>,
+}
+
+/// An archive to save in the repository's cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Save {
+    /// The key.
+    pub key: String,
+    /// All of it.
+    pub archive: Vec<u8>,
+}
+
+/// What became of an archive that was to be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It is there now.
+    Saved,
+    /// The key was there already.
+    Kept,
+    /// The run may only read.
+    ReadOnly,
+}
+
+/// A question to a metric provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// The provider's name.
+    pub provider: String,
+    /// An instant query in PromQL.
+    pub query: String,
+}
+
+/// What one series is at the moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Names and values.
+    pub labels: BTreeMap<String, String>,
+    /// May be infinite, or no number.
+    pub value: f64,
 }
 
 /// A request that was granted, with its secrets filled in: never log it.

@@ -11,6 +11,10 @@ pub enum Ability {
     Log,
     /// Files of the pushed commit, to read. Free: it needs no grant.
     Workspace,
+    /// Files that the steps of a run leave for one another. Free: it needs no grant.
+    Artifacts,
+    /// Archives that later runs of the repository find again. Free: it needs no grant.
+    Cache,
     /// Requests to named hosts. A grant reads `[METHOD[,METHOD] ]host[:port]`.
     Http,
     /// Named secrets. A grant reads `name` for use unseen, `read:name` to see the value as well.
@@ -27,13 +31,17 @@ pub enum Ability {
     Cluster,
     /// Walks of rollouts. A grant is a pattern of `cluster/namespace/name`.
     Canary,
+    /// Questions to metric providers. A grant is a provider's name.
+    Metrics,
 }
 
 impl Ability {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Ability; 10] = [
+    pub const ALL: [Ability; 13] = [
         Ability::Log,
         Ability::Workspace,
+        Ability::Artifacts,
+        Ability::Cache,
         Ability::Http,
         Ability::Secrets,
         Ability::Containers,
@@ -42,6 +50,7 @@ impl Ability {
         Ability::Git,
         Ability::Cluster,
         Ability::Canary,
+        Ability::Metrics,
     ];
 
     /// The name in grants and in the contract, such as `registry`.
@@ -49,6 +58,8 @@ impl Ability {
         match self {
             Ability::Log => "log",
             Ability::Workspace => "workspace",
+            Ability::Artifacts => "artifacts",
+            Ability::Cache => "cache",
             Ability::Http => "http",
             Ability::Secrets => "secrets",
             Ability::Containers => "containers",
@@ -57,6 +68,7 @@ impl Ability {
             Ability::Git => "git",
             Ability::Cluster => "cluster",
             Ability::Canary => "canary",
+            Ability::Metrics => "metrics",
         }
     }
 
@@ -67,7 +79,7 @@ impl Ability {
 
     /// Whether it may be used without leave.
     pub fn is_free(self) -> bool {
-        matches!(self, Ability::Log | Ability::Workspace)
+        matches!(self, Ability::Log | Ability::Workspace | Ability::Artifacts | Ability::Cache)
     }
 }
 

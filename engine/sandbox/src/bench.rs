@@ -3,13 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use secrecy::SecretString;
-
-use crate::abilities::{
-    Abilities, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, HttpRequest, HttpResponse,
-    Level, List, Listed, Named, Place, Push, Pushed, Read, SyncRequest, Synced,
-};
+use crate::abilities::{Abilities, Level};
 use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::plugin::Plugin;
@@ -40,55 +34,6 @@ pub async fn calls(sandbox: &Sandbox, plugin: &Plugin, settings: &str, times: us
 /// A host that does nothing for anybody.
 struct Nobody;
 
-fn refuse<T>() -> Result<T, Failure> {
-    Err(Failure::Rejected("a bench has no host".to_owned()))
-}
-
-#[async_trait]
 impl Abilities for Nobody {
     fn log(&self, _: Level, _: &str) {}
-
-    async fn read(&self, _: Read) -> Result<Vec<u8>, Failure> {
-        refuse()
-    }
-
-    async fn list(&self, _: List) -> Result<Vec<Listed>, Failure> {
-        refuse()
-    }
-
-    async fn http(&self, _: HttpRequest) -> Result<HttpResponse, Failure> {
-        refuse()
-    }
-
-    async fn secret(&self, _: String) -> Result<SecretString, Failure> {
-        refuse()
-    }
-
-    async fn container(&self, _: Container) -> Result<Exit, Failure> {
-        refuse()
-    }
-
-    async fn build(&self, _: Build) -> Result<Built, Failure> {
-        refuse()
-    }
-
-    async fn push(&self, _: Push) -> Result<Pushed, Failure> {
-        refuse()
-    }
-
-    async fn bump(&self, _: Bump) -> Result<Bumped, Failure> {
-        refuse()
-    }
-
-    async fn locate(&self, _: Named) -> Result<Place, Failure> {
-        refuse()
-    }
-
-    async fn sync(&self, _: SyncRequest) -> Result<Synced, Failure> {
-        refuse()
-    }
-
-    async fn follow(&self, _: Follow) -> Result<Followed, Failure> {
-        refuse()
-    }
 }

@@ -1,15 +1,14 @@
 //! One call of a plugin: instantiate, run, judge, drop.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use crate::abilities::Abilities;
+use crate::asks::{Ask, Returned};
 use crate::grants::Grants;
-use crate::host::bindings::StepPre;
 use crate::host::bindings::bespin::plugin::failures::Failure;
 use crate::limits::{Limit, Limits};
 use crate::meter::{Metered, Ticking};
@@ -20,9 +19,9 @@ use crate::verdict::Verdict;
 const REASON: usize = 8 << 10;
 
 /// Everything that a call needs, owned.
-pub(crate) struct Call {
-    pub(crate) plugin: StepPre<State>,
-    pub(crate) settings: String,
+pub(crate) struct Call<A> {
+    pub(crate) engine: Engine,
+    pub(crate) asked: A,
     pub(crate) grants: Grants,
     pub(crate) limits: Limits,
     pub(crate) abilities: Arc<dyn Abilities>,
@@ -32,13 +31,13 @@ pub(crate) struct Call {
     pub(crate) ticking: Ticking,
 }
 
-impl Call {
+impl<A: Ask> Call<A> {
     /// Runs the plugin to a verdict. It is polled by the sandbox's own threads.
-    pub(crate) async fn run(self) -> Verdict {
+    pub(crate) async fn run(self) -> Verdict<A::Answer> {
         let wall = self.limits.wall;
         let state = State::new(self.abilities, self.grants, self.limits, self.home);
         let meter = Arc::clone(&state.meter);
-        let mut store = Store::new(self.plugin.engine(), state);
+        let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|mut store| {
             let state = store.data_mut();
@@ -49,11 +48,7 @@ impl Call {
             Ok(UpdateDeadline::Interrupt)
         });
         store.set_epoch_deadline(1);
-        let settings = self.settings;
-        let call = async {
-            let step = self.plugin.instantiate_async(&mut store).await?;
-            step.bespin_plugin_guest().call_run(&mut store, &settings).await
-        };
+        let call = self.asked.call(&mut store);
         let ended = tokio::time::timeout(wall, Metered::new(call, meter)).await;
         let state = store.into_data();
         state.stdout.finish();
@@ -61,19 +56,21 @@ impl Call {
         drop(self.ticking);
         match ended {
             Err(_elapsed) => Verdict::TimedOut { after: wall },
-            Ok(ended) => judge(state, ended, &printed),
+            Ok(ended) => judge::<A>(state, ended, &printed),
         }
     }
 }
 
 /// A limit comes before a denial, and a denial before what the guest says of it.
-fn judge(state: State, ended: wasmtime::Result<Result<String, Failure>>, printed: &str) -> Verdict {
+fn judge<A: Ask>(state: State, ended: Returned<A::Raw>, printed: &str) -> Verdict<A::Answer> {
     if let Some((which, because)) = state.exceeded {
         return Verdict::Limit { which, because };
     }
-    if let Ok(Ok(answer)) = &ended {
-        return succeeded(answer, state.limits.output_bytes);
-    }
+    let ended = match ended {
+        Ok(Ok(answer)) => return A::judge(answer, state.limits.output_bytes),
+        Ok(Err(failure)) => Ok(failure),
+        Err(error) => Err(error),
+    };
     if let Some((which, because)) = state.memory.refused {
         return Verdict::Limit { which, because };
     }
@@ -89,32 +86,9 @@ fn judge(state: State, ended: wasmtime::Result<Result<String, Failure>>, printed
         return Verdict::Denied(denied);
     }
     match ended {
-        Ok(Ok(answer)) => succeeded(&answer, state.limits.output_bytes),
-        Ok(Err(Failure::Rejected(because))) => Verdict::Rejected { because: clip(because) },
-        Ok(Err(Failure::Transient(because))) => Verdict::Transient { because: clip(because) },
+        Ok(Failure::Rejected(because)) => Verdict::Rejected { because: clip(because) },
+        Ok(Failure::Transient(because)) => Verdict::Transient { because: clip(because) },
         Err(error) => Verdict::Trapped { because: crash(&error, printed) },
-    }
-}
-
-fn succeeded(answer: &str, at_most: usize) -> Verdict {
-    if answer.len() > at_most {
-        let because = format!("its outputs have {} bytes; {at_most} are allowed", answer.len());
-        return Verdict::Limit { which: Limit::Output, because };
-    }
-    match outputs(answer) {
-        Ok(outputs) => Verdict::Succeeded { outputs },
-        Err(because) => Verdict::Rejected { because },
-    }
-}
-
-/// The answer as a flat set of names and texts.
-fn outputs(answer: &str) -> Result<BTreeMap<String, String>, String> {
-    let outputs: BTreeMap<String, String> = serde_json::from_str(answer)
-        .map_err(|error| format!("the plugin's outputs are no flat JSON object of strings: {error}"))?;
-    let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-    match outputs.keys().find(|name| !plain(name)) {
-        Some(odd) => Err(format!("the plugin's output `{odd}` has a name that no expression can read")),
-        None => Ok(outputs),
     }
 }
 
@@ -132,17 +106,4 @@ fn crash(error: &wasmtime::Error, printed: &str) -> String {
 fn clip(mut because: String) -> String {
     because.truncate(because.floor_char_boundary(REASON));
     because
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outputs_are_flat_texts() {
-        assert_eq!(outputs(r#"{"a":"1","b-c":""}"#).unwrap()["a"], "1");
-        for answer in [r#"{"a":1}"#, r#"{"a":{"b":"c"}}"#, r#"["a"]"#, "", "{", r#"{"a b":"c"}"#, r#"{"":"c"}"#] {
-            assert!(outputs(answer).is_err(), "{answer}");
-        }
-    }
 }

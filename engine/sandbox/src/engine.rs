@@ -11,6 +11,8 @@ use crate::state::State;
 pub struct Settings {
     /// Calls at the same time; more wait for a place.
     pub concurrent: u32,
+    /// Calls that wait for a place; one more is refused.
+    pub waiting: usize,
     /// What one instance's memory can grow to at most, in bytes; [`crate::Limits::memory_bytes`] may be lower.
     pub memory_bytes: usize,
     /// Threads that run guests. They are the sandbox's own, so that a busy plugin delays no request.
@@ -25,6 +27,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             concurrent: 64,
+            waiting: 10_000,
             memory_bytes: 256 << 20,
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             cache_bytes: 512 << 20,

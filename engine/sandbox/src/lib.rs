@@ -1,6 +1,6 @@
 //! The door to plugins: WebAssembly components, caged.
 //!
-//! A plugin is a component of the world `bespin:plugin/step`. It sees nothing
+//! A plugin is a component of one of the worlds in `plugins/wit`. It sees nothing
 //! but the abilities that it imports, each call of which is checked against
 //! [`Grants`] and [`Limits`] here, before [`Abilities`] is asked. Every call
 //! gets a fresh instance, so nothing that a plugin did is there for the next.
@@ -10,29 +10,36 @@
 
 mod abilities;
 mod ability;
+mod asks;
 pub mod bench;
 mod cache;
 mod call;
+mod calls;
 mod engine;
 mod grants;
 mod host;
 mod limits;
 mod meter;
 mod output;
+mod overrides;
+mod places;
 mod plugin;
 mod sandbox;
 mod state;
 mod verdict;
+mod worlds;
 
 pub use abilities::{
-    Abilities, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, HttpRequest, HttpResponse,
-    Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Reach, Read, Redirects,
-    SyncRequest, Synced,
+    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Found, HttpRequest,
+    HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Query, Reach,
+    Read, Redirects, Restore, Sample, Save, Saved, Stored, SyncRequest, Synced,
 };
 pub use ability::Ability;
 pub use engine::Settings;
 pub use grants::{Grants, Whose};
 pub use limits::{Limit, Limits};
+pub use overrides::Overrides;
 pub use plugin::{LoadError, Plugin};
 pub use sandbox::Sandbox;
 pub use verdict::{Denied, Verdict};
+pub use worlds::{Destination, Health, HealthStatus, Judgement, Measurement, Split, Verification, World};

@@ -23,8 +23,14 @@ pub struct Limits {
     pub host_calls: u64,
     /// Handles that are open at once, those of WASI included.
     pub handles: usize,
-    /// One file read or one HTTP body, in bytes. Past it the call is rejected, and the guest goes on.
+    /// One file, artifact, archive or HTTP body, in bytes. Past it the call is rejected, and the guest goes on.
     pub response_bytes: u64,
+    /// Calls of plugins for one run at the same time; further ones wait for their turn.
+    /// [`crate::Settings::concurrent`] bounds all runs together.
+    pub concurrent: u32,
+    /// Calls for one run that wait for their turn; one more is refused.
+    /// [`crate::Settings::waiting`] bounds all runs together.
+    pub waiting: usize,
 }
 
 impl Default for Limits {
@@ -39,6 +45,8 @@ impl Default for Limits {
             host_calls: 10_000,
             handles: 1_000,
             response_bytes: 8 << 20,
+            concurrent: 16,
+            waiting: 1_000,
         }
     }
 }
@@ -46,7 +54,7 @@ impl Default for Limits {
 /// Which bound was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// [`Limits::memory_bytes`].
+    /// [`Limits::memory_bytes`], or a container's.
     Memory,
     /// [`Limits::table_elements`].
     Tables,
@@ -56,12 +64,18 @@ pub enum Limit {
     Cpu,
     /// [`Limits::output_bytes`].
     Output,
-    /// [`Limits::log_bytes`].
+    /// [`Limits::log_bytes`], or a container's.
     Log,
     /// [`Limits::host_calls`].
     HostCalls,
     /// [`Limits::handles`].
     Handles,
+    /// A container's processes and threads.
+    Processes,
+    /// What a container may write.
+    Disk,
+    /// [`Limits::waiting`], or [`crate::Settings::waiting`].
+    Concurrent,
 }
 
 impl Limit {
@@ -76,6 +90,9 @@ impl Limit {
             Limit::Log => "log",
             Limit::HostCalls => "host-calls",
             Limit::Handles => "handles",
+            Limit::Processes => "processes",
+            Limit::Disk => "disk",
+            Limit::Concurrent => "concurrent-calls",
         }
     }
 }

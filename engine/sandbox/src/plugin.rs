@@ -8,13 +8,16 @@ use wasmtime::component::{Component, Linker};
 
 use crate::ability::Ability;
 use crate::host::bindings::StepPre;
+use crate::host::worlds::{generate::GeneratePre, health::HealthPre, measure::MeasurePre, route::RoutePre};
 use crate::state::State;
+use crate::verdict::Verdict;
+use crate::worlds::World;
 
 /// The package that the contract is, without its version.
-const PACKAGE: &str = "bespin:plugin/";
+pub(crate) const PACKAGE: &str = "bespin:plugin/";
 
 /// The version of the contract that this server offers.
-const OFFERED: &str = "1.0.0";
+pub(crate) const OFFERED: &str = "1.1.0";
 
 /// A compiled plugin, ready to run. Cheap to clone.
 #[derive(Clone)]
@@ -25,9 +28,18 @@ pub struct Plugin {
 
 /// What plugins of the same bytes share.
 pub(crate) struct Compiled {
-    pub(crate) pre: StepPre<State>,
+    pub(crate) pre: Pre,
     digest: String,
     imports: Vec<Ability>,
+}
+
+/// A linked component, by its world.
+pub(crate) enum Pre {
+    Step(StepPre<State>),
+    Health(HealthPre<State>),
+    Generate(GeneratePre<State>),
+    Measure(MeasurePre<State>),
+    Route(RoutePre<State>),
 }
 
 /// Why a file cannot be loaded as a plugin.
@@ -55,6 +67,23 @@ impl Plugin {
         self.compiled.digest()
     }
 
+    /// What it is for.
+    pub fn world(&self) -> World {
+        match self.compiled.pre {
+            Pre::Step(_) => World::Step,
+            Pre::Health(_) => World::Health,
+            Pre::Generate(_) => World::Generate,
+            Pre::Measure(_) => World::Measure,
+            Pre::Route(_) => World::Route,
+        }
+    }
+
+    /// What is said when it is asked what only a plugin of the world `wanted` can do.
+    pub(crate) fn is_no<T>(&self, wanted: World) -> Verdict<T> {
+        let because = format!("the plugin `{}` is of the world `{}`, and not of `{wanted}`", self.name, self.world());
+        Verdict::Rejected { because }
+    }
+
     /// Which abilities it asks for, in the order of [`Ability::ALL`].
     pub fn imports(&self) -> &[Ability] {
         &self.compiled.imports
@@ -73,13 +102,17 @@ impl Compiled {
     ///
     /// It imports what is not offered, or is of another world: as a sentence.
     pub(crate) fn link(component: &Component, linker: &Linker<State>, digest: String) -> Result<Self, String> {
-        let imports = imports(component)?;
-        let guest = format!("{PACKAGE}guest@");
-        let exports = component.component_type();
-        if !exports.exports(component.engine()).any(|(name, _)| name.starts_with(&guest)) {
-            return Err(format!("it does not export {PACKAGE}guest, as the world `step` of {PACKAGE}{OFFERED} does"));
-        }
-        let pre = linker.instantiate_pre(component).and_then(StepPre::new);
+        let world = world(component)?;
+        let imports = imports(component, world)?;
+        let pre = linker.instantiate_pre(component).and_then(|pre| {
+            Ok(match world {
+                World::Step => Pre::Step(StepPre::new(pre)?),
+                World::Health => Pre::Health(HealthPre::new(pre)?),
+                World::Generate => Pre::Generate(GeneratePre::new(pre)?),
+                World::Measure => Pre::Measure(MeasurePre::new(pre)?),
+                World::Route => Pre::Route(RoutePre::new(pre)?),
+            })
+        });
         let pre = pre.map_err(|error| {
             format!("it does not fit the contract that this server offers ({PACKAGE}{OFFERED}): {error:#}")
         })?;
@@ -87,8 +120,23 @@ impl Compiled {
     }
 }
 
+/// Which world a component is of.
+fn world(component: &Component) -> Result<World, String> {
+    let exports = component.component_type();
+    let exports: Vec<_> = exports.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
+    let of = |world: &World| exports.iter().any(|name| name.starts_with(&format!("{PACKAGE}{}@", world.guest())));
+    match World::ALL.into_iter().filter(of).collect::<Vec<_>>()[..] {
+        [only] => Ok(only),
+        [] => Err(format!(
+            "it does not export {PACKAGE}guest, as the world `step` of {PACKAGE}{OFFERED} does, nor the guest of another world: {}",
+            World::ALL[1..].iter().map(|world| world.guest()).collect::<Vec<_>>().join(", ")
+        )),
+        [first, second, ..] => Err(format!("it is of the worlds `{first}` and `{second}`; a plugin is of one")),
+    }
+}
+
 /// Which abilities a component asks for.
-fn imports(component: &Component) -> Result<Vec<Ability>, String> {
+fn imports(component: &Component, world: World) -> Result<Vec<Ability>, String> {
     let mut abilities = Vec::new();
     for (name, import) in component.component_type().imports(component.engine()) {
         let Some(versioned) = name.strip_prefix(PACKAGE) else {
@@ -104,7 +152,13 @@ fn imports(component: &Component) -> Result<Vec<Ability>, String> {
             ));
         }
         match Ability::named(interface) {
-            Some(ability) => abilities.push(ability),
+            Some(ability) if world.may_ask().contains(&ability) => abilities.push(ability),
+            Some(ability) => {
+                let may = world.may_ask().iter().map(|ability| ability.name()).collect::<Vec<_>>().join(", ");
+                return Err(format!(
+                    "it asks for {ability}, which a plugin of the world `{world}` cannot have: it may have {may}"
+                ));
+            }
             // `failures` has types and no functions: nothing is asked for.
             None if !has_functions(&import.ty, component) => {}
             None => {
@@ -114,6 +168,8 @@ fn imports(component: &Component) -> Result<Vec<Ability>, String> {
         }
     }
     abilities.sort();
+    // The same interface can be imported in two versions of it.
+    abilities.dedup();
     Ok(abilities)
 }
 

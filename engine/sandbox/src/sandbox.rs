@@ -7,43 +7,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use crate::abilities::Abilities;
 use crate::cache::Cache;
-use crate::call::Call;
 use crate::engine::{self, Settings};
-use crate::grants::Grants;
-use crate::limits::Limits;
 use crate::meter::Ticker;
+use crate::places::Places;
 use crate::plugin::{Compiled, LoadError, Plugin};
 use crate::state::State;
-use crate::verdict::Verdict;
 
 /// The engine, the pool of instances and the cache of compiled plugins. One for a server.
 pub struct Sandbox {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// Plugins that somebody holds, by digest.
     loaded: Mutex<HashMap<String, Weak<Compiled>>>,
     /// One component is compiled at a time.
     compiling: Semaphore,
     /// Places of the pool: past them the pool fails, so that callers wait here.
-    places: Arc<Semaphore>,
-    ticker: Ticker,
+    pub(crate) places: Places,
+    pub(crate) ticker: Ticker,
     /// None only while it is dropped.
-    guests: Option<Runtime>,
+    pub(crate) guests: Option<Runtime>,
 }
 
 /// What loading needs on a blocking thread.
-struct Shared {
-    engine: Engine,
-    linker: Linker<State>,
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
     cache: Cache,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Sandbox {
@@ -62,7 +58,7 @@ impl Sandbox {
             .thread_name("plugin")
             .enable_all()
             .build()?;
-        let places = Arc::new(Semaphore::new(settings.concurrent as usize));
+        let places = Places::new(settings.concurrent, settings.waiting);
         Ok(Sandbox {
             shared: Arc::new(Shared { engine, linker, cache, settings }),
             loaded: Mutex::default(),
@@ -112,44 +108,6 @@ impl Sandbox {
             return Err(LoadError { plugin: name.to_owned(), because });
         }
         self.load(name, &tokio::fs::read(path).await.map_err(refuse)?).await
-    }
-
-    /// Runs a plugin once, in an instance of its own. Dropping the future stops it.
-    ///
-    /// `settings` is the step's `with:` as a JSON object. Abilities are called on the runtime that this is called on.
-    pub async fn run(
-        &self,
-        plugin: &Plugin,
-        settings: &str,
-        grants: &Grants,
-        limits: &Limits,
-        abilities: Arc<dyn Abilities>,
-    ) -> Verdict {
-        let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
-        // Past what a place of the pool can hold, growing would fail without saying why.
-        let memory_bytes = limits.memory_bytes.min(self.shared.settings.memory_bytes);
-        let call = Call {
-            plugin: plugin.compiled.pre.clone(),
-            settings: settings.to_owned(),
-            grants: grants.clone(),
-            limits: Limits { memory_bytes, ..limits.clone() },
-            abilities,
-            home: Handle::current(),
-            ticking: self.ticker.run(),
-        };
-        let guests = self.guests.as_ref().expect("it is there until the sandbox is dropped");
-        let mut task = JoinSet::new();
-        let run = async move {
-            let verdict = call.run().await;
-            drop(place);
-            verdict
-        };
-        task.spawn_on(run, guests.handle());
-        match task.join_next().await {
-            Some(Ok(verdict)) => verdict,
-            // A panic of ours in the midst of a call: the guest is gone with its store.
-            _ => Verdict::Transient { because: "the sandbox failed to run it; the server's log says why".to_owned() },
-        }
     }
 
     async fn compile(&self, name: &str, digest: String, wasm: &[u8]) -> Result<Arc<Compiled>, String> {

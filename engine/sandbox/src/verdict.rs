@@ -9,11 +9,11 @@ use crate::limits::Limit;
 
 /// How a call of a plugin ended. Only [`Verdict::Succeeded`] is a success.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The step did what it is there for.
+pub enum Verdict<T = BTreeMap<String, String>> {
+    /// The plugin did what it is there for.
     Succeeded {
-        /// For later steps, under `steps.<id>`.
-        outputs: BTreeMap<String, String>,
+        /// What it answered. A step's are for later steps, under `steps.<id>`.
+        outputs: T,
     },
     /// The author of the pipeline, or of the plugin, can fix it.
     Rejected {

@@ -35,6 +35,11 @@ pub fn plugins() -> Result<(), Failed> {
     }
     eprintln!("xtask: building {} plugins", names.len());
     run(&mut cargo)?;
+    // One for each world; the sandbox's tests and the benches run them.
+    let examples = ["--package", "bespin-sdk", "--examples"];
+    run(command("cargo")
+        .args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "plugin"])
+        .args(examples))?;
     let dir = plugins_dir();
     let failed = |error: std::io::Error| Failed(format!("{}: {error}", dir.display()));
     std::fs::create_dir_all(&dir).map_err(failed)?;

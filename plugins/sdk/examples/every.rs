@@ -12,9 +12,11 @@ use bespin_sdk::images::BuildRequest;
 use bespin_sdk::registry::PushRequest;
 use bespin_sdk::secrets::Part;
 use bespin_sdk::{
-    Deserialize, Outputs, Result, canary, cluster, containers, git, http, images, info, registry, secrets, workspace,
+    Deserialize, Outputs, Result, artifacts, cache, canary, cluster, containers, git, http, images, info, metrics,
+    registry, secrets, workspace,
 };
 
+// Older builds of this refuse settings that they do not know, so that no release adds one.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Settings {
@@ -40,6 +42,12 @@ fn run(settings: Settings) -> Result<Outputs> {
     let names = workspace::list("")?;
     let file = workspace::read(&settings.file)?;
     info!("{} has {} bytes; there are {} names", settings.file, file.len(), names.len());
+    artifacts::put("report.txt", &file)?;
+    let kept = artifacts::get("report.txt")?;
+    let saved = cache::save("every-1", &kept)?;
+    let restored = cache::restore("every-2", &["every-".to_owned()])?.map_or(0, |found| found.archive.len());
+    info!("{} artifacts, cache {saved:?}, {restored} bytes restored", artifacts::list()?.len());
+    let samples = metrics::query("prometheus", "up")?;
     let secret = secrets::get(&settings.secret)?;
     let header = Header { name: "authorization".to_owned(), value: vec![Part::Secret(&secret)] };
     let url = vec![Part::Text(settings.address)];
@@ -70,7 +78,8 @@ fn run(settings: Settings) -> Result<Outputs> {
         .with("exit", exit.to_string())
         .with("digest", pushed.digest)
         .with("revision", synced.revision)
-        .with("outcome", followed.outcome))
+        .with("outcome", followed.outcome)
+        .with("samples", samples.len().to_string()))
 }
 
 bespin_sdk::step!(run);

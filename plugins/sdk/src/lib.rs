@@ -24,9 +24,16 @@
 //!
 //! It is built as a `cdylib` for `wasm32-wasip2`. Only the abilities that it
 //! calls become imports, and so its request for leave.
+//!
+//! Plugins of the other worlds are as short: see [`health!`], [`generate!`],
+//! [`measure!`] and [`route!`], and the examples beside this crate.
 
 mod failure;
+pub mod generate;
+pub mod health;
+pub mod measure;
 mod outputs;
+pub mod route;
 mod settings;
 
 /// The bindings to `plugins/wit`, for what this crate does not offer under a shorter name.
@@ -42,11 +49,13 @@ pub mod bindings {
 }
 
 pub use bindings::bespin::plugin::{
-    canary, cluster, containers, failures, git, http, images, log, registry, secrets, workspace,
+    artifacts, cache, canary, cluster, containers, failures, git, http, images, log, metrics, registry, secrets,
+    workspace,
 };
 pub use failure::{Failure, Result};
 pub use outputs::Outputs;
 pub use serde::{Deserialize, Serialize};
+pub use serde_json::Value;
 pub use settings::{Text, json, run};
 
 /// Makes a function `fn(Settings) -> bespin_sdk::Result<Outputs>` the plugin's step.

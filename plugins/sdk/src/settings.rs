@@ -18,7 +18,7 @@ pub struct Text(pub String);
 ///
 /// Those of the step, and settings that do not fit, by the key that is wrong.
 pub fn run<S: DeserializeOwned>(settings: &str, step: fn(S) -> Result<Outputs>) -> Result<String> {
-    step(parse(settings)?).map(Outputs::into_json)
+    step(parse("with", settings)?).map(Outputs::into_json)
 }
 
 /// A value as JSON, for the body of a request.
@@ -30,13 +30,14 @@ pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|error| Failure::Rejected(format!("cannot write JSON: {error}")))
 }
 
-fn parse<S: DeserializeOwned>(settings: &str) -> Result<S> {
+/// Reads JSON from the host; mistakes begin with what it is.
+pub(crate) fn parse<S: DeserializeOwned>(what: &str, text: &str) -> Result<S> {
     // By way of a value, since a line and a column of the host's JSON would mislead the reader.
-    let value: Value = serde_json::from_str(settings).map_err(|e| Failure::Rejected(format!("with: {e}")))?;
+    let value: Value = serde_json::from_str(text).map_err(|e| Failure::Rejected(format!("{what}: {e}")))?;
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        Failure::Rejected(if path == "." { format!("with: {inner}") } else { format!("with: {path}: {inner}") })
+        Failure::Rejected(if path == "." { format!("{what}: {inner}") } else { format!("{what}: {path}: {inner}") })
     })
 }
 
@@ -83,7 +84,7 @@ mod tests {
     }
 
     fn refused(settings: &str) -> String {
-        match parse::<Settings>(settings).unwrap_err() {
+        match parse::<Settings>("with", settings).unwrap_err() {
             Failure::Rejected(because) => because,
             Failure::Transient(because) => panic!("{because}"),
         }
@@ -92,7 +93,7 @@ mod tests {
     #[test]
     fn a_number_is_a_text_too() {
         let settings: Settings =
-            parse(r#"{ "to": "host/name", "tag": 17, "build-args": { "TESTS": true, "JAVA": 21 } }"#).unwrap();
+            parse("with", r#"{ "to": "host/name", "tag": 17, "build-args": { "TESTS": true, "JAVA": 21 } }"#).unwrap();
         assert_eq!((settings.to.as_str(), settings.tag.0.as_str()), ("host/name", "17"));
         assert_eq!(settings.build_args["TESTS"].0, "true");
     }

@@ -49,7 +49,13 @@ pub(super) fn check_pattern(ability: Ability, value: &str) -> Result<(), String>
         Ability::Git => (segments.len() < 2 || value.contains("://")).then_some("write `host/owner/repository`"),
         Ability::Cluster | Ability::Canary => (segments.len() != 3).then_some("write `cluster/namespace/name`"),
         Ability::Secrets => (segments.len() != 1 || is_wild(value)).then_some("write one secret's name"),
-        Ability::Log | Ability::Workspace | Ability::Http | Ability::Containers => None,
+        Ability::Metrics => (segments.len() != 1 || is_wild(value)).then_some("write one provider's name"),
+        Ability::Log
+        | Ability::Workspace
+        | Ability::Artifacts
+        | Ability::Cache
+        | Ability::Http
+        | Ability::Containers => None,
     };
     wrong.map_or(Ok(()), |mend| Err(mend.to_owned()))
 }

@@ -1,9 +1,11 @@
 //! The host's side of the contract: form, leave and limits are checked here, then the ability is called.
 
 mod http;
+mod kept;
 mod secrets;
 mod steps;
 mod value;
+pub(crate) mod worlds;
 
 use crate::abilities::{Failure, Level};
 use crate::limits::Limit;
@@ -28,15 +30,20 @@ use bindings::bespin::plugin::{failures, log};
 type Answer<T> = wasmtime::Result<Result<T, Fault>>;
 
 impl State {
-    /// What the guest is told; the first denial is remembered.
+    /// What the guest is told; the first denial is remembered, and a limit is the end.
     fn answer<T>(&mut self, asked: Result<T, Failure>) -> Answer<T> {
-        Ok(asked.map_err(|failure| match failure {
+        let failure = match asked {
+            Ok(answer) => return Ok(Ok(answer)),
+            Err(failure) => failure,
+        };
+        Ok(Err(match failure {
             Failure::Rejected(because) => Fault::Rejected(because),
             Failure::Transient(because) => Fault::Transient(because),
             Failure::Denied(denied) => {
                 self.denied.get_or_insert_with(|| denied.clone());
                 Fault::Denied(Denied { grant: denied.grant.name().to_owned(), value: denied.value, mend: denied.mend })
             }
+            Failure::Limit { which, because } => return Err(self.exceed(which, because)),
         }))
     }
 }

@@ -41,6 +41,24 @@ pub(super) fn tag(written: &str) -> Result<(), Failure> {
     Err(Failure::Rejected(format!("tag `{}`: {why}", clip(written))))
 }
 
+/// The name of an artifact: a bare file name, and no hidden one.
+pub(super) fn artifact(written: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !written.is_empty() && written.len() <= 128 && !written.starts_with('.') && written.chars().all(allowed) {
+        return Ok(());
+    }
+    let why = "it is 1 to 128 letters, digits, `_`, `.` and `-`, and does not begin with `.`";
+    Err(Failure::Rejected(format!("artifact `{}`: {why}", clip(written))))
+}
+
+/// A key of the cache, or the beginning of one.
+pub(super) fn key(written: &str) -> Result<(), Failure> {
+    if !written.is_empty() && written.len() <= 256 && written.chars().all(|c| (' '..='~').contains(&c)) {
+        return Ok(());
+    }
+    Err(Failure::Rejected(format!("cache key `{}`: it is 1 to 256 printable ASCII characters", clip(written))))
+}
+
 /// The name of a variable: of an environment, or of a build.
 pub(super) fn variable(written: &str) -> Result<(), Failure> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -95,6 +113,17 @@ mod tests {
             assert!(path(written).is_err(), "{written}");
         }
         assert!(file_path(".").is_err());
+    }
+
+    #[test]
+    fn artifacts_and_keys() {
+        assert!(artifact("report.xml").is_ok() && key("maven-0f3a/linux").is_ok());
+        for written in ["", ".", "..", ".hidden", "a/b", "a b", "a\0", &"x".repeat(129)] {
+            assert!(artifact(written).is_err(), "{written}");
+        }
+        for written in ["", "a\n", "é", &"x".repeat(257)] {
+            assert!(key(written).is_err(), "{written}");
+        }
     }
 
     #[test]

@@ -51,10 +51,10 @@ async fn a_component_for_another_host_is_refused_by_what_it_asks() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::open(dir.path(), Settings::default()).unwrap();
     for (from, to, because) in [
-        ("cluster@1.0.0", "cluster@2.0.0", "built against version 2.0.0 of the contract; this server offers 1.0.0"),
-        ("cluster@1.0.0", "clustar@1.0.0", "asks for `bespin:plugin/clustar@1.0.0`"),
+        ("cluster@1.1.0", "cluster@2.0.0", "built against version 2.0.0 of the contract; this server offers 1.1.0"),
+        ("cluster@1.1.0", "clustar@1.1.0", "asks for `bespin:plugin/clustar@1.1.0`"),
         ("wasi:cli/exit@", "evil:cli/exit@", "imports `evil:cli/exit@"),
-        ("plugin/guest@1.0.0", "plugin/ghost@1.0.0", "does not export bespin:plugin/guest"),
+        ("plugin/guest@1.1.0", "plugin/ghost@1.1.0", "does not export bespin:plugin/guest"),
     ] {
         let refused = sandbox.load("mine", &patched(from, to)).await.err().unwrap().to_string();
         assert!(refused.contains(because), "{refused}");
@@ -65,7 +65,7 @@ async fn a_component_for_another_host_is_refused_by_what_it_asks() {
 async fn a_newer_minor_that_asks_for_nothing_new_runs() {
     let dir = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::open(dir.path(), Settings::default()).unwrap();
-    let newer = sandbox.load("newer", &patched("cluster@1.0.0", "cluster@1.9.0")).await.unwrap();
+    let newer = sandbox.load("newer", &patched("cluster@1.1.0", "cluster@1.9.0")).await.unwrap();
     let world = Arc::new(World::petclinic()) as Arc<dyn Abilities>;
     let granted = grants(&[("cluster", "*/*/*")]);
     let verdict = sandbox.run(&newer, r#"{"application":"a"}"#, &granted, &limits(), world).await;

@@ -9,3 +9,4 @@ mod inspect;
 mod load;
 mod released;
 mod world;
+mod worlds;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sandbox::{
-    Abilities, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Grants, HttpRequest,
-    HttpResponse, Level, Limits, List, Listed, ListedKind, Named, Place, Plugin, Process, Push, Pushed, Read, Sandbox,
-    Settings, SyncRequest, Synced, Verdict, Whose,
+    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Found, Grants,
+    HttpRequest, HttpResponse, Level, Limits, List, Listed, ListedKind, Named, Place, Plugin, Process, Push, Pushed,
+    Query, Read, Restore, Sample, Sandbox, Save, Saved, Settings, Stored, SyncRequest, Synced, Verdict, Whose,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -22,6 +22,10 @@ pub struct World {
     pub status: u16,
     /// What a container ends with.
     pub exit: i32,
+    /// What a metric provider answers each query with.
+    pub metrics: BTreeMap<String, Vec<f64>>,
+    /// The run that its calls belong to.
+    pub run: Option<String>,
     pub happened: Mutex<Happened>,
 }
 
@@ -41,6 +45,9 @@ pub struct Happened {
     pub requests: Vec<(String, String, Pairs, String)>,
     /// Image, process and environment.
     pub containers: Vec<(String, Process, Pairs)>,
+    pub artifacts: BTreeMap<String, Vec<u8>>,
+    pub archives: BTreeMap<String, Vec<u8>>,
+    pub queries: Vec<Query>,
 }
 
 impl World {
@@ -52,6 +59,7 @@ impl World {
                 ("token".to_owned(), "hunter2".to_owned()),
             ]),
             status: 200,
+            metrics: BTreeMap::from([("up".to_owned(), vec![1.0])]),
             ..World::default()
         }
     }
@@ -80,6 +88,42 @@ impl Abilities for World {
         let below = |path: &String| path.strip_prefix(&asked.path).map(|rest| rest.trim_start_matches('/').to_owned());
         let listed = |name| Listed { name, kind: ListedKind::File, size: 0 };
         Ok(self.files.keys().filter_map(below).map(listed).collect())
+    }
+
+    fn share(&self) -> Option<String> {
+        self.run.clone()
+    }
+
+    async fn store(&self, asked: Artifact) -> Result<(), Failure> {
+        self.with(|happened| happened.artifacts.insert(asked.name, asked.content));
+        Ok(())
+    }
+
+    async fn stored(&self, asked: Read) -> Result<Vec<u8>, Failure> {
+        let missing = || Failure::Rejected(format!("there is no artifact `{}`", asked.path));
+        self.happened().artifacts.get(&asked.path).cloned().ok_or_else(missing)
+    }
+
+    async fn artifacts(&self) -> Result<Vec<Stored>, Failure> {
+        let stored = |(name, content): (String, Vec<u8>)| Stored { name, size: content.len() as u64, step: "a".into() };
+        Ok(self.happened().artifacts.into_iter().map(stored).collect())
+    }
+
+    async fn restore(&self, asked: Restore) -> Result<Option<Found>, Failure> {
+        let mut archives = self.happened().archives.into_iter();
+        let fits = |key: &str| key == asked.key || asked.prefixes.iter().any(|prefix| key.starts_with(prefix));
+        Ok(archives.find(|(key, _)| fits(key)).map(|(key, archive)| Found { key, archive }))
+    }
+
+    async fn save(&self, asked: Save) -> Result<Saved, Failure> {
+        self.with(|happened| happened.archives.insert(asked.key, asked.archive));
+        Ok(Saved::Saved)
+    }
+
+    async fn query(&self, asked: Query) -> Result<Vec<Sample>, Failure> {
+        let values = self.metrics.get(&asked.query).cloned().unwrap_or_default();
+        self.with(|happened| happened.queries.push(asked));
+        Ok(values.into_iter().map(|value| Sample { labels: BTreeMap::new(), value }).collect())
     }
 
     async fn http(&self, asked: HttpRequest) -> Result<HttpResponse, Failure> {
@@ -141,19 +185,21 @@ impl Abilities for World {
     }
 }
 
-/// A component that was built before the tests.
+/// A built-in that was built before the tests.
 pub fn component(name: &str) -> PathBuf {
+    built(&format!("plugin_{name}.wasm"))
+}
+
+/// An example of the SDK.
+pub fn example(name: &str) -> PathBuf {
+    built(&format!("examples/{name}.wasm"))
+}
+
+fn built(file: &str) -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/wasm32-wasip2/plugin");
     let folder = std::env::var_os("BESPIN_COMPONENTS").map_or_else(|| PathBuf::from(default), PathBuf::from);
-    let path = folder.join(format!("plugin_{name}.wasm"));
-    assert!(
-        path.exists(),
-        "{} is not there; build the plugins first:\n  cargo build --target wasm32-wasip2 --profile plugin{}",
-        path.display(),
-        ["bump", "canary", "container", "hostile", "image", "push", "slack", "sync"]
-            .map(|name| format!(" -p plugin-{name}"))
-            .concat(),
-    );
+    let path = folder.join(file);
+    assert!(path.exists(), "{} is not there; build the plugins first: cargo xtask plugins", path.display(),);
     path
 }
 

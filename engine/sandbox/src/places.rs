@@ -1,0 +1,163 @@
+//! Places for calls: so many at once for a run, and so many for the server.
+//!
+//! A call waits for its run's turn first and for a place of the pool then, so
+//! that a run with a thousand steps never stands before another run's one.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::limits::Limits;
+
+/// The places of a sandbox.
+pub(crate) struct Places {
+    pool: Arc<Line>,
+    shares: Mutex<HashMap<String, Weak<Line>>>,
+}
+
+/// A place, until it is dropped.
+pub(crate) struct Place {
+    _share: Option<Turn>,
+    _pool: Turn,
+}
+
+/// Places, and the line of those who wait for one.
+struct Line {
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+}
+
+/// One place of a line. The line is known for as long as anybody has a place in it.
+struct Turn {
+    _permit: OwnedSemaphorePermit,
+    _line: Arc<Line>,
+}
+
+/// One who waits; whoever gives up waits no longer.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Places {
+    pub(crate) fn new(places: u32, most_waiting: usize) -> Self {
+        Places { pool: Line::new(places, most_waiting), shares: Mutex::default() }
+    }
+
+    /// Waits for a place. Calls of the same share take turns by the limits of the first of them.
+    ///
+    /// # Errors
+    ///
+    /// Too many wait already: which, as a sentence.
+    pub(crate) async fn take(&self, share: Option<String>, limits: &Limits) -> Result<Place, String> {
+        let share = match share {
+            None => None,
+            Some(name) => {
+                let turn = self.line(&name, limits).turn().await;
+                Some(turn.map_err(|most| format!("{most} calls of this run wait for their turn already"))?)
+            }
+        };
+        let pool = Arc::clone(&self.pool).turn().await;
+        let pool = pool.map_err(|most| format!("{most} calls wait for a place in the server already"))?;
+        Ok(Place { _share: share, _pool: pool })
+    }
+
+    fn line(&self, share: &str, limits: &Limits) -> Arc<Line> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = shares.get(share).and_then(Weak::upgrade) {
+            return line;
+        }
+        shares.retain(|_, line| line.strong_count() > 0);
+        let line = Line::new(limits.concurrent, limits.waiting);
+        shares.insert(share.to_owned(), Arc::downgrade(&line));
+        line
+    }
+}
+
+impl Line {
+    fn new(places: u32, most_waiting: usize) -> Arc<Self> {
+        // Nobody would ever get one of no places.
+        let places = Arc::new(Semaphore::new(places.max(1) as usize));
+        Arc::new(Line { places, waiting: AtomicUsize::new(0), most_waiting })
+    }
+
+    /// Waits for a place of this line.
+    ///
+    /// # Errors
+    ///
+    /// How many wait already, which are too many.
+    async fn turn(self: Arc<Self>) -> Result<Turn, usize> {
+        let permit = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let before = self.waiting.fetch_add(1, Ordering::SeqCst);
+                let _waiting = Waiting(&self.waiting);
+                if before >= self.most_waiting {
+                    return Err(self.most_waiting);
+                }
+                Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
+            }
+        };
+        Ok(Turn { _permit: permit, _line: self })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    /// Whether a call did not get a place at once.
+    fn waits<T>(taken: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
+        taken.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    fn limits(concurrent: u32, waiting: usize) -> Limits {
+        Limits { concurrent, waiting, ..Limits::default() }
+    }
+
+    #[tokio::test]
+    async fn a_run_takes_turns_and_stands_in_nobodys_way() {
+        let (places, limits) = (Places::new(2, 10), limits(1, 1));
+        let first = places.take(Some("a".into()), &limits).await.unwrap();
+        let mut second = Box::pin(places.take(Some("a".into()), &limits));
+        assert!(waits(&mut second), "the run has its one place");
+        let other = places.take(Some("b".into()), &limits).await.unwrap();
+        let third = places.take(Some("a".into()), &limits).await.err().unwrap();
+        assert!(third.contains("1 calls of this run"), "{third}");
+        drop(first);
+        second.await.unwrap();
+        drop(other);
+    }
+
+    #[tokio::test]
+    async fn the_servers_line_is_bounded() {
+        let (places, limits) = (Places::new(1, 1), limits(5, 5));
+        let first = places.take(None, &limits).await.unwrap();
+        let mut second = Box::pin(places.take(None, &limits));
+        assert!(waits(&mut second));
+        let third = places.take(Some("a".into()), &limits).await.err().unwrap();
+        assert!(third.contains("in the server"), "{third}");
+        // Who gives up makes room in the line.
+        drop(second);
+        let mut fourth = Box::pin(places.take(None, &limits));
+        assert!(waits(&mut fourth));
+        drop(first);
+        fourth.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_run_without_calls_is_forgotten() {
+        let places = Places::new(1, 1);
+        drop(places.take(Some("a".into()), &limits(1, 1)).await.unwrap());
+        drop(places.take(Some("b".into()), &limits(1, 1)).await.unwrap());
+        assert_eq!(places.shares.lock().unwrap().len(), 1);
+    }
+}
