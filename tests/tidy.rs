@@ -22,7 +22,7 @@ const LAW: [(&str, &[&str]); 9] = [
 const OWNERS: [(&str, &[&str]); 7] = [
     ("journal", &["sled", "redb", "sqlx"]),
     ("forge", &["git2"]),
-    ("sandbox", &["wasmtime", "wasmtime-wasi"]),
+    ("sandbox", &["wasmtime", "wasmtime-wasi", "wasmparser"]),
     ("images", &["bollard", "oci-client", "aws-sdk-ecr"]),
     ("cluster", &["kube", "k8s-openapi", "aws-sigv4", "aws-sdk-sts", "aws-sdk-elasticloadbalancingv2"]),
     ("bespin", &["axum", "axum-extra"]),
@@ -30,7 +30,7 @@ const OWNERS: [(&str, &[&str]); 7] = [
 ];
 
 /// What `decide` may use: nothing that can read, wait or fail by itself.
-const DECIDE_MAY_USE: [&str; 20] = [
+const DECIDE_MAY_USE: [&str; 21] = [
     "base64",
     "hex",
     "jaq-core",
@@ -48,6 +48,7 @@ const DECIDE_MAY_USE: [&str; 20] = [
     "sha2",
     "similar",
     "thiserror",
+    "toml",
     "unicode-width",
     "url",
     "yaml-edit",

@@ -18,6 +18,7 @@ mod calls;
 mod engine;
 mod grants;
 mod host;
+pub mod inspect;
 mod limits;
 mod meter;
 mod output;
