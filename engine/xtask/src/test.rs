@@ -1,5 +1,6 @@
 //! All tests, from a fresh clone.
 
+use crate::authors;
 use crate::browser;
 use crate::build;
 use crate::install;
@@ -23,6 +24,7 @@ fn say(missing: &[String], real: bool) -> Result<(), Failed> {
 pub fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
     let mut missing = timed("installing the parts", install::everything)?;
     timed("building the plugins", build::plugins)?;
+    missing.extend(timed("building the examples", authors::examples)?);
     timed("building the dashboard", build::web)?;
     say(&missing, real)?;
     if filter.is_none() {
@@ -56,6 +58,7 @@ fn cargo_test(real: bool, filter: Option<&str>) -> Result<(), Failed> {
     cargo.env("BESPIN_SERVER", build::target().join("debug/bespin"));
     cargo.env("BESPIN_PLUGINS", build::plugins_dir());
     cargo.env("BESPIN_COMPONENTS", build::target().join("wasm32-wasip2/plugin"));
+    cargo.env("BESPIN_EXAMPLES", authors::dir());
     cargo.env("BESPIN_KUBERNETES", install::kubernetes());
     cargo.env("BESPIN_MOTO", install::moto());
     if real {

@@ -6,6 +6,7 @@ mod builtins;
 mod cache;
 mod hostile;
 mod inspect;
+mod languages;
 mod load;
 mod released;
 mod world;

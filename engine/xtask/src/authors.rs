@@ -1,0 +1,94 @@
+//! Plugins in other languages than Rust: their tools, pinned, and their components.
+
+use crate::build::target;
+use crate::install::cache;
+use crate::process::{Failed, command, has, run, top};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Where the components are, as `<name>.wasm`.
+pub fn dir() -> PathBuf {
+    target().join("examples")
+}
+
+/// Builds the examples, and what misbehaves in Python. Returns a sentence for each language that is missing.
+///
+/// # Errors
+/// A language is there and its component does not build.
+pub fn examples() -> Result<Vec<String>, Failed> {
+    let mut missing = Vec::new();
+    std::fs::create_dir_all(dir()).map_err(|error| Failed(format!("{}: {error}", dir().display())))?;
+    if has("npm") {
+        javascript()?;
+    } else {
+        missing.push("npm (Node.js 20): plugins in JavaScript".to_owned());
+    }
+    if has("python3") {
+        python()?;
+    } else {
+        missing.push("python3: plugins in Python".to_owned());
+    }
+    Ok(missing)
+}
+
+fn javascript() -> Result<(), Failed> {
+    let project = top().join("plugins/examples/javascript");
+    let made = dir().join("javascript.wasm");
+    if is_newer(&made, &[&project, &project.join("wit"), &wit()]) {
+        return Ok(());
+    }
+    eprintln!("xtask: building the example in JavaScript");
+    run(command("npm").current_dir(&project).args(["ci", "--loglevel", "error"]))?;
+    run(command("npm").current_dir(&project).args(["run", "--silent", "build"]))?;
+    let built = project.join("plugin.wasm");
+    let moved = std::fs::copy(&built, &made).and_then(|_| std::fs::remove_file(&built));
+    moved.map_err(|error| Failed(format!("{}: {error}", built.display())))
+}
+
+fn python() -> Result<(), Failed> {
+    let project = top().join("plugins/examples/python");
+    let hostile = top().join("plugins/hostile/python");
+    let own = project.join("wit");
+    component(&project, &own, "plugin", "python.wasm")?;
+    component(&hostile, &wit(), "step", "hostile-python.wasm")
+}
+
+fn component(project: &Path, wit_of_it: &Path, world: &str, name: &str) -> Result<(), Failed> {
+    let made = dir().join(name);
+    if is_newer(&made, &[project, wit_of_it, &wit()]) {
+        return Ok(());
+    }
+    eprintln!("xtask: building {name}");
+    let mut python = command(componentize_py()?);
+    python.current_dir(project).arg("--quiet").arg("--wit-path").arg(wit_of_it).args(["--world", world]);
+    run(python.args(["componentize", "app", "--output"]).arg(made))
+}
+
+/// Installs componentize-py into an environment of its own, in the version that the example names.
+fn componentize_py() -> Result<PathBuf, Failed> {
+    let requirements = top().join("plugins/examples/python/requirements.txt");
+    let pinned = std::fs::read_to_string(&requirements);
+    let pinned = pinned.map_err(|error| Failed(format!("{}: {error}", requirements.display())))?;
+    let environment = cache().join(pinned.trim().replace("==", "-"));
+    let program = environment.join("bin/componentize-py");
+    if !program.exists() {
+        eprintln!("xtask: installing {}", pinned.trim());
+        run(command("python3").args(["-m", "venv"]).arg(&environment))?;
+        let mut pip = command(environment.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+        run(pip.arg(requirements))?;
+    }
+    Ok(program)
+}
+
+fn wit() -> PathBuf {
+    top().join("plugins/wit")
+}
+
+/// Whether a file is newer than every file in these folders.
+fn is_newer(made: &Path, folders: &[&Path]) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|of| of.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten());
+    let files = files.map(|entry| entry.path()).filter(|path| path.is_file());
+    made.exists() && files.map(|path| changed(&path)).all(|source| source < changed(made))
+}
