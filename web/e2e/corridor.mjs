@@ -75,7 +75,7 @@ async function addresses(api) {
     const step = (begun.at(-1) ?? newest.stations.at(-1)).id
     const path = `/runs/${newest.run.id}`
     pages.push({ name: 'run', path, words: [newest.run.title, 'What needs what', 'What took how long'] })
-    pages.push({ name: 'run-step', path: `${path}?step=${step}`, words: ['Inputs and outputs', 'Grants', 'Attempts'] })
+    pages.push({ name: 'run-step', path: `${path}?step=${step}`, words: ['In and out', 'Grants', 'Attempts'] })
     pages.push({ name: 'run-journal', path: `${path}?view=journal`, words: ['opened'] })
     pages.push({ name: 'runs', path: '/runs', words: [newest.run.title] })
   }
@@ -142,11 +142,24 @@ async function walk(look, storageState, pages) {
     await page.evaluate(() => document.fonts.ready)
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
     if (wide > 0) wrong.push(`${where} is ${wide} px wider than the window`)
+    for (const finding of await page.evaluate(cut)) wrong.push(`${where}: ${finding}`)
     await page.screenshot({ path: join(folder, `${name}-${look.name}.png`), fullPage: name !== 'run-step' })
     for (const finding of await findings(page)) wrong.push(`${where}: ${finding}`)
   }
   for (const complaint of new Set(complaints)) wrong.push(`${look.name}: ${complaint}`)
   await context.close()
+}
+
+/** Run in the page: tabs that leave the window, and lines of a log that touch its edge. */
+function cut() {
+  const right = (element) => element.getBoundingClientRect().right
+  const tabs = [...document.querySelectorAll('[role=tab]')].filter((tab) => right(tab) > innerWidth)
+  const box = document.querySelector('.log-box.wrap')
+  const lines = [...document.querySelectorAll('.log-box.wrap .log-text')].filter((line) => right(line) > right(box) - 8)
+  return [
+    ...tabs.map((tab) => `the tab ${tab.textContent} is cut`),
+    ...lines.slice(0, 1).map((line) => `a line of the log touches its edge: ${line.textContent}`),
+  ]
 }
 
 /** What axe-core holds to be serious; run from outside the page, whose policy allows no foreign script. */

@@ -61,8 +61,12 @@ export default function Chart({ weights }: { weights: WeightView[] }) {
 const height = (element: HTMLElement) => (element.clientWidth < 500 ? 180 : 240)
 
 function options(element: HTMLElement): uPlot.Options {
-  const style = getComputedStyle(element)
-  const colour = (name: string) => style.getPropertyValue(name).trim()
+  // A canvas knows no `light-dark()`; what an element is painted with is resolved.
+  const painted = element.appendChild(document.createElement('i'))
+  const colour = (name: string) => {
+    painted.style.color = `var(${name})`
+    return getComputedStyle(painted).color
+  }
   const stepped = uPlot.paths.stepped?.({ align: 1 })
   const axis = {
     stroke: colour('--chart-text'),
@@ -78,7 +82,7 @@ function options(element: HTMLElement): uPlot.Options {
   }
   const moment = (plot: uPlot, _: unknown, series: number, index: number | null) =>
     new Date((at(plot, series, index) ?? 0) * 1000).toLocaleTimeString()
-  return {
+  const options: uPlot.Options = {
     width: element.clientWidth,
     height: height(element),
     scales: { y: { range: [0, 105] } },
@@ -113,4 +117,6 @@ function options(element: HTMLElement): uPlot.Options {
       },
     ],
   }
+  painted.remove()
+  return options
 }

@@ -62,7 +62,7 @@ export function Drawer({ run, step, onClose }: { run: string; step: RunStepView;
         value={tab}
         options={[
           { value: 'log', label: 'Log' },
-          { value: 'data', label: 'Inputs and outputs' },
+          { value: 'data', label: 'In and out' },
           { value: 'grants', label: 'Grants' },
           { value: 'attempts', label: `Attempts (${step.attempts.length})` },
         ]}
