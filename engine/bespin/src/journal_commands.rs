@@ -1,8 +1,8 @@
 //! `bespin journal backup | verify | export | restore`.
 
-use crate::cli::WithConfig;
+use crate::config::Config;
 use crate::control;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub enum Command {
     Backup {
         /// Whose journal.
         #[command(flatten)]
-        config: WithConfig,
+        server: Whose,
         /// The file; it must not exist.
         file: PathBuf,
     },
@@ -28,7 +28,7 @@ pub enum Command {
     Export {
         /// Whose journal.
         #[command(flatten)]
-        config: WithConfig,
+        server: Whose,
         /// Only streams that start with this, such as `run/user/petclinic`.
         #[arg(default_value = "")]
         prefix: String,
@@ -40,10 +40,32 @@ pub enum Command {
     Restore {
         /// Whose journal.
         #[command(flatten)]
-        config: WithConfig,
+        server: Whose,
         /// The backup.
         file: PathBuf,
     },
+}
+
+/// The server's data folder, which is all that these commands need to know.
+#[derive(Args)]
+pub struct Whose {
+    /// The server's data folder; no configuration is read then.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The configuration file; only its `server.data` is read, so the rest need not be right.
+    #[arg(long, short, env = "BESPIN_CONFIG", default_value = "bespin.toml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl Whose {
+    fn data(self) -> Result<PathBuf, String> {
+        match self.data {
+            Some(data) => Ok(data),
+            None => {
+                Config::data(&self.config).map_err(|mistakes| format!("{mistakes}\nor name the folder by --data DIR"))
+            }
+        }
+    }
 }
 
 /// Runs one of the commands.
@@ -52,8 +74,8 @@ pub enum Command {
 /// A sentence with what was tried, what came back, and often what to do.
 pub async fn run(command: Command) -> Result<(), String> {
     match command {
-        Command::Backup { config, file } => {
-            let data = data(&config)?;
+        Command::Backup { server, file } => {
+            let data = server.data()?;
             let partial = file.with_extension("partial");
             if file.exists() {
                 return Err(format!("{} is there already; a backup overwrites nothing", file.display()));
@@ -70,8 +92,8 @@ pub async fn run(command: Command) -> Result<(), String> {
             println!("{}: {}", file.display(), verify(&file)?);
             Ok(())
         }
-        Command::Export { config, prefix, output } => {
-            let data = data(&config)?;
+        Command::Export { server, prefix, output } => {
+            let data = server.data()?;
             let query: String = url::form_urlencoded::byte_serialize(prefix.as_bytes()).collect();
             let mut out: Box<dyn AsyncWrite + Unpin> = match &output {
                 Some(file) => Box::new(create(file).await?),
@@ -79,17 +101,13 @@ pub async fn run(command: Command) -> Result<(), String> {
             };
             control::ask(&data, &format!("/journal/export?prefix={query}"), &mut out).await
         }
-        Command::Restore { config, file } => {
-            let journal = crate::serve::journal_dir(&data(&config)?);
+        Command::Restore { server, file } => {
+            let journal = crate::serve::journal_dir(&server.data()?);
             let restored = journal::restore(open(&file)?, &journal).map_err(|error| error.to_string())?;
             println!("{}: {}", journal.display(), said(&restored));
             Ok(())
         }
     }
-}
-
-fn data(config: &WithConfig) -> Result<PathBuf, String> {
-    Ok(config.load().map_err(|mistakes| mistakes.to_string())?.server.data)
 }
 
 fn verify(file: &Path) -> Result<String, String> {

@@ -4,13 +4,16 @@
 //! stolen backup holds none. Only a token's digest is kept, so that looking
 //! one up takes the same time whatever was guessed.
 
+mod proxy;
 mod throttle;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
+use axum::http::HeaderMap;
 use base64::Engine as _;
 use decide::by::By;
 use decide::next::Timestamp;
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -104,6 +107,8 @@ pub struct Login {
     links: Mutex<HashMap<[u8; 32], Timestamp>>,
     by_name: Throttle<String>,
     by_peer: Throttle<IpAddr>,
+    /// Those whose word counts about who asks.
+    proxies: Vec<IpNet>,
     /// A verification takes 19 MiB and tens of ms; two at once are enough.
     verifying: Arc<Semaphore>,
 }
@@ -144,12 +149,23 @@ impl Login {
             links: Mutex::default(),
             by_name: Throttle::new(20),
             by_peer: Throttle::new(10),
+            proxies: Vec::new(),
             verifying: Arc::new(Semaphore::new(2)),
         })
     }
 
+    /// The same behind reverse proxies, whose `X-Forwarded-For` is believed.
+    pub fn behind(self, proxies: Vec<IpNet>) -> Login {
+        Login { proxies, ..self }
+    }
+
+    /// Who asks: `peer` is the other end of the connection.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        proxy::client(peer, headers, &self.proxies)
+    }
+
     /// Lets somebody in by name and password, and returns the cookie's token.
-    /// `peer` is the address that the request came from; `now` in ms.
+    /// `peer` is the address that asks, as [`Login::client`] says; `now` in ms.
     pub async fn enter(&self, name: &str, password: &str, peer: IpAddr, now: Timestamp) -> Result<String, Refusal> {
         let known = self.users.get(name);
         // Only names that exist are counted, so that made-up ones cannot fill the memory.

@@ -104,7 +104,8 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let reach = control::Reach { drivers: drivers.clone(), sync: stages.buttons.sync.clone() };
     control::listen(&data, reach, stop.clone()).map_err(|error| format!("the control socket: {error}"))?;
     let url = Url::parse(&dashboard).map_err(|error| format!("server: url: {error}"))?;
-    let login = Arc::new(Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?);
+    let login = Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?;
+    let login = Arc::new(login.behind(config.server.trusted_proxies.clone()));
     let api = ApiState::new(drivers.clone(), logs, login.clone(), Arc::new(stages.buttons));
     let memories: Vec<Arc<dyn Memory>> = vec![Arc::new(api.clone()), stages.resumable.delivery.clone()];
     let keep_runs = config.server.keep_runs;

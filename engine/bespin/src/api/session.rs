@@ -38,10 +38,12 @@ pub(super) async fn session(State(state): State<ApiState>, jar: CookieJar) -> Js
 pub(super) async fn login(
     State(state): State<ApiState>,
     peer: Peer,
+    headers: HeaderMap,
     jar: CookieJar,
     Json(credentials): Json<Credentials>,
 ) -> Result<(CookieJar, Json<SessionView>), Problem> {
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+    let peer = state.login.client(peer, &headers);
     let now = crate::drive::now();
     let entered = state.login.enter(&credentials.name, &credentials.password, peer, now).await;
     let tried = "logging in";

@@ -52,6 +52,7 @@ impl World {
         let user = |name: &str, role| User { name: name.into(), role, hash: hash.clone() };
         let users = vec![user("ann", Role::Operator), user("val", Role::Viewer)];
         let login = Login::new(users, &Url::parse("http://127.0.0.1:8080/").unwrap()).unwrap();
+        let login = login.behind(vec!["10.9.0.0/16".parse().unwrap()]);
         let drivers = Drivers::new(journal::open(&dir.path().join("journal")).unwrap(), Arc::new(Board::default()));
         let told = Arc::new(Told::default());
         let logs = Arc::new(Logs::open(dir.path().join("logs")));
@@ -88,8 +89,16 @@ impl World {
     }
 
     async fn try_login(&self, name: &str, password: &str) -> Response<Body> {
+        self.try_login_for(None, name, password).await
+    }
+
+    /// The same through a proxy that names its client.
+    async fn try_login_for(&self, client: Option<&str>, name: &str, password: &str) -> Response<Body> {
         let text = json!({ "name": name, "password": password }).to_string();
-        let request = ask("POST", "/api/v1/login", "").header("content-type", "application/json");
+        let mut request = ask("POST", "/api/v1/login", "").header("content-type", "application/json");
+        if let Some(client) = client {
+            request = request.header("x-forwarded-for", client);
+        }
         self.send(request.body(Body::from(text)).unwrap()).await
     }
 
@@ -224,6 +233,21 @@ async fn wrong_passwords_are_slowed_down() {
     let response = world.try_login("ann", "a long password").await;
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(response.headers().contains_key(header::RETRY_AFTER));
+}
+
+#[tokio::test]
+async fn behind_a_proxy_each_client_is_slowed_down_for_itself() {
+    let mut world = World::new();
+    let (guesser, ann) = (Some("198.51.100.7"), Some("198.51.100.8"));
+    world.peer = "10.9.0.1:5000";
+    for _ in 0..10 {
+        assert_eq!(world.try_login_for(guesser, "ann", "guess").await.status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(world.try_login_for(guesser, "ann", "guess").await.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(world.try_login_for(ann, "ann", "a long password").await.status(), StatusCode::OK);
+    // Who is no proxy of ours may write there what they like.
+    world.peer = "198.51.100.7:5000";
+    assert_eq!(world.try_login_for(ann, "ann", "a long password").await.status(), StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]

@@ -59,6 +59,10 @@ pub struct Server {
     /// Where people reach the dashboard; used in links. From `listen` when absent.
     #[serde(default)]
     pub url: Option<String>,
+    /// Reverse proxies before the dashboard, as `10.0.0.0/8`: only what comes from one of these may say by
+    /// `X-Forwarded-For` who asks. Logging in is throttled by that address, else by the connection's own.
+    #[serde(default)]
+    pub trusted_proxies: Vec<ipnet::IpNet>,
     /// The journal, mirrors, logs and caches.
     pub data: PathBuf,
     /// The folder of the built-in plugins, `<name>.wasm`.
@@ -240,8 +244,26 @@ impl Config {
     /// # Errors
     /// Every mistake that can be seen without starting anything, each with its place and its mend.
     pub fn load(path: &Path) -> Result<Config, Mistakes> {
-        let text = std::fs::read_to_string(path).map_err(|error| Mistakes::one(unreadable(path, &error)))?;
-        Config::parse(&path.display().to_string(), &text)
+        Config::parse(&path.display().to_string(), &read(path)?)
+    }
+
+    /// Only the folder `server.data` of a file, whatever else stands there: on a day that needs a backup, a secret
+    /// or a cluster may be what is missing.
+    ///
+    /// # Errors
+    /// There is no file, it is no TOML, or it does not name the folder.
+    pub fn data(path: &Path) -> Result<PathBuf, Mistakes> {
+        #[derive(Deserialize)]
+        struct Whole {
+            server: Part,
+        }
+        #[derive(Deserialize)]
+        struct Part {
+            data: PathBuf,
+        }
+        let whole: Whole =
+            toml::from_str(&read(path)?).map_err(|error| Mistakes::one(format!("{}: {error}", path.display())))?;
+        Ok(whole.server.data)
     }
 
     /// Parses and checks a text; `name` is how mistakes call it.
@@ -253,6 +275,10 @@ impl Config {
         check::check(name, &config)?;
         Ok(config)
     }
+}
+
+fn read(path: &Path) -> Result<String, Mistakes> {
+    std::fs::read_to_string(path).map_err(|error| Mistakes::one(unreadable(path, &error)))
 }
 
 /// Why a file cannot be read; where there is none, how to come by one.

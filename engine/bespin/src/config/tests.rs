@@ -35,3 +35,18 @@ fn a_file_that_is_not_there_is_named_whole_with_the_mend() {
     assert!(mistakes.contains(&whole.display().to_string()), "{mistakes}");
     assert!(mistakes.contains("--config") && mistakes.contains("bespin serve --help"), "{mistakes}");
 }
+
+#[test]
+fn the_data_folder_is_found_whatever_else_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bespin.toml");
+    let data = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        Config::data(&file).map_err(|mistakes| mistakes.to_string())
+    };
+    let wrong = "[server]\ndata = \"d\"\nlisen = 1\n[[hook]]\nsecrets = [{ env = \"BESPIN_TEST_NOT_SET\" }]\n";
+    assert_eq!(data(wrong).unwrap(), Path::new("d"));
+    assert!(Config::load(&file).is_err());
+    assert!(data("[server]\n").unwrap_err().contains("missing field `data`"));
+    assert!(data("[server\n").unwrap_err().contains("line 1"));
+}
