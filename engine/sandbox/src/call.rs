@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
@@ -14,6 +15,10 @@ use crate::limits::{Limit, Limits};
 use crate::meter::{Metered, Ticking};
 use crate::state::State;
 use crate::verdict::Verdict;
+
+/// What the host copies from a guest for one call, beside what it may answer, in bytes: a text is copied whole before
+/// anybody can look how long it is.
+const COPIED: usize = 8 << 20;
 
 /// A longer reason is cut, in bytes.
 const REASON: usize = 8 << 10;
@@ -35,9 +40,11 @@ impl<A: Ask> Call<A> {
     /// Runs the plugin to a verdict. It is polled by the sandbox's own threads.
     pub(crate) async fn run(self) -> Verdict<A::Answer> {
         let wall = self.limits.wall;
+        let copied = COPIED.saturating_add(usize::try_from(self.limits.response_bytes).unwrap_or(usize::MAX));
         let state = State::new(self.abilities, self.grants, self.limits, self.home);
         let meter = Arc::clone(&state.meter);
         let mut store = Store::new(&self.engine, state);
+        store.set_hostcall_fuel(copied);
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|mut store| {
             let state = store.data_mut();
@@ -77,6 +84,15 @@ fn judge<A: Ask>(state: State, ended: Returned<A::Raw>, printed: &str) -> Verdic
     if let Err(error) = &ended {
         if matches!(error.downcast_ref::<Trap>(), Some(Trap::StackOverflow)) {
             return Verdict::Limit { which: Limit::Stack, because: "it called itself too deep".to_owned() };
+        }
+        if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
+            let because = format!("more than {} open handles", state.limits.handles);
+            return Verdict::Limit { which: Limit::Handles, because };
+        }
+        // The engine's error for it has no public type.
+        if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+            let because = "it handed over more at once than a call may".to_owned();
+            return Verdict::Limit { which: Limit::Request, because };
         }
         if error.is::<PoolConcurrencyLimitError>() {
             return Verdict::Transient { because: "all places for plugins are taken".to_owned() };

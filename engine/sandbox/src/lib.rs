@@ -15,6 +15,7 @@ pub mod bench;
 mod cache;
 mod call;
 mod calls;
+mod clocks;
 mod engine;
 mod grants;
 mod host;

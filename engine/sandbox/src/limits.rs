@@ -70,6 +70,8 @@ pub enum Limit {
     HostCalls,
     /// [`Limits::handles`].
     Handles,
+    /// What one call may hand over, or be answered by: 8 MiB more than [`Limits::response_bytes`].
+    Request,
     /// A container's processes and threads.
     Processes,
     /// What a container may write.
@@ -90,6 +92,7 @@ impl Limit {
             Limit::Log => "log",
             Limit::HostCalls => "host-calls",
             Limit::Handles => "handles",
+            Limit::Request => "request",
             Limit::Processes => "processes",
             Limit::Disk => "disk",
             Limit::Concurrent => "concurrent-calls",

@@ -86,7 +86,7 @@ impl Printed {
 
     fn write_bytes(&self, bytes: &[u8]) {
         let mut lines = self.lines();
-        for chunk in bytes.split_inclusive(|&byte| byte == b'\n') {
+        for chunk in bytes.split_inclusive(|&byte| byte == b'\n').flat_map(|line| line.chunks(LINE)) {
             lines.rest.extend_from_slice(chunk);
             if chunk.ends_with(b"\n") || lines.rest.len() >= LINE {
                 let line = std::mem::take(&mut lines.rest);
@@ -106,11 +106,13 @@ impl Lines {
         if self.last.len() + line.len() > 2048 {
             self.last.clear();
         }
-        self.last.push_str(line.get(..2048).unwrap_or(&line));
+        self.last.push_str(&line[..line.floor_char_boundary(2048)]);
         self.last.push('\n');
+        if self.cut == Cut::Said {
+            return;
+        }
         let written = say(&*self.abilities, self.level, &line, &mut self.left);
-        if written.is_err() && self.cut == Cut::Not {
-            self.left = 0;
+        if written.is_err() {
             self.cut = Cut::Said;
             self.abilities.log(Level::Warn, "the plugin prints too much; the rest of it is left out");
         }

@@ -125,6 +125,10 @@ fn world(component: &Component) -> Result<World, String> {
     let exports = component.component_type();
     let exports: Vec<_> = exports.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
     let of = |world: &World| exports.iter().any(|name| name.starts_with(&format!("{PACKAGE}{}@", world.guest())));
+    let versions = exports.iter().filter_map(|name| name.strip_prefix(PACKAGE)?.split_once('@'));
+    if let Some((_, version)) = versions.clone().find(|(_, version)| !version.starts_with("1.")) {
+        return Err(format!("it was built against version {version} of the contract; this server offers {OFFERED}"));
+    }
     match World::ALL.into_iter().filter(of).collect::<Vec<_>>()[..] {
         [only] => Ok(only),
         [] => Err(format!(

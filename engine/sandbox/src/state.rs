@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use wasmtime::ResourceLimiter;
@@ -10,6 +11,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::abilities::{Abilities, Failure};
 use crate::ability::Ability;
+use crate::clocks::{Stopwatch, TimeOfDay};
 use crate::grants::Grants;
 use crate::limits::{Limit, Limits};
 use crate::meter::Meter;
@@ -34,6 +36,8 @@ pub(crate) struct State {
     /// The first leave that was missing.
     pub(crate) denied: Option<Denied>,
     pub(crate) log_left: usize,
+    /// The secrets that it was given handles to: their names and values.
+    pub(crate) known: Vec<(String, SecretString)>,
     calls: u64,
     home: Handle,
     wasi: WasiCtx,
@@ -57,12 +61,14 @@ impl State {
         let stderr = Printed::new(Arc::clone(&abilities), Level::Warn, limits.log_bytes);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
-        // Nothing is given: no files, no environment, no arguments, no sockets, no names. The clocks are the host's.
+        // Nothing is given: no files, no environment, no arguments, no sockets, no names. The clocks are coarse.
         let mut wasi = WasiCtx::builder();
         wasi.stdout(stdout.clone()).stderr(stderr.clone()).max_random_size(RANDOM);
+        wasi.monotonic_clock(Stopwatch::start()).wall_clock(TimeOfDay);
         State {
             memory: Memory::new(&limits),
             log_left: limits.log_bytes,
+            known: Vec::new(),
             meter: Arc::default(),
             exceeded: None,
             denied: None,

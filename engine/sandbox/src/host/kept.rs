@@ -72,6 +72,7 @@ impl State {
     async fn store(&mut self, asked: Artifact) -> Result<(), Failure> {
         value::artifact(&asked.name)?;
         self.fits("artifact", &asked.name, asked.content.len())?;
+        self.tells_no_secret("the artifact", &asked.content)?;
         self.ask(|abilities| async move { abilities.store(asked).await }).await
     }
 
@@ -100,6 +101,7 @@ impl State {
     async fn save_archive(&mut self, asked: Save) -> Result<Saved, Failure> {
         value::key(&asked.key)?;
         self.fits("archive", &asked.key, asked.archive.len())?;
+        self.tells_no_secret("the archive", &asked.archive)?;
         self.ask(|abilities| async move { abilities.save(asked).await }).await
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::{ExposeSecret, SecretString};
+
 use super::bindings::bespin::plugin::{canary, cluster, containers, git, images, registry, workspace};
 use super::{Answer, value};
 use crate::abilities::{
@@ -11,6 +13,15 @@ use crate::abilities::{
 use crate::ability::Ability;
 use crate::grants;
 use crate::state::State;
+
+/// All arguments or all variables of a container or a build together, in bytes; a kernel takes about as many.
+const WORDS: usize = 128 << 10;
+
+/// The longest name or address of a repository, in bytes.
+const NAME: usize = 1024;
+
+/// The longest message of a commit, in bytes.
+const MESSAGE: usize = 8 << 10;
 
 impl workspace::Host for State {
     async fn read(&mut self, path: String) -> Answer<Vec<u8>> {
@@ -41,10 +52,10 @@ fn entry(listed: Listed) -> workspace::Entry {
 impl containers::Host for State {
     async fn run(&mut self, container: containers::Container) -> Answer<i32> {
         self.count()?;
-        let mut env = Vec::with_capacity(container.env.len());
-        for variable in &container.env {
-            env.push((variable.name.clone(), self.assemble(&variable.value)?.text));
-        }
+        let env = match self.environment(&container) {
+            Ok(env) => env,
+            Err(failure) => return self.answer(Err(failure)),
+        };
         let process = match container.process {
             containers::Process::Image => Process::Image,
             containers::Process::Args(args) => Process::Args(args),
@@ -105,6 +116,29 @@ impl canary::Host for State {
 }
 
 impl State {
+    /// A container's variables, and with them the bounds of all that a container is told.
+    fn environment(&self, container: &containers::Container) -> Result<Vec<(String, SecretString)>, Failure> {
+        let mut words: Vec<&str> = container.workdir.iter().map(String::as_str).collect();
+        match &container.process {
+            containers::Process::Image => {}
+            containers::Process::Args(given) | containers::Process::Command(given) => {
+                words.extend(given.iter().map(String::as_str));
+            }
+        }
+        let length = words.iter().map(|word| word.len() + 1).sum();
+        value::at_most("the container's command", length, WORDS)?;
+        let mut left = WORDS;
+        let mut env = Vec::with_capacity(container.env.len().min(1000));
+        for variable in &container.env {
+            let value = self.assemble("the container's environment", &variable.value, left)?.text;
+            let length = variable.name.len() + value.expose_secret().len() + 2;
+            value::at_most("the container's environment", length, left)?;
+            left -= length;
+            env.push((variable.name.clone(), value));
+        }
+        Ok(env)
+    }
+
     async fn read_file(&mut self, path: &str) -> Result<Vec<u8>, Failure> {
         let path = value::file_path(path)?;
         let at_most = self.limits.response_bytes;
@@ -131,6 +165,8 @@ impl State {
     async fn build_image(&mut self, request: images::BuildRequest) -> Result<Built, Failure> {
         let context = value::path(&request.context)?;
         let dockerfile = value::file_path(&request.dockerfile)?;
+        let length = request.build_args.iter().map(|arg| arg.name.len() + arg.value.len()).sum();
+        value::at_most("the list of build arguments", length, WORDS)?;
         let mut build_args = BTreeMap::new();
         for images::BuildArg { name, value } in request.build_args {
             value::variable(&name)?;
@@ -142,6 +178,7 @@ impl State {
     }
 
     async fn push_image(&mut self, asked: Push) -> Result<Pushed, Failure> {
+        value::at_most("the repository's name", asked.to.len(), NAME)?;
         grants::registry_value(&asked.to).map_err(Failure::Rejected)?;
         value::tag(&asked.tag)?;
         value::optional_word("build", asked.build.as_ref())?;
@@ -150,6 +187,8 @@ impl State {
     }
 
     async fn bump_image(&mut self, asked: Bump) -> Result<Bumped, Failure> {
+        value::at_most("the repository's address", asked.repo.len(), NAME)?;
+        value::at_most("the message", asked.message.as_ref().map_or(0, String::len), MESSAGE)?;
         let repository = grants::git_value(&asked.repo).map_err(Failure::Rejected)?;
         value::optional_word("branch", asked.branch.as_ref())?;
         value::word("image", &asked.image)?;

@@ -83,6 +83,14 @@ pub(super) fn optional_word(what: &str, written: Option<&String>) -> Result<(), 
     written.map_or(Ok(()), |written| word(what, written))
 }
 
+/// A text that somebody will keep or send, which therefore has a bound, in bytes.
+pub(super) fn at_most(what: &str, length: usize, most: usize) -> Result<(), Failure> {
+    if length > most {
+        return Err(Failure::Rejected(format!("{what} is too long: it has {length} bytes, and {most} are the most")));
+    }
+    Ok(())
+}
+
 /// The beginning of a text, for a message.
 pub(super) fn clip(text: &str) -> &str {
     &text[..text.floor_char_boundary(200)]

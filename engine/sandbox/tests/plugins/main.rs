@@ -4,10 +4,13 @@
 
 mod builtins;
 mod cache;
+mod collection;
 mod hostile;
 mod inspect;
 mod languages;
+mod limits;
 mod load;
 mod released;
+mod speed;
 mod world;
 mod worlds;

@@ -1,0 +1,83 @@
+//! Uses abilities without leave.
+
+use bespin_sdk::canary::{FollowRequest, Followed, OnTimeout};
+use bespin_sdk::cluster::{SyncRequest, Synced};
+use bespin_sdk::containers::{Container, Mount, Process};
+use bespin_sdk::failures::Fault;
+use bespin_sdk::git::BumpRequest;
+use bespin_sdk::images::BuildRequest;
+use bespin_sdk::{
+    Failure, Outputs, Result, artifacts, cache, canary, cluster, containers, git, images, metrics as providers,
+    registry,
+};
+
+use crate::stolen;
+
+pub fn push(to: &str) -> Result<Outputs> {
+    registry::push(&registry::PushRequest { build: None, to: to.to_owned(), tag: "v1".to_owned() })?;
+    stolen(())
+}
+
+pub fn bump(repo: &str) -> Result<Outputs> {
+    let request = BumpRequest {
+        repo: repo.to_owned(),
+        branch: None,
+        path: "was".to_owned(),
+        image: "host.example/name:v1".to_owned(),
+        message: None,
+    };
+    git::bump(&request).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn sync_of(application: &str) -> std::result::Result<Synced, Fault> {
+    cluster::sync(&SyncRequest { application: application.to_owned(), revision: None })
+}
+
+pub fn sync(application: &str) -> Result<Outputs> {
+    sync_of(application).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn follow_of(rollout: &str) -> std::result::Result<Followed, Fault> {
+    canary::follow(&FollowRequest { rollout: rollout.to_owned(), image: None, on_timeout: OnTimeout::Hold })
+}
+
+pub fn follow(rollout: &str) -> Result<Outputs> {
+    follow_of(rollout).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn container_of(image: &str) -> std::result::Result<i32, Fault> {
+    containers::run(&Container {
+        image: image.to_owned(),
+        process: Process::Image,
+        env: Vec::new(),
+        workdir: None,
+        workspace: Mount::None,
+    })
+}
+
+pub fn container(image: &str) -> Result<Outputs> {
+    container_of(image).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn build(context: &str) -> Result<Outputs> {
+    let request =
+        BuildRequest { context: context.to_owned(), dockerfile: "Dockerfile".to_owned(), build_args: Vec::new() };
+    images::build(&request).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn artifact(name: &str, content: &[u8]) -> Result<Outputs> {
+    artifacts::put(name, content).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn archive(key: &str, content: &[u8]) -> Result<Outputs> {
+    cache::save(key, content).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn prefixes() -> Result<Outputs> {
+    let prefixes: Vec<String> = (0..100_000).map(|number| number.to_string()).collect();
+    cache::restore("key", &prefixes).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn metrics(provider: &str) -> Result<Outputs> {
+    providers::query(provider, "up").map_err(Failure::from).and_then(stolen)
+}
