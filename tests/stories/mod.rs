@@ -1,7 +1,9 @@
 //! The stories: what a user does, and what must have happened then.
 
 mod canary_retreats;
+mod disk_is_full;
 mod hpa_keeps_its_replicas;
+mod journal_is_carried;
 mod playground_is_a_cluster;
 mod push_to_canary;
 mod real_parts;

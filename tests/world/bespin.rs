@@ -16,7 +16,6 @@ pub struct Bespin {
     pub dashboard: String,
     /// Its configuration.
     pub config: PathBuf,
-    environment: Vec<(String, String)>,
     process: Process,
 }
 
@@ -60,7 +59,7 @@ impl Bespin {
     pub async fn start(dir: &Path, config: &str, environment: &[(String, String)]) -> Bespin {
         let (mut process, addresses) = Bespin::launch(dir, config, environment);
         process.ready(PATIENCE, || async { addresses.exists() }).await;
-        Bespin::listening(dir, environment, process).expect("the addresses are there")
+        Bespin::listening(dir, process).expect("the addresses are there")
     }
 
     /// The same for a server that may die before it listens: `None` when it did.
@@ -72,7 +71,7 @@ impl Bespin {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Bespin::listening(dir, environment, process)
+        Bespin::listening(dir, process)
     }
 
     fn launch(dir: &Path, config: &str, environment: &[(String, String)]) -> (Process, PathBuf) {
@@ -86,21 +85,19 @@ impl Bespin {
         (Process::start("bespin", dir, &mut command), addresses)
     }
 
-    fn listening(dir: &Path, environment: &[(String, String)], process: Process) -> Option<Bespin> {
+    fn listening(dir: &Path, process: Process) -> Option<Bespin> {
         let text = std::fs::read_to_string(dir.join("data").join("addresses.json")).ok()?;
         let text: Value = serde_json::from_str(&text).expect("the addresses are JSON");
         let address = |name: &str| text[name].as_str().expect("an address").to_owned();
         let (hooks, dashboard) = (address("hooks"), address("dashboard"));
-        let (config, environment) = (dir.join("bespin.toml"), environment.to_vec());
-        Some(Bespin { hooks, dashboard, config, environment, process })
+        Some(Bespin { hooks, dashboard, config: dir.join("bespin.toml"), process })
     }
 
     /// The entries of the streams that start with `prefix`, as the running server tells them.
     pub fn journal(&self, prefix: &str) -> Vec<Value> {
         let mut command = Command::new(program());
+        // Its secrets are in the server's environment alone, and are not asked for.
         command.args(["journal", "export", "--config"]).arg(&self.config).arg(prefix);
-        // The configuration is checked whole, its secrets as well.
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let output = command.output().expect("bespin runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("entries are UTF-8");
