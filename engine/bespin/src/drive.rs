@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Streams whose last word nobody reads once they are done: the run that they
-/// belong to says it. There is one for each push and step, without end.
-const ENDS_UNSEEN: [&str; 3] = ["delivery/", "image/", "bump/"];
+/// Streams whose last word nobody reads once they are done: the run, or the
+/// rollout, that they belong to says it. There is one for each push and step, without end.
+const ENDS_UNSEEN: [&str; 4] = ["delivery/", "image/", "bump/", "revert/"];
 
 /// One stage of the corridor: a pure decision, bound to what it sees and does.
 #[async_trait]

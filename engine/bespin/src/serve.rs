@@ -19,12 +19,14 @@ use crate::stages::bump::BumpStage;
 use crate::stages::canary::CanaryStage;
 use crate::stages::delivery::{DeliveryStage, StartRun};
 use crate::stages::image::ImageStage;
+use crate::stages::revert::RevertStage;
 use crate::stages::run::RunStage;
 use crate::stages::sync::SyncStage;
 use crate::steps::PluginSteps;
 use crate::{control, doors, hooks};
 use cluster::Cluster;
 use forge::Forge;
+use forge::pulls::Pulls;
 use sandbox::Sandbox;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -185,7 +187,9 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let image = ImageStage::new(images.clone(), registries, repositories.clone(), waiting.clone());
     let bump = BumpStage::new(drivers, &forge);
     let sync = SyncStage::new(drivers, clusters.iter().cloned(), repositories);
-    let canary = Arc::new(CanaryStage::new(drivers, clusters.iter().cloned()));
+    let pulls = Pulls::new(doors::forge(config)?.status);
+    let revert = RevertStage::new(drivers, &forge, pulls, &sync);
+    let canary = Arc::new(CanaryStage::new(drivers, clusters.iter().cloned(), &revert));
     let host = PluginHost::new(Doors {
         drivers: drivers.clone(),
         forge: forge.clone(),

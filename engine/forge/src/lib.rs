@@ -14,6 +14,7 @@ mod known_hosts;
 mod list;
 mod look;
 mod mirror;
+pub mod pulls;
 mod settings;
 pub mod signature;
 pub mod status;

@@ -40,17 +40,12 @@ impl BumpStage {
             let because = format!("`{}` is not a path within the repository; write it from its root", intent.path);
             return Ok(Seen::Unusable { because });
         }
-        mirror.fetch(forge::now_ms() + 1).await.map_err(trouble)?;
-        let name = match &intent.branch {
-            Some(name) => Some(name.clone()),
-            None => mirror.default_branch().await.map_err(trouble)?,
+        let Some((name, head)) = tip(&mirror, intent.branch.as_deref()).await? else {
+            let branch = intent.branch.as_ref().map_or("default branch".into(), |name| format!("branch `{name}`"));
+            return Ok(Seen::NoBranch { branch });
         };
-        let Some(name) = name else { return Ok(Seen::NoBranch { branch: "default branch".into() }) };
-        let head = mirror.resolve(&format!("refs/heads/{name}")).await.map_err(trouble)?;
-        let Some(head) = head else { return Ok(Seen::NoBranch { branch: format!("branch `{name}`") }) };
         let files = files(&mirror, &head, &intent.path).await?;
-        let trailered = mirror.trailered(&head, HISTORY).await.map_err(trouble)?;
-        let bumps = trailered.into_iter().filter_map(past).collect();
+        let bumps = past(&mirror, &head).await?;
         let refused = self.refusals.lock().expect("nobody panics while holding the refusals").remove(stream);
         Ok(Seen::Branch(Box::new(Branch { name, head, files, bumps, refused })))
     }
@@ -66,8 +61,20 @@ fn trouble(error: forge::Error) -> Trouble {
     Trouble(error.to_string())
 }
 
+/// Fetches, and answers a branch's name and the commit that it is at; the default branch's where none is named.
+pub(super) async fn tip(mirror: &Mirror, branch: Option<&str>) -> Result<Option<(String, String)>, Trouble> {
+    mirror.fetch(forge::now_ms() + 1).await.map_err(trouble)?;
+    let name = match branch {
+        Some(name) => Some(name.to_owned()),
+        None => mirror.default_branch().await.map_err(trouble)?,
+    };
+    let Some(name) = name else { return Ok(None) };
+    let head = mirror.resolve(&format!("refs/heads/{name}")).await.map_err(trouble)?;
+    Ok(head.map(|head| (name, head)))
+}
+
 /// Reads the manifests; too many of them are the author's to mend.
-async fn files(mirror: &Mirror, head: &str, path: &str) -> Result<Result<Vec<File>, String>, Trouble> {
+pub(super) async fn files(mirror: &Mirror, head: &str, path: &str) -> Result<Result<Vec<File>, String>, Trouble> {
     let path = path.trim_start_matches("./").trim_end_matches("/.");
     let path = if path == "." { "" } else { path };
     let files = match mirror.files(head, path, &ENDINGS, LIMITS).await {
@@ -82,7 +89,13 @@ async fn files(mirror: &Mirror, head: &str, path: &str) -> Result<Result<Vec<Fil
     Ok(Ok(files.into_iter().filter_map(text).collect()))
 }
 
-fn past(commit: Trailered) -> Option<Past> {
+/// The bumps in a commit's history, newest first.
+pub(super) async fn past(mirror: &Mirror, head: &str) -> Result<Vec<Past>, Trouble> {
+    let trailered = mirror.trailered(head, HISTORY).await.map_err(trouble)?;
+    Ok(trailered.into_iter().filter_map(bumped).collect())
+}
+
+fn bumped(commit: Trailered) -> Option<Past> {
     let value = |wanted: &str| {
         let found = commit.trailers.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
         found.map(|(_, value)| value.clone())

@@ -9,11 +9,12 @@ mod tests;
 mod view;
 mod watch;
 
+use super::revert::RevertStage;
 use crate::drive::{Drivers, Stage, Trouble, Written, now};
 use async_trait::async_trait;
 use cluster::{Acted, Annotations, Cluster, Router};
 use decide::by::By;
-use decide::canary::{self, Act, Action, Entry, Intent, Recorded, Seen, Through};
+use decide::canary::{self, Act, Action, Entry, Intent, Objects, Owner, Recorded, Seen, Through};
 use decide::next::{Next, Timestamp};
 use decide::want::Key;
 use std::collections::BTreeMap;
@@ -24,16 +25,23 @@ pub struct CanaryStage {
     drivers: Weak<Drivers>,
     clusters: BTreeMap<String, Arc<Cluster>>,
     router: Arc<dyn Router>,
+    revert: Arc<RevertStage>,
 }
 
 crate::wanted!(CanaryStage, Entry, Intent);
 
 impl CanaryStage {
     /// Binds the stage to the clusters that it may act upon. The weights that
-    /// are served are taken from the live Ingresses.
-    pub fn new(drivers: &Arc<Drivers>, clusters: impl IntoIterator<Item = Arc<Cluster>>) -> CanaryStage {
+    /// are served are taken from the live Ingresses; what is promised about git
+    /// is kept by `revert`.
+    pub fn new(
+        drivers: &Arc<Drivers>,
+        clusters: impl IntoIterator<Item = Arc<Cluster>>,
+        revert: &Arc<RevertStage>,
+    ) -> CanaryStage {
         let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
-        CanaryStage { drivers: Arc::downgrade(drivers), clusters, router: Arc::new(Annotations) }
+        let (router, revert) = (Arc::new(Annotations), revert.clone());
+        CanaryStage { drivers: Arc::downgrade(drivers), clusters, router, revert }
     }
 
     fn find<'a>(&self, stream: &'a str) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
@@ -66,7 +74,13 @@ impl Stage for CanaryStage {
         let (cluster, namespace, name) = self.find(stream)?;
         let tried = "looking at the rollout";
         let objects = cluster.look_at_rollout(namespace, name, &*self.router).await;
-        let seen = Seen::read(objects.map_err(|error| Trouble::new(tried, error))?);
+        let mut objects = objects.map_err(|error| Trouble::new(tried, error))?;
+        objects.applications = applications(cluster, recorded, &objects).await;
+        let seen = Seen::read(objects);
+        let promised = recorded.undo.as_ref().is_some_and(|undo| undo.outcome.is_none());
+        if matches!(&seen, Seen::Present(live) if promised && live.owner == Owner::Ours) {
+            self.revert.keep(stream);
+        }
         if let Some(drivers) = self.drivers.upgrade() {
             match &seen {
                 Seen::Present(live) => {
@@ -96,6 +110,24 @@ impl Stage for CanaryStage {
         }
         Ok(())
     }
+}
+
+/// The Applications, once it depends on one of them what follows a retreat.
+async fn applications(
+    cluster: &Cluster,
+    recorded: &Recorded,
+    objects: &Objects,
+) -> Option<Result<Vec<serde_json::Value>, String>> {
+    if !recorded.is_retreated() || recorded.undoing().is_some() {
+        return None;
+    }
+    let Some(name) = objects.rollout.as_ref().and_then(canary::application_of) else { return Some(Ok(Vec::new())) };
+    let list = async {
+        let kind = cluster.kind("argoproj.io/v1alpha1", "Application").await?;
+        cluster.list(&kind, None).await
+    };
+    let named = |all: Vec<_>| all.into_iter().filter(|one| decide::sync::object::name(one) == name).collect();
+    Some(list.await.map(named).map_err(|error| error.to_string()))
 }
 
 fn fold(entries: &[Written<Entry>]) -> Recorded {

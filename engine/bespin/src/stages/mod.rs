@@ -5,6 +5,7 @@ pub mod bump;
 pub mod canary;
 pub mod delivery;
 pub mod image;
+pub mod revert;
 pub mod run;
 pub mod sync;
 

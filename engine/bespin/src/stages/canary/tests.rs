@@ -4,6 +4,9 @@
 use super::{CanaryStage, ask, gave_up};
 use crate::board::Board;
 use crate::drive::Drivers;
+use crate::sources::Repositories;
+use crate::stages::revert::RevertStage;
+use crate::stages::sync::SyncStage;
 use crate::views::RolloutView;
 use crate::wants::want;
 use cluster::{Cluster, Reach, Settings};
@@ -36,7 +39,10 @@ impl Server {
         let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.expect("the playground answers");
         let cluster = Arc::new(cluster);
         cluster.install_crds().await.expect("the kinds are installed");
-        let stage = Arc::new(CanaryStage::new(&drivers, [cluster.clone()]));
+        let forge = forge::Forge::new(forge::Settings::default(), dir.join("mirrors")).expect("the mirrors open");
+        let sync = SyncStage::new(&drivers, [cluster.clone()], Repositories::new(forge.clone()));
+        let revert = RevertStage::new(&drivers, &forge, forge::pulls::Pulls::new(None), &sync);
+        let stage = Arc::new(CanaryStage::new(&drivers, [cluster.clone()], &revert));
         let watch = stage.clone().watch(drivers.clone(), cluster);
         let watching = tokio::spawn(async move { watch.await.expect("the watch goes on") });
         Server { drivers, stage, watching }

@@ -110,7 +110,7 @@ impl Git {
                 Some(last) => Aside::There { files: file(&last.text) },
                 None => Aside::Absent,
             },
-            request: match (self.has_api, self.requests.iter().any(|head| *head == aside)) {
+            request: match (self.has_api, self.requests.contains(&aside)) {
                 (false, _) => Request::NoApi,
                 (true, false) => Request::Absent,
                 (true, true) => Request::Open { url: format!("http://git/pulls/{aside}") },

@@ -43,7 +43,7 @@ fn without_a_word_a_pull_request_is_opened() {
     let (branch, commits) = &aside[0];
     assert!(branch.starts_with("bespin/retreat-was-") && *commits == 1, "{aside:?}");
     assert_eq!(git(&world).text(branch), git(&world).text("main").replace(V56, V55), "byte for byte");
-    assert_eq!(git(&world).requests, [branch.clone()]);
+    assert_eq!(git(&world).requests, std::slice::from_ref(branch));
     assert_eq!(condition(&world).0, "PullRequest");
     assert!(world.said.1.contains(&format!("http://git/pulls/{branch}")), "{:?}", world.said);
     assert_eq!(world.said.0, Mood::Stuck);

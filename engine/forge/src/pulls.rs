@@ -1,0 +1,182 @@
+//! Pull requests, where the forge has GitHub's API.
+//!
+//! Source: GitHub REST API, "List pull requests" and "Create a pull request".
+
+use crate::address::Address;
+use crate::status::Settings;
+use reqwest::{RequestBuilder, StatusCode};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use std::time::Duration;
+use url::Url;
+
+/// The most bytes of an answer that are read.
+const ANSWER_LIMIT: usize = 1024 * 1024;
+
+/// A pull request to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPull {
+    /// The branch that it merges, by its short name, in the same repository.
+    pub head: String,
+    /// The branch that it merges into.
+    pub base: String,
+    /// Its title.
+    pub title: String,
+    /// Its text, in Markdown.
+    pub body: String,
+}
+
+/// Why the forge could not be asked, or refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the pull requests of {repository}: {problem}")]
+pub struct PullError {
+    /// `owner/repo`.
+    pub repository: String,
+    /// What the API or the network said.
+    pub problem: String,
+    /// Whether trying again may help.
+    pub transient: bool,
+}
+
+/// Finds and opens pull requests.
+pub struct Pulls {
+    settings: Option<Settings>,
+    client: reqwest::Client,
+}
+
+/// The pull requests of one repository.
+pub struct RepositoryPulls<'a> {
+    pulls: &'a Pulls,
+    settings: &'a Settings,
+    repository: String,
+}
+
+#[derive(Deserialize)]
+struct Pull {
+    html_url: String,
+}
+
+impl Pulls {
+    /// Binds to an API; without one, no repository has pull requests.
+    pub fn new(settings: Option<Settings>) -> Pulls {
+        let client = reqwest::Client::builder()
+            .user_agent("bespin")
+            .timeout(Duration::from_secs(15))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap_or_default();
+        Pulls { settings, client }
+    }
+
+    /// The pull requests of a remote, where it is at the host whose API is
+    /// configured: GitHub's own is `api.` before that host, a GitHub Enterprise
+    /// Server's is at the host itself.
+    pub fn of(&self, address: &Address) -> Option<RepositoryPulls<'_>> {
+        let settings = self.settings.as_ref()?;
+        let api = Url::parse(&settings.api_url).ok()?;
+        let host = api.host_str()?;
+        if !host.strip_prefix("api.").unwrap_or(host).eq_ignore_ascii_case(address.host()) {
+            return None;
+        }
+        let name = address.name();
+        let (_, repository) = name.split_once('/')?;
+        let is_plain =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        let (owner, repo) = repository.split_once('/')?;
+        (is_plain(owner) && is_plain(repo)).then(|| RepositoryPulls {
+            pulls: self,
+            settings,
+            repository: repository.to_owned(),
+        })
+    }
+}
+
+impl RepositoryPulls<'_> {
+    /// The page of the open pull request from one branch into another, if there is one.
+    ///
+    /// # Errors
+    /// The API cannot be reached, or refuses.
+    pub async fn find(&self, head: &str, base: &str) -> Result<Option<String>, PullError> {
+        let owner = self.repository.split('/').next().unwrap_or_default();
+        let query = [("state", "open"), ("head", &format!("{owner}:{head}")), ("base", base), ("per_page", "1")];
+        let answer = self.send(self.pulls.client.get(self.url()).query(&query)).await?;
+        let pulls: Vec<Pull> = self.read(&answer)?;
+        Ok(pulls.into_iter().next().map(|pull| pull.html_url))
+    }
+
+    /// Opens a pull request, and answers its page. The forge refuses a second
+    /// one for the same branches.
+    ///
+    /// # Errors
+    /// As [`RepositoryPulls::find`].
+    pub async fn open(&self, new: &NewPull) -> Result<String, PullError> {
+        let NewPull { head, base, title, body } = new;
+        let body = serde_json::json!({ "head": head, "base": base, "title": title, "body": body });
+        let answer = self.send(self.pulls.client.post(self.url()).json(&body)).await?;
+        let pull: Pull = self.read(&answer)?;
+        Ok(pull.html_url)
+    }
+
+    fn url(&self) -> String {
+        format!("{}/repos/{}/pulls", self.settings.api_url.trim_end_matches('/'), self.repository)
+    }
+
+    fn failed(&self, problem: String, transient: bool) -> PullError {
+        PullError { repository: self.repository.clone(), problem, transient }
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(&self, answer: &[u8]) -> Result<T, PullError> {
+        serde_json::from_slice(answer)
+            .map_err(|error| self.failed(format!("the answer cannot be read: {error}"), false))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, PullError> {
+        let request = request.bearer_auth(self.settings.token.expose_secret());
+        let request =
+            request.header("accept", "application/vnd.github+json").header("x-github-api-version", "2022-11-28");
+        let lost = |error: reqwest::Error| self.failed(error.without_url().to_string(), true);
+        let mut answer = request.send().await.map_err(lost)?;
+        let code = answer.status();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
+            if bytes.len() + chunk.len() > ANSWER_LIMIT {
+                return Err(self.failed("the answer is longer than 1 MiB".into(), false));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        if code.is_success() {
+            return Ok(bytes);
+        }
+        let text: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
+        let transient = code.is_server_error() || code == StatusCode::TOO_MANY_REQUESTS;
+        Err(self.failed(format!("{code}: {text}"), transient))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pulls(api_url: &str) -> Pulls {
+        Pulls::new(Some(Settings { api_url: api_url.into(), token: "hush".into() }))
+    }
+
+    #[test]
+    fn the_token_is_meant_for_one_host_only() {
+        for (api, address, found) in [
+            ("https://api.github.com", "https://github.com/user/k8s-manifests.git", Some("user/k8s-manifests")),
+            ("https://api.github.com", "git@github.com:user/k8s-manifests.git", Some("user/k8s-manifests")),
+            ("https://api.github.com", "https://gitlab.com/user/k8s-manifests.git", None),
+            ("https://api.github.com", "https://github.com.evil.example/user/x.git", None),
+            ("https://ghe.example/api/v3", "https://ghe.example/user/x", Some("user/x")),
+            ("https://ghe.example/api/v3", "https://github.com/user/x", None),
+            ("https://api.github.com", "https://github.com/user/x/y", None),
+            ("https://api.github.com", "https://github.com/user/x%2Fy", None),
+        ] {
+            let address = Address::parse(address).unwrap();
+            let pulls = pulls(api);
+            assert_eq!(pulls.of(&address).map(|of| of.repository), found.map(str::to_owned), "{address:?}");
+        }
+        assert!(Pulls::new(None).of(&Address::parse("https://github.com/user/x").unwrap()).is_none());
+    }
+}
