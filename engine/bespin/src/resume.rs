@@ -7,8 +7,7 @@ use crate::stages::bump::BumpStage;
 use crate::stages::delivery::DeliveryStage;
 use crate::stages::image::ImageStage;
 use crate::stages::run::RunStage;
-use crate::wants::Wanted;
-use std::collections::BTreeSet;
+use crate::wants::{Stand, Wanted, stand};
 use std::sync::Arc;
 
 /// For how long after its end a run tells the forge again, in ms: its last
@@ -66,6 +65,6 @@ async fn unfinished<S: Stage>(
 
 /// Whether some step still waits for an answer of this stream.
 fn has_open_want<S: Wanted>(written: &[Written<S::Entry>]) -> bool {
-    let answered: BTreeSet<_> = written.iter().filter_map(|one| S::answers(&one.entry)).map(|(key, _)| key).collect();
-    written.iter().filter_map(|one| S::asks(&one.entry)).any(|key| !answered.contains(key))
+    let mut keys = written.iter().filter_map(|one| S::asks(&one.entry));
+    keys.any(|key| matches!(stand::<S>(written, key), Stand::Open))
 }

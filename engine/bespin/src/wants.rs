@@ -1,6 +1,6 @@
 //! How a step's ability asks a level-triggered stage, and waits for the answer.
 
-use crate::drive::{Drivers, Stage};
+use crate::drive::{Drivers, Stage, Written};
 use decide::by::By;
 use decide::want::{Answer, Key};
 use sandbox::Failure;
@@ -48,6 +48,8 @@ macro_rules! wanted {
 }
 
 /// Records the want, unless this step recorded it before, and waits for its answer.
+/// A want that failed for a reason that may have passed is recorded once more,
+/// which opens it again; one that was met is never asked for twice.
 /// Dropping the future ends the waiting only; the want stands.
 pub async fn want<S: Wanted>(
     drivers: &Arc<Drivers>,
@@ -61,8 +63,12 @@ pub async fn want<S: Wanted>(
     let mut newest = drivers.journal().newest();
     drivers
         .append::<S::Entry, _>(stream, by, |written| {
-            let known = written.iter().any(|written| S::asks(&written.entry) == Some(key));
-            (!known).then(|| vec![S::wanted(key.clone(), intent.clone())])
+            let asks = match stand::<S>(written, key) {
+                Stand::Unknown => true,
+                Stand::Answered(answer) => answer.is_transient(),
+                Stand::Open => false,
+            };
+            asks.then(|| vec![S::wanted(key.clone(), intent.clone())])
         })
         .await
         .map_err(|error| transient(&error))?;
@@ -86,8 +92,29 @@ pub async fn want<S: Wanted>(
 
 async fn answered<S: Wanted>(drivers: &Drivers, stream: &str, key: &Key) -> Result<Option<Answer>, journal::Error> {
     let written = crate::drive::read::<S::Entry>(drivers.journal(), stream).await?;
-    let answers = written.iter().rev().filter_map(|written| S::answers(&written.entry));
-    Ok(answers.into_iter().find(|(of, _)| *of == key).map(|(_, answer)| answer.clone()))
+    Ok(match stand::<S>(&written, key) {
+        Stand::Answered(answer) => Some(answer.clone()),
+        Stand::Unknown | Stand::Open => None,
+    })
+}
+
+/// How a want stands, by the last word about it.
+pub enum Stand<'a> {
+    /// Nobody has asked.
+    Unknown,
+    /// It was asked for, or asked for once more.
+    Open,
+    /// It has ended.
+    Answered(&'a Answer),
+}
+
+/// How a step's want stands in its stream.
+pub fn stand<'a, S: Wanted>(written: &'a [Written<S::Entry>], key: &Key) -> Stand<'a> {
+    let word = |one: &'a Written<S::Entry>| match S::answers(&one.entry) {
+        Some((of, answer)) if of == key => Some(Stand::Answered(answer)),
+        _ => (S::asks(&one.entry) == Some(key)).then_some(Stand::Open),
+    };
+    written.iter().rev().find_map(word).unwrap_or(Stand::Unknown)
 }
 
 fn outcome(answer: Answer) -> Result<Value, Failure> {
@@ -96,5 +123,78 @@ fn outcome(answer: Answer) -> Result<Value, Failure> {
         Answer::Superseded { because } => Err(Failure::Rejected(format!("superseded: {because}"))),
         Answer::Failed { because, transient: true } => Err(Failure::Transient(because)),
         Answer::Failed { because, transient: false } => Err(Failure::Rejected(because)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::Board;
+    use crate::drive::Trouble;
+    use async_trait::async_trait;
+    use decide::next::{Next, Timestamp, Wake};
+    use serde::{Deserialize, Serialize};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
+    enum Entry {
+        Wanted { key: Key, intent: String },
+        Answered { key: Key, answer: Answer },
+    }
+
+    /// A world that is up, or down.
+    struct Door(AtomicBool);
+
+    #[async_trait]
+    impl Stage for Door {
+        const NAME: &'static str = "door";
+        type Entry = Entry;
+        type Recorded = Vec<Key>;
+        type Seen = bool;
+        type Act = ();
+
+        fn replay(&self, entries: &[Written<Entry>]) -> Vec<Key> {
+            let keys = entries.iter().filter_map(|one| Self::asks(&one.entry));
+            keys.filter(|key| matches!(stand::<Self>(entries, key), Stand::Open)).cloned().collect()
+        }
+
+        async fn observe(&self, _: &str, _: &Vec<Key>) -> Result<bool, Trouble> {
+            Ok(self.0.load(Ordering::SeqCst))
+        }
+
+        fn decide(&self, open: &Vec<Key>, up: &bool, _: Timestamp) -> Next<Entry, ()> {
+            let Some(key) = open.first() else { return Next::done(Wake::Never, "nobody waits") };
+            let answer = match up {
+                true => Answer::Met { outputs: serde_json::json!({}) },
+                false => Answer::Failed { because: "it is down".into(), transient: true },
+            };
+            Next { record: vec![Entry::Answered { key: key.clone(), answer }], ..Next::moving(Wake::Now, "answering") }
+        }
+
+        async fn act(&self, _: &str, (): &()) -> Result<(), Trouble> {
+            Ok(())
+        }
+    }
+
+    crate::wanted!(Door, Entry, String);
+
+    #[tokio::test]
+    async fn a_later_attempt_asks_again_and_what_is_met_stays_met() {
+        let directory = tempfile::tempdir().unwrap();
+        let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+        let door = Arc::new(Door(AtomicBool::new(false)));
+        let key = Key { run: "user/petclinic/was/56".into(), step: "open".into() };
+        let attempt = || want(&drivers, &door, "door/a", &key, "open".into());
+        assert!(matches!(attempt().await, Err(Failure::Transient(_))));
+        assert!(matches!(attempt().await, Err(Failure::Transient(_))), "it was asked again, and is still down");
+        door.0.store(true, Ordering::SeqCst);
+        attempt().await.unwrap();
+        door.0.store(false, Ordering::SeqCst);
+        attempt().await.unwrap();
+        let entries = drivers.journal().read("door/a").await.unwrap();
+        let kinds: Vec<&str> = entries.iter().map(|entry| entry.kind.as_str()).collect();
+        assert_eq!(kinds, ["wanted", "answered", "wanted", "answered", "wanted", "answered"]);
+        drivers.stop().await;
     }
 }

@@ -75,7 +75,8 @@ impl Recorded {
         for entry in entries {
             match entry {
                 Entry::Wanted { key, intent } => {
-                    recorded.wants.entry(key.clone()).or_insert_with(|| (intent.clone(), None));
+                    let (_, answer) = recorded.wants.entry(key.clone()).or_insert_with(|| (intent.clone(), None));
+                    answer.take_if(|answer| answer.is_transient());
                 }
                 Entry::Answered { key, answer } => {
                     if let Some((_, slot)) = recorded.wants.get_mut(key) {

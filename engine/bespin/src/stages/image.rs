@@ -136,6 +136,11 @@ impl Stage for ImageStage {
     }
 
     async fn observe(&self, _stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
+        // What was met ends with the answer: a want that is opened again has its own.
+        self.met
+            .lock()
+            .expect("nobody panics while holding what was met")
+            .retain(|key, _| recorded.answer(key).is_none());
         let mut seen = Seen::new();
         let open: Vec<_> = recorded.open().collect();
         for (key, intent) in open {

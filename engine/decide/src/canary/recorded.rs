@@ -208,6 +208,7 @@ impl Recorded {
     }
 
     fn wanted(&mut self, key: &Key, intent: &Intent) {
+        self.wants.retain(|want| want.key != *key || !want.answer.as_ref().is_some_and(Answer::is_transient));
         if self.wants.iter().all(|want| want.key != *key) {
             let want =
                 Want { key: key.clone(), intent: intent.clone(), bound: None, patience: Patience::Waits, answer: None };

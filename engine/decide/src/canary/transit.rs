@@ -239,7 +239,10 @@ fn answer_of(look: &Look, want: &Want) -> Option<Answer> {
         (None, _) if replaced(look, want) => {
             Some(Answer::Superseded { because: format!("{image} took its place before it was promoted") })
         }
-        _ if want.patience == Patience::RanOut => failed("the step stopped waiting; the canary goes on".to_owned()),
+        _ if want.patience == Patience::RanOut => {
+            let because = "the step stopped waiting; the canary goes on".to_owned();
+            Some(Answer::Failed { because, transient: true })
+        }
         _ => None,
     }
 }

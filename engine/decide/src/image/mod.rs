@@ -159,8 +159,12 @@ impl Recorded {
                 Entry::Wanted { key, intent } if recorded.intent(key).is_none() => {
                     recorded.wants.push((key.clone(), intent.clone()));
                 }
-                // A want that is known already is the same want.
-                Entry::Wanted { .. } => {}
+                // A want that is known already is the same want; asked for once more, it may be open again.
+                Entry::Wanted { key, .. } => {
+                    if recorded.answer(key).is_some_and(Answer::is_transient) {
+                        recorded.answers.remove(key);
+                    }
+                }
                 Entry::Answered { key, answer } => {
                     recorded.answers.insert(key.clone(), answer.clone());
                 }

@@ -103,6 +103,9 @@ impl Recorded {
     fn add(&mut self, at: Timestamp, entry: &Entry) {
         match entry {
             Entry::Wanted { key, intent } => {
+                if self.answer(key).is_some_and(Answer::is_transient) {
+                    self.answers.remove(key);
+                }
                 let known = self.answers.contains_key(key) || self.open.iter().any(|want| want.key == *key);
                 if !known {
                     self.open.push(Want { key: key.clone(), intent: intent.clone(), since: at });
