@@ -1,14 +1,11 @@
-//! A git server over HTTP: `git http-backend` behind a small CGI server, with
-//! basic authentication. For tests alone.
+//! A git server over HTTP, the playground's, and what is done in its
+//! repositories by git itself. For tests alone.
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use playground::faults::Faults;
+use playground::git::GitService;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use tokio::io::AsyncWriteExt;
+use std::process::Command;
+use tokio_util::sync::CancellationToken;
 
 /// The only user, and the password.
 pub const USER: &str = "kim";
@@ -25,18 +22,11 @@ impl GitServer {
     /// Starts a server; it ends with the runtime.
     pub async fn start() -> GitServer {
         let root = tempfile::tempdir().unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let path = root.path().to_owned();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let path = path.clone();
-                let service = hyper::service::service_fn(move |request| answer(path.clone(), request));
-                let connection =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(connection);
-            }
-        });
+        let (user, password) = (Some(USER.to_owned()), Some(PASSWORD.to_owned()));
+        let service = GitService::new(root.path().to_owned(), user, password, Faults::default());
+        let (listener, address) = playground::serve::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        tokio::spawn(playground::serve::run(listener, service, CancellationToken::new()));
+        let url = format!("http://{address}");
         GitServer { url, root }
     }
 
@@ -97,49 +87,4 @@ fn run(directory: &Path, arguments: &[&str]) -> Result<String, String> {
         true => Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned()),
         false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
-}
-
-async fn answer(root: PathBuf, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::io::Error> {
-    use base64::Engine;
-    let expected = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-    if header("authorization") != format!("Basic {expected}") {
-        let refused = Response::builder().status(401).header("www-authenticate", "Basic realm=\"git\"");
-        return Ok(refused.body(Full::default()).unwrap());
-    }
-    let mut command = tokio::process::Command::new("git");
-    command
-        .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", &root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", request.uri().path())
-        .env("QUERY_STRING", request.uri().query().unwrap_or_default())
-        .env("REQUEST_METHOD", request.method().as_str())
-        .env("CONTENT_TYPE", header("content-type"))
-        .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
-        .env("HTTP_GIT_PROTOCOL", header("git-protocol"))
-        .env("REMOTE_USER", USER)
-        .env("GIT_CONFIG_COUNT", "1")
-        .env("GIT_CONFIG_KEY_0", "safe.directory")
-        .env("GIT_CONFIG_VALUE_0", "*")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    let body = request.into_body().collect().await.map_err(std::io::Error::other)?.to_bytes();
-    command.env("CONTENT_LENGTH", body.len().to_string());
-    let mut child = command.spawn()?;
-    let mut stdin = child.stdin.take().unwrap();
-    let writing = tokio::spawn(async move { stdin.write_all(&body).await });
-    let output = child.wait_with_output().await?.stdout;
-    let _written = writing.await;
-    let split = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(output.len());
-    let mut response = Response::builder().status(StatusCode::OK);
-    for line in String::from_utf8_lossy(&output[..split]).lines() {
-        let Some((name, value)) = line.split_once(": ") else { continue };
-        response = match name {
-            "Status" => response.status(value[..3].parse::<u16>().unwrap()),
-            _ => response.header(name, value),
-        };
-    }
-    let body = Bytes::copy_from_slice(output.get(split + 4..).unwrap_or_default());
-    Ok(response.body(Full::new(body)).unwrap())
 }
