@@ -36,7 +36,7 @@ impl Elsewhere {
     fn leave(&self, opened: &Opened, own: &BTreeMap<String, Vec<String>>) -> Grants {
         // Grants that do not parse let the step do nothing, so it has left no number.
         let own = Grants::parse(Whose::Step, own).unwrap_or_else(|_| Grants::none());
-        own.within(&policy::leave(&self.policy, opened))
+        policy::both(&self.policy, opened, own)
     }
 
     async fn tagged(&self, to: &str) -> Result<Option<u64>, Trouble> {

@@ -3,7 +3,7 @@
 //! The order is the whole point. Nothing is read for a hook that does not
 //! exist or a request without a signature; no byte is kept beyond the budget
 //! that all requests share; nothing is parsed before the signature fits; and
-//! the answer 202 is given only when the push is on the disk.
+//! the answer 202 is given only when the delivery is on the disk.
 
 mod body;
 mod serve;
@@ -19,7 +19,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
 use decide::by::By;
-use decide::delivery::{self, Answer, Entry, Push};
+use decide::delivery::{self, Answer, Received};
 use forge::signature::{self, Verdict};
 use journal::AppendError;
 use secrecy::SecretString;
@@ -138,13 +138,13 @@ impl IntoResponse for Told {
 
 async fn receive(state: &HookState, hook: &str, request: Request) -> Told {
     match check(state, hook, request).await {
-        Ok(push) => record(state, push).await,
+        Ok(received) => record(state, *received).await,
         Err(told) => told,
     }
 }
 
-/// Reads and judges a request; `Err` is every answer but an accepted push.
-async fn check(state: &HookState, hook: &str, request: Request) -> Result<Box<Push>, Told> {
+/// Reads and judges a request; `Err` is every answer but an accepted delivery.
+async fn check(state: &HookState, hook: &str, request: Request) -> Result<Box<Received>, Told> {
     let inner = &state.inner;
     let unknown = || Told::new(StatusCode::NOT_FOUND, "refused", "there is no hook of this name");
     let hook = inner.hooks.get(hook).ok_or_else(unknown)?.clone();
@@ -163,7 +163,7 @@ async fn check(state: &HookState, hook: &str, request: Request) -> Result<Box<Pu
     judged?
 }
 
-fn judge(hook: &Hook, headers: &HeaderMap, given: &[u8], body: &[u8]) -> Result<Box<Push>, Told> {
+fn judge(hook: &Hook, headers: &HeaderMap, given: &[u8], body: &[u8]) -> Result<Box<Received>, Told> {
     if signature::verify(&hook.secrets, given, body) == Verdict::Wrong {
         let because = "`X-Hub-Signature-256` is not by a secret of this hook";
         return Err(Told::new(StatusCode::UNAUTHORIZED, "refused", because));
@@ -178,25 +178,25 @@ fn judge(hook: &Hook, headers: &HeaderMap, given: &[u8], body: &[u8]) -> Result<
         body,
     });
     match answer {
-        Answer::Accepted(push) => Ok(push),
+        Answer::Accepted(received) => Ok(received),
         Answer::Ignored { because } => Err(Told::new(StatusCode::ACCEPTED, "ignored", because)),
         Answer::Malformed(mistake) => Err(Told::new(StatusCode::BAD_REQUEST, "refused", mistake.to_string())),
         Answer::Foreign { because } => Err(Told::new(StatusCode::FORBIDDEN, "refused", because)),
     }
 }
 
-/// Makes the push durable, and only then accepts it.
-async fn record(state: &HookState, push: Box<Push>) -> Told {
+/// Makes the delivery durable, and only then accepts it.
+async fn record(state: &HookState, received: Received) -> Told {
     let (drivers, stage) = (&state.inner.drivers, &state.inner.stage);
-    let stream = push.stream();
-    let by = By::Delivery(push.delivery.clone());
+    let stream = received.stream();
+    let by = By::Delivery(received.delivery().to_owned());
     let unavailable = |because: String| Told::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", because);
-    let entries = match encode(&[Entry::Received(*push)], &by, now()) {
+    let entries = match encode(&[received.entry()], &by, now()) {
         Ok(entries) => entries,
         Err(error) => return unavailable(error.to_string()),
     };
     let told = match drivers.journal().append(&stream, 0, entries).await {
-        Ok(_) => Told::new(StatusCode::ACCEPTED, "accepted", "the push is recorded"),
+        Ok(_) => Told::new(StatusCode::ACCEPTED, "accepted", "the delivery is recorded"),
         Err(AppendError::Conflict { .. }) => {
             Told::new(StatusCode::ACCEPTED, "duplicate", "this delivery was recorded before")
         }

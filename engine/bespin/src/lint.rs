@@ -1,7 +1,7 @@
 //! `bespin lint` and `bespin plan`: what a pipeline file says, before anything runs.
 
 use clap::Args;
-use decide::pipeline::{Cause, Plan, Read, lint as render, plan as decide_plan, read as read_pipeline};
+use decide::pipeline::{Activity, Cause, Plan, Read, lint as render, plan as decide_plan, read as read_pipeline};
 use std::path::{Path, PathBuf};
 
 /// What `bespin plan` is asked about.
@@ -10,15 +10,18 @@ pub struct PlanOptions {
     /// The pipeline file.
     file: PathBuf,
     /// The branch that is pushed.
-    #[arg(long, default_value = "main", conflicts_with_all = ["tag", "manual"])]
+    #[arg(long, default_value = "main", conflicts_with_all = ["tag", "manual", "pull_request"])]
     branch: String,
-    /// A path that the push changes; may be given several times. Without it, any may have changed.
+    /// A path that the push or the pull request changes; may be given several times. Without it, any may have changed.
     #[arg(long = "changed", value_name = "PATH")]
     changed: Vec<String>,
     /// A tag that is pushed instead.
-    #[arg(long, conflicts_with = "manual")]
+    #[arg(long, conflicts_with_all = ["manual", "pull_request"])]
     tag: Option<String>,
     /// A person starts it instead.
+    /// A pull request to this branch is opened instead.
+    #[arg(long, value_name = "BASE", conflicts_with = "manual")]
+    pull_request: Option<String>,
     #[arg(long)]
     manual: bool,
 }
@@ -53,10 +56,11 @@ pub fn plan(options: &PlanOptions) -> Result<(), String> {
         return Err(format!("{} cannot be used", options.file.display()));
     };
     let changed = (!options.changed.is_empty()).then(|| options.changed.clone());
-    let cause = match &options.tag {
-        Some(tag) => Cause::Tag(tag.clone()),
-        None if options.manual => Cause::Manual,
-        None => Cause::Push { branch: options.branch.clone(), changed },
+    let cause = match (&options.tag, &options.pull_request) {
+        (Some(tag), _) => Cause::Tag(tag.clone()),
+        (None, Some(base)) => Cause::PullRequest { base: base.clone(), activity: Activity::Opened, changed },
+        (None, None) if options.manual => Cause::Manual,
+        (None, None) => Cause::Push { branch: options.branch.clone(), changed },
     };
     match decide_plan(&pipeline, &cause) {
         Plan::Rests { because } => println!("{} does not run: {because}", pipeline.name),

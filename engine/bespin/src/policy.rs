@@ -1,30 +1,63 @@
 //! The server's key: what the administrator lets a run's plugins do.
 
-use crate::config::Policy;
-use decide::run::Opened;
-use sandbox::{Grants, Whose};
+use crate::config::{FromFork, Policy};
+use decide::delivery::Origin;
+use decide::run::{Event, Opened};
+use sandbox::{Ability, Grants, Whose};
 use std::collections::BTreeMap;
 
-/// The leave that the policy gives to a run: everything that a matching row gives.
-pub fn leave(policy: &[Policy], run: &Opened) -> Grants {
+/// Both keys of a step: its own grants, and everything that a matching row of the policy gives to its run.
+/// Of a fork's pull request the policy speaks first, so that nobody is told to add what would not help.
+pub fn both(policy: &[Policy], run: &Opened, own: Grants) -> Grants {
+    let whose = whose(&run.event);
+    let leave = leave(policy, run, whose);
+    if whose == Whose::Fork { leave.within(&own) } else { own.within(&leave) }
+}
+
+fn leave(policy: &[Policy], run: &Opened, whose: Whose) -> Grants {
     let mut written: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in policy.iter().filter(|row| matches(row, run)) {
-        for (ability, values) in &row.grants {
+        // Whatever a row says: this is where a fork's pull request is cut.
+        let may = |name: &str| Ability::named(name).is_some_and(|ability| whose.may_give(ability));
+        for (ability, values) in row.grants.iter().filter(|(name, _)| may(name)) {
             written.entry(ability.clone()).or_default().extend(values.iter().cloned());
         }
     }
     // The configuration was checked at the start; a row that does not parse gives nothing.
-    Grants::parse(Whose::Policy, &written).unwrap_or_else(|_| Grants::none())
+    Grants::parse(whose, &written).unwrap_or_else(|_| Grants::none())
+}
+
+fn whose(event: &Event) -> Whose {
+    match event.origin() {
+        Some(Origin::Own) => Whose::PullRequest,
+        Some(Origin::Fork) => Whose::Fork,
+        None => Whose::Policy,
+    }
 }
 
 fn matches(row: &Policy, run: &Opened) -> bool {
+    // Of a pull request, the reference is the branch that it asks to change: its own may be called anything.
+    let reference = match (whose(&run.event), &run.event.pull_request) {
+        (Whose::Step | Whose::Policy, _) => &run.event.reference,
+        (Whose::PullRequest, Some(asked)) if row.event.as_deref() == Some(Event::PULL_REQUEST) => &asked.base,
+        (Whose::Fork, Some(asked)) if row.is_for_forks() => &asked.base,
+        // A row that does not name the event was written with pushes in mind.
+        (Whose::PullRequest | Whose::Fork, _) => return false,
+    };
     let pairs = [
         (&row.repository, &run.repository),
         (&row.pipeline, &run.pipeline_file),
-        (&row.reference, &run.event.reference),
+        (&row.reference, reference),
         (&row.event, &run.event.kind),
     ];
     pairs.iter().all(|(pattern, value)| pattern.as_deref().is_none_or(|pattern| covers(pattern, value)))
+}
+
+impl Policy {
+    /// Whether forks' pull requests are meant: both the event and the forks are named.
+    pub fn is_for_forks(&self) -> bool {
+        self.event.as_deref() == Some(Event::PULL_REQUEST) && self.from_fork == FromFork::Yes
+    }
 }
 
 /// `*` stands for any text; everything else for itself.
@@ -38,20 +71,4 @@ fn covers(pattern: &str, value: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::covers;
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, value, expected) in [
-            ("refs/heads/main", "refs/heads/main", true),
-            ("refs/heads/main", "refs/heads/main2", false),
-            ("refs/heads/*", "refs/heads/a/b", true),
-            ("user/*", "other/x", false),
-            ("*/petclinic", "user/petclinic", true),
-            ("*", "", true),
-        ] {
-            assert_eq!(covers(pattern, value), expected, "{pattern} on {value}");
-        }
-    }
-}
+mod tests;

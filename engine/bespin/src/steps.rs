@@ -75,7 +75,7 @@ impl PluginSteps {
             Ok(own) => own,
             Err(mistakes) => return Outcome::Rejected { because: mistakes.join("; ") },
         };
-        let leave = own.within(&policy::leave(&self.policy, &asked.run));
+        let leave = policy::both(&self.policy, &asked.run, own);
         // The run ends an attempt at its timeout; the sandbox's own clock is the second lock on that door.
         let limits = Limits { wall: Duration::from_millis(asked.timeout_ms), ..Limits::default() };
         let abilities = self.host.abilities(asked);

@@ -2,11 +2,13 @@
 //!
 //! The bytes are authentic by the time they come here; the forge's door has
 //! seen to that. Everything in them is still untrusted: it is parsed into a
-//! [`Push`] whose fields are bounded and have the form that they claim.
+//! [`Push`] or a [`PullRequest`] whose fields are bounded and have the form that they claim.
 
 mod payload;
+mod pull_request;
 
 pub use payload::{MAX_PATH_BYTES, MAX_PATHS, Mistake, Parsed, parse};
+pub use pull_request::{Origin, PullRequest};
 
 use crate::next::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,8 +20,10 @@ pub const NOTHING: &str = "0000000000000000000000000000000000000000";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
 pub enum Entry {
-    /// The push was accepted; always the first entry, durable before the 202.
+    /// A push was accepted; always the first entry, durable before the 202.
     Received(Push),
+    /// A pull request was accepted; the first entry likewise.
+    Proposed(PullRequest),
     /// Its runs are open; always the last entry.
     Opened {
         /// The runs' ids, such as `user/petclinic/petclinic-was/56`.
@@ -112,10 +116,65 @@ impl Push {
         let branch = self.reference.strip_prefix("refs/heads/").map(Reference::Branch);
         branch.or_else(|| self.reference.strip_prefix("refs/tags/").map(Reference::Tag))
     }
+}
+
+/// What a delivery is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A push.
+    Push(Push),
+    /// A pull request.
+    PullRequest(PullRequest),
+}
+
+impl Received {
+    /// GitHub's id of the delivery.
+    pub fn delivery(&self) -> &str {
+        match self {
+            Received::Push(push) => &push.delivery,
+            Received::PullRequest(asked) => &asked.delivery,
+        }
+    }
+
+    /// `owner/repo`, as the hook's configuration spells it.
+    pub fn repository(&self) -> &str {
+        match self {
+            Received::Push(push) => &push.repository,
+            Received::PullRequest(asked) => &asked.repository,
+        }
+    }
+
+    /// The full reference that leads to the commit.
+    pub fn reference(&self) -> String {
+        match self {
+            Received::Push(push) => push.reference.clone(),
+            Received::PullRequest(asked) => asked.reference(),
+        }
+    }
+
+    /// The commit that runs are of.
+    pub fn commit(&self) -> &str {
+        match self {
+            Received::Push(push) => &push.after,
+            Received::PullRequest(asked) => &asked.head_sha,
+        }
+    }
 
     /// The stream that this delivery is journaled in.
     pub fn stream(&self) -> String {
-        format!("delivery/{}/{}", self.hook, self.delivery)
+        let hook = match self {
+            Received::Push(push) => &push.hook,
+            Received::PullRequest(asked) => &asked.hook,
+        };
+        format!("delivery/{hook}/{}", self.delivery())
+    }
+
+    /// The first entry of its stream.
+    pub fn entry(self) -> Entry {
+        match self {
+            Received::Push(push) => Entry::Received(push),
+            Received::PullRequest(asked) => Entry::Proposed(asked),
+        }
     }
 }
 
@@ -139,8 +198,8 @@ pub struct Request<'a> {
 /// What a webhook request is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// 202, once the push is durable.
-    Accepted(Box<Push>),
+    /// 202, once it is durable.
+    Accepted(Box<Received>),
     /// 202 without a trace: nothing will come of it.
     Ignored {
         /// Why, as a sentence.
@@ -161,25 +220,35 @@ pub fn answer(request: &Request<'_>) -> Answer {
         Ok(parsed) => parsed,
         Err(mistake) => return Answer::Malformed(mistake),
     };
+    let ignored = |repository: Option<&str>, because: String| match foreign(request, repository) {
+        Some(because) => Answer::Foreign { because },
+        None => Answer::Ignored { because },
+    };
     match parsed {
-        Parsed::Ping { repository } => match foreign(request, repository.as_deref()) {
-            Some(because) => Answer::Foreign { because },
-            None => Answer::Ignored { because: "a ping: the hook and its secret work".into() },
-        },
-        Parsed::Other { event, repository } => match foreign(request, repository.as_deref()) {
-            Some(because) => Answer::Foreign { because },
-            None => Answer::Ignored { because: format!("the event `{event}` opens no runs; only `push` does") },
-        },
-        Parsed::Elsewhere { reference, repository } => match foreign(request, Some(&repository)) {
-            Some(because) => Answer::Foreign { because },
-            None => Answer::Ignored { because: format!("`{reference}` is neither a branch nor a tag") },
-        },
+        Parsed::Ping { repository } => ignored(repository.as_deref(), "a ping: the hook and its secret work".into()),
+        Parsed::Other { event, repository } => {
+            let because = format!("the event `{event}` opens no runs; only `push` and `pull_request` do");
+            ignored(repository.as_deref(), because)
+        }
+        Parsed::Elsewhere { reference, repository } => {
+            ignored(Some(&repository), format!("`{reference}` is neither a branch nor a tag"))
+        }
+        Parsed::Idle { action, repository } => {
+            ignored(Some(&repository), format!("a pull request that is `{action}` opens no runs"))
+        }
         Parsed::Push(mut push) => match known(request.repositories, &push.repository) {
             Some(name) => {
                 push.repository = name.to_owned();
-                Answer::Accepted(push)
+                Answer::Accepted(Box::new(Received::Push(*push)))
             }
             None => Answer::Foreign { because: refusal(request.hook, &push.repository) },
+        },
+        Parsed::PullRequest(mut asked) => match known(request.repositories, &asked.repository) {
+            Some(name) => {
+                asked.repository = name.to_owned();
+                Answer::Accepted(Box::new(Received::PullRequest(*asked)))
+            }
+            None => Answer::Foreign { because: refusal(request.hook, &asked.repository) },
         },
     }
 }
@@ -201,8 +270,8 @@ fn refusal(hook: &str, repository: &str) -> String {
 /// What a delivery's journal adds up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
-    /// The push and when it was received, once it was.
-    pub push: Option<(Push, Timestamp)>,
+    /// What was received and when, once it was.
+    pub received: Option<(Received, Timestamp)>,
     /// How it ended, once it did.
     pub ended: Option<Ended>,
 }
@@ -222,7 +291,8 @@ impl Recorded {
         let mut recorded = Recorded::default();
         for (at, entry) in entries {
             match entry {
-                Entry::Received(push) => recorded.push = Some((push.clone(), at)),
+                Entry::Received(push) => recorded.received = Some((Received::Push(push.clone()), at)),
+                Entry::Proposed(asked) => recorded.received = Some((Received::PullRequest(asked.clone()), at)),
                 Entry::Opened { runs, .. } => recorded.ended = Some(Ended::Opened(runs.clone())),
                 Entry::Ignored { because } => recorded.ended = Some(Ended::Ignored(because.clone())),
             }

@@ -9,6 +9,7 @@ mod render;
 #[cfg(test)]
 mod tests;
 
+use crate::delivery::Origin;
 use crate::next::Timestamp;
 use crate::pipeline::{Pipeline, Step};
 use serde::{Deserialize, Serialize};
@@ -103,11 +104,12 @@ pub struct Opened {
 /// What caused a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// `push`, `tag` or `manual`.
+    /// `push`, `tag`, `pull_request` or `manual`.
     pub kind: String,
-    /// The full reference, such as `refs/heads/main`.
+    /// The full reference, such as `refs/heads/main` or `refs/pull/7/head`.
     pub reference: String,
-    /// The commit before; all zeros for a new branch.
+    /// The commit before; all zeros for a new branch. Of a pull request, the commit
+    /// of the base branch that its pipeline was read at.
     pub before: String,
     /// The commit after.
     pub after: String,
@@ -115,6 +117,35 @@ pub struct Event {
     pub delivery: String,
     /// Whether history was rewritten.
     pub forced: bool,
+    /// The pull request, where the kind is `pull_request`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<PullRequest>,
+}
+
+impl Event {
+    /// The kind of a pull request's runs.
+    pub const PULL_REQUEST: &'static str = "pull_request";
+
+    /// Whose pull request it is; `None` of any other event. One of which nothing is known could be anybody's.
+    pub fn origin(&self) -> Option<Origin> {
+        match &self.pull_request {
+            Some(asked) => Some(asked.origin),
+            None => (self.kind == Event::PULL_REQUEST).then_some(Origin::Fork),
+        }
+    }
+}
+
+/// The pull request that a run is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequest {
+    /// Its number in the repository.
+    pub number: u64,
+    /// The branch that it asks to change, such as `refs/heads/main`.
+    pub base: String,
+    /// The branch that it comes from, by its short name; for people.
+    pub head: String,
+    /// Whose it is; it says what the run may do at most.
+    pub origin: Origin,
 }
 
 /// A commit, as far as a run shows it.

@@ -10,7 +10,7 @@ mod plan;
 pub use floor::{Place, by_tags, by_trailers, places, unnumbered};
 pub use plan::{Plan, plan};
 
-use crate::delivery::{Change, Ended, Entry, Recorded, Skipped};
+use crate::delivery::{Change, Ended, Entry, Push, Received, Recorded, Skipped};
 use crate::next::{Next, Timestamp, Wake};
 use crate::pipeline::{Pipeline, Supersede};
 use crate::run::{Commit, Event, Opened};
@@ -24,8 +24,13 @@ pub const PATIENCE_MS: u64 = 10 * 60 * 1_000;
 pub enum Seen {
     /// Nothing was looked at, for nothing depends on it.
     Nothing,
-    /// The commit is not in the repository, as of a fetch just now.
+    /// The commit is not in the repository, as of a fetch just now; or the base branch is not.
     Missing,
+    /// It cannot be taken in, and never will be.
+    Refused {
+        /// Why, as a fragment.
+        because: String,
+    },
     /// The commit and all that depends on it.
     Found(Box<Found>),
 }
@@ -35,10 +40,14 @@ pub enum Seen {
 pub struct Found {
     /// The commit.
     pub commit: Commit,
-    /// The pipeline files at the commit.
+    /// The pipeline files, as they are at `files_at`.
     pub files: Vec<File>,
-    /// Which paths the push changed.
+    /// The commit that the pipelines were read at: the pushed one, or the head of a pull request's base branch.
+    pub files_at: String,
+    /// Which paths the push or the pull request changed.
     pub changed: Changed,
+    /// Whether the pull request has moved on.
+    pub standing: Standing,
     /// The repository's runs, in the order in which they were opened.
     pub runs: Vec<Known>,
     /// The last number used elsewhere, by pipeline.
@@ -54,7 +63,19 @@ pub struct File {
     pub pipeline: Result<Pipeline, Vec<String>>,
 }
 
-/// Which paths a push changed.
+/// Whether a pull request has moved on since the delivery was sent. A push's runs tell that by their ancestry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has not, or it is a push.
+    Current,
+    /// The pull request has a newer head, which contains the commit.
+    Passed {
+        /// The newer head.
+        by: String,
+    },
+}
+
+/// Which paths a push or a pull request changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
     /// These.
@@ -63,18 +84,41 @@ pub enum Changed {
     Everything,
 }
 
-/// What makes two runs the same: `(repository, reference, before, after,
-/// pipeline file)`, the repository being given.
+/// What makes two runs the same, the repository being given.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RunKey<'a> {
-    /// The full reference.
-    pub reference: &'a str,
-    /// The commit before.
-    pub before: &'a str,
-    /// The commit after.
-    pub after: &'a str,
-    /// The pipeline's file.
-    pub file: &'a str,
+pub enum RunKey<'a> {
+    /// Of a push.
+    Push {
+        /// The full reference.
+        reference: &'a str,
+        /// The commit before.
+        before: &'a str,
+        /// The commit after.
+        after: &'a str,
+        /// The pipeline's file.
+        file: &'a str,
+    },
+    /// Of a pull request. Where its base branch stands makes no other run of it.
+    PullRequest {
+        /// Its number.
+        number: u64,
+        /// Its commit.
+        head: &'a str,
+        /// The pipeline's file.
+        file: &'a str,
+    },
+}
+
+impl<'a> RunKey<'a> {
+    /// The key of the run of a pipeline file that a delivery would open.
+    pub fn of(received: &'a Received, file: &'a str) -> RunKey<'a> {
+        match received {
+            Received::Push(push) => {
+                RunKey::Push { reference: &push.reference, before: &push.before, after: &push.after, file }
+            }
+            Received::PullRequest(asked) => RunKey::PullRequest { number: asked.number, head: &asked.head_sha, file },
+        }
+    }
 }
 
 /// A run that exists.
@@ -107,9 +151,9 @@ pub struct Known {
 /// How a run came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// By a push.
+    /// By a push or a pull request.
     Push,
-    /// By a person; never the same as a pushed run.
+    /// By a person; never the same as a run that a delivery opened.
     Person,
 }
 
@@ -174,8 +218,11 @@ impl Known {
     }
 
     fn is(&self, key: &RunKey<'_>) -> bool {
-        let event = &self.event;
-        let mine = RunKey { reference: &event.reference, before: &event.before, after: &event.after, file: &self.file };
+        let (event, file) = (&self.event, self.file.as_str());
+        let mine = match &event.pull_request {
+            Some(asked) => RunKey::PullRequest { number: asked.number, head: &event.after, file },
+            None => RunKey::Push { reference: &event.reference, before: &event.before, after: &event.after, file },
+        };
         self.origin == Origin::Push && mine == *key
     }
 }
@@ -201,24 +248,26 @@ pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, A
         Some(Ended::Ignored(because)) => return Next::done(Wake::Never, because.clone()),
         None => {}
     }
-    let Some((push, received)) = &recorded.push else {
+    let Some((received, at)) = &recorded.received else {
         return Next::stuck("this delivery's journal does not begin with its receipt");
     };
-    if push.change == Change::Deleted {
-        return ignore(format!("`{}` was deleted, and a deletion opens no runs", push.reference));
+    if let Received::Push(Push { change: Change::Deleted, reference, .. }) = received {
+        return ignore(format!("`{reference}` was deleted, and a deletion opens no runs"));
     }
     match seen {
         Seen::Nothing => Next::hold(Wake::Now, "looking at the repository"),
-        Seen::Missing if now.saturating_sub(*received) > PATIENCE_MS => ignore(format!(
+        Seen::Missing if now.saturating_sub(*at) > PATIENCE_MS => ignore(format!(
             "the commit {} is not in {}; its reference was moved or deleted before it could be read",
-            push.after, push.repository
+            received.commit(),
+            received.repository()
         )),
         Seen::Missing => {
-            let waited = now.saturating_sub(*received);
+            let waited = now.saturating_sub(*at);
             let again = now + (waited / 2).clamp(500, 30_000);
-            Next::hold(Wake::At(again), format!("waiting until the commit {} can be read", &push.after[..7]))
+            Next::hold(Wake::At(again), format!("waiting until the commit {} can be read", &received.commit()[..7]))
         }
-        Seen::Found(found) => open(push, found),
+        Seen::Refused { because } => ignore(because.clone()),
+        Seen::Found(found) => open(received, found),
     }
 }
 
@@ -227,8 +276,8 @@ fn ignore(because: String) -> Next<Entry, Act> {
     Next { record, ..Next::done(Wake::Never, because) }
 }
 
-fn open(push: &crate::delivery::Push, found: &Found) -> Next<Entry, Act> {
-    let plans = plan(push, found);
+fn open(received: &Received, found: &Found) -> Next<Entry, Act> {
+    let plans = plan(received, found);
     let (mut acts, mut runs, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     for plan in plans {
         match plan {
@@ -245,7 +294,7 @@ fn open(push: &crate::delivery::Push, found: &Found) -> Next<Entry, Act> {
         return Next { acts, ..Next::moving(Wake::Now, because) };
     }
     if runs.is_empty() {
-        return ignore(why_nothing(&found.commit.short, &skipped));
+        return ignore(why_nothing(&found.files_at, &skipped));
     }
     let because = format!("opened {}", runs.join(", "));
     Next { record: vec![Entry::Opened { runs, skipped }], ..Next::done(Wake::Never, because) }
@@ -270,12 +319,12 @@ fn superseded<'a>(run: &str, supersede: Option<Supersede>, found: &'a Found) -> 
 
 fn why_nothing(commit: &str, skipped: &[Skipped]) -> String {
     if skipped.is_empty() {
-        return format!("there is no pipeline in `.bespin` at {commit}");
+        return format!("there is no pipeline in `.bespin` at {}", commit.get(..7).unwrap_or(commit));
     }
     let shown = skipped.iter().take(5).map(|skipped| format!("{}: {}", skipped.file, skipped.because));
     let more = skipped.len().saturating_sub(5);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    format!("no pipeline is for this push: {}{more}", shown.collect::<Vec<_>>().join("; "))
+    format!("no pipeline is for this: {}{more}", shown.collect::<Vec<_>>().join("; "))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
-use git2::{DiffOptions, Repository, Tree};
+use git2::{Commit, DiffOptions, Repository, Tree};
 use std::collections::BTreeSet;
 
 /// The most paths that are told apart; above it, everything counts as changed.
@@ -32,6 +32,20 @@ impl Mirror {
         let (reference, before, after) = (reference.to_owned(), before.to_owned(), after.to_owned());
         self.run(move |core| core.changed(&reference, &before, &after)).await
     }
+
+    /// Compares a commit with the place where it left the history of `base`: what a pull request changes.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where one of them is not in the mirror.
+    pub async fn changed_since(&self, base: &str, head: &str) -> Result<Changed, Error> {
+        let (base, head) = (base.to_owned(), head.to_owned());
+        self.run(move |core| {
+            let repository = core.open()?;
+            let (base, head) = (core.need(&repository, &base)?, core.need(&repository, &head)?);
+            core.from_merge_base(&repository, &base, &head, "it has no history in common with its base")
+        })
+        .await
+    }
 }
 
 impl Core {
@@ -54,12 +68,24 @@ impl Core {
         let Some(default) = self.resolve(&repository, &default)? else {
             return everything("the default branch has no commits to compare with");
         };
-        let default = self.need(&repository, &default)?.id();
-        let Ok(base) = repository.merge_base(default, tip.id()) else {
-            return everything("it has no history in common with the default branch");
+        let default = self.need(&repository, &default)?;
+        self.from_merge_base(&repository, &default, &tip, "it has no history in common with the default branch")
+    }
+
+    fn from_merge_base(
+        &self,
+        repository: &Repository,
+        base: &Commit<'_>,
+        tip: &Commit<'_>,
+        unrelated: &str,
+    ) -> Result<Changed, Error> {
+        let failed = error::git("comparing commits of", self.address.as_str());
+        let Ok(base) = repository.merge_base(base.id(), tip.id()) else {
+            return Ok(Changed::Everything { because: unrelated.into() });
         };
         let base = repository.find_commit(base).and_then(|commit| commit.tree()).map_err(&failed)?;
-        paths(&repository, &base, &tree).map_err(&failed)
+        let tree = tip.tree().map_err(&failed)?;
+        paths(repository, &base, &tree).map_err(&failed)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::address::Address;
 use crate::error::{self, Error};
 use crate::settings::{Identity, Settings};
 use crate::transport::{Distrust, Transport, set_timeouts};
-use git2::{AutotagOption, FetchOptions, FetchPrune, RemoteRedirect, Repository};
+use git2::{AutotagOption, FetchOptions, FetchPrune, RemoteCallbacks, RemoteRedirect, Repository};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,6 +14,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Branches and tags, as they are at the remote.
 const REFSPECS: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
+
+/// What a pull request may bring, in bytes: anybody can make one.
+const PULL_REQUEST_BYTES: usize = 1 << 30;
 
 /// The door: settings, and the mirrors that were asked for.
 pub struct Forge {
@@ -145,6 +148,18 @@ impl Mirror {
         }
     }
 
+    /// Fetches the head of a pull request from the remote that it was made to,
+    /// which keeps it also where the head is a fork's; `None` where there is none.
+    /// Nothing but this one reference of the mirror is touched.
+    ///
+    /// # Errors
+    /// [`Error::Git`] where the remote cannot be read, [`Error::TooLarge`] where
+    /// the pull request brings more than 1 GiB.
+    pub async fn pull_request(&self, number: u64) -> Result<Option<String>, Error> {
+        let _one_at_a_time = self.fetching.lock().await;
+        self.run(move |core| core.pull_request(number, PULL_REQUEST_BYTES)).await
+    }
+
     /// Runs what may block on a thread that may.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, Error>
     where
@@ -174,14 +189,7 @@ impl Core {
         let repository = self.open()?;
         let mut remote = repository.remote_anonymous(self.address.as_str()).map_err(&failed)?;
         let distrust = Distrust::default();
-        let mut options = FetchOptions::new();
-        options
-            .remote_callbacks(self.transport.callbacks(&distrust))
-            .download_tags(AutotagOption::None)
-            .prune(FetchPrune::On)
-            .update_fetchhead(false)
-            // A redirect could lead the credentials to another host.
-            .follow_redirects(RemoteRedirect::None);
+        let mut options = options(self.transport.callbacks(&distrust));
         remote.fetch(&REFSPECS, Some(&mut options), None).map_err(|error| failed(distrust.explain(error)))?;
         // An empty remote has no default branch, and then HEAD stays as it is.
         if let Ok(head) = remote.default_branch()
@@ -191,6 +199,34 @@ impl Core {
         }
         Ok(())
     }
+
+    fn pull_request(&self, number: u64, most: usize) -> Result<Option<String>, Error> {
+        let failed = error::git("fetching a pull request of", self.address.as_str());
+        let repository = self.open()?;
+        let mut remote = repository.remote_anonymous(self.address.as_str()).map_err(&failed)?;
+        let reference = format!("refs/pull/{number}/head");
+        let distrust = Distrust::default();
+        let mut options = options(self.transport.callbacks_within(most, &distrust));
+        let fetched = remote.fetch(&[format!("+{reference}:{reference}")], Some(&mut options), None);
+        if fetched.is_err() && remote.stats().received_bytes() > most {
+            let what = format!("pull request #{number} of {}", self.address.as_str());
+            return Err(Error::TooLarge { what, limit: format!("{most} bytes") });
+        }
+        fetched.map_err(|error| failed(distrust.explain(error)))?;
+        self.resolve(&repository, &reference)
+    }
+}
+
+fn options(callbacks: RemoteCallbacks<'_>) -> FetchOptions<'_> {
+    let mut options = FetchOptions::new();
+    options
+        .remote_callbacks(callbacks)
+        .download_tags(AutotagOption::None)
+        .prune(FetchPrune::On)
+        .update_fetchhead(false)
+        // A redirect could lead the credentials to another host.
+        .follow_redirects(RemoteRedirect::None);
+    options
 }
 
 /// The clock, in ms since the epoch.

@@ -78,6 +78,11 @@ impl Transport {
 
     /// Fresh callbacks for one transfer; the time limit starts now.
     pub fn callbacks<'a>(&'a self, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
+        self.callbacks_within(usize::MAX, distrust)
+    }
+
+    /// The same for a transfer that ends once it has received more bytes than these.
+    pub fn callbacks_within<'a>(&'a self, bytes: usize, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
         let deadline = Instant::now() + self.limit;
         let mut callbacks = RemoteCallbacks::new();
         let mut asked = 0;
@@ -86,7 +91,7 @@ impl Transport {
             asked += 1;
             self.credential(allowed, asked)
         });
-        callbacks.transfer_progress(move |_| Instant::now() < deadline);
+        callbacks.transfer_progress(move |so_far| Instant::now() < deadline && so_far.received_bytes() <= bytes);
         callbacks.sideband_progress(move |_| Instant::now() < deadline);
         if self.address.scheme() == Scheme::Ssh {
             callbacks.certificate_check(|certificate, host| {

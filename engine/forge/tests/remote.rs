@@ -90,6 +90,33 @@ async fn one_fetch_serves_all_who_wait() {
 }
 
 #[tokio::test]
+async fn a_pull_request_is_fetched_from_its_base() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("was/a", "1")]);
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    assert_eq!(mirror.pull_request(7).await.unwrap(), None);
+    // As GitHub keeps a fork's commit: under no branch of the base.
+    let head = server.commit("user/x", "fork", &[("was/b", "2")], "a fork's");
+    server.git("user/x", &["update-ref", "refs/pull/7/head", &head]);
+    server.git("user/x", &["update-ref", "-d", "refs/heads/fork"]);
+    let base = server.commit("user/x", "main", &[("web/a", "1")], "meanwhile");
+    assert_eq!(mirror.commit(&head).await.unwrap(), None);
+    assert_eq!(mirror.pull_request(7).await.unwrap().as_deref(), Some(head.as_str()));
+    assert_eq!(mirror.commit(&head).await.unwrap().unwrap().message.trim(), "a fork's");
+    assert_eq!(mirror.resolve("fork").await.unwrap(), None, "it is no branch");
+    mirror.fetch(now()).await.unwrap();
+    assert!(mirror.commit(&head).await.unwrap().is_some(), "a fetch of the branches leaves it alone");
+    let changed = mirror.changed_since(&base, &head).await.unwrap();
+    assert_eq!(changed, Changed::Paths(vec!["was/b".into()]), "what the base did meanwhile is not the pull request's");
+    let moved = server.commit("user/x", "main", &[("web/a", "2")], "moved");
+    server.git("user/x", &["update-ref", "refs/pull/7/head", &moved]);
+    assert_eq!(mirror.pull_request(7).await.unwrap(), Some(moved));
+    server.git("user/x", &["update-ref", "-d", "refs/pull/7/head"]);
+    assert_eq!(mirror.pull_request(7).await.unwrap(), None, "what is gone there is gone here");
+}
+
+#[tokio::test]
 async fn wrong_credentials_and_nobody_there() {
     let server = GitServer::start().await;
     server.create("user/x", &[("a", "")]);

@@ -29,6 +29,7 @@ test('authors, branches and counts read as words', () => {
   expect(author('delivery:7c1f5a52-a5e1')).toBe('delivery 7c1f5a52')
   expect(author('server')).toBe('server')
   expect(branch('refs/heads/feature/x')).toBe('feature/x')
+  expect(branch('refs/pull/7/head')).toBe('pull request #7')
   expect(count(1, 'push', 'pushes') + count(2, 'push', 'pushes')).toBe('1 push2 pushes')
 })
 

@@ -32,8 +32,9 @@ export const count = (n: number, one: string, many = `${one}s`) => `${n} ${n ===
 /** A commit id as people say it. */
 export const short = (sha: string) => sha.slice(0, 7)
 
-/** `main` of `refs/heads/main`. */
-export const branch = (reference: string) => reference.replace(/^refs\/(heads|tags)\//, '')
+/** `main` of `refs/heads/main`, `pull request #7` of `refs/pull/7/head`. */
+export const branch = (reference: string) =>
+  reference.replace(/^refs\/(heads|tags)\//, '').replace(/^refs\/pull\/(\d+)\/head$/, 'pull request #$1')
 
 /** The tag of an image, or the end of its digest. */
 export function tag(image: string): string {

@@ -1,6 +1,6 @@
 //! What the types of the configuration cannot say.
 
-use super::{Config, GitAuth, RegistryAuth, SecretSource};
+use super::{Config, FromFork, GitAuth, RegistryAuth, SecretSource};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -33,7 +33,11 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     unique("cluster", config.cluster.iter().map(|cluster| cluster.name.as_str()), &mut found);
     unique("user", config.user.iter().map(|user| user.name.as_str()), &mut found);
     for (index, policy) in config.policy.iter().enumerate() {
-        if let Err(mistakes) = sandbox::Grants::parse(sandbox::Whose::Policy, &policy.grants) {
+        if policy.from_fork == FromFork::Yes && !policy.is_for_forks() {
+            found.push(format!("policy {}: `from-fork` goes with `event = \"pull_request\"` alone; add it", index + 1));
+        }
+        let whose = if policy.is_for_forks() { sandbox::Whose::Fork } else { sandbox::Whose::Policy };
+        if let Err(mistakes) = sandbox::Grants::parse(whose, &policy.grants) {
             found.extend(mistakes.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
         }
     }
@@ -127,6 +131,20 @@ mod tests {
         for part in ["`petclinic` is not owner/name", "BESPIN_TEST_NOT_SET is not set", "must differ", "`clusters`"] {
             assert!(mistakes.contains(part), "{part} is not in:\n{mistakes}");
         }
+    }
+
+    #[test]
+    fn what_forks_never_get_is_no_part_of_their_row() {
+        let row = |keys: &str| {
+            let text = format!("[server]\ndata = \"d\"\n[[policy]]\n{keys}\n");
+            Config::parse("bespin.toml", &text).map(|config| config.policy.len()).map_err(|all| all.to_string())
+        };
+        let forks = "event = \"pull_request\"\nfrom-fork = true\ngrants";
+        assert_eq!(row(&format!("{forks} = {{ images = [\"build\"], http = [\"example.com\"] }}")), Ok(1));
+        let refused = row(&format!("{forks} = {{ secrets = [\"x\"], registry = [\"h/x\"] }}")).expect_err("never");
+        assert_eq!(refused.matches("a fork's pull request never gets it").count(), 2, "{refused}");
+        let refused = row("from-fork = true\ngrants = { images = [\"build\"] }").expect_err("no event");
+        assert!(refused.contains("goes with `event = \"pull_request\"`"), "{refused}");
     }
 
     #[test]

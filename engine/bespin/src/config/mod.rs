@@ -225,10 +225,10 @@ pub struct Policy {
     /// The pipeline's file, such as `.bespin/was.yaml`.
     #[serde(default)]
     pub pipeline: Option<String>,
-    /// The full reference, such as `refs/heads/main`.
+    /// The full reference, such as `refs/heads/main`; of a pull request, the branch that it asks to change.
     #[serde(default, rename = "ref")]
     pub reference: Option<String>,
-    /// `push`, `tag` or `manual`.
+    /// `push`, `tag`, `pull_request` or `manual`. A row is for pull requests only where it says `pull_request`.
     #[serde(default)]
     pub event: Option<String>,
     /// Abilities and their values.
@@ -244,7 +244,27 @@ impl Config {
     /// # Errors
     /// Every mistake that can be seen without starting anything, each with its place and its mend.
     pub fn load(path: &Path) -> Result<Config, Mistakes> {
+    /// Whether forks' pull requests are meant as well. Theirs are `images`, `containers` and `http` at most.
+    #[serde(default)]
+    pub from_fork: FromFork,
         Config::parse(&path.display().to_string(), &read(path)?)
+    }
+}
+
+/// Whether a row is for the pull requests of forks as well: `from-fork = true`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "bool")]
+pub enum FromFork {
+    /// It is not.
+    #[default]
+    No,
+    /// It is.
+    Yes,
+}
+
+impl From<bool> for FromFork {
+    fn from(said: bool) -> FromFork {
+        if said { FromFork::Yes } else { FromFork::No }
     }
 
     /// Only the folder `server.data` of a file, whatever else stands there: on a day that needs a backup, a secret

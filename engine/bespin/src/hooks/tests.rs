@@ -180,6 +180,31 @@ async fn everything_else_is_answered_with_its_reason_and_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn a_pull_request_is_recorded_without_the_forks_address() {
+    let world = World::new(Limits::default());
+    let side = |name: &str, reference: &str, sha: &str| json!({ "ref": reference, "sha": sha, "repo": { "full_name": name, "clone_url": "https://evil.example/x.git" } });
+    let payload = |base: &str| {
+        let (base, head) = (side(base, "main", A), side("mallory/petclinic", "fix", B));
+        let name = base["repo"]["full_name"].clone();
+        let asked = json!({ "number": 7, "base": base, "head": head });
+        json!({ "action": "opened", "number": 7, "pull_request": asked, "repository": { "full_name": name } })
+            .to_string()
+            .into_bytes()
+    };
+    let event = |h: &mut HeaderMap| drop(h.insert("x-github-event", "pull_request".parse().unwrap()));
+    let (status, told) = world.ask(request(payload("mallory/petclinic"), event)).await;
+    assert_eq!((status, world.journaled().await), (StatusCode::FORBIDDEN, 0), "{told}");
+    for expected in ["accepted", "duplicate"] {
+        let (status, told) = world.ask(request(payload("user/petclinic"), event)).await;
+        assert_eq!((status, &told["answer"]), (StatusCode::ACCEPTED, &json!(expected)), "{told}");
+    }
+    let entries = world.disk.journal.read("delivery/default/d-1").await.unwrap();
+    assert_eq!((entries.len(), entries[0].kind.as_str()), (1, "proposed"));
+    assert_eq!((&entries[0].body["origin"], &entries[0].body["head_sha"]), (&json!("fork"), &json!(B)));
+    assert!(!entries[0].body.to_string().contains("evil.example"));
+}
+
+#[tokio::test]
 async fn a_full_disk_is_never_a_202() {
     let world = World::new(Limits::default());
     world.disk.full.store(true, std::sync::atomic::Ordering::SeqCst);

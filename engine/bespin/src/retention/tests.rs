@@ -7,7 +7,7 @@ use crate::floors::Elsewhere;
 use crate::logs::Logs;
 use crate::stages::delivery::DeliveryStage;
 use decide::by::By;
-use decide::delivery::{Change, Entry as DeliveryEntry, Paths, Push};
+use decide::delivery::{Change, Entry as DeliveryEntry, Paths, Push, Received};
 use decide::run::{Entry as RunEntry, Event, Opened, RunOutcome};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,7 +31,11 @@ impl World {
         let elsewhere = Elsewhere::new(forge.clone(), Arc::default(), Vec::new());
         let delivery = DeliveryStage::new(&drivers, &forge, BTreeMap::new(), elsewhere, Arc::new(|_| {}));
         let logs = Arc::new(Logs::open(directory.path().join("logs")));
-        let leftovers = Arc::new(Leftovers::new(logs.clone(), directory.path().join("workspaces")));
+        let leftovers = Arc::new(Leftovers::new(
+            logs.clone(),
+            directory.path().join("workspaces"),
+            crate::host::Artifacts::open(directory.path().join("artifacts")),
+        ));
         let memories: Vec<Arc<dyn Memory>> = vec![delivery.clone()];
         World { retention: Retention { drivers, leftovers, memories, keep_runs }, delivery, logs, directory }
     }
@@ -70,7 +74,7 @@ impl World {
     }
 
     async fn delivery(&self, id: &str, at_ms: u64, ended: bool) {
-        let push = Push {
+        let push = Received::Push(Push {
             hook: "default".into(),
             delivery: id.into(),
             repository: "user/petclinic".into(),
@@ -80,10 +84,10 @@ impl World {
             change: Change::Forward,
             pusher: "kim".into(),
             paths: Paths::Listed { paths: Vec::new() },
-        };
+        });
         let stream = push.stream();
         let ignored = ended.then(|| DeliveryEntry::Ignored { because: "a test".into() });
-        let entries: Vec<_> = [DeliveryEntry::Received(push)].into_iter().chain(ignored).collect();
+        let entries: Vec<_> = [push.entry()].into_iter().chain(ignored).collect();
         self.write(&stream, at_ms, &entries).await;
     }
 

@@ -1,6 +1,7 @@
-//! Delivery and trigger: a push that was received becomes runs.
+//! Delivery and trigger: a push or a pull request that was received becomes runs.
 
 mod index;
+mod pull_request;
 
 pub use index::Index;
 
@@ -8,13 +9,14 @@ use crate::drive::{Drivers, Stage, Trouble, Written, encode, now};
 use crate::retention::Memory;
 use async_trait::async_trait;
 use decide::by::By;
-use decide::delivery::{Change, Entry, Paths, Push, Recorded};
+use decide::delivery::{Change, Entry, Paths, Push, Received, Recorded};
 use decide::next::{Next, Timestamp};
 use decide::pipeline;
 use decide::run::{self, CancelCause, Commit, Opened};
-use decide::trigger::{self, Act, Ancestry, Changed, File, Found, Known, Seen};
+use decide::trigger::{self, Act, Ancestry, Changed, File, Found, Known, Seen, Standing};
 use forge::{Forge, Limits, Mirror};
 use journal::AppendError;
+use pull_request::Without;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -57,9 +59,19 @@ pub struct DeliveryStage {
 }
 
 /// What a commit holds for the trigger; it never changes.
+#[derive(Clone)]
 struct AtCommit {
     commit: Commit,
     files: Vec<File>,
+}
+
+/// What a repository shows of a delivery.
+struct Looked {
+    commit: Commit,
+    files: Vec<File>,
+    files_at: String,
+    changed: Changed,
+    standing: Standing,
 }
 
 impl DeliveryStage {
@@ -102,18 +114,32 @@ impl DeliveryStage {
         &self.index
     }
 
-    async fn look(&self, push: &Push, received: Timestamp) -> Result<Seen, Trouble> {
-        let mirror = self.forge.repository(&push.repository).map_err(|e| Trouble(e.to_string()))?;
-        let Some(at_commit) = self.at_commit(&mirror, push, received).await? else { return Ok(Seen::Missing) };
-        let changed = changed(&mirror, push).await?;
-        let mut runs = self.index.of(&push.repository).await.map_err(|e| Trouble::new("reading the runs", e))?;
-        compare(&mirror, push, &mut runs).await?;
-        let prefix = format!("{}/", push.repository);
+    async fn look(&self, received: &Received, at: Timestamp) -> Result<Seen, Trouble> {
+        let repository = received.repository();
+        let mirror = self.forge.repository(repository).map_err(|e| Trouble(e.to_string()))?;
+        let runs = || async { self.index.of(repository).await.map_err(|e| Trouble::new("reading the runs", e)) };
+        let (looked, runs) = match received {
+            Received::Push(push) => {
+                let Some(looked) = self.look_at_push(&mirror, push, at).await? else { return Ok(Seen::Missing) };
+                let mut runs = runs().await?;
+                compare(&mirror, push, &mut runs).await?;
+                (looked, runs)
+            }
+            Received::PullRequest(asked) => {
+                let runs = runs().await?;
+                match self.look_at_pull_request(&mirror, asked, at, &runs).await? {
+                    Ok(looked) => (looked, runs),
+                    Err(Without::Missing) => return Ok(Seen::Missing),
+                    Err(Without::TooLarge(because)) => return Ok(Seen::Refused { because }),
+                }
+            }
+        };
+        let prefix = format!("{repository}/");
         let floors =
             self.floors.iter().filter_map(|(name, floor)| Some((name.strip_prefix(&prefix)?.to_owned(), *floor)));
-        let (commit, files) = (at_commit.commit.clone(), at_commit.files.clone());
-        let mut found = Found { commit, files, changed, runs, floors: floors.collect() };
-        for opened in trigger::unnumbered(push, &found) {
+        let Looked { commit, files, files_at, changed, standing } = looked;
+        let mut found = Found { commit, files, files_at, changed, standing, runs, floors: floors.collect() };
+        for opened in trigger::unnumbered(received, &found) {
             let floor = self.learn(&opened).await?;
             found.floors.insert(opened.pipeline.name, floor);
         }
@@ -133,28 +159,38 @@ impl DeliveryStage {
     }
 
     /// The pushed commit with its pipelines; `None` where the remote has not got it.
-    async fn at_commit(
-        &self,
-        mirror: &Mirror,
-        push: &Push,
-        received: Timestamp,
-    ) -> Result<Option<Arc<AtCommit>>, Trouble> {
-        let key = (push.repository.clone(), push.after.clone());
-        let kept = self.commits.lock().expect("nobody panics while holding the commits").get(&key).cloned();
-        if let Some(kept) = kept.filter(|_| push.change != Change::New) {
-            return Ok(Some(kept));
-        }
+    async fn look_at_push(&self, mirror: &Mirror, push: &Push, at: Timestamp) -> Result<Option<Looked>, Trouble> {
         let trouble = |e: forge::Error| Trouble(e.to_string());
-        // A new reference is compared with the others, so they must be fresh.
-        if push.change == Change::New || mirror.commit(&push.after).await.map_err(trouble)?.is_none() {
-            mirror.fetch(received).await.map_err(trouble)?;
+        let mut at_commit = match push.change {
+            // A new reference is compared with the others, so they must be fresh.
+            Change::New => {
+                mirror.fetch(at).await.map_err(trouble)?;
+                self.read_at(mirror, &push.repository, &push.after).await?
+            }
+            Change::Forward | Change::Forced | Change::Deleted => {
+                self.read_at(mirror, &push.repository, &push.after).await?
+            }
+        };
+        for since in [at, now()] {
+            if at_commit.is_none() {
+                mirror.fetch(since).await.map_err(trouble)?;
+                at_commit = self.read_at(mirror, &push.repository, &push.after).await?;
+            }
         }
-        let mut commit = mirror.commit(&push.after).await.map_err(trouble)?;
-        if commit.is_none() {
-            mirror.fetch(now()).await.map_err(trouble)?;
-            commit = mirror.commit(&push.after).await.map_err(trouble)?;
+        let Some(at_commit) = at_commit else { return Ok(None) };
+        let changed = changed(mirror, push).await?;
+        let AtCommit { commit, files } = (*at_commit).clone();
+        Ok(Some(Looked { files_at: commit.sha.clone(), commit, files, changed, standing: Standing::Current }))
+    }
+
+    /// A commit with its pipelines; `None` where the mirror has not got it.
+    async fn read_at(&self, mirror: &Mirror, repository: &str, id: &str) -> Result<Option<Arc<AtCommit>>, Trouble> {
+        let key = (repository.to_owned(), id.to_owned());
+        let kept = self.commits.lock().expect("nobody panics while holding the commits").get(&key).cloned();
+        if kept.is_some() {
+            return Ok(kept);
         }
-        let Some(commit) = commit else { return Ok(None) };
+        let Some(commit) = mirror.commit(id).await.map_err(|e| Trouble(e.to_string()))? else { return Ok(None) };
         let files = Self::files(mirror, &commit.sha).await?;
         let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
         let at_commit = Arc::new(AtCommit { commit, files });
@@ -269,14 +305,14 @@ impl Stage for DeliveryStage {
     }
 
     async fn observe(&self, _stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
-        let (Some((push, received)), None) = (&recorded.push, &recorded.ended) else { return Ok(Seen::Nothing) };
-        if push.change == Change::Deleted {
+        let (Some((received, at)), None) = (&recorded.received, &recorded.ended) else { return Ok(Seen::Nothing) };
+        if matches!(received, Received::Push(Push { change: Change::Deleted, .. })) {
             return Ok(Seen::Nothing);
         }
         // One at a time for each repository, in the order received.
-        let gate = self.gate(&push.repository);
+        let gate = self.gate(received.repository());
         let _turn: SemaphorePermit<'_> = gate.acquire().await.map_err(|error| Trouble(error.to_string()))?;
-        self.look(push, *received).await
+        self.look(received, *at).await
     }
 
     fn decide(&self, recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, Act> {

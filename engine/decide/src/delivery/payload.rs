@@ -1,5 +1,6 @@
 //! Reads GitHub's payloads. Every error names the place.
 
+use super::pull_request::{self, PullRequest};
 use super::{Change, NOTHING, Paths, Push, Request};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -29,6 +30,15 @@ pub enum Parsed {
     },
     /// A push of a branch or a tag.
     Push(Box<Push>),
+    /// A pull request that may start something.
+    PullRequest(Box<PullRequest>),
+    /// What happened to a pull request starts nothing.
+    Idle {
+        /// GitHub's word for it, such as `closed`.
+        action: String,
+        /// `owner/repo`.
+        repository: String,
+    },
     /// A push of something else, such as `refs/notes/commits`.
     Elsewhere {
         /// The full reference.
@@ -60,7 +70,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-fn mistake(place: &str, problem: impl Into<String>) -> Mistake {
+pub(super) fn mistake(place: &str, problem: impl Into<String>) -> Mistake {
     Mistake { place: place.into(), problem: problem.into() }
 }
 
@@ -78,15 +88,18 @@ pub fn parse(request: &Request<'_>) -> Result<Parsed, Mistake> {
         return Err(mistake("X-GitHub-Event", "is not 1 to 100 letters, digits, hyphens and underscores"));
     }
     let json = json_of(request)?;
-    if event != "push" {
-        let raw: RawAny = from_json(&json)?;
-        let repository = raw.repository.map(|r| name_of(Some(r))).transpose()?;
-        return Ok(match event {
-            "ping" => Parsed::Ping { repository },
-            _ => Parsed::Other { event: event.to_owned(), repository },
-        });
+    match event {
+        "push" => push_of(request.hook, delivery, from_json(&json)?),
+        "pull_request" => pull_request::read(request.hook, delivery, from_json(&json)?),
+        _ => {
+            let raw: RawAny = from_json(&json)?;
+            let repository = raw.repository.map(|r| name_of("/repository/full_name", Some(r))).transpose()?;
+            Ok(match event {
+                "ping" => Parsed::Ping { repository },
+                _ => Parsed::Other { event: event.to_owned(), repository },
+            })
+        }
     }
-    push_of(request.hook, delivery, from_json(&json)?)
 }
 
 fn is_id_byte(byte: u8) -> bool {
@@ -118,8 +131,8 @@ struct RawAny {
 }
 
 #[derive(Deserialize)]
-struct RawRepository {
-    full_name: Option<String>,
+pub(super) struct RawRepository {
+    pub(super) full_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -156,7 +169,7 @@ struct RawCommit {
 }
 
 fn push_of(hook: &str, delivery: &str, raw: RawPush) -> Result<Parsed, Mistake> {
-    let repository = name_of(raw.repository)?;
+    let repository = name_of("/repository/full_name", raw.repository)?;
     let reference = raw.reference.ok_or_else(|| mistake("/ref", "is missing"))?;
     check_reference(&reference).map_err(|problem| mistake("/ref", problem))?;
     let before = commit_of("/before", raw.before)?;
@@ -179,15 +192,18 @@ fn push_of(hook: &str, delivery: &str, raw: RawPush) -> Result<Parsed, Mistake> 
         return Err(mistake("/created", "contradicts `/before`"));
     }
     let paths = paths_of(change, &after, raw.commits.unwrap_or_default());
-    let pusher: String = raw.pusher.and_then(|p| p.name).unwrap_or_default();
-    let pusher = pusher.chars().filter(|c| !c.is_control()).take(MAX_ID).collect();
+    let pusher = shown(&raw.pusher.and_then(|p| p.name).unwrap_or_default());
     let (hook, delivery) = (hook.to_owned(), delivery.to_owned());
     Ok(Parsed::Push(Box::new(Push { hook, delivery, repository, reference, before, after, change, pusher, paths })))
 }
 
+/// A name for people, bounded and on one line.
+pub(super) fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(MAX_ID).collect()
+}
+
 /// `owner/repo`, both of GitHub's characters: it becomes part of stream names.
-fn name_of(raw: Option<RawRepository>) -> Result<String, Mistake> {
-    let place = "/repository/full_name";
+pub(super) fn name_of(place: &str, raw: Option<RawRepository>) -> Result<String, Mistake> {
     let name = raw.and_then(|r| r.full_name).ok_or_else(|| mistake(place, "is missing"))?;
     let part = |p: &str| {
         let chars = p.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
@@ -199,7 +215,7 @@ fn name_of(raw: Option<RawRepository>) -> Result<String, Mistake> {
     }
 }
 
-fn commit_of(place: &str, raw: Option<String>) -> Result<String, Mistake> {
+pub(super) fn commit_of(place: &str, raw: Option<String>) -> Result<String, Mistake> {
     let id = raw.ok_or_else(|| mistake(place, "is missing"))?;
     let hex = id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if !hex || !matches!(id.len(), 40 | 64) {
@@ -213,7 +229,7 @@ fn is_nothing(id: &str) -> bool {
 }
 
 /// The rules of `git check-ref-format`, as far as a full reference needs them.
-fn check_reference(reference: &str) -> Result<(), &'static str> {
+pub(super) fn check_reference(reference: &str) -> Result<(), &'static str> {
     if reference.len() > MAX_REFERENCE {
         return Err("is longer than 300 bytes");
     }

@@ -39,7 +39,10 @@ fn ask_push(change: impl FnOnce(&mut Value)) -> Answer {
 
 fn accepted(answer: Answer) -> Push {
     match answer {
-        Answer::Accepted(push) => *push,
+        Answer::Accepted(received) => match *received {
+            Received::Push(push) => push,
+            Received::PullRequest(asked) => panic!("not a push: {asked:?}"),
+        },
         other => panic!("not accepted: {other:?}"),
     }
 }
@@ -57,7 +60,7 @@ fn a_push_becomes_what_the_trigger_needs() {
     assert_eq!(push.repository, "User/Petclinic", "the configuration's spelling is ours");
     assert_eq!(push.short_reference(), Some(Reference::Branch("main")));
     assert_eq!(push.change, Change::Forward);
-    assert_eq!(push.stream(), "delivery/default/72d3162e-cc78-11e3-81ab-4c9367dc0958");
+    assert_eq!(Received::Push(push.clone()).stream(), "delivery/default/72d3162e-cc78-11e3-81ab-4c9367dc0958");
     let paths = ["pom.xml", "was/a", "was/b"].map(String::from).to_vec();
     assert_eq!(push.paths, Paths::Listed { paths });
 }
@@ -185,6 +188,113 @@ fn a_journal_folds_back() {
     assert!(text.contains(r#"{"kind":"opened","body":{"runs":["user/petclinic/was/1"]}}"#), "{text}");
     let entries: Vec<Entry> = serde_json::from_str(&text).unwrap();
     let recorded = Recorded::replay(entries.iter().map(|entry| (5, entry)));
-    assert_eq!(recorded.push, Some((push, 5)));
+    assert_eq!(recorded.received, Some((Received::Push(push), 5)));
     assert_eq!(recorded.ended, Some(Ended::Opened(vec!["user/petclinic/was/1".into()])));
+}
+
+fn proposal() -> Value {
+    json!({
+        "action": "opened", "number": 7,
+        "pull_request": {
+            "number": 7, "title": "${{ secrets }}",
+            "base": { "ref": "main", "sha": A, "repo": { "full_name": "user/petclinic" } },
+            "head": { "ref": "fix", "sha": B, "repo": {
+                "full_name": "mallory/petclinic", "clone_url": "https://evil.example/x.git",
+            } },
+        },
+        "repository": { "full_name": "user/petclinic" },
+        "sender": { "login": "mallory" },
+    })
+}
+
+fn ask_proposal(pointer: &str, value: Value) -> Answer {
+    let mut payload = proposal();
+    if !pointer.is_empty() {
+        *payload.pointer_mut(pointer).unwrap() = value;
+    }
+    ask("pull_request", payload.to_string().as_bytes())
+}
+
+fn proposed(answer: Answer) -> PullRequest {
+    match answer {
+        Answer::Accepted(received) => match *received {
+            Received::PullRequest(asked) => asked,
+            Received::Push(push) => panic!("not a pull request: {push:?}"),
+        },
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+#[test]
+fn a_pull_request_becomes_what_the_trigger_needs() {
+    let asked = proposed(ask_proposal("", Value::Null));
+    assert_eq!((asked.repository.as_str(), asked.number, asked.sender.as_str()), ("User/Petclinic", 7, "mallory"));
+    assert_eq!((asked.base.as_str(), asked.base_sha.as_str()), ("refs/heads/main", A));
+    assert_eq!((asked.head.as_str(), asked.head_sha.as_str()), ("fix", B));
+    assert_eq!((asked.reference().as_str(), asked.base_branch()), ("refs/pull/7/head", "main"));
+    let entry = Received::PullRequest(asked.clone()).entry();
+    let text = serde_json::to_string(&entry).unwrap();
+    assert!(text.starts_with(r#"{"kind":"proposed","body":{"#) && !text.contains("evil.example"), "{text}");
+    let recorded = Recorded::replay([(5, &serde_json::from_str::<Entry>(&text).unwrap())]);
+    assert_eq!(recorded.received, Some((Received::PullRequest(asked), 5)));
+}
+
+#[test]
+fn whose_a_pull_request_is() {
+    let repo = "/pull_request/head/repo";
+    for (value, origin) in [
+        (json!({ "full_name": "user/petclinic" }), Origin::Own),
+        (json!({ "full_name": "mallory/petclinic" }), Origin::Fork),
+        (json!({ "full_name": "user/petclinic2" }), Origin::Fork),
+        (json!({ "full_name": "user/petclinic ", "fork": false }), Origin::Fork),
+        (json!({ "fork": false }), Origin::Fork),
+        (Value::Null, Origin::Fork),
+    ] {
+        assert_eq!(proposed(ask_proposal(repo, value.clone())).origin, origin, "{value}");
+    }
+}
+
+#[test]
+fn pull_requests_that_start_nothing_and_those_of_others() {
+    for action in ["closed", "labeled", "edited", "surprise"] {
+        let answer = ask_proposal("/action", action.into());
+        assert!(matches!(&answer, Answer::Ignored { because } if because.contains(action)), "{answer:?}");
+    }
+    for (pointer, value) in [("/repository/full_name", json!("mallory/petclinic")), ("/action", json!("closed"))] {
+        let mut payload = proposal();
+        payload["repository"]["full_name"] = "mallory/petclinic".into();
+        payload["pull_request"]["base"]["repo"]["full_name"] = "mallory/petclinic".into();
+        *payload.pointer_mut(pointer).unwrap() = value;
+        let answer = ask("pull_request", payload.to_string().as_bytes());
+        assert!(matches!(&answer, Answer::Foreign { because } if because.contains("mallory")), "{answer:?}");
+    }
+}
+
+#[test]
+fn malformed_pull_requests_name_the_place() {
+    let long = "x".repeat(300);
+    for (pointer, value, expected) in [
+        ("/action", Value::Null, "/action: is missing"),
+        ("/number", Value::Null, "/number: is missing"),
+        ("/number", json!(0), "/number: is 0"),
+        ("/number", json!(8), "/pull_request/number: contradicts"),
+        ("/number", json!("7/../../heads/main"), "the payload:"),
+        ("/number", json!(-7), "the payload:"),
+        ("/pull_request", Value::Null, "/pull_request: is missing"),
+        ("/pull_request/base", Value::Null, "/pull_request/base: is missing"),
+        ("/pull_request/head", Value::Null, "/pull_request/head: is missing"),
+        ("/pull_request/base/repo", Value::Null, "/pull_request/base/repo/full_name: is missing"),
+        ("/pull_request/base/repo/full_name", json!("mallory/x"), "/pull_request/base/repo/full_name: contradicts"),
+        ("/pull_request/base/ref", Value::Null, "/pull_request/base/ref: is missing"),
+        ("/pull_request/base/ref", json!("../tags/v1"), "/pull_request/base/ref: has characters"),
+        ("/pull_request/base/ref", json!(""), "/pull_request/base/ref: is not a name"),
+        ("/pull_request/base/ref", json!(long), "/pull_request/base/ref: is longer"),
+        ("/pull_request/base/sha", json!("main"), "/pull_request/base/sha: is not a full commit id"),
+        ("/pull_request/head/sha", Value::Null, "/pull_request/head/sha: is missing"),
+        ("/pull_request/head/sha", json!("HEAD"), "/pull_request/head/sha: is not a full commit id"),
+        ("/pull_request/head/sha", json!(NOTHING), "/pull_request/head/sha: is zeros"),
+    ] {
+        let text = malformed(ask_proposal(pointer, value.clone()));
+        assert!(text.starts_with(expected), "{pointer} = {value}: {text}");
+    }
 }

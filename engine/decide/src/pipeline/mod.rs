@@ -56,6 +56,9 @@ pub struct On {
     pub tag: Option<Tag>,
     /// A person.
     pub manual: Option<Manual>,
+    /// A pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<PullRequest>,
 }
 
 /// Which pushes start a pipeline.
@@ -69,6 +72,54 @@ pub struct Push {
 
 /// Which tags start a pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Which pull requests start a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PullRequest {
+    /// Globs of the branches that they ask to change; empty means all.
+    pub branches: Vec<String>,
+    /// Globs of the paths that they change; empty means all.
+    pub paths: Vec<String>,
+    /// What happened to them; empty means [`Activity::USUAL`].
+    pub types: Vec<Activity>,
+}
+
+/// What happened to a pull request, in GitHub's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// It was made.
+    Opened,
+    /// It has other commits than before.
+    Synchronize,
+    /// It was closed, and is open again.
+    Reopened,
+    /// It is no draft any more.
+    ReadyForReview,
+}
+
+impl Activity {
+    /// What counts where a pipeline does not say; the same as on GitHub.
+    pub const USUAL: [Activity; 3] = [Activity::Opened, Activity::Synchronize, Activity::Reopened];
+    /// Every activity that may start a pipeline.
+    pub const ALL: [Activity; 4] =
+        [Activity::Opened, Activity::Synchronize, Activity::Reopened, Activity::ReadyForReview];
+
+    /// GitHub's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Activity::Opened => "opened",
+            Activity::Synchronize => "synchronize",
+            Activity::Reopened => "reopened",
+            Activity::ReadyForReview => "ready_for_review",
+        }
+    }
+
+    /// The activity of GitHub's word, if it is one that may start a pipeline.
+    pub fn named(word: &str) -> Option<Activity> {
+        Activity::ALL.into_iter().find(|activity| activity.word() == word)
+    }
+}
+
 pub struct Tag {
     /// Globs of tag names; empty means all.
     pub tags: Vec<String>,
@@ -89,6 +140,17 @@ pub struct Concurrency {
 
 /// What a newer run of a group does to an older one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+impl Concurrency {
+    /// What holds among the runs of one pull request. They stand in nobody else's way: whoever can open a
+    /// pull request must not thereby end or hold up a deployment. `own` is what the pipeline says for its
+    /// other runs, `file` its file, `reference` the pull request's.
+    pub fn of_pull_request(own: Option<&Concurrency>, file: &str, reference: &str) -> Concurrency {
+        let group = own.map_or(file, |own| &own.group);
+        let supersede = own.map_or(Supersede::Always, |own| own.supersede);
+        Concurrency { group: format!("{group} of {reference}"), supersede }
+    }
+}
+
 #[serde(rename_all = "kebab-case")]
 pub enum Supersede {
     /// It waits behind it.

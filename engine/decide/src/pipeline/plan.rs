@@ -1,6 +1,6 @@
 //! What would run, and why, told before anything does.
 
-use super::{Grants, Pipeline, Push, Step, Supersede, duration, glob};
+use super::{Activity, Concurrency, Grants, Pipeline, PullRequest, Push, Step, Supersede, duration, glob};
 use std::fmt;
 
 /// Something that may start a pipeline.
@@ -15,6 +15,15 @@ pub enum Cause {
     },
     /// A push of a tag, such as `v1`.
     Tag(String),
+    /// A pull request.
+    PullRequest {
+        /// The branch that it asks to change, such as `main`.
+        base: String,
+        /// What happened to it.
+        activity: Activity,
+        /// The paths that it changes; `None` where they are not known, so that any may be.
+        changed: Option<Vec<String>>,
+    },
     /// A person.
     Manual,
 }
@@ -62,15 +71,31 @@ impl Push {
 
     /// Why a push does not count, if it does not.
     pub fn refuse(&self, branch: &str, changed: Option<&[String]>) -> Option<String> {
-        if !glob::takes(&self.branches, branch) {
-            return Some(format!("the branch `{branch}` is not among {}", list(&self.branches)));
+        refuse(&self.branches, &self.paths, branch, changed)
+    }
+}
+
+impl PullRequest {
+    /// Why a pull request does not count, if it does not.
+    pub fn refuse(&self, base: &str, activity: Activity, changed: Option<&[String]>) -> Option<String> {
+        let types = if self.types.is_empty() { Activity::USUAL.as_slice() } else { &self.types };
+        if !types.contains(&activity) {
+            let types: Vec<_> = types.iter().map(|activity| activity.word().to_owned()).collect();
+            return Some(format!("`{}` is not among {}", activity.word(), list(&types)));
         }
-        match changed {
-            Some(changed) if !self.paths.is_empty() && !changed.iter().any(|path| glob::takes(&self.paths, path)) => {
-                Some(format!("nothing changed in {}", list(&self.paths)))
-            }
-            _ => None,
+        refuse(&self.branches, &self.paths, base, changed)
+    }
+}
+
+fn refuse(branches: &[String], paths: &[String], branch: &str, changed: Option<&[String]>) -> Option<String> {
+    if !glob::takes(branches, branch) {
+        return Some(format!("the branch `{branch}` is not among {}", list(branches)));
+    }
+    match changed {
+        Some(changed) if !paths.is_empty() && !changed.iter().any(|path| glob::takes(paths, path)) => {
+            Some(format!("nothing changed in {}", list(paths)))
         }
+        _ => None,
     }
 }
 
@@ -81,46 +106,62 @@ pub fn plan(pipeline: &Pipeline, cause: &Cause) -> Plan {
         Ok(because) => {
             let body = pipeline.steps.iter().map(|step| row(step, "at once"));
             let tail = pipeline.finally.iter().map(|step| row(step, "at the end, whatever happened"));
-            Plan::Runs { because, rows: body.chain(tail).collect(), beside: beside(pipeline) }
+            Plan::Runs { because, rows: body.chain(tail).collect(), beside: beside(pipeline, cause) }
         }
     }
 }
 
 fn verdict(pipeline: &Pipeline, cause: &Cause) -> Result<String, String> {
-    match (cause, &pipeline.on.push, &pipeline.on.tag, &pipeline.on.manual) {
-        (Cause::Push { branch, changed }, Some(push), _, _) => match push.refuse(branch, changed.as_deref()) {
-            Some(because) => Err(because),
-            None => Ok(fits(push, branch, changed.as_deref())),
-        },
-        (Cause::Tag(name), _, Some(tag), _) if glob::takes(&tag.tags, name) => Ok(format!("the tag `{name}` counts")),
-        (Cause::Tag(name), _, Some(tag), _) => Err(format!("the tag `{name}` is not among {}", list(&tag.tags))),
-        (Cause::Manual, _, _, Some(_)) => Ok("a person may start it".into()),
-        (Cause::Push { .. }, None, _, _) => Err("it does not start on pushes to branches".into()),
-        (Cause::Tag(_), _, None, _) => Err("it does not start on tags".into()),
-        (Cause::Manual, _, _, None) => Err("it does not start by hand; `on` has no `manual`".into()),
+    let on = &pipeline.on;
+    match cause {
+        Cause::Push { branch, changed } => {
+            let push = on.push.as_ref().ok_or("it does not start on pushes to branches")?;
+            let fits = || format!("the branch `{branch}` counts{}", where_asked(&push.paths, changed.as_deref()));
+            push.refuse(branch, changed.as_deref()).map_or_else(|| Ok(fits()), Err)
+        }
+        Cause::Tag(name) => {
+            let tag = on.tag.as_ref().ok_or("it does not start on tags")?;
+            match glob::takes(&tag.tags, name) {
+                true => Ok(format!("the tag `{name}` counts")),
+                false => Err(format!("the tag `{name}` is not among {}", list(&tag.tags))),
+            }
+        }
+        Cause::PullRequest { base, activity, changed } => {
+            let asked = on.pull_request.as_ref().ok_or("it does not start on pull requests")?;
+            let paths = || where_asked(&asked.paths, changed.as_deref());
+            let fits = || format!("a pull request to the branch `{base}` counts{}", paths());
+            asked.refuse(base, *activity, changed.as_deref()).map_or_else(|| Ok(fits()), Err)
+        }
+        Cause::Manual if on.manual.is_some() => Ok("a person may start it".into()),
+        Cause::Manual => Err("it does not start by hand; `on` has no `manual`".into()),
     }
 }
 
-fn fits(push: &Push, branch: &str, changed: Option<&[String]>) -> String {
-    let paths = match changed {
-        _ if push.paths.is_empty() => String::new(),
-        None => format!(", if something changed in {}", list(&push.paths)),
+fn where_asked(paths: &[String], changed: Option<&[String]>) -> String {
+    match changed {
+        _ if paths.is_empty() => String::new(),
+        None => format!(", if something changed in {}", list(paths)),
         Some(changed) => {
-            let first = changed.iter().find(|path| glob::takes(&push.paths, path));
+            let first = changed.iter().find(|path| glob::takes(paths, path));
             first.map(|path| format!(", and `{path}` changed")).unwrap_or_default()
         }
-    };
-    format!("the branch `{branch}` counts{paths}")
+    }
 }
 
-fn beside(pipeline: &Pipeline) -> Option<String> {
-    let concurrency = pipeline.concurrency.as_ref()?;
-    let does = match concurrency.supersede {
+fn beside(pipeline: &Pipeline, cause: &Cause) -> Option<String> {
+    let (supersede, group) = match (cause, &pipeline.concurrency) {
+        (Cause::PullRequest { .. }, own) => {
+            (Concurrency::of_pull_request(own.as_ref(), "", "").supersede, "the same pull request".to_owned())
+        }
+        (_, Some(own)) => (own.supersede, format!("the group `{}`", own.group)),
+        (_, None) => return None,
+    };
+    let does = match supersede {
         Supersede::Never => "waits for the older runs of",
         Supersede::UntilBump => "takes the place of older runs that have not bumped yet in",
         Supersede::Always => "takes the place of the older runs of",
     };
-    Some(format!("it {does} the group `{}`", concurrency.group))
+    Some(format!("it {does} {group}"))
 }
 
 fn row(step: &Step, first: &str) -> Row {

@@ -3,7 +3,7 @@
 use super::mistake::{Mistake, Source};
 use super::reader::{Hint, Placed, Reader, field, head};
 use super::tree::{self, Key, Kind, Node};
-use super::{Concurrency, Manual, On, Pipeline, Push, Supersede, Tag, glob, shape, steps};
+use super::{Activity, Concurrency, Manual, On, Pipeline, PullRequest, Push, Supersede, Tag, glob, shape, steps};
 use std::collections::BTreeMap;
 
 /// The largest file, in bytes.
@@ -85,9 +85,9 @@ fn hint_pipeline(key: &str) -> Option<(&'static str, &'static str)> {
 
 fn hint_on(key: &str) -> Option<(&'static str, &'static str)> {
     match key {
-        "pull_request" | "pull-request" | "pull_request_target" => Some((
-            "`pull_request` is not supported by this version",
-            "start the pipeline on `push` to the branch instead",
+        "pull-request" | "pull_request_target" => Some((
+            "the event is called `pull_request`, and its pipeline is read from the base branch",
+            "write `pull_request: {}`",
         )),
         "schedule" | "cron" => Some((
             "`schedule` is not supported by this version",
@@ -136,10 +136,15 @@ fn on(reader: &mut Reader<'_>, node: &Node) -> On {
             on.tag = field(entries, "tag").map(|node| tag(reader, node));
             on.manual = field(entries, "manual").map(|node| manual(reader, node));
             if entries.is_empty() {
-                reader.wrong(&head(node), "nothing starts the pipeline", "write `push: {}`, `tag: {}` or `manual: {}`");
+                reader.wrong(
+                    &head(node),
+                    "nothing starts the pipeline",
+                    "write `push: {}`, `tag: {}`, `pull_request: {}` or `manual: {}`",
+                );
             }
         }
         _ => {
+            on.pull_request = field(entries, "pull_request").map(|node| pull_request(reader, node));
             let events = reader.texts(node, "`on`");
             for (event, at) in &events {
                 let key = (Key { at: at.clone(), text: event.clone() }, node.clone());
@@ -152,7 +157,12 @@ fn on(reader: &mut Reader<'_>, node: &Node) -> On {
                 }
             }
             if events.is_empty() && matches!(node.kind, Kind::List(_)) {
-                reader.wrong(&head(node), "nothing starts the pipeline", "write `push`, `tag` or `manual`");
+                reader.wrong(
+                    &head(node),
+                    "nothing starts the pipeline",
+                    "write `push`, `tag`, `pull_request` or `manual`",
+                );
+                    "pull_request" => on.pull_request = Some(PullRequest::default()),
             }
         }
     }
@@ -179,6 +189,36 @@ fn filter(reader: &mut Reader<'_>, entries: &[(Key, Node)], name: &str, ignore: 
     if let (Some(_), Some(ignored)) = (taken, ignored) {
         let mend = format!("take back what `{name}` lets through by patterns that begin with `!`");
         reader.wrong(&head(ignored), format!("`{name}` and `{ignore}` stand side by side"), mend);
+fn pull_request(reader: &mut Reader<'_>, node: &Node) -> PullRequest {
+    if node.is_null() {
+        return PullRequest::default();
+    }
+    let Some(entries) = reader.entries(node, "`pull_request`") else { return PullRequest::default() };
+    reader.known_keys(entries, &shape::keys::<shape::PullRequest>(), "`pull_request`", NO_HINT);
+    let branches = filter(reader, entries, "branches", "branches-ignore");
+    let paths = filter(reader, entries, "paths", "paths-ignore");
+    let types = field(entries, "types").map(|node| activities(reader, node)).unwrap_or_default();
+    PullRequest { branches, paths, types }
+}
+
+fn activities(reader: &mut Reader<'_>, node: &Node) -> Vec<Activity> {
+    let known = Activity::ALL.map(|activity| format!("`{}`", activity.word())).join(", ");
+    let texts = reader.texts(node, "`types`");
+    if texts.is_empty() && matches!(node.kind, Kind::List(_)) {
+        reader.wrong(&head(node), "`types` lets nothing through", format!("name some of {known}, or leave it out"));
+    }
+    let mut activities = Vec::new();
+    for (text, at) in texts {
+        match Activity::named(&text) {
+            Some(activity) => activities.push(activity),
+            None => {
+                reader.wrong(&at, format!("`{text}` of a pull request starts nothing"), format!("there are {known}"))
+            }
+        }
+    }
+    activities
+}
+
     }
     match (taken, ignored) {
         (Some(node), _) => patterns(reader, node, name),

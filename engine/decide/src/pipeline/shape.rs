@@ -47,6 +47,9 @@ pub enum Event {
     Push,
     /// A push of a tag.
     Tag,
+    /// A pull request.
+    #[schemars(rename = "pull_request")]
+    PullRequest,
     /// A person.
     Manual,
 }
@@ -59,6 +62,8 @@ pub struct On {
     pub push: Option<Push>,
     /// A push of a tag.
     pub tag: Option<TagForm>,
+    /// A pull request; the pipeline file is the one of the branch that it asks to change.
+    pub pull_request: Option<PullRequest>,
     /// A person.
     pub manual: Option<Manual>,
 }
@@ -76,6 +81,46 @@ pub struct Push {
     pub paths: Option<Texts>,
     /// The changed paths that do not; not together with `paths`.
     pub paths_ignore: Option<Texts>,
+}
+
+/// Which pull requests count; patterns as for pushes.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PullRequest {
+    /// The branches that they ask to change; without it, all.
+    pub branches: Option<Texts>,
+    /// The branches that do not count; not together with `branches`.
+    pub branches_ignore: Option<Texts>,
+    /// The paths that they change since they left that branch; without it, all.
+    pub paths: Option<Texts>,
+    /// The paths that do not count; not together with `paths`.
+    pub paths_ignore: Option<Texts>,
+    /// What happened to them; without it, `opened`, `synchronize` and `reopened`.
+    pub types: Option<Activities>,
+}
+
+/// One activity, or a list of them.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Activities {
+    /// One.
+    One(Activity),
+    /// A list.
+    Many(Vec<Activity>),
+}
+
+/// What happened to a pull request.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Activity {
+    /// It was made.
+    Opened,
+    /// It has other commits than before.
+    Synchronize,
+    /// It was closed, and is open again.
+    Reopened,
+    /// It is no draft any more.
+    ReadyForReview,
 }
 
 /// Which tags count.

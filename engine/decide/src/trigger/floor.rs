@@ -4,10 +4,10 @@
 //! runs are taken, and the trailers in the manifests name them.
 
 use super::{FileState, Found, Known, Plan, plan};
-use crate::delivery::Push;
+use crate::delivery::Received;
 use crate::expr::{self, Scope};
 use crate::pipeline::Step;
-use crate::run::Opened;
+use crate::run::{Commit, Event, Opened};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -32,19 +32,27 @@ pub enum Place {
     },
 }
 
-/// The runs that a push would open with a number that rests on nothing:
-/// no readable run of the pipeline is known, and no floor either.
-pub fn unnumbered(push: &Push, found: &Found) -> Vec<Opened> {
+/// The runs that a delivery would open with a number that rests on nothing:
+/// no readable run of the pipeline is known, and no floor either. A pull
+/// request's is shown as its base branch's own, which numbers go on from: the
+/// pull request itself has no say in where the server looks for them.
+pub fn unnumbered(received: &Received, found: &Found) -> Vec<Opened> {
     let rests_on_something = |opened: &Opened| {
         let sound = |known: &&Known| known.pipeline == opened.pipeline.name && known.file_state == FileState::Sound;
         found.floors.contains_key(&opened.pipeline.name) || found.runs.iter().any(|known| sound(&known))
     };
     // A file with mistakes names no places; its run leaves no number there either.
-    let open = plan(push, found).into_iter().filter_map(|plan| match plan {
+    let open = plan(received, found).into_iter().filter_map(|plan| match plan {
         Plan::Open(opened) if opened.mistakes.is_empty() => Some(*opened),
         Plan::Open(_) | Plan::Exists { .. } | Plan::Skip { .. } => None,
     });
-    open.filter(|opened| !rests_on_something(opened)).collect()
+    open.filter(|opened| !rests_on_something(opened)).map(of_the_base).collect()
+}
+
+fn of_the_base(opened: Opened) -> Opened {
+    let Some(asked) = &opened.event.pull_request else { return opened };
+    let event = Event { kind: "push".into(), reference: asked.base.clone(), ..Event::default() };
+    Opened { event, commit: Commit::default(), ..opened }
 }
 
 /// The places where runs of a pipeline leave their numbers. A place whose
@@ -112,10 +120,9 @@ fn digits(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{Change, Paths};
+    use crate::delivery::{Change, Paths, Push};
     use crate::pipeline;
-    use crate::run::Commit;
-    use crate::trigger::{Changed, File};
+    use crate::trigger::{Changed, File, Standing};
 
     const FILE: &str = "name: was
 on:
@@ -135,8 +142,8 @@ steps:
     grants: { git: [host.example/user/manifests] }
 ";
 
-    fn push() -> Push {
-        Push {
+    fn push() -> Received {
+        Received::Push(Push {
             hook: "default".into(),
             delivery: "d1".into(),
             repository: "user/petclinic".into(),
@@ -146,7 +153,7 @@ steps:
             change: Change::Forward,
             pusher: "kim".into(),
             paths: Paths::Listed { paths: vec!["was/x".into()] },
-        }
+        })
     }
 
     fn found(text: &str) -> Found {
@@ -156,7 +163,9 @@ steps:
         Found {
             commit: Commit::default(),
             files: vec![file],
+            files_at: "2".repeat(40),
             changed: Changed::Everything,
+            standing: Standing::Current,
             runs: Vec::new(),
             floors: BTreeMap::new(),
         }

@@ -1,9 +1,9 @@
-//! What becomes of each pipeline file of a pushed commit.
+//! What becomes of each pipeline file of a pushed or proposed commit.
 
-use super::{Ancestry, Changed, File, Found, Known, RunKey};
-use crate::delivery::{Change, Push, Reference};
-use crate::pipeline::{self, Cause, Pipeline, Supersede};
-use crate::run::{Event, Opened};
+use super::{Ancestry, Changed, File, Found, Known, RunKey, Standing};
+use crate::delivery::{Change, PullRequest, Push, Received, Reference};
+use crate::pipeline::{self, Cause, Concurrency, Pipeline, Supersede};
+use crate::run::{self, Event, Opened};
 use std::collections::BTreeMap;
 
 /// How long a run's title may be, in characters.
@@ -30,51 +30,63 @@ pub enum Plan {
     },
 }
 
-/// Plans the runs of a push, one for each file at most.
-pub fn plan(push: &Push, found: &Found) -> Vec<Plan> {
+/// Plans the runs of a delivery, one for each file at most.
+pub fn plan(received: &Received, found: &Found) -> Vec<Plan> {
     let mut names = BTreeMap::new();
-    found.files.iter().map(|file| plan_file(push, found, file, &mut names)).collect()
+    found.files.iter().map(|file| plan_file(received, found, file, &mut names)).collect()
 }
 
-fn plan_file<'f>(push: &Push, found: &'f Found, file: &'f File, names: &mut BTreeMap<&'f str, &'f str>) -> Plan {
-    let key = RunKey { reference: &push.reference, before: &push.before, after: &push.after, file: &file.path };
-    let supersede = file.pipeline.as_ref().ok().and_then(|p| p.concurrency.as_ref()).map(|c| c.supersede);
+fn plan_file<'f>(
+    received: &Received,
+    found: &'f Found,
+    file: &'f File,
+    names: &mut BTreeMap<&'f str, &'f str>,
+) -> Plan {
+    let key = RunKey::of(received, &file.path);
     let twin = match &file.pipeline {
         Ok(pipeline) => names.insert(pipeline.name.as_str(), &file.path).map(str::to_owned),
         Err(_) => None,
     };
     if let Some(known) = found.runs.iter().find(|known| known.is(&key)) {
+        let pipeline = file.pipeline.as_ref().ok();
+        let supersede = pipeline.and_then(|pipeline| concurrency(received, pipeline, &file.path)).map(|c| c.supersede);
         return Plan::Exists { run: known.id.clone(), supersede };
+    }
+    let skip = |because| Plan::Skip { file: file.path.clone(), because };
+    if let Standing::Passed { by } = &found.standing {
+        return skip(format!("the pull request has a newer head, {}", by.get(..7).unwrap_or(by)));
     }
     match (&file.pipeline, twin) {
         (Ok(pipeline), Some(twin)) => {
             let mistake =
                 format!("{}: the name `{}` is taken by {twin}; give this pipeline another", file.path, pipeline.name);
-            Plan::Open(broken(push, found, &file.path, &[mistake]))
+            Plan::Open(broken(received, found, &file.path, &[mistake]))
         }
-        (Err(mistakes), _) => Plan::Open(broken(push, found, &file.path, mistakes)),
+        (Err(mistakes), _) => Plan::Open(broken(received, found, &file.path, mistakes)),
         (Ok(pipeline), None) => {
-            let skip = unfit(pipeline, push, &found.changed).or_else(|| outrun(pipeline, push, file, found));
-            match skip {
-                Some(because) => Plan::Skip { file: file.path.clone(), because },
-                None => Plan::Open(opened(push, found, &file.path, pipeline.clone(), Vec::new())),
+            match unfit(pipeline, received, &found.changed).or_else(|| outrun(pipeline, received, file, found)) {
+                Some(because) => skip(because),
+                None => Plan::Open(opened(received, found, &file.path, pipeline.clone(), Vec::new())),
             }
         }
     }
 }
 
-/// Why a pipeline is not for this push, if it is not.
-fn unfit(pipeline: &Pipeline, push: &Push, changed: &Changed) -> Option<String> {
-    let cause = match push.short_reference() {
-        Some(Reference::Branch(branch)) => {
-            let changed = match changed {
-                Changed::Paths(paths) => Some(paths.clone()),
-                Changed::Everything => None,
-            };
-            Cause::Push { branch: branch.to_owned(), changed }
+/// Why a pipeline is not for this delivery, if it is not.
+fn unfit(pipeline: &Pipeline, received: &Received, changed: &Changed) -> Option<String> {
+    let changed = match changed {
+        Changed::Paths(paths) => Some(paths.clone()),
+        Changed::Everything => None,
+    };
+    let cause = match received {
+        Received::Push(push) => match push.short_reference() {
+            Some(Reference::Branch(branch)) => Cause::Push { branch: branch.to_owned(), changed },
+            Some(Reference::Tag(tag)) => Cause::Tag(tag.to_owned()),
+            None => return Some(format!("`{}` is neither a branch nor a tag", push.reference)),
+        },
+        Received::PullRequest(asked) => {
+            Cause::PullRequest { base: asked.base_branch().to_owned(), activity: asked.activity, changed }
         }
-        Some(Reference::Tag(tag)) => Cause::Tag(tag.to_owned()),
-        None => return Some(format!("`{}` is neither a branch nor a tag", push.reference)),
     };
     match pipeline::plan(pipeline, &cause) {
         pipeline::Plan::Runs { .. } => None,
@@ -82,9 +94,19 @@ fn unfit(pipeline: &Pipeline, push: &Push, changed: &Changed) -> Option<String> 
     }
 }
 
+/// Which runs stand in the way of a run that the delivery opens.
+fn concurrency(received: &Received, pipeline: &Pipeline, file: &str) -> Option<Concurrency> {
+    let own = pipeline.concurrency.as_ref();
+    match received {
+        Received::Push(_) => own.cloned(),
+        Received::PullRequest(asked) => Some(Concurrency::of_pull_request(own, file, &asked.reference())),
+    }
+}
+
 /// Why a push that only moved forwards comes too late: deliveries may be
 /// worked off out of order, and an older commit must not get a higher number.
-fn outrun(pipeline: &Pipeline, push: &Push, file: &File, found: &Found) -> Option<String> {
+fn outrun(pipeline: &Pipeline, received: &Received, file: &File, found: &Found) -> Option<String> {
+    let Received::Push(push) = received else { return None };
     let supersede = pipeline.concurrency.as_ref()?.supersede;
     if supersede == Supersede::Never || push.change != Change::Forward {
         return None;
@@ -97,11 +119,11 @@ fn outrun(pipeline: &Pipeline, push: &Push, file: &File, found: &Found) -> Optio
 }
 
 /// A run that has failed before it starts, and shows every mistake.
-fn broken(push: &Push, found: &Found, path: &str, mistakes: &[String]) -> Box<Opened> {
+fn broken(received: &Received, found: &Found, path: &str, mistakes: &[String]) -> Box<Opened> {
     // The name that the file had while it could be read keeps its runs together.
     let before = found.runs.iter().rev().find(|known| known.file == path).map(|known| known.pipeline.clone());
     let name = before.unwrap_or_else(|| stem(path));
-    opened(push, found, path, Pipeline { name, ..Pipeline::default() }, mistakes.to_vec())
+    opened(received, found, path, Pipeline { name, ..Pipeline::default() }, mistakes.to_vec())
 }
 
 fn stem(path: &str) -> String {
@@ -112,34 +134,62 @@ fn stem(path: &str) -> String {
     if name.is_empty() { "pipeline".into() } else { name }
 }
 
-fn opened(push: &Push, found: &Found, path: &str, pipeline: Pipeline, mistakes: Vec<String>) -> Box<Opened> {
+fn opened(
+    received: &Received,
+    found: &Found,
+    path: &str,
+    mut pipeline: Pipeline,
+    mistakes: Vec<String>,
+) -> Box<Opened> {
     let used = found.runs.iter().filter(|known| known.pipeline == pipeline.name).map(|known| known.number);
     let floor = found.floors.get(&pipeline.name).copied();
     let number = used.chain(floor).max().unwrap_or(0) + 1;
-    let kind = if push.reference.starts_with("refs/tags/") { "tag" } else { "push" };
+    pipeline.concurrency = concurrency(received, &pipeline, path);
     Box::new(Opened {
-        id: format!("{}/{}/{number}", push.repository, pipeline.name),
+        id: format!("{}/{}/{number}", received.repository(), pipeline.name),
         number,
-        repository: push.repository.clone(),
+        repository: received.repository().to_owned(),
         pipeline_file: path.to_owned(),
         pipeline,
-        event: Event {
-            kind: kind.into(),
-            reference: push.reference.clone(),
-            before: push.before.clone(),
-            after: push.after.clone(),
-            delivery: push.delivery.clone(),
-            forced: push.change == Change::Forced,
+        event: match received {
+            Received::Push(push) => pushed(push),
+            Received::PullRequest(asked) => proposed(asked, &found.files_at),
         },
-        title: title(&found.commit.message, push),
+        title: title(&found.commit.message, &received.reference()),
         commit: found.commit.clone(),
         mistakes,
         retry_of: None,
     })
 }
 
-fn title(message: &str, push: &Push) -> String {
-    let subject = message.lines().find(|line| !line.trim().is_empty()).unwrap_or(&push.reference).trim();
+fn pushed(push: &Push) -> Event {
+    let kind = if push.reference.starts_with("refs/tags/") { "tag" } else { "push" };
+    Event {
+        kind: kind.into(),
+        reference: push.reference.clone(),
+        before: push.before.clone(),
+        after: push.after.clone(),
+        delivery: push.delivery.clone(),
+        forced: push.change == Change::Forced,
+        pull_request: None,
+    }
+}
+
+fn proposed(asked: &PullRequest, files_at: &str) -> Event {
+    let (number, base, head) = (asked.number, asked.base.clone(), asked.head.clone());
+    Event {
+        kind: Event::PULL_REQUEST.into(),
+        reference: asked.reference(),
+        before: files_at.to_owned(),
+        after: asked.head_sha.clone(),
+        delivery: asked.delivery.clone(),
+        forced: false,
+        pull_request: Some(run::PullRequest { number, base, head, origin: asked.origin }),
+    }
+}
+
+fn title(message: &str, reference: &str) -> String {
+    let subject = message.lines().find(|line| !line.trim().is_empty()).unwrap_or(reference).trim();
     if subject.chars().count() <= TITLE_LIMIT {
         return subject.to_owned();
     }

@@ -1,7 +1,7 @@
 //! The trigger as tables, and its whole way with every cut.
 
 use super::*;
-use crate::delivery::{NOTHING, Paths, Push};
+use crate::delivery::{NOTHING, Origin as Whose, Paths, PullRequest, Push};
 use crate::pipeline::{Concurrency, On, Tag};
 use crate::{delivery, pipeline};
 
@@ -39,21 +39,26 @@ fn file(path: &str, pipeline: Pipeline) -> File {
 fn found(files: Vec<File>) -> Found {
     let commit = Commit { sha: B.into(), short: B[..7].into(), message: "Fix it\n\nlong".into(), author: "Kim".into() };
     let changed = Changed::Paths(vec!["was/x".into()]);
-    Found { commit, files, changed, runs: Vec::new(), floors: BTreeMap::new() }
+    let (files_at, standing) = (B.into(), Standing::Current);
+    Found { commit, files, files_at, changed, standing, runs: Vec::new(), floors: BTreeMap::new() }
 }
 
 fn known(number: u64, after: &str, delivery: &str) -> Known {
     let found = found(Vec::new());
     let push = Push { after: after.into(), delivery: delivery.into(), ..push() };
     let one = Found { files: vec![file(".bespin/was.yaml", was(Supersede::UntilBump))], ..found };
-    let Some(Plan::Open(mut opened)) = plan(&push, &one).pop() else { panic!("it opens") };
+    let Some(Plan::Open(mut opened)) = plan(&pushed(&push), &one).pop() else { panic!("it opens") };
     opened.number = number;
     opened.id = format!("user/petclinic/petclinic-was/{number}");
     Known::new(&opened)
 }
 
+fn pushed(push: &Push) -> Received {
+    Received::Push(push.clone())
+}
+
 fn plan_one(push: &Push, found: &Found) -> Plan {
-    plan(push, found).remove(0)
+    plan(&pushed(push), found).remove(0)
 }
 
 fn skip(plan: Plan) -> String {
@@ -114,7 +119,7 @@ fn a_bad_file_opens_a_run_that_has_failed() {
 #[test]
 fn two_files_of_one_name() {
     let files = ["a", "b"].map(|stem| file(&format!(".bespin/{stem}.yaml"), was(Supersede::Never)));
-    let mut plans = plan(&push(), &found(files.to_vec()));
+    let mut plans = plan(&pushed(&push()), &found(files.to_vec()));
     let second = run_of(plans.pop().unwrap());
     assert!(second.mistakes[0].contains("taken by .bespin/a.yaml"), "{:?}", second.mistakes);
     assert!(run_of(plans.pop().unwrap()).mistakes.is_empty());
@@ -146,7 +151,7 @@ fn which_runs_are_superseded() {
         let mut world = found(vec![file(".bespin/was.yaml", was(supersede))]);
         // A run that was opened later is never superseded, whatever its number.
         world.runs = vec![old, mine.clone(), known(4, A, "d2")];
-        let next = open(&push(), &world);
+        let next = open(&pushed(&push()), &world);
         let supersede = Act::Supersede { run: "user/petclinic/petclinic-was/8".into(), by: mine.id.clone() };
         assert_eq!(next.acts, if expected { vec![supersede] } else { Vec::new() }, "{name}");
         assert_eq!(next.record.is_empty(), expected, "{name}: recorded once nothing is left to do");
@@ -155,7 +160,7 @@ fn which_runs_are_superseded() {
 
 #[test]
 fn what_needs_no_look_and_what_is_given_up() {
-    let recorded = |push: Push| Recorded { push: Some((push, 1_000)), ended: None };
+    let recorded = |push: Push| Recorded { received: Some((Received::Push(push), 1_000)), ended: None };
     let gone = Push { change: Change::Deleted, after: NOTHING.into(), ..push() };
     let next = decide(&recorded(gone), &Seen::Nothing, 2_000);
     assert!(matches!(&next.record[..], [Entry::Ignored { because }] if because.contains("was deleted")));
@@ -248,4 +253,121 @@ fn cut_anywhere_it_ends_the_same() {
             assert_eq!(cut.finish(), whole, "cut after {turns} turns and {acts} acts");
         }
     }
+}
+
+const BASE: &str = "3333333333333333333333333333333333333333";
+
+fn asked() -> PullRequest {
+    PullRequest {
+        hook: "default".into(),
+        delivery: "d1".into(),
+        repository: "user/petclinic".into(),
+        number: 7,
+        activity: pipeline::Activity::Opened,
+        base: "refs/heads/main".into(),
+        base_sha: A.into(),
+        head: "fix".into(),
+        head_sha: B.into(),
+        origin: Whose::Fork,
+        sender: "kim".into(),
+    }
+}
+
+/// A world whose pipeline stands at the base's head and is for pull requests to `main`.
+fn proposed_to(supersede: Option<Supersede>) -> Found {
+    let pull_request = pipeline::PullRequest { branches: vec!["main".into()], ..Default::default() };
+    let mut check = was(Supersede::Never);
+    check.on = On { pull_request: Some(pull_request), ..On::default() };
+    check.concurrency = supersede.map(|supersede| Concurrency { group: "was".into(), supersede });
+    Found { files_at: BASE.into(), ..found(vec![file(".bespin/was.yaml", check)]) }
+}
+
+fn plan_asked(asked: &PullRequest, found: &Found) -> Plan {
+    plan(&Received::PullRequest(asked.clone()), found).remove(0)
+}
+
+#[test]
+fn a_pull_request_opens_a_run_of_its_head_that_says_whose_it_is() {
+    let opened = run_of(plan_asked(&asked(), &proposed_to(None)));
+    let event = &opened.event;
+    assert_eq!((event.kind.as_str(), event.reference.as_str()), ("pull_request", "refs/pull/7/head"));
+    assert_eq!((event.before.as_str(), event.after.as_str()), (BASE, B), "the base's pipeline, the head's commit");
+    let expected =
+        crate::run::PullRequest { number: 7, base: "refs/heads/main".into(), head: "fix".into(), origin: Whose::Fork };
+    assert_eq!(event.pull_request, Some(expected));
+    let json = serde_json::to_value(&opened).unwrap();
+    assert_eq!(json["event"]["pull_request"]["origin"], "fork");
+    assert_eq!(serde_json::from_value::<Opened>(json).unwrap(), opened);
+    let json = serde_json::to_value(run_of(plan_one(&push(), &found(vec![file("x", was(Supersede::Never))])))).unwrap();
+    assert_eq!(json["event"].get("pull_request"), None, "older servers read what they know");
+}
+
+#[test]
+fn which_pull_requests_a_pipeline_is_for() {
+    let world = proposed_to(None);
+    let other = PullRequest { base: "refs/heads/next".into(), ..asked() };
+    assert_eq!(skip(plan_asked(&other, &world)), "the branch `next` is not among `main`");
+    let ready = PullRequest { activity: pipeline::Activity::ReadyForReview, ..asked() };
+    let because = "`ready_for_review` is not among `opened`, `synchronize`, `reopened`";
+    assert_eq!(skip(plan_asked(&ready, &world)), because);
+    let moved = Found { standing: Standing::Passed { by: A.into() }, ..world.clone() };
+    assert_eq!(skip(plan_asked(&asked(), &moved)), "the pull request has a newer head, 1111111");
+    let pushes = found(vec![file(".bespin/was.yaml", was(Supersede::Never))]);
+    assert_eq!(skip(plan_asked(&asked(), &pushes)), "it does not start on pull requests");
+    assert_eq!(skip(plan_one(&push(), &world)), "it does not start on pushes to branches");
+}
+
+#[test]
+fn the_same_head_opens_no_second_run_wherever_the_base_stands() {
+    let mut world = proposed_to(None);
+    let first = run_of(plan_asked(&asked(), &world));
+    world.runs.push(Known::new(&first));
+    world.files_at = A.into();
+    // Also after it has moved on: a resumed delivery finds the run that it opened.
+    world.standing = Standing::Passed { by: A.into() };
+    let again =
+        PullRequest { delivery: "d2".into(), activity: pipeline::Activity::Reopened, base_sha: B.into(), ..asked() };
+    assert!(matches!(plan_asked(&again, &world), Plan::Exists { run, .. } if run == first.id));
+    world.standing = Standing::Current;
+    for other in [PullRequest { number: 8, ..asked() }, PullRequest { head_sha: A.into(), ..asked() }] {
+        assert_eq!(run_of(plan_asked(&other, &world)).number, 2);
+    }
+    // A push of the same commit is another run, and so is the pull request beside a push's.
+    let pushed = Known::new(&run_of(plan_one(&push(), &found(vec![file(".bespin/was.yaml", was(Supersede::Never))]))));
+    world.runs = vec![pushed];
+    run_of(plan_asked(&asked(), &world));
+}
+
+#[test]
+fn a_pull_request_stands_in_nobody_elses_way() {
+    for (supersede, expected) in [
+        (None, Supersede::Always),
+        (Some(Supersede::Never), Supersede::Never),
+        (Some(Supersede::UntilBump), Supersede::UntilBump),
+    ] {
+        let mut world = proposed_to(supersede);
+        let mine = run_of(plan_asked(&asked(), &world));
+        let concurrency = mine.pipeline.concurrency.clone().unwrap();
+        assert_eq!(concurrency.supersede, expected);
+        let older = |number: u64, delivery: &str| {
+            let asked = PullRequest { number, head_sha: A.into(), delivery: delivery.into(), ..asked() };
+            Known::new(&run_of(plan_asked(&asked, &proposed_to(supersede))))
+        };
+        // A deployment of the same group, an older head of another pull request, and one of its own.
+        let deployment = known(8, A, "d0");
+        assert_eq!(deployment.group.as_deref(), Some("was"));
+        let others = Known { id: "others".into(), ..older(6, "d2") };
+        let own = Known { id: "own".into(), ..older(7, "d3") };
+        world.runs = vec![deployment, others, own, Known::new(&mine)];
+        let next = open(&Received::PullRequest(asked()), &world);
+        let ended = Act::Supersede { run: "own".into(), by: mine.id.clone() };
+        assert_eq!(next.acts, if expected == Supersede::Never { Vec::new() } else { vec![ended] });
+    }
+}
+
+#[test]
+fn a_pull_request_leaves_the_numbers_to_its_base() {
+    let opened = unnumbered(&Received::PullRequest(asked()), &proposed_to(None)).remove(0);
+    assert_eq!((opened.event.kind.as_str(), opened.event.reference.as_str()), ("push", "refs/heads/main"));
+    assert_eq!((opened.event.pull_request, opened.commit), (None, Commit::default()));
 }

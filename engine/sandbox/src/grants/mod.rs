@@ -29,6 +29,21 @@ pub enum Whose {
     Step,
     /// The server's policy, which only its administrator changes.
     Policy,
+    /// The policy, for a pull request whose head is a branch of the repository itself.
+    PullRequest,
+    /// The policy, for a pull request that anybody may have made.
+    Fork,
+}
+
+impl Whose {
+    /// Whether this ability can be given at all. What a fork's pull request can be given holds no
+    /// credential and writes nowhere that outlives it; everything else is refused, what comes later as well.
+    pub fn may_give(self, ability: Ability) -> bool {
+        match self {
+            Whose::Step | Whose::Policy | Whose::PullRequest => true,
+            Whose::Fork => matches!(ability, Ability::Images | Ability::Containers | Ability::Http),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +145,9 @@ impl Layer {
     }
 
     fn add(&mut self, ability: Ability, value: &str) -> Result<(), String> {
+        if !self.whose.may_give(ability) {
+            return Err("a fork's pull request never gets it; give it in a row without `from-fork`".to_owned());
+        }
         if ability == Ability::Http {
             self.http.push(http::Rule::parse(value)?);
             return Ok(());
@@ -156,11 +174,16 @@ impl Layer {
     }
 
     fn denies(&self, grant: Ability, value: &str) -> Denied {
+        let line = format!("{grant} = [\"{value}\"]");
+        let policy = "the server's policy does not allow it; its administrator can add";
         let mend = match self.whose {
             Whose::Step => format!("add to the step: grants: {{ {grant}: [\"{value}\"] }}"),
-            Whose::Policy => {
-                format!("the server's policy does not allow it; its administrator can add: {grant} = [\"{value}\"]")
+            Whose::Policy => format!("{policy}: {line}"),
+            Whose::PullRequest => format!("{policy}, to a row with `event = \"pull_request\"`: {line}"),
+            Whose::Fork if self.whose.may_give(grant) => {
+                format!("{policy}, to a row with `event = \"pull_request\"` and `from-fork = true`: {line}")
             }
+            Whose::Fork => format!("a fork's pull request never gets `{grant}`"),
         };
         Denied { grant, value: value.to_owned(), mend }
     }
@@ -208,6 +231,26 @@ mod tests {
         assert!(both.covers(Ability::Git, "github.com/user/b").is_ok());
         assert!(both.covers(Ability::Git, "github.com/user/a").unwrap_err().mend.contains("administrator"));
         assert!(both.covers(Ability::Git, "github.com/user/c").unwrap_err().mend.starts_with("add to the step"));
+    }
+
+    #[test]
+    fn a_fork_is_never_given_more_than_what_holds_nothing() {
+        for ability in Ability::ALL {
+            let given = matches!(ability, Ability::Http | Ability::Containers | Ability::Images);
+            assert_eq!(Whose::Fork.may_give(ability), given, "{ability}");
+        }
+        let written = |ability: &str| BTreeMap::from([(ability.to_owned(), vec!["token".to_owned()])]);
+        let refused = Grants::parse(Whose::Fork, &written("secrets")).unwrap_err();
+        assert!(refused[0].contains("a fork's pull request never gets it"), "{refused:?}");
+        let nothing = Grants::parse(Whose::Fork, &BTreeMap::new()).unwrap();
+        let never = nothing.covers(Ability::Secrets, "token").unwrap_err();
+        assert_eq!(never.mend, "a fork's pull request never gets `secrets`");
+        let unasked = nothing.covers(Ability::Images, "build").unwrap_err();
+        assert!(unasked.mend.ends_with(r#"and `from-fork = true`: images = ["build"]"#), "{}", unasked.mend);
+        let own = Grants::parse(Whose::PullRequest, &written("secrets")).unwrap();
+        assert!(own.covers(Ability::Secrets, "token").is_ok());
+        let other = own.covers(Ability::Secrets, "other").unwrap_err();
+        assert!(other.mend.ends_with(r#"`event = "pull_request"`: secrets = ["other"]"#), "{}", other.mend);
     }
 
     #[test]

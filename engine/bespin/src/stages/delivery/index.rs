@@ -95,7 +95,7 @@ impl Folded {
                 let run = rest.rsplit_once('/').map_or(rest, |(run, _)| run);
                 self.change(run, |run| run.bump = Bump::Recorded);
             }
-            ("delivery", "received") => {
+            ("delivery", "received" | "proposed") => {
                 self.pending.insert(entry.seq, entry.stream.clone());
                 self.received.insert(entry.stream.clone(), entry.seq);
             }

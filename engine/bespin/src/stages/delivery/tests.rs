@@ -5,7 +5,7 @@ use crate::board::Board;
 use crate::drive::read;
 use crate::floors::Elsewhere;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
-use decide::delivery::NOTHING;
+use decide::delivery::{NOTHING, Origin, PullRequest};
 use decide::run::Entry as RunEntry;
 use forge::{Credentials, Remote, Settings};
 use playground::faults::Faults;
@@ -61,8 +61,12 @@ impl World {
             pusher: "kim".into(),
             paths,
         };
-        let stream = push.stream();
-        let entries = encode(&[Entry::Received(push)], &By::Server, now()).unwrap();
+        self.record(Received::Push(push)).await;
+    }
+
+    async fn record(&self, received: Received) {
+        let stream = received.stream();
+        let entries = encode(&[received.entry()], &By::Server, now()).unwrap();
         self.drivers.journal().append(&stream, 0, entries).await.unwrap();
         self.drivers.ensure(&self.stage, &stream);
     }
@@ -197,6 +201,112 @@ async fn a_late_delivery_of_an_older_commit_opens_nothing() {
     assert!(late[0].contains("/56 is a run of a newer commit"), "{late:?}");
 }
 
+const CHECK: &str = "name: check
+on:
+  pull_request: { branches: [main], paths: ['was/**'] }
+steps:
+  - uses: image
+";
+
+/// A fork's pull request of this head, as GitHub tells of it.
+fn asked(delivery: &str, head_sha: &str) -> PullRequest {
+    PullRequest {
+        hook: "default".into(),
+        delivery: delivery.into(),
+        repository: REPOSITORY.into(),
+        number: 7,
+        activity: decide::pipeline::Activity::Synchronize,
+        base: "refs/heads/main".into(),
+        base_sha: "1".repeat(40),
+        head: "fix".into(),
+        head_sha: head_sha.into(),
+        origin: Origin::Fork,
+        sender: "mallory".into(),
+    }
+}
+
+impl World {
+    /// Commits to the pull request's head, which GitHub keeps beside the branches.
+    fn head(&self, files: &[(&str, &str)]) -> String {
+        let head = self.git.commit(REPOSITORY, "fork", files, "a fork's");
+        self.git.git(REPOSITORY, &["update-ref", "refs/pull/7/head", &head]);
+        head
+    }
+
+    async fn propose(&self, asked: PullRequest) -> Vec<String> {
+        let delivery = asked.delivery.clone();
+        self.record(Received::PullRequest(asked)).await;
+        self.ended(&delivery).await
+    }
+
+    async fn opened(&self, run: &str) -> Opened {
+        match self.run(run).await.remove(0) {
+            RunEntry::Opened { run } => *run,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pull_request_is_judged_by_its_bases_pipelines() {
+    let world = World::new(&[(".bespin/check.yaml", CHECK), ("was/a", "1")]).await;
+    let own = CHECK.replace("check", "hostile").replace("image", "push");
+    let hostile = CHECK.replace("image", "push");
+    let head = world.head(&[(".bespin/check.yaml", &hostile), (".bespin/own.yaml", &own), ("was/a", "2")]);
+    // The branch moves on after the pull request left it.
+    let newer = CHECK.replace("image", "container");
+    let base = world.git.commit(REPOSITORY, "main", &[(".bespin/check.yaml", &newer), ("web/a", "1")], "meanwhile");
+    assert_eq!(world.propose(asked("d1", &head)).await, ["user/petclinic/check/1"]);
+    let opened = world.opened("user/petclinic/check/1").await;
+    assert_eq!(opened.pipeline.steps[0].uses, "container", "the base's, as it stands now");
+    assert_eq!((&opened.commit.sha, &opened.event.after, &opened.event.before), (&head, &head, &base));
+    assert_eq!(opened.event.pull_request.as_ref().map(|asked| asked.origin), Some(Origin::Fork));
+    assert_eq!(world.propose(asked("d2", &head)).await, ["user/petclinic/check/1"], "another delivery of the same");
+}
+
+#[tokio::test]
+async fn a_newer_head_supersedes_the_older_ones_run() {
+    let world = World::new(&[(".bespin/check.yaml", CHECK), ("was/a", "1")]).await;
+    world.git.git(REPOSITORY, &["branch", "fork", "main"]);
+    let docs = world.head(&[("README", "x")]);
+    let idle = world.propose(asked("d1", &docs)).await;
+    assert!(idle[0].contains("nothing changed in `was/**`"), "{idle:?}");
+    let first = world.head(&[("was/a", "2")]);
+    assert_eq!(world.propose(asked("d2", &first)).await, ["user/petclinic/check/1"]);
+    let second = world.head(&[("was/a", "3")]);
+    assert_eq!(world.propose(asked("d4", &second)).await, ["user/petclinic/check/2"]);
+    let older = world.run("user/petclinic/check/1").await;
+    assert!(
+        matches!(&older[1..], [RunEntry::CancelAsked { because, cause: CancelCause::Superseded }]
+        if because == "superseded by user/petclinic/check/2"),
+        "{older:?}"
+    );
+    let late = world.propose(asked("d3", &docs)).await;
+    assert!(late[0].contains("the pull request has a newer head"), "{late:?}");
+    assert_eq!(world.run("user/petclinic/check/2").await.len(), 1, "nobody took its place");
+}
+
+#[tokio::test]
+async fn a_head_that_the_base_does_not_keep_is_waited_for() {
+    let world = World::new(&[(".bespin/check.yaml", CHECK), ("was/a", "1")]).await;
+    // The commit is there, under another name: a payload alone leads nowhere.
+    let head = world.git.commit(REPOSITORY, "elsewhere", &[("was/a", "2")], "not proposed");
+    world.record(Received::PullRequest(asked("d1", &head))).await;
+    let mut changed = world.drivers.board().changed();
+    let waits = async {
+        loop {
+            let said = world.drivers.board().said("delivery/default/d1").map(|said| said.because.text);
+            if said.is_some_and(|text| text.contains("waiting until the commit")) {
+                return;
+            }
+            changed.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waits).await.expect("it says that it waits");
+    world.git.git(REPOSITORY, &["update-ref", "refs/pull/7/head", &head]);
+    assert_eq!(world.ended("d1").await, ["user/petclinic/check/1"]);
+}
+
 /// Dies between opening the run and recording that it did, and anywhere else:
 /// every prefix of the delivery's stream, with the runs as they were then.
 #[tokio::test]
@@ -287,7 +397,7 @@ impl Traces {
             pusher: "kim".into(),
             paths: compare(),
         };
-        let stream = push.stream();
+        let stream = Received::Push(push.clone()).stream();
         drivers
             .append(&stream, By::Server, |_: &[Written<Entry>]| Some(vec![Entry::Received(push.clone())]))
             .await

@@ -1,0 +1,106 @@
+//! Which rows give leave to which runs, and what a fork's pull request never gets.
+
+use super::{both, covers};
+use crate::config::Policy;
+use decide::delivery::Origin;
+use decide::run::{Event, Opened, PullRequest};
+use sandbox::{Grants, Whose};
+use std::collections::BTreeMap;
+
+const REGISTRY: &str = "registry.example/was";
+const MANIFESTS: &str = "https://git.example/user/manifests.git";
+
+fn run(event: Event) -> Opened {
+    Opened {
+        id: "user/petclinic/was/1".into(),
+        number: 1,
+        repository: "user/petclinic".into(),
+        pipeline_file: ".bespin/was.yaml".into(),
+        pipeline: Default::default(),
+        event,
+        commit: Default::default(),
+        title: String::new(),
+        mistakes: Vec::new(),
+        retry_of: None,
+    }
+}
+
+fn pushed() -> Event {
+    Event { kind: "push".into(), reference: "refs/heads/main".into(), ..Event::default() }
+}
+
+fn asked(origin: Origin) -> Event {
+    let (base, head) = ("refs/heads/main".into(), "fix".into());
+    let pull_request = Some(PullRequest { number: 7, base, head, origin });
+    Event { kind: "pull_request".into(), reference: "refs/pull/7/head".into(), pull_request, ..Event::default() }
+}
+
+/// A row with everything, limited by these keys.
+fn row(keys: &str) -> Policy {
+    let grants = format!(
+        "{keys}\n[grants]\nimages = [\"build\"]\nregistry = [\"{REGISTRY}\"]\ngit = [\"git.example/user/manifests\"]\n"
+    );
+    toml::from_str(&grants).unwrap()
+}
+
+/// What a step that asks for everything may do: push, and bump.
+fn may(policy: &Policy, event: Event) -> (bool, bool) {
+    let own = BTreeMap::from([
+        ("registry".to_owned(), vec![REGISTRY.to_owned()]),
+        ("git".to_owned(), vec!["git.example/user/manifests".to_owned()]),
+    ]);
+    let grants = both(std::slice::from_ref(policy), &run(event), Grants::parse(Whose::Step, &own).unwrap());
+    (grants.let_push(REGISTRY), grants.let_bump(MANIFESTS))
+}
+
+#[test]
+fn which_rows_are_for_pull_requests() {
+    let own = || asked(Origin::Own);
+    for (keys, event, expected) in [
+        ("", pushed(), true),
+        ("ref = \"refs/heads/main\"", pushed(), true),
+        ("ref = \"refs/heads/*\"\nevent = \"push\"", pushed(), true),
+        ("event = \"pull_request\"", pushed(), false),
+        ("event = \"pull_request\"\nfrom-fork = true", pushed(), false),
+        // Whoever can push a branch must not thereby hold a credential.
+        ("", own(), false),
+        ("ref = \"refs/heads/main\"", own(), false),
+        ("ref = \"refs/*\"", own(), false),
+        ("event = \"push\"", own(), false),
+        ("event = \"*\"", own(), false),
+        ("from-fork = true", own(), false),
+        ("event = \"pull_request\"", own(), true),
+        ("event = \"pull_request\"\nref = \"refs/heads/main\"", own(), true),
+        ("event = \"pull_request\"\nref = \"refs/heads/next\"", own(), false),
+        ("event = \"pull_request\"\nref = \"refs/pull/7/head\"", own(), false),
+        ("event = \"pull_request\"\nrepository = \"user/other\"", own(), false),
+        ("event = \"pull_request\"\npipeline = \".bespin/web.yaml\"", own(), false),
+    ] {
+        assert_eq!(may(&row(keys), event.clone()), (expected, expected), "{keys} for {event:?}");
+    }
+}
+
+#[test]
+fn a_fork_gets_nothing_that_it_could_steal_or_write_to() {
+    for keys in ["", "event = \"*\"", "event = \"pull_request\"", "event = \"pull_request\"\nfrom-fork = true"] {
+        assert_eq!(may(&row(keys), asked(Origin::Fork)), (false, false), "{keys}");
+        let unknown = Event { pull_request: None, ..asked(Origin::Fork) };
+        assert_eq!(may(&row(keys), unknown), (false, false), "{keys}: it could be anybody's");
+    }
+    assert!(row("event = \"pull_request\"\nfrom-fork = true").is_for_forks());
+    assert!(!row("event = \"pull_request\"").is_for_forks() && !row("from-fork = true").is_for_forks());
+}
+
+#[test]
+fn a_star_stands_for_any_text() {
+    for (pattern, value, expected) in [
+        ("refs/heads/main", "refs/heads/main", true),
+        ("refs/heads/main", "refs/heads/main2", false),
+        ("refs/heads/*", "refs/heads/a/b", true),
+        ("user/*", "other/x", false),
+        ("*/petclinic", "user/petclinic", true),
+        ("*", "", true),
+    ] {
+        assert_eq!(covers(pattern, value), expected, "{pattern} on {value}");
+    }
+}

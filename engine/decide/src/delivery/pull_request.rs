@@ -1,0 +1,135 @@
+//! A pull request: what it asks for, and whose it is.
+
+use super::payload::{self, Mistake, Parsed, RawRepository, mistake};
+use crate::pipeline::Activity;
+use serde::{Deserialize, Serialize};
+
+/// A pull request, as far as the trigger needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequest {
+    /// The hook that it came by.
+    pub hook: String,
+    /// GitHub's id of the delivery.
+    pub delivery: String,
+    /// `owner/repo` of the base, as the hook's configuration spells it.
+    pub repository: String,
+    /// Its number there, from 1.
+    pub number: u64,
+    /// What happened to it.
+    pub activity: Activity,
+    /// The branch that it asks to change, as a full reference such as `refs/heads/main`.
+    pub base: String,
+    /// The commit that GitHub says stood there. For the record: the pipeline is read where the branch stands.
+    pub base_sha: String,
+    /// The branch that it comes from, by its short name and for people; it may be of another repository.
+    pub head: String,
+    /// The commit that is to be checked.
+    pub head_sha: String,
+    /// Whose it is.
+    pub origin: Origin,
+    /// The login of who did it, for people.
+    pub sender: String,
+}
+
+/// Whose a pull request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Its head is a branch of the base's own repository: whoever made it may push there.
+    Own,
+    /// Its head is anywhere else, or gone: anybody may have made it.
+    Fork,
+}
+
+impl PullRequest {
+    /// The reference under which the base's repository keeps the head, forks' heads as well.
+    ///
+    /// Source: GitHub's documentation, "Checking out pull requests locally".
+    pub fn reference(&self) -> String {
+        format!("refs/pull/{}/head", self.number)
+    }
+
+    /// The short name of the branch that it asks to change.
+    pub fn base_branch(&self) -> &str {
+        self.base.strip_prefix("refs/heads/").unwrap_or(&self.base)
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Raw {
+    action: Option<String>,
+    number: Option<u64>,
+    pull_request: Option<RawPullRequest>,
+    repository: Option<RawRepository>,
+    sender: Option<RawSender>,
+}
+
+#[derive(Deserialize)]
+struct RawPullRequest {
+    number: Option<u64>,
+    base: Option<RawSide>,
+    head: Option<RawSide>,
+}
+
+#[derive(Deserialize)]
+struct RawSide {
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    sha: Option<String>,
+    repo: Option<RawRepository>,
+}
+
+#[derive(Deserialize)]
+struct RawSender {
+    login: Option<String>,
+}
+
+/// Reads the payload of a `pull_request` event.
+pub(super) fn read(hook: &str, delivery: &str, raw: Raw) -> Result<Parsed, Mistake> {
+    let repository = payload::name_of("/repository/full_name", raw.repository)?;
+    let action = raw.action.ok_or_else(|| mistake("/action", "is missing"))?;
+    let Some(activity) = Activity::named(&action) else {
+        return Ok(Parsed::Idle { action: payload::shown(&action), repository });
+    };
+    let number = raw.number.ok_or_else(|| mistake("/number", "is missing"))?;
+    if number == 0 {
+        return Err(mistake("/number", "is 0, and pull requests count from 1"));
+    }
+    let asked = raw.pull_request.ok_or_else(|| mistake("/pull_request", "is missing"))?;
+    if asked.number.is_some_and(|same| same != number) {
+        return Err(mistake("/pull_request/number", "contradicts `/number`"));
+    }
+    let base = asked.base.ok_or_else(|| mistake("/pull_request/base", "is missing"))?;
+    let head = asked.head.ok_or_else(|| mistake("/pull_request/head", "is missing"))?;
+    let base_name = payload::name_of("/pull_request/base/repo/full_name", base.repo)?;
+    if !base_name.eq_ignore_ascii_case(&repository) {
+        return Err(mistake("/pull_request/base/repo/full_name", "contradicts `/repository/full_name`"));
+    }
+    let branch = base.reference.ok_or_else(|| mistake("/pull_request/base/ref", "is missing"))?;
+    let reference = format!("refs/heads/{branch}");
+    payload::check_reference(&reference).map_err(|problem| mistake("/pull_request/base/ref", problem))?;
+    // The name of a fork is only compared: it leads nowhere.
+    let origin = match head.repo.and_then(|repo| repo.full_name) {
+        Some(name) if name == base_name => Origin::Own,
+        Some(_) | None => Origin::Fork,
+    };
+    let pull_request = PullRequest {
+        hook: hook.to_owned(),
+        delivery: delivery.to_owned(),
+        repository,
+        number,
+        activity,
+        base: reference,
+        base_sha: existing("/pull_request/base/sha", base.sha)?,
+        head: payload::shown(&head.reference.unwrap_or_default()),
+        head_sha: existing("/pull_request/head/sha", head.sha)?,
+        origin,
+        sender: payload::shown(&raw.sender.and_then(|sender| sender.login).unwrap_or_default()),
+    };
+    Ok(Parsed::PullRequest(Box::new(pull_request)))
+}
+
+fn existing(place: &str, raw: Option<String>) -> Result<String, Mistake> {
+    let id = payload::commit_of(place, raw)?;
+    if id == super::NOTHING { Err(mistake(place, "is zeros, which is no commit")) } else { Ok(id) }
+}
