@@ -1,6 +1,7 @@
 //! The figures, each measured against the real program and printed as one line of JSON, with the peer's beside it.
 
 mod corridor;
+mod plugin;
 mod step;
 mod webhook;
 
@@ -74,9 +75,24 @@ async fn main() {
         known = true;
         step::measure().await;
     }
+    if is_wanted("plugin-start") {
+        known = true;
+        plugin::start().await;
+    }
+    if is_wanted("plugin-cold") {
+        known = true;
+        plugin::cold().await;
+    }
+    if is_wanted("plugin-many") {
+        known = true;
+        plugin::many().await;
+    }
     if is_wanted("idle") {
         known = true;
         corridor::idle().await;
     }
-    assert!(known, "there is no bench {wanted:?}; there are webhook, push-to-canary, step, idle");
+    assert!(
+        known,
+        "there is no bench {wanted:?}; there are webhook, push-to-canary, step, idle, plugin-start, plugin-cold, plugin-many"
+    );
 }

@@ -15,13 +15,13 @@ const STEPS: usize = 20;
 /// How many runs there are.
 const RUNS: usize = 15;
 /// How often the peer runs.
-const PEER: usize = 20;
+pub const PEER: usize = 20;
 
 /// Measures both in turn.
 pub async fn measure() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::copy(nothing(), folder.path().join("nothing.wasm")).expect("the plugin can be copied");
-    let peer = if has("dockerd") { Some(peer(folder.path()).await) } else { None };
+    let peer = if has("dockerd") { Some(peer(folder.path(), PEER).await) } else { None };
     let ours = ours(folder.path()).await;
     Figure { bench: "step", ours, peer, better: Better::Lower, unit: "ms", n: STEPS * RUNS }.print();
 }
@@ -58,7 +58,7 @@ async fn ours(folder: &Path) -> f64 {
 }
 
 /// Milliseconds for `docker run` of a binary that does nothing.
-async fn peer(folder: &Path) -> f64 {
+pub async fn peer(folder: &Path, times: usize) -> f64 {
     let source = folder.join("nothing.c");
     std::fs::write(&source, "int main(void) { return 0; }\n").expect("a file can be written");
     run(Command::new("cc").args(["-static", "-O2", "-o"]).arg(folder.join("nothing")).arg(&source));
@@ -73,7 +73,7 @@ async fn peer(folder: &Path) -> f64 {
     };
     run(command().args(["build", "--quiet", "--tag", "nothing"]).arg(folder));
     let mut each = Vec::new();
-    for _ in 0..PEER {
+    for _ in 0..times {
         let begin = Instant::now();
         run(command().args(["run", "--rm", "--network", "none", "nothing"]));
         each.push(begin.elapsed().as_secs_f64() * 1000.0);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -25,6 +26,8 @@ pub struct Sandbox {
     pub(crate) shared: Arc<Shared>,
     /// Plugins that somebody holds, by digest.
     loaded: Mutex<HashMap<String, Weak<Compiled>>>,
+    /// How many were compiled, and did not come from the cache.
+    compiled: AtomicU64,
     /// One component is compiled at a time.
     compiling: Semaphore,
     /// Places of the pool: past them the pool fails, so that callers wait here.
@@ -62,6 +65,7 @@ impl Sandbox {
         Ok(Sandbox {
             shared: Arc::new(Shared { engine, linker, cache, settings }),
             loaded: Mutex::default(),
+            compiled: AtomicU64::new(0),
             compiling: Semaphore::new(1),
             places,
             ticker,
@@ -110,6 +114,11 @@ impl Sandbox {
         self.load(name, &tokio::fs::read(path).await.map_err(refuse)?).await
     }
 
+    /// How many components were compiled since it was opened. All others were there already.
+    pub fn compiled(&self) -> u64 {
+        self.compiled.load(Ordering::Relaxed)
+    }
+
     async fn compile(&self, name: &str, digest: String, wasm: &[u8]) -> Result<Arc<Compiled>, String> {
         let _one_at_a_time = self.compiling.acquire().await.expect("the semaphore is never closed");
         if let Some(compiled) = self.loaded(&digest) {
@@ -119,6 +128,7 @@ impl Sandbox {
         let wasm = wasm.to_owned();
         let began = Instant::now();
         let compiled = blocking(move || shared.compile(digest, &wasm)).await?;
+        self.compiled.fetch_add(1, Ordering::Relaxed);
         tracing::info!(plugin = name, took = ?began.elapsed(), "compiled a plugin");
         Ok(self.keep(compiled))
     }
