@@ -20,6 +20,18 @@ impl Bare {
         parted.map(|(id, message)| (id.to_owned(), message.to_owned())).collect()
     }
 
+    /// The branches, by their short names.
+    pub fn branches(&self) -> Vec<String> {
+        let names = self.git(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"]);
+        names.lines().map(str::to_owned).collect()
+    }
+
+    /// The messages of the commits that a branch has beyond `main`, newest first.
+    pub fn beyond_main(&self, branch: &str) -> Vec<String> {
+        let log = self.git(&["log", "-z", "--format=%B", &format!("refs/heads/main..refs/heads/{branch}")]);
+        log.split('\0').filter(|message| !message.trim().is_empty()).map(str::to_owned).collect()
+    }
+
     /// The files that differ between two commits.
     pub fn changed(&self, before: &str, after: &str) -> Vec<String> {
         self.git(&["diff", "--name-only", before, after]).lines().map(str::to_owned).collect()
