@@ -6,8 +6,10 @@
 pub mod duration;
 pub mod glob;
 mod graph;
+pub mod lock;
 mod mistake;
 mod plan;
+mod plugin;
 mod read;
 mod reader;
 pub mod shape;
@@ -16,7 +18,7 @@ mod tree;
 
 pub use mistake::{Mistake, lint};
 pub use plan::{Cause, Plan, Row, plan};
-pub use read::{Read, read};
+pub use read::{Read, read, read_with};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,11 +56,11 @@ pub struct On {
     pub push: Option<Push>,
     /// A push of a tag.
     pub tag: Option<Tag>,
-    /// A person.
-    pub manual: Option<Manual>,
     /// A pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<PullRequest>,
+    /// A person.
+    pub manual: Option<Manual>,
 }
 
 /// Which pushes start a pipeline.
@@ -70,8 +72,6 @@ pub struct Push {
     pub paths: Vec<String>,
 }
 
-/// Which tags start a pipeline.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 /// Which pull requests start a pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PullRequest {
@@ -120,6 +120,8 @@ impl Activity {
     }
 }
 
+/// Which tags start a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tag {
     /// Globs of tag names; empty means all.
     pub tags: Vec<String>,
@@ -138,8 +140,6 @@ pub struct Concurrency {
     pub supersede: Supersede,
 }
 
-/// What a newer run of a group does to an older one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 impl Concurrency {
     /// What holds among the runs of one pull request. They stand in nobody else's way: whoever can open a
     /// pull request must not thereby end or hold up a deployment. `own` is what the pipeline says for its
@@ -151,6 +151,8 @@ impl Concurrency {
     }
 }
 
+/// What a newer run of a group does to an older one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Supersede {
     /// It waits behind it.

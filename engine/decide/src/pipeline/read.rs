@@ -1,5 +1,6 @@
 //! Reads a pipeline file: its top, and what starts it.
 
+use super::lock::{Lock, Pins};
 use super::mistake::{Mistake, Source};
 use super::reader::{Hint, Placed, Reader, field, head};
 use super::tree::{self, Key, Kind, Node};
@@ -20,9 +21,14 @@ pub struct Read {
     pub warnings: Vec<Mistake>,
 }
 
-/// Reads a pipeline file, with its mistakes and its warnings.
+/// Reads a pipeline file without a lock file beside it, with its mistakes and its warnings.
 pub fn read(file: &str, text: &str) -> Read {
-    let mut reader = Reader::new(Source { file, text });
+    read_with(file, text, Pins::Known(&Lock::EMPTY))
+}
+
+/// Reads a pipeline file, with its mistakes and its warnings.
+pub fn read_with(file: &str, text: &str, pins: Pins<'_>) -> Read {
+    let mut reader = Reader::new(Source { file, text }, pins);
     let pipeline = if text.len() > LARGEST {
         reader.wrong(
             &(0..1),
@@ -134,6 +140,7 @@ fn on(reader: &mut Reader<'_>, node: &Node) -> On {
             reader.known_keys(entries, &known, "`on`", hint_on);
             on.push = field(entries, "push").map(|node| push(reader, node));
             on.tag = field(entries, "tag").map(|node| tag(reader, node));
+            on.pull_request = field(entries, "pull_request").map(|node| pull_request(reader, node));
             on.manual = field(entries, "manual").map(|node| manual(reader, node));
             if entries.is_empty() {
                 reader.wrong(
@@ -144,7 +151,6 @@ fn on(reader: &mut Reader<'_>, node: &Node) -> On {
             }
         }
         _ => {
-            on.pull_request = field(entries, "pull_request").map(|node| pull_request(reader, node));
             let events = reader.texts(node, "`on`");
             for (event, at) in &events {
                 let key = (Key { at: at.clone(), text: event.clone() }, node.clone());
@@ -152,6 +158,7 @@ fn on(reader: &mut Reader<'_>, node: &Node) -> On {
                 match event.as_str() {
                     "push" => on.push = Some(Push::default()),
                     "tag" => on.tag = Some(Tag::default()),
+                    "pull_request" => on.pull_request = Some(PullRequest::default()),
                     "manual" => on.manual = Some(Manual::default()),
                     _ => {}
                 }
@@ -162,7 +169,6 @@ fn on(reader: &mut Reader<'_>, node: &Node) -> On {
                     "nothing starts the pipeline",
                     "write `push`, `tag`, `pull_request` or `manual`",
                 );
-                    "pull_request" => on.pull_request = Some(PullRequest::default()),
             }
         }
     }
@@ -183,12 +189,6 @@ fn push(reader: &mut Reader<'_>, node: &Node) -> Push {
     Push { branches, paths }
 }
 
-/// `name`, or everything but `ignore`.
-fn filter(reader: &mut Reader<'_>, entries: &[(Key, Node)], name: &str, ignore: &str) -> Vec<String> {
-    let (taken, ignored) = (field(entries, name), field(entries, ignore));
-    if let (Some(_), Some(ignored)) = (taken, ignored) {
-        let mend = format!("take back what `{name}` lets through by patterns that begin with `!`");
-        reader.wrong(&head(ignored), format!("`{name}` and `{ignore}` stand side by side"), mend);
 fn pull_request(reader: &mut Reader<'_>, node: &Node) -> PullRequest {
     if node.is_null() {
         return PullRequest::default();
@@ -219,6 +219,12 @@ fn activities(reader: &mut Reader<'_>, node: &Node) -> Vec<Activity> {
     activities
 }
 
+/// `name`, or everything but `ignore`.
+fn filter(reader: &mut Reader<'_>, entries: &[(Key, Node)], name: &str, ignore: &str) -> Vec<String> {
+    let (taken, ignored) = (field(entries, name), field(entries, ignore));
+    if let (Some(_), Some(ignored)) = (taken, ignored) {
+        let mend = format!("take back what `{name}` lets through by patterns that begin with `!`");
+        reader.wrong(&head(ignored), format!("`{name}` and `{ignore}` stand side by side"), mend);
     }
     match (taken, ignored) {
         (Some(node), _) => patterns(reader, node, name),

@@ -1,5 +1,6 @@
 //! Reads values off the tree, and notes what is wrong instead of stopping at it.
 
+use super::lock::Pins;
 use super::mistake::{Mistake, Source};
 use super::tree::{Key, Kind, Node};
 use crate::expr::{self, Known, Piece};
@@ -19,12 +20,14 @@ pub struct Reader<'a> {
     pub mistakes: Vec<Mistake>,
     /// What does not.
     pub warnings: Vec<Mistake>,
+    /// What plugins' references by tag stand for.
+    pub pins: Pins<'a>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader without mistakes.
-    pub fn new(source: Source<'a>) -> Reader<'a> {
-        Reader { source, mistakes: Vec::new(), warnings: Vec::new() }
+    pub fn new(source: Source<'a>, pins: Pins<'a>) -> Reader<'a> {
+        Reader { source, mistakes: Vec::new(), warnings: Vec::new(), pins }
     }
 
     /// Notes a mistake.

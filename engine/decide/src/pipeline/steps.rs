@@ -2,6 +2,7 @@
 
 use super::duration;
 use super::graph::{self, Draft};
+use super::plugin::{id_of, plugin};
 use super::read::unplaced;
 use super::reader::{Reader, field, head};
 use super::tree::{Key, Kind, Node, Style};
@@ -13,8 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const HOUR_MS: u64 = 3_600_000;
 /// How often a step may be tried again.
 const RETRIES: u64 = 10;
-/// The plugins that come with Bespin.
-const BUILT_IN: [&str; 7] = ["bump", "canary", "container", "image", "push", "slack", "sync"];
 
 /// Reads `steps` and `finally`.
 pub fn read(
@@ -114,7 +113,8 @@ fn draft<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<Draft<'n>> {
         }
     };
     let id_node = field(entries, "id");
-    let id = id_node.and_then(|node| id(reader, node)).or_else(|| uses.clone().filter(|_| id_node.is_none()));
+    let by_plugin = uses.as_deref().filter(|_| id_node.is_none()).and_then(id_of);
+    let id = id_node.and_then(|node| id(reader, node)).or(by_plugin);
     let at = id_node.or_else(|| field(entries, "uses")).map_or_else(|| head(node), |node| node.at.clone());
     let with = field(entries, "with").filter(|node| !node.is_null());
     let with_json = with.and_then(|node| reader.entries(node, "`with`").map(|_| node.to_json()));
@@ -138,24 +138,6 @@ fn draft<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<Draft<'n>> {
         grants: grants_node.map(|node| grants(reader, node)).unwrap_or_default(),
     };
     Some(Draft { step, at, needs, with, condition: condition.map(|(node, _)| node), grants: grants_node })
-}
-
-fn plugin(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
-    let uses = reader.text(node, "`uses`")?;
-    if uses.starts_with("actions/") || uses.contains(char::is_whitespace) || uses.contains("${{") {
-        reader.wrong(
-            &node.at,
-            format!("`{uses}` is no plugin"),
-            format!("the plugins that come with Bespin are {}", BUILT_IN.join(", ")),
-        );
-        return None;
-    }
-    if !BUILT_IN.contains(&uses.as_str())
-        && let Some(near) = expr::did_you_mean(&uses, BUILT_IN)
-    {
-        reader.warn(&node.at, format!("no plugin `{uses}` comes with Bespin"), near);
-    }
-    Some(uses)
 }
 
 fn id(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
@@ -234,6 +216,8 @@ fn refuse_grant(ability: &str, value: &str) -> Option<(String, String)> {
             format!("`{value}` is not `cluster/namespace/name`"),
             "write it like `production/petclinic/was`; `*` stands for any one",
         ),
+        // A host that is asked without encryption has to be written so.
+        "http" if value.contains("http://") => None,
         "git" | "registry" | "http" if value.contains("://") => {
             let bare = value.split("://").nth(1).unwrap_or_default().trim_end_matches(".git");
             Some((format!("`{value}` is an address, and a grant names a place"), format!("write `{bare}`")))
