@@ -35,6 +35,8 @@ const SIGNATURES: usize = 32;
 pub struct Pulled {
     /// The digest of the manifest: what a reference by digest names, and what is signed.
     pub manifest: Digest,
+    /// The manifest.
+    pub manifest_bytes: Bytes,
     /// The digest of the component.
     pub component: Digest,
     /// The component.
@@ -61,6 +63,21 @@ pub enum Tag {
     Moves,
 }
 
+impl Pulled {
+    /// Puts together what was kept of a plugin; `from` names it by its digest.
+    ///
+    /// # Errors
+    /// The manifest or the component is not the one that the digest stands for.
+    pub fn kept(from: &ImageRef, manifest_bytes: Bytes, wasm: Bytes) -> Result<Pulled, Error> {
+        let (manifest, read) = checked(from, &manifest_bytes)?;
+        if from.digest.is_none() {
+            return Err(damaged(from, "it is not named by its digest"));
+        }
+        let component = component(from, plugin_layer(from, &read)?, &wasm)?;
+        Ok(Pulled { manifest, manifest_bytes, component, wasm })
+    }
+}
+
 impl Registry {
     /// Fetches a plugin by its tag or digest. `at_most` is the longest component, in bytes.
     ///
@@ -68,22 +85,20 @@ impl Registry {
     /// There is none, it is no plugin, it is too long, its digests are not those of its bytes, or the registry
     /// cannot be asked.
     pub async fn pull_plugin(&self, from: &ImageRef, at_most: u64) -> Result<Pulled, Error> {
-        let (digest, manifest) = self.manifest_of(from).await?.ok_or_else(|| absent(from))?;
-        let layer = plugin_layer(from, &manifest)?;
-        let component: Digest = layer.digest.parse().map_err(|_| damaged(from, "its layer's digest is malformed"))?;
-        let limit = usize::try_from(at_most).unwrap_or(usize::MAX);
+        let (manifest, manifest_bytes, read) = self.manifest_of(from).await?.ok_or_else(|| absent(from))?;
+        let layer = plugin_layer(from, &read)?;
+        let digest = layer.digest.parse().map_err(|_| damaged(from, "its layer's digest is malformed"))?;
         if u64::try_from(layer.size).map_or(true, |size| size > at_most) {
             return Err(too_long(from, at_most));
         }
-        let wasm = match self.fetch_blob(from, &component, limit).await? {
+        let limit = usize::try_from(at_most).unwrap_or(usize::MAX);
+        let wasm = match self.fetch_blob(from, &digest, limit).await? {
             Got::Whole(wasm) => wasm,
             Got::Absent => return Err(damaged(from, "the registry has lost its layer")),
             Got::TooLong => return Err(too_long(from, at_most)),
         };
-        if Digest::of(&wasm) != component {
-            return Err(damaged(from, &format!("its layer is not {component}")));
-        }
-        Ok(Pulled { manifest: digest, component, wasm })
+        let component = component(from, layer, &wasm)?;
+        Ok(Pulled { manifest, manifest_bytes, component, wasm })
     }
 
     /// Pushes a plugin, and returns its manifest's digest. The same file always gives the same digest.
@@ -130,7 +145,7 @@ impl Registry {
     pub async fn sign_plugin(&self, artifact: &ImageRef, digest: &Digest, key: &SigningKey) -> Result<(), Error> {
         let signature = key.sign_artifact(artifact, digest);
         let to = signatures_of(artifact, digest);
-        let before = self.manifest_of(&to).await?.map(|(_, manifest)| manifest);
+        let before = self.manifest_of(&to).await?.map(|(_, _, manifest)| manifest);
         let config = Bytes::from_static(br#"{"architecture":"","os":"","rootfs":{"type":"layers","diff_ids":[]}}"#);
         let mut manifest = before.unwrap_or_else(|| OciImageManifest {
             media_type: Some(OCI_IMAGE_MEDIA_TYPE.into()),
@@ -157,7 +172,7 @@ impl Registry {
     /// The registry cannot be asked.
     pub async fn signatures(&self, artifact: &ImageRef, digest: &Digest) -> Result<Vec<Signature>, Error> {
         let from = signatures_of(artifact, digest);
-        let Some((_, manifest)) = self.manifest_of(&from).await? else { return Ok(Vec::new()) };
+        let Some((_, _, manifest)) = self.manifest_of(&from).await? else { return Ok(Vec::new()) };
         let mut signatures = Vec::new();
         for layer in manifest.layers.iter().filter(|layer| layer.media_type == SIGNED).take(SIGNATURES) {
             let encoded = layer.annotations.as_ref().and_then(|annotations| annotations.get(SIGNATURE));
@@ -174,20 +189,12 @@ impl Registry {
     }
 
     /// A manifest with its digest; `None` where there is none.
-    async fn manifest_of(&self, image: &ImageRef) -> Result<Option<(Digest, OciImageManifest)>, Error> {
-        let bytes = match self.fetch_manifest(image, MANIFEST).await? {
-            Got::Whole(bytes) => bytes,
-            Got::Absent => return Ok(None),
-            Got::TooLong => return Err(too_long(image, MANIFEST as u64)),
-        };
-        let digest = Digest::of(&bytes);
-        if image.digest.as_ref().is_some_and(|asked| *asked != digest) {
-            return Err(damaged(image, "the registry answered with another manifest"));
+    async fn manifest_of(&self, image: &ImageRef) -> Result<Option<(Digest, Bytes, OciImageManifest)>, Error> {
+        match self.fetch_manifest(image, MANIFEST).await? {
+            Got::Whole(bytes) => checked(image, &bytes).map(|(digest, manifest)| Some((digest, bytes, manifest))),
+            Got::Absent => Ok(None),
+            Got::TooLong => Err(too_long(image, MANIFEST as u64)),
         }
-        let manifest = serde_json::from_slice(&bytes);
-        manifest
-            .map(|manifest| Some((digest, manifest)))
-            .map_err(|_| damaged(image, "it has no manifest of an artifact"))
     }
 
     async fn put_blob(&self, to: &ImageRef, blob: &Bytes) -> Result<(), Error> {
@@ -234,6 +241,25 @@ fn plugin_layer<'m>(from: &ImageRef, manifest: &'m OciImageManifest) -> Result<&
             manifest.config.media_type
         ))),
     }
+}
+
+/// A manifest, if it is the one that was asked for.
+fn checked(image: &ImageRef, bytes: &Bytes) -> Result<(Digest, OciImageManifest), Error> {
+    let digest = Digest::of(bytes);
+    if image.digest.as_ref().is_some_and(|asked| *asked != digest) {
+        return Err(damaged(image, "the registry answered with another manifest"));
+    }
+    let manifest = serde_json::from_slice(bytes);
+    manifest.map(|manifest| (digest, manifest)).map_err(|_| damaged(image, "it has no manifest of an artifact"))
+}
+
+/// The component's digest, if it is the layer's.
+fn component(from: &ImageRef, layer: &OciDescriptor, wasm: &Bytes) -> Result<Digest, Error> {
+    let digest = Digest::of(wasm);
+    if digest.as_str() == layer.digest {
+        return Ok(digest);
+    }
+    Err(damaged(from, &format!("its layer is not {}", layer.digest)))
 }
 
 fn descriptor(media_type: &str, bytes: &Bytes) -> OciDescriptor {
