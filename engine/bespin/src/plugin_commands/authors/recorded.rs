@@ -1,0 +1,312 @@
+//! The abilities of a recorded case: what is not recorded is refused by its name.
+
+use super::cases::{Call, Case, Exchange};
+use super::told::pretty;
+use async_trait::async_trait;
+use sandbox::{
+    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, HttpRequest,
+    HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Read, Stored,
+    SyncRequest, Synced,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard};
+
+/// The world of one run of a case.
+pub struct Recorded {
+    files: BTreeMap<String, String>,
+    artifacts: BTreeMap<String, String>,
+    secrets: BTreeMap<String, String>,
+    left: Mutex<Left>,
+}
+
+/// What is still recorded, and what happened.
+#[derive(Default)]
+struct Left {
+    http: Vec<Exchange>,
+    calls: Vec<Call>,
+    log: Vec<String>,
+    unrecorded: Vec<String>,
+}
+
+/// A request with everything in it that a recording may name.
+struct Asked {
+    method: String,
+    url: String,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Recorded {
+    /// The world of a case.
+    pub fn of(case: &Case) -> Recorded {
+        let left = Left { http: case.http.clone(), calls: case.calls.clone(), ..Left::default() };
+        let (files, artifacts) = (case.files.clone(), case.artifacts.clone());
+        Recorded { files, artifacts, secrets: case.secrets.clone(), left: Mutex::new(left) }
+    }
+
+    /// The log, as `level: text`.
+    pub fn log(&self) -> Vec<String> {
+        self.left().log.clone()
+    }
+
+    /// What was asked and is not recorded.
+    pub fn unrecorded(&self) -> Vec<String> {
+        self.left().unrecorded.clone()
+    }
+
+    /// What is recorded and was not asked.
+    pub fn unasked(&self) -> Vec<String> {
+        let left = self.left();
+        let requests = left.http.iter().map(|exchange| exchange.request.shown());
+        requests.chain(left.calls.iter().map(|call| shown_call(&call.ask, &with(call)))).collect()
+    }
+
+    fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().expect("nobody panics while holding it")
+    }
+
+    /// Finds the answer to a call among those that are left.
+    fn call(&self, ask: &str, asked: Value) -> Result<Value, Failure> {
+        let mut left = self.left();
+        let same = |call: &Call| call.ask == ask && pretty(&with(call)) == pretty(&asked);
+        let Some(at) = left.calls.iter().position(same) else {
+            left.unrecorded.push(shown_call(ask, &asked));
+            return Err(not_recorded(ask));
+        };
+        let Call { answer, fault, .. } = left.calls.remove(at);
+        match (answer, fault) {
+            (Some(answer), _) => Ok(answer),
+            (None, Some(fault)) => Err(fault.into()),
+            (None, None) => Err(not_recorded(ask)),
+        }
+    }
+}
+
+fn not_recorded(what: &str) -> Failure {
+    Failure::Rejected(format!("{what} is not recorded in this case"))
+}
+
+fn with(call: &Call) -> Value {
+    Value::Object(call.with.clone().into_iter().collect::<Map<_, _>>())
+}
+
+fn shown_call(ask: &str, with: &Value) -> String {
+    format!("{ask}\n{}", pretty(with))
+}
+
+/// A file, if it is there and not too long.
+fn whole(files: &BTreeMap<String, String>, asked: &Read, missing: impl Fn() -> String) -> Result<Vec<u8>, Failure> {
+    match files.get(&asked.path) {
+        None => Err(Failure::Rejected(missing())),
+        Some(file) if file.len() as u64 > asked.at_most => {
+            let because = format!("{} has {} bytes; {} are allowed", asked.path, file.len(), asked.at_most);
+            Err(Failure::Rejected(because))
+        }
+        Some(file) => Ok(file.clone().into_bytes()),
+    }
+}
+
+/// A text of an answer.
+fn text(answer: &Value, name: &str) -> Result<String, Failure> {
+    let missing = || Failure::Rejected(format!("the recorded answer has no text `{name}`"));
+    answer[name].as_str().map(str::to_owned).ok_or_else(missing)
+}
+
+/// Leaves out what was not given.
+fn given(pairs: Value) -> Value {
+    match pairs {
+        Value::Object(map) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        other => other,
+    }
+}
+
+#[async_trait]
+impl Abilities for Recorded {
+    fn log(&self, level: Level, line: &str) {
+        let level = match level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        self.left().log.push(format!("{level}: {line}"));
+    }
+
+    async fn read(&self, asked: Read) -> Result<Vec<u8>, Failure> {
+        whole(&self.files, &asked, || format!("there is no file {} at this commit", asked.path))
+    }
+
+    async fn stored(&self, asked: Read) -> Result<Vec<u8>, Failure> {
+        whole(&self.artifacts, &asked, || format!("no step of this run has stored {}", asked.path))
+    }
+
+    async fn artifacts(&self) -> Result<Vec<Stored>, Failure> {
+        let stored = |(name, text): (&String, &String)| Stored {
+            name: name.clone(),
+            size: text.len() as u64,
+            step: "recorded".to_owned(),
+        };
+        Ok(self.artifacts.iter().map(stored).collect())
+    }
+
+    async fn store(&self, asked: Artifact) -> Result<(), Failure> {
+        let content = String::from_utf8_lossy(&asked.content).into_owned();
+        self.call("artifacts.put", json!({ "name": asked.name, "content": content })).map(|_done| ())
+    }
+
+    async fn list(&self, asked: List) -> Result<Vec<Listed>, Failure> {
+        let folder = if asked.path.is_empty() { String::new() } else { format!("{}/", asked.path) };
+        let below = || self.files.iter().filter_map(|(path, text)| Some((path.strip_prefix(&folder)?, text)));
+        let directories: BTreeSet<_> = below().filter_map(|(path, _)| Some(path.split_once('/')?.0)).collect();
+        let files = below().filter(|(path, _)| !path.contains('/'));
+        let file = |(name, text): (&str, &String)| (name.to_owned(), ListedKind::File, text.len() as u64);
+        let directory = |name: &str| (name.to_owned(), ListedKind::Directory, 0);
+        let mut listed: Vec<_> = files.map(file).chain(directories.into_iter().map(directory)).collect();
+        if listed.is_empty() && !asked.path.is_empty() {
+            return Err(Failure::Rejected(format!("there is no folder {}", asked.path)));
+        }
+        listed.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(listed.into_iter().map(|(name, kind, size)| Listed { name, kind, size }).collect())
+    }
+
+    async fn http(&self, asked: HttpRequest) -> Result<HttpResponse, Failure> {
+        let asked = Asked::of(asked);
+        let mut left = self.left();
+        let Some(at) = left.http.iter().position(|exchange| exchange.request.is(&asked)) else {
+            left.unrecorded.push(asked.shown());
+            return Err(not_recorded(&format!("{} {}", asked.method, asked.url)));
+        };
+        let Exchange { response, fault, .. } = left.http.remove(at);
+        match (response, fault) {
+            (Some(response), _) => {
+                let json = response.json.map(|json| json.to_string().into_bytes());
+                let body = json.unwrap_or_else(|| response.body.into_bytes());
+                Ok(HttpResponse { status: response.status, headers: response.headers.into_iter().collect(), body })
+            }
+            (None, Some(fault)) => Err(fault.into()),
+            (None, None) => Err(not_recorded(&asked.url)),
+        }
+    }
+
+    async fn secret(&self, name: String) -> Result<SecretString, Failure> {
+        let missing = || Failure::Rejected(format!("the server has no secret `{name}`"));
+        self.secrets.get(&name).map(|value| value.clone().into()).ok_or_else(missing)
+    }
+
+    async fn container(&self, asked: Container) -> Result<Exit, Failure> {
+        let env = asked.env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned()));
+        let process = match &asked.process {
+            Process::Image => Value::Null,
+            Process::Args(args) => json!({ "args": args }),
+            Process::Command(command) => json!({ "command": command }),
+        };
+        let workspace = match asked.workspace {
+            Mount::None => "none",
+            Mount::ReadOnly => "read-only",
+            Mount::ReadWrite => "read-write",
+        };
+        let env = env.collect::<BTreeMap<_, _>>();
+        let asked = json!({
+            "image": asked.image, "process": process, "workdir": asked.workdir, "workspace": workspace,
+            "env": if env.is_empty() { Value::Null } else { json!(env) },
+        });
+        let answer = self.call("containers.run", given(asked))?;
+        let code = answer["code"].as_i64().and_then(|code| i32::try_from(code).ok());
+        let code = code.ok_or_else(|| Failure::Rejected("the recorded answer has no number `code`".into()))?;
+        Ok(Exit { code })
+    }
+
+    async fn build(&self, asked: Build) -> Result<Built, Failure> {
+        let args = if asked.build_args.is_empty() { Value::Null } else { json!(asked.build_args) };
+        let asked = json!({ "context": asked.context, "dockerfile": asked.dockerfile, "build-args": args });
+        let answer = self.call("images.build", given(asked))?;
+        Ok(Built { build: text(&answer, "build")?, digest: text(&answer, "digest")? })
+    }
+
+    async fn push(&self, asked: Push) -> Result<Pushed, Failure> {
+        let asked = json!({ "build": asked.build, "to": asked.to, "tag": asked.tag });
+        let answer = self.call("registry.push", given(asked))?;
+        let (image, digest) = (text(&answer, "image")?, text(&answer, "digest")?);
+        Ok(Pushed { image, digest, reference: text(&answer, "reference")? })
+    }
+
+    async fn bump(&self, asked: Bump) -> Result<Bumped, Failure> {
+        let Bump { repo, branch, path, image, message } = asked;
+        let asked = json!({ "repo": repo, "branch": branch, "path": path, "image": image, "message": message });
+        let answer = self.call("git.bump", given(asked))?;
+        let changed = answer["changed"].as_bool();
+        let changed = changed.ok_or_else(|| Failure::Rejected("the recorded answer has no `changed`".into()))?;
+        Ok(Bumped { commit: text(&answer, "commit")?, changed })
+    }
+
+    async fn locate(&self, asked: Named) -> Result<Place, Failure> {
+        let (Named::Application(name) | Named::Rollout(name)) = asked;
+        match name.split('/').collect::<Vec<_>>().as_slice() {
+            [cluster, namespace, name] => {
+                Ok(Place { cluster: (*cluster).into(), namespace: (*namespace).into(), name: (*name).into() })
+            }
+            _ => {
+                Err(Failure::Rejected(format!("a case names it in full, as cluster/namespace/name, and not `{name}`")))
+            }
+        }
+    }
+
+    async fn sync(&self, asked: SyncRequest) -> Result<Synced, Failure> {
+        let asked = json!({ "application": asked.application, "revision": asked.revision });
+        let answer = self.call("cluster.sync", given(asked))?;
+        Ok(Synced { revision: text(&answer, "revision")? })
+    }
+
+    async fn follow(&self, asked: Follow) -> Result<Followed, Failure> {
+        let on_timeout = match asked.on_timeout {
+            OnTimeout::Hold => "hold",
+            OnTimeout::Retreat => "retreat",
+        };
+        let asked = json!({ "rollout": asked.rollout, "image": asked.image, "on-timeout": on_timeout });
+        let answer = self.call("canary.follow", given(asked))?;
+        Ok(Followed { outcome: text(&answer, "outcome")? })
+    }
+}
+
+impl Asked {
+    fn of(request: HttpRequest) -> Asked {
+        let header = |(name, value): (String, SecretString)| (name, value.expose_secret().to_owned());
+        Asked {
+            method: request.method,
+            url: request.url.expose_secret().to_owned(),
+            headers: request.headers.into_iter().map(header).collect(),
+            body: request.body,
+        }
+    }
+
+    fn shown(&self) -> String {
+        let body = match serde_json::from_slice::<Value>(&self.body) {
+            Ok(json) => pretty(&json),
+            Err(_) => String::from_utf8_lossy(&self.body).into_owned(),
+        };
+        shown_request(&self.method, &self.url, &self.headers, &body)
+    }
+}
+
+impl super::cases::Request {
+    fn is(&self, asked: &Asked) -> bool {
+        let headers = self.headers.as_ref().is_none_or(|headers| *headers == asked.headers);
+        let body = match &self.json {
+            None => self.body.as_bytes() == asked.body,
+            Some(json) => serde_json::from_slice::<Value>(&asked.body).is_ok_and(|body| pretty(&body) == pretty(json)),
+        };
+        self.method == asked.method && self.url == asked.url && headers && body
+    }
+
+    fn shown(&self) -> String {
+        let body = self.json.as_ref().map_or_else(|| self.body.clone(), pretty);
+        shown_request(&self.method, &self.url, &self.headers.clone().unwrap_or_default(), &body)
+    }
+}
+
+fn shown_request(method: &str, url: &str, headers: &BTreeMap<String, String>, body: &str) -> String {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    format!("{method} {url}\n{headers}{body}")
+}
