@@ -43,6 +43,8 @@ pub trait Host: Send + Sync + 'static {
     fn abilities(&self, asked: &Asked) -> Arc<dyn Abilities>;
     /// Writes a line of the server's own to the attempt's log.
     fn note(&self, asked: &Asked, level: &str, text: &str);
+    /// The text with the run's secrets hidden: a journal is read by more people than a secret is for.
+    fn hidden(&self, asked: &Asked, text: &str) -> String;
     /// The attempt has ended: its log is complete.
     fn ended(&self, asked: &Asked);
 }
@@ -89,7 +91,7 @@ impl Executor for PluginSteps {
     async fn run(&self, asked: Asked) -> Outcome {
         let _ended = Ended { host: &*self.host, asked: &asked };
         self.host.note(&asked, "info", &format!("{} attempt {}: {}", asked.step, asked.attempt, asked.uses));
-        let outcome = self.attempt(&asked).await;
+        let outcome = hidden(self.attempt(&asked).await, |text| self.host.hidden(&asked, text));
         match &outcome {
             Outcome::Succeeded { outputs } => {
                 for (name, value) in outputs.as_object().into_iter().flatten() {
@@ -102,6 +104,23 @@ impl Executor for PluginSteps {
             Outcome::TimedOut { .. } | Outcome::Lost | Outcome::Cancelled => {}
         }
         outcome
+    }
+}
+
+/// What is journaled of an outcome: all that a plugin says of it, without the secrets that it was given.
+fn hidden(outcome: Outcome, hide: impl Fn(&str) -> String) -> Outcome {
+    match outcome {
+        Outcome::Succeeded { outputs } => {
+            let hidden = |(name, value): (&String, &Value)| {
+                (hide(name), Value::String(hide(value.as_str().unwrap_or_default())))
+            };
+            let outputs = outputs.as_object().into_iter().flatten().map(hidden).collect();
+            Outcome::Succeeded { outputs: Value::Object(outputs) }
+        }
+        Outcome::Rejected { because } => Outcome::Rejected { because: hide(&because) },
+        Outcome::Transient { because } => Outcome::Transient { because: hide(&because) },
+        Outcome::Limit { which, because } => Outcome::Limit { which, because: hide(&because) },
+        Outcome::TimedOut { .. } | Outcome::Lost | Outcome::Cancelled => outcome,
     }
 }
 

@@ -75,6 +75,10 @@ impl Host for PluginHost {
         self.doors.logs.line(&asked.run.id, &asked.step, asked.attempt, level, text);
     }
 
+    fn hidden(&self, asked: &Asked, text: &str) -> String {
+        self.doors.logs.hidden(&asked.run.id, text)
+    }
+
     fn ended(&self, asked: &Asked) {
         self.doors.waiting.leave(asked);
         self.doors.logs.end(&asked.run.id, &asked.step, asked.attempt);

@@ -2,9 +2,10 @@
 //! reaches: names are resolved here, answers are filtered, and the connection
 //! goes to what was filtered. Redirects are answers.
 
+use async_trait::async_trait;
 use futures::StreamExt;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use sandbox::{Failure, HttpRequest, HttpResponse, Reach};
+use sandbox::{Ability, Denied, Failure, HttpRequest, HttpResponse, Reach};
 use secrecy::ExposeSecret;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,6 +16,33 @@ use url::{Host, Url};
 const CONNECT: Duration = Duration::from_secs(10);
 /// The longest exchange; a step that waits longer is better told so.
 const WHOLE: Duration = Duration::from_secs(60);
+
+/// Where names lead, and where the connections to their addresses go.
+#[async_trait]
+pub trait Network: Send + Sync + 'static {
+    /// The addresses of a name, none of which has been judged.
+    ///
+    /// # Errors
+    /// The name has none, or nobody can be asked.
+    async fn resolve(&self, name: &str) -> std::io::Result<Vec<IpAddr>>;
+
+    /// Where a connection goes to an address that was judged; port 0 is the request's own.
+    fn dial(&self, address: IpAddr) -> SocketAddr;
+}
+
+/// The network of this machine.
+struct Machine;
+
+#[async_trait]
+impl Network for Machine {
+    async fn resolve(&self, name: &str) -> std::io::Result<Vec<IpAddr>> {
+        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+    }
+
+    fn dial(&self, address: IpAddr) -> SocketAddr {
+        SocketAddr::new(address, 0)
+    }
+}
 
 /// One client for each reach, so that a pooled connection cannot cross over.
 pub struct Connector {
@@ -29,6 +57,14 @@ impl Connector {
     /// # Errors
     /// TLS cannot be set up on this machine.
     pub fn new() -> Result<Connector, reqwest::Error> {
+        Connector::over(Arc::new(Machine))
+    }
+
+    /// The same over a network of the caller's.
+    ///
+    /// # Errors
+    /// As for [`Connector::new`].
+    pub fn over(network: Arc<dyn Network>) -> Result<Connector, reqwest::Error> {
         let client = |reach| {
             reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
@@ -36,7 +72,7 @@ impl Connector {
                 .connect_timeout(CONNECT)
                 .timeout(WHOLE)
                 .user_agent(concat!("bespin/", env!("CARGO_PKG_VERSION")))
-                .dns_resolver(Arc::new(Filtered(reach)))
+                .dns_resolver(Arc::new(Filtered { reach, network: network.clone() }))
                 .build()
         };
         Ok(Connector { public: client(Reach::Public)?, private: client(Reach::Private)?, local: client(Reach::Local)? })
@@ -45,7 +81,8 @@ impl Connector {
     /// Sends a request and reads its whole, bounded answer.
     ///
     /// # Errors
-    /// Rejected where the address or the answer's size is refused; transient where the network failed.
+    /// Denied where the address is out of the grant's reach; rejected where the request is malformed or the answer too
+    /// long; transient where the network failed.
     /// No error text holds the address's query or a header, which may carry secrets.
     pub async fn send(&self, asked: HttpRequest) -> Result<HttpResponse, Failure> {
         let url = Url::parse(asked.url.expose_secret()).map_err(|_| rejected("the address is malformed"))?;
@@ -61,7 +98,10 @@ impl Connector {
         for (name, value) in &asked.headers {
             request = request.header(name, value.expose_secret());
         }
-        let failed = |error: reqwest::Error| Failure::Transient(format!("{place}: {}", cause(&error.without_url())));
+        let failed = |error: reqwest::Error| match out_of_reach(&error) {
+            Some(denied) => Failure::Denied(denied),
+            None => Failure::Transient(format!("{place}: {}", cause(&error.without_url()))),
+        };
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
@@ -101,24 +141,71 @@ fn literal_allowed(url: &Url, reach: Reach) -> Result<(), Failure> {
         Some(Host::Domain(_)) => return Ok(()),
         None => return Err(rejected("the address has no host")),
     };
-    if reaches(reach, address) { Ok(()) } else { Err(rejected(&format!("{address} is not within the grant's reach"))) }
+    if reaches(reach, address) {
+        return Ok(());
+    }
+    Err(Failure::Denied(OutOfReach { name: address.to_string(), addresses: vec![address] }.denied()))
 }
 
-struct Filtered(Reach);
+/// Every address of a name is further away than the grant reaches.
+#[derive(Debug)]
+struct OutOfReach {
+    name: String,
+    addresses: Vec<IpAddr>,
+}
+
+impl OutOfReach {
+    fn denied(&self) -> Denied {
+        let addresses: Vec<_> = self.addresses.iter().map(IpAddr::to_string).collect();
+        let mend = format!(
+            "it leads to {}: a private address is reached by a grant of that very name, this machine and its \
+             neighbours only by a grant of that very address",
+            addresses.join(", ")
+        );
+        Denied { grant: Ability::Http, value: self.name.clone(), mend }
+    }
+}
+
+impl std::fmt::Display for OutOfReach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.denied().fmt(f)
+    }
+}
+
+impl std::error::Error for OutOfReach {}
+
+/// The denial that an error comes from, if that is what it comes from.
+fn out_of_reach(error: &reqwest::Error) -> Option<Denied> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    let mut chain = std::iter::successors(Some(first), |error| error.source());
+    chain.find_map(|error| error.downcast_ref::<OutOfReach>()).map(OutOfReach::denied)
+}
+
+/// Names lead to what is within reach, and nowhere else.
+struct Filtered {
+    reach: Reach,
+    network: Arc<dyn Network>,
+}
 
 impl Resolve for Filtered {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0;
+        let (reach, network) = (self.reach, self.network.clone());
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<_> = found.into_iter().filter(|address| reaches(reach, address.ip())).collect();
+            let found = network.resolve(name.as_str()).await?;
+            let allowed: Vec<_> = found.iter().copied().filter(|address| reaches(reach, *address)).collect();
             if allowed.is_empty() {
-                return Err(format!("{} leads to no address within the grant's reach", name.as_str()).into());
+                let name = name.as_str().to_owned();
+                return Err(OutOfReach { name, addresses: found }.into());
             }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            Ok(Box::new(allowed.into_iter().map(move |address| network.dial(address))) as Addrs)
         })
     }
 }
+
+/// Where clouds serve credentials to whoever asks from within, beside the link-local address that most of them use:
+/// Alibaba's metadata, Azure's wire server, Oracle's metadata.
+const METADATA: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 
 /// Whether an address is within a reach. What is not known to be harmless is not.
 fn reaches(reach: Reach, address: IpAddr) -> bool {
@@ -133,7 +220,8 @@ fn reaches(reach: Reach, address: IpAddr) -> bool {
 fn kind_v4(address: Ipv4Addr) -> Reach {
     let [a, b, ..] = address.octets();
     let shared = a == 100 && (64..128).contains(&b);
-    let special = address.is_unspecified()
+    let special = METADATA.contains(&address)
+        || address.is_unspecified()
         || a == 0
         || address.is_loopback()
         || address.is_link_local()
@@ -175,6 +263,8 @@ mod tests {
             ("100.64.0.1", false, true),
             ("127.0.0.1", false, false),
             ("169.254.169.254", false, false),
+            ("100.100.100.200", false, false),
+            ("168.63.129.16", false, false),
             ("0.0.0.0", false, false),
             ("224.0.0.1", false, false),
             ("::1", false, false),

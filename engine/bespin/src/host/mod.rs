@@ -6,5 +6,5 @@ mod container;
 mod lines;
 
 pub use attempt::{Doors, PluginHost};
-pub use connector::Connector;
+pub use connector::{Connector, Network};
 pub use lines::Waiting;

@@ -18,7 +18,7 @@ pub struct Masker {
 }
 
 impl Masker {
-    /// Hides each of `secrets`: as it stands, line by line, escaped as JSON,
+    /// Hides each of `secrets`: as it stands, line by line, backwards, escaped as JSON,
     /// percent-encoded, in hexadecimal, and in base64 at all three alignments.
     pub fn new<I, S>(secrets: I) -> Masker
     where
@@ -68,6 +68,7 @@ fn add_forms(secret: &str, forms: &mut BTreeSet<String>) {
     let mut encoded = vec![json.trim_matches('"').to_owned(), hex::encode(whole), hex::encode_upper(whole)];
     encoded.push(url::form_urlencoded::byte_serialize(whole.as_bytes()).collect());
     encoded.push(percent(whole));
+    encoded.push(whole.chars().rev().collect());
     for alignment in 0..3 {
         encoded.push(aligned(whole, alignment, |bytes| STANDARD_NO_PAD.encode(bytes)));
         encoded.push(aligned(whole, alignment, |bytes| URL_SAFE_NO_PAD.encode(bytes)));
@@ -110,6 +111,7 @@ mod tests {
         assert_eq!(masked("login p@ss word/+1 ok"), "login *** ok");
         assert_eq!(masked("url https://x/?p=p%40ss%20word%2F%2B1"), "url https://x/?p=***");
         assert_eq!(masked("form p%40ss+word%2F%2B1"), "form ***");
+        assert_eq!(masked("backwards 1+/drow ss@p"), "backwards ***");
         assert_eq!(masked(&format!("hex {}", hex::encode("p@ss word/+1"))), "hex ***");
     }
 

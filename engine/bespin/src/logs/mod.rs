@@ -84,14 +84,18 @@ impl Logs {
         self.maskers().entry(run.to_owned()).or_default().join(masker);
     }
 
+    /// The text with the run's secrets hidden, for what is written elsewhere than to a log.
+    pub fn hidden(&self, run: &str, text: &str) -> String {
+        self.maskers().get(run).map_or_else(|| text.to_owned(), |masker| masker.mask(text))
+    }
+
     /// Writes a text, split at its line ends, at the end of an attempt's log.
     ///
     /// It never fails: a log that cannot be written (a full disk, a name that
     /// is no file name) is reported to the server's own log, and the step goes on.
     pub fn line(&self, run: &str, step: &str, attempt: u32, level: &str, text: &str) {
         let place = Place::new(run, step, attempt);
-        let masked = self.maskers().get(run).map(|masker| masker.mask(text));
-        let text = masked.as_deref().unwrap_or(text);
+        let text = &self.hidden(run, text);
         let written = self.file(&place).and_then(|file| {
             text.trim_end_matches(['\r', '\n']).split('\n').try_for_each(|line| {
                 let line = line.strip_suffix('\r').unwrap_or(line);
