@@ -57,6 +57,12 @@ enum Command {
     Give(Named),
     /// Hash a password for a `[[user]]` of the configuration; it is read from the standard input.
     HashPassword,
+    /// Compile a plugin from the standard input into a server's cache; the server calls this.
+    #[command(hide = true)]
+    CompilePlugin {
+        /// The cache.
+        cache: PathBuf,
+    },
     /// Print the version.
     Version,
 }
@@ -117,6 +123,7 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Take(named) => crate::ownership::take(&named.config, &named.name).await,
         Command::Give(named) => crate::ownership::give(&named.config, &named.name).await,
         Command::HashPassword => hash_password(),
+        Command::CompilePlugin { cache } => crate::compiler::compile(&cache),
         Command::Version => {
             println!("bespin {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -5,6 +5,7 @@ pub mod attempts;
 pub mod board;
 pub mod cli;
 pub mod commands;
+pub mod compiler;
 pub mod config;
 pub mod control;
 pub mod demo;

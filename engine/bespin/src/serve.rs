@@ -23,7 +23,7 @@ use crate::stages::revert::RevertStage;
 use crate::stages::run::RunStage;
 use crate::stages::sync::SyncStage;
 use crate::steps::PluginSteps;
-use crate::{control, doors, hooks};
+use crate::{compiler, control, doors, hooks};
 use cluster::Cluster;
 use forge::Forge;
 use forge::pulls::Pulls;
@@ -220,7 +220,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
 /// Loads every plugin before the first step asks for one.
 async fn plugin_steps(config: &Config, host: PluginHost) -> Result<PluginSteps, String> {
     let cache = config.server.data.join("plugins");
-    let sandbox = Arc::new(Sandbox::open(&cache, sandbox::Settings::default()).map_err(|error| error.to_string())?);
+    let sandbox = Arc::new(Sandbox::open(&cache, compiler::settings(&cache)?).map_err(|error| error.to_string())?);
     let dir = config.server.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
     let plugins = Plugins::of(&dir);
     let loaded = plugins.load_all(&sandbox).await?;

@@ -3,6 +3,7 @@
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::compiler::Compiler;
 use crate::host::bindings::Step;
 use crate::state::State;
 
@@ -21,6 +22,8 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// The longest component that is compiled, in bytes.
     pub component_bytes: u64,
+    /// Who compiles.
+    pub compiler: Compiler,
 }
 
 impl Default for Settings {
@@ -32,6 +35,7 @@ impl Default for Settings {
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             cache_bytes: 512 << 20,
             component_bytes: 64 << 20,
+            compiler: Compiler::Here,
         }
     }
 }

@@ -16,6 +16,7 @@ mod cache;
 mod call;
 mod calls;
 mod clocks;
+mod compiler;
 mod engine;
 mod grants;
 mod host;
@@ -37,6 +38,7 @@ pub use abilities::{
     Read, Redirects, Restore, Sample, Save, Saved, Stored, SyncRequest, Synced,
 };
 pub use ability::Ability;
+pub use compiler::{Compiler, compile_alone};
 pub use engine::Settings;
 pub use grants::{Grants, Whose};
 pub use limits::{Limit, Limits};

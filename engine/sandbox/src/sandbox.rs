@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use sha2::{Digest, Sha256};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
 use crate::cache::Cache;
+use crate::compiler::{self, Compiler};
 use crate::engine::{self, Settings};
 use crate::meter::Ticker;
 use crate::places::Places;
@@ -84,7 +84,7 @@ impl Sandbox {
         if length > most {
             return Err(refuse(format!("it has {length} bytes; {most} are allowed")));
         }
-        let digest = hex::encode(Sha256::digest(wasm));
+        let digest = compiler::digest(wasm);
         if let Some(compiled) = self.loaded(&digest) {
             return Ok(Plugin::new(name, compiled));
         }
@@ -125,9 +125,18 @@ impl Sandbox {
             return Ok(compiled);
         }
         let shared = Arc::clone(&self.shared);
-        let wasm = wasm.to_owned();
         let began = Instant::now();
-        let compiled = blocking(move || shared.compile(digest, &wasm)).await?;
+        let compiled = match &self.shared.settings.compiler {
+            Compiler::Here => {
+                let wasm = wasm.to_owned();
+                blocking(move || shared.compile(digest, &wasm)).await?
+            }
+            Compiler::Program { program, arguments } => {
+                compiler::compile_with(program, arguments, wasm).await?;
+                let gone = "the compiler left nothing in the cache that can be trusted";
+                blocking(move || shared.cached(digest)?.ok_or_else(|| gone.to_owned())).await?
+            }
+        };
         self.compiled.fetch_add(1, Ordering::Relaxed);
         tracing::info!(plugin = name, took = ?began.elapsed(), "compiled a plugin");
         Ok(self.keep(compiled))
@@ -169,11 +178,7 @@ impl Shared {
     }
 
     fn compile(&self, digest: String, wasm: &[u8]) -> Result<Arc<Compiled>, String> {
-        if !wasm.starts_with(b"\0asm") {
-            return Err("it is no WebAssembly file".to_owned());
-        }
-        let component = Component::from_binary(&self.engine, wasm)
-            .map_err(|error| format!("it is no component, or a damaged one: {error:#}"))?;
+        let component = compiler::compile(&self.engine, wasm)?;
         let compiled = Compiled::link(&component, &self.linker, digest.clone())?;
         if let Err(error) = self.cache.put(&digest, &component) {
             tracing::warn!(%error, "a compiled plugin is not kept; it will be compiled again after a restart");
