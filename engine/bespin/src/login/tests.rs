@@ -82,3 +82,13 @@ fn a_rebound_name_is_not_ours() {
         assert!(!login.is_our_host(other), "{other}");
     }
 }
+
+#[test]
+fn an_unknown_name_costs_as_much_as_a_known_one() {
+    let work = |hash: &str| {
+        let hash = PasswordHash::new(hash).unwrap();
+        (hash.algorithm.to_string(), hash.version, hash.params.to_string(), hash.hash.unwrap().as_bytes().len())
+    };
+    assert_eq!(work(&nobodys_hash()), work(&hash_password("x").unwrap()));
+    assert_ne!(nobodys_hash(), nobodys_hash());
+}
