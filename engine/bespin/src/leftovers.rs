@@ -1,6 +1,7 @@
-//! What a run leaves outside the journal: the logs of its steps, and the
-//! workspace that its containers shared.
+//! What a run leaves outside the journal: the logs of its steps, their
+//! artifacts, and the workspace that its containers shared.
 
+use crate::host::Artifacts;
 use crate::logs::Logs;
 use std::io::{Error, ErrorKind};
 use std::path::{Component, Path, PathBuf};
@@ -10,12 +11,13 @@ use std::sync::Arc;
 pub struct Leftovers {
     logs: Arc<Logs>,
     workspaces: PathBuf,
+    artifacts: Artifacts,
 }
 
 impl Leftovers {
-    /// Binds the logs and the folder of the workspaces, `<workspaces>/<run id>`.
-    pub fn new(logs: Arc<Logs>, workspaces: PathBuf) -> Leftovers {
-        Leftovers { logs, workspaces }
+    /// Binds the logs, the folder of the workspaces, `<workspaces>/<run id>`, and the artifacts.
+    pub fn new(logs: Arc<Logs>, workspaces: PathBuf, artifacts: Artifacts) -> Leftovers {
+        Leftovers { logs, workspaces, artifacts }
     }
 
     /// The run is closed: its logs end, and its workspace goes. Repeatable.
@@ -38,6 +40,7 @@ impl Leftovers {
     /// What could not be removed, and why.
     pub async fn gone(&self, run: &str) -> std::io::Result<()> {
         self.remove_workspace(run).await?;
+        self.artifacts.remove_run(run).await?;
         let (logs, run) = (self.logs.clone(), run.to_owned());
         tokio::task::spawn_blocking(move || logs.remove_run(&run)).await.map_err(Error::other)?
     }
@@ -63,23 +66,29 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (logs_dir, workspaces) = (directory.path().join("logs"), directory.path().join("workspaces"));
         let logs = Arc::new(Logs::open(logs_dir.clone()));
-        let leftovers = Leftovers::new(logs.clone(), workspaces.clone());
+        let artifacts_dir = directory.path().join("artifacts");
+        let leftovers = Leftovers::new(logs.clone(), workspaces.clone(), Artifacts::open(artifacts_dir.clone()));
         for run in ["a/b/c/1", "a/b/c/2"] {
             logs.line(run, "image", 1, "info", "hello");
             std::fs::create_dir_all(workspaces.join(run).join("src")).unwrap();
+            std::fs::create_dir_all(artifacts_dir.join(run).join("report")).unwrap();
         }
         leftovers.closed("a/b/c/1").await;
         assert!(!workspaces.join("a/b/c/1").exists() && logs_dir.join("a/b/c/1").exists());
+        assert!(artifacts_dir.join("a/b/c/1").exists());
         assert!(workspaces.join("a/b/c/2").exists(), "the other run goes on");
         leftovers.gone("a/b/c/1").await.unwrap();
         leftovers.gone("a/b/c/1").await.expect("once more is no error");
         assert!(!logs_dir.join("a/b/c/1").exists() && logs_dir.join("a/b/c/2").exists());
+        assert!(!artifacts_dir.join("a/b/c/1").exists() && artifacts_dir.join("a/b/c/2").exists());
     }
 
     #[tokio::test]
     async fn an_id_that_leads_elsewhere_removes_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let leftovers = Leftovers::new(Arc::new(Logs::open(directory.path().join("logs"))), directory.path().join("w"));
+        let (logs, artifacts) =
+            (Logs::open(directory.path().join("logs")), Artifacts::open(directory.path().join("a")));
+        let leftovers = Leftovers::new(Arc::new(logs), directory.path().join("w"), artifacts);
         for run in ["", "..", "../w", "/tmp"] {
             assert_eq!(leftovers.gone(run).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{run}");
         }

@@ -3,7 +3,7 @@
 use crate::config::{FromFork, Policy};
 use decide::delivery::Origin;
 use decide::run::{Event, Opened};
-use sandbox::{Ability, Grants, Whose};
+use sandbox::{Ability, Grants, Limits, Overrides, Whose};
 use std::collections::BTreeMap;
 
 /// Both keys of a step: its own grants, and everything that a matching row of the policy gives to its run.
@@ -12,6 +12,13 @@ pub fn both(policy: &[Policy], run: &Opened, own: Grants) -> Grants {
     let whose = whose(&run.event);
     let leave = leave(policy, run, whose);
     if whose == Whose::Fork { leave.within(&own) } else { own.within(&leave) }
+}
+
+/// The limits of a run's calls: the usual ones, but where a matching row says otherwise.
+pub fn limits(policy: &[Policy], run: &Opened) -> Limits {
+    let rows = policy.iter().filter(|row| matches(row, run));
+    // The configuration was checked at the start; a row that does not parse changes nothing.
+    rows.filter_map(|row| Overrides::parse(&row.limits).ok()).fold(Limits::default(), |limits, own| own.over(limits))
 }
 
 fn leave(policy: &[Policy], run: &Opened, whose: Whose) -> Grants {

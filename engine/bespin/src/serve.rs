@@ -6,7 +6,7 @@ use crate::commands::Buttons;
 use crate::config::Config;
 use crate::drive::Drivers;
 use crate::floors::Elsewhere;
-use crate::host::{Connector, Doors, PluginHost, Waiting};
+use crate::host::{Archives, Artifacts, Connector, Doors, PluginHost, Waiting};
 use crate::leftovers::Leftovers;
 use crate::login::Login;
 use crate::logs::Logs;
@@ -182,7 +182,8 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
 
     let registries = Arc::new(registries);
     let workspaces = data.join("workspaces");
-    let leftovers = Arc::new(Leftovers::new(logs.clone(), workspaces.clone()));
+    let artifacts = Artifacts::open(data.join("artifacts"));
+    let leftovers = Arc::new(Leftovers::new(logs.clone(), workspaces.clone(), artifacts.clone()));
     let floors = Elsewhere::new(forge.clone(), registries.clone(), config.policy.clone());
     let image = ImageStage::new(images.clone(), registries, repositories.clone(), waiting.clone());
     let bump = BumpStage::new(drivers, &forge);
@@ -195,6 +196,9 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         forge: forge.clone(),
         logs: logs.clone(),
         secrets: config.secret.clone(),
+        artifacts,
+        archives: Archives::open(data.join("archives")),
+        metrics: config.metrics.clone(),
         images,
         workspaces,
         waiting,

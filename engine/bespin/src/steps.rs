@@ -79,7 +79,8 @@ impl PluginSteps {
         };
         let leave = policy::both(&self.policy, &asked.run, own);
         // The run ends an attempt at its timeout; the sandbox's own clock is the second lock on that door.
-        let limits = Limits { wall: Duration::from_millis(asked.timeout_ms), ..Limits::default() };
+        let wall = Duration::from_millis(asked.timeout_ms);
+        let limits = Limits { wall, ..policy::limits(&self.policy, &asked.run) };
         let abilities = self.host.abilities(asked);
         let verdict = self.sandbox.run(&plugin, &asked.settings.to_string(), &leave, &limits, abilities).await;
         outcome(verdict)

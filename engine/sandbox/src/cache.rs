@@ -177,3 +177,25 @@ impl Hasher for Sha256Hasher {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::Config;
+
+    #[test]
+    fn what_another_engine_compiled_is_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = |epochs| Engine::new(Config::new().epoch_interruption(epochs)).unwrap();
+        let (ours, theirs) = (engine(true), engine(false));
+        let (our_cache, their_cache) =
+            (Cache::open(dir.path(), &ours, 1 << 20).unwrap(), Cache::open(dir.path(), &theirs, 1 << 20).unwrap());
+        let empty = Component::new(&theirs, b"\0asm\x0d\0\x01\0").unwrap();
+        their_cache.put("digest", &empty).unwrap();
+        assert!(their_cache.get(&theirs, "digest").is_some());
+        assert!(our_cache.get(&ours, "digest").is_none(), "it has another name");
+        // Under our name it would be found, and is not trusted: the name is part of what the HMAC is over.
+        fs::rename(dir.path().join(their_cache.name("digest")), dir.path().join(our_cache.name("digest"))).unwrap();
+        assert!(our_cache.get(&ours, "digest").is_none());
+    }
+}

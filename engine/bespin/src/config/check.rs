@@ -31,12 +31,16 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     unique("git", config.git.iter().map(|git| git.url.as_str()), &mut found);
     unique("registry", config.registry.iter().map(|registry| registry.host.as_str()), &mut found);
     unique("cluster", config.cluster.iter().map(|cluster| cluster.name.as_str()), &mut found);
+    metrics(config, &mut found);
     unique("user", config.user.iter().map(|user| user.name.as_str()), &mut found);
     for (index, policy) in config.policy.iter().enumerate() {
         if policy.from_fork == FromFork::Yes && !policy.is_for_forks() {
             found.push(format!("policy {}: `from-fork` goes with `event = \"pull_request\"` alone; add it", index + 1));
         }
         let whose = if policy.is_for_forks() { sandbox::Whose::Fork } else { sandbox::Whose::Policy };
+        if let Err(mistakes) = sandbox::Overrides::parse(&policy.limits) {
+            found.extend(mistakes.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
+        }
         if let Err(mistakes) = sandbox::Grants::parse(whose, &policy.grants) {
             found.extend(mistakes.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
         }
@@ -68,6 +72,16 @@ fn hooks(config: &Config, found: &mut Vec<String>) {
     }
 }
 
+fn metrics(config: &Config, found: &mut Vec<String>) {
+    unique("metrics", config.metrics.iter().map(|provider| provider.name.as_str()), found);
+    for provider in &config.metrics {
+        let url = &provider.url;
+        if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+            found.push(format!("metrics `{}`: `{url}` is no address; write http:// or https://", provider.name));
+        }
+    }
+}
+
 fn secrets(config: &Config, found: &mut Vec<String>) {
     let mut check = |place: String, source: &SecretSource| {
         if let Err(because) = source.read() {
@@ -88,6 +102,11 @@ fn secrets(config: &Config, found: &mut Vec<String>) {
     for registry in &config.registry {
         if let Some(RegistryAuth::Basic { password, .. }) = &registry.auth {
             check(format!("registry `{}`", registry.host), password);
+        }
+    }
+    for provider in &config.metrics {
+        if let Some(token) = &provider.token {
+            check(format!("metrics `{}`", provider.name), token);
         }
     }
     for (name, secret) in &config.secret {
@@ -145,6 +164,30 @@ mod tests {
         assert_eq!(refused.matches("a fork's pull request never gets it").count(), 2, "{refused}");
         let refused = row("from-fork = true\ngrants = { images = [\"build\"] }").expect_err("no event");
         assert!(refused.contains("goes with `event = \"pull_request\"`"), "{refused}");
+    }
+
+    #[test]
+    fn metrics_and_limits_are_checked_as_well() {
+        let text = r#"
+            [server]
+            data = "d"
+            [[metrics]]
+            name = "a"
+            url = "prometheus:9090"
+            token = { env = "BESPIN_TEST_NOT_SET" }
+            [[metrics]]
+            name = "a"
+            url = "http://prometheus:9090"
+            [[policy]]
+            grants = { metrics = ["a"] }
+            limits = { memory = "much", speed = "1" }
+        "#;
+        let mistakes = Config::parse("bespin.toml", text).expect_err("it is full of mistakes").to_string();
+        for part in
+            ["`prometheus:9090` is no address", "stands there twice", "NOT_SET", "limits: memory", "limits: speed"]
+        {
+            assert!(mistakes.contains(part), "{part} is not in:\n{mistakes}");
+        }
     }
 
     #[test]

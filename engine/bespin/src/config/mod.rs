@@ -35,6 +35,9 @@ pub struct Config {
     /// The clusters that are delivered to.
     #[serde(default)]
     pub cluster: Vec<cluster::Settings>,
+    /// Metric providers for plugins.
+    #[serde(default)]
+    pub metrics: Vec<crate::host::Provider>,
     /// Secrets for plugins, by name.
     #[serde(default)]
     pub secret: BTreeMap<String, SecretSource>,
@@ -233,6 +236,9 @@ pub struct Policy {
     pub event: Option<String>,
     /// Abilities and their values.
     pub grants: BTreeMap<String, Vec<String>>,
+    /// Other limits than the usual ones, such as `{ memory = "128MiB" }`. Of several rows, the last counts.
+    #[serde(default)]
+    pub limits: BTreeMap<String, String>,
 }
 
 /// A configuration to begin with, shown by `bespin serve --help`.

@@ -63,10 +63,15 @@ impl Archives {
         blocking(move || {
             let Some(entry) = archives.find(&reader, &asked).map_err(failed)? else { return Ok(None) };
             if entry.bytes > asked.at_most {
-                return Err(rejected(format!("archive `{}` has {} bytes; {} can be read", entry.key, entry.bytes, asked.at_most)));
+                return Err(rejected(format!(
+                    "archive `{}` has {} bytes; {} can be read",
+                    entry.key, entry.bytes, asked.at_most
+                )));
             }
             // It may have had to make room since.
-            let Some(file) = there(File::options().read(true).append(true).open(&entry.path)).map_err(failed)? else { return Ok(None) };
+            let Some(file) = there(File::options().read(true).append(true).open(&entry.path)).map_err(failed)? else {
+                return Ok(None);
+            };
             let mut archive = Vec::new();
             let mut reader = BufReader::new(&file);
             reader.skip_until(b'\n').and_then(|_| reader.read_to_end(&mut archive)).map_err(failed)?;
@@ -263,7 +268,9 @@ mod tests {
         restore(&archives, &main, "a", &[]).await.expect("it is there, and used now");
         save(&archives, &main, "c", &[0; 25]).await;
         assert!(restore(&archives, &main, "b", &[]).await.is_none(), "it was used least recently");
-        assert!(restore(&archives, &main, "a", &[]).await.is_some() && restore(&archives, &main, "c", &[]).await.is_some());
+        assert!(
+            restore(&archives, &main, "a", &[]).await.is_some() && restore(&archives, &main, "c", &[]).await.is_some()
+        );
         let long = archives.save(main, Save { key: "long".to_owned(), archive: vec![0; 100] }).await;
         assert!(matches!(long, Err(Failure::Rejected(_))), "{long:?}");
     }

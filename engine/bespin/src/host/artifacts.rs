@@ -138,7 +138,10 @@ impl Artifacts {
             }
         }
         if total > self.run_bytes {
-            return Err(rejected(format!("the artifacts of this run would have {total} bytes; {} are kept", self.run_bytes)));
+            return Err(rejected(format!(
+                "the artifacts of this run would have {total} bytes; {} are kept",
+                self.run_bytes
+            )));
         }
         if count > RUN_NAMES {
             return Err(rejected(format!("this run has stored {RUN_NAMES} artifacts, and no more are kept")));

@@ -1,8 +1,11 @@
 //! The abilities of one attempt: each call goes to a door, or is a want of a
 //! stage that a step may wait for.
 
+use super::archives::{Archives, Mode, Reader};
+use super::artifacts::{Artifacts, Author};
 use super::connector::Connector;
 use super::lines::Waiting;
+use super::metrics::{self, Provider};
 use crate::config::SecretSource;
 use crate::drive::Drivers;
 use crate::logs::{Logs, Masker};
@@ -13,11 +16,14 @@ use crate::stages::sync::SyncStage;
 use crate::steps::{Asked, Host};
 use crate::wants::want;
 use async_trait::async_trait;
+use decide::delivery::Origin;
+use decide::run::Event;
 use decide::want::Key;
 use forge::Forge;
 use sandbox::{
-    Abilities, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, HttpRequest, HttpResponse,
-    Level, List, Listed, Named, OnTimeout, Place, Push, Pushed, Read, SyncRequest, Synced,
+    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Found, HttpRequest,
+    HttpResponse, Level, List, Listed, Named, OnTimeout, Place, Push, Pushed, Query, Read, Restore, Sample, Save,
+    Saved, Stored, SyncRequest, Synced,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -34,6 +40,12 @@ pub struct Doors {
     pub logs: Arc<Logs>,
     /// Secrets by name.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// What steps leave for one another.
+    pub artifacts: Artifacts,
+    /// What runs leave for later ones.
+    pub archives: Archives,
+    /// The metric providers.
+    pub metrics: Vec<Provider>,
     /// Built images, and the engine that runs containers.
     pub images: Arc<images::Images>,
     /// Where the runs' files are unpacked for containers.
@@ -158,6 +170,36 @@ impl Abilities for Attempt {
         Ok(entries.into_iter().map(listed).collect())
     }
 
+    fn share(&self) -> Option<String> {
+        Some(self.asked.run.id.clone())
+    }
+
+    async fn store(&self, asked: Artifact) -> Result<(), Failure> {
+        let Asked { run, step, attempt, .. } = &self.asked;
+        let author = Author { run: run.id.clone(), step: step.clone(), attempt: *attempt };
+        self.doors.artifacts.put(author, asked.name, asked.content).await
+    }
+
+    async fn stored(&self, asked: Read) -> Result<Vec<u8>, Failure> {
+        self.doors.artifacts.get(&self.asked.run.id, asked.path, asked.at_most).await
+    }
+
+    async fn artifacts(&self) -> Result<Vec<Stored>, Failure> {
+        self.doors.artifacts.list(&self.asked.run.id).await
+    }
+
+    async fn restore(&self, asked: Restore) -> Result<Option<Found>, Failure> {
+        self.doors.archives.restore(reader(&self.asked.run.repository, &self.asked.run.event), asked).await
+    }
+
+    async fn save(&self, asked: Save) -> Result<Saved, Failure> {
+        self.doors.archives.save(reader(&self.asked.run.repository, &self.asked.run.event), asked).await
+    }
+
+    async fn query(&self, asked: Query) -> Result<Vec<Sample>, Failure> {
+        metrics::query(&self.doors.connector, &self.doors.metrics, &asked).await
+    }
+
     async fn http(&self, asked: HttpRequest) -> Result<HttpResponse, Failure> {
         self.doors.connector.send(asked).await
     }
@@ -271,6 +313,17 @@ impl Attempt {
     }
 }
 
+/// Which archives a run finds, and whether it may add to them.
+fn reader(repository: &str, event: &Event) -> Reader {
+    let own = event.reference.clone();
+    let base = event.pull_request.iter().map(|asked| asked.base.clone());
+    let (references, mode) = match event.origin() {
+        Some(Origin::Fork) => (base.collect(), Mode::ReadOnly),
+        Some(Origin::Own) | None => ([own.clone()].into_iter().chain(base).collect(), Mode::ReadWrite(own)),
+    };
+    Reader { repository: repository.to_owned(), references, mode }
+}
+
 fn text(outputs: &Value, name: &str) -> Result<String, Failure> {
     let missing = || Failure::Transient(format!("the stage answered without `{name}`"));
     outputs[name].as_str().map(str::to_owned).ok_or_else(missing)
@@ -278,4 +331,30 @@ fn text(outputs: &Value, name: &str) -> Result<String, Failure> {
 
 fn git(error: forge::Error) -> Failure {
     Failure::Transient(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use decide::run::PullRequest;
+
+    #[test]
+    fn a_run_finds_its_branchs_archives_and_a_fork_adds_none() {
+        let of = |event: Event| {
+            let Reader { references, mode, .. } = reader("o/r", &event);
+            (references, mode)
+        };
+        let main = "refs/heads/main".to_owned();
+        let pushed = Event { kind: "push".into(), reference: main.clone(), ..Event::default() };
+        assert_eq!(of(pushed), (vec![main.clone()], Mode::ReadWrite(main.clone())));
+        let head = "refs/pull/7/head".to_owned();
+        let asked = |origin| {
+            let pull_request = Some(PullRequest { number: 7, base: main.clone(), head: "fix".into(), origin });
+            Event { kind: "pull_request".into(), reference: head.clone(), pull_request, ..Event::default() }
+        };
+        assert_eq!(of(asked(Origin::Own)), (vec![head.clone(), main.clone()], Mode::ReadWrite(head.clone())));
+        assert_eq!(of(asked(Origin::Fork)), (vec![main.clone()], Mode::ReadOnly));
+        let unknown = Event { pull_request: None, ..asked(Origin::Fork) };
+        assert_eq!(of(unknown), (Vec::new(), Mode::ReadOnly));
+    }
 }

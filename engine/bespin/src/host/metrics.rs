@@ -61,7 +61,8 @@ fn request(provider: &Provider, query: &str) -> Result<HttpRequest, Failure> {
     let text = |text: &str| SecretString::from(text.to_owned());
     let mut headers = vec![("content-type".to_owned(), text("application/x-www-form-urlencoded"))];
     if let Some(token) = &provider.token {
-        let token = token.read().map_err(|because| Failure::Transient(format!("metrics `{}`: {because}", provider.name)))?;
+        let token =
+            token.read().map_err(|because| Failure::Transient(format!("metrics `{}`: {because}", provider.name)))?;
         headers.push(("authorization".to_owned(), text(&format!("Bearer {}", token.expose_secret().trim_end()))));
     }
     let body = url::form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish();
@@ -81,9 +82,10 @@ fn answer(name: &str, answer: &HttpResponse) -> Result<Vec<Sample>, Failure> {
     let odd = |because: &str| Failure::Transient(format!("metrics `{name}`: status {}: {because}", answer.status));
     let parsed = serde_json::from_slice(&answer.body);
     match (answer.status, parsed) {
-        (200, Ok(Answer::Success { data: Data::Vector(series) })) => {
-            series.into_iter().map(|one| sample(one.metric, &one.value.1).ok_or_else(|| odd("a value is no number"))).collect()
-        }
+        (200, Ok(Answer::Success { data: Data::Vector(series) })) => series
+            .into_iter()
+            .map(|one| sample(one.metric, &one.value.1).ok_or_else(|| odd("a value is no number")))
+            .collect(),
         (200, Ok(Answer::Success { data: Data::Scalar((_, value)) })) => {
             Ok(vec![sample(BTreeMap::new(), &value).ok_or_else(|| odd("the value is no number"))?])
         }

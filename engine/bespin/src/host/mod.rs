@@ -1,10 +1,16 @@
 //! The host's side of the plugins' abilities, over the doors and the stages.
 
+mod archives;
+mod artifacts;
 mod attempt;
 mod connector;
 mod container;
 mod lines;
+mod metrics;
 
+pub use archives::Archives;
+pub use artifacts::Artifacts;
 pub use attempt::{Doors, PluginHost};
 pub use connector::{Connector, Network};
 pub use lines::Waiting;
+pub use metrics::Provider;

@@ -1,10 +1,10 @@
 //! Which rows give leave to which runs, and what a fork's pull request never gets.
 
-use super::{both, covers};
+use super::{both, covers, limits};
 use crate::config::Policy;
 use decide::delivery::Origin;
 use decide::run::{Event, Opened, PullRequest};
-use sandbox::{Grants, Whose};
+use sandbox::{Grants, Limits, Whose};
 use std::collections::BTreeMap;
 
 const REGISTRY: &str = "registry.example/was";
@@ -89,6 +89,20 @@ fn a_fork_gets_nothing_that_it_could_steal_or_write_to() {
     }
     assert!(row("event = \"pull_request\"\nfrom-fork = true").is_for_forks());
     assert!(!row("event = \"pull_request\"").is_for_forks() && !row("from-fork = true").is_for_forks());
+}
+
+#[test]
+fn a_matching_row_sets_limits_and_the_last_one_counts() {
+    let limited = |keys: &str, limits: &str| Policy { limits: toml::from_str(limits).unwrap(), ..row(keys) };
+    let rows = [
+        limited("", "memory = \"128MiB\"\nhost-calls = \"50\""),
+        limited("repository = \"user/petclinic\"", "memory = \"256MiB\""),
+        limited("repository = \"user/other\"", "memory = \"1MiB\"\ncpu = \"1s\""),
+    ];
+    let expected = Limits { memory_bytes: 256 << 20, host_calls: 50, ..Limits::default() };
+    assert_eq!(limits(&rows, &run(pushed())), expected);
+    // Of a pull request, rows that were written with pushes in mind say nothing.
+    assert_eq!(limits(&rows, &run(asked(Origin::Fork))), Limits::default());
 }
 
 #[test]

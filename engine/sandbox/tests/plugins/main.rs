@@ -5,6 +5,7 @@
 mod builtins;
 mod cache;
 mod collection;
+mod contract;
 mod hostile;
 mod inspect;
 mod languages;

@@ -40,7 +40,11 @@ async fn a_closed_run_leaves_its_log_and_no_workspace() {
     let logs = Arc::new(Logs::open(directory.path().join("logs")));
     let workspace = directory.path().join("workspaces").join(ID);
     std::fs::create_dir_all(workspace.join("src")).unwrap();
-    let leftovers = Arc::new(Leftovers::new(logs.clone(), directory.path().join("workspaces")));
+    let leftovers = Arc::new(Leftovers::new(
+        logs.clone(),
+        directory.path().join("workspaces"),
+        crate::host::Artifacts::open(directory.path().join("artifacts")),
+    ));
     let (talker, told) = (Arc::new(Talker(logs.clone())), Arc::new(Told::default()));
     let stage = Arc::new(RunStage::new(&drivers, talker, told.clone(), leftovers, "http://localhost".into()));
 
