@@ -2,6 +2,7 @@
 
 mod canary_retreats;
 mod disk_is_full;
+mod fork_pr_steals_nothing;
 mod hpa_keeps_its_replicas;
 mod journal_is_carried;
 mod playground_is_a_cluster;

@@ -6,6 +6,7 @@ pub mod dashboard;
 pub mod docker;
 pub mod estate;
 pub mod git;
+pub mod github;
 pub mod kube;
 pub mod lane;
 pub mod process;

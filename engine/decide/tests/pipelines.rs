@@ -156,6 +156,16 @@ fn what_is_not_used_yet_is_taken_with_a_warning() {
 }
 
 #[test]
+fn a_host_that_is_asked_in_the_clear_is_granted_by_name() {
+    let text =
+        |grant: &str| format!("name: x\non: push\nsteps:\n  - {{ uses: slack, grants: {{ http: [{grant}] }} }}\n");
+    for grant in ["hooks.slack.com", "POST hooks.slack.com", "http://127.0.0.1:80", "POST http://localhost"] {
+        assert!(pipeline::parse("x.yaml", &text(grant)).is_ok(), "{grant}");
+    }
+    assert!(pipeline::parse("x.yaml", &text("https://hooks.slack.com")).is_err(), "it is what is meant anyway");
+}
+
+#[test]
 fn a_large_file_is_refused_unread() {
     let mistakes = pipeline::parse("big.yaml", &format!("name: {}", "x".repeat(300_000))).unwrap_err();
     assert_eq!(mistakes.len(), 1);

@@ -218,6 +218,8 @@ fn refuse_grant(ability: &str, value: &str) -> Option<(String, String)> {
         ),
         // A host that is asked without encryption has to be written so.
         "http" if value.contains("http://") => None,
+        // A host that is asked without encryption has to be written so.
+        "http" if value.contains("http://") => None,
         "git" | "registry" | "http" if value.contains("://") => {
             let bare = value.split("://").nth(1).unwrap_or_default().trim_end_matches(".git");
             Some((format!("`{value}` is an address, and a grant names a place"), format!("write `{bare}`")))
