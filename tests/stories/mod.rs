@@ -4,6 +4,7 @@ mod canary_retreats;
 mod disk_is_full;
 mod fork_pr_steals_nothing;
 mod hpa_keeps_its_replicas;
+mod manifests_push;
 mod journal_is_carried;
 mod playground_is_a_cluster;
 mod push_to_canary;

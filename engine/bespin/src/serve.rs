@@ -217,6 +217,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     for cluster in clusters {
         supervise(drivers, &sync, &canary, cluster);
     }
+    drivers.beside(sync.clone().hear(drivers.clone(), forge.clone()));
     let buttons = Buttons { drivers: drivers.clone(), run: run.clone(), sync };
     Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons, leftovers })
 }

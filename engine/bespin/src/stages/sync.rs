@@ -7,6 +7,7 @@
 
 mod act;
 mod look;
+mod pushes;
 mod supervise;
 mod view;
 
@@ -196,16 +197,32 @@ impl SyncStage {
     /// Wakes every application whose manifests are in this repository: somebody pushed to it.
     pub fn pushed(&self, repo_url: &str) {
         let Some(drivers) = self.drivers.upgrade() else { return };
-        let bare = |url: &str| url.trim_end_matches('/').trim_end_matches(".git").to_owned();
         let mut memories = self.memories.lock().expect("nobody panics while holding the memories");
         for (stream, memory) in memories.iter_mut() {
             let source = memory.application.as_ref().map(|object| &object["spec"]["source"]["repoURL"]);
-            if source.and_then(Value::as_str).is_some_and(|source| bare(source) == bare(repo_url)) {
+            if source.and_then(Value::as_str).is_some_and(|source| pushes::is_same(source, repo_url)) {
                 memory.head = None;
                 memory.pushes += 1;
                 drivers.poke(stream);
             }
         }
+    }
+}
+
+impl SyncStage {
+    /// An application that cannot be compared is shown all the same: as it was seen last, and why not now.
+    fn show_blind(&self, stream: &str, recorded: &Recorded, trouble: &Trouble) {
+        let Some(drivers) = self.drivers.upgrade() else { return };
+        let before = drivers.board().apps().remove(stream);
+        let blind = match (before, self.memory(stream).application) {
+            (Some(before), _) => view::blind(before, &trouble.0),
+            (None, Some(object)) => {
+                let ownership = sync::application::ownership(&object);
+                view::unreadable(stream, recorded, &object, &trouble.0, ownership)
+            }
+            (None, None) => return,
+        };
+        drivers.board().show_app(stream, blind);
     }
 }
 
@@ -227,7 +244,13 @@ impl Stage for SyncStage {
     }
 
     async fn observe(&self, stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
-        let objects = self.look(stream, recorded, now()).await?;
+        let objects = match self.look(stream, recorded, now()).await {
+            Ok(objects) => objects,
+            Err(trouble) => {
+                self.show_blind(stream, recorded, &trouble);
+                return Err(trouble);
+            }
+        };
         let seen = Seen::read(objects);
         if let Some(drivers) = self.drivers.upgrade() {
             match &seen {

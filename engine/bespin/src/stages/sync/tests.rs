@@ -27,6 +27,7 @@ struct Server {
     drivers: Arc<Drivers>,
     stage: Arc<SyncStage>,
     cluster: Arc<Cluster>,
+    forge: Arc<Forge>,
     watching: tokio::task::JoinHandle<()>,
 }
 
@@ -40,11 +41,12 @@ impl Server {
         cluster.install_crds().await.expect("the kinds are installed");
         let remote =
             Remote { url: playground.git_url.clone(), credentials: Credentials::None, plain_http: PlainHttp::Loopback };
-        let settings = forge::Settings { remotes: vec![remote], ..forge::Settings::default() };
+        let base = Some(playground.git_url.clone());
+        let settings = forge::Settings { base, remotes: vec![remote], ..forge::Settings::default() };
         let forge = Forge::new(settings, dir.join("mirrors")).expect("the mirrors open");
-        let stage = SyncStage::new(&drivers, [cluster.clone()], Repositories::new(forge));
+        let stage = SyncStage::new(&drivers, [cluster.clone()], Repositories::new(forge.clone()));
         let watching = tokio::spawn(stage.clone().supervise(drivers.clone(), cluster.clone()));
-        Server { drivers, stage, cluster, watching }
+        Server { drivers, stage, cluster, forge, watching }
     }
 
     async fn stop(self) {
@@ -70,6 +72,22 @@ impl Server {
                 panic!("never {what}: {:?} {:#?}", self.drivers.board().said(STREAM), self.drivers.board().apps())
             }
         }
+    }
+
+    /// Follows the board until the stream says so: a look is shown before the decision that follows it is spoken.
+    async fn says(&self, so: impl Fn(&decide::next::Because) -> bool) {
+        let mut changed = self.drivers.board().changed();
+        let wait = async {
+            loop {
+                changed.mark_unchanged();
+                if self.drivers.board().said(STREAM).is_some_and(|said| so(&said.because)) {
+                    return;
+                }
+                changed.changed().await.expect("the board outlives the test");
+            }
+        };
+        let said = tokio::time::timeout(Duration::from_secs(60), wait).await;
+        said.unwrap_or_else(|_| panic!("it never said so: {:?}", self.drivers.board().said(STREAM)));
     }
 
     async fn want(&self, step: &str, revision: &str) -> Result<Value, String> {
@@ -184,8 +202,67 @@ async fn drift_is_noticed_by_itself_and_a_mistake_in_git_is_named() {
     assert!(refused.contains("petclinic/web.yaml:"), "{refused}");
     let view = server.shows("unknown", |view| view.sync == "unknown").await;
     assert!(view.warnings.iter().any(|warning| warning.contains("petclinic/web.yaml:")), "{:?}", view.warnings);
-    let said = server.drivers.board().said(STREAM).expect("it said something");
-    assert_eq!(said.because.mood, Mood::Stuck);
+    server.says(|because| because.mood == Mood::Stuck).await;
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_cannot_be_fetched_is_told_and_nothing_is_pruned() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, sample) = estate(dir.path()).await;
+    let away = dir.path().join("away");
+    let home = sample.repositories().path(MANIFESTS);
+    std::fs::rename(&home, &away).expect("the repository can be hidden");
+    let server = Server::start(dir.path(), &playground).await;
+    sample.apply_application().await.expect("it is made");
+    // It was never compared, and is shown all the same.
+    let view = server.shows("blind", |view| view.sync == "unknown").await;
+    assert_eq!((view.health.as_str(), view.ownership.as_str()), ("Unknown", "owned"));
+    assert_eq!(view.repo, sample.manifests_repository);
+    assert!(view.warnings.iter().any(|warning| warning.starts_with("fetching ")), "{:?}", view.warnings);
+    server.says(|because| because.text.starts_with("fetching ") && because.text.ends_with("trying again")).await;
+
+    std::fs::rename(&away, &home).expect("the repository can be shown");
+    server.stage.pushed(&sample.manifests_repository);
+    let is_up = |view: &AppView, name| resource(view, "Deployment", name).health == "Healthy";
+    let settled = |view: &AppView| view.sync == "synced" && is_up(view, "web") && is_up(view, "redis");
+    let synced = server.shows("settled", settled).await;
+    assert_ne!(synced.health, "Unknown");
+    assert_eq!(synced.warnings, Vec::<String>::new());
+
+    // Seen before, it keeps what was seen; and what runs goes on.
+    std::fs::rename(&home, &away).expect("the repository can be hidden");
+    server.stage.pushed(&sample.manifests_repository);
+    let blind = server.shows("blind again", |view| view.sync == "unknown").await;
+    assert_eq!((&blind.health, &blind.revision), (&synced.health, &synced.revision));
+    assert_eq!(blind.resources.len(), synced.resources.len());
+    server.live("apps/v1", "Deployment", "web").await;
+    std::fs::rename(&away, &home).expect("the repository can be shown");
+    server.stage.pushed(&sample.manifests_repository);
+    server.shows("synced again", |view| view.sync == "synced").await;
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_of_a_manifests_repository_wakes_what_reads_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, sample) = estate(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    server.drivers.beside(server.stage.clone().hear(server.drivers.clone(), server.forge.clone()));
+    sample.apply_application().await.expect("it is made");
+    server.shows("synced", |view| view.sync == "synced").await;
+    let before = sample.repositories().head(MANIFESTS, "main").await.expect("it is read").expect("it has a branch");
+    let head = edit(&sample, "web.yaml", "petclinic-web:", "petclinic-web:next-").await;
+    let push = json!({ "hook": "default", "delivery": "1", "repository": MANIFESTS, "reference": "refs/heads/main",
+        "before": before, "after": head, "change": "forward", "pusher": "kim",
+        "paths": { "known": "listed", "paths": ["petclinic/web.yaml"] } });
+    let entry = decide::delivery::Entry::Received(serde_json::from_value(push).expect("it is a push"));
+    let by = By::Delivery("1".into());
+    server.drivers.append("delivery/default/1", by, |_| Some(vec![entry.clone()])).await.expect("it is recorded");
+    // Nothing else looks at git within this time: the resync comes after two minutes.
+    server.shows("at the pushed commit", |view| view.revision == head && view.sync == "synced").await;
     server.stop().await;
     playground.stop().await;
 }

@@ -51,6 +51,11 @@ pub(super) fn unreadable(
     }
 }
 
+/// An application that was seen before, and cannot be compared now: what was healthy then may be so still.
+pub(super) fn blind(before: AppView, because: &str) -> AppView {
+    AppView { sync: "unknown".into(), warnings: vec![because.to_owned()], ..before }
+}
+
 fn name(application: &Value) -> String {
     format!("{}/{}", object::namespace(application), object::name(application))
 }
