@@ -48,6 +48,8 @@ async fn the_import_list_is_the_request() {
         ("sync", vec![Ability::Log, Ability::Cluster]),
         ("canary", vec![Ability::Canary]),
         ("slack", vec![Ability::Http, Ability::Secrets]),
+        ("http", vec![Ability::Log, Ability::Http, Ability::Secrets]),
+        ("scan", vec![Ability::Log, Ability::Workspace, Ability::Artifacts]),
         ("container", vec![Ability::Secrets, Ability::Containers]),
     ] {
         assert_eq!(plugin(name).await.imports(), imports, "{name}");
@@ -112,6 +114,11 @@ async fn mistaken_settings_name_the_key_and_the_known_ones() {
             "with: on-timeout: unknown variant `explode`, expected `hold` or `retreat`",
         ),
         ("container", r#"{"image":"a","run":["x"],"args":["y"]}"#, "with: write `run` or `args`, not both"),
+        (
+            "container",
+            r#"{"image":"a","network":"host"}"#,
+            "with: network: `host` is not offered; a container step reaches only itself",
+        ),
         ("image", r#"{"context":"../other"}"#, "path `../other`: it may not leave the repository"),
     ] {
         let granted = [("registry", "h/n"), ("images", "build"), ("containers", "a")];
