@@ -11,8 +11,10 @@ use std::fmt;
 const MOST_BYTES: usize = 4 << 20;
 /// The most objects that one file may hold, lists unfolded.
 const MOST_OBJECTS: usize = 5_000;
-/// The most nodes of one file; an alias bomb ends here.
+/// The most nodes of one file.
 const MOST_NODES: usize = 250_000;
+/// The most nodes that the aliases of one file may stand for; a bomb of them ends here.
+const MOST_REPEATED: usize = 50_000;
 
 /// Something in a manifest that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -68,6 +70,7 @@ fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         legacy_octal_numbers: true,
         with_snippet: false,
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPEATED },
         budget: serde_saphyr::budget! { max_nodes: MOST_NODES, max_documents: MOST_OBJECTS, max_depth: 100 },
     }
 }

@@ -12,14 +12,14 @@ use std::collections::BTreeMap;
 
 pub const FILE: &str = "petclinic/was-rollout.yaml";
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Commit {
     pub id: String,
     pub text: String,
     pub message: String,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Git {
     pub branches: BTreeMap<String, Vec<Commit>>,
     pub requests: Vec<String>,
@@ -142,9 +142,10 @@ impl World {
 
     /// What an Application's canary looks for after a retreat.
     pub fn applications(&self) -> Option<Result<Vec<Value>, String>> {
+        let git = self.git.as_ref()?;
         let recorded = self.recorded();
         let asks = recorded.is_retreated() && recorded.undoing().is_none();
-        self.git.as_ref().filter(|_| asks).map(|git| Ok(vec![git.application.clone()]))
+        asks.then(|| Ok(vec![git.application.clone()]))
     }
 
     /// One turn of the revert's driver, and then the sync; whether anything happened.

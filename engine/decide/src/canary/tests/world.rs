@@ -33,6 +33,15 @@ pub struct World {
     /// The manifests repository, where there is one.
     pub git: Option<super::git::Git>,
     version: u64,
+    /// How many pods there have been.
+    made: usize,
+}
+
+/// Whether something will happen without anybody's hand.
+#[derive(PartialEq, Eq)]
+pub enum Step {
+    On,
+    Rest,
 }
 
 pub const SEED: &str = include_str!("seed-rollout.json");
@@ -72,6 +81,7 @@ impl World {
             stutters: false,
             git: None,
             version: 1,
+            made: 0,
         }
     }
 
@@ -147,19 +157,24 @@ impl World {
     #[track_caller]
     pub fn run_until(&mut self, stop: impl Fn(&World) -> bool) {
         for _ in 0..2000 {
-            if stop(self) {
+            if stop(self) || self.step() == Step::Rest {
                 return;
-            }
-            match self.turn() {
-                Wake::Now => {}
-                _ if self.git_turn() => {}
-                _ if self.controllers() => self.now += 100,
-                Wake::At(at) if at > self.now => self.now = at,
-                Wake::At(_) => {}
-                Wake::OnChange | Wake::Never => return,
             }
         }
         panic!("never comes to rest: {:?}", self.said);
+    }
+
+    /// One turn of the driver, and then one thing that happens in the world.
+    pub fn step(&mut self) -> Step {
+        match self.turn() {
+            Wake::Now => {}
+            _ if self.git_turn() => {}
+            _ if self.controllers() => self.now += 100,
+            Wake::At(at) if at > self.now => self.now = at,
+            Wake::At(_) => {}
+            Wake::OnChange | Wake::Never => return Step::Rest,
+        }
+        Step::On
     }
 
     /// One turn of the driver.
@@ -285,9 +300,9 @@ impl World {
                 changed |= bring_up(pod, image, self.now);
             }
             if have < wanted {
-                let serial = self.version;
-                let new = (have..wanted).map(|n| new_pod(&set, &format!("{serial}-{n}")));
+                let new = (have..wanted).map(|n| new_pod(&set, &format!("{}-{n}", self.made)));
                 self.pods.extend(new);
+                self.made += wanted - have;
                 changed = true;
             }
             let mut surplus = have.saturating_sub(wanted);
