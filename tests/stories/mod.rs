@@ -7,6 +7,7 @@ mod hpa_keeps_its_replicas;
 mod manifests_push;
 mod journal_is_carried;
 mod playground_is_a_cluster;
+mod plugin_from_registry;
 mod push_to_canary;
 mod real_parts;
 mod restart_midway;

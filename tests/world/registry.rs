@@ -2,7 +2,7 @@
 
 use super::process::{Process, free_port};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -21,7 +21,10 @@ pub struct Registry {
 impl Registry {
     /// Starts both under `dir`; `moto` is its program.
     pub async fn start(moto: &Path, dir: &Path) -> Registry {
-        let (registry, url) = start_registry(dir).await;
+        let passwords = dir.join("htpasswd");
+        let made = Command::new("htpasswd").args(["-Bbn", "AWS", &password()]).output().expect("htpasswd runs");
+        std::fs::write(&passwords, made.stdout).expect("a file can be written");
+        let (registry, url) = start_registry(dir, Some(&passwords)).await;
         let (ecr, api) = start_moto(moto, dir).await;
         Registry { url, ecr: api, _parts: vec![registry, ecr] }
     }
@@ -29,6 +32,32 @@ impl Registry {
     /// How to look into it.
     pub fn images(&self) -> Images {
         Images { url: self.url.clone(), login: Some(("AWS".into(), password())) }
+    }
+}
+
+/// docker-registry that admits everybody, and whose storage can be tampered with.
+pub struct Open {
+    /// Its host and port.
+    pub host: String,
+    blobs: PathBuf,
+    _process: Process,
+}
+
+impl Open {
+    /// Starts it under `dir`.
+    pub async fn start(dir: &Path) -> Open {
+        let (process, url) = start_registry(dir, None).await;
+        let host = url.trim_start_matches("http://").to_owned();
+        Open { host, blobs: dir.join("registry/docker/registry/v2/blobs/sha256"), _process: process }
+    }
+
+    /// Overwrites a blob where it is stored, as a failing disk or an intruder would.
+    pub fn damage(&self, hex: &str) {
+        let file = self.blobs.join(&hex[..2]).join(hex).join("data");
+        let mut bytes = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        std::fs::write(&file, bytes).expect("the storage can be written");
     }
 }
 
@@ -73,24 +102,25 @@ fn password() -> String {
     format!("{ACCOUNT}-auth-token")
 }
 
-async fn start_registry(dir: &Path) -> (Process, String) {
+/// With a file of passwords it admits whom that names, and everybody otherwise.
+async fn start_registry(dir: &Path, passwords: Option<&Path>) -> (Process, String) {
     let port = free_port();
-    let passwords = dir.join("htpasswd");
-    let made = Command::new("htpasswd").args(["-Bbn", "AWS", &password()]).output().expect("htpasswd runs");
-    std::fs::write(&passwords, made.stdout).expect("a file can be written");
-    let config = serde_json::json!({
+    let mut config = serde_json::json!({
         "version": 0.1,
         "storage": { "filesystem": { "rootdirectory": dir.join("registry") } },
         "http": { "addr": format!("127.0.0.1:{port}") },
-        "auth": { "htpasswd": { "realm": "ecr", "path": passwords } },
     });
+    if let Some(passwords) = passwords {
+        config["auth"] = serde_json::json!({ "htpasswd": { "realm": "ecr", "path": passwords } });
+    }
     let file = dir.join("registry.yml");
     std::fs::write(&file, config.to_string()).expect("a file can be written");
     let mut registry = Process::start("docker-registry", dir, Command::new("docker-registry").arg("serve").arg(&file));
     let url = format!("http://127.0.0.1:{port}");
     let health = format!("{url}/v2/");
+    let healthy = if passwords.is_some() { 401 } else { 200 };
     registry
-        .ready(Duration::from_secs(30), || async { reqwest::get(&health).await.is_ok_and(|a| a.status() == 401) })
+        .ready(Duration::from_secs(30), || async { reqwest::get(&health).await.is_ok_and(|a| a.status() == healthy) })
         .await;
     (registry, url)
 }

@@ -83,8 +83,14 @@ export const rolloutRoute = createRoute({
   component: lazyRouteComponent(() => import('./pages/Rollout')),
 })
 
+const plugins = createRoute({
+  getParentRoute: () => root,
+  path: '/plugins',
+  component: lazyRouteComponent(() => import('./pages/Plugins')),
+})
+
 export const router = createRouter({
-  routeTree: root.addChildren([home, runs, runRoute, apps, appRoute, rollouts, rolloutRoute]),
+  routeTree: root.addChildren([home, runs, runRoute, apps, appRoute, rollouts, rolloutRoute, plugins]),
   defaultPreload: 'intent',
   scrollRestoration: true,
 })

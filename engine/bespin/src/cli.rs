@@ -46,6 +46,9 @@ enum Command {
     /// Back up, verify, export or restore the journal.
     #[command(subcommand)]
     Journal(journal_commands::Command),
+    /// Look into plugins before they are given leave.
+    #[command(subcommand)]
+    Plugin(crate::plugin_commands::Command),
     /// Take an application over from the controller that owns it.
     ///
     /// Until then Bespin only watches what another controller owns. Asks the server that runs on this machine with
@@ -120,6 +123,7 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Lint { files } => crate::lint::lint(&files),
         Command::Plan(options) => crate::lint::plan(&options),
         Command::Journal(command) => journal_commands::run(command).await,
+        Command::Plugin(command) => crate::plugin_commands::run(command).await,
         Command::Take(named) => crate::ownership::take(&named.config, &named.name).await,
         Command::Give(named) => crate::ownership::give(&named.config, &named.name).await,
         Command::HashPassword => hash_password(),

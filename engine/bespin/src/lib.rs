@@ -21,6 +21,7 @@ pub mod login;
 pub mod logs;
 pub mod ownership;
 pub mod play;
+pub mod plugin_commands;
 pub mod plugins;
 pub mod policy;
 pub mod reporter;

@@ -1,7 +1,8 @@
 //! `bespin lint` and `bespin plan`: what a pipeline file says, before anything runs.
 
 use clap::Args;
-use decide::pipeline::{Activity, Cause, Plan, Read, lint as render, plan as decide_plan, read as read_pipeline};
+use decide::pipeline::lock::Pins;
+use decide::pipeline::{Activity, Cause, Plan, Read, lint as render, plan as decide_plan, read_with as read_pipeline};
 use std::path::{Path, PathBuf};
 
 /// What `bespin plan` is asked about.
@@ -18,10 +19,10 @@ pub struct PlanOptions {
     /// A tag that is pushed instead.
     #[arg(long, conflicts_with_all = ["manual", "pull_request"])]
     tag: Option<String>,
-    /// A person starts it instead.
     /// A pull request to this branch is opened instead.
     #[arg(long, value_name = "BASE", conflicts_with = "manual")]
     pull_request: Option<String>,
+    /// A person starts it instead.
     #[arg(long)]
     manual: bool,
 }
@@ -77,5 +78,6 @@ pub fn plan(options: &PlanOptions) -> Result<(), String> {
 
 fn read(file: &Path) -> Result<Read, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(read_pipeline(&file.display().to_string(), &text))
+    let lock = crate::plugin_commands::lock::beside(file)?;
+    Ok(read_pipeline(&file.display().to_string(), &text, Pins::Known(&lock)))
 }

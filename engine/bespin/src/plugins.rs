@@ -1,20 +1,49 @@
-//! The plugins that pipelines may use, by name.
+//! The plugins that pipelines may use: those of the server's folder by name,
+//! and those of registries by reference.
 
+mod identity;
+pub mod remote;
+
+pub use identity::Identity;
+
+use decide::image::Digest;
+use decide::pipeline::lock::plugin_reference;
+use images::Error;
+use remote::Remote;
 use sandbox::{Plugin, Sandbox};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-/// The plugins of one folder, `<name>.wasm` each. Loaded once, on first use or ahead of it.
+/// How many plugins of registries are held ready; more are loaded from the caches on disk.
+const HELD: usize = 64;
+
+/// The plugins of one folder, `<name>.wasm` each, and those of registries. Loaded once, on first use or ahead of it.
 pub struct Plugins {
     dir: PathBuf,
-    loaded: Mutex<BTreeMap<String, Plugin>>,
+    remote: Option<Remote>,
+    loaded: Mutex<BTreeMap<String, Known>>,
+}
+
+/// A plugin that is ready to run.
+#[derive(Clone)]
+pub struct Known {
+    /// It.
+    pub plugin: Plugin,
+    /// Who it is.
+    pub identity: Arc<Identity>,
 }
 
 impl Plugins {
-    /// Names the folder; nothing is read yet.
+    /// Names the folder; nothing is read yet. Plugins of registries are refused.
     pub fn of(dir: &Path) -> Plugins {
-        Plugins { dir: dir.to_owned(), loaded: Mutex::default() }
+        Plugins { dir: dir.to_owned(), remote: None, loaded: Mutex::default() }
+    }
+
+    /// Takes plugins from registries as well.
+    #[must_use]
+    pub fn and(self, remote: Remote) -> Plugins {
+        Plugins { remote: Some(remote), ..self }
     }
 
     /// The names in the folder, sorted.
@@ -35,34 +64,68 @@ impl Plugins {
         Ok(names)
     }
 
-    /// Loads every plugin of the folder, so that no step has to wait for a compiler.
+    /// Loads every plugin of the folder, so that no step has to wait for a compiler: the names of those that can be
+    /// loaded. A bad file is said and left, since one plugin is no reason to serve none; steps that use it are rejected.
     ///
     /// # Errors
-    /// The first plugin that cannot be loaded, and why.
+    /// The folder cannot be read.
     pub async fn load_all(&self, sandbox: &Sandbox) -> Result<Vec<String>, String> {
-        let names = self.names()?;
-        for name in &names {
-            self.get(sandbox, name).await?;
+        let mut loaded = Vec::new();
+        for name in self.names()? {
+            match self.get(sandbox, &name).await {
+                Ok(_) => loaded.push(name),
+                Err(error) => tracing::error!(%error, "a plugin of the folder cannot be loaded"),
+            }
         }
-        Ok(names)
+        Ok(loaded)
+    }
+
+    /// Those that are held ready, by what steps use.
+    pub fn ready(&self) -> Vec<Known> {
+        self.loaded.lock().expect("nobody panics while holding the plugins").values().cloned().collect()
     }
 
     /// A plugin, ready to run.
     ///
     /// # Errors
-    /// There is none of that name (with those that there are), or it cannot be loaded.
-    pub async fn get(&self, sandbox: &Sandbox, name: &str) -> Result<Plugin, String> {
-        if let Some(plugin) = self.loaded.lock().expect("nobody panics while holding the plugins").get(name) {
-            return Ok(plugin.clone());
+    /// There is none of that name (with those that there are), it may not run, or it cannot be loaded or fetched.
+    pub async fn get(&self, sandbox: &Sandbox, uses: &str) -> Result<Known, Error> {
+        if let Some(known) = self.loaded.lock().expect("nobody panics while holding the plugins").get(uses) {
+            return Ok(known.clone());
         }
-        let names = self.names()?;
+        let known = match plugin_reference(uses) {
+            Ok(reference) => {
+                let remote = self.remote.as_ref().ok_or_else(|| refused("this server takes none from registries"))?;
+                // Boxed, for the compiler: the registry's client makes deep futures.
+                let remote::Trusted { plugin, signer } = Box::pin(remote.get(&reference)).await?;
+                let loaded = sandbox.load(uses, &plugin.wasm).await.map_err(refused)?;
+                let pulled = Some((plugin.manifest, signer));
+                let identity = Identity { uses: uses.to_owned(), component: plugin.component, pulled };
+                Known { plugin: loaded, identity: Arc::new(identity) }
+            }
+            Err(_) => self.built_in(sandbox, uses).await?,
+        };
+        let mut loaded = self.loaded.lock().expect("nobody panics while holding the plugins");
+        if loaded.values().filter(|known| known.identity.pulled.is_some()).count() >= HELD {
+            loaded.retain(|_, known| known.identity.pulled.is_none());
+        }
+        loaded.insert(uses.to_owned(), known.clone());
+        Ok(known)
+    }
+
+    async fn built_in(&self, sandbox: &Sandbox, name: &str) -> Result<Known, Error> {
+        let names = self.names().map_err(refused)?;
         if !names.iter().any(|known| known == name) {
-            return Err(format!("there is no plugin `{name}`; there are {}", names.join(", ")));
+            return Err(refused(format!("there is no plugin `{name}`; there are {}", names.join(", "))));
         }
         let path = self.dir.join(format!("{name}.wasm"));
-        let plugin = sandbox.load_file(name, &path).await.map_err(|error| error.to_string())?;
-        let mut loaded = self.loaded.lock().expect("nobody panics while holding the plugins");
-        loaded.insert(name.to_owned(), plugin.clone());
-        Ok(plugin)
+        let plugin = sandbox.load_file(name, &path).await.map_err(refused)?;
+        let component: Digest = format!("sha256:{}", plugin.digest()).parse().expect("a SHA-256 is a digest");
+        let identity = Identity { uses: name.to_owned(), component, pulled: None };
+        Ok(Known { plugin, identity: Arc::new(identity) })
     }
+}
+
+fn refused(because: impl ToString) -> Error {
+    Error::Refused(because.to_string())
 }

@@ -42,7 +42,8 @@ fn whose(event: &Event) -> Whose {
     }
 }
 
-fn matches(row: &Policy, run: &Opened) -> bool {
+/// Whether a row is for a run, whatever its plugins.
+pub fn matches(row: &Policy, run: &Opened) -> bool {
     // Of a pull request, the reference is the branch that it asks to change: its own may be called anything.
     let reference = match (whose(&run.event), &run.event.pull_request) {
         (Whose::Step | Whose::Policy, _) => &run.event.reference,

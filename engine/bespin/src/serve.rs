@@ -1,5 +1,6 @@
 //! `bespin serve`: the parts of the server, bound together and listening.
 
+use crate::api::plugins::Installed;
 use crate::api::{self, ApiState};
 use crate::board::Board;
 use crate::commands::Buttons;
@@ -11,6 +12,7 @@ use crate::leftovers::Leftovers;
 use crate::login::Login;
 use crate::logs::Logs;
 use crate::plugins::Plugins;
+use crate::plugins::remote::Remote;
 use crate::reporter::CommitStatuses;
 use crate::resume::{Stages, resume};
 use crate::retention::{Memory, Retention};
@@ -108,7 +110,8 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let url = Url::parse(&dashboard).map_err(|error| format!("server: url: {error}"))?;
     let login = Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?;
     let login = Arc::new(login.behind(config.server.trusted_proxies.clone()));
-    let api = ApiState::new(drivers.clone(), logs, login.clone(), Arc::new(stages.buttons));
+    let api = ApiState::new(drivers.clone(), logs, login.clone(), Arc::new(stages.buttons))
+        .showing(Installed { plugins: stages.plugins, policy: config.policy.clone() });
     let memories: Vec<Arc<dyn Memory>> = vec![Arc::new(api.clone()), stages.resumable.delivery.clone()];
     let keep_runs = config.server.keep_runs;
     let retention = Retention { drivers: drivers.clone(), leftovers: stages.leftovers, memories, keep_runs };
@@ -167,6 +170,7 @@ struct Bound {
     resumable: Stages,
     buttons: Buttons,
     leftovers: Arc<Leftovers>,
+    plugins: Arc<Plugins>,
 }
 
 async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &str) -> Result<Bound, String> {
@@ -185,7 +189,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let artifacts = Artifacts::open(data.join("artifacts"));
     let leftovers = Arc::new(Leftovers::new(logs.clone(), workspaces.clone(), artifacts.clone()));
     let floors = Elsewhere::new(forge.clone(), registries.clone(), config.policy.clone());
-    let image = ImageStage::new(images.clone(), registries, repositories.clone(), waiting.clone());
+    let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
     let bump = BumpStage::new(drivers, &forge);
     let sync = SyncStage::new(drivers, clusters.iter().cloned(), repositories);
     let pulls = Pulls::new(doors::forge(config)?.status);
@@ -209,7 +213,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         clusters: clusters.iter().map(|cluster| cluster.name().to_owned()).collect(),
         connector: Connector::new().map_err(|error| error.to_string())?,
     });
-    let steps = plugin_steps(config, host).await?;
+    let (steps, plugins) = plugin_steps(config, host, registries).await?;
     let reporter = Arc::new(CommitStatuses::new(forge.clone()));
     let run = Arc::new(RunStage::new(drivers, Arc::new(steps), reporter, leftovers.clone(), url.to_owned()));
     let numbers = config.server.numbers.clone();
@@ -219,18 +223,25 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     }
     drivers.beside(sync.clone().hear(drivers.clone(), forge.clone()));
     let buttons = Buttons { drivers: drivers.clone(), run: run.clone(), sync };
-    Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons, leftovers })
+    Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons, leftovers, plugins })
 }
 
-/// Loads every plugin before the first step asks for one.
-async fn plugin_steps(config: &Config, host: PluginHost) -> Result<PluginSteps, String> {
+/// Loads every plugin of the folder before the first step asks for one; those of registries come when a step does.
+async fn plugin_steps(
+    config: &Config,
+    host: PluginHost,
+    registries: Arc<images::Registries>,
+) -> Result<(PluginSteps, Arc<Plugins>), String> {
     let cache = config.server.data.join("plugins");
     let sandbox = Arc::new(Sandbox::open(&cache, compiler::settings(&cache)?).map_err(|error| error.to_string())?);
     let dir = config.server.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
-    let plugins = Plugins::of(&dir);
+    let fetched = config.server.data.join("fetched-plugins");
+    let remote = Remote::new(fetched, registries, &config.plugin_source)?;
+    let plugins = Arc::new(Plugins::of(&dir).and(remote));
     let loaded = plugins.load_all(&sandbox).await?;
     tracing::info!(plugins = loaded.join(", "), "the plugins are ready");
-    Ok(PluginSteps::new(sandbox, plugins, config.policy.clone(), Arc::new(host)))
+    let steps = PluginSteps::new(sandbox, plugins.clone(), config.policy.clone(), Arc::new(host));
+    Ok((steps, plugins))
 }
 
 /// How a delivery sets a run going that it has opened.

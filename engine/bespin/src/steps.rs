@@ -2,6 +2,7 @@
 //! abilities behind it.
 
 use crate::config::Policy;
+use crate::plugins::{Known, Plugins};
 use crate::policy;
 use async_trait::async_trait;
 use decide::run::{Opened, Outcome};
@@ -52,35 +53,35 @@ pub trait Host: Send + Sync + 'static {
 /// Runs attempts as plugins in the sandbox.
 pub struct PluginSteps {
     sandbox: Arc<Sandbox>,
-    plugins: crate::plugins::Plugins,
+    plugins: Arc<Plugins>,
     policy: Vec<Policy>,
     host: Arc<dyn Host>,
 }
 
 impl PluginSteps {
     /// Binds the sandbox, the plugins that are known, the policy and the host.
-    pub fn new(
-        sandbox: Arc<Sandbox>,
-        plugins: crate::plugins::Plugins,
-        policy: Vec<Policy>,
-        host: Arc<dyn Host>,
-    ) -> PluginSteps {
+    pub fn new(sandbox: Arc<Sandbox>, plugins: Arc<Plugins>, policy: Vec<Policy>, host: Arc<dyn Host>) -> PluginSteps {
         PluginSteps { sandbox, plugins, policy, host }
     }
 
     async fn attempt(&self, asked: &Asked) -> Outcome {
-        let plugin = match self.plugins.get(&self.sandbox, &asked.uses).await {
-            Ok(plugin) => plugin,
-            Err(because) => return Outcome::Rejected { because },
+        let Known { plugin, identity } = match self.plugins.get(&self.sandbox, &asked.uses).await {
+            Ok(known) => known,
+            Err(images::Error::Refused(because)) => return Outcome::Rejected { because },
+            Err(images::Error::Transient(because)) => return Outcome::Transient { because },
         };
+        if let Some((manifest, signer)) = &identity.pulled {
+            let from = format!("the plugin {manifest}, signed by {signer}");
+            self.host.note(asked, "info", &from);
+        }
         let own = match Grants::parse(Whose::Step, &asked.grants) {
             Ok(own) => own,
             Err(mistakes) => return Outcome::Rejected { because: mistakes.join("; ") },
         };
-        let leave = policy::both(&self.policy, &asked.run, own);
+        let leave = policy::both(&identity.rows(&self.policy), &asked.run, own);
         // The run ends an attempt at its timeout; the sandbox's own clock is the second lock on that door.
         let wall = Duration::from_millis(asked.timeout_ms);
-        let limits = Limits { wall, ..policy::limits(&self.policy, &asked.run) };
+        let limits = Limits { wall, ..policy::limits(&identity.rows(&self.policy), &asked.run) };
         let abilities = self.host.abilities(asked);
         let verdict = self.sandbox.run(&plugin, &asked.settings.to_string(), &leave, &limits, abilities).await;
         outcome(verdict)

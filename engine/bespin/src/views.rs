@@ -2,9 +2,11 @@
 //! TypeScript types are generated from these.
 
 mod pages;
+mod plugins;
 mod runs;
 
 pub use pages::*;
+pub use plugins::*;
 pub use runs::*;
 
 use decide::next::Because;

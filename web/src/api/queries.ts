@@ -4,6 +4,7 @@ import type {
   AppPage,
   AppSummary,
   HomeView,
+  PluginsView,
   RolloutPage,
   RolloutSummary,
   RunsView,
@@ -22,6 +23,11 @@ export const sessionQuery = queryOptions({
 export const homeQuery = queryOptions({
   queryKey: ['home'],
   queryFn: ({ signal }) => read<HomeView>('/home', signal),
+})
+
+export const pluginsQuery = queryOptions({
+  queryKey: ['plugins'],
+  queryFn: ({ signal }) => read<PluginsView>('/plugins', signal),
 })
 
 export const runsQuery = (search: string, limit: number) =>

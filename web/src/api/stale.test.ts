@@ -4,6 +4,7 @@ import { staleKeys } from './stale'
 test('a run makes itself, the list and Home stale', () => {
   expect(staleKeys(['run/user/petclinic/was/56', 'image/user/petclinic/was/56/image'])).toEqual([
     ['home'],
+    ['plugins'],
     ['runs'],
     ['run', 'user/petclinic/was/56'],
   ])

@@ -74,6 +74,16 @@ export interface AppView {
   warnings: string[];
 }
 
+/** An ability that a plugin asks for. */
+export interface AskView {
+  /** The ability, as a grant names it. */
+  ability: string;
+  /** What leave to use it means. */
+  means: string;
+  /** Whether it needs no leave. */
+  free: boolean;
+}
+
 /** An attempt of a step. */
 export interface AttemptView {
   /** Its number, from 1. */
@@ -160,6 +170,37 @@ export interface Line {
 
 /** What kind of moment it is. */
 export type MoodView = "moving" | "waiting" | "stuck" | "done";
+
+/** Where a plugin comes from. */
+export type PluginOrigin = "registry" | "built-in";
+
+/** A plugin. */
+export interface PluginView {
+  /** The name or the reference that steps use. */
+  uses: string;
+  /** Where it comes from. */
+  origin: PluginOrigin;
+  /** The component's digest; absent where it was not loaded since the start, or was refused. */
+  digest: string | null;
+  /** The digest of its manifest in the registry. */
+  manifest: string | null;
+  /** The key that signed it: the algorithm, and the beginning of the key's SHA-256. */
+  signer: string | null;
+  /** The world that it is of, such as `step`; absent where it is not loaded. */
+  world: string | null;
+  /** What it asks for. */
+  asks: AskView[];
+  /** Where runs used it lately, newest first. */
+  used: UseView[];
+}
+
+/** Every plugin that is ready or was used lately. */
+export interface PluginsView {
+  /** The plugins, those of registries first, then by name. */
+  plugins: PluginView[];
+  /** How many of the newest runs were looked at. */
+  runs: number;
+}
 
 /** A pod. */
 export interface PodView {
@@ -480,6 +521,26 @@ export interface TroubleView {
   reason: string;
   /** Since when, in ms since the epoch, where that is known. */
   since_ms: number | null;
+}
+
+/** A step that used a plugin. */
+export interface UseView {
+  /** The newest run that has the step. */
+  run: string;
+  /** When that run was opened, in ms since the epoch. */
+  opened_ms: number;
+  /** `owner/repo`. */
+  repository: string;
+  /** The pipeline's name. */
+  pipeline: string;
+  /** The pipeline's file. */
+  file: string;
+  /** The step's id. */
+  step: string;
+  /** What the step grants it, by ability, as written. */
+  grants: Record<string, string[]>;
+  /** The rows of the server's policy that give this plugin in this run something of that, counted from 1: both keys are needed. */
+  rows: number[];
 }
 
 /** A person. */

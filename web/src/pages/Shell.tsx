@@ -62,6 +62,7 @@ function Frame({ user, csrf, version }: { user: UserView; csrf: string; version:
           <Link to="/runs">Runs</Link>
           <Link to="/apps">Applications</Link>
           <Link to="/rollouts">Rollouts</Link>
+          <Link to="/plugins">Plugins</Link>
         </nav>
         <span className="grow" />
         <button type="button" className="quiet find" onClick={open}>

@@ -27,6 +27,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
             <Command.Item onSelect={() => go(navigate({ to: '/runs' }))}>Runs</Command.Item>
             <Command.Item onSelect={() => go(navigate({ to: '/apps' }))}>Applications</Command.Item>
             <Command.Item onSelect={() => go(navigate({ to: '/rollouts' }))}>Rollouts</Command.Item>
+            <Command.Item onSelect={() => go(navigate({ to: '/plugins' }))}>Plugins</Command.Item>
           </Command.Group>
           <Command.Group heading="Rollouts">
             {rollouts.data?.map(({ stream, name, phase }) => (

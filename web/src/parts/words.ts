@@ -45,6 +45,12 @@ export function tag(image: string): string {
   return colon < 0 ? name : name.slice(colon + 1)
 }
 
+/** A digest's first digits. */
+export const digest = (value: string) => value.replace(/^sha256:/, '').slice(0, 12)
+
+/** A plugin's reference without the digest that it is pinned to. */
+export const referenceName = (uses: string) => uses.replace(/@sha256:[0-9a-f]+$/, '')
+
 /** Words that Argo's clients look for, and that say little to people. */
 const argo: Record<string, string> = { CanaryPauseStep: 'paused at a step of its canary' }
 

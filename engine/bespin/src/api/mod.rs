@@ -11,6 +11,7 @@ mod guard;
 mod home;
 mod index;
 mod log;
+pub mod plugins;
 mod problem;
 mod runs;
 mod session;
@@ -56,12 +57,19 @@ pub struct ApiState {
     /// What the buttons do.
     pub commands: Arc<dyn Commands>,
     index: Arc<Index>,
+    installed: Option<Arc<plugins::Installed>>,
 }
 
 impl ApiState {
     /// Binds the API to the parts of the server.
     pub fn new(drivers: Arc<Drivers>, logs: Arc<Logs>, login: Arc<Login>, commands: Arc<dyn Commands>) -> ApiState {
-        ApiState { drivers, logs, login, commands, index: Arc::default() }
+        ApiState { drivers, logs, login, commands, index: Arc::default(), installed: None }
+    }
+
+    /// Shows the server's plugins as well.
+    #[must_use]
+    pub fn showing(self, installed: plugins::Installed) -> ApiState {
+        ApiState { installed: Some(Arc::new(installed)), ..self }
     }
 }
 
@@ -86,6 +94,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/logout", post(session::logout))
         .route("/home", get(home::home))
         .route("/events", get(events::events))
+        .route("/plugins", get(plugins::plugins))
         .route("/runs", get(runs::runs))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}", get(runs::run))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}/retry", post(runs::retry))

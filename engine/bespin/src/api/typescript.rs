@@ -22,6 +22,7 @@ fn print() -> String {
     add::<views::AppPage>(&mut generator);
     add::<views::RolloutSummary>(&mut generator);
     add::<views::RolloutPage>(&mut generator);
+    add::<views::PluginsView>(&mut generator);
     add::<views::RetriedView>(&mut generator);
     add::<views::ChangedView>(&mut generator);
     add::<views::BeatView>(&mut generator);

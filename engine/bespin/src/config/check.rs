@@ -1,6 +1,6 @@
 //! What the types of the configuration cannot say.
 
-use super::{Config, FromFork, GitAuth, RegistryAuth, SecretSource};
+use super::{Config, FromFork, GitAuth, RegistryAuth, SecretSource, plugin_source};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -33,7 +33,12 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     unique("cluster", config.cluster.iter().map(|cluster| cluster.name.as_str()), &mut found);
     metrics(config, &mut found);
     unique("user", config.user.iter().map(|user| user.name.as_str()), &mut found);
+    let hosts: Vec<_> = config.registry.iter().map(|registry| registry.host.as_str()).collect();
+    config.plugin_source.iter().for_each(|source| source.check(&hosts, &mut found));
     for (index, policy) in config.policy.iter().enumerate() {
+        let mut named = Vec::new();
+        plugin_source::check_named(policy.plugins.as_deref(), policy.grants.contains_key("secrets"), &mut named);
+        found.extend(named.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
         if policy.from_fork == FromFork::Yes && !policy.is_for_forks() {
             found.push(format!("policy {}: `from-fork` goes with `event = \"pull_request\"` alone; add it", index + 1));
         }
@@ -96,7 +101,13 @@ fn secrets(config: &Config, found: &mut Vec<String>) {
             Some(GitAuth::Token(secret) | GitAuth::Basic { password: secret, .. }) => {
                 check(format!("git `{}`", git.url), secret);
             }
-            Some(GitAuth::Ssh { .. }) | None => {}
+            Some(GitAuth::Ssh { key, passphrase, known_hosts }) => {
+                let files = [key, known_hosts].map(|file| SecretSource::File(file.clone()));
+                for source in files.iter().chain(passphrase) {
+                    check(format!("git `{}`", git.url), source);
+                }
+            }
+            None => {}
         }
     }
     for registry in &config.registry {

@@ -4,9 +4,11 @@
 //! variable that holds them.
 
 mod check;
+mod plugin_source;
 mod secret;
 
 pub use check::Mistakes;
+pub use plugin_source::{KeyFile, PluginSource};
 pub use secret::SecretSource;
 
 use serde::Deserialize;
@@ -35,6 +37,9 @@ pub struct Config {
     /// The clusters that are delivered to.
     #[serde(default)]
     pub cluster: Vec<cluster::Settings>,
+    /// Where plugins may come from besides the built-in folder, and who signs them.
+    #[serde(default)]
+    pub plugin_source: Vec<PluginSource>,
     /// Metric providers for plugins.
     #[serde(default)]
     pub metrics: Vec<crate::host::Provider>,
@@ -166,7 +171,10 @@ pub enum GitAuth {
     Ssh {
         /// The private key's file.
         key: PathBuf,
-        /// The file of the hosts that are known.
+        /// What the key is encrypted with, where it is.
+        #[serde(default)]
+        passphrase: Option<SecretSource>,
+        /// The hosts that are known, in the form of OpenSSH's file of this name; no other is believed.
         known_hosts: PathBuf,
     },
 }
@@ -234,27 +242,18 @@ pub struct Policy {
     /// `push`, `tag`, `pull_request` or `manual`. A row is for pull requests only where it says `pull_request`.
     #[serde(default)]
     pub event: Option<String>,
+    /// Whether forks' pull requests are meant as well. Theirs are `images`, `containers` and `http` at most.
+    #[serde(default)]
+    pub from_fork: FromFork,
+    /// The plugins that the row is for, by digest, or by name where they are built in; all when absent. A row that
+    /// grants a secret names them.
+    #[serde(default)]
+    pub plugins: Option<Vec<String>>,
     /// Abilities and their values.
     pub grants: BTreeMap<String, Vec<String>>,
     /// Other limits than the usual ones, such as `{ memory = "128MiB" }`. Of several rows, the last counts.
     #[serde(default)]
     pub limits: BTreeMap<String, String>,
-}
-
-/// A configuration to begin with, shown by `bespin serve --help`.
-pub const EXAMPLE: &str = include_str!("../../example.toml");
-
-impl Config {
-    /// Reads and checks a file.
-    ///
-    /// # Errors
-    /// Every mistake that can be seen without starting anything, each with its place and its mend.
-    pub fn load(path: &Path) -> Result<Config, Mistakes> {
-    /// Whether forks' pull requests are meant as well. Theirs are `images`, `containers` and `http` at most.
-    #[serde(default)]
-    pub from_fork: FromFork,
-        Config::parse(&path.display().to_string(), &read(path)?)
-    }
 }
 
 /// Whether a row is for the pull requests of forks as well: `from-fork = true`.
@@ -271,6 +270,19 @@ pub enum FromFork {
 impl From<bool> for FromFork {
     fn from(said: bool) -> FromFork {
         if said { FromFork::Yes } else { FromFork::No }
+    }
+}
+
+/// A configuration to begin with, shown by `bespin serve --help`.
+pub const EXAMPLE: &str = include_str!("../../example.toml");
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Every mistake that can be seen without starting anything, each with its place and its mend.
+    pub fn load(path: &Path) -> Result<Config, Mistakes> {
+        Config::parse(&path.display().to_string(), &read(path)?)
     }
 
     /// Only the folder `server.data` of a file, whatever else stands there: on a day that needs a backup, a secret

@@ -1,5 +1,6 @@
 //! Delivery and trigger: a push or a pull request that was received becomes runs.
 
+mod files;
 mod index;
 mod pull_request;
 
@@ -11,20 +12,15 @@ use async_trait::async_trait;
 use decide::by::By;
 use decide::delivery::{Change, Entry, Paths, Push, Received, Recorded};
 use decide::next::{Next, Timestamp};
-use decide::pipeline;
 use decide::run::{self, CancelCause, Commit, Opened};
 use decide::trigger::{self, Act, Ancestry, Changed, File, Found, Known, Seen, Standing};
-use forge::{Forge, Limits, Mirror};
+use forge::{Forge, Mirror};
 use journal::AppendError;
 use pull_request::Without;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Where pipelines stand in a repository.
-const FOLDER: &str = ".bespin";
-/// How much of that folder is read at one commit.
-const LIMITS: Limits = Limits { files: 100, file_bytes: 256 * 1024, bytes: 4 * 1024 * 1024 };
 /// How many commits' pipelines are kept in memory.
 const KEPT_COMMITS: usize = 64;
 /// How many of a reference's newest runs are compared with a late delivery.
@@ -191,7 +187,7 @@ impl DeliveryStage {
             return Ok(kept);
         }
         let Some(commit) = mirror.commit(id).await.map_err(|e| Trouble(e.to_string()))? else { return Ok(None) };
-        let files = Self::files(mirror, &commit.sha).await?;
+        let files = files::at(mirror, &commit.sha).await?;
         let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
         let at_commit = Arc::new(AtCommit { commit, files });
         let mut commits = self.commits.lock().expect("nobody panics while holding the commits");
@@ -200,28 +196,6 @@ impl DeliveryStage {
         }
         commits.insert(key, at_commit.clone());
         Ok(Some(at_commit))
-    }
-
-    async fn files(mirror: &Mirror, commit: &str) -> Result<Vec<File>, Trouble> {
-        let files = match mirror.files(commit, FOLDER, &[".yaml", ".yml"], LIMITS).await {
-            Ok(files) => files,
-            Err(error @ forge::Error::TooLarge { .. }) => {
-                return Ok(vec![File { path: FOLDER.into(), pipeline: Err(vec![error.to_string()]) }]);
-            }
-            Err(error) => return Err(Trouble(error.to_string())),
-        };
-        // Pipelines stand in the folder itself; what lies deeper is the pipelines' own.
-        let direct = files.into_iter().filter(|file| file.path.matches('/').count() == 1);
-        let read = |file: forge::FileAt| {
-            let pipeline = match String::from_utf8(file.bytes) {
-                Ok(text) => {
-                    pipeline::parse(&file.path, &text).map_err(|all| all.iter().map(ToString::to_string).collect())
-                }
-                Err(error) => Err(vec![format!("{}: is not UTF-8: {error}", file.path)]),
-            };
-            File { path: file.path, pipeline }
-        };
-        Ok(direct.map(read).collect())
     }
 
     fn gate(&self, repository: &str) -> Arc<Semaphore> {

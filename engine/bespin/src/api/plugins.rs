@@ -1,0 +1,114 @@
+//! Plugins: what is ready, what it asks for, and where runs used it with which leave.
+
+use super::ApiState;
+use super::guard::Viewer;
+use super::problem::Problem;
+use super::runs::read;
+use crate::config::Policy;
+use crate::plugins::{Identity, Known, Plugins};
+use crate::policy;
+use crate::views::{AskView, PluginOrigin, PluginView, PluginsView, UseView};
+use axum::Json;
+use axum::extract::State;
+use decide::pipeline::Step;
+use decide::pipeline::lock::plugin_reference;
+use decide::run::Opened;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many of the newest runs are looked at.
+const RUNS: usize = 50;
+
+/// The plugins of the server, and the policy that gives them leave.
+pub struct Installed {
+    /// The plugins.
+    pub plugins: Arc<Plugins>,
+    /// The policy's rows.
+    pub policy: Vec<Policy>,
+}
+
+pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<Json<PluginsView>, Problem> {
+    let known = state.index.known(state.drivers.journal(), state.drivers.board()).await;
+    let known = known.map_err(|error| Problem::journal("listing the plugins", error))?;
+    let mut newest: Vec<_> = known.open.into_iter().chain(known.ended).map(|corridor| corridor.run).collect();
+    newest.sort_by_key(|run| std::cmp::Reverse(run.opened_ms));
+    newest.truncate(RUNS);
+    let ready = state.installed.as_ref().map(|installed| installed.plugins.ready()).unwrap_or_default();
+    let mut all: BTreeMap<String, PluginView> = ready.iter().map(|known| (uses(known), loaded(known))).collect();
+    for run in &newest {
+        // Retention may have taken it since it was listed.
+        let Ok((fold, _)) = read(&state, &run.id).await else { continue };
+        let Some(opened) = fold.opened else { continue };
+        for step in opened.pipeline.steps.iter().chain(&opened.pipeline.finally) {
+            let plugin = all.entry(step.uses.clone()).or_insert_with(|| unloaded(&step.uses));
+            let same = |used: &UseView| used.repository == opened.repository && used.file == opened.pipeline_file;
+            if plugin.used.iter().any(|used| same(used) && used.step == step.id) {
+                continue;
+            }
+            let identity = ready.iter().find(|known| known.identity.uses == step.uses).map(|known| &*known.identity);
+            plugin.used.push(UseView {
+                run: opened.id.clone(),
+                opened_ms: run.opened_ms,
+                repository: opened.repository.clone(),
+                pipeline: opened.pipeline.name.clone(),
+                file: opened.pipeline_file.clone(),
+                step: step.id.clone(),
+                grants: step.grants.0.clone(),
+                rows: state
+                    .installed
+                    .as_ref()
+                    .map(|all| rows(&all.policy, &opened, step, identity))
+                    .unwrap_or_default(),
+            });
+        }
+    }
+    let mut plugins: Vec<_> = all.into_values().collect();
+    plugins.sort_by(|a, b| (a.origin, &a.uses).cmp(&(b.origin, &b.uses)));
+    Ok(Json(PluginsView { plugins, runs: newest.len() }))
+}
+
+/// The rows of the policy that give a plugin something of what its step grants; none for a plugin that is not known.
+fn rows(policy: &[Policy], run: &Opened, step: &Step, identity: Option<&Identity>) -> Vec<usize> {
+    let Some(identity) = identity else { return Vec::new() };
+    let gives = |row: &Policy| step.grants.0.keys().any(|ability| row.grants.contains_key(ability));
+    let is_for = |row: &Policy| gives(row) && identity.is_named(row) && policy::matches(row, run);
+    policy.iter().enumerate().filter(|(_, row)| is_for(row)).map(|(at, _)| at + 1).collect()
+}
+
+fn uses(known: &Known) -> String {
+    known.identity.uses.clone()
+}
+
+fn loaded(known: &Known) -> PluginView {
+    let Known { plugin, identity } = known;
+    let ask = |ability: &sandbox::Ability| AskView {
+        ability: ability.name().into(),
+        means: ability.means().into(),
+        free: ability.is_free(),
+    };
+    let (manifest, signer) = identity.pulled.clone().unzip();
+    PluginView {
+        origin: if manifest.is_some() { PluginOrigin::Registry } else { PluginOrigin::BuiltIn },
+        digest: Some(identity.component.to_string()),
+        manifest: manifest.map(|manifest| manifest.to_string()),
+        signer,
+        world: Some(plugin.world().name().into()),
+        asks: plugin.imports().iter().map(ask).collect(),
+        ..unloaded(&identity.uses)
+    }
+}
+
+/// What is known of a plugin that is named and not loaded.
+fn unloaded(uses: &str) -> PluginView {
+    let reference = plugin_reference(uses).ok();
+    PluginView {
+        uses: uses.into(),
+        origin: if reference.is_some() { PluginOrigin::Registry } else { PluginOrigin::BuiltIn },
+        digest: None,
+        manifest: reference.and_then(|reference| reference.digest).map(|digest| digest.to_string()),
+        signer: None,
+        world: None,
+        asks: Vec::new(),
+        used: Vec::new(),
+    }
+}

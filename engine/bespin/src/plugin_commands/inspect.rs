@@ -1,0 +1,118 @@
+//! `bespin plugin inspect`: a component's request for leave, in plain words.
+
+use super::artifact::Where;
+use super::reach::Reach;
+use clap::Args;
+use decide::image::ImageRef;
+use sandbox::Ability;
+use sandbox::inspect::{self, Inspected};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::Path;
+
+/// What `bespin plugin inspect` is asked.
+#[derive(Args)]
+pub struct Options {
+    /// A component's file, or a reference: `host/name:tag` or `host/name@sha256:...`.
+    plugin: String,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Prints what the plugin asks for.
+///
+/// # Errors
+/// It is no plugin, with place and mend.
+pub async fn run(options: &Options) -> Result<(), String> {
+    let (name, wasm) = match Where::of(&options.plugin)? {
+        Where::File(file) => (options.plugin.clone(), read(&file)?.into()),
+        Where::Registry(reference) => {
+            let registry = options.reach.registry(&reference.host)?;
+            let pulled = registry.pull_plugin(&reference, inspect::LONGEST).await;
+            let pulled = pulled.map_err(|error| error.to_string())?;
+            (ImageRef { digest: Some(pulled.manifest), ..reference }.to_string(), pulled.wasm)
+        }
+    };
+    let inspected = inspect::inspect(&wasm).map_err(|refused| format!("{name}: {refused}"))?;
+    if options.json {
+        println!("{:#}", as_json(&name, &inspected));
+    } else {
+        print!("{}", in_words(&name, &inspected));
+    }
+    Ok(())
+}
+
+/// Reads a component's file, and no more of it than a plugin may have.
+///
+/// # Errors
+/// It cannot be read, or is too long.
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    let mut wasm = Vec::new();
+    // What is no regular file has no honest length.
+    file.take(inspect::LONGEST + 1).read_to_end(&mut wasm).map_err(failed)?;
+    if wasm.len() as u64 > inspect::LONGEST {
+        return Err(format!("{}: {}", path.display(), inspect::too_long(size.max(wasm.len() as u64))));
+    }
+    Ok(wasm)
+}
+
+fn as_json(name: &str, plugin: &Inspected) -> Value {
+    let asks = plugin.asks.iter().map(|ability| {
+        json!({
+            "ability": ability.name(),
+            "means": ability.means(),
+            "free": ability.is_free(),
+            "grant": ability.example(),
+        })
+    });
+    json!({
+        "plugin": name,
+        "world": plugin.world.name(),
+        "contract": format!("bespin:plugin@{}", plugin.contract),
+        "digest": plugin.digest,
+        "size": plugin.size,
+        "exports": plugin.exports,
+        "asks": asks.collect::<Vec<_>>(),
+        "wasi": plugin.wasi,
+    })
+}
+
+fn in_words(name: &str, plugin: &Inspected) -> String {
+    let mut text = format!("{name}\n");
+    let mut row = |what: &str, value: &str| {
+        writeln!(text, "{}", format!("  {what:<9} {value}").trim_end()).expect("a text takes more text")
+    };
+    row("world", &format!("{} of bespin:plugin@{}", plugin.world, plugin.contract));
+    row("digest", &plugin.digest);
+    row("size", &format!("{} bytes", plugin.size));
+    row("exports", &plugin.exports.join(", "));
+    let (free, asked): (Vec<Ability>, Vec<Ability>) = plugin.asks.iter().partition(|ability| ability.is_free());
+    if asked.is_empty() {
+        row("asks for", "nothing that needs leave");
+    } else {
+        row("asks for", "");
+    }
+    for ability in &asked {
+        row("", &format!("{:<11} it {}", ability.name(), ability.means()));
+        row("", &format!("{:<11} grants: {{ {} }}", "", ability.example()));
+    }
+    for ability in free {
+        let what = if ability == Ability::Log { "free" } else { "" };
+        row(what, &format!("{:<11} it {}", ability.name(), ability.means()));
+    }
+    row("never", "files of the server, its environment, its network, other plugins: nothing outside the list above");
+    if !plugin.wasi.is_empty() {
+        row(
+            "WASI",
+            &format!("{} interfaces of its language's runtime; what is behind them is empty", plugin.wasi.len()),
+        );
+    }
+    text
+}

@@ -1,0 +1,46 @@
+//! `bespin plugin`: what an author, and whoever gives leave, does with a plugin's file.
+
+mod artifact;
+mod authors;
+mod inspect;
+pub mod lock;
+mod reach;
+
+use clap::Subcommand;
+
+/// What can be done with plugins.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show in plain words what a plugin asks leave for; it is not run.
+    Inspect(inspect::Options),
+    /// Push a plugin to a registry, and sign it.
+    Push(artifact::Push),
+    /// Fetch a plugin from a registry; its digests are checked.
+    Pull(artifact::Pull),
+    /// Sign a plugin that is in a registry, or a file.
+    Sign(artifact::Sign),
+    /// Check that one of these keys signed a plugin; nobody else is asked.
+    Verify(artifact::Verify),
+    /// Pin the plugins that pipelines take by a tag: write `.bespin/plugins.lock`.
+    Lock(lock::Options),
+    /// What an author does.
+    #[command(flatten)]
+    Author(authors::Command),
+}
+
+/// Carries a command out.
+///
+/// # Errors
+/// Why it could not be done, with the mend.
+pub async fn run(command: Command) -> Result<(), String> {
+    // Boxed, for the compiler: the registry's client makes deep futures.
+    match command {
+        Command::Inspect(options) => Box::pin(inspect::run(&options)).await,
+        Command::Push(options) => Box::pin(artifact::push(&options)).await,
+        Command::Pull(options) => Box::pin(artifact::pull(&options)).await,
+        Command::Sign(options) => Box::pin(artifact::sign(&options)).await,
+        Command::Verify(options) => Box::pin(artifact::verify(&options)).await,
+        Command::Lock(options) => Box::pin(lock::run(&options)).await,
+        Command::Author(command) => Box::pin(authors::run(command)).await,
+    }
+}

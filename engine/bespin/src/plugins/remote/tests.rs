@@ -1,0 +1,101 @@
+//! The store of fetched plugins, before a registry that comes and goes.
+
+use super::*;
+use images::plugin::{New, Tag};
+use images::signature::SigningKey;
+use images::{Auth, RegistrySettings};
+use playground::faults::Faults;
+use playground::registry::Registry;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+use tokio_util::sync::CancellationToken;
+
+const HOST: &str = "registry.example";
+
+struct World {
+    dir: tempfile::TempDir,
+    registries: Arc<Registries>,
+    /// What the registry has, pinned.
+    pinned: ImageRef,
+    stop: CancellationToken,
+}
+
+fn openssl(arguments: &[&str]) {
+    assert!(Command::new("openssl").args(arguments).output().expect("openssl runs").status.success());
+}
+
+impl World {
+    async fn new() -> World {
+        let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::open(&dir.path().join("registry"), None, None, Faults::default()).unwrap();
+        let (listener, address) = playground::serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(playground::serve::run(listener, registry, stop.clone()));
+        let endpoint = Some(format!("http://{address}"));
+        let settings = RegistrySettings { host: HOST.into(), endpoint, auth: Auth::None };
+        let registries = Arc::new(Registries::new(vec![settings]).unwrap());
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        for key in ["acme", "stranger"] {
+            openssl(&["genpkey", "-algorithm", "ed25519", "-out", &file(&format!("{key}.key"))]);
+            let (private, public) = (file(&format!("{key}.key")), file(&format!("{key}.pub")));
+            openssl(&["pkey", "-in", &private, "-pubout", "-out", &public]);
+        }
+        let to: ImageRef = format!("{HOST}/acme/lint:1").parse().unwrap();
+        let new = New { wasm: bytes::Bytes::from_static(b"\0asm"), imports: Vec::new(), exports: Vec::new() };
+        let digest = registries.of(HOST).unwrap().push_plugin(&to, &new, Tag::Stays).await.unwrap();
+        let key = SigningKey::from_pem(&std::fs::read_to_string(file("acme.key")).unwrap()).unwrap();
+        registries.of(HOST).unwrap().sign_plugin(&to, &digest, &key).await.unwrap();
+        World { dir, registries, pinned: to.pinned(&digest), stop }
+    }
+
+    /// A server that trusts this key for these plugins.
+    fn remote(&self, pattern: &str, key: &str) -> Remote {
+        let file = self.dir.path().join(format!("{key}.pub"));
+        let keys = vec![crate::config::KeyFile { file }];
+        let source = PluginSource { pattern: format!("{HOST}/{pattern}"), keys };
+        Remote::new(self.dir.path().join("fetched"), self.registries.clone(), &[source]).unwrap()
+    }
+
+    fn kept(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.dir.path().join("fetched")).unwrap();
+        files.map(|file| file.unwrap().path()).collect()
+    }
+}
+
+fn because(got: Result<Trusted, Error>) -> String {
+    got.err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn what_is_kept_is_checked_and_a_damaged_copy_is_fetched_anew() {
+    let world = World::new().await;
+    let remote = world.remote("acme/*", "acme");
+    let fetched = remote.get(&world.pinned).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(&fetched.plugin.wasm[..], b"\0asm");
+    let [kept] = &world.kept()[..] else { panic!("one file is kept") };
+    let whole = std::fs::read(kept).unwrap();
+    for damaged in [whole[..whole.len() - 1].to_vec(), [&whole[..], b"x"].concat(), b"{}\n\0asm".to_vec(), Vec::new()] {
+        std::fs::write(kept, damaged).unwrap();
+        let again = remote.get(&world.pinned).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(again.plugin, fetched.plugin);
+        assert_eq!(std::fs::read(kept).unwrap(), whole, "the copy is mended");
+    }
+    world.stop.cancel();
+    assert!(remote.get(&world.pinned).await.is_ok(), "the registry is not needed for what is kept");
+    std::fs::write(kept, b"damaged").unwrap();
+    assert!(matches!(remote.get(&world.pinned).await, Err(Error::Transient(_))), "and nothing damaged runs instead");
+}
+
+#[tokio::test]
+async fn what_is_kept_needs_a_key_that_is_known_now() {
+    let world = World::new().await;
+    assert!(world.remote("acme/*", "acme").get(&world.pinned).await.is_ok());
+    let other = because(world.remote("acme/*", "stranger").get(&world.pinned).await);
+    assert!(other.contains("has a signature by another key"), "{other}");
+    let nobody = because(world.remote("acme/other", "acme").get(&world.pinned).await);
+    assert!(nobody.contains("is of no source") && nobody.contains("[[plugin-source]]"), "{nobody}");
+    let tag = ImageRef { tag: Some("1".into()), digest: None, ..world.pinned.clone() };
+    let unpinned = because(world.remote("acme/*", "acme").get(&tag).await);
+    assert!(unpinned.contains("bespin plugin lock"), "{unpinned}");
+}

@@ -1,0 +1,77 @@
+//! The pipeline files of a commit, read with the lock file beside them.
+
+use crate::drive::Trouble;
+use decide::pipeline::lock::{LOCK, Lock, Pins};
+use decide::pipeline::{self, Pipeline};
+use decide::trigger::File;
+use forge::{FileAt, Limits, Mirror};
+
+/// Where pipelines stand in a repository.
+const FOLDER: &str = ".bespin";
+/// How much of that folder is read at one commit.
+const LIMITS: Limits = Limits { files: 100, file_bytes: 256 * 1024, bytes: 4 * 1024 * 1024 };
+
+/// Reads the pipelines of a commit.
+///
+/// # Errors
+/// The mirror cannot be read.
+pub async fn at(mirror: &Mirror, commit: &str) -> Result<Vec<File>, Trouble> {
+    let files = match mirror.files(commit, FOLDER, &[".yaml", ".yml", ".lock"], LIMITS).await {
+        Ok(files) => files,
+        Err(error @ forge::Error::TooLarge { .. }) => {
+            return Ok(vec![File { path: FOLDER.into(), pipeline: Err(vec![error.to_string()]) }]);
+        }
+        Err(error) => return Err(Trouble(error.to_string())),
+    };
+    // Pipelines stand in the folder itself; what lies deeper is the pipelines' own.
+    let direct = files.into_iter().filter(|file| file.path.matches('/').count() == 1);
+    let (locks, pipelines): (Vec<_>, Vec<_>) = direct.partition(|file| file.path.ends_with(".lock"));
+    let lock = locks.into_iter().find(|file| file.path == LOCK).map_or(Ok(Lock::EMPTY), |file| {
+        let text = utf8(file.path, file.bytes)?;
+        Lock::read(LOCK, &text).map_err(|all| all.iter().map(ToString::to_string).collect())
+    });
+    let read = |file: FileAt| {
+        let pipeline = utf8(file.path.clone(), file.bytes).and_then(|text| with_lock(&file.path, &text, &lock));
+        File { path: file.path, pipeline }
+    };
+    Ok(pipelines.into_iter().map(read).collect())
+}
+
+fn with_lock(path: &str, text: &str, lock: &Result<Lock, Vec<String>>) -> Result<Pipeline, Vec<String>> {
+    let read = pipeline::read_with(path, text, lock.as_ref().map_or(Pins::Unreadable, Pins::Known));
+    let mistakes = read.mistakes;
+    let pipeline = read.pipeline.ok_or_else(|| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    match lock {
+        // A pipeline that takes nothing by a tag does not suffer from a broken lock.
+        Err(broken) if pipeline.references().iter().any(|reference| reference.digest.is_none()) => Err(broken.clone()),
+        _ => Ok(pipeline),
+    }
+}
+
+fn utf8(path: String, bytes: Vec<u8>) -> Result<String, Vec<String>> {
+    String::from_utf8(bytes).map_err(|error| vec![format!("{path}: is not UTF-8: {error}")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_lock_stops_only_what_it_locks() {
+        let with = |uses: &str, lock: &Result<Lock, Vec<String>>| {
+            let text = format!("name: a\non: push\nsteps:\n  - uses: {uses}\n");
+            with_lock(".bespin/a.yaml", &text, lock).map(|pipeline| pipeline.steps[0].uses.clone())
+        };
+        let pinned = format!("ghcr.io/acme/lint@sha256:{}", "b".repeat(64));
+        let broken = Err(vec!["the lock is broken".to_owned()]);
+        assert_eq!(with("image", &broken), Ok("image".into()));
+        assert_eq!(with(&pinned, &broken), Ok(pinned.clone()));
+        assert_eq!(with("ghcr.io/acme/lint:1", &broken), Err(vec!["the lock is broken".into()]));
+        let text = format!("version = 1\n[plugins]\n\"ghcr.io/acme/lint:1\" = \"sha256:{}\"\n", "b".repeat(64));
+        let lock = Ok(Lock::read(LOCK, &text).unwrap());
+        let locked = format!("ghcr.io/acme/lint:1@sha256:{}", "b".repeat(64));
+        assert_eq!(with("ghcr.io/acme/lint:1", &lock), Ok(locked));
+        let refused = with("ghcr.io/acme/lint:2", &lock).unwrap_err();
+        assert!(refused[0].contains("is not locked"), "{refused:?}");
+    }
+}

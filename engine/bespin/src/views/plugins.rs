@@ -1,0 +1,78 @@
+//! Plugins: what runs where, and with which leave.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Every plugin that is ready or was used lately.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PluginsView {
+    /// The plugins, those of registries first, then by name.
+    pub plugins: Vec<PluginView>,
+    /// How many of the newest runs were looked at.
+    pub runs: usize,
+}
+
+/// A plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PluginView {
+    /// The name or the reference that steps use.
+    pub uses: String,
+    /// Where it comes from.
+    pub origin: PluginOrigin,
+    /// The component's digest; absent where it was not loaded since the start, or was refused.
+    pub digest: Option<String>,
+    /// The digest of its manifest in the registry.
+    pub manifest: Option<String>,
+    /// The key that signed it: the algorithm, and the beginning of the key's SHA-256.
+    pub signer: Option<String>,
+    /// The world that it is of, such as `step`; absent where it is not loaded.
+    pub world: Option<String>,
+    /// What it asks for.
+    pub asks: Vec<AskView>,
+    /// Where runs used it lately, newest first.
+    pub used: Vec<UseView>,
+}
+
+/// Where a plugin comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginOrigin {
+    /// A registry.
+    Registry,
+    /// The server's own folder.
+    BuiltIn,
+}
+
+/// An ability that a plugin asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AskView {
+    /// The ability, as a grant names it.
+    pub ability: String,
+    /// What leave to use it means.
+    pub means: String,
+    /// Whether it needs no leave.
+    pub free: bool,
+}
+
+/// A step that used a plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UseView {
+    /// The newest run that has the step.
+    pub run: String,
+    /// When that run was opened, in ms since the epoch.
+    pub opened_ms: u64,
+    /// `owner/repo`.
+    pub repository: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The pipeline's file.
+    pub file: String,
+    /// The step's id.
+    pub step: String,
+    /// What the step grants it, by ability, as written.
+    pub grants: BTreeMap<String, Vec<String>>,
+    /// The rows of the server's policy that give this plugin in this run something of that, counted from 1: both
+    /// keys are needed.
+    pub rows: Vec<usize>,
+}

@@ -1,0 +1,142 @@
+import { useQuery } from '@tanstack/react-query'
+import { pluginsQuery } from '../api/queries'
+import type { AskView, PluginView, UseView } from '../api/types'
+import { Ago, Answered, Empty, Panel } from '../parts/bits'
+import { StreamLink } from '../parts/links'
+import { State } from '../parts/state'
+import { count, digest, referenceName } from '../parts/words'
+
+/** What code runs here, what it asks for, and who gave it leave. */
+export default function Plugins() {
+  const plugins = useQuery(pluginsQuery)
+  return (
+    <>
+      <title>Plugins · Bespin</title>
+      <h1>Plugins</h1>
+      <Answered query={plugins} what="the plugins">
+        {({ plugins, runs }) => {
+          const remote = plugins.filter((plugin) => plugin.origin === 'registry')
+          const builtIn = plugins.filter((plugin) => plugin.origin === 'built-in')
+          return (
+            <>
+              <Panel
+                title="From registries"
+                side={<span className="faint">used by the newest {count(runs, 'run')}</span>}
+              >
+                {remote.length === 0 && (
+                  <Empty title="No run used a plugin of a registry lately">
+                    Name one in a step, <code>uses: host/name:tag</code>, pin it by <code>bespin plugin lock</code>, and
+                    let the configuration trust its source: <code>[[plugin-source]]</code>.
+                  </Empty>
+                )}
+                {remote.map((plugin) => (
+                  <Plugin key={plugin.uses} plugin={plugin} />
+                ))}
+              </Panel>
+              <Panel title="Built in" side={<span className="faint">from the server’s own folder</span>}>
+                {builtIn.length === 0 && <Empty title="None is loaded">The server was started without plugins.</Empty>}
+                {builtIn.map((plugin) => (
+                  <Plugin key={plugin.uses} plugin={plugin} />
+                ))}
+              </Panel>
+            </>
+          )
+        }}
+      </Answered>
+    </>
+  )
+}
+
+function Plugin({ plugin }: { plugin: PluginView }) {
+  const asked = plugin.asks.filter((ask) => !ask.free)
+  return (
+    <article className="row">
+      <header>
+        <span className="title" title={plugin.uses}>
+          {referenceName(plugin.uses)}
+        </span>
+        {plugin.digest === null && <State word="not loaded" />}
+        {plugin.signer !== null && <span className="faint">signed by {plugin.signer}</span>}
+      </header>
+      <p className="facts">
+        {plugin.world !== null && <span>a {plugin.world}</span>}
+        {plugin.digest !== null && <Digest of="component" value={plugin.digest} />}
+        {plugin.manifest !== null && <Digest of="manifest" value={plugin.manifest} />}
+      </p>
+      {plugin.digest === null ? (
+        <p className="faint">
+          It was not loaded since the server started, or it was refused: the log of its step says why.
+        </p>
+      ) : (
+        <p className="asks">
+          {asked.length === 0 && 'It asks for nothing that needs leave.'}
+          {asked.map((ask) => (
+            <Ask key={ask.ability} ask={ask} />
+          ))}
+        </p>
+      )}
+      {plugin.used.length > 0 && (
+        <ul className="uses">
+          {plugin.used.map((used) => (
+            <Use key={`${used.repository} ${used.file} ${used.step}`} used={used} plugin={plugin} />
+          ))}
+        </ul>
+      )}
+    </article>
+  )
+}
+
+function Ask({ ask }: { ask: AskView }) {
+  return (
+    <span>
+      <code>{ask.ability}</code> it {ask.means}
+    </span>
+  )
+}
+
+function Digest({ of, value }: { of: string; value: string }) {
+  return (
+    <span>
+      {of}{' '}
+      <code className="sha" title={value}>
+        {digest(value)}
+      </code>
+    </span>
+  )
+}
+
+function Use({ used, plugin }: { used: UseView; plugin: PluginView }) {
+  const grants = Object.entries(used.grants)
+  const needs = plugin.asks.some((ask) => !ask.free)
+  const rows = used.rows.length === 1 ? 'row' : 'rows'
+  const leave =
+    plugin.digest === null
+      ? 'which the policy gives only to what is loaded'
+      : used.rows.length === 0
+        ? 'no row of the policy gives it leave'
+        : `by ${rows} ${used.rows.join(', ')} of the policy`
+  return (
+    <li>
+      <span>
+        <StreamLink stream={`run/${used.run}`}>
+          {used.pipeline} · {used.step}
+        </StreamLink>{' '}
+        <span className="faint">
+          of {used.repository}, <Ago at={used.opened_ms} />
+        </span>
+      </span>
+      {grants.length === 0 ? (
+        <span className="faint">{needs ? 'the step grants it nothing' : 'it needs no grant'}</span>
+      ) : (
+        <span>
+          {grants.map(([ability, values]) => (
+            <code key={ability} className="grant">
+              {ability}: {values.join(', ')}
+            </code>
+          ))}{' '}
+          <span className="faint">{leave}</span>
+        </span>
+      )}
+    </li>
+  )
+}
