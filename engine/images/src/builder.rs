@@ -139,7 +139,10 @@ impl Images {
 }
 
 fn recipe(text: &str, job: &Job) -> Result<Recipe, Error> {
-    dockerfile::read(text, &job.build_args).map_err(|objections| {
+    // Arguments of BuildKit's own are for the engine and are nowhere declared.
+    let own = |(name, _): &(&String, &String)| !name.starts_with("BUILDKIT_");
+    let build_args = job.build_args.iter().filter(own).map(|(name, value)| (name.clone(), value.clone())).collect();
+    dockerfile::read(text, &build_args).map_err(|objections| {
         let lines: Vec<_> = objections.iter().map(ToString::to_string).collect();
         let mend = match objections.iter().any(|objection| objection.kind == Kind::NeedsEngine) {
             true => "; without a Docker Engine only FROM scratch, COPY and what describes the image can be built",

@@ -219,6 +219,7 @@ impl Abilities for Attempt {
     }
 
     async fn build(&self, asked: Build) -> Result<Built, Failure> {
+        let asked = super::fork::cut(&*self.mirror()?, &self.asked.run, asked).await?;
         let build = decide::image::Build {
             repository: self.asked.run.repository.clone(),
             commit: self.asked.run.commit.sha.clone(),

@@ -5,6 +5,7 @@ mod artifacts;
 mod attempt;
 mod connector;
 mod container;
+mod fork;
 mod lines;
 mod metrics;
 

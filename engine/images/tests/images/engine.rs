@@ -68,6 +68,7 @@ async fn an_engine_builds_what_a_process_cannot() {
     a_crash_after_the_build_loses_nothing(&yard).await;
     a_failing_run_is_the_authors(&yard).await;
     a_dropped_build_is_no_build(&yard).await;
+    a_strangers_cache_mounts_are_its_own(&yard).await;
 }
 
 async fn builds_and_pushes(yard: &Yard) {
@@ -108,6 +109,32 @@ async fn a_failing_run_is_the_authors(yard: &Yard) {
         let error = shop.images.build(&shop.job("fails", 0, &yard.files(dockerfile)), &log).await.unwrap_err();
         assert!(matches!(&error, Error::Refused(because) if because.contains(wanted)), "{error:?}\n{}", log.text());
         assert_eq!(shop.images.find(&key("fails"), &log).await.unwrap(), None);
+    }
+}
+
+/// What a fork's build leaves in a cache mount is found by its own builds alone, whatever name it gives the mount.
+async fn a_strangers_cache_mounts_are_its_own(yard: &Yard) {
+    let shop = yard.shop();
+    let build = async |step: &str, word: &str, path: &str, caches: Option<&str>| {
+        let log = Log::default();
+        let run = format!("RUN --mount=type=cache,id=/shared,target=/cache [\"/tool\", \"{word}\", \"{path}\"]");
+        let dockerfile = format!("FROM scratch\nCOPY tool /tool\n{run}\n");
+        let mut job = shop.job(step, 0, &yard.files(&dockerfile));
+        job.build_args.extend(caches.map(|name| ("BUILDKIT_CACHE_MOUNT_NS".to_owned(), name.to_owned())));
+        shop.images.build(&job, &log).await.unwrap_or_else(|error| panic!("{error}\n{}", log.text()));
+        log.text()
+    };
+    let stranger = Some("user/petclinic refs/pull/7/head");
+    build("left-by-stranger", "write", "/cache/left", stranger).await;
+    build("left-by-deployment", "write", "/cache/own", None).await;
+    for (step, path, caches, expected) in [
+        ("deployment-1", "/cache/left", None, "/cache/left is absent"),
+        ("deployment-2", "/cache/own", None, "/cache/own is there"),
+        ("stranger-1", "/cache/left", stranger, "/cache/left is there"),
+        ("stranger-2", "/cache/../cache/own", stranger, "/cache/../cache/own is absent"),
+    ] {
+        let told = build(step, "find", path, caches).await;
+        assert!(told.contains(expected), "{step}: {told}");
     }
 }
 
