@@ -226,6 +226,8 @@ pub struct Grants {
     pub cluster: Option<Texts>,
     /// Rollouts that may be walked, as `cluster/namespace/name`.
     pub canary: Option<Texts>,
+    /// Metric providers that may be asked, by name.
+    pub metrics: Option<Texts>,
 }
 
 /// One text, or a list of them.

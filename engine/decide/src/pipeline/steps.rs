@@ -179,10 +179,9 @@ fn retry(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
 fn hint_grants(key: &str) -> Option<(&'static str, &'static str)> {
     match key {
         "log" | "workspace" | "artifacts" | "cache" => Some(("this needs no grant", "leave it out")),
-        "metrics" => Some(("`metrics` are not supported by this version", "leave it out")),
         "contents" | "packages" | "id-token" => Some((
             "grants are Bespin's own, not GitHub's",
-            "see `containers`, `images`, `registry`, `git`, `http`, `secrets`, `cluster` and `canary`",
+            "see `containers`, `images`, `registry`, `git`, `http`, `secrets`, `cluster`, `canary` and `metrics`",
         )),
         _ => None,
     }
@@ -216,8 +215,9 @@ fn refuse_grant(ability: &str, value: &str) -> Option<(String, String)> {
             format!("`{value}` is not `cluster/namespace/name`"),
             "write it like `production/petclinic/was`; `*` stands for any one",
         ),
-        // A host that is asked without encryption has to be written so.
-        "http" if value.contains("http://") => None,
+        "metrics" if value.contains(['/', '*']) => {
+            wrong(format!("`{value}` is no metric provider's name"), "write the name that the server's [[metrics]] has")
+        }
         // A host that is asked without encryption has to be written so.
         "http" if value.contains("http://") => None,
         "git" | "registry" | "http" if value.contains("://") => {
