@@ -1,6 +1,7 @@
 //! The stories: what a user does, and what must have happened then.
 
 mod canary_retreats;
+mod container_is_caged;
 mod disk_is_full;
 mod fork_pr_steals_nothing;
 mod hpa_keeps_its_replicas;

@@ -1,7 +1,7 @@
 //! What a run leaves outside the journal: the logs of its steps, their
 //! artifacts, and the workspace that its containers shared.
 
-use crate::host::Artifacts;
+use crate::host::{Artifacts, disk};
 use crate::logs::Logs;
 use std::io::{Error, ErrorKind};
 use std::path::{Component, Path, PathBuf};
@@ -50,10 +50,8 @@ impl Leftovers {
         if run.is_empty() || !Path::new(run).components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(Error::new(ErrorKind::InvalidInput, format!("`{run}` is no path below the workspaces")));
         }
-        match tokio::fs::remove_dir_all(self.workspaces.join(run)).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            other => other,
-        }
+        let workspace = self.workspaces.join(run);
+        tokio::task::spawn_blocking(move || disk::remove(&workspace)).await.map_err(Error::other)?
     }
 }
 

@@ -7,7 +7,7 @@ use crate::commands::Buttons;
 use crate::config::Config;
 use crate::drive::Drivers;
 use crate::floors::Elsewhere;
-use crate::host::{Archives, Artifacts, Connector, Doors, PluginHost, Waiting};
+use crate::host::{Archives, Artifacts, Connector, ContainerSteps, Doors, PluginHost, Waiting};
 use crate::leftovers::Leftovers;
 use crate::login::Login;
 use crate::logs::Logs;
@@ -185,9 +185,13 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let waiting = Waiting::new(logs.clone());
 
     let registries = Arc::new(registries);
-    let workspaces = data.join("workspaces");
     let artifacts = Artifacts::open(data.join("artifacts"));
-    let leftovers = Arc::new(Leftovers::new(logs.clone(), workspaces.clone(), artifacts.clone()));
+    let leftovers = Arc::new(Leftovers::new(logs.clone(), data.join("workspaces"), artifacts.clone()));
+    let settings = config.containers;
+    let containers = ContainerSteps::new(settings, images.clone(), forge.clone(), logs.clone(), data.clone());
+    let containers = Arc::new(containers);
+    let sweeping = containers.clone();
+    tokio::spawn(async move { sweeping.sweep().await });
     let floors = Elsewhere::new(forge.clone(), registries.clone(), config.policy.clone());
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
     let bump = BumpStage::new(drivers, &forge);
@@ -203,8 +207,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         artifacts,
         archives: Archives::open(data.join("archives")),
         metrics: config.metrics.clone(),
-        images,
-        workspaces,
+        containers,
         waiting,
         image: image.clone(),
         bump: bump.clone(),

@@ -1,37 +1,56 @@
-//! A container as a step: any image, confined.
+//! Containers as steps: any image, caged.
+//!
+//! What a container gets is written in [`cage`]; what it may use is looked after in [`watch`]
+//! while it runs. Both are the whole of it: whatever is not named there, it does not have.
+
+mod cage;
+mod output;
+mod watch;
 
 use crate::engine::{Engine, said};
 use crate::error::Error;
-use crate::sink::{Lines, LogSink, Stream};
-use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+use crate::sink::LogSink;
+use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    WaitContainerOptions,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, WaitContainerOptions,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use tokio::sync::Semaphore;
 
 /// The label by which an attempt's container is found again.
 pub const ATTEMPT: &str = "dev.bespin.attempt";
+/// The label that says whose container it is, for several servers may share an engine.
+pub const OWNER: &str = "dev.bespin.server";
 /// Where the workspace is mounted.
-const WORKSPACE: &str = "/workspace";
+pub const WORKSPACE: &str = "/workspace";
 
 /// What a container may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Memory, in bytes.
-    pub memory_bytes: i64,
+    /// Memory, in bytes, with `/tmp` and shared memory counted; there is no swap beside it.
+    pub memory_bytes: u64,
     /// CPU time for each second, in billionths of a core.
-    pub nano_cpus: i64,
-    /// Processes and threads.
-    pub pids: i64,
+    pub nano_cpus: u64,
+    /// Processes and threads together.
+    pub processes: u64,
+    /// One file, in bytes. The whole of a workspace is bounded by the file system that it is on.
+    pub file_bytes: u64,
+    /// What it prints, in bytes.
+    pub log_bytes: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { memory_bytes: 2 << 30, nano_cpus: 2_000_000_000, pids: 512 }
+        Bounds {
+            memory_bytes: 2 << 30,
+            nano_cpus: 2_000_000_000,
+            processes: 512,
+            file_bytes: 4 << 30,
+            log_bytes: 32 << 20,
+        }
     }
 }
 
@@ -48,12 +67,45 @@ pub struct Spec {
     pub args: Option<Vec<String>>,
     /// `NAME=value`.
     pub env: Vec<String>,
-    /// Where it starts; relative to the workspace.
+    /// Where it starts: relative to the workspace, or absolute.
     pub workdir: Option<String>,
-    /// The workspace, and whether it may be written.
-    pub workspace: Option<(PathBuf, Access)>,
+    /// Who it is, whatever the image says; never root.
+    pub user: User,
+    /// What it sees of this machine's disk: its workspace and its caches.
+    pub mounts: Vec<Mounted>,
+    /// What must stay free on that disk.
+    pub floors: Vec<Floor>,
     /// What it may use.
     pub bounds: Bounds,
+}
+
+/// A user and its group, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+/// A directory of this machine, as a container sees it.
+#[derive(Clone, Debug)]
+pub struct Mounted {
+    /// The directory.
+    pub source: PathBuf,
+    /// Where it is in the container.
+    pub target: String,
+    /// Whether it may be written.
+    pub access: Access,
+}
+
+/// A container is stopped when less than this is free.
+#[derive(Clone, Debug)]
+pub struct Floor {
+    /// Any directory of the file system.
+    pub place: PathBuf,
+    /// In bytes.
+    pub least_bytes: u64,
 }
 
 /// Whether a mount may be written.
@@ -65,20 +117,71 @@ pub enum Access {
     Write,
 }
 
-impl Engine {
-    /// Runs a container to its end and returns its exit code. Whatever an
-    /// earlier attempt of the same step left behind, alive or dead, is removed
-    /// first, and the container is gone when this returns.
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this exit code.
+    Exited(i64),
+    /// By a bound that it came up against; the text says which and how large it is.
+    Exceeded(Bound, String),
+}
+
+/// Which bound a container came up against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// [`Bounds::memory_bytes`].
+    Memory,
+    /// [`Bounds::processes`].
+    Processes,
+    /// [`Spec::floors`].
+    Disk,
+    /// [`Bounds::log_bytes`].
+    Log,
+}
+
+/// The containers of one server, on an engine that others may use as well.
+pub struct Containers {
+    engine: Engine,
+    owner: String,
+    places: Semaphore,
+    /// The engine refuses a container that is to have more cores than there are.
+    cores: u64,
+}
+
+impl Containers {
+    /// Takes an engine for the server `owner`, which runs at most `at_once` containers at a time.
+    /// Whatever a server of this name left behind, alive or dead, is removed.
+    ///
+    /// # Errors
+    /// The engine fails, or runs containers without a seccomp filter.
+    pub async fn open(engine: Engine, owner: String, at_once: usize) -> Result<Containers, Error> {
+        let info = engine.docker().info().await.map_err(|error| said("asking the engine", error))?;
+        cage::must_filter(&info.security_options.unwrap_or_default())?;
+        let cores = info.ncpu.and_then(|cores| u64::try_from(cores).ok()).unwrap_or(1);
+        let containers = Containers { engine, owner, places: Semaphore::new(at_once), cores };
+        for attempt in containers.attempts().await? {
+            tracing::info!(attempt, "a container outlived its server; it is removed");
+        }
+        containers.remove_where(|_| true).await?;
+        Ok(containers)
+    }
+
+    /// Runs a container to its end. Whatever an earlier attempt of the same
+    /// step left behind, alive or dead, is removed first, and the container is
+    /// gone when this returns. It waits while as many run as may.
     ///
     /// # Errors
     /// The image is not there, or the engine fails.
-    pub async fn run(&self, spec: &Spec, sink: &dyn LogSink) -> Result<i64, Error> {
+    pub async fn run(&self, spec: &Spec, sink: &dyn LogSink) -> Result<Ended, Error> {
+        cage::check(spec)?;
+        let _place = self.places.acquire().await.expect("the places are never closed");
         let step = spec.attempt.rsplit_once('#').map_or(spec.attempt.as_str(), |(step, _)| step);
         self.remove_where(|attempt| attempt.rsplit_once('#').is_some_and(|(of, _)| of == step)).await?;
         let options = CreateContainerOptionsBuilder::default().build();
-        let created = self.docker().create_container(Some(options), body(spec)).await;
+        let body = cage::body(spec, &self.owner, self.cores);
+        let created = self.engine.docker().create_container(Some(options), body).await;
         let id = created.map_err(|error| said("creating the container", error))?.id;
-        let ended = self.follow(&id, sink).await;
+        let ended = self.follow(&id, spec, sink).await;
         self.remove(&spec.attempt).await?;
         ended
     }
@@ -102,7 +205,7 @@ impl Engine {
     async fn remove_where(&self, chosen: impl Fn(&str) -> bool) -> Result<(), Error> {
         for (_, id) in self.labelled().await?.into_iter().filter(|(attempt, _)| chosen(attempt)) {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-            match self.docker().remove_container(&id, Some(options)).await {
+            match self.engine.docker().remove_container(&id, Some(options)).await {
                 // Somebody else removes it, or has done so.
                 Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) | Ok(()) => {}
                 Err(error) => return Err(said("removing a container", error)),
@@ -111,74 +214,59 @@ impl Engine {
         Ok(())
     }
 
-    /// Every container of ours: its attempt and its id.
+    /// Every container of this server: its attempt and its id.
     async fn labelled(&self) -> Result<Vec<(String, String)>, Error> {
-        let filters = HashMap::from([("label", vec![ATTEMPT])]);
+        let filters = HashMap::from([("label", vec![format!("{OWNER}={}", self.owner), ATTEMPT.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let found =
-            self.docker().list_containers(Some(options)).await.map_err(|error| said("listing containers", error))?;
+        let listed = self.engine.docker().list_containers(Some(options)).await;
+        let found = listed.map_err(|error| said("listing containers", error))?;
         let labelled =
             found.into_iter().filter_map(|container| Some((container.labels?.remove(ATTEMPT)?, container.id?)));
         Ok(labelled.collect())
     }
 
-    async fn follow(&self, id: &str, sink: &dyn LogSink) -> Result<i64, Error> {
-        let docker = self.docker();
+    /// Starts a container and goes with it to its end. Its output is attached to before it starts and is kept
+    /// nowhere else, so that no log of the engine's own can fill a disk.
+    async fn follow(&self, id: &str, spec: &Spec, sink: &dyn LogSink) -> Result<Ended, Error> {
+        let docker = self.engine.docker();
+        let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
+        let attached = docker.attach_container(id, Some(options)).await;
+        let output = attached.map_err(|error| said("attaching to the container", error))?.output;
         docker.start_container(id, None).await.map_err(|error| said("starting the container", error))?;
-        let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
-        let lines = Lines::new(sink);
-        let mut logs = std::pin::pin!(docker.logs(id, Some(options)));
-        while let Some(output) = logs.try_next().await.map_err(|error| said("reading the log", error))? {
-            match output {
-                LogOutput::StdErr { message } => lines.push(Stream::Stderr, &message),
-                LogOutput::StdOut { message } | LogOutput::Console { message } => lines.push(Stream::Stdout, &message),
-                LogOutput::StdIn { .. } => {}
+        let ending = async {
+            match output::pass_on(output, spec.bounds.log_bytes, sink).await? {
+                Some(exceeded) => Ok(exceeded),
+                None => self.exit(id, &spec.bounds).await,
             }
+        };
+        let ended = tokio::select! {
+            ended = ending => ended?,
+            exceeded = watch::until_exceeded(docker, id, spec) => exceeded?,
+        };
+        // A program that gives up at once on a full disk is gone before anybody looks.
+        match ended {
+            Ended::Exited(code) if code != 0 => Ok(watch::full(&spec.floors)?.unwrap_or(ended)),
+            ended => Ok(ended),
         }
-        lines.finish();
+    }
+
+    async fn exit(&self, id: &str, bounds: &Bounds) -> Result<Ended, Error> {
+        let docker = self.engine.docker();
         let mut waited = std::pin::pin!(docker.wait_container(id, None::<WaitContainerOptions>));
-        match waited.next().await {
-            Some(Ok(answer)) => Ok(answer.status_code),
-            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-            Some(Err(error)) => Err(said("waiting for the container", error)),
-            None => Err(Error::Transient("the engine ended without the container's exit code".into())),
+        let code = match waited.next().await {
+            Some(Ok(answer)) => answer.status_code,
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
+            Some(Err(error)) => return Err(said("waiting for the container", error)),
+            None => return Err(Error::Transient("the engine ended without the container's exit code".into())),
+        };
+        let seen = docker.inspect_container(id, None).await.map_err(|error| said("looking at the container", error))?;
+        match code != 0 && was_out_of_memory(&seen) {
+            true => Ok(Ended::Exceeded(Bound::Memory, watch::memory(bounds))),
+            false => Ok(Ended::Exited(code)),
         }
     }
 }
 
-/// The confinement: no privilege, no capability, no network, no host namespace, and only the workspace mounted.
-fn body(spec: &Spec) -> ContainerCreateBody {
-    let mounts = spec.workspace.iter().map(|(path, access)| Mount {
-        typ: Some(MountType::BIND),
-        source: Some(path.display().to_string()),
-        target: Some(WORKSPACE.into()),
-        read_only: Some(*access == Access::Read),
-        ..Mount::default()
-    });
-    let workdir = match &spec.workdir {
-        Some(absolute) if absolute.starts_with('/') => Some(absolute.clone()),
-        Some(relative) => Some(format!("{WORKSPACE}/{relative}")),
-        None => spec.workspace.as_ref().map(|_| WORKSPACE.to_owned()),
-    };
-    ContainerCreateBody {
-        image: Some(spec.image.clone()),
-        entrypoint: spec.entrypoint.clone(),
-        cmd: spec.args.clone(),
-        env: Some(spec.env.clone()),
-        working_dir: workdir,
-        labels: Some(HashMap::from([(ATTEMPT.to_owned(), spec.attempt.clone())])),
-        host_config: Some(HostConfig {
-            mounts: Some(mounts.collect()),
-            network_mode: Some("none".into()),
-            cap_drop: Some(vec!["ALL".into()]),
-            security_opt: Some(vec!["no-new-privileges".into()]),
-            privileged: Some(false),
-            memory: Some(spec.bounds.memory_bytes),
-            memory_swap: Some(spec.bounds.memory_bytes),
-            nano_cpus: Some(spec.bounds.nano_cpus),
-            pids_limit: Some(spec.bounds.pids),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
-    }
+fn was_out_of_memory(seen: &ContainerInspectResponse) -> bool {
+    seen.state.as_ref().is_some_and(|state| state.oom_killed == Some(true))
 }

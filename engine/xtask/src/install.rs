@@ -10,8 +10,9 @@ struct Part {
     checks: &'static str,
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part { program: "dockerd", package: "docker.io", checks: "builds and container steps on Docker Engine" },
+    Part { program: "mkfs.ext4", package: "e2fsprogs", checks: "that a container cannot fill the disk" },
     Part { program: "iptables", package: "iptables", checks: "Docker Engine" },
     Part { program: "docker-registry", package: "docker-registry", checks: "pushes to a real registry" },
     Part { program: "htpasswd", package: "apache2-utils", checks: "pushes to a real registry" },

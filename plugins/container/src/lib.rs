@@ -23,6 +23,8 @@ struct Settings {
     /// How it sees the workspace.
     #[serde(default)]
     workspace: Workspace,
+    /// `none`, which is all that there is: a container step reaches nothing but its own loopback.
+    network: Option<String>,
 }
 
 /// The value of a variable: a text, or `{ secret: name }`, whose value the plugin never sees.
@@ -49,6 +51,9 @@ enum Workspace {
 }
 
 fn run(settings: Settings) -> Result<Outputs> {
+    if let Some(network) = settings.network.filter(|network| network != "none") {
+        reject!("with: network: `{network}` is not offered; a container step reaches only itself");
+    }
     let words = |words: Vec<Text>| words.into_iter().map(|word| word.0).collect();
     let process = match (settings.run, settings.args) {
         (None, None) => Process::Image,

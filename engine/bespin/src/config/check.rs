@@ -28,6 +28,7 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     let mut found = Vec::new();
     hooks(config, &mut found);
     secrets(config, &mut found);
+    config.containers.check(&mut found);
     unique("git", config.git.iter().map(|git| git.url.as_str()), &mut found);
     unique("registry", config.registry.iter().map(|registry| registry.host.as_str()), &mut found);
     unique("cluster", config.cluster.iter().map(|cluster| cluster.name.as_str()), &mut found);

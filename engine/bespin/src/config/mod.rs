@@ -4,10 +4,12 @@
 //! variable that holds them.
 
 mod check;
+mod containers;
 mod plugin_source;
 mod secret;
 
 pub use check::Mistakes;
+pub use containers::Containers;
 pub use plugin_source::{KeyFile, PluginSource};
 pub use secret::SecretSource;
 
@@ -43,6 +45,9 @@ pub struct Config {
     /// Metric providers for plugins.
     #[serde(default)]
     pub metrics: Vec<crate::host::Provider>,
+    /// What the containers of steps may use.
+    #[serde(default)]
+    pub containers: Containers,
     /// Secrets for plugins, by name.
     #[serde(default)]
     pub secret: BTreeMap<String, SecretSource>,

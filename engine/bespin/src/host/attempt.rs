@@ -4,6 +4,7 @@
 use super::archives::{Archives, Mode, Reader};
 use super::artifacts::{Artifacts, Author};
 use super::connector::Connector;
+use super::container::ContainerSteps;
 use super::lines::Waiting;
 use super::metrics::{self, Provider};
 use crate::config::SecretSource;
@@ -46,10 +47,8 @@ pub struct Doors {
     pub archives: Archives,
     /// The metric providers.
     pub metrics: Vec<Provider>,
-    /// Built images, and the engine that runs containers.
-    pub images: Arc<images::Images>,
-    /// Where the runs' files are unpacked for containers.
-    pub workspaces: std::path::PathBuf,
+    /// What runs containers.
+    pub containers: Arc<ContainerSteps>,
     /// Which attempt waits for which want.
     pub waiting: Arc<Waiting>,
     /// The stage that builds and pushes.
@@ -215,7 +214,7 @@ impl Abilities for Attempt {
     }
 
     async fn container(&self, asked: Container) -> Result<Exit, Failure> {
-        super::container::run(&self.doors, &self.asked, asked).await
+        self.doors.containers.run(&self.asked, asked).await
     }
 
     async fn build(&self, asked: Build) -> Result<Built, Failure> {

@@ -2,9 +2,9 @@
 
 use crate::assembled::contents;
 use crate::world::{HOST, Log, Made, Program, Served, Shop, key, real};
-use images::containers::{Access, Bounds, Spec};
+use images::containers::{Access, Bound, Bounds, Containers, Ended, Floor, Mounted, Spec, User};
 use images::{Choice, Engine, Error, Images};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// An engine of the test's own, and a static program to put into images.
@@ -155,60 +155,117 @@ async fn a_dropped_build_is_no_build(yard: &Yard) {
 }
 
 #[tokio::test]
-async fn a_container_is_confined_and_gone_afterwards() {
+async fn a_container_is_caged_and_gone_afterwards() {
     let Some(yard) = Yard::open().await else { return };
     let (shop, log) = (yard.shop(), Log::default());
     let digest = shop.images.build(&shop.job("step", 0, &yard.files(DOCKERFILE)), &log).await.unwrap();
     let image = format!("bespin-build:{}", &decide::image::Digest::of(b"user/petclinic/was/56#step").hex()[..32]);
     assert!(shop.images.layout().holds(&digest));
-    let workspace = tempfile::tempdir().unwrap();
+    let ours = Containers::open(yard.engine.clone(), "ours".into(), 2).await.unwrap();
+    let workspace = workspace();
+    let mounted = |access| vec![Mounted { source: workspace.path().into(), target: "/workspace".into(), access }];
 
-    let words = "out hello err oops env NAME write /workspace/made status CapEff status NoNewPrivs interfaces exit 7";
+    let words = "out hello err oops env NAME env HOME write /workspace/made status CapBnd status NoNewPrivs \
+                 status Seccomp: status Uid refused /x interfaces exit 7";
     let log = Log::default();
-    let code = yard.engine.run(&spec(&image, 1, words, Some((workspace.path().into(), Access::Write))), &log).await;
-    assert_eq!(code, Ok(7), "{}", log.text());
+    let ended = ours.run(&Spec { mounts: mounted(Access::Write), ..spec(&image, 1, words) }, &log).await;
     let text = log.text();
-    for line in ["hello", "oops", "value", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "lo"] {
+    assert_eq!(ended, Ok(Ended::Exited(7)), "{text}");
+    let uid = format!("Uid:\t{0}\t{0}\t{0}\t{0}", USER.uid);
+    let caged = ["CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", uid.as_str(), "lo", "/tmp"];
+    for line in ["hello", "oops", "value"].into_iter().chain(caged) {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
     assert_eq!(std::fs::read_to_string(workspace.path().join("made")).unwrap(), "written");
 
-    let read_only = spec(&image, 2, "refused /workspace/x exit 0", Some((workspace.path().into(), Access::Read)));
-    assert_eq!(yard.engine.run(&read_only, &log).await, Ok(0), "{}", log.text());
-    assert_eq!(yard.engine.attempts().await.unwrap(), Vec::<String>::new());
+    let read_only = Spec { mounts: mounted(Access::Read), ..spec(&image, 2, "refused /workspace/x exit 0") };
+    assert_eq!(ours.run(&read_only, &log).await, Ok(Ended::Exited(0)), "{}", log.text());
+    assert_eq!(ours.attempts().await.unwrap(), Vec::<String>::new());
 
-    let absent = yard.engine.run(&spec("nowhere/nothing:1", 3, "exit 0", None), &log).await.unwrap_err();
+    let absent = ours.run(&spec("nowhere/nothing:1", 3, "exit 0"), &log).await.unwrap_err();
     assert!(matches!(absent, Error::Refused(_)), "{absent:?}");
-    left_alive_by_a_crash(&yard, &image).await;
+    what_is_refused_before_it_starts(&ours, &image).await;
+    a_bound_is_said_by_its_name(&ours, &image, workspace.path()).await;
+    left_alive_by_a_crash(&yard, &ours, &image).await;
 }
 
-/// The server died while attempt 4 ran; attempt 5 begins when that one is gone.
-async fn left_alive_by_a_crash(yard: &Yard, image: &str) {
+/// A folder that the user of the containers may write to.
+fn workspace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    folder
+}
+
+async fn what_is_refused_before_it_starts(ours: &Containers, image: &str) {
+    let root = Spec { user: User { uid: 0, gid: 1 }, ..spec(image, 3, "exit 0") };
+    let starts = |directory: &str| Spec { workdir: Some(directory.into()), ..spec(image, 3, "exit 0") };
+    for spec in [root, starts("/proc/self/fd/7"), starts("../.."), starts("a/../..")] {
+        let refused = ours.run(&spec, &Log::default()).await;
+        assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+    }
+}
+
+async fn a_bound_is_said_by_its_name(ours: &Containers, image: &str, workspace: &Path) {
+    let bounds = Bounds { memory_bytes: 64 << 20, processes: 32, log_bytes: 1 << 20, ..Bounds::default() };
+    let floor = |least_bytes| vec![Floor { place: workspace.into(), least_bytes }];
+    let rows = [
+        (Spec { bounds, ..spec(image, 1, "memory") }, Bound::Memory),
+        (Spec { bounds, ..spec(image, 1, "threads") }, Bound::Processes),
+        (Spec { bounds, ..spec(image, 1, "flood") }, Bound::Log),
+        (Spec { floors: floor(u64::MAX), ..spec(image, 1, "sleep") }, Bound::Disk),
+        (Spec { floors: floor(u64::MAX), ..spec(image, 1, "exit 1") }, Bound::Disk),
+    ];
+    for (spec, bound) in rows {
+        let ended = ours.run(&spec, &Log::default()).await;
+        assert!(matches!(&ended, Ok(Ended::Exceeded(found, _)) if *found == bound), "{:?}: {ended:?}", spec.args);
+    }
+    let enough = Spec { floors: floor(1), ..spec(image, 1, "exit 1") };
+    assert_eq!(ours.run(&enough, &Log::default()).await, Ok(Ended::Exited(1)));
+}
+
+/// The server died while attempt 4 ran; attempt 5 begins when that one is gone, and so does the server.
+async fn left_alive_by_a_crash(yard: &Yard, ours: &Containers, image: &str) {
+    left_alive(ours, &spec(image, 4, "out asleep sleep")).await;
+    assert_eq!(ours.run(&spec(image, 5, "exit 0"), &Log::default()).await, Ok(Ended::Exited(0)));
+    assert_eq!(ours.attempts().await.unwrap(), Vec::<String>::new());
+
+    left_alive(ours, &spec(image, 6, "out asleep sleep")).await;
+    let theirs = Containers::open(yard.engine.clone(), "theirs".into(), 1).await.unwrap();
+    assert_eq!(theirs.attempts().await.unwrap(), Vec::<String>::new());
+    assert_eq!(theirs.run(&spec(image, 6, "exit 0"), &Log::default()).await, Ok(Ended::Exited(0)));
+    assert_eq!(ours.attempts().await.unwrap(), ["user/petclinic/was/56#step#6"], "another server leaves it alone");
+    let again = Containers::open(yard.engine.clone(), "ours".into(), 1).await.unwrap();
+    assert_eq!(again.attempts().await.unwrap(), Vec::<String>::new());
+}
+
+async fn left_alive(ours: &Containers, spec: &Spec) {
     let log = Log::default();
-    let fourth = spec(image, 4, "out asleep sleep", None);
     let asleep = async {
         while !log.text().contains("asleep") {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
     tokio::select! {
-        ended = yard.engine.run(&fourth, &log) => panic!("it never ends by itself: {ended:?}"),
+        ended = ours.run(spec, &log) => panic!("it never ends by itself: {ended:?}"),
         () = asleep => {}
     }
-    assert_eq!(yard.engine.attempts().await.unwrap(), ["user/petclinic/was/56#step#4"]);
-    assert_eq!(yard.engine.run(&spec(image, 5, "exit 0", None), &log).await, Ok(0));
-    assert_eq!(yard.engine.attempts().await.unwrap(), Vec::<String>::new());
+    assert_eq!(ours.attempts().await.unwrap(), [spec.attempt.as_str()]);
 }
 
-fn spec(image: &str, attempt: u32, words: &str, workspace: Option<(PathBuf, Access)>) -> Spec {
+/// Whom the containers run as.
+const USER: User = User { uid: 65_532, gid: 65_532 };
+
+fn spec(image: &str, attempt: u32, words: &str) -> Spec {
     Spec {
         attempt: format!("user/petclinic/was/56#step#{attempt}"),
         image: image.into(),
         entrypoint: None,
-        args: Some(words.split(' ').map(str::to_owned).collect()),
+        args: Some(words.split_whitespace().map(str::to_owned).collect()),
         env: vec!["NAME=value".into()],
         workdir: None,
-        workspace,
+        user: USER,
+        mounts: Vec::new(),
+        floors: Vec::new(),
         bounds: Bounds::default(),
     }
 }
