@@ -1,5 +1,6 @@
 //! The stories: what a user does, and what must have happened then.
 
+mod builtins_as_recorded;
 mod canary_retreats;
 mod container_is_caged;
 mod disk_is_full;
@@ -9,6 +10,7 @@ mod manifests_push;
 mod journal_is_carried;
 mod playground_is_a_cluster;
 mod plugin_from_registry;
+mod plugin_in_three_languages;
 mod push_to_canary;
 mod real_parts;
 mod restart_midway;

@@ -46,7 +46,7 @@ enum Command {
     /// Back up, verify, export or restore the journal.
     #[command(subcommand)]
     Journal(journal_commands::Command),
-    /// Look into plugins before they are given leave.
+    /// Begin and test plugins, and look into them before they are given leave.
     #[command(subcommand)]
     Plugin(crate::plugin_commands::Command),
     /// Take an application over from the controller that owns it.
