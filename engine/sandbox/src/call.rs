@@ -56,7 +56,7 @@ impl<A: Ask> Call<A> {
         });
         store.set_epoch_deadline(1);
         let call = self.asked.call(&mut store);
-        let ended = tokio::time::timeout(wall, Metered::new(call, meter)).await;
+        let ended = tokio::time::timeout(wall, Metered::new(call, meter, self.ticking.heavy())).await;
         let state = store.into_data();
         state.stdout.finish();
         let printed = state.stderr.finish();
