@@ -11,6 +11,7 @@ mod journal_is_carried;
 mod playground_is_a_cluster;
 mod plugin_from_registry;
 mod plugin_in_three_languages;
+mod plugin_is_caged;
 mod push_to_canary;
 mod real_parts;
 mod restart_midway;
