@@ -29,9 +29,9 @@ fn remote(git: &Git) -> Result<Remote, String> {
         Some(GitAuth::Basic { user, password }) => {
             Credentials::Basic { username: user.clone(), password: read(password)? }
         }
-        Some(GitAuth::Ssh { key, known_hosts }) => Credentials::SshKey(SshKey {
+        Some(GitAuth::Ssh { key, passphrase, known_hosts }) => Credentials::SshKey(SshKey {
             private_key: read(&SecretSource::File(key.clone()))?,
-            passphrase: None,
+            passphrase: passphrase.as_ref().map(read).transpose()?,
             known_hosts: known_hosts.clone(),
         }),
     };
