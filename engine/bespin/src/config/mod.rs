@@ -184,14 +184,14 @@ pub enum GitAuth {
     },
 }
 
-/// Where commit statuses go.
+/// Where commit statuses and pull requests go.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Github {
     /// The API's address.
     #[serde(default = "default_github")]
     pub api: String,
-    /// A token that may write statuses.
+    /// A token that may write statuses, and pull requests to the manifests repositories.
     pub token: SecretSource,
 }
 
