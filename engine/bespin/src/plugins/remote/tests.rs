@@ -28,7 +28,7 @@ impl World {
     async fn new() -> World {
         let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
-        let registry = Registry::open(&dir.path().join("registry"), None, None, Faults::default()).unwrap();
+        let registry = Registry::open(dir.path().join("registry"), None, None, Faults::default()).unwrap();
         let (listener, address) = playground::serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(playground::serve::run(listener, registry, stop.clone()));
