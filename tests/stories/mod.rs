@@ -16,4 +16,5 @@ mod push_to_canary;
 mod real_parts;
 mod restart_midway;
 mod seed_as_it_stands;
+mod steps_leave_things;
 mod webhook_refuses;

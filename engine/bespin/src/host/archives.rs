@@ -176,6 +176,10 @@ impl Entry {
         let line = std::str::from_utf8(&head).ok().and_then(|head| head.strip_suffix('\n'));
         let Some((saved, key)) = line.and_then(|line| line.split_once(' ')) else { return Ok(None) };
         let Ok(saved_ms) = saved.parse() else { return Ok(None) };
+        // What a crash left half written has no such name.
+        if path.file_name().is_none_or(|file| file != name(key).as_str()) {
+            return Ok(None);
+        }
         Ok(Some(Entry { key: key.to_owned(), saved_ms, bytes: length - head.len() as u64, path: path.to_owned() }))
     }
 }
@@ -225,6 +229,10 @@ mod tests {
         assert_eq!(restore(&archives, &main, "maven-1", &[]).await, maven);
         assert_eq!(restore(&archives, &main, "maven-2", &["gradle-", "maven-", "npm-"]).await, maven);
         assert_eq!(restore(&archives, &main, "maven-2", &["gradle-"]).await, None);
+        // A crash in the midst of saving leaves a file of another name.
+        let folder = dir.path().join(name("o/r")).join(name("refs/heads/main"));
+        fs::write(folder.join(".tmp1"), "99999999999999 maven-3\nhal").unwrap();
+        assert_eq!(restore(&archives, &main, "maven-3", &["maven-3", "maven-"]).await, maven);
         let asked = Restore { key: "maven-1".to_owned(), prefixes: Vec::new(), at_most: 6 };
         assert!(matches!(archives.restore(main, asked).await, Err(Failure::Rejected(_))));
     }
