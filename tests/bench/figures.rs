@@ -1,5 +1,6 @@
 //! The figures, each measured against the real program and printed as one line of JSON, with the peer's beside it.
 
+mod caged;
 mod corridor;
 mod plugin;
 mod step;
@@ -87,12 +88,17 @@ async fn main() {
         known = true;
         plugin::many().await;
     }
+    if is_wanted("plugin-beside") {
+        known = true;
+        caged::measure().await;
+    }
     if is_wanted("idle") {
         known = true;
         corridor::idle().await;
     }
     assert!(
         known,
-        "there is no bench {wanted:?}; there are webhook, push-to-canary, step, idle, plugin-start, plugin-cold, plugin-many"
+        "there is no bench {wanted:?}; there are webhook, push-to-canary, step, idle, plugin-start, plugin-cold, plugin-many, \
+         plugin-beside"
     );
 }
