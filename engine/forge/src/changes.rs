@@ -42,7 +42,7 @@ impl Mirror {
         self.run(move |core| {
             let repository = core.open()?;
             let (base, head) = (core.need(&repository, &base)?, core.need(&repository, &head)?);
-            core.from_merge_base(&repository, &base, &head, "it has no history in common with its base")
+            core.since_merge_base(&repository, &base, &head, "it has no history in common with its base")
         })
         .await
     }
@@ -69,10 +69,10 @@ impl Core {
             return everything("the default branch has no commits to compare with");
         };
         let default = self.need(&repository, &default)?;
-        self.from_merge_base(&repository, &default, &tip, "it has no history in common with the default branch")
+        self.since_merge_base(&repository, &default, &tip, "it has no history in common with the default branch")
     }
 
-    fn from_merge_base(
+    fn since_merge_base(
         &self,
         repository: &Repository,
         base: &Commit<'_>,

@@ -36,7 +36,7 @@ pub enum OnForm {
     /// Several events without filters.
     Many(Vec<Event>),
     /// Events with filters.
-    Map(On),
+    Map(Box<On>),
 }
 
 /// What may start a pipeline.
