@@ -45,6 +45,8 @@ impl ContainerSteps {
         logs: Arc<Logs>,
         data: PathBuf,
     ) -> ContainerSteps {
+        // The engine is told whole paths only.
+        let data = std::path::absolute(&data).unwrap_or(data);
         let (containers, making, used) = Default::default();
         ContainerSteps { settings, images, forge, logs, data, containers, making, used }
     }
