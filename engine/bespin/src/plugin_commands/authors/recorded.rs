@@ -5,8 +5,8 @@ use super::told::pretty;
 use async_trait::async_trait;
 use sandbox::{
     Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, HttpRequest,
-    HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Read, Stored,
-    SyncRequest, Synced,
+    HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Query, Read,
+    Sample, Stored, SyncRequest, Synced,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
@@ -268,6 +268,22 @@ impl Abilities for Recorded {
         let answer = self.call("canary.follow", given(asked))?;
         Ok(Followed { outcome: text(&answer, "outcome")? })
     }
+
+    async fn query(&self, asked: Query) -> Result<Vec<Sample>, Failure> {
+        let asked = json!({ "provider": asked.provider, "query": asked.query });
+        let answer = self.call("metrics.query", asked)?;
+        let samples = answer.as_array().ok_or_else(|| Failure::Rejected("the recorded answer is no list".into()))?;
+        samples.iter().map(sample).collect()
+    }
+}
+
+/// A sample; its value may be the text `NaN` or `inf`, which JSON has no numbers for.
+fn sample(recorded: &Value) -> Result<Sample, Failure> {
+    let value = recorded["value"].as_f64().or_else(|| recorded["value"].as_str()?.parse().ok());
+    let value = value.ok_or_else(|| Failure::Rejected("a recorded sample has no number `value`".into()))?;
+    let labels = recorded["labels"].as_object().into_iter().flatten();
+    let label = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+    Ok(Sample { labels: labels.filter_map(label).collect(), value })
 }
 
 impl Asked {
@@ -309,4 +325,42 @@ impl super::cases::Request {
 fn shown_request(method: &str, url: &str, headers: &BTreeMap<String, String>, body: &str) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     format!("{method} {url}\n{headers}{body}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(case: &str) -> Recorded {
+        Recorded::of(&Case::parse(&format!("{case}\nexpect: {{ verdict: succeeded }}")).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_found_by_what_is_asked_and_given_once() {
+        let world = world(
+            r#"calls:
+  - { ask: metrics.query, with: { provider: p, query: first }, answer: [{ labels: { a: b }, value: 1.5 }] }
+  - { ask: metrics.query, with: { provider: p, query: second }, answer: [{ value: inf }] }
+  - { ask: metrics.query, with: { provider: p, query: third }, fault: { transient: busy } }"#,
+        );
+        let ask = async |query: &str| world.query(Query { provider: "p".into(), query: query.into() }).await;
+        assert_eq!(ask("second").await.unwrap()[0].value, f64::INFINITY);
+        let first = ask("first").await.unwrap();
+        assert_eq!((first[0].labels["a"].as_str(), first[0].value), ("b", 1.5));
+        assert_eq!(ask("first").await, Err(Failure::Rejected("metrics.query is not recorded in this case".into())));
+        assert!(world.unrecorded()[0].contains("first"), "{:?}", world.unrecorded());
+        assert!(matches!(world.unasked().as_slice(), [only] if only.contains("third")), "{:?}", world.unasked());
+        assert_eq!(ask("third").await, Err(Failure::Transient("busy".into())));
+        assert!(world.unasked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn folders_are_those_of_the_files() {
+        let world = world("files: { a/b/c.txt: x, a/d.txt: yy, e.txt: z }");
+        let list = async |path: &str| world.list(List { path: path.into() }).await;
+        let names = |listed: Vec<Listed>| listed.into_iter().map(|one| (one.name, one.size)).collect::<Vec<_>>();
+        assert_eq!(names(list("").await.unwrap()), [("a".to_owned(), 0), ("e.txt".to_owned(), 1)]);
+        assert_eq!(names(list("a").await.unwrap()), [("b".to_owned(), 0), ("d.txt".to_owned(), 2)]);
+        assert!(list("nowhere").await.is_err());
+    }
 }
