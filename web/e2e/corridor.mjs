@@ -106,6 +106,10 @@ async function addresses(api) {
     })
     pages.push({ name: 'rollouts', path: '/rollouts', words: [rollout.name] })
   }
+  const { plugins } = await api('/plugins')
+  const used = plugins.find((plugin) => plugin.used.length > 0)
+  if (used === undefined) wrong.push('no plugin is shown as used')
+  else pages.push({ name: 'plugins', path: '/plugins', words: ['From registries', 'Built in', used.uses, 'of the policy'] })
   return pages
 }
 
