@@ -10,6 +10,7 @@
 
 mod abilities;
 mod ability;
+mod asked;
 mod asks;
 pub mod bench;
 mod cache;
