@@ -20,13 +20,12 @@ use world::process::eventually;
 const PLANTED: &str = "tr0ub4dor-and-three-l33t-horses";
 
 /// Rows that are carried out here beside those that only the server itself can carry out.
-const SAMPLE: [&str; 24] = [
+const SAMPLE: [&str; 23] = [
     "loop",
     "sleep",
     "memory",
     "recursion",
     "frames",
-    "log-flood",
     "output-flood",
     "host-call-flood",
     "handle-flood",
