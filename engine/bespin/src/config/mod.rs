@@ -39,15 +39,15 @@ pub struct Config {
     /// The clusters that are delivered to.
     #[serde(default)]
     pub cluster: Vec<cluster::Settings>,
+    /// What the containers of steps may use.
+    #[serde(default)]
+    pub containers: Containers,
     /// Where plugins may come from besides the built-in folder, and who signs them.
     #[serde(default)]
     pub plugin_source: Vec<PluginSource>,
     /// Metric providers for plugins.
     #[serde(default)]
     pub metrics: Vec<crate::host::Provider>,
-    /// What the containers of steps may use.
-    #[serde(default)]
-    pub containers: Containers,
     /// Secrets for plugins, by name.
     #[serde(default)]
     pub secret: BTreeMap<String, SecretSource>,
