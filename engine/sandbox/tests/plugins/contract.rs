@@ -19,7 +19,8 @@ fn every_line_is_documented_and_dated() {
         for line in text.lines().map(str::trim) {
             let words = ["interface ", "world ", "record ", "enum ", "variant ", "resource ", "import ", "export "];
             let is_item = words.iter().any(|word| line.starts_with(word)) || line.contains(": func(");
-            let is_silent = ["", "}"].contains(&line) || ["package ", "use ", "///", "@"].iter().any(|w| line.starts_with(w));
+            let is_silent =
+                ["", "}"].contains(&line) || ["package ", "use ", "///", "@"].iter().any(|w| line.starts_with(w));
             let place = || format!("{}: `{line}`", path.display());
             if is_item {
                 items += 1;
