@@ -33,7 +33,7 @@ pub enum Command {
         #[arg(default_value = "")]
         prefix: String,
         /// A file instead of the standard output.
-        #[arg(long, short)]
+        #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
     /// Restore a backup. The server must not run, and its journal must be empty or missing.

@@ -68,8 +68,9 @@ pub fn plan(options: &PlanOptions) -> Result<(), String> {
         Plan::Runs { because, rows, beside } => {
             println!("{} runs: {because}", pipeline.name);
             beside.iter().for_each(|beside| println!("{beside}"));
+            let width = rows.iter().map(|row| row.id.len()).fold(12, usize::max);
             for row in rows {
-                println!("  {:<12} {:<10} {}; {}; {}", row.id, row.uses, row.when, row.limits, row.grants);
+                println!("  {:<width$} {:<10} {}; {}; {}", row.id, row.uses, row.when, row.limits, row.grants);
             }
         }
     }

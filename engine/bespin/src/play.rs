@@ -13,13 +13,13 @@ pub struct Options {
     #[arg(long)]
     dir: PathBuf,
     /// Where the Kubernetes API listens.
-    #[arg(long, default_value = "127.0.0.1:6443")]
+    #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDRESS")]
     kube: SocketAddr,
     /// Where the OCI registry listens.
-    #[arg(long, default_value = "127.0.0.1:5000")]
+    #[arg(long, default_value = "127.0.0.1:5000", value_name = "ADDRESS")]
     registry: SocketAddr,
     /// Where the git remotes listen.
-    #[arg(long, default_value = "127.0.0.1:3000")]
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
     git: SocketAddr,
     /// How many nodes the cluster has.
     #[arg(long, default_value_t = 3)]

@@ -30,7 +30,7 @@ pub struct Config {
     /// How git remotes are reached, by the longest matching prefix.
     #[serde(default)]
     pub git: Vec<Git>,
-    /// Where commit statuses go.
+    /// Where commit statuses and pull requests go.
     #[serde(default)]
     pub github: Option<Github>,
     /// How registries are reached, by host.

@@ -39,9 +39,9 @@ fn a_file_that_is_not_there_is_named_whole_with_the_mend() {
 #[test]
 fn a_key_for_ssh_and_its_hosts_must_be_there() {
     let directory = tempfile::tempdir().unwrap();
-    let ssh = EXAMPLE.lines().skip_while(|line| !line.contains("over SSH")).skip(1).take(2);
+    let ssh = EXAMPLE.lines().skip_while(|line| !line.contains("over SSH")).skip(1).take(3);
     let ssh: String = ssh.map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
-    let text = format!("[server]\ndata = \"d\"\n[[git]]\n{ssh}");
+    let text = format!("[server]\ndata = \"d\"\n{ssh}");
     let text = text.replace("/etc/bespin", &directory.path().display().to_string());
     let mistakes = Config::parse("bespin.toml", &text).expect_err("there are no files").to_string();
     for part in ["git `git@github.com:user/`", "/ssh-key: No such file", "/known_hosts: No such file"] {

@@ -103,15 +103,18 @@ fn in_words(name: &str, plugin: &Inspected) -> String {
         row("", &format!("{:<11} it {}", ability.name(), ability.means()));
         row("", &format!("{:<11} grants: {{ {} }}", "", ability.example()));
     }
-    for ability in free {
-        let what = if ability == Ability::Log { "free" } else { "" };
+    for (at, ability) in free.into_iter().enumerate() {
+        let what = if at == 0 { "free" } else { "" };
         row(what, &format!("{:<11} it {}", ability.name(), ability.means()));
     }
     row("never", "files of the server, its environment, its network, other plugins: nothing outside the list above");
     if !plugin.wasi.is_empty() {
         row(
             "WASI",
-            &format!("{} interfaces of its language's runtime; what is behind them is empty", plugin.wasi.len()),
+            &format!(
+                "{} interfaces of its language's runtime; behind them are a clock, random numbers and the step's log, and nothing else",
+                plugin.wasi.len()
+            ),
         );
     }
     text

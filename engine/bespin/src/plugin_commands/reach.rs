@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Args)]
 pub struct Reach {
     /// The server's configuration, whose registries are used. Without it, docker's own logins are (`docker login`).
-    #[arg(long, env = "BESPIN_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "BESPIN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }
 

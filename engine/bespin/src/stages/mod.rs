@@ -1,5 +1,6 @@
-//! The corridor, in the order that a push walks it. Each module binds one
-//! decision of `decide` to the doors that it sees and acts through.
+//! The corridor: delivery, run, image, bump, sync, canary, and revert after a
+//! retreat. Each module binds one decision of `decide` to the doors that it
+//! sees and acts through.
 
 pub mod bump;
 pub mod canary;

@@ -79,8 +79,9 @@ pub fn is_written(rows: &[Row]) -> Result<(), String> {
         "# The hostile collection\n\n\
          {} plugins that each try one thing. The tests carry every one of them out and demand this very end; while\n\
          they run, honest steps beside them have to succeed. `engine/sandbox/tests/plugins/collection` runs most of\n\
-         them, `engine/bespin/tests/hostile.rs` those that need the server's own connector, logs and journal entries,\n\
-         and `tests/stories/plugin_is_caged.rs` runs them in the server itself.\n\n\
+         them, `engine/bespin/tests/hostile.rs` those that need the server's own connector, and\n\
+         `tests/stories/plugin_is_caged.rs` those that need its logs, journal and files, with a sample of the rest, in\n\
+         the server itself.\n\n\
          This page is made from [attacks.toml](attacks.toml) by\n\
          `UPDATE=1 cargo test -p sandbox --test plugins collection`.\n\n\
          | name | attack | verdict |\n|---|---|---|\n",
