@@ -61,7 +61,7 @@ pub fn decide(run: &Run, seen: &Seen, now: Timestamp) -> RunNext {
     };
     closed(run, opened)
         .or_else(|| refuse_mistakes(opened))
-        .or_else(|| note_ends(run, seen))
+        .or_else(|| note_ends(run, seen, now))
         .or_else(|| cancel(run, opened, seen))
         .or_else(|| time_out(run, seen, now))
         .or_else(|| queue(run, seen))
@@ -93,8 +93,8 @@ fn refuse_mistakes(opened: &Opened) -> Option<RunNext> {
     Some(Next { record, ..Next::moving(Wake::Now, because) })
 }
 
-/// What ended is written down, and so is what a restart took from us.
-fn note_ends(run: &Run, seen: &Seen) -> Option<RunNext> {
+/// What ended is written down, and so is what a restart took from us; what follows from it goes into the same append.
+fn note_ends(run: &Run, seen: &Seen, now: Timestamp) -> Option<RunNext> {
     let mut record = Vec::new();
     for (step, attempt, _) in running(run) {
         let key = (step.id.clone(), attempt);
@@ -105,16 +105,14 @@ fn note_ends(run: &Run, seen: &Seen) -> Option<RunNext> {
         };
         record.push(Entry::Ended { step: step.id.clone(), attempt, outcome });
     }
-    let names: Vec<_> = record.iter().filter_map(|entry| ended_name(entry)).collect();
-    let because = format!("{} ended", names.join(", "));
-    (!record.is_empty()).then(|| Next { record, ..Next::moving(Wake::Now, because) })
-}
-
-fn ended_name(entry: &Entry) -> Option<&str> {
-    match entry {
-        Entry::Ended { step, .. } => Some(step),
-        _ => None,
+    if record.is_empty() {
+        return None;
     }
+    let mut after = run.clone();
+    record.iter().for_each(|entry| after.apply(now, entry));
+    let next = decide(&after, seen, now);
+    record.extend(next.record);
+    Some(Next { record, ..next })
 }
 
 /// A cancelled run stops what runs and starts nothing more, but its final steps.
