@@ -17,6 +17,9 @@ use tokio_util::task::TaskTracker;
 /// rollout, that they belong to says it. There is one for each push and step, without end.
 const ENDS_UNSEEN: [&str; 4] = ["delivery/", "image/", "bump/", "revert/"];
 
+/// Streams without an end: what was read of them is not kept from turn to turn.
+const ENDLESS: [&str; 2] = ["app/", "rollout/"];
+
 /// One stage of the corridor: a pure decision, bound to what it sees and does.
 #[async_trait]
 pub trait Stage: Send + Sync + 'static {
@@ -240,6 +243,9 @@ impl<S: Stage> Driver<S> {
             self.stage.act(&self.stream, act).await?;
         }
         fault::after_acts(appended);
+        if ENDLESS.iter().any(|family| self.stream.starts_with(family)) {
+            self.written = Vec::new();
+        }
         Ok(next.wake)
     }
 

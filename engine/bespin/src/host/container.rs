@@ -159,7 +159,15 @@ impl ContainerSteps {
         let touched = std::fs::File::create(place.join("used")).and_then(|file| file.set_modified(SystemTime::now()));
         touched.map_err(|error| transient(&error))?;
         let old = self.unused().map_err(|error| transient(&error))?;
-        blocking(move || old.iter().try_for_each(|cache| disk::remove(cache))).await?;
+        let remove = move || {
+            for cache in &old {
+                if let Err(error) = disk::remove(cache) {
+                    tracing::warn!(cache = %cache.display(), %error, "an old cache stays for now");
+                }
+            }
+            Ok(())
+        };
+        blocking(remove).await?;
         Ok(disk)
     }
 

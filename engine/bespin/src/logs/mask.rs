@@ -29,15 +29,16 @@ impl Masker {
         for secret in secrets {
             add_forms(secret.as_ref(), &mut forms);
         }
-        let mut needles: Vec<String> = forms.into_iter().collect();
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-        Masker { needles }
+        let mut masker = Masker::default();
+        masker.join(Masker { needles: forms.into_iter().collect() });
+        masker
     }
 
     /// Adds another masker's secrets.
     pub fn join(&mut self, other: Masker) {
         self.needles.extend(other.needles);
-        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        // Those of one length in a certain order, too, or the same ones would not stand side by side.
+        self.needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         self.needles.dedup();
     }
 
@@ -129,6 +130,16 @@ mod tests {
         let masker = Masker::new(["-----BEGIN KEY-----\nabcdefgh\nijklmnop\n", "abcd"]);
         assert_eq!(masker.mask("line abcdefgh"), "line ***");
         assert_eq!(masker.mask("ijklmnop"), "***");
+    }
+
+    #[test]
+    fn a_secret_that_is_asked_for_again_adds_nothing() {
+        let once = Masker::new(["p@ss word/+1", "another/one"]);
+        let mut again = once.clone();
+        for secret in ["p@ss word/+1", "another/one", "p@ss word/+1"] {
+            again.join(Masker::new([secret]));
+        }
+        assert_eq!(again.needles, once.needles);
     }
 
     #[test]
