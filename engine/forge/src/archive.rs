@@ -2,7 +2,8 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
-use git2::{ObjectType, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use crate::walk::{self, Budget, Place};
+use git2::{ObjectType, Repository};
 use tar::{Builder, EntryType, Header};
 
 impl Mirror {
@@ -13,7 +14,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`Error::Missing`] where there is no such directory, [`Error::TooLarge`]
-    /// above `limit` bytes.
+    /// above `limit` bytes or 500 000 files and directories.
     pub async fn archive(&self, commit: &str, directory: &str, limit: usize) -> Result<Vec<u8>, Error> {
         let (commit, directory) = (commit.to_owned(), directory.to_owned());
         self.run(move |core| core.archive(&commit, &directory, limit)).await
@@ -24,18 +25,14 @@ impl Core {
     fn archive(&self, commit: &str, directory: &str, limit: usize) -> Result<Vec<u8>, Error> {
         let repository = self.open()?;
         let commit = self.need(&repository, commit)?;
-        let mut tree = commit.tree().map_err(error::git("reading", self.address.as_str()))?;
         let parts = directory.split('/').filter(|part| !matches!(*part, "" | "."));
-        for part in parts {
-            let missing = || Error::Missing {
-                what: format!("the directory `{directory}` at {}", commit.id()),
-                address: self.address.as_str().into(),
-            };
-            let entry = tree.get_name(part).ok_or_else(missing)?.id();
-            tree = repository.find_tree(entry).map_err(|_| missing())?;
-        }
+        let mut budget = Budget::new(format!("the directory `{directory}`"), walk::READ);
+        let Some(Place::Directory(tree)) = walk::find(&mut budget, &repository, commit.tree_id(), parts)? else {
+            let what = format!("the directory `{directory}` at {}", commit.id());
+            return Err(Error::Missing { what, address: self.address.as_str().into() });
+        };
         let mut packer = Packer { repository: &repository, tar: Builder::new(Vec::new()), left: limit, limit };
-        packer.pack(&tree)?;
+        walk::each(&mut budget, &repository, tree, "", |path, entry| packer.add(path, entry))?;
         packer.tar.into_inner().map_err(|error| packing(&error))
     }
 }
@@ -52,24 +49,6 @@ struct Packer<'r> {
 }
 
 impl Packer<'_> {
-    fn pack(&mut self, tree: &Tree<'_>) -> Result<(), Error> {
-        let mut trouble = None;
-        let walked = tree.walk(TreeWalkMode::PreOrder, |parent, entry| {
-            let path = format!("{parent}{}", String::from_utf8_lossy(entry.name_bytes()));
-            match self.add(&path, entry) {
-                Ok(()) => TreeWalkResult::Ok,
-                Err(error) => {
-                    trouble = Some(error);
-                    TreeWalkResult::Abort
-                }
-            }
-        });
-        match trouble {
-            Some(error) => Err(error),
-            None => walked.map_err(error::git("reading", "the tree")),
-        }
-    }
-
     fn add(&mut self, path: &str, entry: &git2::TreeEntry<'_>) -> Result<(), Error> {
         let failed = error::git("reading", path);
         let mut header = Header::new_gnu();

@@ -2,11 +2,11 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
-use git2::{Commit, DiffOptions, Repository, Tree};
-use std::collections::BTreeSet;
+use crate::walk::{self, Bounds, Budget};
+use git2::{Commit, Oid, Repository};
 
-/// The most paths that are told apart; above it, everything counts as changed.
-const MOST_PATHS: usize = 50_000;
+/// How much of what differs is told apart; above it, everything counts as changed.
+const COMPARED: Bounds = Bounds { entries: 50_000, bytes: 64 << 20 };
 
 /// Which paths a push changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +54,9 @@ impl Core {
         let everything = |because: &str| Ok(Changed::Everything { because: because.into() });
         let repository = self.open()?;
         let tip = self.need(&repository, after)?;
-        let tree = tip.tree().map_err(&failed)?;
         if let Some(oid) = self.peel(&repository, before)? {
-            let base = repository.find_commit(oid).and_then(|commit| commit.tree()).map_err(&failed)?;
-            return paths(&repository, &base, &tree).map_err(&failed);
+            let base = repository.find_commit(oid).map_err(&failed)?;
+            return paths(&repository, base.tree_id(), tip.tree_id());
         }
         let Some(default) = self.default_branch(&repository) else {
             return everything("the repository has no default branch to compare with");
@@ -83,24 +82,16 @@ impl Core {
         let Ok(base) = repository.merge_base(base.id(), tip.id()) else {
             return Ok(Changed::Everything { because: unrelated.into() });
         };
-        let base = repository.find_commit(base).and_then(|commit| commit.tree()).map_err(&failed)?;
-        let tree = tip.tree().map_err(&failed)?;
-        paths(repository, &base, &tree).map_err(&failed)
+        let base = repository.find_commit(base).map_err(&failed)?;
+        paths(repository, base.tree_id(), tip.tree_id())
     }
 }
 
-fn paths(repository: &Repository, old: &Tree<'_>, new: &Tree<'_>) -> Result<Changed, git2::Error> {
-    let mut options = DiffOptions::new();
-    options.skip_binary_check(true).include_typechange(true).ignore_submodules(false);
-    let diff = repository.diff_tree_to_tree(Some(old), Some(new), Some(&mut options))?;
-    if diff.deltas().len() > MOST_PATHS {
-        return Ok(Changed::Everything { because: format!("more than {MOST_PATHS} files changed") });
+fn paths(repository: &Repository, old: Oid, new: Oid) -> Result<Changed, Error> {
+    let mut budget = Budget::new("what changed", COMPARED);
+    match walk::differing(&mut budget, repository, old, new) {
+        Ok(paths) => Ok(Changed::Paths(paths.into_iter().collect())),
+        Err(error @ Error::TooLarge { .. }) => Ok(Changed::Everything { because: error.to_string() }),
+        Err(error) => Err(error),
     }
-    let mut paths = BTreeSet::new();
-    for delta in diff.deltas() {
-        for path in [delta.old_file().path_bytes(), delta.new_file().path_bytes()].into_iter().flatten() {
-            paths.insert(String::from_utf8_lossy(path).into_owned());
-        }
-    }
-    Ok(Changed::Paths(paths.into_iter().collect()))
 }

@@ -19,6 +19,7 @@ mod settings;
 pub mod signature;
 pub mod status;
 mod transport;
+mod walk;
 
 pub use address::Address;
 pub use bump::{NewCommit, Pushed};

@@ -2,6 +2,7 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
+use crate::walk::{self, Budget, Place};
 use git2::ObjectType;
 
 /// The most entries of one directory.
@@ -45,12 +46,10 @@ impl Core {
     fn list(&self, commit: &str, directory: &str) -> Result<Option<Vec<Listed>>, Error> {
         let repository = self.open()?;
         let failed = error::git("reading", self.address.as_str());
-        let mut tree = self.need(&repository, commit)?.tree().map_err(&failed)?;
-        for part in directory.split('/').filter(|part| !matches!(*part, "" | ".")) {
-            let found = tree.get_name(part).filter(|entry| entry.kind() == Some(ObjectType::Tree));
-            let Some(id) = found.map(|entry| entry.id()) else { return Ok(None) };
-            tree = repository.find_tree(id).map_err(&failed)?;
-        }
+        let root = self.need(&repository, commit)?.tree_id();
+        let mut budget = Budget::new(format!("the way to `{directory}`"), walk::READ);
+        let parts = directory.split('/').filter(|part| !matches!(*part, "" | "."));
+        let Some(Place::Directory(tree)) = walk::find(&mut budget, &repository, root, parts)? else { return Ok(None) };
         if tree.len() > MOST_ENTRIES {
             let what = format!("the directory `{directory}`");
             return Err(Error::TooLarge { what, limit: format!("{MOST_ENTRIES} entries") });

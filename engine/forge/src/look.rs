@@ -2,7 +2,8 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
-use git2::{ErrorCode, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
+use crate::walk::{self, Budget, Place};
+use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 /// A commit, as far as others need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +95,8 @@ impl Mirror {
     /// submodules are left out. A path that does not exist has no files.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] beyond the limits.
+    /// [`Error::TooLarge`] beyond the limits, and where more than 500 000 files
+    /// and directories would have to be looked at, wanted or not.
     pub async fn files(
         &self,
         commit: &str,
@@ -193,21 +195,18 @@ impl Core {
     fn files(&self, commit: &str, path: &str, endings: &[String], limits: Limits) -> Result<Vec<FileAt>, Error> {
         let repository = self.open()?;
         let commit = self.need(&repository, commit)?;
-        let failed = error::git("reading", self.address.as_str());
-        let root = commit.tree().map_err(&failed)?;
         let mut taken = Taken { files: Vec::new(), bytes: 0, endings, limits };
-        if path.is_empty() {
-            taken.walk(&repository, &root, "")?;
-            return Ok(taken.files);
-        }
-        let Ok(entry) = root.get_path(std::path::Path::new(path)) else { return Ok(Vec::new()) };
-        match entry.kind() {
-            Some(ObjectType::Blob) if is_file(entry.filemode()) => taken.take(&repository, entry.id(), path)?,
-            Some(ObjectType::Tree) => {
-                let tree = repository.find_tree(entry.id()).map_err(&failed)?;
-                taken.walk(&repository, &tree, &format!("{path}/"))?;
+        let mut budget = Budget::new(format!("what is below `{path}`"), walk::READ);
+        let parts = path.split('/').filter(|_| !path.is_empty());
+        match walk::find(&mut budget, &repository, commit.tree_id(), parts)? {
+            Some(Place::Leaf { id, mode }) if is_file(mode) => taken.take(&repository, id, path)?,
+            Some(Place::Directory(tree)) => {
+                let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+                walk::each(&mut budget, &repository, tree, &prefix, |path, entry| {
+                    if taken.wants(path, entry) { taken.take(&repository, entry.id(), path) } else { Ok(()) }
+                })?;
             }
-            _ => {}
+            Some(Place::Leaf { .. }) | None => {}
         }
         Ok(taken.files)
     }
@@ -247,28 +246,10 @@ struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    fn walk(&mut self, repository: &Repository, tree: &git2::Tree<'_>, prefix: &str) -> Result<(), Error> {
-        let mut trouble = None;
-        let walked = tree.walk(TreeWalkMode::PreOrder, |parent, entry| {
-            if entry.kind() != Some(ObjectType::Blob) || !is_file(entry.filemode()) {
-                return TreeWalkResult::Ok;
-            }
-            let path = format!("{prefix}{parent}{}", String::from_utf8_lossy(entry.name_bytes()));
-            if !self.endings.is_empty() && !self.endings.iter().any(|ending| path.ends_with(ending.as_str())) {
-                return TreeWalkResult::Ok;
-            }
-            match self.take(repository, entry.id(), &path) {
-                Ok(()) => TreeWalkResult::Ok,
-                Err(error) => {
-                    trouble = Some(error);
-                    TreeWalkResult::Abort
-                }
-            }
-        });
-        match trouble {
-            Some(error) => Err(error),
-            None => walked.map_err(error::git("reading", prefix)),
-        }
+    fn wants(&self, path: &str, entry: &git2::TreeEntry<'_>) -> bool {
+        entry.kind() == Some(ObjectType::Blob)
+            && is_file(entry.filemode())
+            && (self.endings.is_empty() || self.endings.iter().any(|ending| path.ends_with(ending.as_str())))
     }
 
     fn take(&mut self, repository: &Repository, id: Oid, path: &str) -> Result<(), Error> {
