@@ -273,8 +273,12 @@ async fn whatever_it_changes() {
         |ability| format!("a fork's pull request never gets `{ability}`"),
         "and `from-fork = true`",
     );
-    world.status(&head, "bespin/check", "success").await;
-    world.status(&head, "bespin/deploy", "failure").await;
+    world.status(&head, "bespin/check (pull request into main)", "success").await;
+    world.status(&head, "bespin/deploy (pull request into main)", "failure").await;
+    for pushed in ["bespin/check", "bespin/deploy"] {
+        let taken = world.github.status(APPLICATION, &head, pushed);
+        assert_eq!(taken, None, "a pull request's run speaks for no push");
+    }
 
     // Once more, as a person: what a fork may do does not change by a button.
     let (status, answer) =
@@ -294,7 +298,7 @@ async fn whatever_it_changes() {
     world.deliver(8, &own, APPLICATION).await;
     let runs = world.ended(&own, 2).await;
     refused(&world.reasons(&runs[1]), |_| "to a row with `event = \"pull_request\"`:".into(), "to a row with `event");
-    world.status(&own, "bespin/deploy", "failure").await;
+    world.status(&own, "bespin/deploy (pull request into main)", "failure").await;
 
     assert_eq!(world.outside().await, outside, "nothing was written, and nobody was asked");
     assert_eq!(world.estate.manifests().since(&outside.1), []);
@@ -316,7 +320,7 @@ async fn and_an_honest_one_succeeds_beside_it() {
     for head in [&fork, &own] {
         let run = world.ended(head, 1).await.remove(0);
         assert_eq!((&run["pipeline"], &run["state"]), (&json!("check"), &json!("succeeded")), "{run:#}");
-        world.status(head, "bespin/check", "success").await;
+        world.status(head, "bespin/check (pull request into main)", "success").await;
     }
     assert_eq!(world.sink.knocks.load(Ordering::SeqCst), 0, "a fork's own address is not asked");
 }

@@ -3,9 +3,9 @@
 use crate::drive::Trouble;
 use crate::stages::run::Reporter;
 use async_trait::async_trait;
-use decide::run::{Opened, RunOutcome};
+use decide::run::{Event, Opened, RunOutcome};
 use forge::Forge;
-use forge::status::{State, Status};
+use forge::status::{Cause, State, Status};
 use std::sync::Arc;
 
 /// Commit statuses, by the forge's own API.
@@ -33,6 +33,7 @@ impl Reporter for CommitStatuses {
             repository: run.repository.clone(),
             sha: run.commit.sha.clone(),
             pipeline: run.pipeline.name.clone(),
+            cause: cause(&run.event),
             state,
             description: text.to_owned(),
             target_url: if url.starts_with('/') { String::new() } else { url.to_owned() },
@@ -46,5 +47,17 @@ impl Reporter for CommitStatuses {
                 Ok(())
             }
         }
+    }
+}
+
+fn cause(event: &Event) -> Cause {
+    match &event.pull_request {
+        Some(asked) => {
+            let into = asked.base.strip_prefix("refs/heads/").unwrap_or(&asked.base).to_owned();
+            Cause::PullRequest { into }
+        }
+        // One of which nothing is known is no push's all the same.
+        None if event.kind == Event::PULL_REQUEST => Cause::PullRequest { into: "an unknown branch".into() },
+        None => Cause::Commit,
     }
 }

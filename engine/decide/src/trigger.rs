@@ -98,10 +98,12 @@ pub enum RunKey<'a> {
         /// The pipeline's file.
         file: &'a str,
     },
-    /// Of a pull request. Where its base branch stands makes no other run of it.
+    /// Of a pull request. Another base branch makes another run of it; where that branch stands makes none.
     PullRequest {
         /// Its number.
         number: u64,
+        /// The full reference of its base branch.
+        base: &'a str,
         /// Its commit.
         head: &'a str,
         /// The pipeline's file.
@@ -116,7 +118,9 @@ impl<'a> RunKey<'a> {
             Received::Push(push) => {
                 RunKey::Push { reference: &push.reference, before: &push.before, after: &push.after, file }
             }
-            Received::PullRequest(asked) => RunKey::PullRequest { number: asked.number, head: &asked.head_sha, file },
+            Received::PullRequest(asked) => {
+                RunKey::PullRequest { number: asked.number, base: &asked.base, head: &asked.head_sha, file }
+            }
         }
     }
 }
@@ -220,7 +224,9 @@ impl Known {
     fn is(&self, key: &RunKey<'_>) -> bool {
         let (event, file) = (&self.event, self.file.as_str());
         let mine = match &event.pull_request {
-            Some(asked) => RunKey::PullRequest { number: asked.number, head: &event.after, file },
+            Some(asked) => {
+                RunKey::PullRequest { number: asked.number, base: &asked.base, head: &event.after, file }
+            }
             None => RunKey::Push { reference: &event.reference, before: &event.before, after: &event.after, file },
         };
         self.origin == Origin::Push && mine == *key

@@ -4,11 +4,15 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// GitHub refuses longer descriptions.
 const DESCRIPTION_LIMIT: usize = 140;
+
+/// A longer name of a base branch is cut in a context, in characters; GitHub takes 255 of a whole context.
+const BRANCH_LIMIT: usize = 120;
 
 /// Where statuses are posted, and with which right.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,12 +38,28 @@ pub struct Status {
     pub sha: String,
     /// The pipeline's name; the context becomes `bespin/<pipeline>`.
     pub pipeline: String,
+    /// What the pipeline ran for.
+    pub cause: Cause,
     /// How it fares.
     pub state: State,
     /// One line for people; GitHub's limit of 140 characters is kept by cutting.
     pub description: String,
     /// Where to read more; empty where there is no address.
     pub target_url: String,
+}
+
+/// What a pipeline ran for. A commit's checks are told apart by it: what was
+/// checked for one branch says nothing about another, and a pull request's
+/// run takes the place of no push's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The commit itself: a push, a tag, a person.
+    Commit,
+    /// A pull request.
+    PullRequest {
+        /// The short name of the branch that it asks to change.
+        into: String,
+    },
 }
 
 /// How a commit fares, in GitHub's words.
@@ -122,7 +142,7 @@ impl Statuses {
         let url = format!("{base}/repos/{}/statuses/{}", status.repository, status.sha);
         let body = Body {
             state: status.state,
-            context: format!("bespin/{}", status.pipeline),
+            context: context(&status.pipeline, &status.cause),
             description: cut(&status.description),
             target_url: &status.target_url,
         };
@@ -138,6 +158,21 @@ impl Statuses {
         let text: String = text.chars().take(300).collect();
         let transient = code.is_server_error() || code.as_u16() == 429;
         Err(failed(format!("{code}: {text}"), transient))
+    }
+}
+
+fn context(pipeline: &str, cause: &Cause) -> String {
+    match cause {
+        Cause::Commit => format!("bespin/{pipeline}"),
+        Cause::PullRequest { into } if into.chars().count() <= BRANCH_LIMIT => {
+            format!("bespin/{pipeline} (pull request into {into})")
+        }
+        // The hash keeps two long names apart that begin alike.
+        Cause::PullRequest { into } => {
+            let begin: String = into.chars().take(BRANCH_LIMIT).collect();
+            let rest = hex::encode(&Sha256::digest(into)[..16]);
+            format!("bespin/{pipeline} (pull request into {begin}…{rest})")
+        }
     }
 }
 
@@ -159,6 +194,7 @@ mod tests {
             repository: "user/x".into(),
             sha: "a".repeat(40),
             pipeline: "was".into(),
+            cause: Cause::Commit,
             state: State::Failure,
             description: "é".repeat(200),
             target_url: String::new(),
@@ -199,6 +235,19 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!((&body["state"], &body["context"]), (&"failure".into(), &"bespin/was".into()));
         assert_eq!(body["description"].as_str().unwrap().chars().count(), 140);
+    }
+
+    #[test]
+    fn a_pull_request_has_a_context_of_its_own_for_each_base() {
+        let into = |branch: &str| context("was", &Cause::PullRequest { into: branch.into() });
+        assert_eq!(context("was", &Cause::Commit), "bespin/was");
+        assert_eq!(into("release/1.0"), "bespin/was (pull request into release/1.0)");
+        let whole = "é".repeat(BRANCH_LIMIT);
+        assert_eq!(into(&whole), format!("bespin/was (pull request into {whole})"));
+        let (one, other) = (into(&format!("{whole}1")), into(&format!("{whole}2")));
+        assert_ne!(one, other);
+        let longest = context(&"p".repeat(63), &Cause::PullRequest { into: "é".repeat(5_000) });
+        assert!(longest.chars().count() <= 255, "{longest}");
     }
 
     #[tokio::test]

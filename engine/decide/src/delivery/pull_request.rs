@@ -2,6 +2,7 @@
 
 use super::payload::{self, Mistake, Parsed, RawRepository, mistake};
 use crate::pipeline::Activity;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 /// A pull request, as far as the trigger needs it.
@@ -58,10 +59,17 @@ impl PullRequest {
 #[derive(Deserialize)]
 pub(super) struct Raw {
     action: Option<String>,
+    changes: Option<RawChanges>,
     number: Option<u64>,
     pull_request: Option<RawPullRequest>,
     repository: Option<RawRepository>,
     sender: Option<RawSender>,
+}
+
+/// What an edit changed; each part says what was there before.
+#[derive(Deserialize)]
+struct RawChanges {
+    base: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +96,10 @@ struct RawSender {
 pub(super) fn read(hook: &str, delivery: &str, raw: Raw) -> Result<Parsed, Mistake> {
     let repository = payload::name_of("/repository/full_name", raw.repository)?;
     let action = raw.action.ok_or_else(|| mistake("/action", "is missing"))?;
-    let Some(activity) = Activity::named(&action) else {
+    // Into another branch, it asks for other commits than before; any other edit is for people.
+    let retargeted = action == "edited" && raw.changes.is_some_and(|changes| changes.base.is_some());
+    let activity = if retargeted { Some(Activity::Synchronize) } else { Activity::named(&action) };
+    let Some(activity) = activity else {
         return Ok(Parsed::Idle { action: payload::shown(&action), repository });
     };
     let number = raw.number.ok_or_else(|| mistake("/number", "is missing"))?;

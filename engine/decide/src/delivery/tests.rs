@@ -255,6 +255,22 @@ fn whose_a_pull_request_is() {
 }
 
 #[test]
+fn an_edit_counts_where_it_changes_the_base() {
+    let edited = |changes: Value| {
+        let mut payload = proposal();
+        payload["action"] = "edited".into();
+        payload["changes"] = changes;
+        ask("pull_request", payload.to_string().as_bytes())
+    };
+    let asked = proposed(edited(json!({ "base": { "ref": { "from": "next" }, "sha": { "from": A } } })));
+    assert_eq!((asked.activity, asked.base.as_str()), (crate::pipeline::Activity::Synchronize, "refs/heads/main"));
+    for changes in [Value::Null, json!({}), json!({ "title": { "from": "Greet" } }), json!({ "base": null })] {
+        let answer = edited(changes);
+        assert!(matches!(&answer, Answer::Ignored { because } if because.contains("edited")), "{answer:?}");
+    }
+}
+
+#[test]
 fn pull_requests_that_start_nothing_and_those_of_others() {
     for action in ["closed", "labeled", "edited", "surprise"] {
         let answer = ask_proposal("/action", action.into());

@@ -332,6 +332,15 @@ fn the_same_head_opens_no_second_run_wherever_the_base_stands() {
     for other in [PullRequest { number: 8, ..asked() }, PullRequest { head_sha: A.into(), ..asked() }] {
         assert_eq!(run_of(plan_asked(&other, &world)).number, 2);
     }
+    // Another base branch is checked anew, by its own pipelines.
+    let mut everywhere = world.clone();
+    everywhere.files[0].pipeline.as_mut().unwrap().on.pull_request = Some(pipeline::PullRequest::default());
+    let retargeted = PullRequest { base: "refs/heads/next".into(), ..again.clone() };
+    let second = run_of(plan_asked(&retargeted, &everywhere));
+    assert_eq!((second.number, second.event.pull_request.as_ref().unwrap().base.as_str()), (2, "refs/heads/next"));
+    everywhere.runs.push(Known::new(&second));
+    assert!(matches!(plan_asked(&retargeted, &everywhere), Plan::Exists { run, .. } if run == second.id));
+    assert!(matches!(plan_asked(&again, &everywhere), Plan::Exists { run, .. } if run == first.id));
     // A push of the same commit is another run, and so is the pull request beside a push's.
     let pushed = Known::new(&run_of(plan_one(&push(), &found(vec![file(".bespin/was.yaml", was(Supersede::Never))]))));
     world.runs = vec![pushed];
