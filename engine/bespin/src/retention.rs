@@ -18,6 +18,9 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 pub trait Memory: Send + Sync + 'static {
     /// Forgets runs, by id, that the journal has forgotten.
     async fn forget(&self, runs: &BTreeSet<String>);
+
+    /// Once a round: removes what it keeps beside the journal for runs that go on.
+    async fn tidy(&self) {}
 }
 
 /// Removes what has had its time.
@@ -91,6 +94,9 @@ impl Retention {
             for memory in &self.memories {
                 memory.forget(&forgotten).await;
             }
+        }
+        for memory in &self.memories {
+            memory.tidy().await;
         }
         Ok(removed)
     }

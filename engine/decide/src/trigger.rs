@@ -8,7 +8,7 @@ mod floor;
 mod plan;
 
 pub use floor::{Place, by_tags, by_trailers, places, unnumbered};
-pub use plan::{Plan, plan};
+pub use plan::{Plan, idle, plan};
 
 use crate::delivery::{Change, Ended, Entry, Push, Received, Recorded, Skipped};
 use crate::next::{Next, Timestamp, Wake};
@@ -26,7 +26,12 @@ pub enum Seen {
     Nothing,
     /// The commit is not in the repository, as of a fetch just now; or the base branch is not.
     Missing,
-    /// It cannot be taken in, and never will be.
+    /// The commit cannot be read, and the repository's branches could be just now.
+    Unreadable {
+        /// Why, as a fragment.
+        because: String,
+    },
+    /// Nothing will come of it, whatever is looked at further.
     Refused {
         /// Why, as a fragment.
         because: String,
@@ -260,18 +265,20 @@ pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, A
     if let Received::Push(Push { change: Change::Deleted, reference, .. }) = received {
         return ignore(format!("`{reference}` was deleted, and a deletion opens no runs"));
     }
+    let waited = now.saturating_sub(*at);
+    let again = Wake::At(now + (waited / 2).clamp(500, 30_000));
     match seen {
         Seen::Nothing => Next::hold(Wake::Now, "looking at the repository"),
-        Seen::Missing if now.saturating_sub(*at) > PATIENCE_MS => ignore(format!(
+        Seen::Missing if waited > PATIENCE_MS => ignore(format!(
             "the commit {} is not in {}; its reference was moved or deleted before it could be read",
             received.commit(),
             received.repository()
         )),
-        Seen::Missing => {
-            let waited = now.saturating_sub(*at);
-            let again = now + (waited / 2).clamp(500, 30_000);
-            Next::hold(Wake::At(again), format!("waiting until the commit {} can be read", &received.commit()[..7]))
+        Seen::Missing => Next::hold(again, format!("waiting until the commit {} can be read", &received.commit()[..7])),
+        Seen::Unreadable { because } if waited > PATIENCE_MS => {
+            ignore(format!("{because}; given up after {} minutes", PATIENCE_MS / 60_000))
         }
+        Seen::Unreadable { because } => Next::hold(again, format!("{because}; trying again")),
         Seen::Refused { because } => ignore(because.clone()),
         Seen::Found(found) => open(received, found),
     }

@@ -23,7 +23,7 @@ impl Mirror {
 
 impl Core {
     fn archive(&self, commit: &str, directory: &str, limit: usize) -> Result<Vec<u8>, Error> {
-        let repository = self.open()?;
+        let repository = self.open_with_heads()?;
         let commit = self.need(&repository, commit)?;
         let parts = directory.split('/').filter(|part| !matches!(*part, "" | "."));
         let mut budget = Budget::new(format!("the directory `{directory}`"), walk::READ);

@@ -40,7 +40,7 @@ impl Mirror {
     pub async fn changed_since(&self, base: &str, head: &str) -> Result<Changed, Error> {
         let (base, head) = (base.to_owned(), head.to_owned());
         self.run(move |core| {
-            let repository = core.open()?;
+            let repository = core.open_with_heads()?;
             let (base, head) = (core.need(&repository, &base)?, core.need(&repository, &head)?);
             core.since_merge_base(&repository, &base, &head, "it has no history in common with its base")
         })

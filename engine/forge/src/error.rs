@@ -33,6 +33,14 @@ pub enum Error {
         /// The limit, with its unit.
         limit: String,
     },
+    /// There is no room for one more now; there will be.
+    #[error("{what} of {address} already; this one waits for one of them to end")]
+    Full {
+        /// What takes the room.
+        what: String,
+        /// The remote's address.
+        address: String,
+    },
     /// git or the network failed.
     #[error("{tried} {address}: {problem}")]
     Git {

@@ -44,7 +44,7 @@ impl Mirror {
 
 impl Core {
     fn list(&self, commit: &str, directory: &str) -> Result<Option<Vec<Listed>>, Error> {
-        let repository = self.open()?;
+        let repository = self.open_with_heads()?;
         let failed = error::git("reading", self.address.as_str());
         let root = self.need(&repository, commit)?.tree_id();
         let mut budget = Budget::new(format!("the way to `{directory}`"), walk::READ);

@@ -54,12 +54,14 @@ pub struct Trailered {
 
 impl Mirror {
     /// Reads a commit by its full id; an annotated tag's id leads to its commit.
+    /// A pull request's head is none of the mirror's commits, nor in its histories;
+    /// what reads files at a commit reads them at a head as well.
     ///
     /// # Errors
     /// [`Error::Git`] where the mirror cannot be read.
     pub async fn commit(&self, id: &str) -> Result<Option<Commit>, Error> {
         let id = id.to_owned();
-        self.run(move |core| core.commit(&id)).await
+        self.run(move |core| core.commit(&core.open()?, &id)).await
     }
 
     /// Finds the commit that a revision names now: `HEAD`, a branch, a tag, a
@@ -157,9 +159,9 @@ impl Core {
         repository.find_commit(oid).map_err(error::git("reading", self.address.as_str()))
     }
 
-    fn commit(&self, id: &str) -> Result<Option<Commit>, Error> {
-        let repository = self.open()?;
-        let Some(oid) = self.peel(&repository, id)? else { return Ok(None) };
+    /// Reads a commit out of an opened repository.
+    pub fn commit(&self, repository: &Repository, id: &str) -> Result<Option<Commit>, Error> {
+        let Some(oid) = self.peel(repository, id)? else { return Ok(None) };
         let commit = repository.find_commit(oid).map_err(error::git("reading", self.address.as_str()))?;
         let sha = oid.to_string();
         let message = commit.message_bytes();
@@ -193,7 +195,7 @@ impl Core {
     }
 
     fn files(&self, commit: &str, path: &str, endings: &[String], limits: Limits) -> Result<Vec<FileAt>, Error> {
-        let repository = self.open()?;
+        let repository = self.open_with_heads()?;
         let commit = self.need(&repository, commit)?;
         let mut taken = Taken { files: Vec::new(), bytes: 0, endings, limits };
         let mut budget = Budget::new(format!("what is below `{path}`"), walk::READ);

@@ -15,9 +15,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Branches and tags, as they are at the remote.
 const REFSPECS: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 
-/// What a pull request may bring, in bytes: anybody can make one.
-const PULL_REQUEST_BYTES: usize = 1 << 30;
-
 /// The door: settings, and the mirrors that were asked for.
 pub struct Forge {
     settings: Settings,
@@ -76,6 +73,7 @@ impl Forge {
             core: Arc::new(Core { address, transport, directory, author }),
             fetching,
             fetched: AtomicU64::new(0),
+            heads: tokio::sync::Mutex::default(),
         };
         let mirror = Arc::new(mirror);
         mirrors.insert(url.to_owned(), mirror.clone());
@@ -95,6 +93,8 @@ pub struct Mirror {
     fetching: tokio::sync::Mutex<Option<(u64, String)>>,
     /// When the last fetch that succeeded began, in ms since the epoch.
     fetched: AtomicU64,
+    /// Held while a pull request's head is fetched, or heads are removed.
+    pub(crate) heads: tokio::sync::Mutex<()>,
 }
 
 /// What the blocking side of a mirror needs.
@@ -148,18 +148,6 @@ impl Mirror {
         }
     }
 
-    /// Fetches the head of a pull request from the remote that it was made to,
-    /// which keeps it also where the head is a fork's; `None` where there is none.
-    /// Nothing but this one reference of the mirror is touched.
-    ///
-    /// # Errors
-    /// [`Error::Git`] where the remote cannot be read, [`Error::TooLarge`] where
-    /// the pull request brings more than 1 GiB.
-    pub async fn pull_request(&self, number: u64) -> Result<Option<String>, Error> {
-        let _one_at_a_time = self.fetching.lock().await;
-        self.run(move |core| core.pull_request(number, PULL_REQUEST_BYTES)).await
-    }
-
     /// Runs what may block on a thread that may.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, Error>
     where
@@ -199,25 +187,10 @@ impl Core {
         }
         Ok(())
     }
-
-    fn pull_request(&self, number: u64, most: usize) -> Result<Option<String>, Error> {
-        let failed = error::git("fetching a pull request of", self.address.as_str());
-        let repository = self.open()?;
-        let mut remote = repository.remote_anonymous(self.address.as_str()).map_err(&failed)?;
-        let reference = format!("refs/pull/{number}/head");
-        let distrust = Distrust::default();
-        let mut options = options(self.transport.callbacks_within(most, &distrust));
-        let fetched = remote.fetch(&[format!("+{reference}:{reference}")], Some(&mut options), None);
-        if fetched.is_err() && remote.stats().received_bytes() > most {
-            let what = format!("pull request #{number} of {}", self.address.as_str());
-            return Err(Error::TooLarge { what, limit: format!("{most} bytes") });
-        }
-        fetched.map_err(|error| failed(distrust.explain(error)))?;
-        self.resolve(&repository, &reference)
-    }
 }
 
-fn options(callbacks: RemoteCallbacks<'_>) -> FetchOptions<'_> {
+/// How a remote is fetched from.
+pub(crate) fn options(callbacks: RemoteCallbacks<'_>) -> FetchOptions<'_> {
     let mut options = FetchOptions::new();
     options
         .remote_callbacks(callbacks)

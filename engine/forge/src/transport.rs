@@ -2,6 +2,7 @@
 
 use crate::address::{Address, Scheme};
 use crate::error::Error;
+use crate::heads::HeadLimits;
 use crate::known_hosts;
 use crate::settings::{Credentials, PlainHttp, Remote, Settings};
 use git2::{CertificateCheckStatus, Cred, CredentialType, RemoteCallbacks};
@@ -78,12 +79,13 @@ impl Transport {
 
     /// Fresh callbacks for one transfer; the time limit starts now.
     pub fn callbacks<'a>(&'a self, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
-        self.callbacks_within(usize::MAX, distrust)
+        self.callbacks_within(HeadLimits { bytes: usize::MAX, time: self.limit }, distrust)
     }
 
-    /// The same for a transfer that ends once it has received more bytes than these.
-    pub fn callbacks_within<'a>(&'a self, bytes: usize, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
-        let deadline = Instant::now() + self.limit;
+    /// The same for a transfer that ends once it has received more bytes, or taken longer, than that.
+    pub fn callbacks_within<'a>(&'a self, limits: HeadLimits, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
+        let HeadLimits { bytes, time } = limits;
+        let deadline = Instant::now() + time.min(self.limit);
         let mut callbacks = RemoteCallbacks::new();
         let mut asked = 0;
         callbacks.credentials(move |_, _, allowed| {

@@ -16,10 +16,9 @@ use decide::run::{self, CancelCause, Commit, Opened};
 use decide::trigger::{self, Act, Ancestry, Changed, File, Found, Known, Seen, Standing};
 use forge::{Forge, Mirror};
 use journal::AppendError;
-use pull_request::Without;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many commits' pipelines are kept in memory.
 const KEPT_COMMITS: usize = 64;
@@ -113,21 +112,21 @@ impl DeliveryStage {
     async fn look(&self, received: &Received, at: Timestamp) -> Result<Seen, Trouble> {
         let repository = received.repository();
         let mirror = self.forge.repository(repository).map_err(|e| Trouble(e.to_string()))?;
-        let runs = || async { self.index.of(repository).await.map_err(|e| Trouble::new("reading the runs", e)) };
-        let (looked, runs) = match received {
+        let (_turn, looked, runs) = match received {
             Received::Push(push) => {
+                let turn = self.turn(repository).await?;
                 let Some(looked) = self.look_at_push(&mirror, push, at).await? else { return Ok(Seen::Missing) };
-                let mut runs = runs().await?;
+                let mut runs = self.runs(repository).await?;
                 compare(&mirror, push, &mut runs).await?;
-                (looked, runs)
+                (turn, looked, runs)
             }
             Received::PullRequest(asked) => {
-                let runs = runs().await?;
-                match self.look_at_pull_request(&mirror, asked, at, &runs).await? {
-                    Ok(looked) => (looked, runs),
-                    Err(Without::Missing) => return Ok(Seen::Missing),
-                    Err(Without::TooLarge(because)) => return Ok(Seen::Refused { because }),
-                }
+                // Before its turn: a stranger's head may be slow, and no push waits for it.
+                let looked = match self.look_at_pull_request(&mirror, asked, at).await? {
+                    Ok(looked) => looked,
+                    Err(seen) => return Ok(seen),
+                };
+                (self.turn(repository).await?, looked, self.runs(repository).await?)
             }
         };
         let prefix = format!("{repository}/");
@@ -140,6 +139,10 @@ impl DeliveryStage {
             found.floors.insert(opened.pipeline.name, floor);
         }
         Ok(Seen::Found(Box::new(found)))
+    }
+
+    async fn runs(&self, repository: &str) -> Result<Vec<Known>, Trouble> {
+        self.index.of(repository).await.map_err(|error| Trouble::new("reading the runs", error))
     }
 
     /// The last number that was used before the journal begins; looked up once.
@@ -198,9 +201,13 @@ impl DeliveryStage {
         Ok(Some(at_commit))
     }
 
-    fn gate(&self, repository: &str) -> Arc<Semaphore> {
-        let mut gates = self.gates.lock().expect("nobody panics while holding the gates");
-        gates.entry(repository.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+    /// Waits until nobody else looks at the repository: deliveries take turns, in the order received.
+    async fn turn(&self, repository: &str) -> Result<OwnedSemaphorePermit, Trouble> {
+        let gate = {
+            let mut gates = self.gates.lock().expect("nobody panics while holding the gates");
+            gates.entry(repository.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+        };
+        gate.acquire_owned().await.map_err(|error| Trouble(error.to_string()))
     }
 
     async fn open(&self, delivery: &str, opened: &Opened) -> Result<(), Trouble> {
@@ -264,6 +271,12 @@ impl Memory for DeliveryStage {
     async fn forget(&self, runs: &BTreeSet<String>) {
         self.index.forget(runs).await;
     }
+
+    async fn tidy(&self) {
+        if let Err(trouble) = self.tidy_heads().await {
+            tracing::warn!(%trouble, "heads of pull requests were left behind");
+        }
+    }
 }
 
 #[async_trait]
@@ -283,9 +296,6 @@ impl Stage for DeliveryStage {
         if matches!(received, Received::Push(Push { change: Change::Deleted, .. })) {
             return Ok(Seen::Nothing);
         }
-        // One at a time for each repository, in the order received.
-        let gate = self.gate(received.repository());
-        let _turn: SemaphorePermit<'_> = gate.acquire().await.map_err(|error| Trouble(error.to_string()))?;
         self.look(received, *at).await
     }
 

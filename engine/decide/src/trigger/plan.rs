@@ -1,7 +1,7 @@
 //! What becomes of each pipeline file of a pushed or proposed commit.
 
-use super::{Ancestry, Changed, File, Found, Known, RunKey, Standing};
-use crate::delivery::{Change, PullRequest, Push, Received, Reference};
+use super::{Ancestry, Changed, File, Found, Known, RunKey, Standing, why_nothing};
+use crate::delivery::{Change, PullRequest, Push, Received, Reference, Skipped};
 use crate::pipeline::{self, Cause, Concurrency, Pipeline, Supersede};
 use crate::run::{self, Event, Opened};
 use std::collections::BTreeMap;
@@ -34,6 +34,18 @@ pub enum Plan {
 pub fn plan(received: &Received, found: &Found) -> Vec<Plan> {
     let mut names = BTreeMap::new();
     found.files.iter().map(|file| plan_file(received, found, file, &mut names)).collect()
+}
+
+/// Why none of the pipelines at `files_at` is for a delivery, as a sentence, when that
+/// can be told without its commit: whatever it changes, no pipeline would start.
+/// `None` where one may be; a file that cannot be read may be for anything.
+pub fn idle(received: &Received, files_at: &str, files: &[File]) -> Option<String> {
+    let skip = |file: &File| {
+        let because = unfit(file.pipeline.as_ref().ok()?, received, &Changed::Everything)?;
+        Some(Skipped { file: file.path.clone(), because })
+    };
+    let skipped: Option<Vec<_>> = files.iter().map(skip).collect();
+    Some(why_nothing(files_at, &skipped?))
 }
 
 fn plan_file<'f>(

@@ -173,6 +173,20 @@ fn what_needs_no_look_and_what_is_given_up() {
     assert_eq!(decide(&Recorded::default(), &Seen::Nothing, 0).wake, Wake::OnChange);
 }
 
+#[test]
+fn what_cannot_be_read_is_given_up_after_a_while() {
+    let recorded = Recorded { received: Some((Received::PullRequest(asked()), 1_000)), ended: None };
+    let seen = Seen::Unreadable { because: "it is broken".into() };
+    let next = decide(&recorded, &seen, 3_000);
+    assert_eq!((next.wake, next.record.len()), (Wake::At(4_000), 0));
+    assert_eq!(next.because.text, "it is broken; trying again");
+    let next = decide(&recorded, &seen, 1_000 + PATIENCE_MS);
+    assert!(next.record.is_empty(), "{next:?}");
+    let next = decide(&recorded, &seen, 1_001 + PATIENCE_MS);
+    let because = "it is broken; given up after 10 minutes".to_owned();
+    assert_eq!(next.record, [Entry::Ignored { because }]);
+}
+
 /// A world of one repository; acts are done or lost, as a crash has it.
 #[derive(Clone)]
 struct World {
@@ -315,6 +329,27 @@ fn which_pull_requests_a_pipeline_is_for() {
     let pushes = found(vec![file(".bespin/was.yaml", was(Supersede::Never))]);
     assert_eq!(skip(plan_asked(&asked(), &pushes)), "it does not start on pull requests");
     assert_eq!(skip(plan_one(&push(), &world)), "it does not start on pushes to branches");
+}
+
+#[test]
+fn what_can_be_told_without_the_head() {
+    let idle = |asked: &PullRequest, files: &[File]| idle(&Received::PullRequest(asked.clone()), BASE, files);
+    let check = proposed_to(None).files.remove(0);
+    let pushes = file(".bespin/push.yaml", was(Supersede::Never));
+    assert_eq!(idle(&asked(), &[pushes.clone(), check.clone()]), None, "one is enough");
+    let because = "no pipeline is for this: .bespin/push.yaml: it does not start on pull requests";
+    assert_eq!(idle(&asked(), std::slice::from_ref(&pushes)).as_deref(), Some(because));
+    let other = PullRequest { base: "refs/heads/next".into(), ..asked() };
+    assert!(idle(&other, std::slice::from_ref(&check)).unwrap().contains("`next` is not among `main`"));
+    let ready = PullRequest { activity: pipeline::Activity::ReadyForReview, ..asked() };
+    assert!(idle(&ready, std::slice::from_ref(&check)).is_some());
+    let mut of_paths = check.clone();
+    let on = &mut of_paths.pipeline.as_mut().unwrap().on;
+    on.pull_request.as_mut().unwrap().paths = vec!["web/**".into()];
+    assert_eq!(idle(&asked(), &[of_paths]), None, "what it changes is not known");
+    let broken = File { path: "x".into(), pipeline: Err(vec!["one".into()]) };
+    assert_eq!(idle(&asked(), &[pushes, broken]), None, "it may be for anything");
+    assert!(idle(&asked(), &[]).unwrap().contains("there is no pipeline in `.bespin` at 3333333"));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What the journal says of runs and pending deliveries, kept up to date by
 //! reading only what is new in it.
 
+use decide::delivery::PullRequest;
 use decide::run::Opened;
 use decide::trigger::{Bump, Known, State};
+use forge::Head;
 use journal::{Entry, Journal};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::{Mutex, MutexGuard};
@@ -26,6 +28,10 @@ struct Folded {
     /// Streams, by the sequence of their first entry.
     pending: BTreeMap<u64, String>,
     received: HashMap<String, u64>,
+    /// The heads of pull requests whose deliveries have not ended, by stream.
+    proposed: HashMap<String, Head>,
+    /// The repositories that pull requests were made to.
+    proposed_to: BTreeSet<String>,
 }
 
 impl Index {
@@ -48,6 +54,30 @@ impl Index {
     /// The journal's, when it cannot be read.
     pub async fn pending(&self) -> Result<Vec<String>, journal::Error> {
         Ok(self.fresh().await?.pending.values().cloned().collect())
+    }
+
+    /// The heads of pull requests that somebody may still read: those of open runs, and
+    /// of deliveries that have not ended. A delivery ends after its runs are open, so
+    /// that there is no moment in between.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn heads(&self) -> Result<BTreeSet<Head>, journal::Error> {
+        let folded = self.fresh().await?;
+        let open = folded.runs.values().flatten().filter(|run| run.state != State::Closed);
+        let of_runs = open.filter_map(|run| {
+            let asked = run.event.pull_request.as_ref()?;
+            Some(Head { number: asked.number, sha: run.event.after.clone() })
+        });
+        Ok(of_runs.chain(folded.proposed.values().cloned()).collect())
+    }
+
+    /// The repositories that pull requests were made to, as far as the journal remembers.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn proposed_to(&self) -> Result<BTreeSet<String>, journal::Error> {
+        Ok(self.fresh().await?.proposed_to.clone())
     }
 
     /// Forgets runs that the journal has forgotten.
@@ -96,6 +126,9 @@ impl Folded {
                 self.change(run, |run| run.bump = Bump::Recorded);
             }
             ("delivery", "received" | "proposed") => {
+                if entry.kind == "proposed" {
+                    self.proposed(entry)?;
+                }
                 self.pending.insert(entry.seq, entry.stream.clone());
                 self.received.insert(entry.stream.clone(), entry.seq);
             }
@@ -103,9 +136,18 @@ impl Folded {
                 if let Some(seq) = self.received.remove(&entry.stream) {
                     self.pending.remove(&seq);
                 }
+                self.proposed.remove(&entry.stream);
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    fn proposed(&mut self, entry: &Entry) -> Result<(), journal::Error> {
+        let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
+        let asked: PullRequest = serde_json::from_value(entry.body.clone()).map_err(|e| place(e.to_string()))?;
+        self.proposed.insert(entry.stream.clone(), Head { number: asked.number, sha: asked.head_sha });
+        self.proposed_to.insert(asked.repository);
         Ok(())
     }
 

@@ -5,72 +5,91 @@
 //! asked for anything: GitHub keeps every head at the base, as `refs/pull/N/head`.
 
 use super::{DeliveryStage, Looked};
-use crate::drive::Trouble;
-use decide::delivery::PullRequest;
+use crate::drive::{Trouble, now};
+use decide::delivery::{PullRequest, Received};
 use decide::next::Timestamp;
 use decide::run::Commit;
-use decide::trigger::{Changed, Known, Standing};
-use forge::{Error, Mirror};
-
-/// Why there is nothing to decide on.
-pub(super) enum Without {
-    /// Something is not there yet, or not any more.
-    Missing,
-    /// It is there, and larger than what is taken in.
-    TooLarge(String),
-}
+use decide::trigger::{self, Changed, Known, Seen, Standing};
+use forge::{Error, Fetched, HEAD_KEPT, Head, HeadLimits, Mirror};
 
 impl DeliveryStage {
-    /// Looks at a pull request that was received at `at`; `runs` are its repository's.
+    /// Looks at a pull request that was received at `at`, or says why there is nothing
+    /// to decide on. Anybody can make one, so this holds up nothing but other heads of
+    /// the repository, and no head is fetched that no pipeline of the base asks for.
     pub(super) async fn look_at_pull_request(
         &self,
         mirror: &Mirror,
         asked: &PullRequest,
         at: Timestamp,
-        runs: &[Known],
-    ) -> Result<Result<Looked, Without>, Trouble> {
-        let trouble = |error: Error| Trouble(error.to_string());
+    ) -> Result<Result<Looked, Seen>, Trouble> {
         // The pipeline that counts is the branch's newest, not the one that the payload remembers.
         mirror.fetch(at).await.map_err(trouble)?;
-        let known = mirror.resolve(&asked.reference()).await.map_err(trouble)?;
-        let tip = if known.as_deref() == Some(asked.head_sha.as_str()) {
-            known
-        } else {
-            match mirror.pull_request(asked.number).await {
-                Err(error @ Error::TooLarge { .. }) => return Ok(Err(Without::TooLarge(error.to_string()))),
-                tip => tip.map_err(trouble)?,
-            }
+        let Some(base) = mirror.resolve(&asked.base).await.map_err(trouble)? else { return Ok(Err(Seen::Missing)) };
+        let Some(at_base) = self.read_at(mirror, &asked.repository, &base).await? else {
+            return Ok(Err(Seen::Missing));
         };
-        let commit = mirror.commit(&asked.head_sha).await.map_err(trouble)?;
-        let base = mirror.resolve(&asked.base).await.map_err(trouble)?;
-        let (Some(tip), Some(commit), Some(base)) = (tip, commit, base) else { return Ok(Err(Without::Missing)) };
-        let Some(standing) = standing(mirror, asked, tip, runs).await? else { return Ok(Err(Without::Missing)) };
+        // Whoever opened a run before a crash finds it, whatever the base's pipelines say by now.
+        let opened = self.runs(&asked.repository).await?.iter().any(|run| is_of(run, asked));
+        if !opened && let Some(because) = trigger::idle(&Received::PullRequest(asked.clone()), &base, &at_base.files) {
+            return Ok(Err(Seen::Refused { because }));
+        }
+        let Fetched { commit, tip } = match self.fetch_head(mirror, asked, &base).await? {
+            Ok(fetched) => fetched,
+            Err(seen) => return Ok(Err(seen)),
+        };
         let changed = match mirror.changed_since(&base, &asked.head_sha).await.map_err(trouble)? {
             forge::Changed::Paths(paths) => Changed::Paths(paths),
             forge::Changed::Everything { .. } => Changed::Everything,
         };
-        let Some(at_base) = self.read_at(mirror, &asked.repository, &base).await? else {
-            return Ok(Err(Without::Missing));
-        };
+        let standing = if tip == asked.head_sha { Standing::Current } else { Standing::Passed { by: tip } };
         let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
         Ok(Ok(Looked { commit, files: at_base.files.clone(), files_at: base, changed, standing }))
     }
+
+    async fn fetch_head(
+        &self,
+        mirror: &Mirror,
+        asked: &PullRequest,
+        base: &str,
+    ) -> Result<Result<Fetched, Seen>, Trouble> {
+        let head = Head { number: asked.number, sha: asked.head_sha.clone() };
+        let turn = mirror.heads().await;
+        let needed = self.index.heads().await.map_err(|error| Trouble::new("reading the heads", error))?;
+        let fetched = turn.fetch(&head, base, needed, HeadLimits::default()).await;
+        drop(turn);
+        match fetched {
+            Ok(Some(fetched)) => Ok(Ok(fetched)),
+            Ok(None) => Ok(Err(Seen::Missing)),
+            Err(error @ Error::TooLarge { .. }) => Ok(Err(Seen::Refused { because: error.to_string() })),
+            // The server's own disk is no fault of the pull request's.
+            Err(error @ Error::Directory { .. }) => Err(trouble(error)),
+            Err(error) => {
+                // Nor is a remote that nothing can be read from.
+                mirror.fetch(now()).await.map_err(trouble)?;
+                Ok(Err(Seen::Unreadable { because: error.to_string() }))
+            }
+        }
+    }
+
+    /// Removes the heads that nobody has needed for a day.
+    pub(super) async fn tidy_heads(&self) -> Result<(), Trouble> {
+        let reading = |error| Trouble::new("reading the heads", error);
+        for repository in self.index.proposed_to().await.map_err(reading)? {
+            // One that the configuration does not name any more has nobody to tidy it.
+            let Ok(mirror) = self.forge.repository(&repository) else { continue };
+            let turn = mirror.heads().await;
+            let needed = self.index.heads().await.map_err(reading)?;
+            turn.tidy(needed, HEAD_KEPT).await.map_err(trouble)?;
+        }
+        Ok(())
+    }
 }
 
-/// How the pull request's reference stands to the commit; `None` where it does not lead there (yet).
-async fn standing(
-    mirror: &Mirror,
-    asked: &PullRequest,
-    tip: String,
-    runs: &[Known],
-) -> Result<Option<Standing>, Trouble> {
-    if tip == asked.head_sha {
-        return Ok(Some(Standing::Current));
-    }
-    let passed = mirror.contains(&tip, &asked.head_sha).await.map_err(|error| Trouble(error.to_string()))?;
-    // Whoever opened a run before a crash finds it, wherever the reference has gone since.
-    let opened = |run: &Known| {
-        run.event.after == asked.head_sha && run.event.pull_request.as_ref().is_some_and(|of| of.number == asked.number)
-    };
-    Ok((passed || runs.iter().any(opened)).then_some(Standing::Passed { by: tip }))
+fn is_of(run: &Known, asked: &PullRequest) -> bool {
+    let same = |of: &decide::run::PullRequest| of.number == asked.number && of.base == asked.base;
+    run.event.after == asked.head_sha && run.event.pull_request.as_ref().is_some_and(same)
+}
+
+fn trouble(error: Error) -> Trouble {
+    Trouble(error.to_string())
 }

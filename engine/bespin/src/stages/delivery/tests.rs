@@ -307,6 +307,134 @@ async fn a_head_that_the_base_does_not_keep_is_waited_for() {
     assert_eq!(world.ended("d1").await, ["user/petclinic/check/1"]);
 }
 
+impl World {
+    /// The heads that are kept.
+    fn heads(&self) -> Vec<String> {
+        let mirrors = std::fs::read_dir(self.directory.path().join("git")).unwrap();
+        let stores = mirrors.map(|mirror| mirror.unwrap().path().join("heads-of-pull-requests"));
+        let stores = stores.filter(|heads| heads.exists()).flat_map(|heads| std::fs::read_dir(heads).unwrap());
+        stores.map(|store| store.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// The file of an object at the git server.
+    fn object(&self, name: &str) -> std::path::PathBuf {
+        let id = self.git.git(REPOSITORY, &["rev-parse", name]);
+        self.git.bare(REPOSITORY).join("objects").join(&id[..2]).join(&id[2..])
+    }
+
+    /// Waits until the server says this of a delivery.
+    async fn says(&self, delivery: &str, text: &str) {
+        let mut changed = self.drivers.board().changed();
+        let says = async {
+            loop {
+                let said = self.drivers.board().said(&format!("delivery/default/{delivery}"));
+                if said.is_some_and(|said| said.because.text.contains(text)) {
+                    return;
+                }
+                changed.changed().await.unwrap();
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(60), says).await;
+        in_time.unwrap_or_else(|_| panic!("nobody says `{text}`: {:?}", self.drivers.board().all_said()))
+    }
+}
+
+#[tokio::test]
+async fn no_head_is_fetched_that_no_pipeline_asks_for() {
+    let world = World::new(&[(".bespin/was.yaml", PIPELINE), (".bespin/check.yaml", CHECK), ("was/a", "1")]).await;
+    let head = world.head(&[("was/a", "2")]);
+    world.git.git(REPOSITORY, &["branch", "next", "main"]);
+    let next = PullRequest { base: "refs/heads/next".into(), ..asked("d1", &head) };
+    let idle = world.propose(next).await;
+    assert!(idle[0].contains(".bespin/check.yaml: the branch `next` is not among `main`"), "{idle:?}");
+    let closed = PullRequest { activity: decide::pipeline::Activity::ReadyForReview, ..asked("d2", &head) };
+    let idle = world.propose(closed).await;
+    assert!(idle[0].contains("`ready_for_review` is not among"), "{idle:?}");
+    assert!(world.heads().is_empty(), "{:?}", world.heads());
+    // The branch's own pipelines count, wherever the commit lies.
+    assert_eq!(world.propose(asked("d3", &head)).await, ["user/petclinic/check/1"]);
+    assert_eq!(world.heads(), [format!("7-{head}")]);
+    let other = PIPELINE.replace("petclinic-was", "other");
+    world.git.commit(REPOSITORY, "main", &[(".bespin/check.yaml", &other)], "no more checks");
+    assert_eq!(world.propose(asked("d4", &head)).await, ["user/petclinic/check/1"], "the run that it opened");
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_fetched_is_given_up() {
+    let world = World::new(&[(".bespin/check.yaml", CHECK), ("was/a", "1")]).await;
+    let head = world.head(&[("was/a", "2")]);
+    world.git.git(REPOSITORY, &["update-ref", "-d", "refs/heads/fork"]);
+    // The remote's own copy is broken: it tells of the head, and cannot give it.
+    let tree = world.object(&format!("{head}^{{tree}}"));
+    let kept = std::fs::read(&tree).unwrap();
+    std::fs::remove_file(&tree).unwrap();
+    world.record(Received::PullRequest(asked("d1", &head))).await;
+    world.says("d1", "fetching a pull request of").await;
+    let old = now() - decide::trigger::PATIENCE_MS - 1_000;
+    let entries = encode(&[Received::PullRequest(asked("d2", &head)).entry()], &By::Server, old).unwrap();
+    world.drivers.journal().append("delivery/default/d2", 0, entries).await.unwrap();
+    world.drivers.ensure(&world.stage, "delivery/default/d2");
+    let given_up = world.ended("d2").await;
+    assert!(given_up[0].starts_with("ignored: fetching a pull request of"), "{given_up:?}");
+    assert!(given_up[0].ends_with("given up after 10 minutes"), "{given_up:?}");
+    std::fs::write(&tree, kept).unwrap();
+    assert_eq!(world.ended("d1").await, ["user/petclinic/check/1"], "the younger one was tried on");
+}
+
+#[tokio::test]
+async fn a_head_that_comes_slowly_holds_up_no_push() {
+    let world = World::new(&[(".bespin/check.yaml", CHECK), (".bespin/was.yaml", PIPELINE), ("was/a", "1")]).await;
+    let first = world.git.git(REPOSITORY, &["rev-parse", "main"]);
+    let second = world.git.commit(REPOSITORY, "main", &[("was/a", "2")], "Fix it");
+    world.git.git(REPOSITORY, &["update-ref", "refs/heads/main", &first]);
+    let head = world.head(&[("was/a", "a stranger's")]);
+    world.git.git(REPOSITORY, &["update-ref", "-d", "refs/heads/fork"]);
+    // Whoever reads a pipe waits for somebody who writes: the remote gets no further with the head.
+    let blob = world.object(&format!("{head}:was/a"));
+    let kept = std::fs::read(&blob).unwrap();
+    std::fs::remove_file(&blob).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&blob).status().unwrap().success());
+    world.record(Received::PullRequest(asked("d1", &head))).await;
+    let fetching = async {
+        while world.heads().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), fetching).await.expect("the head is asked for");
+    world.git.git(REPOSITORY, &["update-ref", "refs/heads/main", &second]);
+    assert_eq!(world.push("d2", &first, &second, compare()).await, ["user/petclinic/petclinic-was/56"]);
+    assert_eq!(world.heads(), [format!("7-{head}")], "it is still being fetched");
+    let opened = read::<Entry>(world.drivers.journal(), "delivery/default/d1").await.unwrap();
+    assert_eq!(opened.len(), 1, "{opened:?}");
+    std::fs::rename(&blob, world.directory.path().join("pipe")).unwrap();
+    std::fs::write(&blob, kept).unwrap();
+    // Both ends are opened here, so that neither side waits: the remote's reading ends, and fails.
+    let pipe = world.directory.path().join("pipe");
+    drop(std::fs::File::options().read(true).write(true).open(pipe).unwrap());
+    assert_eq!(world.ended("d1").await, ["user/petclinic/check/1"]);
+}
+
+#[tokio::test]
+async fn a_head_is_needed_until_its_runs_have_ended() {
+    let world = World::new(&[(".bespin/check.yaml", CHECK), ("was/a", "1")]).await;
+    let head = world.head(&[("was/a", "2")]);
+    assert!(world.stage.index().heads().await.unwrap().is_empty());
+    assert_eq!(world.propose(asked("d1", &head)).await, ["user/petclinic/check/1"]);
+    let needed = world.stage.index().heads().await.unwrap();
+    assert_eq!(needed, BTreeSet::from([forge::Head { number: 7, sha: head.clone() }]));
+    let mirrors = std::fs::read_dir(world.directory.path().join("git")).unwrap();
+    let config = mirrors.last().unwrap().unwrap().path().join(format!("heads-of-pull-requests/7-{head}/config"));
+    let long_ago = std::time::SystemTime::now() - 2 * forge::HEAD_KEPT;
+    std::fs::File::options().write(true).open(config).unwrap().set_modified(long_ago).unwrap();
+    world.stage.tidy().await;
+    assert_eq!(world.heads().len(), 1, "its run is open");
+    let closed = RunEntry::Closed { outcome: decide::run::RunOutcome::Succeeded };
+    let entries = encode(&[closed], &By::Server, now()).unwrap();
+    world.drivers.journal().append("run/user/petclinic/check/1", 1, entries).await.unwrap();
+    world.stage.tidy().await;
+    assert!(world.heads().is_empty(), "{:?}", world.heads());
+}
+
 /// Dies between opening the run and recording that it did, and anywhere else:
 /// every prefix of the delivery's stream, with the runs as they were then.
 #[tokio::test]
