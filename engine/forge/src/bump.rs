@@ -47,14 +47,18 @@ impl Mirror {
     pub async fn push(&self, new: NewCommit) -> Result<Pushed, Error> {
         let branch = format!("refs/heads/{}", new.branch);
         let parent = new.parent.clone();
+        let before = self.resolve(&branch).await?;
         let pushed = self.run(move |core| core.push(&new)).await?;
         let Pushed::Refused { because } = pushed else { return Ok(pushed) };
-        // A lost race within the server reads like any refusal; the branch tells.
+        // A lost race within the server reads like any refusal; the branch tells:
+        // it has moved, or it was not where the commit could have gone on top.
         self.fetch(crate::now_ms() + 1).await?;
-        match self.resolve(&branch).await? {
-            Some(now) if now != parent => Ok(Pushed::Stale),
-            _ => Ok(Pushed::Refused { because }),
-        }
+        let now = self.resolve(&branch).await?;
+        let follows = match &now {
+            Some(now) => self.contains(&parent, now).await?,
+            None => true,
+        };
+        Ok(if now == before && follows { Pushed::Refused { because } } else { Pushed::Stale })
     }
 }
 

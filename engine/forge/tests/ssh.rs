@@ -65,7 +65,13 @@ async fn two_bumps_at_once_both_land() {
     let mirror = one.repository("user/m").unwrap();
     mirror.fetch(forge::now_ms() + 1).await.unwrap();
     assert_eq!(mirror.default_branch().await.unwrap().as_deref(), Some("main"));
-    assert_eq!(mirror.trailered(log.lines().next().unwrap(), 10).await.unwrap().len(), 2);
+    let head = log.lines().next().unwrap();
+    assert_eq!(mirror.trailered(head, 10).await.unwrap().len(), 2);
+    git.refuse("user/m");
+    let files = vec![("a".to_owned(), b"3".to_vec())];
+    let third = NewCommit { branch: "main".into(), parent: head.to_owned(), files, message: "third".into() };
+    let refused = mirror.push(third).await.unwrap();
+    assert!(matches!(&refused, Pushed::Refused { because } if because.contains("hook")), "{refused:?}");
 }
 
 #[tokio::test]

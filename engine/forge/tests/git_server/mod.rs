@@ -65,6 +65,14 @@ impl GitServer {
         git(dir, &["rev-parse", "HEAD"])
     }
 
+    /// From now on the repository refuses every push, by a hook.
+    pub fn refuse(&self, name: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let hook = self.bare(name).join("hooks/update");
+        std::fs::write(&hook, "#!/bin/sh\necho no >&2\nexit 1\n").unwrap();
+        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// Runs git in the bare repository and returns its output.
     pub fn git(&self, name: &str, arguments: &[&str]) -> String {
         git(&self.bare(name), arguments)

@@ -126,11 +126,8 @@ async fn an_older_run_does_not_bump_back() {
 
 #[tokio::test]
 async fn a_refused_push_fails_with_the_remotes_words() {
-    use std::os::unix::fs::PermissionsExt;
     let world = World::new().await;
-    let hook = world.git.bare(REPOSITORY).join("hooks/update");
-    std::fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.git.refuse(REPOSITORY);
     let error = world.bump("user/petclinic/was/2", "was:v2").await.unwrap_err();
     assert!(
         matches!(&error, sandbox::Failure::Rejected(text) if text.contains("refuses the push to `main`")),
