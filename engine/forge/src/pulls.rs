@@ -4,6 +4,7 @@
 
 use crate::address::Address;
 use crate::status::Settings;
+use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -137,6 +138,7 @@ impl RepositoryPulls<'_> {
         let lost = |error: reqwest::Error| self.failed(error.without_url().to_string(), true);
         let mut answer = request.send().await.map_err(lost)?;
         let code = answer.status();
+        let transient = code.is_server_error() || is_limit(code, answer.headers());
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(lost)? {
             if bytes.len() + chunk.len() > ANSWER_LIMIT {
@@ -148,9 +150,17 @@ impl RepositoryPulls<'_> {
             return Ok(bytes);
         }
         let text: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
-        let transient = code.is_server_error() || code == StatusCode::TOO_MANY_REQUESTS;
         Err(self.failed(format!("{code}: {text}"), transient))
     }
+}
+
+/// Whether an answer only says that there were too many requests.
+///
+/// Source: GitHub REST API, "Rate limits for the REST API".
+fn is_limit(code: StatusCode, headers: &HeaderMap) -> bool {
+    let used_up = headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
+    let told = headers.contains_key("retry-after") || used_up;
+    code == StatusCode::TOO_MANY_REQUESTS || code == StatusCode::FORBIDDEN && told
 }
 
 #[cfg(test)]
@@ -178,5 +188,18 @@ mod tests {
             assert_eq!(pulls.of(&address).map(|of| of.repository), found.map(str::to_owned), "{address:?}");
         }
         assert!(Pulls::new(None).of(&Address::parse("https://github.com/user/x").unwrap()).is_none());
+    }
+    #[test]
+    fn too_many_requests_are_no_refusal() {
+        let told = |name: &'static str, value: &str| {
+            HeaderMap::from_iter([(reqwest::header::HeaderName::from_static(name), value.parse().unwrap())])
+        };
+        let waits = told("retry-after", "60");
+        assert!(is_limit(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new()));
+        assert!(is_limit(StatusCode::FORBIDDEN, &waits));
+        assert!(is_limit(StatusCode::FORBIDDEN, &told("x-ratelimit-remaining", "0")));
+        assert!(!is_limit(StatusCode::FORBIDDEN, &told("x-ratelimit-remaining", "10")));
+        assert!(!is_limit(StatusCode::FORBIDDEN, &HeaderMap::new()));
+        assert!(!is_limit(StatusCode::UNPROCESSABLE_ENTITY, &waits));
     }
 }
