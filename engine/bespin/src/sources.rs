@@ -4,7 +4,8 @@ use crate::drive::Trouble;
 use crate::stages::image::Source;
 use crate::stages::sync::Manifests;
 use async_trait::async_trait;
-use forge::{Forge, Limits, now_ms};
+use decide::sync::application;
+use forge::{FileAt, Forge, Limits, Mirror, now_ms};
 use images::Error;
 use std::io::Write;
 use std::sync::Arc;
@@ -14,8 +15,6 @@ use tempfile::NamedTempFile;
 const CONTEXT: usize = 1 << 30;
 /// How much of the manifests is read.
 const MANIFESTS: Limits = Limits { files: 5_000, file_bytes: 1 << 20, bytes: 32 << 20 };
-/// What counts as a manifest.
-const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 
 /// Reads repositories through their mirrors.
 pub struct Repositories {
@@ -60,11 +59,9 @@ impl Manifests for Repositories {
     async fn files(&self, repo_url: &str, commit: &str, path: &str) -> Result<Vec<(String, String)>, Trouble> {
         let mirror = self.forge.mirror(repo_url).map_err(trouble)?;
         let path = path.trim_matches('/');
-        if mirror.list(commit, path).await.map_err(trouble)?.is_none() {
-            return Err(Trouble(format!("{repo_url} has no folder `{path}` at {commit}")));
-        }
-        let files = mirror.files(commit, path, &ENDINGS, MANIFESTS).await.map_err(trouble)?;
-        let text = |file: forge::FileAt| match String::from_utf8(file.bytes) {
+        let files = manifests(&mirror, commit, path).await.map_err(trouble)?;
+        let files = files.ok_or_else(|| Trouble(format!("{repo_url} has no folder `{path}` at {commit}")))?;
+        let text = |file: FileAt| match String::from_utf8(file.bytes) {
             Ok(text) => {
                 Ok((file.path.strip_prefix(path).unwrap_or(&file.path).trim_start_matches('/').to_owned(), text))
             }
@@ -76,6 +73,18 @@ impl Manifests for Repositories {
     async fn contains(&self, repo_url: &str, newer: &str, older: &str) -> Result<bool, Trouble> {
         self.forge.mirror(repo_url).map_err(trouble)?.contains(newer, older).await.map_err(trouble)
     }
+}
+
+/// What an Application's folder and the folders in it hold at a commit; `None`
+/// where there is no such folder.
+///
+/// # Errors
+/// The mirror cannot be read, or there is too much.
+pub async fn manifests(mirror: &Mirror, commit: &str, path: &str) -> Result<Option<Vec<FileAt>>, forge::Error> {
+    if mirror.list(commit, path).await?.is_none() {
+        return Ok(None);
+    }
+    mirror.files(commit, path, &application::MANIFESTS, MANIFESTS).await.map(Some)
 }
 
 fn trouble(error: forge::Error) -> Trouble {

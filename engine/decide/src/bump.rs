@@ -8,6 +8,7 @@ mod edit;
 mod find;
 
 pub use edit::{Edit, Report, Swap, edit, put_back};
+pub(crate) use edit::{mentions, names};
 pub(crate) use find::name_of;
 
 use crate::image::ImageRef;

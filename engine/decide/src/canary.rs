@@ -69,7 +69,8 @@ pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, A
 
 fn absent(recorded: &Recorded) -> Move {
     let waits = recorded.open().count() > 0;
-    match given_up(recorded, "there is no such Rollout") {
+    let gone = || origin::let_go(recorded, "there is no such Rollout any more");
+    match given_up(recorded, "there is no such Rollout").or_else(gone) {
         Some(next) => next,
         None if waits => Next::hold(Wake::OnChange, "there is no such Rollout yet; a sync has to bring it"),
         None => Next::done(Wake::Never, "there is no such Rollout"),
@@ -87,7 +88,8 @@ fn stranger(recorded: &Recorded, live: &Live) -> Option<String> {
 /// What is somebody else's is only looked at: says what would be done.
 fn observed(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
     let text = format!("observed only, for it is not Bespin's: `bespin take {}`", live.name());
-    if let Some(next) = given_up(recorded, &text) {
+    let given = || origin::let_go(recorded, "the Rollout is not Bespin's any more");
+    if let Some(next) = given_up(recorded, &text).or_else(given) {
         return next;
     }
     if recorded.open().count() > 0 {

@@ -6,15 +6,20 @@
 //! stands there by then stays. A pull request's branch has a name that follows
 //! from what it is about, so that it is found again and never made twice.
 
-use crate::bump::{File, IMAGE_TRAILER, Past, RUN_TRAILER, Report, Swap, name_of, put_back};
+mod folder;
+mod words;
+
+pub use folder::{Fixed, Folder};
+
+use crate::bump::{Past, Report, Swap};
 use crate::next::{Mood, Next, Timestamp, Wake};
+use crate::sync::application::Depth;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use words::{body, message, subject};
 
 /// The trailer that names the image which a commit takes away again.
 pub const REVERTS_TRAILER: &str = "Bespin-Reverts";
-/// How much of a reason is told to other people's repositories, in characters.
-const REASON: usize = 300;
 
 /// By which way git changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,10 +46,17 @@ pub struct Intent {
     pub branch: Option<String>,
     /// The folder that is deployed; empty for the root.
     pub path: String,
+    /// How deep; an entry that does not say was written when every folder was read.
+    #[serde(default = "every_folder")]
+    pub depth: Depth,
     /// Each image with the one before it; at least one.
     pub images: Vec<Swap>,
     /// Why the canary has retreated, as a sentence.
     pub because: String,
+}
+
+fn every_folder() -> Depth {
+    Depth::Recurse
 }
 
 /// How it ended.
@@ -70,6 +82,11 @@ pub enum Outcome {
     },
     /// Another version was rolled out, or this one retried, before it was done.
     Overtaken,
+    /// The rollout is not Bespin's to care for any more.
+    Dropped {
+        /// Why, as a part of a sentence.
+        because: String,
+    },
     /// It cannot be done.
     Failed {
         /// Why, as a sentence with the mend.
@@ -132,8 +149,8 @@ pub struct Branch {
     pub name: String,
     /// The commit that it is at.
     pub head: String,
-    /// The YAML files below the path, or why they were not read.
-    pub files: Result<Vec<File>, String>,
+    /// The folder that is deployed, or why it was not read.
+    pub files: Result<Folder, String>,
     /// Bespin's own commits, newest first.
     pub bumps: Vec<Past>,
     /// The branch beside it.
@@ -151,8 +168,8 @@ pub enum Aside {
     Absent,
     /// It has commits of its own.
     There {
-        /// The files below the path, or why they were not read.
-        files: Result<Vec<File>, String>,
+        /// The folder there, or why it was not read.
+        files: Result<Folder, String>,
     },
 }
 
@@ -244,7 +261,11 @@ impl Intent {
                 format!("git still names {from}; the branch `{branch}` of {} puts {to} back: {because}", self.repo)
             }
             Some(Outcome::Overtaken) => "another version came before git was put back".to_owned(),
-            Some(Outcome::Failed { because }) => format!("git still names {from}: {because}"),
+            Some(Outcome::Dropped { because }) => {
+                format!("git is left as it stands, for {because}; if it names {from}, put {to} back by hand")
+            }
+            // What could not be read may have been mended by somebody.
+            Some(Outcome::Failed { because }) => format!("git may still name {from}: {because}"),
         }
     }
 }
@@ -288,8 +309,8 @@ fn on_branch(promised: &Promised, branch: &Branch) -> Move {
     }
 }
 
-fn read(files: &Result<Vec<File>, String>, images: &[Swap]) -> Result<Report, String> {
-    put_back(files.as_ref().map_err(Clone::clone)?, images)
+fn read(files: &Result<Folder, String>, images: &[Swap]) -> Result<Report, String> {
+    files.as_ref().map_err(Clone::clone)?.put_back(images)
 }
 
 fn commit(promised: &Promised, branch: &Branch, report: Report, onto: &str) -> Move {
@@ -346,54 +367,6 @@ fn answer(promised: &Promised, outcome: Outcome) -> Move {
 
 fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
-}
-
-/// One line, such as `Put petclinic-was back to v55-f31bdcc`.
-fn subject(intent: &Intent) -> String {
-    let Some(swap) = intent.images.first() else { return "Put the images back".into() };
-    let name = name_of(&swap.to);
-    let to = swap.to[name.len()..].trim_start_matches([':', '@']);
-    let more = match intent.images.len() {
-        0 | 1 => String::new(),
-        n => format!(" and {} more", n - 1),
-    };
-    format!("Put {}{more} back to {to}", name.rsplit('/').next().unwrap_or(name))
-}
-
-/// The reason in one line: it may quote a pod, and a pod may say anything.
-fn reason(intent: &Intent) -> String {
-    let line = intent.because.chars().map(|c| if c.is_control() || c == '`' { ' ' } else { c });
-    line.take(REASON).collect::<String>().trim().to_owned()
-}
-
-fn message(intent: &Intent, branch: &Branch) -> String {
-    let (from, to) = intent.spoken();
-    let reason = reason(intent);
-    let mut text = format!(
-        "{}\n\nThe canary of {} has retreated: {reason}\nGit named {from} until now.\n\n",
-        subject(intent),
-        intent.rollout
-    );
-    // The run by whose commit the image came, so that later bumps can tell which is the older one.
-    let run = branch.bumps.iter().find(|past| intent.images.iter().any(|swap| swap.from == past.image));
-    if let Some(past) = run {
-        text.push_str(&format!("{RUN_TRAILER}: {}\n{IMAGE_TRAILER}: {to}\n", past.run));
-    }
-    text.push_str(&format!("{REVERTS_TRAILER}: {from}\n"));
-    text
-}
-
-fn body(intent: &Intent) -> String {
-    let (from, to) = intent.spoken();
-    format!(
-        "The canary of `{}` has retreated:\n\n```\n{}\n```\n\n\
-         Git still names `{from}`, while `{to}` serves everything. Merging this makes git say so.\n\n\
-         If the cause was elsewhere, a database for example, close this and press *Retry* on the rollout instead.\n\n\
-         The Application's annotation `bespin.dev/on-retreat` says what follows a retreat: `pull-request` (as here), \
-         `revert` or `hold`.\n",
-        intent.rollout,
-        reason(intent)
-    )
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub(super) async fn tip(mirror: &Mirror, branch: Option<&str>) -> Result<Option<
 }
 
 /// Reads the manifests; too many of them are the author's to mend.
-pub(super) async fn files(mirror: &Mirror, head: &str, path: &str) -> Result<Result<Vec<File>, String>, Trouble> {
+async fn files(mirror: &Mirror, head: &str, path: &str) -> Result<Result<Vec<File>, String>, Trouble> {
     let path = path.trim_start_matches("./").trim_end_matches("/.");
     let path = if path == "." { "" } else { path };
     let files = match mirror.files(head, path, &ENDINGS, LIMITS).await {

@@ -77,7 +77,7 @@ impl Stage for CanaryStage {
         let mut objects = objects.map_err(|error| Trouble::new(tried, error))?;
         objects.applications = applications(cluster, recorded, &objects).await;
         let seen = Seen::read(objects);
-        let promised = recorded.undo.as_ref().is_some_and(|undo| undo.outcome.is_none());
+        let promised = recorded.promised().is_some();
         if matches!(&seen, Seen::Present(live) if promised && live.owner == Owner::Ours) {
             self.revert.keep(stream);
         }

@@ -6,11 +6,12 @@
 use super::bump;
 use super::sync::SyncStage;
 use crate::drive::{Drivers, Stage, Trouble, Written, read};
+use crate::sources;
 use async_trait::async_trait;
 use decide::by::By;
 use decide::canary::{self, Recorded};
 use decide::next::{Next, Timestamp};
-use decide::revert::{self, Act, Aside, Branch, Entry, Git, How, Intent, Promised, Request, Seen, Stands};
+use decide::revert::{self, Act, Aside, Branch, Entry, Folder, Git, How, Intent, Promised, Request, Seen, Stands};
 use forge::pulls::{NewPull, Pulls};
 use forge::{Forge, Mirror, NewCommit, Pushed};
 use std::collections::HashMap;
@@ -23,7 +24,14 @@ pub struct RevertStage {
     pulls: Pulls,
     sync: Arc<SyncStage>,
     /// What a remote said when it refused something; seen once, by stream.
-    refusals: Mutex<HashMap<String, String>>,
+    refusals: Mutex<HashMap<(String, Asked), String>>,
+}
+
+/// What a remote can refuse.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Asked {
+    Push,
+    PullRequest,
 }
 
 impl RevertStage {
@@ -56,13 +64,13 @@ impl RevertStage {
             let branch = intent.branch.as_ref().map_or("default branch".into(), |name| format!("branch `{name}`"));
             return Ok(Git::NoBranch { branch });
         };
-        let files = bump::files(&mirror, &head, &intent.path).await?;
+        let files = folder(&mirror, &head, intent).await?;
         let bumps = bump::past(&mirror, &head).await?;
         let (aside, request) = match intent.how {
             How::PullRequest => self.look_aside(stream, &mirror, intent, &name, &head).await?,
             How::Revert => (Aside::Absent, Request::NoApi),
         };
-        let refused = self.refusals.lock().expect("nobody panics while holding the refusals").remove(stream);
+        let refused = self.refusal(stream, Asked::Push);
         Ok(Git::Branch(Box::new(Branch { name, head, files, bumps, aside, request, refused })))
     }
 
@@ -81,32 +89,40 @@ impl RevertStage {
         if mirror.contains(head, &tip).await.map_err(trouble)? {
             return Ok((Aside::Absent, Request::Absent));
         }
-        let aside = Aside::There { files: bump::files(mirror, &tip, &intent.path).await? };
+        let aside = Aside::There { files: folder(mirror, &tip, intent).await? };
         let Some(pulls) = self.pulls.of(mirror.address()) else { return Ok((aside, Request::NoApi)) };
-        if let Some(because) = self.refusals.lock().expect("nobody panics while holding the refusals").remove(stream) {
-            return Ok((aside, Request::Refused { because }));
-        }
-        let request = match pulls.find(&name, base).await {
-            Ok(Some(url)) => Request::Open { url },
-            Ok(None) => Request::Absent,
+        let found = match pulls.find(&name, base).await {
             Err(error) if error.transient => return Err(Trouble(error.to_string())),
-            Err(error) => Request::Refused { because: error.problem },
+            found => found,
+        };
+        // The forge also refuses what is there already, so what it has comes before what it said.
+        let request = match (found, self.refusal(stream, Asked::PullRequest)) {
+            (Ok(Some(url)), _) => Request::Open { url },
+            (Ok(None), Some(because)) => Request::Refused { because },
+            (Ok(None), None) => Request::Absent,
+            (Err(error), _) => Request::Refused { because: error.problem },
         };
         Ok((aside, request))
     }
 
-    fn refused(&self, stream: &str, because: String) {
+    fn refused(&self, stream: &str, asked: Asked, because: String) {
         let mut refusals = self.refusals.lock().expect("nobody panics while holding the refusals");
-        refusals.insert(stream.to_owned(), because);
+        refusals.insert((stream.to_owned(), asked), because);
+    }
+
+    fn refusal(&self, stream: &str, asked: Asked) -> Option<String> {
+        let mut refusals = self.refusals.lock().expect("nobody panics while holding the refusals");
+        refusals.remove(&(stream.to_owned(), asked))
     }
 
     async fn commit(&self, stream: &str, repo: &str, new: NewCommit) -> Result<(), Trouble> {
         let mirror = self.forge.mirror(repo).map_err(trouble)?;
+        let branch = new.branch.clone();
         match mirror.push(new).await.map_err(trouble)? {
             Pushed::Landed { .. } => self.sync.pushed(repo),
-            // The next look sees who was faster.
-            Pushed::Stale => {}
-            Pushed::Refused { because } => self.refused(stream, because),
+            // The next look sees who was faster, and comes after a pause.
+            Pushed::Stale => return Err(Trouble(format!("`{branch}` of {repo} has moved meanwhile"))),
+            Pushed::Refused { because } => self.refused(stream, Asked::Push, because),
         }
         Ok(())
     }
@@ -119,7 +135,7 @@ impl RevertStage {
             Ok(_) => Ok(()),
             Err(error) if error.transient => Err(Trouble(error.to_string())),
             Err(error) => {
-                self.refused(stream, error.problem);
+                self.refused(stream, Asked::PullRequest, error.problem);
                 Ok(())
             }
         }
@@ -128,11 +144,32 @@ impl RevertStage {
     async fn answer(&self, stream: &str, since: Timestamp, outcome: &revert::Outcome) -> Result<(), Trouble> {
         let make = |written: &[Written<canary::Entry>]| {
             let recorded = Recorded::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry)));
-            let open = recorded.undo.is_some_and(|undo| undo.since == since && undo.outcome.is_none());
+            let open = recorded.promised().is_some_and(|undo| undo.since == since);
             open.then(|| vec![canary::Entry::PutBack { since, outcome: outcome.clone() }])
         };
         let told = self.drivers.append(&rollout(stream), By::Server, make).await;
+        // What was refused was refused to this promise.
+        self.refusal(stream, Asked::Push);
+        self.refusal(stream, Asked::PullRequest);
         told.map(drop).map_err(|error| Trouble::new("writing the journal", error))
+    }
+}
+
+/// What a sync of the application reads at this commit, or why that is not read.
+async fn folder(mirror: &Mirror, commit: &str, intent: &Intent) -> Result<Result<Folder, String>, Trouble> {
+    let Intent { repo, path, .. } = intent;
+    match sources::manifests(mirror, commit, path).await {
+        Ok(Some(files)) => Ok(Ok(Folder::new(intent, files.into_iter().map(|file| (file.path, file.bytes))))),
+        Ok(None) => {
+            let commit = commit.get(..7).unwrap_or(commit);
+            Ok(Err(format!(
+                "{repo} has no folder `{path}` at {commit}; put the image back by hand where it stands now"
+            )))
+        }
+        Err(error @ forge::Error::TooLarge { .. }) => {
+            Ok(Err(format!("{error}, below `{path}`; put the image back by hand")))
+        }
+        Err(error) => Err(trouble(error)),
     }
 }
 
@@ -157,9 +194,9 @@ impl Stage for RevertStage {
     async fn observe(&self, stream: &str, (): &()) -> Result<Seen, Trouble> {
         let recorded = self.recorded(stream).await?;
         let stands = if recorded.undoing().is_some() { Stands::Yes } else { Stands::No };
-        let Some(undo) = recorded.undo.filter(|undo| undo.outcome.is_none()) else { return Ok(Seen::Nothing) };
+        let Some(undo) = recorded.promised() else { return Ok(Seen::Nothing) };
         let git = self.look(stream, &undo.intent).await?;
-        Ok(Seen::Promised(Box::new(Promised { since: undo.since, intent: undo.intent, stands, git })))
+        Ok(Seen::Promised(Box::new(Promised { since: undo.since, intent: undo.intent.clone(), stands, git })))
     }
 
     fn decide(&self, (): &(), seen: &Seen, now: Timestamp) -> Next<Entry, Act> {
@@ -167,8 +204,9 @@ impl Stage for RevertStage {
     }
 
     async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
-        let promised = self.recorded(stream).await?.undo.filter(|undo| undo.outcome.is_none());
-        let Some(undo) = promised else { return Ok(()) };
+        // Whoever has answered the promise meanwhile has ended it.
+        let recorded = self.recorded(stream).await?;
+        let Some(undo) = recorded.promised() else { return Ok(()) };
         let repo = &undo.intent.repo;
         match act.clone() {
             Act::Commit { branch, parent, files, message } => {

@@ -81,14 +81,26 @@ pub struct Swap {
 /// A sentence with the mend: a place cannot be read or edited safely.
 pub fn put_back(files: &[File], swaps: &[Swap]) -> Result<Report, String> {
     let mut seen = Searched::default();
-    let may_name = |text: &str| {
-        swaps.iter().any(|swap| text.contains(swap.from[name_of(&swap.from).len()..].trim_start_matches([':', '@'])))
-    };
-    let report = rewrite_all(files, &mut seen, may_name, |spot, _, _| swaps.iter().find_map(|swap| swap.wanted(spot)))?;
+    let wanted = |spot: &Spot, _: &File, _: &mut Report| swaps.iter().find_map(|swap| swap.wanted(spot));
+    let report = rewrite_all(files, &mut seen, |text| mentions(text, swaps), wanted)?;
     match seen.unread.first() {
         Some(unread) => Err(format!("{unread}; put the image back there by hand")),
         None => Ok(report),
     }
+}
+
+/// Whether a file names exactly one of the images; what cannot be read does as
+/// soon as it mentions one.
+pub fn names(file: &File, swaps: &[Swap]) -> bool {
+    match find(&file.path, &file.text) {
+        Ok(spots) => spots.iter().any(|spot| swaps.iter().any(|swap| swap.wanted(spot).is_some())),
+        Err(_) => mentions(&file.text, swaps),
+    }
+}
+
+/// Whether the tag or the digest of one of the images stands anywhere in a text.
+pub fn mentions(text: &str, swaps: &[Swap]) -> bool {
+    swaps.iter().any(|swap| text.contains(swap.from[name_of(&swap.from).len()..].trim_start_matches([':', '@'])))
 }
 
 impl Swap {

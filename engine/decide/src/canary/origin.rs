@@ -5,7 +5,7 @@
 use super::Move;
 use super::entry::Entry;
 use super::look::Look;
-use super::recorded::State;
+use super::recorded::{Recorded, State};
 use crate::bump::{Swap, name_of};
 use crate::next::{Next, Wake};
 use crate::revert::{How, Intent, Outcome};
@@ -85,11 +85,21 @@ pub(super) fn put_back(look: &Look) -> Option<Move> {
         repo: source.repo_url.clone(),
         branch: (target != "HEAD").then(|| target.strip_prefix("refs/heads/").unwrap_or(target).to_owned()),
         path: source.path.clone(),
+        depth: source.depth,
         images,
         because: because.clone(),
     };
     let told = intent.told(None);
     Some(Next { record: vec![Entry::PuttingBack { intent: Box::new(intent) }], ..Next::moving(Wake::Now, told) })
+}
+
+/// Ends a promise about git with the care for its rollout: whatever follows in
+/// git is a person's matter, and must not depend on when the server starts.
+pub(super) fn let_go(recorded: &Recorded, because: &str) -> Option<Move> {
+    let undo = recorded.promised()?;
+    let outcome = Outcome::Dropped { because: because.to_owned() };
+    let told = undo.intent.told(Some(&outcome));
+    Some(Next { record: vec![Entry::PutBack { since: undo.since, outcome }], ..Next::moving(Wake::Now, told) })
 }
 
 /// Each image of the version that retreated, with the stable version's in its place.
@@ -136,6 +146,7 @@ pub(super) fn told(look: &Look) -> Option<Told> {
             Some(Outcome::Requested { .. }) => told("True", "PullRequest", text),
             Some(Outcome::Pushed { .. }) => told("True", "BranchPushed", text),
             Some(Outcome::Overtaken) => told("True", "Overtaken", text),
+            Some(Outcome::Dropped { .. }) => told("False", "Dropped", text),
             Some(Outcome::Failed { .. }) => told("False", "Failed", text),
         };
     }

@@ -202,6 +202,11 @@ impl Recorded {
         self.undo.as_ref().filter(|undo| undo.stands == revert::Stands::Yes && self.is_retreated())
     }
 
+    /// The promise that is not answered yet.
+    pub fn promised(&self) -> Option<&Undo> {
+        self.undo.as_ref().filter(|undo| undo.outcome.is_none())
+    }
+
     /// Whether the newest version has gone back.
     pub fn is_retreated(&self) -> bool {
         matches!(&self.walk, Some(Walk { state: State::Retreated { .. }, .. }))

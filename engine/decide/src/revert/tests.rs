@@ -1,6 +1,7 @@
 //! Decisions about git after a retreat.
 
 use super::*;
+use crate::bump::RUN_TRAILER;
 
 const BAD: &str = "registry.example/petclinic-was:v56";
 const GOOD: &str = "registry.example/petclinic-was:v55";
@@ -12,14 +13,27 @@ fn intent(how: How) -> Intent {
         repo: "https://github.com/user/k8s-manifests.git".into(),
         branch: None,
         path: "petclinic".into(),
+        depth: Depth::Flat,
         images: vec![Swap { from: BAD.into(), to: GOOD.into() }],
         because: "pod was-1: container was: CrashLoopBackOff".into(),
     }
 }
 
-fn files(image: &str) -> Result<Vec<File>, String> {
-    let text = format!("kind: Rollout\nspec:\n  template:\n    spec:\n      containers:\n      - image: {image}\n");
-    Ok(vec![File { path: "petclinic/was.yaml".into(), text }])
+fn manifest(image: &str) -> String {
+    format!("kind: Rollout\nspec:\n  template:\n    spec:\n      containers:\n      - image: {image}\n")
+}
+
+fn json(image: &str) -> String {
+    let spec = serde_json::json!({ "containers": [{ "image": image }] });
+    serde_json::json!({ "kind": "Rollout", "spec": { "template": { "spec": spec } } }).to_string()
+}
+
+fn folder(path: &str, bytes: impl Into<Vec<u8>>) -> Result<Folder, String> {
+    Ok(Folder::new(&intent(How::Revert), [(path.to_owned(), bytes.into())]))
+}
+
+fn files(image: &str) -> Result<Folder, String> {
+    folder("petclinic/was.yaml", manifest(image))
 }
 
 fn branch() -> Branch {
@@ -99,7 +113,7 @@ fn a_branch_that_is_there_is_not_made_again() {
 fn what_cannot_be_done_is_a_sentence() {
     let refused = Some("protected branch hook declined".to_owned());
     let foreign = Aside::There { files: files(BAD) };
-    let broken = Ok(vec![File { path: "petclinic/was.yaml".into(), text: format!("a: {BAD}\n  b: {{") }]);
+    let broken = folder("petclinic/was.yaml", format!("a: {BAD}\n  b: {{"));
     for (next, wanted) in [
         (decided(How::Revert, Branch { refused, ..branch() }), "refuses the push to `main`: protected branch"),
         (decided(How::PullRequest, Branch { aside: foreign, ..branch() }), "delete the branch"),
@@ -130,9 +144,57 @@ fn the_entries_read_as_they_were_written() {
         "repo": "https://github.com/user/k8s-manifests.git", "path": "petclinic",
         "images": [{ "from": BAD, "to": GOOD }], "because": "pod was-1: container was: CrashLoopBackOff",
     });
+    // Before the depth was written down, every folder was read.
+    let old = Intent { depth: Depth::Recurse, ..intent(How::PullRequest) };
+    assert_eq!(serde_json::from_value::<Intent>(golden.clone()).unwrap(), old);
+    let mut golden = golden;
+    golden["depth"] = "flat".into();
     assert_eq!(serde_json::to_value(intent(How::PullRequest)).unwrap(), golden);
     assert_eq!(serde_json::from_value::<Intent>(golden).unwrap(), intent(How::PullRequest));
     let outcome = serde_json::json!({ "outcome": "pushed", "branch": "b", "because": "c" });
     let pushed = Outcome::Pushed { branch: "b".into(), because: "c".into() };
     assert_eq!(serde_json::from_value::<Outcome>(outcome).unwrap(), pushed);
+}
+
+#[test]
+fn what_a_sync_does_not_read_is_another_applications() {
+    let both =
+        || ["petclinic/was.yaml", "petclinic/staging/was.yaml"].map(|path| (path.to_owned(), manifest(BAD).into()));
+    for (path, depth, wanted) in [
+        ("petclinic", Depth::Flat, vec!["petclinic/was.yaml"]),
+        ("petclinic", Depth::Recurse, vec!["petclinic/was.yaml", "petclinic/staging/was.yaml"]),
+        ("", Depth::Flat, vec![]),
+        ("", Depth::Recurse, vec!["petclinic/was.yaml", "petclinic/staging/was.yaml"]),
+    ] {
+        let intent = Intent { path: path.into(), depth, ..intent(How::Revert) };
+        let files = Folder::new(&intent, both());
+        let edited: Vec<String> =
+            files.put_back(&intent.images).unwrap().files.into_iter().map(|(path, _)| path).collect();
+        assert_eq!(edited, wanted, "`{path}`, {depth:?}");
+    }
+}
+
+#[test]
+fn what_is_not_edited_is_not_called_clean_while_it_may_name_the_image() {
+    let at = |path: &str, bytes: Vec<u8>| decided(How::Revert, Branch { files: folder(path, bytes), ..branch() });
+    let utf16 = |image: &str| {
+        [&b"\xff\xfe"[..], &manifest(image).encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()].concat()
+    };
+    let latin = |image: &str| [b"# caf\xe9\n", manifest(image).as_bytes()].concat();
+    for (path, make) in [
+        ("petclinic/was.json", &(|image: &str| json(image).into_bytes()) as &dyn Fn(&str) -> Vec<u8>),
+        // No JSON, but it mentions the image.
+        ("petclinic/was.json", &|image: &str| format!("{{ {image}").into_bytes()),
+        ("petclinic/was.yaml", &utf16),
+        ("petclinic/was.yaml", &latin),
+    ] {
+        let next = at(path, make(BAD));
+        let Outcome::Failed { because } = answered(&next) else { panic!("{path}: {:?}", next.acts) };
+        assert!(because.starts_with(path) && because.ends_with("put the image back there by hand"), "{because}");
+        let next = at(path, make(GOOD));
+        assert!(matches!(answered(&next), Outcome::Clean { .. }), "{path}: {:?}", next.acts);
+    }
+    // Another image's tag may be the same.
+    let other = json("registry.example/petclinic-web:v56");
+    assert!(matches!(answered(&at("petclinic/web.json", other.into_bytes())), Outcome::Clean { .. }));
 }

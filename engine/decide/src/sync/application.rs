@@ -8,6 +8,7 @@ use super::ignore::{Respect, Rule};
 use super::object::{self, annotation};
 use super::order::Last;
 use super::tracking::Approval;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -59,13 +60,24 @@ pub struct Source {
     pub depth: Depth,
 }
 
+/// How the names of manifests end.
+pub const MANIFESTS: [&str; 3] = [".yaml", ".yml", ".json"];
+
 /// How deep a folder is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Depth {
     /// Only its own files.
     Flat,
     /// Its folders, too.
     Recurse,
+}
+
+impl Depth {
+    /// Whether a file is read, by its name relative to the folder.
+    pub fn reaches(self, name: &str) -> bool {
+        self == Depth::Recurse || !name.contains('/')
+    }
 }
 
 /// What is done without being asked.

@@ -10,9 +10,12 @@ use crate::stages::sync::SyncStage;
 use crate::views::RolloutView;
 use crate::wants::want;
 use cluster::{Cluster, Reach, Settings};
+use decide::bump::Swap;
 use decide::by::By;
-use decide::canary::{Intent, OnTimeout};
+use decide::canary::{Cause, Entry, Intent, OnTimeout, Recorded, Start};
 use decide::next::Mood;
+use decide::revert::{self, How, Outcome};
+use decide::sync::application::Depth;
 use decide::want::Key;
 use playground::{Options, Playground};
 use serde_json::{Value, json};
@@ -269,6 +272,88 @@ async fn what_is_not_ours_is_looked_at_and_never_written() {
     assert_eq!(said.because.mood, Mood::Done);
     assert!(said.because.text.contains("bespin take"), "{}", said.because.text);
     assert_eq!(server.drivers.journal().streams("rollout/").await.expect("the journal is there").len(), 0);
+    server.stop().await;
+    playground.stop().await;
+}
+
+/// What a server leaves that stops after a retreat, before git was put back.
+fn promise() -> Vec<Entry> {
+    let images = vec![V56.to_owned()];
+    let intent = revert::Intent {
+        how: How::Revert,
+        rollout: "test/petclinic/was".into(),
+        // Nobody is there: the promise stays open until somebody drops it.
+        repo: "https://127.0.0.1:9/user/k8s-manifests.git".into(),
+        branch: None,
+        path: "petclinic".into(),
+        depth: Depth::Flat,
+        images: vec![Swap { from: V56.into(), to: V55.into() }],
+        because: "it crashes".into(),
+    };
+    vec![
+        Entry::Began { hash: "h56".into(), images, steps_hash: "s".into(), steps: 1, start: Start::Steps },
+        Entry::Retreated { because: "it crashes".into(), cause: Cause::Failed },
+        Entry::PuttingBack { intent: Box::new(intent) },
+    ]
+}
+
+/// The promise's end, once it has one and nobody is at it any more.
+async fn dropped(server: &Server) -> String {
+    let mut newest = server.drivers.journal().newest();
+    let answered = async {
+        loop {
+            newest.mark_unchanged();
+            let written = crate::drive::read::<Entry>(server.drivers.journal(), STREAM).await.expect("it is there");
+            let recorded = Recorded::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry)));
+            match recorded.undo.and_then(|undo| undo.outcome) {
+                Some(Outcome::Dropped { because }) => return because,
+                Some(other) => panic!("{other:?}"),
+                None => newest.changed().await.expect("the journal outlives the test"),
+            }
+        }
+    };
+    let because = tokio::time::timeout(Duration::from_secs(60), answered).await.expect("it is answered");
+    let left = async {
+        while server.drivers.is_driven("revert/test/petclinic/was") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), left).await.expect("its driver leaves");
+    because
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_about_git_ends_with_the_care_for_its_rollout() {
+    for (annotations, wanted) in [(None, "no such Rollout"), (Some(json!({})), "not Bespin's")] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let playground = playground(dir.path()).await;
+        // The first server installs the kinds, and stops in the middle.
+        let server = Server::start(dir.path(), &playground).await;
+        furnish(&playground).await;
+        if let Some(annotations) = annotations {
+            rollout(&playground, annotations).await;
+        }
+        server.drivers.append(STREAM, By::Server, |_| Some(promise())).await.expect("the journal is there");
+        server.stop().await;
+        let server = Server::start(dir.path(), &playground).await;
+        let because = dropped(&server).await;
+        assert!(because.contains(wanted), "{because}");
+        server.stop().await;
+        playground.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_keeps_a_promise_stops_when_it_is_dropped() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    furnish(&playground).await;
+    server.drivers.append(STREAM, By::Server, |_| Some(promise())).await.expect("the journal is there");
+    server.stage.revert.keep(STREAM);
+    assert!(server.drivers.is_driven("revert/test/petclinic/was"));
+    server.drivers.ensure(&server.stage, STREAM);
+    assert!(dropped(&server).await.contains("no such Rollout"));
     server.stop().await;
     playground.stop().await;
 }

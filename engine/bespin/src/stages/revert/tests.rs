@@ -11,8 +11,10 @@ use axum::{Json, Router, routing::get};
 use decide::bump::Swap;
 use decide::canary::{Cause, Start};
 use decide::revert::Outcome;
+use decide::sync::application::Depth;
 use forge::{Credentials, Remote, Settings};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const BAD: &str = "registry.example/petclinic-was:v56";
@@ -20,6 +22,7 @@ const GOOD: &str = "registry.example/petclinic-was:v55";
 const REPOSITORY: &str = "user/k8s-manifests";
 const FILE: &str = "petclinic/was-rollout.yaml";
 const STREAM: &str = "rollout/production/petclinic/was";
+const OURS: &str = "revert/production/petclinic/was";
 
 fn manifest(image: &str) -> String {
     format!(
@@ -32,6 +35,20 @@ fn manifest(image: &str) -> String {
 struct Api {
     pulls: Arc<Mutex<Vec<Value>>>,
     refuses: bool,
+    /// So many of the next lists leave out what is there.
+    lags: Arc<AtomicUsize>,
+    /// So many of the next requests are too many.
+    limits: Arc<AtomicUsize>,
+}
+
+/// Whether one was left.
+fn one_of(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+fn too_many() -> Response {
+    let exhausted = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1700000000")];
+    (StatusCode::FORBIDDEN, exhausted, "API rate limit exceeded").into_response()
 }
 
 impl Api {
@@ -44,13 +61,22 @@ impl Api {
     }
 }
 
-async fn list(State(api): State<Api>, Query(asked): Query<HashMap<String, String>>) -> Json<Vec<Value>> {
+async fn list(State(api): State<Api>, Query(asked): Query<HashMap<String, String>>) -> Response {
+    if one_of(&api.limits) {
+        return too_many();
+    }
+    if one_of(&api.lags) {
+        return Json(Vec::<Value>::new()).into_response();
+    }
     let pulls = api.pulls.lock().unwrap();
     let is_asked = |pull: &&Value| format!("user:{}", pull["head"].as_str().unwrap()) == asked["head"];
-    Json(pulls.iter().filter(is_asked).cloned().collect())
+    Json(pulls.iter().filter(is_asked).cloned().collect::<Vec<_>>()).into_response()
 }
 
 async fn create(State(api): State<Api>, headers: HeaderMap, Json(mut pull): Json<Value>) -> Response {
+    if one_of(&api.limits) {
+        return too_many();
+    }
     if api.refuses || headers["authorization"] != "Bearer hush" {
         return (StatusCode::FORBIDDEN, "Resource not accessible by this token").into_response();
     }
@@ -82,6 +108,7 @@ impl World {
             repo,
             branch: None,
             path: "petclinic".into(),
+            depth: Depth::Flat,
             images: vec![Swap { from: BAD.into(), to: GOOD.into() }],
             because: "pod was-1: CrashLoopBackOff".into(),
         };
@@ -92,8 +119,8 @@ impl World {
         World { git, intent, api, directory: tempfile::tempdir().unwrap() }
     }
 
-    /// A server of its own keeps the promise that its journal holds; how it ended.
-    async fn kept(&self, journal: &str) -> Outcome {
+    /// A server of its own whose journal holds the promise; nobody keeps it yet.
+    async fn server(&self, journal: &str) -> (Arc<Drivers>, Arc<RevertStage>) {
         let credentials = Credentials::Basic { username: USER.into(), password: PASSWORD.into() };
         let remotes = vec![Remote { url: self.git.url.clone(), credentials, plain_http: Default::default() }];
         let directory = self.directory.path().join(journal);
@@ -108,12 +135,18 @@ impl World {
         let retreated = canary::Entry::Retreated { because: "it crashes".into(), cause: Cause::Failed };
         let entries = vec![began, retreated, canary::Entry::PuttingBack { intent }];
         drivers.append(STREAM, By::Server, |_| Some(entries.clone())).await.unwrap();
+        (drivers, stage)
+    }
+
+    /// How the promise ends on a server of its own.
+    async fn kept(&self, journal: &str) -> Outcome {
+        let (drivers, stage) = self.server(journal).await;
         let mut newest = drivers.journal().newest();
         stage.keep(STREAM);
         let answered = async {
             loop {
                 newest.mark_unchanged();
-                let recorded = stage.recorded("revert/production/petclinic/was").await.unwrap();
+                let recorded = stage.recorded(OURS).await.unwrap();
                 if let Some(outcome) = recorded.undo.and_then(|undo| undo.outcome) {
                     return outcome;
                 }
@@ -184,4 +217,83 @@ async fn a_forge_that_refuses_is_quoted() {
     let Outcome::Pushed { because, .. } = &outcome else { panic!("{outcome:?}") };
     assert!(because.contains("403") && because.contains("not accessible"), "{because}");
     assert!(!because.contains("hush"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forge_that_is_asked_too_often_is_asked_again() {
+    let api = Api::default();
+    api.limits.store(3, Ordering::SeqCst);
+    let world = World::new(How::PullRequest, Some(api.clone())).await;
+    assert_eq!(world.kept("a").await, Outcome::Requested { url: "https://forge.example/pull/1".into() });
+    assert_eq!(api.limits.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_that_is_there_after_all_counts_more_than_the_refusal_of_a_second_one() {
+    let api = Api::default();
+    let world = World::new(How::PullRequest, Some(api.clone())).await;
+    let url = "https://forge.example/pull/7";
+    api.pulls.lock().unwrap().push(json!({ "head": world.intent.aside(), "html_url": url }));
+    api.lags.store(1, Ordering::SeqCst);
+    assert_eq!(world.kept("a").await, Outcome::Requested { url: url.into() });
+    assert_eq!((api.lags.load(Ordering::SeqCst), api.pulls.lock().unwrap().len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_push_to_a_branch_from_before_is_told_once() {
+    let world = World::new(How::PullRequest, None).await;
+    // Merged, and never deleted.
+    world.git.git(REPOSITORY, &["branch", &world.intent.aside(), "main~1"]);
+    world.git.refuse(REPOSITORY);
+    let outcome = world.kept("a").await;
+    let Outcome::Failed { because } = &outcome else { panic!("{outcome:?}") };
+    assert!(because.contains("refuses the push to `bespin/retreat-was-") && because.contains("hook"), "{because}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_of_another_application_is_left_alone() {
+    let world = World::new(How::Revert, None).await;
+    let staging = "petclinic/staging/was-rollout.yaml";
+    world.git.commit(REPOSITORY, "main", &[(staging, &manifest(BAD))], "staging tries it first");
+    let outcome = world.kept("a").await;
+    assert!(matches!(outcome, Outcome::Clean { .. }), "{outcome:?}");
+    assert_eq!(world.git.git(REPOSITORY, &["show", "--name-only", "--format=", "main"]), FILE);
+    assert_eq!(world.git.git(REPOSITORY, &["show", &format!("main:{staging}")]), manifest(BAD).trim_end());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_read_is_not_called_clean() {
+    let mut world = World::new(How::Revert, None).await;
+    let spec = json!({ "template": { "spec": { "containers": [{ "image": BAD }] } } });
+    let tier = json!({ "kind": "Rollout", "spec": spec }).to_string();
+    world.git.commit(REPOSITORY, "main", &[(FILE, "# moved\n"), ("petclinic/was.json", &tier)], "JSON");
+    let outcome = world.kept("a").await;
+    let Outcome::Failed { because } = &outcome else { panic!("{outcome:?}") };
+    assert!(because.starts_with("petclinic/was.json") && because.contains("by hand"), "{because}");
+    world.intent.path = "petclinic-gone".into();
+    let outcome = world.kept("b").await;
+    let Outcome::Failed { because } = &outcome else { panic!("{outcome:?}") };
+    assert!(because.contains("has no folder `petclinic-gone`") && because.contains("by hand"), "{because}");
+    assert_eq!(world.commits("main"), "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_before_the_promise_was_dropped_is_not_done() {
+    let world = World::new(How::Revert, None).await;
+    let (drivers, stage) = world.server("a").await;
+    let seen = stage.observe(OURS, &()).await.unwrap();
+    let next = stage.decide(&(), &seen, 0);
+    let [act @ Act::Commit { .. }] = next.acts.as_slice() else { panic!("{next:?}") };
+    let since = stage.recorded(OURS).await.unwrap().promised().unwrap().since;
+    let outcome = Outcome::Dropped { because: "the Rollout is not Bespin's any more".into() };
+    let dropped = canary::Entry::PutBack { since, outcome: outcome.clone() };
+    drivers.append(STREAM, By::Server, |_| Some(vec![dropped.clone()])).await.unwrap();
+    stage.act(OURS, act).await.unwrap();
+    assert_eq!(world.commits("main"), "2");
+    // Nor does the driver answer what is answered.
+    stage.act(OURS, &Act::Answer { since, outcome: Outcome::Overtaken }).await.unwrap();
+    assert_eq!(stage.recorded(OURS).await.unwrap().undo.unwrap().outcome, Some(outcome));
+    let seen = stage.observe(OURS, &()).await.unwrap();
+    assert_eq!((seen.clone(), stage.decide(&(), &seen, 0).wake), (Seen::Nothing, decide::next::Wake::Never));
+    drivers.stop().await;
 }

@@ -5,7 +5,7 @@ use crate::drive::Trouble;
 use cluster::Cluster;
 use decide::manifest;
 use decide::next::Timestamp;
-use decide::sync::application::{self, Application, Depth, Source};
+use decide::sync::application::{self, Application, MANIFESTS, Source};
 use decide::sync::object::{self, Id};
 use decide::sync::prepare::{Served, complete};
 use decide::sync::tracking::tracked_by;
@@ -291,7 +291,7 @@ fn parse(source: &Source, files: &[(String, String)]) -> Result<Vec<Value>, Vec<
     let mut mistakes = Vec::new();
     for (name, text) in files {
         let base = name.rsplit('/').next().unwrap_or(name);
-        if source.depth == Depth::Flat && name.contains('/') {
+        if !source.depth.reaches(name) {
             continue;
         }
         let place = if source.path.is_empty() { name.clone() } else { format!("{}/{name}", source.path) };
@@ -300,7 +300,7 @@ fn parse(source: &Source, files: &[(String, String)]) -> Result<Vec<Value>, Vec<
                 .push(format!("{place}: Kustomize and Helm are not run by this version; commit rendered manifests"));
             continue;
         }
-        if ![".yaml", ".yml", ".json"].iter().any(|ending| base.ends_with(ending)) {
+        if !MANIFESTS.iter().any(|ending| base.ends_with(ending)) {
             continue;
         }
         match manifest::load(text, &place) {

@@ -4,8 +4,8 @@
 
 use super::super::*;
 use super::world::World;
-use crate::bump::{File, IMAGE_TRAILER, Past, RUN_TRAILER};
-use crate::revert::{self, Aside, Branch, Git as Looked, Promised, Request, Stands};
+use crate::bump::{IMAGE_TRAILER, Past, RUN_TRAILER};
+use crate::revert::{self, Aside, Branch, Folder, Git as Looked, Promised, Request, Stands};
 use crate::sync::application::ON_RETREAT;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ impl Git {
 
     fn look(&self, undo: &Undo, stands: Stands) -> revert::Seen {
         let commits = &self.branches["main"];
-        let file = |text: &str| Ok(vec![File { path: FILE.into(), text: text.to_owned() }]);
+        let file = |text: &str| Ok(Folder::new(&undo.intent, [(FILE.to_owned(), text.as_bytes().to_vec())]));
         let past = |commit: &Commit| {
             let value = |name: &str| commit.message.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
             Some(Past {
@@ -152,7 +152,7 @@ impl World {
     pub fn git_turn(&mut self) -> bool {
         let Some(git) = self.git.clone() else { return false };
         let recorded = self.recorded();
-        let Some(undo) = recorded.undo.as_ref().filter(|undo| undo.outcome.is_none()) else { return self.sync() };
+        let Some(undo) = recorded.promised() else { return self.sync() };
         let stands = if recorded.undoing().is_some() { Stands::Yes } else { Stands::No };
         let next = revert::decide(&git.look(undo, stands), self.now);
         self.turns += 1;

@@ -138,3 +138,61 @@ fn a_second_retreat_of_the_same_image_finds_its_pull_request() {
     assert_eq!((retreats, git(&world).aside().len(), git(&world).requests.len()), (2, 1, 1));
     assert_eq!(git(&world).aside()[0].1, 1, "one commit");
 }
+
+/// A promise that nobody has kept yet.
+fn promised() -> World {
+    let mut world = shipped(Some("revert"));
+    world.run_until(|world| world.recorded().promised().is_some());
+    world
+}
+
+fn given(mut world: World) -> World {
+    world.rollout["metadata"]["annotations"].as_object_mut().unwrap().remove(OWNER);
+    world
+}
+
+#[test]
+fn a_promise_ends_with_the_care_for_its_rollout() {
+    let mut world = given(promised());
+    while world.recorded().promised().is_some() {
+        assert!(world.turn() == Wake::Now, "{:?}", world.said);
+    }
+    let Outcome::Dropped { because } = outcome(&world) else { panic!("{:?}", outcome(&world)) };
+    assert!(because.contains("not Bespin's"), "{because}");
+    assert!(world.turn() != Wake::Now && world.said.1.contains("bespin take"), "{:?}", world.said);
+    assert!(!world.git_turn(), "nobody is left to keep it");
+    assert_eq!(git(&world).image().as_deref(), Some(V56));
+    // Whoever takes it back is told.
+    world.rollout["metadata"]["annotations"][OWNER] = "bespin".into();
+    world.settle();
+    let (reason, message) = condition(&world);
+    assert!(reason == "Dropped" && message.contains("by hand"), "{message}");
+    assert_eq!(git(&world).image().as_deref(), Some(V56));
+}
+
+#[test]
+fn a_promise_that_was_kept_first_stays_kept() {
+    let mut world = promised();
+    while world.recorded().promised().is_some() {
+        assert!(world.git_turn());
+    }
+    let kept = outcome(&world);
+    assert!(matches!(kept, Outcome::Clean { .. }), "{kept:?}");
+    let mut world = given(world);
+    world.turn();
+    assert_eq!(outcome(&world), kept);
+}
+
+#[test]
+fn a_promise_about_a_rollout_that_is_gone_is_dropped_once() {
+    let world = promised();
+    let mut recorded = world.recorded();
+    let next = decide(&recorded, &Seen::Absent, world.now);
+    let [entry @ Entry::PutBack { outcome: Outcome::Dropped { because }, .. }] = next.record.as_slice() else {
+        panic!("{next:?}")
+    };
+    assert!(because.contains("no such Rollout"), "{because}");
+    recorded.apply(world.now, &By::Server, entry);
+    let next = decide(&recorded, &Seen::Absent, world.now);
+    assert_eq!((next.record.len(), next.wake), (0, Wake::Never));
+}

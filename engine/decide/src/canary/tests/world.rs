@@ -178,7 +178,7 @@ impl World {
     }
 
     /// One turn of the driver.
-    fn turn(&mut self) -> Wake {
+    pub fn turn(&mut self) -> Wake {
         self.turns += 1;
         let seen = Seen::read(self.objects());
         let next = decide(&self.recorded(), &seen, self.now);

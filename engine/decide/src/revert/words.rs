@@ -1,0 +1,57 @@
+//! What git's readers are told about a retreat.
+
+use super::{Branch, Intent, REVERTS_TRAILER};
+use crate::bump::{IMAGE_TRAILER, RUN_TRAILER, name_of};
+
+/// How much of a reason is told to other people's repositories, in characters.
+const REASON: usize = 300;
+
+/// One line, such as `Put petclinic-was back to v55-f31bdcc`.
+pub(super) fn subject(intent: &Intent) -> String {
+    let Some(swap) = intent.images.first() else { return "Put the images back".into() };
+    let name = name_of(&swap.to);
+    let to = swap.to[name.len()..].trim_start_matches([':', '@']);
+    let more = match intent.images.len() {
+        0 | 1 => String::new(),
+        n => format!(" and {} more", n - 1),
+    };
+    format!("Put {}{more} back to {to}", name.rsplit('/').next().unwrap_or(name))
+}
+
+/// The reason in one line: it may quote a pod, and a pod may say anything.
+fn reason(intent: &Intent) -> String {
+    let line = intent.because.chars().map(|c| if c.is_control() || c == '`' { ' ' } else { c });
+    line.take(REASON).collect::<String>().trim().to_owned()
+}
+
+/// A commit's message, trailers included.
+pub(super) fn message(intent: &Intent, branch: &Branch) -> String {
+    let (from, to) = intent.spoken();
+    let reason = reason(intent);
+    let mut text = format!(
+        "{}\n\nThe canary of {} has retreated: {reason}\nGit named {from} until now.\n\n",
+        subject(intent),
+        intent.rollout
+    );
+    // The run by whose commit the image came, so that later bumps can tell which is the older one.
+    let run = branch.bumps.iter().find(|past| intent.images.iter().any(|swap| swap.from == past.image));
+    if let Some(past) = run {
+        text.push_str(&format!("{RUN_TRAILER}: {}\n{IMAGE_TRAILER}: {to}\n", past.run));
+    }
+    text.push_str(&format!("{REVERTS_TRAILER}: {from}\n"));
+    text
+}
+
+/// A pull request's text, in Markdown.
+pub(super) fn body(intent: &Intent) -> String {
+    let (from, to) = intent.spoken();
+    format!(
+        "The canary of `{}` has retreated:\n\n```\n{}\n```\n\n\
+         Git still names `{from}`, while `{to}` serves everything. Merging this makes git say so.\n\n\
+         If the cause was elsewhere, a database for example, close this and press *Retry* on the rollout instead.\n\n\
+         The Application's annotation `bespin.dev/on-retreat` says what follows a retreat: `pull-request` (as here), \
+         `revert` or `hold`.\n",
+        intent.rollout,
+        reason(intent)
+    )
+}
