@@ -2,9 +2,14 @@
 
 mod git_server;
 
-use forge::{Changed, Credentials, Error, Forge, Limits, Mirror, NewCommit, Pushed, Remote, Settings};
+use forge::{
+    Changed, Credentials, Error, Forge, HEAD_KEPT, Head, HeadLimits, Limits, MOST_HEADS, Mirror, NewCommit, Pushed,
+    Remote, Settings,
+};
 use git_server::{GitServer, PASSWORD, USER};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 const LIMITS: Limits = Limits { files: 100, file_bytes: 10_000, bytes: 100_000 };
 const NOTHING: &str = "0000000000000000000000000000000000000000";
@@ -89,31 +94,133 @@ async fn one_fetch_serves_all_who_wait() {
     assert_eq!(mirror.resolve("HEAD").await.unwrap().unwrap(), head);
 }
 
+/// A pull request's head at the server, as GitHub keeps a fork's commit: under no branch of the base.
+fn propose(server: &GitServer, number: u64, files: &[(&str, &str)]) -> Head {
+    let sha = server.commit("user/x", "fork", files, "a fork's");
+    server.git("user/x", &["update-ref", &format!("refs/pull/{number}/head"), &sha]);
+    server.git("user/x", &["update-ref", "-d", "refs/heads/fork"]);
+    Head { number, sha }
+}
+
+async fn fetch_head(mirror: &Mirror, head: &Head, needed: &[&Head]) -> Result<Option<forge::Fetched>, Error> {
+    let base = mirror.resolve("main").await.unwrap().unwrap();
+    let needed = needed.iter().map(|head| (*head).clone()).collect();
+    mirror.heads().await.fetch(head, &base, needed, HeadLimits::default()).await
+}
+
+/// Whether the files of a head can be read.
+async fn is_here(mirror: &Mirror, head: &Head) -> bool {
+    mirror.files(&head.sha, "", &[], LIMITS).await.is_ok()
+}
+
 #[tokio::test]
 async fn a_pull_request_is_fetched_from_its_base() {
     let server = GitServer::start().await;
     server.create("user/x", &[("was/a", "1")]);
     let (forge, _directory) = forge(&server, PASSWORD);
     let mirror = fetched(&forge, "user/x").await;
-    assert_eq!(mirror.pull_request(7).await.unwrap(), None);
-    // As GitHub keeps a fork's commit: under no branch of the base.
-    let head = server.commit("user/x", "fork", &[("was/b", "2")], "a fork's");
-    server.git("user/x", &["update-ref", "refs/pull/7/head", &head]);
-    server.git("user/x", &["update-ref", "-d", "refs/heads/fork"]);
+    let nowhere = Head { number: 8, sha: "1".repeat(40) };
+    assert_eq!(fetch_head(&mirror, &nowhere, &[]).await.unwrap(), None);
+    let head = propose(&server, 7, &[("was/b", "2")]);
     let base = server.commit("user/x", "main", &[("web/a", "1")], "meanwhile");
-    assert_eq!(mirror.commit(&head).await.unwrap(), None);
-    assert_eq!(mirror.pull_request(7).await.unwrap().as_deref(), Some(head.as_str()));
-    assert_eq!(mirror.commit(&head).await.unwrap().unwrap().message.trim(), "a fork's");
-    assert_eq!(mirror.resolve("fork").await.unwrap(), None, "it is no branch");
     mirror.fetch(now()).await.unwrap();
-    assert!(mirror.commit(&head).await.unwrap().is_some(), "a fetch of the branches leaves it alone");
-    let changed = mirror.changed_since(&base, &head).await.unwrap();
+    assert!(!is_here(&mirror, &head).await);
+    let fetched = fetch_head(&mirror, &head, &[]).await.unwrap().unwrap();
+    assert_eq!((&fetched.tip, &fetched.commit.sha, fetched.commit.message.trim()), (&head.sha, &head.sha, "a fork's"));
+    assert_eq!(mirror.file(&head.sha, "was/b", 10).await.unwrap().unwrap(), b"2");
+    assert_eq!(mirror.file(&head.sha, "was/a", 10).await.unwrap().unwrap(), b"1", "what the base has");
+    assert!(!mirror.archive(&head.sha, "was", 10_000).await.unwrap().is_empty());
+    assert_eq!(mirror.commit(&head.sha).await.unwrap(), None, "it is no commit of the mirror's own");
+    for name in ["fork", "refs/pull/7/head", &head.sha] {
+        assert_eq!(mirror.resolve(name).await.unwrap(), None, "nor is it found by `{name}`");
+    }
+    let changed = mirror.changed_since(&base, &head.sha).await.unwrap();
     assert_eq!(changed, Changed::Paths(vec!["was/b".into()]), "what the base did meanwhile is not the pull request's");
-    let moved = server.commit("user/x", "main", &[("web/a", "2")], "moved");
-    server.git("user/x", &["update-ref", "refs/pull/7/head", &moved]);
-    assert_eq!(mirror.pull_request(7).await.unwrap(), Some(moved));
-    server.git("user/x", &["update-ref", "-d", "refs/pull/7/head"]);
-    assert_eq!(mirror.pull_request(7).await.unwrap(), None, "what is gone there is gone here");
+    let newer =
+        server.git("user/x", &["commit-tree", "-p", &head.sha, "-m", "newer", &format!("{}^{{tree}}", head.sha)]);
+    server.git("user/x", &["update-ref", "refs/pull/7/head", &newer]);
+    assert_eq!(fetch_head(&mirror, &head, &[]).await.unwrap().unwrap().tip, head.sha, "it is here already");
+    mirror.heads().await.tidy(BTreeSet::new(), Duration::ZERO).await.unwrap();
+    assert_eq!(fetch_head(&mirror, &head, &[]).await.unwrap().unwrap().tip, newer, "it was passed");
+    let other = Head { number: 7, sha: propose(&server, 9, &[("x", "")]).sha };
+    assert_eq!(fetch_head(&mirror, &other, &[]).await.unwrap(), None, "the reference does not lead there");
+    assert!(!is_here(&mirror, &other).await);
+}
+
+#[tokio::test]
+async fn a_head_that_was_merged_becomes_the_mirrors_own() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("a", "1")]);
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    let head = propose(&server, 7, &[("b", "2")]);
+    fetch_head(&mirror, &head, &[]).await.unwrap().unwrap();
+    server.git("user/x", &["update-ref", "refs/heads/main", &head.sha]);
+    mirror.fetch(now()).await.unwrap();
+    mirror.heads().await.tidy(BTreeSet::new(), Duration::ZERO).await.unwrap();
+    assert_eq!(mirror.resolve("main").await.unwrap().as_ref(), Some(&head.sha));
+    assert_eq!(mirror.file(&head.sha, "b", 10).await.unwrap().unwrap(), b"2", "nothing of it went with its store");
+}
+
+#[tokio::test]
+async fn a_head_may_bring_so_much_in_so_long() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("a", "1")]);
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    let base = mirror.resolve("main").await.unwrap().unwrap();
+    // Nothing that a pack could make smaller.
+    let noise: String = (0..20_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string()).collect();
+    let head = propose(&server, 7, &[("noise", &noise)]);
+    let limits = HeadLimits { bytes: 50_000, ..HeadLimits::default() };
+    let large = mirror.heads().await.fetch(&head, &base, BTreeSet::new(), limits).await;
+    let Err(Error::TooLarge { limit, .. }) = large else { panic!("{large:?}") };
+    assert_eq!(limit, "50000 bytes");
+    let limits = HeadLimits { time: Duration::ZERO, ..HeadLimits::default() };
+    let late = mirror.heads().await.fetch(&head, &base, BTreeSet::new(), limits).await;
+    assert!(matches!(late, Err(Error::Git { .. })), "{late:?}");
+    assert!(!is_here(&mirror, &head).await, "a part of a head is not kept");
+    mirror.fetch(now()).await.expect("the branches have limits of their own");
+    assert!(fetch_head(&mirror, &head, &[]).await.unwrap().is_some());
+    let limits = HeadLimits { bytes: 0, time: Duration::ZERO };
+    let again = mirror.heads().await.fetch(&head, &base, BTreeSet::new(), limits).await;
+    assert!(again.unwrap().is_some(), "what is here costs nothing");
+}
+
+#[tokio::test]
+async fn heads_that_nobody_needs_make_room() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("a", "1")]);
+    let (forge, directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    let first = propose(&server, 1, &[("b", "2")]);
+    let head = |number: u64| {
+        server.git("user/x", &["update-ref", &format!("refs/pull/{number}/head"), &first.sha]);
+        Head { number, sha: first.sha.clone() }
+    };
+    let heads: Vec<Head> = (1..=MOST_HEADS as u64).map(head).collect();
+    let stores = || {
+        let mirror = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+        let stores = std::fs::read_dir(mirror.join("heads-of-pull-requests")).unwrap();
+        let number = |name: String| name.split('-').next().unwrap().parse::<u64>().unwrap();
+        stores.map(|store| number(store.unwrap().file_name().into_string().unwrap())).collect::<BTreeSet<_>>()
+    };
+    for head in &heads {
+        assert!(fetch_head(&mirror, head, &[]).await.unwrap().is_some());
+    }
+    assert_eq!(stores(), (1..=MOST_HEADS as u64).collect());
+    let one_more = head(99);
+    let needed: Vec<&Head> = heads.iter().collect();
+    let full = fetch_head(&mirror, &one_more, &needed).await;
+    assert!(matches!(full, Err(Error::Full { .. })), "all are read: {full:?}");
+    assert!(full.unwrap_err().to_string().contains("16 heads of pull requests are being checked"));
+    assert!(fetch_head(&mirror, &one_more, &needed[1..]).await.unwrap().is_some());
+    assert_eq!(stores(), (2..=MOST_HEADS as u64).chain([99]).collect(), "the one that nobody needs went");
+    mirror.heads().await.tidy(BTreeSet::from([heads[4].clone()]), HEAD_KEPT).await.unwrap();
+    assert_eq!(stores().len(), MOST_HEADS, "they are a day too young");
+    mirror.heads().await.tidy(BTreeSet::from([heads[4].clone()]), Duration::ZERO).await.unwrap();
+    assert_eq!(stores(), BTreeSet::from([5]));
+    assert!(is_here(&mirror, &heads[4]).await);
 }
 
 #[tokio::test]
