@@ -24,7 +24,7 @@ const BOUNDS: &str = "\n[containers]\nmemory-mib = 128\nprocesses = 48\ndisk-mib
 const POLICY: &str = "\n[[policy]]\nrepository = \"user/*\"\ngrants = { containers = [\"caged:*\"] }\n";
 
 /// The attacks, in the order of the table, and what it says of each.
-const ATTACKS: [(&str, &str); 15] = [
+const ATTACKS: [(&str, &str); 16] = [
     ("socket", "talk to Docker Engine or containerd"),
     ("devices", "reach a disk or the memory as a device"),
     ("mounts", "mount, or write to what is mounted"),
@@ -39,6 +39,7 @@ const ATTACKS: [(&str, &str); 15] = [
     ("fork-bomb", "use up the processes"),
     ("memory", "use up the memory"),
     ("disk", "use up the disk, by files without a name"),
+    ("volume", "use up the disk by a volume of the image's own"),
     ("log", "use up the disk by printing"),
 ];
 
@@ -108,7 +109,9 @@ fn build(docker: &Docker, dir: &Path, attacks: &Path) {
     tar.args(["--owner=0", "--group=0", "-C"]).arg(&context).arg("-cf").arg(&image).args(["attacks", "set-to-root"]);
     assert!(tar.status().expect("tar runs").success());
     let mut command = Command::new("docker");
-    command.args(["--host", &docker.host, "import", "--change", "ENTRYPOINT [\"/attacks\"]"]).arg(&image).arg(IMAGE);
+    command.args(["--host", &docker.host, "import", "--change", "ENTRYPOINT [\"/attacks\"]"]);
+    // Docker would make a folder of its own disk there, for as long as the container is.
+    command.args(["--change", "VOLUME /volume"]).arg(&image).arg(IMAGE);
     let built = command.output().expect("docker runs");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 }
@@ -282,6 +285,8 @@ fn log(estate: &Estate, run: &str, step: &str) -> String {
 fn nothing_is_left(docker: &Docker, estate: &Estate) {
     let listed = Command::new("docker").args(["--host", &docker.host, "ps", "--all", "--quiet"]).output();
     assert!(listed.expect("docker runs").stdout.is_empty(), "every container is gone");
+    let listed = Command::new("docker").args(["--host", &docker.host, "volume", "ls", "--quiet"]).output();
+    assert!(listed.expect("docker runs").stdout.is_empty(), "and every volume");
     assert!(!estate.dir().join("data/workspaces/user/petclinic/caged/1").exists(), "the workspace is gone");
 }
 

@@ -8,6 +8,9 @@ use crate::stages::delivery::DeliveryStage;
 use crate::stages::image::ImageStage;
 use crate::stages::run::RunStage;
 use crate::wants::{Stand, Wanted, stand};
+use decide::by::By;
+use decide::image::{self, Recorded};
+use decide::want::{Answer, Key};
 use std::sync::Arc;
 
 /// For how long after its end a run tells the forge again, in ms: its last
@@ -41,9 +44,32 @@ pub async fn resume(drivers: &Arc<Drivers>, stages: &Stages) -> Result<usize, jo
         None => false,
     })
     .await?;
+    answer_for_closed_runs(drivers).await?;
     resumed += unfinished(drivers, &stages.image, "image/", has_open_want::<ImageStage>).await?;
     resumed += unfinished(drivers, &stages.bump, "bump/", has_open_want::<BumpStage>).await?;
     Ok(resumed)
+}
+
+/// Answers what closed runs still want of images: nobody waits for it any more, and a build takes long.
+async fn answer_for_closed_runs(drivers: &Drivers) -> Result<(), journal::Error> {
+    for stream in drivers.journal().streams("image/").await? {
+        let written = read::<image::Entry>(drivers.journal(), &stream.name).await?;
+        let open: Vec<Key> =
+            Recorded::replay(written.iter().map(|one| &one.entry)).open().map(|(key, _)| key.clone()).collect();
+        let mut answers = Vec::new();
+        for key in open {
+            let run = drivers.journal().read(&format!("run/{}", key.run)).await?;
+            if run.last().is_some_and(|last| last.kind == "closed") {
+                let because = "the run had ended before this was done".to_owned();
+                // Whoever asks once more is served.
+                answers.push(image::Entry::Answered { key, answer: Answer::Failed { because, transient: true } });
+            }
+        }
+        // Nothing is driven yet, so that nobody else has answered since.
+        let answer = |_: &[Written<image::Entry>]| (!answers.is_empty()).then(|| answers.clone());
+        drivers.append(&stream.name, By::Server, answer).await.map_err(|error| journal::Error(error.to_string()))?;
+    }
+    Ok(())
 }
 
 async fn unfinished<S: Stage>(
@@ -67,4 +93,43 @@ async fn unfinished<S: Stage>(
 fn has_open_want<S: Wanted>(written: &[Written<S::Entry>]) -> bool {
     let mut keys = written.iter().filter_map(|one| S::asks(&one.entry));
     keys.any(|key| matches!(stand::<S>(written, key), Stand::Open))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::Board;
+    use decide::image::{Intent, Push};
+
+    #[tokio::test]
+    async fn what_a_closed_run_wants_is_answered_and_what_an_open_one_wants_stands() {
+        let directory = tempfile::tempdir().unwrap();
+        let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+        let push = Push { build: "a".into(), to: "b".into(), tag: "c".into() };
+        for (run, ends) in [("a/b/c/1", &["opened", "closed"][..]), ("a/b/c/2", &["opened"])] {
+            let key = Key { run: run.into(), step: "push".into() };
+            let wanted = image::Entry::Wanted { key, intent: Intent::Push(push.clone()) };
+            let mut one = Some(vec![wanted]);
+            drivers.append(&format!("image/{run}/push"), By::Server, |_| one.take()).await.unwrap();
+            let entry = |kind: &&str| journal::NewEntry {
+                at_ms: 0,
+                by: By::Server,
+                kind: (*kind).into(),
+                body: serde_json::Value::Null,
+            };
+            let entries = ends.iter().map(entry).collect();
+            drivers.journal().append(&format!("run/{run}"), 0, entries).await.unwrap();
+        }
+        let stands = async |run: &str| {
+            let written = read::<image::Entry>(drivers.journal(), &format!("image/{run}/push")).await.unwrap();
+            has_open_want::<ImageStage>(&written)
+        };
+        for _ in 0..2 {
+            answer_for_closed_runs(&drivers).await.unwrap();
+            assert!(!stands("a/b/c/1").await);
+            assert!(stands("a/b/c/2").await);
+        }
+        assert_eq!(drivers.journal().read("image/a/b/c/1/push").await.unwrap().len(), 2, "answered once");
+        drivers.stop().await;
+    }
 }

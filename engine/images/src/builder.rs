@@ -5,18 +5,22 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::layout::Layout;
+use crate::names::Names;
 use crate::sink::{LogSink, Stream};
-use decide::image::Digest;
 use decide::image::dockerfile::{self, Kind, Recipe};
+use decide::image::{Digest, Network, build_id};
 use decide::want::Key;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// How many builds the layout keeps.
 const KEPT: usize = 50;
+/// After how long a build that nobody came back for goes from the engine.
+const WAITED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Who builds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -34,8 +38,11 @@ pub enum Choice {
 /// Builds images into one layout.
 pub struct Images {
     layout: Arc<Layout>,
+    names: Names,
     choice: Choice,
     engine: OnceCell<Engine>,
+    /// Whether what an earlier process left in the engine was looked at.
+    swept: OnceCell<()>,
 }
 
 /// One image to build.
@@ -47,6 +54,8 @@ pub struct Job {
     pub dockerfile: String,
     /// Values of the Dockerfile's `ARG`s.
     pub build_args: BTreeMap<String, String>,
+    /// What its commands reach.
+    pub network: Network,
     /// The context: a tar file.
     pub context: PathBuf,
 }
@@ -55,9 +64,11 @@ impl Images {
     /// Opens the layout in this directory.
     ///
     /// # Errors
-    /// As [`Layout::open`].
+    /// As [`Layout::open`]; or its key cannot be read or made.
     pub fn open(directory: &Path, choice: Choice) -> Result<Images, Error> {
-        Ok(Images { layout: Arc::new(Layout::open(directory)?), choice, engine: OnceCell::new() })
+        let layout = Arc::new(Layout::open(directory)?);
+        let names = Names::open(directory)?;
+        Ok(Images { layout, names, choice, engine: OnceCell::new(), swept: OnceCell::new() })
     }
 
     /// Builds by this engine, rather than by the one that is found.
@@ -82,9 +93,9 @@ impl Images {
         if self.choice == Choice::Context {
             return Ok(None);
         }
-        match self.engine().await {
-            Ok(engine) => match engine.find(key).await? {
-                Some(image) => engine.take(&image, key, &self.layout, sink).await.map(Some),
+        match self.builder().await {
+            Ok(engine) => match engine.find(key, &self.names).await? {
+                Some(image) => self.take(engine, &image, key, sink).await.map(Some),
                 None => Ok(None),
             },
             Err(_) if self.choice == Choice::Auto => Ok(None),
@@ -99,14 +110,14 @@ impl Images {
     pub async fn build(&self, job: &Job, sink: &dyn LogSink) -> Result<Digest, Error> {
         let engine = match self.choice {
             Choice::Context => None,
-            Choice::Docker => Some(self.engine().await?),
-            Choice::Auto => self.engine().await.ok(),
+            Choice::Docker => Some(self.builder().await?),
+            Choice::Auto => self.builder().await.ok(),
         };
         let digest = match engine {
             Some(engine) => {
                 sink.line(Stream::Progress, "building with Docker Engine");
-                let image = engine.build(job, sink).await?;
-                engine.take(&image, &job.key, &self.layout, sink).await?
+                let image = engine.build(job, &self.names, sink).await?;
+                self.take(engine, &image, &job.key, sink).await?
             }
             None => {
                 sink.line(Stream::Progress, "assembling from the context, without a daemon");
@@ -125,6 +136,43 @@ impl Images {
     /// None answers; the sentence says how to have one, or to do without.
     pub async fn engine(&self) -> Result<&Engine, Error> {
         self.engine.get_or_try_init(Engine::connect).await
+    }
+
+    /// The engine, once what an earlier process left there is gone or known to be wanted.
+    async fn builder(&self) -> Result<&Engine, Error> {
+        let engine = self.engine().await?;
+        self.swept.get_or_init(|| self.sweep(engine)).await;
+        Ok(engine)
+    }
+
+    /// Removes from the engine what the layout has already, and what nobody came back for. Before anything is built,
+    /// so that no build is taken for a leftover.
+    async fn sweep(&self, engine: &Engine) {
+        let swept = async {
+            for (label, age) in engine.leftovers(&self.names).await? {
+                let is_taken = match label.split_once('#') {
+                    Some((run, step)) => self.layout.find(&Key { run: run.into(), step: step.into() })?.is_some(),
+                    None => false,
+                };
+                if is_taken || age >= WAITED {
+                    engine.forget(&label, &self.names).await?;
+                }
+            }
+            Ok::<(), Error>(())
+        };
+        if let Err(error) = swept.await {
+            tracing::warn!(%error, "what an earlier process built stays in the engine until the next start");
+        }
+    }
+
+    /// Copies an image into the layout, and leaves none of it to the engine's other users.
+    async fn take(&self, engine: &Engine, image: &str, key: &Key, sink: &dyn LogSink) -> Result<Digest, Error> {
+        let digest = engine.take(image, key, &self.layout, sink).await?;
+        // The image is there; its name is tried again at the next start.
+        if let Err(error) = engine.forget(&build_id::label(key), &self.names).await {
+            tracing::warn!(%error, "a build stays in the engine until the next start");
+        }
+        Ok(digest)
     }
 
     async fn assemble(&self, job: &Job) -> Result<Digest, Error> {

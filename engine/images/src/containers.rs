@@ -30,7 +30,7 @@ pub const WORKSPACE: &str = "/workspace";
 /// What a container may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Memory, in bytes, with `/tmp` and shared memory counted; there is no swap beside it.
+    /// Memory, in bytes, with `/tmp`, the image's volumes and shared memory counted; there is no swap beside it.
     pub memory_bytes: u64,
     /// CPU time for each second, in billionths of a core.
     pub nano_cpus: u64,
@@ -177,8 +177,10 @@ impl Containers {
         let _place = self.places.acquire().await.expect("the places are never closed");
         let step = spec.attempt.rsplit_once('#').map_or(spec.attempt.as_str(), |(step, _)| step);
         self.remove_where(|attempt| attempt.rsplit_once('#').is_some_and(|(of, _)| of == step)).await?;
+        let seen = self.engine.docker().inspect_image(&spec.image).await;
+        let image = cage::Image::read(&spec.image, seen.map_err(|error| said("looking at the image", error))?);
         let options = CreateContainerOptionsBuilder::default().build();
-        let body = cage::body(spec, &self.owner, self.cores);
+        let body = cage::body(spec, &image, &self.owner, self.cores)?;
         let created = self.engine.docker().create_container(Some(options), body).await;
         let id = created.map_err(|error| said("creating the container", error))?.id;
         let ended = self.follow(&id, spec, sink).await;

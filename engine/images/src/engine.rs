@@ -5,21 +5,22 @@ use crate::builder::Job;
 use crate::context::Context;
 use crate::error::Error;
 use crate::layout::{BUILD, Layout};
+use crate::names::Names;
 use crate::progress::Progress;
 use crate::sink::{Lines, LogSink, Stream};
 use bollard::Docker;
-use bollard::models::BuildInfoAux;
+use bollard::models::{BuildInfoAux, ImageSummary};
 use bollard::query_parameters::{
-    BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder,
+    BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder, RemoveImageOptions,
 };
-use decide::image::{Digest, build_id};
+use decide::image::{Digest, Network, build_id};
 use decide::want::Key;
 use futures::{StreamExt, TryStreamExt};
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
@@ -36,16 +37,8 @@ const GREETING: Duration = Duration::from_secs(5);
 pub struct Engine {
     docker: Docker,
     backend: Backend,
-    network: BuildNetwork,
-}
-
-/// What network a `RUN` has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BuildNetwork {
-    /// The engine's own choice.
-    Default,
-    /// None, on an engine without a bridge: BuildKit fails there instead of going on without one.
-    None,
+    /// The most that a `RUN` can have: none on an engine without a bridge, where BuildKit would fail.
+    network: Network,
 }
 
 /// Which of the engine's two builders works.
@@ -87,7 +80,7 @@ impl Engine {
         let backend = if is_old || is_unwanted { Backend::Classic } else { Backend::BuildKit };
         let networks = docker.list_networks(None).await.map_err(|error| absent(&error))?;
         let has_bridge = networks.iter().any(|network| network.name.as_deref() == Some("bridge"));
-        let network = if has_bridge { BuildNetwork::Default } else { BuildNetwork::None };
+        let network = if has_bridge { Network::Builder } else { Network::None };
         Ok(Engine { docker, backend, network })
     }
 
@@ -95,26 +88,55 @@ impl Engine {
         &self.docker
     }
 
-    /// The id of the newest image that was built for a key.
-    pub(crate) async fn find(&self, key: &Key) -> Result<Option<String>, Error> {
-        let label = format!("{BUILD}={}", build_id::label(key));
-        let filters = HashMap::from([("label", vec![label])]);
+    /// The id of the image that was built for a key. The label alone proves nothing, for a Dockerfile and its base
+    /// can set any; the name is one that only this server gives.
+    pub(crate) async fn find(&self, key: &Key, names: &Names) -> Result<Option<String>, Error> {
+        let label = build_id::label(key);
+        let images = self.images(names.of(&label), format!("{BUILD}={label}")).await?;
+        Ok(images.into_iter().next().map(|image| image.id))
+    }
+
+    /// Takes a build's name away, and with it the image unless something else uses it. Harmless where it is gone.
+    /// Layers that BuildKit built stay in its cache, which it keeps bounded itself.
+    pub(crate) async fn forget(&self, label: &str, names: &Names) -> Result<(), Error> {
+        match self.docker.remove_image(&names.of(label), None::<RemoveImageOptions>, None).await {
+            // Gone already, or a container runs of it.
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(said("removing the image from the engine", error)),
+        }
+    }
+
+    /// The builds of this server that the engine still has: each by its label, with its age.
+    pub(crate) async fn leftovers(&self, names: &Names) -> Result<Vec<(String, Duration)>, Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let found = self.images(Names::all(), BUILD.to_owned()).await?.into_iter().filter_map(|mut image| {
+            let label = image.labels.remove(BUILD)?;
+            let made = Duration::from_secs(u64::try_from(image.created).unwrap_or_default());
+            image.repo_tags.contains(&names.of(&label)).then(|| (label, now.saturating_sub(made)))
+        });
+        Ok(found.collect())
+    }
+
+    async fn images(&self, reference: String, label: String) -> Result<Vec<ImageSummary>, Error> {
+        let filters = HashMap::from([("reference", vec![reference]), ("label", vec![label])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
-        let images = self.docker.list_images(Some(options)).await.map_err(|error| said("listing images", error))?;
-        Ok(images.into_iter().max_by_key(|image| image.created).map(|image| image.id))
+        self.docker.list_images(Some(options)).await.map_err(|error| said("listing images", error))
     }
 
     /// Builds an image and returns its id. Dropping the future closes the request, which stops the build.
-    pub(crate) async fn build(&self, job: &Job, sink: &dyn LogSink) -> Result<String, Error> {
+    pub(crate) async fn build(&self, job: &Job, names: &Names, sink: &dyn LogSink) -> Result<String, Error> {
+        let name = names.of(&build_id::label(&job.key));
         let context = visible(job).await?;
         let file = context.reopen().map_err(|error| Error::file("reading", context.path(), error))?;
         let body = bollard::body_try_stream(ReaderStream::new(tokio::fs::File::from_std(file)));
-        let mut events = std::pin::pin!(self.docker.build_image(self.options(job, context.path()), None, Some(body)));
+        let mut events =
+            std::pin::pin!(self.docker.build_image(self.options(job, &name, context.path()), None, Some(body)));
         let lines = Lines::new(sink);
         let mut progress = Progress::default();
         while let Some(event) = events.next().await {
             let event = event.map_err(|error| said("building", error))?;
-            if let Some(text) = event.stream {
+            // The classic builder says what it called the image, and nobody is to read that.
+            if let Some(text) = event.stream.filter(|text| !text.contains(&name)) {
                 lines.push(Stream::Stdout, text.as_bytes());
             }
             if let Some(status) = event.status {
@@ -125,8 +147,8 @@ impl Engine {
             }
         }
         lines.finish();
-        // The label says which image it is, whichever of the two builders was at work.
-        let image = self.find(&job.key).await?;
+        // The name says which image it is, whichever of the two builders was at work.
+        let image = self.find(&job.key, names).await?;
         image.ok_or_else(|| Error::Transient("building: the engine ended without an image".into()))
     }
 
@@ -152,22 +174,20 @@ impl Engine {
         tokio::task::spawn_blocking(move || archive::take(file.path(), &key, &layout)).await.map_err(Error::lost)?
     }
 
-    fn options(&self, job: &Job, context: &Path) -> BuildImageOptions {
-        let label = build_id::label(&job.key);
-        let labels = HashMap::from([(BUILD.to_owned(), label.clone())]);
+    fn options(&self, job: &Job, name: &str, context: &Path) -> BuildImageOptions {
+        let labels = HashMap::from([(BUILD.to_owned(), build_id::label(&job.key))]);
         let arguments: HashMap<String, String> = job.build_args.clone().into_iter().collect();
         // A name keeps the image from being pruned as dangling before it is copied.
-        let name = format!("bespin-build:{}", &Digest::of(label.as_bytes()).hex()[..32]);
         let options = BuildImageOptionsBuilder::default()
             .dockerfile(&job.dockerfile)
-            .t(&name)
+            .t(name)
             .labels(&labels)
             .buildargs(&arguments)
             .rm(true)
             .forcerm(true);
-        let options = match self.network {
-            BuildNetwork::Default => options,
-            BuildNetwork::None => options.networkmode("none"),
+        let options = match (self.network, job.network) {
+            (Network::Builder, Network::Builder) => options,
+            (Network::None, _) | (_, Network::None) => options.networkmode("none"),
         };
         match self.backend {
             Backend::Classic => options.build(),

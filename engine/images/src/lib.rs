@@ -18,6 +18,7 @@ pub mod engine;
 mod error;
 mod fetch;
 mod layout;
+mod names;
 pub mod plugin;
 mod progress;
 mod push;

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,8 +191,8 @@ static void fill(const char *tried, const char *folder) {
         count++;
     }
     call(tried, is_full ? -1 : 0);
-    // The disk itself is left full, for as long as this runs.
-    while (strcmp(folder, "/tmp") == 0 && count > 0) close(files[--count]);
+    // The disk itself is left full, for as long as this runs; what is in memory would use that up.
+    while (strcmp(folder, "/workspace") != 0 && count > 0) close(files[--count]);
 }
 
 static void disk(char **given) {
@@ -201,6 +203,16 @@ static void disk(char **given) {
     fill("fill /tmp", "/tmp");
     fill("fill the workspace", "/workspace");
     for (;;) pause();
+}
+
+// An image can say where it wants a folder that may be written; this one says /volume.
+static void volume(char **given) {
+    (void)given;
+    fill("fill it", "/volume");
+    struct statfs seen;
+    int is_in_memory = statfs("/volume", &seen) == 0 && seen.f_type == TMPFS_MAGIC;
+    met("have it on the engine's disk", is_in_memory ? "in memory" : "NOTHING", !is_in_memory);
+    call("make a device in it (mknod)", mknod("/volume/mem", S_IFCHR | 0600, makedev(1, 1)));
 }
 
 static void memory(char **given) {
@@ -298,7 +310,7 @@ int main(int count, char **arguments) {
     struct { const char *name; void (*attack)(char **); } all[] = {
         {"socket", docker_socket}, {"devices", devices}, {"mounts", mounts}, {"namespaces", namespaces},
         {"capabilities", capabilities}, {"fork-bomb", fork_bomb}, {"disk", disk}, {"memory", memory},
-        {"log", flood}, {"metadata", metadata}, {"api-server", api_server}, {"workspaces", through},
+        {"log", flood}, {"volume", volume}, {"metadata", metadata}, {"api-server", api_server}, {"workspaces", through},
         {"cache", cache}, {"loopback", loopback}, {"processes", processes}, {"who", who},
         {"honest", honest}, {"honest-after", honest_after},
     };

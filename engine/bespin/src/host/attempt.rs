@@ -218,14 +218,15 @@ impl Abilities for Attempt {
     }
 
     async fn build(&self, asked: Build) -> Result<Built, Failure> {
-        let asked = super::fork::cut(&*self.mirror()?, &self.asked.run, asked).await?;
         let build = decide::image::Build {
             repository: self.asked.run.repository.clone(),
             commit: self.asked.run.commit.sha.clone(),
             context: asked.context,
             dockerfile: asked.dockerfile,
             build_args: asked.build_args,
+            network: decide::image::Network::Builder,
         };
+        let build = super::fork::cut(&*self.mirror()?, &self.asked.run, build).await?;
         let outputs = self.image(decide::image::Intent::Build(build)).await?;
         Ok(Built { build: text(&outputs, "build")?, digest: text(&outputs, "digest")? })
     }

@@ -1,27 +1,31 @@
 //! What is cut from the builds of a fork's pull request beyond its leave.
 //!
 //! BuildKit shares cache mounts among all builds of an engine, by name. What a
-//! stranger leaves in one must not be found by the build of a deployment.
+//! stranger leaves in one must not be found by the build of a deployment. Nor
+//! may a stranger's commands, or the engine in their name, ask the network of
+//! the machine for anything: its metadata, say.
 
 use decide::delivery::Origin;
+use decide::image::{Build, Network};
 use decide::run::Opened;
 use forge::{Error, Mirror};
-use sandbox::{Build, Failure};
+use sandbox::Failure;
 
 /// What BuildKit puts before the name of every cache mount, those of a base image's `ONBUILD` as well.
 const CACHES: &str = "BUILDKIT_CACHE_MOUNT_NS";
 /// The longest Dockerfile, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// A build as its run may have it: a fork's gets cache mounts of its own.
+/// A build as its run may have it: a fork's gets cache mounts of its own, and no network.
 ///
 /// # Errors
-/// Rejected where a fork's Dockerfile is no plain file, or chooses the program that reads it: that program
-/// could name any cache.
+/// Rejected where a fork's Dockerfile is no plain file, may fetch something, or chooses the program that reads it:
+/// that program could name any cache.
 pub(super) async fn cut(mirror: &Mirror, run: &Opened, mut build: Build) -> Result<Build, Failure> {
     if run.event.origin() != Some(Origin::Fork) {
         return Ok(build);
     }
+    build.network = Network::None;
     let path = format!("{}/{}", build.context.trim_matches('/'), build.dockerfile);
     let path = path.trim_start_matches('/');
     let dockerfile = mirror.file(&run.commit.sha, path, LONGEST).await.map_err(|error| match error {
@@ -31,12 +35,39 @@ pub(super) async fn cut(mirror: &Mirror, run: &Opened, mut build: Build) -> Resu
     let Some(dockerfile) = dockerfile else {
         return Err(Failure::Rejected(format!("there is no plain file {path} at this commit")));
     };
-    if chooses_its_reader(&String::from_utf8_lossy(&dockerfile)) {
+    let dockerfile = String::from_utf8_lossy(&dockerfile);
+    if chooses_its_reader(&dockerfile) {
         let because = "a fork's pull request never gets a frontend of its own";
         return Err(Failure::Rejected(format!("{path}: {because}; take `syntax` out of its head")));
     }
+    if may_fetch(&dockerfile) {
+        let because = "a fork's build has no network, and an ADD with `:` or `$` may fetch something";
+        return Err(Failure::Rejected(format!("{path}: {because}; write COPY")));
+    }
     build.build_args.insert(CACHES.to_owned(), format!("{} {}", run.repository, run.event.reference));
     Ok(build)
+}
+
+/// Whether an `ADD` may name an address, which the engine itself would ask, whatever network the commands have.
+/// Every line may begin an instruction here, and both escapes continue one. Rather once too often.
+fn may_fetch(text: &str) -> bool {
+    // From the end, so that what continues a line is known: its first words, and whether it may name an address.
+    let (mut words, mut is_named) = (String::new(), false);
+    for line in text.lines().rev().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (start, follows) = match line.strip_suffix(['\\', '`']) {
+            Some(start) => (start, words.as_str()),
+            None => (line, ""),
+        };
+        is_named = line.contains([':', '$']) || (is_named && start.len() < line.len());
+        let shortened = format!("{start}{follows}");
+        let shortened = shortened.split_whitespace().take(3).map(|word| word.chars().take(16).collect::<String>());
+        words = shortened.collect::<Vec<_>>().join(" ").to_ascii_uppercase();
+        let first = words.split(' ').find(|word| *word != "ONBUILD");
+        if is_named && first == Some("ADD") {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether a Dockerfile's head may hold the directive `syntax`, in any of the forms that BuildKit knows:
@@ -54,7 +85,7 @@ fn chooses_its_reader(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::chooses_its_reader;
+    use super::{chooses_its_reader, may_fetch};
 
     #[test]
     fn a_frontend_is_found_in_every_form() {
@@ -73,4 +104,36 @@ mod tests {
             assert!(!chooses_its_reader(text), "{text:?}");
         }
     }
+
+    #[test]
+    fn whatever_may_name_an_address_is_found() {
+        for text in [
+            "FROM scratch\nADD http://169.254.169.254/ /x",
+            "from scratch\nadd $where /x",
+            "ONBUILD ADD git@host:a/b /x",
+            "ONBUILD \\\n  ADD \\\n# between\n\n http://a /x",
+            "AD\\\nD http://a /x",
+            "# escape=`\nADD `\n http://a /x",
+            "RUN x \\\\\nADD \\\n http://a /x",
+            "RUN <<EOF\nADD http://a /x\nEOF",
+            "ADD [\"http://a\", \"/x\"]",
+            "ADD files /x\nADD --checksum=sha256:1 https://a /x",
+        ] {
+            assert!(may_fetch(text), "{text:?}");
+        }
+        for text in [
+            "FROM a:1\nADD files.tar /x\nLABEL url=http://a\n",
+            "RUN adduser a:b \\\n  && echo $x",
+            "ADD files /x\nENV A=$b",
+            "# ADD http://a /x",
+            "COPY a \\\n b /x\nRUN curl http://a",
+            "",
+        ] {
+            assert!(!may_fetch(text), "{text:?}");
+        }
+        assert!(!may_fetch(&"a\\\n".repeat(LONG)), "and it does not take long");
+    }
+
+    /// Lines; each would be read with all that follow, were they kept whole.
+    const LONG: usize = 300_000;
 }

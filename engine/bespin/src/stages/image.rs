@@ -2,13 +2,25 @@
 
 use crate::drive::{Stage, Trouble, Written, now};
 use async_trait::async_trait;
-use decide::image::{self, Act, Build, BuildId, Entry, Health, ImageRef, Intent, Local, Push, Recorded, Seen, View};
+use decide::image::{
+    self, Act, Build, BuildId, Entry, Health, ImageRef, Intent, Local, Network, Push, Recorded, Seen, View,
+};
 use decide::next::{Next, Timestamp};
 use decide::want::Key;
 use images::{Error, Images, Job, LogSink, Registries};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
+
+/// How many images are built at a time: a build takes as much of the machine as it can get, and its context lies on
+/// the disk for as long.
+const AT_ONCE: usize = 2;
+/// How many of them may be builds without a network, which are strangers': one place is left for a deployment.
+const STRANGERS: usize = 1;
+/// The longest that a build may take from its place on; the engine stops it when its request ends.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// Where contexts come from.
 #[async_trait]
@@ -30,6 +42,8 @@ pub struct ImageStage {
     source: Arc<dyn Source>,
     sinks: Arc<dyn Sinks>,
     met: Mutex<HashMap<Key, Met>>,
+    places: Semaphore,
+    strangers: Semaphore,
 }
 
 /// What acts met in this process. After a restart they are tried again, and meet the same.
@@ -46,7 +60,8 @@ impl ImageStage {
         source: Arc<dyn Source>,
         sinks: Arc<dyn Sinks>,
     ) -> Arc<ImageStage> {
-        Arc::new(ImageStage { images, registries, source, sinks, met: Mutex::default() })
+        let (places, strangers) = (Semaphore::new(AT_ONCE), Semaphore::new(STRANGERS));
+        Arc::new(ImageStage { images, registries, source, sinks, met: Mutex::default(), places, strangers })
     }
 
     async fn look(&self, key: &Key, intent: &Intent) -> Result<View, Error> {
@@ -81,16 +96,31 @@ impl ImageStage {
         }
     }
 
-    async fn build(&self, key: &Key, build: &Build) -> Result<(), Error> {
-        let context = self.source.context(&build.repository, &build.commit, &build.context).await?;
-        let job = Job {
-            key: key.clone(),
-            dockerfile: build.dockerfile.clone(),
-            build_args: build.build_args.clone(),
-            context: context.path().to_owned(),
+    /// Builds when there is a place, and for no longer than a build may take.
+    async fn build(&self, key: &Key, build: &Build, longest: Duration) -> Result<(), Error> {
+        let never = "the places are never closed";
+        let _stranger = match build.network {
+            Network::None => Some(self.strangers.acquire().await.expect(never)),
+            Network::Builder => None,
         };
-        self.images.build(&job, &*self.sinks.of(key)).await?;
-        Ok(())
+        let _place = self.places.acquire().await.expect(never);
+        let building = async {
+            let context = self.source.context(&build.repository, &build.commit, &build.context).await?;
+            let job = Job {
+                key: key.clone(),
+                dockerfile: build.dockerfile.clone(),
+                build_args: build.build_args.clone(),
+                network: build.network,
+                context: context.path().to_owned(),
+            };
+            self.images.build(&job, &*self.sinks.of(key)).await.map(|_digest| ())
+        };
+        tokio::time::timeout(longest, building).await.unwrap_or_else(|_| {
+            let minutes = longest.as_secs() / 60;
+            Err(Error::Refused(format!(
+                "the build took longer than {minutes} minutes and was stopped; make it shorter"
+            )))
+        })
     }
 
     async fn push(&self, key: &Key, build: &BuildId, to: &ImageRef) -> Result<(), Error> {
@@ -160,7 +190,7 @@ impl Stage for ImageStage {
 
     async fn act(&self, _stream: &str, act: &Act) -> Result<(), Trouble> {
         match act {
-            Act::Build { key, build } => self.note(key, self.build(key, build).await),
+            Act::Build { key, build } => self.note(key, self.build(key, build, LONGEST).await),
             Act::Push { key, build, to } => self.note(key, self.push(key, build, to).await),
         }
     }

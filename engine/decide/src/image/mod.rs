@@ -67,6 +67,20 @@ pub struct Build {
     /// Values for the Dockerfile's `ARG`s.
     #[serde(default)]
     pub build_args: BTreeMap<String, String>,
+    /// What its commands reach.
+    #[serde(default)]
+    pub network: Network,
+}
+
+/// What network a `RUN` of a build has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// The builder's own.
+    #[default]
+    Builder,
+    /// None at all: the commands are a stranger's.
+    None,
 }
 
 /// A built image to push. Met with the outputs `image`, `digest` and `reference`.

@@ -18,6 +18,7 @@ fn build() -> Intent {
         context: "was".into(),
         dockerfile: "Dockerfile".into(),
         build_args: BTreeMap::new(),
+        network: Network::Builder,
     })
 }
 
@@ -109,18 +110,21 @@ fn entries_keep_their_written_form() {
     let entries = [wanted("image", build()), wanted("push", Intent::Push(push()))];
     let text = serde_json::to_value(&entries).expect("entries are plain data");
     let was = digest("was");
-    let golden = serde_json::json!([
+    let mut golden = serde_json::json!([
         { "kind": "wanted", "body": {
             "key": { "run": "user/petclinic/was/56", "step": "image" },
             "intent": { "intent": "build", "repository": "user/petclinic",
                 "commit": "f31bdcc0a1b2c3d4e5f60718293a4b5c6d7e8f90", "context": "was",
-                "dockerfile": "Dockerfile", "build-args": {} } } },
+                "dockerfile": "Dockerfile", "build-args": {}, "network": "builder" } } },
         { "kind": "wanted", "body": {
             "key": { "run": "user/petclinic/was/56", "step": "push" },
             "intent": { "intent": "push", "build": format!("user/petclinic/was/56#image@{was}"),
                 "to": "registry.local:5000/petclinic-was", "tag": "v56-f31bdcc" } } },
     ]);
     assert_eq!(text, golden);
+    assert_eq!(serde_json::from_value::<Vec<Entry>>(golden.clone()).expect("golden entries"), entries);
+    // Written before a build's network was.
+    golden[0]["body"]["intent"].as_object_mut().expect("an intent").remove("network");
     assert_eq!(serde_json::from_value::<Vec<Entry>>(golden).expect("golden entries"), entries);
 }
 

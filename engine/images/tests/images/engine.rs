@@ -2,14 +2,20 @@
 
 use crate::assembled::contents;
 use crate::world::{HOST, Log, Made, Program, Served, Shop, key, real};
+use bollard::Docker;
+use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptions, TagImageOptionsBuilder};
+use decide::image::Network;
+use futures::TryStreamExt;
 use images::containers::{Access, Bound, Bounds, Containers, Ended, Floor, Mounted, Spec, User};
-use images::{Choice, Engine, Error, Images};
+use images::{Choice, Engine, Error, Images, Job};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// An engine of the test's own, and a static program to put into images.
 struct Yard {
     engine: Engine,
+    docker: Docker,
     tool: Vec<u8>,
     _dockerd: Program,
     _dir: tempfile::TempDir,
@@ -17,25 +23,69 @@ struct Yard {
 
 impl Yard {
     async fn open() -> Option<Yard> {
-        let (dockerd, rustc) = (real("dockerd", None)?, real("rustc", None)?);
+        let dockerd = Command::new(real("dockerd", None)?);
+        Yard::of(dockerd, &["--bridge=none"]).await
+    }
+
+    /// An engine that has a bridge of its own, in a network of its own.
+    async fn with_bridge() -> Option<Yard> {
+        let (dockerd, unshare) = (real("dockerd", None)?, real("unshare", None)?);
+        let mut command = Command::new(unshare);
+        command.arg("--net").arg(dockerd);
+        Yard::of(command, &[]).await
+    }
+
+    async fn of(mut command: Command, more: &[&str]) -> Option<Yard> {
+        let rustc = real("rustc", None)?;
         let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let tool = tool(&rustc, dir.path());
         let socket = dir.path().join("docker.sock");
         let address = format!("unix://{}", socket.display());
-        let mut command = Command::new(dockerd);
         command.arg("--host").arg(&address).arg("--pidfile").arg(dir.path().join("docker.pid"));
         command.arg("--data-root").arg(dir.path().join("data")).arg("--exec-root").arg(dir.path().join("exec"));
-        command.args(["--bridge=none", "--iptables=false", "--ip-masq=false", "--ip-forward=false"]);
+        command.args(["--iptables=false", "--ip-masq=false", "--ip-forward=false"]).args(more);
         let mut program = Program::start(&mut command, &dir.path().join("dockerd.log"));
         program.ready(async || Engine::connect_to(&address).await.is_ok()).await;
         let engine = Engine::connect_to(&address).await.unwrap();
-        Some(Yard { engine, tool, _dockerd: program, _dir: dir })
+        let docker = Docker::connect_with_host(&address).unwrap().negotiate_version().await.unwrap();
+        Some(Yard { engine, docker, tool, _dockerd: program, _dir: dir })
     }
 
     fn shop(&self) -> Shop {
         let Shop { images, dir } = Shop::new(Choice::Docker);
         Shop { images: images.with_engine(self.engine.clone()), dir }
+    }
+
+    /// The builder of a server that has just started.
+    fn again(&self, shop: &Shop) -> Images {
+        Images::open(&shop.dir.path().join("layout"), Choice::Docker).unwrap().with_engine(self.engine.clone())
+    }
+
+    /// The names of the images that the engine has.
+    async fn names(&self) -> Vec<String> {
+        let images = self.docker.list_images(None::<ListImagesOptions>).await.unwrap();
+        images.into_iter().flat_map(|image| image.repo_tags).filter(|name| name != "<none>:<none>").collect()
+    }
+
+    async fn tag(&self, image: &str, name: &str) {
+        let (repository, tag) = name.split_once(':').unwrap();
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        self.docker.tag_image(image, Some(options)).await.unwrap();
+    }
+
+    /// Puts an image of the tool into the engine by an import, described by these instructions.
+    async fn import(&self, name: &str, described: &[&str]) {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o755);
+        header.set_size(self.tool.len() as u64);
+        tar.append_data(&mut header, "tool", self.tool.as_slice()).unwrap();
+        let described = ["ENTRYPOINT [\"/tool\"]"].iter().chain(described).copied().map(str::to_owned).collect();
+        let options = CreateImageOptionsBuilder::default().from_src("-").repo(name).tag("1").changes(described).build();
+        let body = bollard::body_full(tar.into_inner().unwrap().into());
+        let imported: Vec<_> = self.docker.create_image(Some(options), Some(body), None).try_collect().await.unwrap();
+        assert!(!imported.is_empty());
     }
 
     fn files<'a>(&'a self, dockerfile: &'a str) -> Vec<Made<'a>> {
@@ -88,13 +138,34 @@ async fn builds_and_pushes(yard: &Yard) {
     assert_eq!(registry.digest(&to).await.unwrap(), Some(digest));
 }
 
-/// The image is in the engine by its label; a layout that never heard of it takes it from there.
+/// What is copied is gone from the engine. What a crash left there is found by its name and label, and copied then;
+/// nobody else's image is taken for it.
 async fn a_crash_after_the_build_loses_nothing(yard: &Yard) {
-    let (before, log) = (yard.shop(), Log::default());
-    let digest = before.images.build(&before.job("crash", 0, &yard.files(DOCKERFILE)), &log).await.unwrap();
-    let after = yard.shop();
-    assert_eq!(after.images.find(&key("crash"), &log).await.unwrap(), Some(digest));
-    assert_eq!(after.images.find(&key("never"), &log).await.unwrap(), None);
+    let (shop, log) = (yard.shop(), Log::default());
+    shop.images.build(&shop.job("crash", 0, &yard.files(DOCKERFILE)), &log).await.unwrap();
+    assert_eq!(yard.names().await, Vec::<String>::new(), "what was copied is nobody else's to read");
+    assert!(!log.text().contains("bespin-building"), "{}", log.text());
+
+    let (lost, label) = (key("lost"), "user/petclinic/was/56#lost");
+    for name in ["planted", "bespin-building"] {
+        yard.import(name, &[&format!("LABEL dev.bespin.build={label}")]).await;
+    }
+    assert_eq!(yard.again(&shop).find(&lost, &log).await.unwrap(), None, "a label is anybody's, and so are names");
+
+    let name = shop.name(label);
+    yard.tag("planted:1", &name).await;
+    let again = yard.again(&shop);
+    let found = again.find(&lost, &log).await.unwrap().expect("it is there by its name");
+    assert!(again.layout().holds(&found));
+    assert!(!yard.names().await.contains(&name), "it is copied, and its name is gone");
+    assert_eq!(again.find(&key("never"), &log).await.unwrap(), None);
+
+    yard.tag("planted:1", &name).await;
+    assert_eq!(yard.again(&shop).find(&key("never"), &log).await.unwrap(), None);
+    assert!(!yard.names().await.contains(&name), "the layout has it: the next start takes the name away");
+    let mut left = yard.names().await;
+    left.sort();
+    assert_eq!(left, ["bespin-building:1", "planted:1"], "what is somebody else's stays");
 }
 
 async fn a_failing_run_is_the_authors(yard: &Yard) {
@@ -138,41 +209,79 @@ async fn a_strangers_cache_mounts_are_its_own(yard: &Yard) {
     }
 }
 
+/// Nor does the engine go on with it.
 async fn a_dropped_build_is_no_build(yard: &Yard) {
+    const MARK: &str = "the-build-that-is-dropped";
     let (shop, log) = (yard.shop(), Log::default());
-    let text = "FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"out\", \"asleep\", \"sleep\"]\n";
-    let job = shop.job("dropped", 0, &yard.files(text));
+    let text = format!("FROM scratch\nCOPY tool /tool\nRUN [\"/tool\", \"out\", \"asleep\", \"sleep\", \"{MARK}\"]\n");
+    let job = shop.job("dropped", 0, &yard.files(&text));
     let asleep = async {
         while !log.text().contains("asleep\n") {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::select! {
         built = shop.images.build(&job, &log) => panic!("it never ends by itself: {built:?}"),
-        () = asleep => {}
+        () = asleep => assert!(is_running(MARK), "a process of the engine's is one of this machine's"),
+    }
+    let end = Instant::now() + Duration::from_secs(60);
+    while is_running(MARK) {
+        assert!(Instant::now() < end, "the engine goes on with a build that nobody waits for");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(shop.images.find(&key("dropped"), &log).await.unwrap(), None);
+}
+
+/// Whether a process of this machine has such an argument.
+fn is_running(mark: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let mut commands = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    // An argument of its own: whoever started the tests may have written the word as well.
+    commands.any(|command| command.split(|byte| *byte == 0).any(|argument| argument == mark.as_bytes()))
+}
+
+#[tokio::test]
+async fn a_strangers_build_has_no_network_and_any_other_keeps_the_engines() {
+    let Some(yard) = Yard::with_bridge().await else { return };
+    let shop = yard.shop();
+    let build = async |step: &str, flag: &str, network| {
+        let log = Log::default();
+        let run = format!("RUN {flag} [\"/tool\", \"out\", \"{step}\", \"interfaces\", \"routes\"]");
+        let dockerfile = format!("FROM scratch\nCOPY tool /tool\n{run}\n");
+        let job = Job { network, ..shop.job(step, 0, &yard.files(&dockerfile)) };
+        let built = shop.images.build(&job, &log).await;
+        (built, log.text())
+    };
+    for (step, network, expected) in [
+        ("stranger", Network::None, ["interfaces: lo\n", "routes: 0\n"]),
+        ("ours", Network::Builder, ["eth0", "routes: "]),
+    ] {
+        let (built, log) = build(step, "", network).await;
+        assert!(built.is_ok() && expected.iter().all(|text| log.contains(text)), "{step}: {built:?}\n{log}");
+        assert_eq!(log.contains("routes: 0\n"), network == Network::None, "{log}");
+    }
+    let (built, log) = build("stranger-on-the-host", "--network=host", Network::None).await;
+    assert!(built.is_err() && !log.contains("interfaces: "), "{built:?}\n{log}");
 }
 
 #[tokio::test]
 async fn a_container_is_caged_and_gone_afterwards() {
     let Some(yard) = Yard::open().await else { return };
-    let (shop, log) = (yard.shop(), Log::default());
-    let digest = shop.images.build(&shop.job("step", 0, &yard.files(DOCKERFILE)), &log).await.unwrap();
-    let image = format!("bespin-build:{}", &decide::image::Digest::of(b"user/petclinic/was/56#step").hex()[..32]);
-    assert!(shop.images.layout().holds(&digest));
+    let image = "step:1".to_owned();
+    yard.import("step", &["VOLUME /volume", "WORKDIR /app"]).await;
     let ours = Containers::open(yard.engine.clone(), "ours".into(), 2).await.unwrap();
     let workspace = workspace();
     let mounted = |access| vec![Mounted { source: workspace.path().into(), target: "/workspace".into(), access }];
 
     let words = "out hello err oops env NAME env HOME write /workspace/made status CapBnd status NoNewPrivs \
-                 status Seccomp: status Uid refused /x interfaces exit 7";
+                 status Seccomp: status Uid refused /x interfaces write /volume/made mounted /volume exit 7";
     let log = Log::default();
     let ended = ours.run(&Spec { mounts: mounted(Access::Write), ..spec(&image, 1, words) }, &log).await;
     let text = log.text();
     assert_eq!(ended, Ok(Ended::Exited(7)), "{text}");
     let uid = format!("Uid:\t{0}\t{0}\t{0}\t{0}", USER.uid);
-    let caged = ["CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", uid.as_str(), "lo", "/tmp"];
+    let caged = ["CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", uid.as_str(), "interfaces: lo", "/tmp"];
+    assert!(text.contains("tmpfs") && text.contains("size=1048576k"), "the image's volume is bounded: {text}");
     for line in ["hello", "oops", "value"].into_iter().chain(caged) {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
@@ -184,6 +293,15 @@ async fn a_container_is_caged_and_gone_afterwards() {
 
     let absent = ours.run(&spec("nowhere/nothing:1", 3, "exit 0"), &log).await.unwrap_err();
     assert!(matches!(absent, Error::Refused(_)), "{absent:?}");
+    yard.import("astray", &["WORKDIR /./proc/self/fd/7"]).await;
+    let astray = ours.run(&spec("astray:1", 3, "exit 0"), &log).await;
+    assert!(matches!(&astray, Err(Error::Refused(because)) if because.contains("workdir")), "{astray:?}");
+    assert_eq!(
+        ours.run(&spec(&image, 3, "started-in /app exit 0"), &log).await,
+        Ok(Ended::Exited(0)),
+        "{}",
+        log.text()
+    );
     what_is_refused_before_it_starts(&ours, &image).await;
     a_bound_is_said_by_its_name(&ours, &image, workspace.path()).await;
     left_alive_by_a_crash(&yard, &ours, &image).await;
@@ -199,7 +317,8 @@ fn workspace() -> tempfile::TempDir {
 async fn what_is_refused_before_it_starts(ours: &Containers, image: &str) {
     let root = Spec { user: User { uid: 0, gid: 1 }, ..spec(image, 3, "exit 0") };
     let starts = |directory: &str| Spec { workdir: Some(directory.into()), ..spec(image, 3, "exit 0") };
-    for spec in [root, starts("/proc/self/fd/7"), starts("../.."), starts("a/../..")] {
+    let astray = ["/proc/self/fd/7", "//proc/self/fd/7", "/./proc/self/fd/7", "../..", "a/../.."].map(starts);
+    for spec in [root].into_iter().chain(astray) {
         let refused = ours.run(&spec, &Log::default()).await;
         assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
     }
@@ -242,7 +361,7 @@ async fn left_alive(ours: &Containers, spec: &Spec) {
     let log = Log::default();
     let asleep = async {
         while !log.text().contains("asleep") {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::select! {

@@ -1,5 +1,7 @@
 //! What the tests stand on: contexts, logs, registries, and other programs.
 
+use aws_lc_rs::hmac;
+use decide::image::Network;
 use images::{Auth, Choice, Images, Job, LogSink, Registries, RegistrySettings, Stream};
 use playground::faults::Faults;
 use playground::registry::Registry;
@@ -78,11 +80,19 @@ impl Shop {
         Shop { images: Images::open(&dir.path().join("layout"), choice).unwrap(), dir }
     }
 
+    /// What the engine calls the build with this label: an HMAC under the key beside the layout.
+    pub fn name(&self, label: &str) -> String {
+        let key = std::fs::read(self.dir.path().join("layout/key")).unwrap();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        format!("bespin-building:{}", hex::encode(hmac::sign(&key, label.as_bytes())))
+    }
+
     /// A job for these files, the Dockerfile among them.
     pub fn job(&self, step: &str, at: u64, files: &[Made<'_>]) -> Job {
         let path = self.dir.path().join(format!("{step}.tar"));
         context(&path, at, files);
-        Job { key: key(step), dockerfile: "Dockerfile".into(), build_args: BTreeMap::new(), context: path }
+        let (dockerfile, network) = ("Dockerfile".into(), Network::Builder);
+        Job { key: key(step), dockerfile, build_args: BTreeMap::new(), network, context: path }
     }
 }
 

@@ -83,6 +83,7 @@ fn build() -> Entry {
         context: String::new(),
         dockerfile: "Dockerfile".into(),
         build_args: std::collections::BTreeMap::new(),
+        network: image::Network::Builder,
     };
     Entry::Wanted { key: key("image"), intent: Intent::Build(build) }
 }
@@ -173,4 +174,69 @@ async fn a_refusal_is_an_answer_and_not_tried_again() {
     };
     assert!(because.contains("Dockerfile.missing"), "{because}");
     assert_eq!(world.contexts.0.load(Ordering::SeqCst), 1);
+}
+
+/// A source that hands nothing out until it may, and says how many ask.
+struct Slow {
+    asking: tokio::sync::watch::Sender<usize>,
+    may: Semaphore,
+}
+
+#[async_trait]
+impl Source for Slow {
+    async fn context(&self, _repository: &str, _commit: &str, _directory: &str) -> Result<NamedTempFile, Error> {
+        self.asking.send_modify(|asking| *asking += 1);
+        let _leave = self.may.acquire().await.unwrap();
+        self.asking.send_modify(|asking| *asking -= 1);
+        Err(Error::Refused("there is nothing here".into()))
+    }
+}
+
+fn slow(world: &World) -> (Arc<Slow>, Arc<ImageStage>) {
+    let slow = Arc::new(Slow { asking: tokio::sync::watch::channel(0).0, may: Semaphore::new(0) });
+    let images = Images::open(&world.directory.path().join("images"), Choice::Context).unwrap();
+    let registries = Registries::new(Vec::new()).unwrap();
+    (slow.clone(), ImageStage::new(Arc::new(images), Arc::new(registries), slow, Arc::new(Nowhere)))
+}
+
+fn intent(network: Network) -> Build {
+    let Entry::Wanted { intent: Intent::Build(build), .. } = build() else { unreachable!("it is a build") };
+    Build { network, ..build }
+}
+
+#[tokio::test]
+async fn no_more_are_built_at_a_time_than_there_are_places_and_strangers_leave_one() {
+    let world = World::new().await;
+    let (slow, stage) = slow(&world);
+    let mut asking = slow.asking.subscribe();
+    let build = |step: String, network| {
+        let stage = stage.clone();
+        tokio::spawn(async move { stage.build(&key(&step), &intent(network), LONGEST).await })
+    };
+    let mut builds: Vec<_> = (0..3).map(|number| build(format!("stranger-{number}"), Network::None)).collect();
+    asking.wait_for(|asking| *asking == 1).await.unwrap();
+    builds.extend((0..3).map(|number| build(format!("ours-{number}"), Network::Builder)));
+    asking.wait_for(|asking| *asking == 2).await.unwrap();
+    // Whoever found a place is at the source, and the others have all been polled to where they wait.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((stage.places.available_permits(), *asking.borrow()), (0, AT_ONCE));
+    slow.may.add_permits(1);
+    for build in builds {
+        assert!(matches!(build.await.unwrap(), Err(Error::Refused(_))));
+    }
+    assert_eq!((stage.places.available_permits(), stage.strangers.available_permits()), (AT_ONCE, STRANGERS));
+}
+
+#[tokio::test]
+async fn a_build_that_takes_too_long_is_refused_and_gives_its_place_back() {
+    let world = World::new().await;
+    let (_never, stage) = slow(&world);
+    let Err(Error::Refused(because)) = stage.build(&key("image"), &intent(Network::Builder), Duration::ZERO).await
+    else {
+        panic!("it never ends by itself")
+    };
+    assert!(because.contains("longer than 0 minutes and was stopped"), "{because}");
+    assert_eq!(stage.places.available_permits(), AT_ONCE);
 }
