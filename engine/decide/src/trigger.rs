@@ -229,9 +229,7 @@ impl Known {
     fn is(&self, key: &RunKey<'_>) -> bool {
         let (event, file) = (&self.event, self.file.as_str());
         let mine = match &event.pull_request {
-            Some(asked) => {
-                RunKey::PullRequest { number: asked.number, base: &asked.base, head: &event.after, file }
-            }
+            Some(asked) => RunKey::PullRequest { number: asked.number, base: &asked.base, head: &event.after, file },
             None => RunKey::Push { reference: &event.reference, before: &event.before, after: &event.after, file },
         };
         self.origin == Origin::Push && mine == *key
