@@ -92,7 +92,7 @@ async fn unfinished<S: Stage>(
 /// Whether some step still waits for an answer of this stream.
 fn has_open_want<S: Wanted>(written: &[Written<S::Entry>]) -> bool {
     let mut keys = written.iter().filter_map(|one| S::asks(&one.entry));
-    keys.any(|key| matches!(stand::<S>(written, key), Stand::Open))
+    keys.any(|key| matches!(stand::<S>(written, key), Stand::Open | Stand::GivenUp))
 }
 
 #[cfg(test)]

@@ -75,10 +75,10 @@ impl Retention {
                 continue;
             }
             // Before the journal forgets the run, or nobody would know of its logs any more.
-            self.leftovers
-                .gone(&run)
-                .await
-                .map_err(|error| Trouble::new(&format!("removing the logs of {run}"), error))?;
+            if let Err(error) = self.leftovers.gone(&run).await {
+                tracing::warn!(run, %error, "what it left cannot be removed; it stays for the next round");
+                continue;
+            }
             streams.extend(of_run);
             forgotten.insert(run);
         }

@@ -17,12 +17,16 @@ pub trait Wanted: Stage {
     fn asks(entry: &Self::Entry) -> Option<&Key>;
     /// Whose want an entry answers, and how, if it answers one.
     fn answers(entry: &Self::Entry) -> Option<(&Key, &Answer)>;
+    /// Whose step an entry says to have stopped waiting, if it says so.
+    fn gives_up(_entry: &Self::Entry) -> Option<&Key> {
+        None
+    }
 }
 
-/// Binds a stage whose entries are called `Wanted` and `Answered`.
+/// Binds a stage whose entries are called `Wanted` and `Answered`, and perhaps one by which a step gives up.
 #[macro_export]
 macro_rules! wanted {
-    ($stage:ty, $entry:path, $intent:ty) => {
+    ($stage:ty, $entry:path, $intent:ty $(, gives up by $gives_up:ident)?) => {
         impl $crate::wants::Wanted for $stage {
             type Intent = $intent;
             fn wanted(key: decide::want::Key, intent: $intent) -> Self::Entry {
@@ -43,12 +47,19 @@ macro_rules! wanted {
                     _ => None,
                 }
             }
+            $(fn gives_up(entry: &Self::Entry) -> Option<&decide::want::Key> {
+                use $entry as Entry;
+                match entry {
+                    Entry::$gives_up { key } => Some(key),
+                    _ => None,
+                }
+            })?
         }
     };
 }
 
 /// Records the want, unless this step recorded it before, and waits for its answer.
-/// A want that failed for a reason that may have passed is recorded once more,
+/// A want that failed for a reason that may have passed, or that an earlier attempt gave up, is recorded once more,
 /// which opens it again; one that was met is never asked for twice.
 /// Dropping the future ends the waiting only; the want stands.
 pub async fn want<S: Wanted>(
@@ -64,7 +75,7 @@ pub async fn want<S: Wanted>(
     drivers
         .append::<S::Entry, _>(stream, by, |written| {
             let asks = match stand::<S>(written, key) {
-                Stand::Unknown => true,
+                Stand::Unknown | Stand::GivenUp => true,
                 Stand::Answered(answer) => answer.is_transient(),
                 Stand::Open => false,
             };
@@ -94,7 +105,7 @@ async fn answered<S: Wanted>(drivers: &Drivers, stream: &str, key: &Key) -> Resu
     let written = crate::drive::read::<S::Entry>(drivers.journal(), stream).await?;
     Ok(match stand::<S>(&written, key) {
         Stand::Answered(answer) => Some(answer.clone()),
-        Stand::Unknown | Stand::Open => None,
+        Stand::Unknown | Stand::Open | Stand::GivenUp => None,
     })
 }
 
@@ -104,6 +115,8 @@ pub enum Stand<'a> {
     Unknown,
     /// It was asked for, or asked for once more.
     Open,
+    /// The step that asked has stopped waiting, and has no answer yet.
+    GivenUp,
     /// It has ended.
     Answered(&'a Answer),
 }
@@ -112,6 +125,7 @@ pub enum Stand<'a> {
 pub fn stand<'a, S: Wanted>(written: &'a [Written<S::Entry>], key: &Key) -> Stand<'a> {
     let word = |one: &'a Written<S::Entry>| match S::answers(&one.entry) {
         Some((of, answer)) if of == key => Some(Stand::Answered(answer)),
+        _ if S::gives_up(&one.entry) == Some(key) => Some(Stand::GivenUp),
         _ => (S::asks(&one.entry) == Some(key)).then_some(Stand::Open),
     };
     written.iter().rev().find_map(word).unwrap_or(Stand::Unknown)
@@ -141,6 +155,7 @@ mod tests {
     enum Entry {
         Wanted { key: Key, intent: String },
         Answered { key: Key, answer: Answer },
+        GaveUp { key: Key },
     }
 
     /// A world that is up, or down.
@@ -177,7 +192,7 @@ mod tests {
         }
     }
 
-    crate::wanted!(Door, Entry, String);
+    crate::wanted!(Door, Entry, String, gives up by GaveUp);
 
     #[tokio::test]
     async fn a_later_attempt_asks_again_and_what_is_met_stays_met() {
@@ -195,6 +210,22 @@ mod tests {
         let entries = drivers.journal().read("door/a").await.unwrap();
         let kinds: Vec<&str> = entries.iter().map(|entry| entry.kind.as_str()).collect();
         assert_eq!(kinds, ["wanted", "answered", "wanted", "answered", "wanted", "answered"]);
+        drivers.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_an_attempt_gave_up_is_asked_for_again_by_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+        let door = Arc::new(Door(AtomicBool::new(true)));
+        let key = Key { run: "user/petclinic/was/56".into(), step: "open".into() };
+        let before = [Entry::Wanted { key: key.clone(), intent: "open".into() }, Entry::GaveUp { key: key.clone() }];
+        let written = |entries: &[Written<Entry>]| entries.is_empty().then(|| before.to_vec());
+        drivers.append::<Entry, _>("door/a", By::Server, written).await.unwrap();
+        want(&drivers, &door, "door/a", &key, "open".into()).await.unwrap();
+        let entries = drivers.journal().read("door/a").await.unwrap();
+        let kinds: Vec<&str> = entries.iter().map(|entry| entry.kind.as_str()).collect();
+        assert_eq!(kinds, ["wanted", "gave-up", "wanted", "answered"]);
         drivers.stop().await;
     }
 }

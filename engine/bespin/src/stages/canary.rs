@@ -28,7 +28,7 @@ pub struct CanaryStage {
     revert: Arc<RevertStage>,
 }
 
-crate::wanted!(CanaryStage, Entry, Intent);
+crate::wanted!(CanaryStage, Entry, Intent, gives up by TimedOut);
 
 impl CanaryStage {
     /// Binds the stage to the clusters that it may act upon. The weights that

@@ -1,7 +1,7 @@
 //! What a rollout's stream adds up to: where the walk is, what was asked for,
 //! which versions are refused, and which steps of runs are waiting.
 
-use super::entry::{Action, Cause, Entry, Intent, Start};
+use super::entry::{Action, Cause, Entry, Intent, OnTimeout, Start};
 use crate::by::By;
 use crate::next::Timestamp;
 use crate::revert;
@@ -213,7 +213,12 @@ impl Recorded {
     }
 
     fn wanted(&mut self, key: &Key, intent: &Intent) {
-        self.wants.retain(|want| want.key != *key || !want.answer.as_ref().is_some_and(Answer::is_transient));
+        // A retreat that a step has asked for by giving up is carried out all the same.
+        let is_over = |want: &Want| match &want.answer {
+            Some(answer) => answer.is_transient(),
+            None => want.patience == Patience::RanOut && want.intent.on_timeout == OnTimeout::Hold,
+        };
+        self.wants.retain(|want| want.key != *key || !is_over(want));
         if self.wants.iter().all(|want| want.key != *key) {
             let want =
                 Want { key: key.clone(), intent: intent.clone(), bound: None, patience: Patience::Waits, answer: None };

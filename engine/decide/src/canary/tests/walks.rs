@@ -409,6 +409,18 @@ fn a_step_out_of_time_may_want_a_retreat() {
 }
 
 #[test]
+fn a_step_that_asks_again_after_its_time_is_waited_for() {
+    let mut world = seed();
+    let key = world.want("run/56", Some(V56), OnTimeout::Hold);
+    world.deploy(V56);
+    let mut world = at_weight(world, 25);
+    world.journal.push((world.now, By::Server, Entry::TimedOut { key: key.clone() }));
+    assert_eq!(world.want("run/56", Some(V56), OnTimeout::Hold), key);
+    world.settle();
+    assert!(matches!(world.answer(&key), Some(Answer::Met { .. })), "{:?}", world.answer(&key));
+}
+
+#[test]
 fn what_is_not_ours_is_only_observed() {
     let mut world = World::seed();
     world.rollout["metadata"]["annotations"] = json!({});
