@@ -139,7 +139,7 @@ async function walk(look, storageState, pages) {
         .catch(() => wrong.push(`${where} has no log`))
     if (name === 'rollout')
       await page
-        .locator('.chart canvas, .empty')
+        .locator('.chart canvas')
         .first()
         .waitFor({ timeout: 10_000 })
         .catch(() => wrong.push(`${where} has no chart`))
