@@ -10,6 +10,7 @@ mod archive;
 mod bump;
 mod changes;
 mod error;
+mod github;
 mod heads;
 mod known_hosts;
 mod list;

@@ -3,16 +3,11 @@
 //! Source: GitHub REST API, "List pull requests" and "Create a pull request".
 
 use crate::address::Address;
+use crate::github;
 use crate::status::Settings;
-use reqwest::header::HeaderMap;
-use reqwest::{RequestBuilder, StatusCode};
-use secrecy::ExposeSecret;
+use reqwest::RequestBuilder;
 use serde::Deserialize;
-use std::time::Duration;
 use url::Url;
-
-/// The most bytes of an answer that are read.
-const ANSWER_LIMIT: usize = 1024 * 1024;
 
 /// A pull request to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +55,7 @@ struct Pull {
 impl Pulls {
     /// Binds to an API; without one, no repository has pull requests.
     pub fn new(settings: Option<Settings>) -> Pulls {
-        let client = reqwest::Client::builder()
-            .user_agent("bespin")
-            .timeout(Duration::from_secs(15))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap_or_default();
-        Pulls { settings, client }
+        Pulls { settings, client: github::client() }
     }
 
     /// The pull requests of a remote, where it is at the host whose API is
@@ -132,35 +121,9 @@ impl RepositoryPulls<'_> {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, PullError> {
-        let request = request.bearer_auth(self.settings.token.expose_secret());
-        let request =
-            request.header("accept", "application/vnd.github+json").header("x-github-api-version", "2022-11-28");
-        let lost = |error: reqwest::Error| self.failed(error.without_url().to_string(), true);
-        let mut answer = request.send().await.map_err(lost)?;
-        let code = answer.status();
-        let transient = code.is_server_error() || is_limit(code, answer.headers());
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
-            if bytes.len() + chunk.len() > ANSWER_LIMIT {
-                return Err(self.failed("the answer is longer than 1 MiB".into(), false));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        if code.is_success() {
-            return Ok(bytes);
-        }
-        let text: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
-        Err(self.failed(format!("{code}: {text}"), transient))
+        let sent = github::send(request, &self.settings.token).await;
+        sent.map_err(|refused| self.failed(refused.problem, refused.transient))
     }
-}
-
-/// Whether an answer only says that there were too many requests.
-///
-/// Source: GitHub REST API, "Rate limits for the REST API".
-fn is_limit(code: StatusCode, headers: &HeaderMap) -> bool {
-    let used_up = headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
-    let told = headers.contains_key("retry-after") || used_up;
-    code == StatusCode::TOO_MANY_REQUESTS || code == StatusCode::FORBIDDEN && told
 }
 
 #[cfg(test)]
@@ -188,18 +151,5 @@ mod tests {
             assert_eq!(pulls.of(&address).map(|of| of.repository), found.map(str::to_owned), "{address:?}");
         }
         assert!(Pulls::new(None).of(&Address::parse("https://github.com/user/x").unwrap()).is_none());
-    }
-    #[test]
-    fn too_many_requests_are_no_refusal() {
-        let told = |name: &'static str, value: &str| {
-            HeaderMap::from_iter([(reqwest::header::HeaderName::from_static(name), value.parse().unwrap())])
-        };
-        let waits = told("retry-after", "60");
-        assert!(is_limit(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new()));
-        assert!(is_limit(StatusCode::FORBIDDEN, &waits));
-        assert!(is_limit(StatusCode::FORBIDDEN, &told("x-ratelimit-remaining", "0")));
-        assert!(!is_limit(StatusCode::FORBIDDEN, &told("x-ratelimit-remaining", "10")));
-        assert!(!is_limit(StatusCode::FORBIDDEN, &HeaderMap::new()));
-        assert!(!is_limit(StatusCode::UNPROCESSABLE_ENTITY, &waits));
     }
 }

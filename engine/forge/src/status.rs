@@ -2,11 +2,11 @@
 //!
 //! Source: GitHub REST API, "Create a commit status".
 
-use secrecy::{ExposeSecret, SecretString};
+use crate::github;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// GitHub refuses longer descriptions.
 const DESCRIPTION_LIMIT: usize = 140;
@@ -116,13 +116,7 @@ struct Body<'a> {
 impl Statuses {
     /// Binds to an API; `None` posts nothing.
     pub fn new(settings: Option<Settings>) -> Statuses {
-        let client = reqwest::Client::builder()
-            .user_agent("bespin")
-            .timeout(Duration::from_secs(15))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap_or_default();
-        Statuses { settings, client, said: AtomicBool::new(false) }
+        Statuses { settings, client: github::client(), said: AtomicBool::new(false) }
     }
 
     /// Posts a status. Posting it again changes nothing.
@@ -136,8 +130,6 @@ impl Statuses {
             }
             return Ok(Posted::NotConfigured);
         };
-        let failed =
-            |problem: String, transient| PostError { repository: status.repository.clone(), problem, transient };
         let base = settings.api_url.trim_end_matches('/');
         let url = format!("{base}/repos/{}/statuses/{}", status.repository, status.sha);
         let body = Body {
@@ -146,18 +138,12 @@ impl Statuses {
             description: cut(&status.description),
             target_url: &status.target_url,
         };
-        let request = self.client.post(url).bearer_auth(settings.token.expose_secret()).json(&body);
-        let request =
-            request.header("accept", "application/vnd.github+json").header("x-github-api-version", "2022-11-28");
-        let answer = request.send().await.map_err(|error| failed(error.without_url().to_string(), true))?;
-        let code = answer.status();
-        if code.is_success() {
-            return Ok(Posted::Yes);
-        }
-        let text = answer.text().await.unwrap_or_default();
-        let text: String = text.chars().take(300).collect();
-        let transient = code.is_server_error() || code.as_u16() == 429;
-        Err(failed(format!("{code}: {text}"), transient))
+        let sent = github::send(self.client.post(url).json(&body), &settings.token).await;
+        sent.map(|_| Posted::Yes).map_err(|refused| PostError {
+            repository: status.repository.clone(),
+            problem: refused.problem,
+            transient: refused.transient,
+        })
     }
 }
 

@@ -155,3 +155,15 @@ pub enum Level {
     /// Why the step fails.
     Error,
 }
+
+impl Level {
+    /// As the contract spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}

@@ -139,13 +139,7 @@ impl Attempt {
 #[async_trait]
 impl Abilities for Attempt {
     fn log(&self, level: Level, line: &str) {
-        let level = match level {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
-        self.doors.logs.line(&self.asked.run.id, &self.asked.step, self.asked.attempt, level, line);
+        self.doors.logs.line(&self.asked.run.id, &self.asked.step, self.asked.attempt, level.name(), line);
     }
 
     async fn read(&self, asked: Read) -> Result<Vec<u8>, Failure> {

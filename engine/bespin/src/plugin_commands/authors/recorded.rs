@@ -125,13 +125,7 @@ fn given(pairs: Value) -> Value {
 #[async_trait]
 impl Abilities for Recorded {
     fn log(&self, level: Level, line: &str) {
-        let level = match level {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
-        self.left().log.push(format!("{level}: {line}"));
+        self.left().log.push(format!("{}: {line}", level.name()));
     }
 
     async fn read(&self, asked: Read) -> Result<Vec<u8>, Failure> {
