@@ -228,8 +228,15 @@ impl<S: Stage> Driver<S> {
         let mut appended = None;
         if !next.record.is_empty() {
             let entries = encode(&next.record, &By::Server, now).map_err(|e| Trouble(e.to_string()))?;
-            match self.all.journal.append(&self.stream, self.written.len() as u64, entries).await {
-                Ok(_) => appended = fault::after_append(),
+            match self.all.journal.append(&self.stream, self.written.len() as u64, entries.clone()).await {
+                Ok(_) => {
+                    appended = fault::after_append();
+                    // What a reader would find there now.
+                    let known =
+                        entries.into_iter().map(|NewEntry { at_ms, by, kind, body }| known(at_ms, by, &kind, body));
+                    let known: Result<Vec<_>, _> = known.collect();
+                    self.written.extend(known.map_err(|error| Trouble::new("reading back what was written", error))?);
+                }
                 // Somebody wrote while we looked: what was decided is stale, and what was read may be, too.
                 Err(AppendError::Conflict { .. }) => {
                     self.written.clear();
@@ -303,10 +310,18 @@ fn decode<E: DeserializeOwned>(entry: journal::Entry) -> Result<Written<E>, jour
     if entry.v > journal::VERSION {
         return Err(journal::Error(format!("{place} was written by a newer Bespin; start that version")));
     }
-    let tagged = serde_json::json!({ "kind": entry.kind, "body": entry.body });
-    let decoded = serde_json::from_value(tagged)
-        .map_err(|error| journal::Error(format!("{place} is not known to this version of Bespin: {error}")))?;
-    Ok(Written { at_ms: entry.at_ms, by: entry.by, entry: decoded })
+    known(entry.at_ms, entry.by, &entry.kind, entry.body)
+        .map_err(|error| journal::Error(format!("{place} is not known to this version of Bespin: {error}")))
+}
+
+fn known<E: DeserializeOwned>(
+    at_ms: Timestamp,
+    by: By,
+    kind: &str,
+    body: serde_json::Value,
+) -> Result<Written<E>, serde_json::Error> {
+    let tagged = serde_json::json!({ "kind": kind, "body": body });
+    Ok(Written { at_ms, by, entry: serde_json::from_value(tagged)? })
 }
 
 /// Encodes entries for an append.
