@@ -1,11 +1,15 @@
 //! Plugins in a registry: pushed, pulled, signed, and refused.
 
 use crate::world::{HOST, Served};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use decide::image::{Digest, ImageRef};
 use images::plugin::{New, Tag};
-use images::signature::{SigningKey, signer};
-use images::{Auth, Error, Registries, RegistrySettings};
+use images::signature::{PublicKey, Signature, SigningKey, signer};
+use images::{Auth, Error, Registries, Registry, RegistrySettings};
+use serde_json::{Value, json};
+use std::path::PathBuf;
 
 fn named(tag: &str) -> ImageRef {
     format!("{HOST}/acme/lint:{tag}").parse().unwrap()
@@ -88,4 +92,137 @@ async fn a_registry_that_is_not_there_is_a_transient_trouble() {
     let registries = Registries::new(vec![settings]).unwrap();
     let refused = registries.of(HOST).unwrap().pull_plugin(&named("1"), 1024).await.unwrap_err();
     assert!(matches!(&refused, Error::Transient(_)), "{refused}");
+}
+
+/// Somebody who may push to the repository, and has none of the keys.
+struct Intruder<'a> {
+    served: &'a Served,
+    http: reqwest::Client,
+}
+
+impl Intruder<'_> {
+    fn of(served: &Served) -> Intruder<'_> {
+        let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Intruder { served, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    async fn send(&self, method: reqwest::Method, path: &str, kind: &str, body: Vec<u8>) -> reqwest::Response {
+        let url = format!("http://{}{path}", self.served.address);
+        let request = self.http.request(method, url).basic_auth("AWS", Some("secret")).header("content-type", kind);
+        let answer = request.body(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+        answer
+    }
+
+    /// Uploads a payload, and describes it as a layer with this signature.
+    async fn layer(&self, payload: &[u8], signature: &[u8]) -> Value {
+        let digest = Digest::of(payload);
+        let kind = "application/octet-stream";
+        let begun = self.send(reqwest::Method::POST, "/v2/acme/lint/blobs/uploads/", kind, Vec::new()).await;
+        let place = begun.headers()["location"].to_str().unwrap().to_owned();
+        let sign = if place.contains('?') { '&' } else { '?' };
+        self.send(reqwest::Method::PUT, &format!("{place}{sign}digest={digest}"), kind, payload.to_vec()).await;
+        json!({
+            "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+            "digest": digest,
+            "size": payload.len(),
+            "annotations": { "dev.cosignproject.cosign/signature": BASE64.encode(signature) },
+        })
+    }
+
+    /// Puts layers in place of whatever signatures an artifact had. Answers the file that the registry keeps them in.
+    async fn signs(&self, digest: &Digest, layers: &[Value]) -> PathBuf {
+        let config = self.layer(b"{}", b"").await;
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = |layers: &[Value]| {
+            let of = json!({ "of": digest });
+            json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers, "annotations": of })
+        };
+        let none = manifest(&[]).to_string().into_bytes();
+        let file = self.served.dir.path().join("blobs").join(Digest::of(&none).hex());
+        let path = format!("/v2/acme/lint/manifests/sha256-{}.sig", digest.hex());
+        self.send(reqwest::Method::PUT, &path, kind, none).await;
+        // A registry need not look at what it is given; this one does.
+        std::fs::write(&file, manifest(layers).to_string()).unwrap();
+        file
+    }
+}
+
+async fn accepted(registry: &Registry, digest: &Digest, key: &PublicKey) -> bool {
+    let signatures = registry.signatures(&named("1"), digest).await.unwrap();
+    signer(digest, &signatures, std::slice::from_ref(key)).is_some()
+}
+
+#[tokio::test]
+async fn what_an_intruder_puts_beside_a_plugin_signs_nothing_and_hides_nothing() {
+    let served = Served::start().await;
+    let registries = served.known("secret");
+    let registry = &registries.of(HOST).unwrap();
+    let (ann, eve) = (key(), key());
+    let public = ann.public();
+    let honest = registry.push_plugin(&named("2"), &plugin(b"\0asm honest"), Tag::Stays).await.unwrap();
+    let evil = registry.push_plugin(&named("1"), &plugin(b"\0asm evil"), Tag::Stays).await.unwrap();
+    let of_honest = ann.sign_artifact(&named("1"), &honest);
+    let of_evil = eve.sign_artifact(&named("1"), &evil);
+    let intruder = Intruder::of(&served);
+
+    // Ann's signature of another plugin is hers, and for that one only.
+    let copied = intruder.layer(&of_honest.payload, &of_honest.signature).await;
+    // The evil payload under Ann's signature, and Ann's payload cut short where it still names the digest.
+    let swapped = intruder.layer(&of_evil.payload, &of_honest.signature).await;
+    let cut = of_honest.payload.len() - 1;
+    let truncated = intruder.layer(&of_honest.payload[..cut], &of_honest.signature).await;
+    let empty = intruder.layer(b"", b"").await;
+    let eves = intruder.layer(&of_evil.payload, &of_evil.signature).await;
+    let long = intruder.layer(&[b' '; (64 << 10) + 1], &of_honest.signature).await;
+    let missing = json!({ "mediaType": copied["mediaType"], "digest": Digest::of(b"nowhere"), "size": 3,
+        "annotations": copied["annotations"] });
+    let malformed = json!({ "mediaType": copied["mediaType"], "digest": "sha256:x", "size": -1,
+        "annotations": { "dev.cosignproject.cosign/signature": "%" } });
+    let bad = [copied.clone(), swapped, truncated.clone(), empty, eves, long, missing, malformed];
+    for layer in &bad {
+        intruder.signs(&evil, std::slice::from_ref(layer)).await;
+        assert!(!accepted(registry, &evil, &public).await, "{layer}");
+    }
+    intruder.signs(&honest, &[truncated]).await;
+    assert!(!accepted(registry, &honest, &public).await, "a payload that is cut short proves nothing");
+
+    // Whatever stands before it, what is good is found; and nothing of it becomes good.
+    intruder.signs(&honest, &[&bad[1..], &[copied]].concat()).await;
+    assert!(accepted(registry, &honest, &public).await, "the bad ones hide the good one");
+    assert!(!accepted(registry, &evil, &public).await);
+}
+
+#[tokio::test]
+async fn a_registry_that_lies_about_signatures_is_not_believed() {
+    let served = Served::start().await;
+    let registries = served.known("secret");
+    let registry = &registries.of(HOST).unwrap();
+    let ann = key();
+    let digest = registry.push_plugin(&named("1"), &plugin(b"\0asm"), Tag::Stays).await.unwrap();
+    let Signature { payload, signature } = ann.sign_artifact(&named("1"), &digest);
+    let intruder = Intruder::of(&served);
+    let layer = intruder.layer(&payload, &signature).await;
+    let manifest = intruder.signs(&digest, std::slice::from_ref(&layer)).await;
+    assert!(accepted(registry, &digest, &ann.public()).await);
+    let stored = served.dir.path().join("blobs").join(Digest::of(&payload).hex());
+
+    // More signatures than are looked at: those behind them do not count, and nothing is read without an end.
+    let others: Vec<_> = std::iter::repeat_n(intruder.layer(b"{}", b"x").await, 32).chain([layer.clone()]).collect();
+    intruder.signs(&digest, &others).await;
+    assert!(!accepted(registry, &digest, &ann.public()).await);
+    intruder.signs(&digest, &[layer]).await;
+
+    // The payload's bytes are others than its digest says: longer, shorter, or none.
+    for bytes in [[&payload[..], b" "].concat(), payload[..payload.len() / 2].to_vec(), Vec::new()] {
+        std::fs::write(&stored, bytes).unwrap();
+        assert!(!accepted(registry, &digest, &ann.public()).await);
+    }
+    // A manifest of signatures without an end, or of nonsense, is a refusal, and not a plugin without signatures.
+    let nonsense = (b"{\"layers\": 3}".to_vec(), "it has no manifest of an artifact");
+    for (bytes, because) in [(vec![b' '; (4 << 20) + 1], "longer than 4194304 bytes"), nonsense] {
+        std::fs::write(&manifest, bytes).unwrap();
+        let refused = registry.signatures(&named("1"), &digest).await.unwrap_err();
+        assert!(matches!(&refused, Error::Refused(text) if text.contains(because)), "{refused}");
+    }
 }

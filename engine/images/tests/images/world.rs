@@ -101,7 +101,8 @@ pub struct Served {
     pub registry: Registry,
     pub faults: Faults,
     pub address: SocketAddr,
-    _dir: TempDir,
+    /// Where it keeps its blobs, as `blobs/<hex>`.
+    pub dir: TempDir,
     _stop: DropGuard,
 }
 
@@ -113,7 +114,7 @@ impl Served {
         let (listener, address) = playground::serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(playground::serve::run(listener, registry.clone(), stop.clone()));
-        Served { registry, faults, address, _dir: dir, _stop: stop.drop_guard() }
+        Served { registry, faults, address, dir, _stop: stop.drop_guard() }
     }
 
     /// Registries that know the seed's host at this address.
