@@ -12,6 +12,7 @@ mod playground_is_a_cluster;
 mod plugin_from_registry;
 mod plugin_in_three_languages;
 mod plugin_is_caged;
+mod plugins_make_and_judge;
 mod push_to_canary;
 mod real_parts;
 mod restart_midway;

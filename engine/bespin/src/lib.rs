@@ -11,6 +11,7 @@ pub mod control;
 pub mod demo;
 pub mod doors;
 pub mod drive;
+pub mod extensions;
 pub mod floors;
 pub mod hooks;
 pub mod host;

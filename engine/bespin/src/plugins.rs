@@ -21,7 +21,7 @@ const HELD: usize = 64;
 /// The plugins of one folder, `<name>.wasm` each, and those of registries. Loaded once, on first use or ahead of it.
 pub struct Plugins {
     dir: PathBuf,
-    remote: Option<Remote>,
+    remote: Option<Arc<Remote>>,
     loaded: Mutex<BTreeMap<String, Known>>,
 }
 
@@ -42,7 +42,7 @@ impl Plugins {
 
     /// Takes plugins from registries as well.
     #[must_use]
-    pub fn and(self, remote: Remote) -> Plugins {
+    pub fn and(self, remote: Arc<Remote>) -> Plugins {
         Plugins { remote: Some(remote), ..self }
     }
 

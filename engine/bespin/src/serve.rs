@@ -6,6 +6,7 @@ use crate::board::Board;
 use crate::commands::Buttons;
 use crate::config::Config;
 use crate::drive::Drivers;
+use crate::extensions::Extensions;
 use crate::floors::Elsewhere;
 use crate::host::{Archives, Artifacts, Connector, ContainerSteps, Doors, PluginHost, Waiting};
 use crate::leftovers::Leftovers;
@@ -23,7 +24,7 @@ use crate::stages::delivery::{DeliveryStage, StartRun};
 use crate::stages::image::ImageStage;
 use crate::stages::revert::RevertStage;
 use crate::stages::run::RunStage;
-use crate::stages::sync::SyncStage;
+use crate::stages::sync::{Generators, Judges, SyncStage};
 use crate::steps::PluginSteps;
 use crate::{compiler, control, doors, hooks};
 use cluster::Cluster;
@@ -111,7 +112,11 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let login = Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?;
     let login = Arc::new(login.behind(config.server.trusted_proxies.clone()));
     let api = ApiState::new(drivers.clone(), logs, login.clone(), Arc::new(stages.buttons))
-        .showing(Installed { plugins: stages.plugins, policy: config.policy.clone() });
+        .showing(Installed {
+            plugins: stages.plugins,
+            policy: config.policy.clone(),
+            extensions: stages.extensions,
+        });
     let memories: Vec<Arc<dyn Memory>> = vec![Arc::new(api.clone()), stages.resumable.delivery.clone()];
     let keep_runs = config.server.keep_runs;
     let retention = Retention { drivers: drivers.clone(), leftovers: stages.leftovers, memories, keep_runs };
@@ -171,6 +176,7 @@ struct Bound {
     buttons: Buttons,
     leftovers: Arc<Leftovers>,
     plugins: Arc<Plugins>,
+    extensions: Arc<Extensions>,
 }
 
 async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &str) -> Result<Bound, String> {
@@ -195,7 +201,10 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let floors = Elsewhere::new(forge.clone(), registries.clone(), config.policy.clone());
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
     let bump = BumpStage::new(drivers, &forge);
-    let sync = SyncStage::new(drivers, clusters.iter().cloned(), repositories);
+    let (remote, extensions) = stage_plugins(config, registries)?;
+    let judges = Judges::load(&config.health, &extensions).await?;
+    let generators = Generators::load(&config.generate, &extensions).await?;
+    let sync = SyncStage::extended(drivers, clusters.iter().cloned(), repositories, judges, generators);
     let pulls = Pulls::new(doors::forge(config)?.status);
     let revert = RevertStage::new(drivers, &forge, pulls, &sync);
     let canary = Arc::new(CanaryStage::new(drivers, clusters.iter().cloned(), &revert));
@@ -216,7 +225,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         clusters: clusters.iter().map(|cluster| cluster.name().to_owned()).collect(),
         connector: Connector::new().map_err(|error| error.to_string())?,
     });
-    let (steps, plugins) = plugin_steps(config, host, registries).await?;
+    let (steps, plugins) = plugin_steps(config, host, remote).await?;
     let reporter = Arc::new(CommitStatuses::new(forge.clone()));
     let run = Arc::new(RunStage::new(drivers, Arc::new(steps), reporter, leftovers.clone(), url.to_owned()));
     let numbers = config.server.numbers.clone();
@@ -226,25 +235,39 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     }
     drivers.beside(sync.clone().hear(drivers.clone(), forge.clone()));
     let buttons = Buttons { drivers: drivers.clone(), run: run.clone(), sync };
-    Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons, leftovers, plugins })
+    Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons, leftovers, plugins, extensions })
 }
 
 /// Loads every plugin of the folder before the first step asks for one; those of registries come when a step does.
 async fn plugin_steps(
     config: &Config,
     host: PluginHost,
-    registries: Arc<images::Registries>,
+    remote: Arc<Remote>,
 ) -> Result<(PluginSteps, Arc<Plugins>), String> {
     let cache = config.server.data.join("plugins");
     let sandbox = Arc::new(Sandbox::open(&cache, compiler::settings(&cache)?).map_err(|error| error.to_string())?);
-    let dir = config.server.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
-    let fetched = config.server.data.join("fetched-plugins");
-    let remote = Remote::new(fetched, registries, &config.plugin_source)?;
-    let plugins = Arc::new(Plugins::of(&dir).and(remote));
+    let plugins = Arc::new(Plugins::of(&plugins_dir(config)).and(remote));
     let loaded = plugins.load_all(&sandbox).await?;
     tracing::info!(plugins = loaded.join(", "), "the plugins are ready");
     let steps = PluginSteps::new(sandbox, plugins.clone(), config.policy.clone(), Arc::new(host));
     Ok((steps, plugins))
+}
+
+/// The plugins of registries, and those that stages call: each stage asks for its own before it starts.
+fn stage_plugins(
+    config: &Config,
+    registries: Arc<images::Registries>,
+) -> Result<(Arc<Remote>, Arc<Extensions>), String> {
+    let fetched = config.server.data.join("fetched-plugins");
+    let remote = Arc::new(Remote::new(fetched, registries, &config.plugin_source)?);
+    let plugins = Plugins::of(&plugins_dir(config)).and(remote.clone());
+    let cache = config.server.data.join("plugins");
+    let settings = compiler::settings(&cache)?;
+    Ok((remote, Arc::new(Extensions::new(plugins, cache, settings))))
+}
+
+fn plugins_dir(config: &Config) -> PathBuf {
+    config.server.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"))
 }
 
 /// How a delivery sets a run going that it has opened.

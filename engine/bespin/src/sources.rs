@@ -6,6 +6,7 @@ use crate::stages::sync::Manifests;
 use async_trait::async_trait;
 use decide::sync::application;
 use forge::{FileAt, Forge, Limits, Mirror, now_ms};
+use sandbox::{Failure, Listed};
 use images::Error;
 use std::io::Write;
 use std::sync::Arc;
@@ -70,6 +71,23 @@ impl Manifests for Repositories {
         files.into_iter().map(text).collect()
     }
 
+    async fn file(
+        &self,
+        repo_url: &str,
+        commit: &str,
+        path: &str,
+        at_most: usize,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let mirror = self.forge.mirror(repo_url).map_err(failure)?;
+        mirror.file(commit, path, at_most).await.map_err(failure)
+    }
+
+    async fn list(&self, repo_url: &str, commit: &str, path: &str) -> Result<Option<Vec<Listed>>, Failure> {
+        let mirror = self.forge.mirror(repo_url).map_err(failure)?;
+        let entries = mirror.list(commit, path).await.map_err(failure)?;
+        Ok(entries.map(|entries| entries.into_iter().map(listed).collect()))
+    }
+
     async fn contains(&self, repo_url: &str, newer: &str, older: &str) -> Result<bool, Trouble> {
         self.forge.mirror(repo_url).map_err(trouble)?.contains(newer, older).await.map_err(trouble)
     }
@@ -85,6 +103,24 @@ pub async fn manifests(mirror: &Mirror, commit: &str, path: &str) -> Result<Opti
         return Ok(None);
     }
     mirror.files(commit, path, &application::MANIFESTS, MANIFESTS).await.map(Some)
+}
+
+/// One entry of a folder, as plugins are told.
+pub fn listed(entry: forge::Listed) -> Listed {
+    let kind = match entry.kind {
+        forge::ListedKind::File => sandbox::ListedKind::File,
+        forge::ListedKind::Directory => sandbox::ListedKind::Directory,
+        forge::ListedKind::Other => sandbox::ListedKind::Other,
+    };
+    Listed { name: entry.name, kind, size: entry.size }
+}
+
+/// What does not fit will not fit the next time either.
+fn failure(error: forge::Error) -> Failure {
+    match error {
+        forge::Error::TooLarge { .. } => Failure::Rejected(error.to_string()),
+        _ => Failure::Transient(error.to_string()),
+    }
 }
 
 fn trouble(error: forge::Error) -> Trouble {

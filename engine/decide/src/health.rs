@@ -3,7 +3,10 @@
 //! Source: argo-cd gitops-engine/pkg/health (see each rule) and, for Rollouts,
 //! `resource_customizations/argoproj.io/Rollout/health.lua`.
 
+mod judged;
 mod workload;
+
+pub use judged::{Judge, Judged, Kind};
 
 use crate::sync::object::{self, annotation, int_at};
 use serde::{Deserialize, Serialize};
@@ -50,7 +53,8 @@ pub struct Health {
 }
 
 impl Health {
-    pub(crate) fn new(status: Status, message: impl Into<String>) -> Health {
+    /// A health and why.
+    pub fn new(status: Status, message: impl Into<String>) -> Health {
         Health { status, message: message.into() }
     }
 
@@ -60,14 +64,24 @@ impl Health {
 }
 
 /// The health of a live object; `None` for kinds without a rule, which count
-/// as done, and for objects that ask to be left out.
-pub fn of(live: &Value) -> Option<Health> {
-    if annotation(live, "argocd.argoproj.io/ignore-healthcheck") == Some("true") {
+/// as done, and for objects that ask to be left out. What a plugin judges, only
+/// that plugin judges.
+pub fn of(live: &Value, judged: &Judged) -> Option<Health> {
+    if !counts(live) {
         return None;
     }
     if object::is_going(live) {
         return Some(Health::new(Status::Progressing, "Pending deletion"));
     }
+    judged.answer(live).or_else(|| by_rule(live))
+}
+
+/// Whether an object does not ask to be left out.
+fn counts(live: &Value) -> bool {
+    annotation(live, "argocd.argoproj.io/ignore-healthcheck") != Some("true")
+}
+
+fn by_rule(live: &Value) -> Option<Health> {
     let (group, _) = object::group_version(object::api_version(live));
     Some(match (group, object::kind(live)) {
         ("apps" | "extensions", "Deployment") => workload::deployment(live),

@@ -9,6 +9,7 @@ pub mod autoscale;
 pub mod diff;
 mod entry;
 pub mod fields;
+pub mod generator;
 pub mod ignore;
 mod jq;
 pub mod object;

@@ -1,5 +1,8 @@
 //! The world `generate`: manifests from a source folder.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::Result;
@@ -24,6 +27,32 @@ pub mod bindings {
     });
 }
 
+/// What a generator is asked, with the Application's own parameters as the plugin wants them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Asked<P> {
+    /// Who asks, and for which commit.
+    #[serde(default)]
+    pub application: Application,
+    /// `spec.source.plugin.env` of the Application, by name.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// `spec.source.plugin.parameters`, by name: a text for `string`, a list for `array`, a map for `map`.
+    pub parameters: P,
+}
+
+/// The Application that asks.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Application {
+    /// Its name.
+    pub name: String,
+    /// The namespace of objects that name none; may be empty.
+    pub namespace: String,
+    /// The whole id of the commit.
+    pub revision: String,
+    /// The folder in the repository; empty for its top.
+    pub path: String,
+}
+
 /// Reads the parameters and makes the manifests. What [`crate::generate!`] exports.
 ///
 /// # Errors
@@ -33,7 +62,8 @@ pub fn run<P: DeserializeOwned>(parameters: &str, generate: fn(P) -> Result<Vec<
     generate(parse("parameters", parameters)?)
 }
 
-/// Makes a function `fn(Parameters) -> bespin_sdk::Result<Vec<String>>` the plugin's generator; each text is YAML.
+/// Makes a function `fn(Asked<Parameters>) -> bespin_sdk::Result<Vec<String>>` the plugin's generator; each text is
+/// YAML. `Asked` is [`generate::Asked`](crate::generate::Asked), and `Parameters` is read by serde.
 #[macro_export]
 macro_rules! generate {
     ($generate:path) => {

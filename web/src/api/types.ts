@@ -190,6 +190,8 @@ export interface PluginView {
   world: string | null;
   /** What it asks for. */
   asks: AskView[];
+  /** What the server's own stages use it for, by the rows of the configuration. */
+  serves: ServeView[];
   /** Where runs used it lately, newest first. */
   used: UseView[];
 }
@@ -456,6 +458,16 @@ export interface SaidView {
   text: string;
   /** Since when, in ms since the epoch. */
   since_ms: number;
+}
+
+/** What a stage uses a plugin for. */
+export interface ServeView {
+  /** The table of the row, such as `health`. */
+  table: string;
+  /** What the row is for, such as `cert-manager.io/Certificate`. */
+  name: string;
+  /** Why it is not ready, where it is not. */
+  trouble: string | null;
 }
 
 /** Who is logged in, if anybody. */

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { pluginsQuery } from '../api/queries'
-import type { AskView, PluginView, UseView } from '../api/types'
+import type { AskView, PluginView, ServeView, UseView } from '../api/types'
 import { Ago, Answered, Empty, Panel } from '../parts/bits'
 import { StreamLink } from '../parts/links'
 import { State } from '../parts/state'
@@ -63,17 +63,25 @@ function Plugin({ plugin }: { plugin: PluginView }) {
         {plugin.digest !== null && <Digest of="component" value={plugin.digest} />}
         {plugin.manifest !== null && <Digest of="manifest" value={plugin.manifest} />}
       </p>
-      {plugin.digest === null ? (
+      {plugin.digest === null && plugin.serves.length === 0 && (
         <p className="faint">
           It was not loaded since the server started, or it was refused: the log of its step says why.
         </p>
-      ) : (
+      )}
+      {plugin.digest !== null && (
         <p className="asks">
           {asked.length === 0 && 'It asks for nothing that needs leave.'}
           {asked.map((ask) => (
             <Ask key={ask.ability} ask={ask} />
           ))}
         </p>
+      )}
+      {plugin.serves.length > 0 && (
+        <ul className="uses">
+          {plugin.serves.map((serve) => (
+            <Serve key={`${serve.table} ${serve.name}`} serve={serve} />
+          ))}
+        </ul>
       )}
       {plugin.used.length > 0 && (
         <ul className="uses">
@@ -83,6 +91,28 @@ function Plugin({ plugin }: { plugin: PluginView }) {
         </ul>
       )}
     </article>
+  )
+}
+
+/** What a row of the configuration has a plugin do. */
+const duties: Record<string, string> = {
+  health: 'judges every',
+  generate: 'makes the manifests of Applications that name',
+  route: 'shares the traffic of Rollouts that name',
+}
+
+function Serve({ serve }: { serve: ServeView }) {
+  return (
+    <li>
+      <span>
+        {duties[serve.table] ?? serve.table} <code>{serve.name}</code> <span className="faint">by the configuration</span>
+      </span>
+      {serve.trouble !== null && (
+        <span>
+          <State word="not ready" /> {serve.trouble}
+        </span>
+      )}
+    </li>
   )
 }
 

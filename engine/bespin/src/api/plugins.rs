@@ -5,9 +5,10 @@ use super::guard::Viewer;
 use super::problem::Problem;
 use super::runs::read;
 use crate::config::Policy;
+use crate::extensions::Extensions;
 use crate::plugins::{Identity, Known, Plugins};
 use crate::policy;
-use crate::views::{AskView, PluginOrigin, PluginView, PluginsView, UseView};
+use crate::views::{AskView, PluginOrigin, PluginView, PluginsView, ServeView, UseView};
 use axum::Json;
 use axum::extract::State;
 use decide::pipeline::Step;
@@ -25,6 +26,8 @@ pub struct Installed {
     pub plugins: Arc<Plugins>,
     /// The policy's rows.
     pub policy: Vec<Policy>,
+    /// The plugins of the stages.
+    pub extensions: Arc<Extensions>,
 }
 
 pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<Json<PluginsView>, Problem> {
@@ -35,6 +38,9 @@ pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<
     newest.truncate(RUNS);
     let ready = state.installed.as_ref().map(|installed| installed.plugins.ready()).unwrap_or_default();
     let mut all: BTreeMap<String, PluginView> = ready.iter().map(|known| (uses(known), loaded(known))).collect();
+    if let Some(installed) = &state.installed {
+        serving(&installed.extensions, &mut all);
+    }
     for run in &newest {
         // Retention may have taken it since it was listed.
         let Ok((fold, _)) = read(&state, &run.id).await else { continue };
@@ -65,6 +71,19 @@ pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<
     let mut plugins: Vec<_> = all.into_values().collect();
     plugins.sort_by(|a, b| (a.origin, &a.uses).cmp(&(b.origin, &b.uses)));
     Ok(Json(PluginsView { plugins, runs: newest.len() }))
+}
+
+/// Adds what stages use, and for what.
+fn serving(extensions: &Extensions, all: &mut BTreeMap<String, PluginView>) {
+    for extension in extensions.all() {
+        let ready = extension.ready();
+        let shown = all.entry(extension.uses.clone()).or_insert_with(|| unloaded(&extension.uses));
+        if let (Ok(known), None) = (&ready, &shown.digest) {
+            *shown = PluginView { serves: std::mem::take(&mut shown.serves), ..loaded(known) };
+        }
+        let (table, name) = (extension.table.to_owned(), extension.name.clone());
+        shown.serves.push(ServeView { table, name, trouble: ready.err() });
+    }
 }
 
 /// The rows of the policy that give a plugin something of what its step grants; none for a plugin that is not known.
@@ -109,6 +128,7 @@ fn unloaded(uses: &str) -> PluginView {
         signer: None,
         world: None,
         asks: Vec::new(),
+        serves: Vec::new(),
         used: Vec::new(),
     }
 }

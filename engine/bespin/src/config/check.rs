@@ -36,6 +36,10 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     unique("user", config.user.iter().map(|user| user.name.as_str()), &mut found);
     let hosts: Vec<_> = config.registry.iter().map(|registry| registry.host.as_str()).collect();
     config.plugin_source.iter().for_each(|source| source.check(&hosts, &mut found));
+    unique("health", config.health.iter().map(|row| row.kind.as_str()), &mut found);
+    config.health.iter().for_each(|row| row.check(&config.plugin_source, &mut found));
+    unique("generate", config.generate.iter().map(|row| row.name.as_str()), &mut found);
+    config.generate.iter().for_each(|row| row.check(&config.plugin_source, &mut found));
     for (index, policy) in config.policy.iter().enumerate() {
         let mut named = Vec::new();
         plugin_source::check_named(policy.plugins.as_deref(), policy.grants.contains_key("secrets"), &mut named);

@@ -5,11 +5,13 @@
 
 mod check;
 mod containers;
+mod extensions;
 mod plugin_source;
 mod secret;
 
 pub use check::Mistakes;
 pub use containers::Containers;
+pub use extensions::{Generator, HealthPlugin};
 pub use plugin_source::{KeyFile, PluginSource};
 pub use secret::SecretSource;
 
@@ -45,6 +47,12 @@ pub struct Config {
     /// Where plugins may come from besides the built-in folder, and who signs them.
     #[serde(default)]
     pub plugin_source: Vec<PluginSource>,
+    /// Plugins that judge how the objects of a kind are.
+    #[serde(default)]
+    pub health: Vec<HealthPlugin>,
+    /// Plugins that make the manifests of Applications.
+    #[serde(default)]
+    pub generate: Vec<Generator>,
     /// Metric providers for plugins.
     #[serde(default)]
     pub metrics: Vec<crate::host::Provider>,

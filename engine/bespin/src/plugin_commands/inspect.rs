@@ -4,8 +4,8 @@ use super::artifact::Where;
 use super::reach::Reach;
 use clap::Args;
 use decide::image::ImageRef;
-use sandbox::Ability;
 use sandbox::inspect::{self, Inspected};
+use sandbox::{Ability, World};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -67,7 +67,7 @@ fn as_json(name: &str, plugin: &Inspected) -> Value {
     let asks = plugin.asks.iter().map(|ability| {
         json!({
             "ability": ability.name(),
-            "means": ability.means(),
+            "means": means(*ability, plugin.world),
             "free": ability.is_free(),
             "grant": ability.example(),
         })
@@ -90,6 +90,7 @@ fn in_words(name: &str, plugin: &Inspected) -> String {
         writeln!(text, "{}", format!("  {what:<9} {value}").trim_end()).expect("a text takes more text")
     };
     row("world", &format!("{} of bespin:plugin@{}", plugin.world, plugin.contract));
+    row("for", purpose(plugin.world));
     row("digest", &plugin.digest);
     row("size", &format!("{} bytes", plugin.size));
     row("exports", &plugin.exports.join(", "));
@@ -100,12 +101,12 @@ fn in_words(name: &str, plugin: &Inspected) -> String {
         row("asks for", "");
     }
     for ability in &asked {
-        row("", &format!("{:<11} it {}", ability.name(), ability.means()));
+        row("", &format!("{:<11} it {}", ability.name(), means(*ability, plugin.world)));
         row("", &format!("{:<11} grants: {{ {} }}", "", ability.example()));
     }
-    for (at, ability) in free.into_iter().enumerate() {
+    for (at, ability) in free.iter().enumerate() {
         let what = if at == 0 { "free" } else { "" };
-        row(what, &format!("{:<11} it {}", ability.name(), ability.means()));
+        row(what, &format!("{:<11} it {}", ability.name(), means(*ability, plugin.world)));
     }
     row("never", "files of the server, its environment, its network, other plugins: nothing outside the list above");
     if !plugin.wasi.is_empty() {
@@ -118,4 +119,25 @@ fn in_words(name: &str, plugin: &Inspected) -> String {
         );
     }
     text
+}
+
+/// What a plugin of a world is for, and who says that it is used.
+fn purpose(world: World) -> &'static str {
+    match world {
+        World::Step => "a step of a pipeline, by its `uses:`",
+        World::Health => "how the objects of a kind are, by [[health]] of the server's configuration",
+        World::Generate => "the manifests of Applications, by [[generate]] of the server's configuration",
+        World::Measure => "a metric of an analysis",
+        World::Route => "the traffic of a Rollout",
+    }
+}
+
+/// What an ability is to a plugin of a world: only a step has a log of its own and a pushed commit.
+fn means(ability: Ability, world: World) -> &'static str {
+    match (world, ability) {
+        (World::Step, _) => ability.means(),
+        (_, Ability::Log) => "writes lines to the server's log",
+        (_, Ability::Workspace) => "reads the files of an Application's source folder, at the commit that is synced",
+        _ => ability.means(),
+    }
 }

@@ -6,10 +6,17 @@
 //! it would do.
 
 mod act;
+mod generate;
+mod judge;
+pub(super) mod lines;
 mod look;
 mod pushes;
+mod read;
 mod supervise;
 mod view;
+
+pub use generate::Generators;
+pub use judge::Judges;
 
 use crate::drive::{Drivers, Stage, Trouble, Written, now};
 use async_trait::async_trait;
@@ -18,7 +25,7 @@ use decide::by::By;
 use decide::next::{Next, Timestamp};
 use decide::sync::application::Source;
 use decide::sync::{self, Act, Entry, Gvk, Intent, Recorded, Refused, Seen};
-use sandbox::Place;
+use sandbox::{Failure, Listed, Place};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, Weak};
@@ -34,6 +41,11 @@ pub trait Manifests: Send + Sync + 'static {
     /// folder; at least all that end in `.yaml`, `.yml` and `.json`. A folder
     /// that is not there has none.
     async fn files(&self, repo_url: &str, commit: &str, path: &str) -> Result<Vec<(String, String)>, Trouble>;
+    /// One file at a commit, of at most so many bytes; `None` where there is none.
+    async fn file(&self, repo_url: &str, commit: &str, path: &str, at_most: usize)
+    -> Result<Option<Vec<u8>>, Failure>;
+    /// One folder at a commit, one level deep; `None` where there is none.
+    async fn list(&self, repo_url: &str, commit: &str, path: &str) -> Result<Option<Vec<Listed>>, Failure>;
     /// Whether `older` is in the history of `newer`, or the same. A commit
     /// that nobody knows is in nobody's history, not even its own.
     async fn contains(&self, repo_url: &str, newer: &str, older: &str) -> Result<bool, Trouble>;
@@ -44,6 +56,8 @@ pub struct SyncStage {
     drivers: Weak<Drivers>,
     clusters: BTreeMap<String, Arc<Cluster>>,
     git: Arc<dyn Manifests>,
+    judges: Judges,
+    generators: Generators,
     memories: Mutex<HashMap<String, Memory>>,
     /// Counts up when a look needs a kind that was not in use before.
     interest: watch::Sender<u64>,
@@ -70,22 +84,34 @@ struct Memory {
     /// How many pushes were told of: an answer that was asked for before one of them is old.
     pushes: u64,
     /// What was read from git last.
-    read: Option<look::Read>,
+    read: Option<read::Read>,
     /// The status that was written last: a server that keeps less of it is not asked again.
     status: Option<Value>,
 }
 
 impl SyncStage {
-    /// Binds the stage to the clusters whose Applications it may see.
+    /// Binds the stage to the clusters whose Applications it may see. It uses no plugins.
     pub fn new(
         drivers: &Arc<Drivers>,
         clusters: impl IntoIterator<Item = Arc<Cluster>>,
         git: Arc<dyn Manifests>,
     ) -> Arc<SyncStage> {
+        SyncStage::extended(drivers, clusters, git, Judges::default(), Generators::default())
+    }
+
+    /// The same with plugins that judge objects and make manifests.
+    pub fn extended(
+        drivers: &Arc<Drivers>,
+        clusters: impl IntoIterator<Item = Arc<Cluster>>,
+        git: Arc<dyn Manifests>,
+        judges: Judges,
+        generators: Generators,
+    ) -> Arc<SyncStage> {
         let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
         let memories = Mutex::default();
         let interest = watch::Sender::new(0);
-        Arc::new(SyncStage { drivers: Arc::downgrade(drivers), clusters, git, memories, interest })
+        let drivers = Arc::downgrade(drivers);
+        Arc::new(SyncStage { drivers, clusters, git, judges, generators, memories, interest })
     }
 
     fn find<'a>(&self, stream: &'a str) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
@@ -254,7 +280,10 @@ impl Stage for SyncStage {
         let seen = Seen::read(objects);
         if let Some(drivers) = self.drivers.upgrade() {
             match &seen {
-                Seen::Present(look) => drivers.board().show_app(stream, view::view(stream, recorded, look)),
+                Seen::Present(look) => {
+                    let remarks = self.memory(stream).read.map(|read| read.remarks).unwrap_or_default();
+                    drivers.board().show_app(stream, view::view(stream, recorded, look, &remarks));
+                }
                 Seen::Unreadable { because, ownership } => {
                     let object = self.memory(stream).application.unwrap_or_default();
                     let view = view::unreadable(stream, recorded, &object, because, *ownership);

@@ -30,6 +30,8 @@ pub struct PluginView {
     pub world: Option<String>,
     /// What it asks for.
     pub asks: Vec<AskView>,
+    /// What the server's own stages use it for, by the rows of the configuration.
+    pub serves: Vec<ServeView>,
     /// Where runs used it lately, newest first.
     pub used: Vec<UseView>,
 }
@@ -42,6 +44,17 @@ pub enum PluginOrigin {
     Registry,
     /// The server's own folder.
     BuiltIn,
+}
+
+/// What a stage uses a plugin for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServeView {
+    /// The table of the row, such as `health`.
+    pub table: String,
+    /// What the row is for, such as `cert-manager.io/Certificate`.
+    pub name: String,
+    /// Why it is not ready, where it is not.
+    pub trouble: Option<String>,
 }
 
 /// An ability that a plugin asks for.

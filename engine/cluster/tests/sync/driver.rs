@@ -157,6 +157,7 @@ impl Driver {
             standing: BTreeMap::new(),
             refused: self.refused.clone(),
             scope: Scope::Full,
+            ..Objects::default()
         }
     }
 

@@ -9,7 +9,7 @@ use super::recorded::{Recorded, State};
 use crate::bump::{Swap, name_of};
 use crate::next::{Next, Wake};
 use crate::revert::{How, Intent, Outcome};
-use crate::sync::application::{self, OnRetreat, Ownership, Source};
+use crate::sync::application::{self, Maker, OnRetreat, Ownership, Source};
 use crate::sync::{object, tracking};
 use serde_json::Value;
 
@@ -69,6 +69,8 @@ pub(super) fn read(rollout: &Value, applications: Option<Result<Vec<Value>, Stri
 pub(super) fn put_back(look: &Look) -> Option<Move> {
     let State::Retreated { because, .. } = &look.walk.state else { return None };
     let Origin::Application { source, on_retreat: Ok(on_retreat), .. } = &look.live.origin else { return None };
+    // Which text of which file becomes the image is known to the plugin alone.
+    let Maker::Files(depth) = &source.maker else { return None };
     let how = match on_retreat {
         OnRetreat::Hold => return None,
         OnRetreat::PullRequest => How::PullRequest,
@@ -85,7 +87,7 @@ pub(super) fn put_back(look: &Look) -> Option<Move> {
         repo: source.repo_url.clone(),
         branch: (target != "HEAD").then(|| target.strip_prefix("refs/heads/").unwrap_or(target).to_owned()),
         path: source.path.clone(),
-        depth: source.depth,
+        depth: *depth,
         images,
         because: because.clone(),
     };
@@ -159,6 +161,10 @@ pub(super) fn told(look: &Look) -> Option<Told> {
         Origin::Application { on_retreat: Ok(OnRetreat::Hold), name, .. } => {
             let why = format!("the Application `{name}` says {}: hold", application::ON_RETREAT);
             told("False", "Held", still(&why))
+        }
+        Origin::Application { source: Source { maker: Maker::Plugin(generator), .. }, .. } => {
+            let why = format!("the plugin `{}` makes the manifests, so put it back by hand", generator.name);
+            told("False", "Generated", still(&why))
         }
         Origin::Application { .. } => {
             let why = "what has changed is no image, or there is none before it; put it back by hand";

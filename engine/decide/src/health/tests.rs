@@ -6,7 +6,7 @@ fn is(api_version: &str, kind: &str, rest: Value, expected: Status) {
     let mut object = rest;
     object["apiVersion"] = api_version.into();
     object["kind"] = kind.into();
-    assert_eq!(of(&object).map(|health| health.status), Some(expected), "{object}");
+    assert_eq!(of(&object, &Judged::default()).map(|health| health.status), Some(expected), "{object}");
 }
 
 #[test]
@@ -147,9 +147,9 @@ fn rollouts_services_and_the_rest() {
         json!({ "status": { "conditions": [{ "type": "Established", "status": "True" }] } }),
         Status::Healthy,
     );
-    assert_eq!(of(&json!({ "apiVersion": "v1", "kind": "ConfigMap" })), None);
+    assert_eq!(of(&json!({ "apiVersion": "v1", "kind": "ConfigMap" }), &Judged::default()), None);
     let left_out = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "annotations": { "argocd.argoproj.io/ignore-healthcheck": "true" } } });
-    assert_eq!(of(&left_out), None);
+    assert_eq!(of(&left_out, &Judged::default()), None);
 }
 
 #[test]

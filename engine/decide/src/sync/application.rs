@@ -4,6 +4,7 @@
 //! without it, and a refusal where it would be another. Nothing is ignored in silence.
 //! Source: argo-cd `Application` v1alpha1, docs/operator-manual/application.yaml.
 
+use super::generator::{self, Generator};
 use super::ignore::{Respect, Rule};
 use super::object::{self, annotation};
 use super::order::Last;
@@ -56,8 +57,17 @@ pub struct Source {
     pub target_revision: String,
     /// The folder; empty for the root.
     pub path: String,
-    /// How deep.
-    pub depth: Depth,
+    /// How manifests are made of it.
+    pub maker: Maker,
+}
+
+/// How manifests are made of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// Its files are manifests.
+    Files(Depth),
+    /// A plugin makes them.
+    Plugin(Generator),
 }
 
 /// How the names of manifests end.
@@ -247,7 +257,7 @@ fn source(spec: &Value, warnings: &mut Vec<String>) -> Result<Source, String> {
         return Err("spec.sources: several sources are not supported by this version; use spec.source".into());
     }
     let source = &spec["source"];
-    for tool in ["chart", "helm", "kustomize", "plugin"] {
+    for tool in ["chart", "helm", "kustomize"] {
         if !source[tool].is_null() {
             return Err(format!(
                 "spec.source.{tool} is not supported by this version; commit rendered manifests instead"
@@ -285,11 +295,19 @@ fn source(spec: &Value, warnings: &mut Vec<String>) -> Result<Source, String> {
     if path.split('/').any(|part| part == "..") {
         return Err(format!("spec.source.path `{path}` leaves the repository"));
     }
+    let depth = if directory["recurse"] == true { Depth::Recurse } else { Depth::Flat };
+    let maker = match &source["plugin"] {
+        Value::Null => Maker::Files(depth),
+        plugin => Maker::Plugin(generator::read(plugin, warnings)?),
+    };
+    if matches!(maker, Maker::Plugin(_)) && !directory.is_null() {
+        return Err("spec.source has both `directory` and `plugin`: keep the one that makes the manifests".into());
+    }
     Ok(Source {
         repo_url,
         target_revision: if target.is_empty() { "HEAD".into() } else { target },
         path: if path == "." { String::new() } else { path.to_owned() },
-        depth: if directory["recurse"] == true { Depth::Recurse } else { Depth::Flat },
+        maker,
     })
 }
 
@@ -345,7 +363,7 @@ fn warn_of_options(options: &[&str], warnings: &mut Vec<String>) {
     }
 }
 
-fn unknown(map: &Value, known: &[&str], place: &str, warnings: &mut Vec<String>) {
+pub(super) fn unknown(map: &Value, known: &[&str], place: &str, warnings: &mut Vec<String>) {
     for key in map.as_object().into_iter().flat_map(|map| map.keys()).filter(|key| !known.contains(&key.as_str())) {
         warnings.push(format!("{place}.{key} is not known to this version and has no effect"));
     }

@@ -12,7 +12,7 @@ use super::order;
 use super::prepare::{self, Served};
 use super::seen::{Objects, Scope};
 use super::tracking::{self, Extra};
-use crate::health::{self, Health, Status};
+use crate::health::{self, Health, Judge, Judged, Status};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,6 +54,8 @@ pub struct Item {
     pub owned: Vec<String>,
     /// Its health; `None` for kinds without a rule.
     pub health: Option<Health>,
+    /// Who judged that.
+    pub judge: Judge,
 }
 
 /// What must happen before an object may be applied.
@@ -162,7 +164,7 @@ pub fn make(app: &Application, manifests: &[Value], objects: &Objects) -> Result
     let mut matched = vec![0; app.rules.len()];
     let mut mistakes = Vec::new();
     for (wave, object) in &desired {
-        match item(app, *wave, object, &live, &targets, &mut matched) {
+        match item(app, *wave, object, &live, &targets, &objects.judged, &mut matched) {
             Ok(item) => plan.items.push(item),
             Err(mistake) => mistakes.push(mistake),
         }
@@ -225,6 +227,7 @@ fn item(
     object: &Value,
     live: &BTreeMap<Id, &Value>,
     targets: &Targets,
+    judged: &Judged,
     matched: &mut [usize],
 ) -> Result<Item, String> {
     let id = Id::of(object);
@@ -259,7 +262,8 @@ fn item(
     Ok(Item {
         wave,
         sent: prepare::sent(sent, live),
-        health: live.and_then(health::of),
+        health: live.and_then(|live| health::of(live, judged)),
+        judge: judged.judge(&desired),
         live: live.cloned(),
         id,
         desired,

@@ -4,6 +4,7 @@ use super::application::{self, Application, Ownership};
 use super::object::{self, Id};
 use super::plan::{self, Plan};
 use super::prepare::Served;
+use crate::health::Judged;
 use crate::next::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,6 +32,10 @@ pub struct Objects {
     pub standing: BTreeMap<String, Standing>,
     /// What the API server refused, by what was sent.
     pub refused: Vec<Refused>,
+    /// What plugins say of the live objects of their kinds.
+    pub judged: Judged,
+    /// What the Application asks for and this server has not, with the mend.
+    pub lacking: Option<String>,
     /// Whether every kind of the cluster has been looked through once.
     pub scope: Scope,
 }
@@ -104,6 +109,8 @@ pub struct Look {
     pub standing: BTreeMap<String, Standing>,
     /// What the API server refused.
     pub refused: Vec<Refused>,
+    /// What plugins say of live objects.
+    pub judged: Judged,
 }
 
 impl Seen {
@@ -118,6 +125,9 @@ impl Seen {
             Ok(application) => application,
             Err(because) => return Seen::Unreadable { because, ownership },
         };
+        if let Some(because) = objects.lacking.clone() {
+            return Seen::Unreadable { because, ownership };
+        }
         let plan = match &objects.manifests {
             Some(Ok(manifests)) => plan::make(&application, manifests, &objects),
             Some(Err(mistakes)) => Err(mistakes.clone()),
@@ -132,6 +142,7 @@ impl Seen {
             live: objects.live,
             standing: objects.standing,
             refused: objects.refused,
+            judged: objects.judged,
         }))
     }
 }

@@ -6,7 +6,7 @@ use super::operate;
 use super::plan::{Item, Plan};
 use super::status;
 use super::{Decision, Look, Recorded, Standing, Want};
-use crate::health::Status;
+use crate::health::{Judge, Status};
 use crate::next::{Next, Timestamp, Wake};
 use crate::want::Answer;
 
@@ -84,14 +84,16 @@ fn answer_contained(recorded: &Recorded, look: &Look, plan: &Plan) -> Option<Dec
     Some(Next { record, ..Next::moving(Wake::Now, format!("synced to {}", short(&look.head))) })
 }
 
-/// The workload that a want waits for, the worst first. Autoscalers and load
-/// balancers may take their time, or never come, without the sync being wrong.
+/// The workload that a want waits for, the worst first, and whatever a plugin
+/// judges: somebody said that its health counts. Autoscalers and load balancers
+/// may take their time, or never come, without the sync being wrong.
 fn waits_for(plan: &Plan) -> Option<(&Item, Status)> {
     let is_workload = |item: &&Item| {
         matches!(item.id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "Pod")
     };
     let status = |item: &Item| item.health.as_ref().map_or(Status::Healthy, |health| health.status);
-    let worst = plan.items.iter().filter(is_workload).max_by_key(|item| status(item))?;
+    let counts = |item: &&Item| is_workload(item) || item.judge == Judge::Plugin;
+    let worst = plan.items.iter().filter(counts).max_by_key(|item| status(item))?;
     let status = status(worst);
     (status > Status::Suspended).then_some((worst, status))
 }

@@ -4,9 +4,11 @@
 mod world;
 
 use super::*;
+use crate::health::{Health, Judged, Status};
 use crate::next::Mood;
 use crate::want::Key;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use world::World;
 
 fn key(step: &str) -> Key {
@@ -94,6 +96,71 @@ fn a_want_fails_with_the_workload_and_with_the_refusal() {
     assert_eq!(world.recorded().history.len(), tries, "no second automatic sync of what failed");
     world.push(&[deployment("web", "web:3")]);
     assert_eq!(said(&mut world).0, Mood::Done);
+}
+
+/// A custom resource whose kind a plugin judges, and what the plugin says of it.
+fn judged(world: &mut World, status: Status) {
+    let kind = "example.com/Widget".parse().expect("it is a kind");
+    let uid = world.live("Widget", "w").map(|live| object::uid(live).to_owned()).unwrap_or_default();
+    let health = Health::new(status, "so says the plugin");
+    world.judged = Judged { kinds: BTreeSet::from([kind]), answers: BTreeMap::from([(uid, health)]) };
+}
+
+fn widget(name: &str, wave: &str) -> Value {
+    json!({ "apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": { "name": name, "annotations": { "argocd.argoproj.io/sync-wave": wave } }, "spec": { "size": 3 } })
+}
+
+#[test]
+fn what_a_plugin_judges_is_waited_for_and_shown() {
+    let mut world = World::new(&[widget("w", "0")]);
+    assert_eq!(said(&mut world).1, "synced at c1, Healthy", "without a plugin the kind has no health");
+    world.want("sync", "c1");
+    judged(&mut world, Status::Progressing);
+    let (mood, text) = said(&mut world);
+    assert_eq!(
+        (mood, text.as_str()),
+        (Mood::Waiting, "applied at c1; Widget/w in petclinic is Progressing: so says the plugin")
+    );
+    judged(&mut world, Status::Unknown);
+    assert_eq!(said(&mut world).0, Mood::Waiting, "a plugin that failed says nothing good");
+    assert_eq!(world.writes(), 1, "and nothing is written or pruned for it");
+    judged(&mut world, Status::Healthy);
+    let _next = world.settle();
+    assert!(matches!(world.recorded().answer(&key("sync")), Some(Answer::Met { .. })));
+    world.want("again", "c1");
+    judged(&mut world, Status::Degraded);
+    let _next = world.settle();
+    let answer = world.recorded().answer(&key("again")).cloned();
+    assert!(
+        matches!(&answer, Some(Answer::Failed { because, .. }) if because.contains("Degraded: so says")),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_wave_waits_for_what_a_plugin_judges() {
+    let mut world = World::new(&[widget("w", "0"), config("a", "1")]);
+    let kind = "example.com/Widget".parse().expect("it is a kind");
+    world.judged.kinds.insert(kind);
+    world.push(&[widget("w", "-1"), config("a", "1")]);
+    let (mood, text) = said(&mut world);
+    assert_eq!(mood, Mood::Waiting, "{text}");
+    assert!(text.contains("wave -1: Widget/w in petclinic is Unknown: its plugin was not asked yet"), "{text}");
+    assert!(world.live("ConfigMap", "a").is_none());
+    judged(&mut world, Status::Healthy);
+    assert_eq!(said(&mut world).0, Mood::Done);
+    assert!(world.live("ConfigMap", "a").is_some());
+}
+
+#[test]
+fn what_the_server_lacks_is_a_refusal_and_no_decision() {
+    let world = World::new(&[config("a", "1")]);
+    let lacking = Some("no [[generate]] is named `x`".to_owned());
+    let seen = Seen::read(Objects { application: Some(world.application.clone()), lacking, ..Objects::default() });
+    let next = decide(&world.recorded(), &seen, world.now);
+    assert_eq!((next.because.mood, next.because.text.as_str()), (Mood::Stuck, "no [[generate]] is named `x`"));
+    assert!(next.acts.is_empty() && next.record.is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::Look;
 use super::application::Ownership;
 use super::object::{self, Id};
 use super::plan::{ExtraItem, Item, Plan};
-use crate::health;
+use crate::health::{self, Judged};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ pub fn ownership(look: &Look) -> &'static str {
 /// Every object: what git names, what left git, and their children.
 pub fn rows(look: &Look) -> Vec<Row> {
     let Ok(plan) = &look.plan else { return Vec::new() };
-    let named = plan.items.iter().map(named).chain(plan.extras.iter().map(left));
+    let named = plan.items.iter().map(named).chain(plan.extras.iter().map(|extra| left(extra, &look.judged)));
     let mut rows: Vec<Row> = named.collect();
     rows.extend(children(look, plan));
     rows
@@ -91,12 +91,12 @@ fn beside(desired: &Value, live: &Value) -> Value {
     live
 }
 
-fn left(extra: &ExtraItem) -> Row {
-    Row { sync: "extra", message: "git no longer names it".into(), ..observed(&extra.live, String::new()) }
+fn left(extra: &ExtraItem, judged: &Judged) -> Row {
+    Row { sync: "extra", message: "git no longer names it".into(), ..observed(&extra.live, String::new(), judged) }
 }
 
-fn observed(live: &Value, parent: String) -> Row {
-    let health = health::of(live);
+fn observed(live: &Value, parent: String, judged: &Judged) -> Row {
+    let health = health::of(live, judged);
     Row {
         id: Id::of(live),
         version: version(live),
@@ -123,7 +123,7 @@ fn children(look: &Look, plan: &Plan) -> Vec<Row> {
             let owners = live["metadata"]["ownerReferences"].as_array().into_iter().flatten();
             let parent = owners.filter_map(|owner| owner["uid"].as_str()).find_map(|uid| known.get(uid));
             if let Some(parent) = parent {
-                rows.push(observed(live, parent.clone()));
+                rows.push(observed(live, parent.clone(), &look.judged));
                 born.insert(object::uid(live).to_owned(), spoken(live));
             }
         }

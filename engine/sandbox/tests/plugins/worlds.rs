@@ -74,8 +74,11 @@ async fn manifests_come_from_the_folder_and_the_parameters() {
     world.files.insert("app.yaml.in".to_owned(), b"replicas: @REPLICAS@\n".to_vec());
     world.files.insert("README.md".to_owned(), b"@REPLICAS@".to_vec());
     let (world, host) = abilities(world);
-    let generate =
-        async |limits: &Limits| sandbox().generate(&plugin, r#"{"REPLICAS":3}"#, limits, Arc::clone(&host)).await;
+    let generate = async |limits: &Limits| {
+        sandbox()
+            .generate(&plugin, r#"{"env":{"STAGE":"x"},"parameters":{"REPLICAS":3}}"#, limits, Arc::clone(&host))
+            .await
+    };
     assert_eq!(answer(generate(&limits()).await), ["replicas: 3\n"]);
     assert_eq!(world.happened().log[0].1, "app.yaml.in: 12 bytes");
     let verdict = generate(&Limits { output_bytes: 11, ..limits() }).await;

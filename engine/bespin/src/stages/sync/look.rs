@@ -1,18 +1,18 @@
 //! One look at an application: itself, git's head, and the cluster.
 
+use super::judge::Came;
 use super::{Memory, SyncStage};
 use crate::drive::Trouble;
 use cluster::Cluster;
-use decide::manifest;
+use decide::health::Judged;
 use decide::next::Timestamp;
-use decide::sync::application::{self, Application, MANIFESTS, Source};
+use decide::sync::application::{self, Application, Source};
 use decide::sync::object::{self, Id};
 use decide::sync::prepare::{Served, complete};
 use decide::sync::tracking::tracked_by;
 use decide::sync::{Gvk, Objects, Recorded, Scope, Standing};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// How old a look through every kind may be, in ms: autoscalers of kinds that
 /// nobody knew of are found again then.
@@ -26,14 +26,6 @@ const HEAD_HOLDS: u64 = 100_000;
 const ALWAYS: [(&str, &str); 3] =
     [("autoscaling/v2", "HorizontalPodAutoscaler"), ("apps/v1", "ReplicaSet"), ("v1", "Pod")];
 
-/// What was read from git, and of what.
-#[derive(Clone)]
-pub(super) struct Read {
-    source: Source,
-    commit: String,
-    manifests: Arc<Result<Vec<Value>, Vec<String>>>,
-}
-
 impl SyncStage {
     pub(super) async fn look(&self, stream: &str, recorded: &Recorded, now: Timestamp) -> Result<Objects, Trouble> {
         let (cluster, _, _) = self.find(stream)?;
@@ -42,8 +34,12 @@ impl SyncStage {
         let Ok(app) = application::read(&object) else {
             return Ok(Objects { application: Some(object), ..Objects::default() });
         };
+        let lacking = self.generators.lacking(&app.source);
+        if lacking.is_some() {
+            return Ok(Objects { application: Some(object), lacking, ..Objects::default() });
+        }
         let (head, standing) = self.head_now(stream, &app.source, recorded, now).await?;
-        let manifests = self.read(stream, &app.source, &head).await?;
+        let manifests = self.read(stream, &app, &head).await?.manifests;
         let desired = manifests.as_ref().as_ref().map(Vec::as_slice).unwrap_or_default();
         let memory = self.memory(stream);
         let reach = Reach::new(&app, &object, desired, &memory);
@@ -54,6 +50,7 @@ impl SyncStage {
             false => self.in_use(cluster, &app, desired, &served, &reach).await?,
         };
         self.note(stream, reach, &live, full.then_some(now));
+        let judged = self.judged(stream, cluster, &live).await;
         let mut namespaces = Vec::new();
         for namespace in self.memory(stream).namespaces {
             let found = cluster.get("v1", "Namespace", "", &namespace).await;
@@ -70,8 +67,19 @@ impl SyncStage {
             namespaces,
             standing,
             refused: memory.refused,
+            judged,
+            lacking: None,
             scope: Scope::Full,
         })
+    }
+
+    /// What plugins say of the live objects of their kinds. What there was no time for is the next look's, at once.
+    async fn judged(&self, stream: &str, cluster: &Cluster, live: &[Value]) -> Judged {
+        let (judged, came) = self.judges.ask(stream, cluster.name(), live).await;
+        if let (Came::ToSome, Some(drivers)) = (came, self.drivers.upgrade()) {
+            drivers.poke(stream);
+        }
+        judged
     }
 
     /// Git's head, asked anew only where there is a reason: each asking goes
@@ -99,18 +107,6 @@ impl SyncStage {
         });
         let standing = self.standing(source, &head, recorded).await?;
         Ok((head, standing))
-    }
-
-    /// Reads git, unless it is where it was.
-    async fn read(&self, stream: &str, source: &Source, commit: &str) -> Result<Manifest, Trouble> {
-        if let Some(read) = self.memory(stream).read.filter(|read| read.source == *source && read.commit == commit) {
-            return Ok(read.manifests);
-        }
-        let files = self.git.files(&source.repo_url, commit, &source.path).await?;
-        let manifests = Arc::new(parse(source, &files));
-        let read = Read { source: source.clone(), commit: commit.to_owned(), manifests: manifests.clone() };
-        self.remember(stream, |memory| memory.read = Some(read));
-        Ok(manifests)
     }
 
     /// How the head stands to each revision that somebody waits for.
@@ -194,8 +190,6 @@ impl SyncStage {
         }
     }
 }
-
-type Manifest = Arc<Result<Vec<Value>, Vec<String>>>;
 
 /// Which kinds a look reads, and where.
 #[derive(Clone)]
@@ -283,30 +277,4 @@ async fn served(cluster: &Cluster, desired: &[Value]) -> Result<BTreeMap<Gvk, Se
         served.insert((kind.api_version(), kind.kind.clone()), scope);
     }
     Ok(served)
-}
-
-/// What the files of an application name, or everything that is wrong with them.
-fn parse(source: &Source, files: &[(String, String)]) -> Result<Vec<Value>, Vec<String>> {
-    let mut objects = Vec::new();
-    let mut mistakes = Vec::new();
-    for (name, text) in files {
-        let base = name.rsplit('/').next().unwrap_or(name);
-        if !source.depth.reaches(name) {
-            continue;
-        }
-        let place = if source.path.is_empty() { name.clone() } else { format!("{}/{name}", source.path) };
-        if matches!(base, "kustomization.yaml" | "kustomization.yml" | "Kustomization" | "Chart.yaml") {
-            mistakes
-                .push(format!("{place}: Kustomize and Helm are not run by this version; commit rendered manifests"));
-            continue;
-        }
-        if !MANIFESTS.iter().any(|ending| base.ends_with(ending)) {
-            continue;
-        }
-        match manifest::load(text, &place) {
-            Ok(found) => objects.extend(found),
-            Err(found) => mistakes.extend(found.iter().map(ToString::to_string)),
-        }
-    }
-    if mistakes.is_empty() { Ok(objects) } else { Err(mistakes) }
 }

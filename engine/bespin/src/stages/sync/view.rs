@@ -5,13 +5,14 @@ use decide::sync::application::Ownership;
 use decide::sync::{Look, Recorded, object, view};
 use serde_json::Value;
 
-/// An application that was compared.
-pub(super) fn view(stream: &str, recorded: &Recorded, look: &Look) -> AppView {
+/// An application that was compared, with what the generator of its manifests warned of.
+pub(super) fn view(stream: &str, recorded: &Recorded, look: &Look, remarks: &[String]) -> AppView {
     let source = &look.application.source;
-    let (health, warnings) = match &look.plan {
+    let (health, mut warnings) = match &look.plan {
         Ok(plan) => (plan.health().word(), plan.warnings.clone()),
         Err(mistakes) => ("Unknown", look.application.warnings.iter().chain(mistakes).cloned().collect()),
     };
+    warnings.extend_from_slice(remarks);
     AppView {
         name: name(&look.object),
         cluster: cluster(stream),

@@ -28,6 +28,7 @@ fn what_would_come_out_otherwise_is_refused() {
     let table = [
         (json!({ "source": { "chart": "redis" } }), "spec.source.chart"),
         (json!({ "source": { "kustomize": { "namePrefix": "x" } } }), "spec.source.kustomize"),
+        (json!({ "source": { "plugin": {} } }), "spec.source.plugin names no plugin"),
         (json!({ "source": { "directory": { "include": "*.yaml" } } }), "spec.source.directory.include"),
         (json!({ "source": { "repoURL": "" } }), "spec.source.repoURL is missing"),
         (json!({ "source": { "path": "a/../../b" } }), "leaves the repository"),
@@ -41,6 +42,20 @@ fn what_would_come_out_otherwise_is_refused() {
         let refused = read(&app).expect_err("it is not supported");
         assert!(refused.contains(expected), "{refused}");
     }
+}
+
+#[test]
+fn a_plugin_makes_the_manifests_or_the_files_are_them() {
+    assert_eq!(read(&seed()).expect("it is supported").source.maker, Maker::Files(Depth::Flat));
+    let mut app = seed();
+    app["spec"]["source"]["plugin"] =
+        json!({ "name": "envsubst", "parameters": [{ "name": "replicas", "string": "3" }] });
+    let read_app = read(&app).expect("it is supported");
+    let Maker::Plugin(generator) = &read_app.source.maker else { panic!("{:?}", read_app.source) };
+    assert_eq!((generator.name.as_str(), &generator.parameters["replicas"]), ("envsubst", &json!("3")));
+    assert_ne!(read_app.parameters, read(&seed()).expect("it is supported").parameters);
+    app["spec"]["source"]["directory"] = json!({ "recurse": true });
+    assert!(read(&app).expect_err("they contradict").contains("both `directory` and `plugin`"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::super::*;
 use super::key;
+use crate::health::Judged;
 use crate::sync::object::Id;
 use crate::sync::prepare::Served;
 use serde_json::{Map, Value, json};
@@ -21,6 +22,7 @@ pub struct World {
     pub namespaces: Vec<String>,
     pub standing: BTreeMap<String, Standing>,
     pub served: BTreeMap<Gvk, Served>,
+    pub judged: Judged,
     pub scope: Scope,
     pub now: Timestamp,
     /// Whether controllers get pods ready.
@@ -50,6 +52,7 @@ impl World {
             namespaces: Vec::new(),
             standing: BTreeMap::new(),
             served: BTreeMap::new(),
+            judged: Judged::default(),
             scope: Scope::Full,
             now: 1_000_000,
             ready: true,
@@ -176,6 +179,8 @@ impl World {
             namespaces: self.namespaces.clone(),
             standing: self.standing.clone(),
             refused: self.refused.clone(),
+            judged: self.judged.clone(),
+            lacking: None,
             scope: self.scope,
         })
     }

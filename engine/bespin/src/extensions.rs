@@ -1,0 +1,177 @@
+//! Plugins that the server's own stages call: named by its configuration, never by a pipeline.
+//!
+//! At the start a stage asks [`Extensions::load`] for the plugin that a row of the configuration names, and keeps the
+//! [`Extension`]. At each call it asks that for [`Extension::ready`]: the plugin, or why there is none, as a sentence.
+//! So a registry that is down keeps no server from starting, and nothing is compiled while a stage waits.
+//!
+//! They run in a sandbox of their own. A step may hold its place in the other one while it waits for a stage, and a
+//! stage that waited for that place would wait for ever.
+
+use crate::plugins::{Known, Plugins};
+use decide::pipeline::lock::plugin_reference;
+use images::Error;
+use sandbox::{Sandbox, Settings, Verdict, World};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+
+/// How many calls of stages there are at the same time.
+const CALLS: u32 = 8;
+/// How long the start waits for a registry.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The pause before a registry that could not be asked is asked again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The plugins of the stages, and the sandbox that they run in.
+pub struct Extensions {
+    plugins: Arc<Plugins>,
+    cache: PathBuf,
+    settings: Settings,
+    /// Opened for the first of them: most servers have none.
+    sandbox: OnceLock<Arc<Sandbox>>,
+    all: Mutex<Vec<Arc<Extension>>>,
+}
+
+/// A plugin that a row of the configuration names.
+pub struct Extension {
+    /// The table of its row, such as `health`.
+    pub table: &'static str,
+    /// What the row is for, such as `cert-manager.io/Certificate`.
+    pub name: String,
+    /// The name or the reference that stands there.
+    pub uses: String,
+    /// What it is asked to be.
+    pub world: World,
+    sandbox: Arc<Sandbox>,
+    state: Mutex<Result<Known, String>>,
+}
+
+impl Extensions {
+    /// Names the plugins that there are, the folder of compiled ones, and how their sandbox is set up. These plugins
+    /// must be in no other sandbox: what one has compiled does not run in another.
+    pub fn new(plugins: Plugins, cache: PathBuf, settings: Settings) -> Extensions {
+        let settings = Settings { concurrent: CALLS, threads: 2, ..settings };
+        Extensions { plugins: Arc::new(plugins), cache, settings, sandbox: OnceLock::new(), all: Mutex::default() }
+    }
+
+    /// The plugin of a row, compiled: `table` and `name` say which row, as mistakes call it. One that cannot be had now is an extension all the same, which is not ready; a
+    /// registry that could not be asked is asked again each minute.
+    ///
+    /// # Errors
+    /// What no waiting mends: the folder has no such plugin, it is of another world, or there is no sandbox. As a
+    /// sentence that begins with the row.
+    pub async fn load(
+        &self,
+        table: &'static str,
+        name: &str,
+        uses: &str,
+        world: World,
+    ) -> Result<Arc<Extension>, String> {
+        let wrong = |what: String| format!("{table} `{name}`: {what}");
+        if plugin_reference(uses).is_err() {
+            let names = self.plugins.names().map_err(wrong)?;
+            if !names.iter().any(|name| name == uses) {
+                let known = names.join(", ");
+                return Err(wrong(format!("there is no plugin `{uses}` in the folder of plugins; there are {known}")));
+            }
+        }
+        let sandbox = self.sandbox().map_err(wrong)?;
+        let got = tokio::time::timeout(PATIENCE, self.plugins.get(&sandbox, uses)).await;
+        let got = got.unwrap_or_else(|_| Err(Error::Transient("its registry does not answer".into())));
+        let is_late = matches!(got, Err(Error::Transient(_)));
+        let state = match got {
+            Ok(known) => Ok(of_world(known, world).map_err(wrong)?),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(because) = &state {
+            tracing::error!(table, name, plugin = uses, because, "a plugin of the configuration is not ready");
+        }
+        let (name, uses) = (name.to_owned(), uses.to_owned());
+        let extension = Arc::new(Extension { table, name, uses, world, sandbox, state: Mutex::new(state) });
+        if is_late {
+            tokio::spawn(again(Arc::downgrade(&extension), self.plugins.clone()));
+        }
+        self.all.lock().expect("nobody panics while holding the extensions").push(extension.clone());
+        Ok(extension)
+    }
+
+    /// All that were asked for.
+    pub fn all(&self) -> Vec<Arc<Extension>> {
+        self.all.lock().expect("nobody panics while holding the extensions").clone()
+    }
+
+    fn sandbox(&self) -> Result<Arc<Sandbox>, String> {
+        if let Some(sandbox) = self.sandbox.get() {
+            return Ok(sandbox.clone());
+        }
+        let opened = Sandbox::open(&self.cache, self.settings.clone()).map_err(|error| error.to_string())?;
+        Ok(self.sandbox.get_or_init(|| Arc::new(opened)).clone())
+    }
+}
+
+impl Extension {
+    /// Where it runs.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// The plugin.
+    ///
+    /// # Errors
+    /// It cannot be had at the moment, as a sentence.
+    pub fn ready(&self) -> Result<Known, String> {
+        let state = self.state.lock().expect("nobody panics while holding an extension").clone();
+        state.map_err(|because| format!("the plugin `{}` is not ready: {because}", self.uses))
+    }
+
+    fn set(&self, state: Result<Known, String>) {
+        *self.state.lock().expect("nobody panics while holding an extension") = state;
+    }
+}
+
+fn of_world(known: Known, world: World) -> Result<Known, String> {
+    let (name, is) = (known.plugin.name(), known.plugin.world());
+    if is == world {
+        return Ok(known);
+    }
+    Err(format!("the plugin `{name}` is of the world `{is}`; name one of the world `{world}`"))
+}
+
+/// Asks the registry until it answers, or nobody needs the plugin any more.
+async fn again(extension: Weak<Extension>, plugins: Arc<Plugins>) {
+    loop {
+        tokio::time::sleep(AGAIN).await;
+        let Some(extension) = extension.upgrade() else { return };
+        let Extension { table, name, uses, .. } = &*extension;
+        match plugins.get(&extension.sandbox, uses).await {
+            Err(Error::Transient(because)) => extension.set(Err(because)),
+            Err(Error::Refused(because)) => {
+                tracing::error!(table, name, plugin = uses, because, "a plugin of the configuration cannot be used");
+                return extension.set(Err(because));
+            }
+            Ok(known) => {
+                tracing::info!(table, name, plugin = uses, "a plugin of the configuration is ready at last");
+                return extension.set(of_world(known, extension.world));
+            }
+        }
+    }
+}
+
+/// What a call answered.
+///
+/// # Errors
+/// Why there is no answer, as a sentence for whoever looks at what the call was for.
+pub fn answer<T>(verdict: Verdict<T>) -> Result<T, String> {
+    match verdict {
+        Verdict::Succeeded { outputs } => Ok(outputs),
+        Verdict::Rejected { because } | Verdict::Transient { because } => Err(because),
+        Verdict::Denied(denied) => Err(denied.to_string()),
+        Verdict::Limit { which, because } => Err(format!("the plugin came up against its limit of {which}: {because}")),
+        Verdict::TimedOut { after } => Err(format!("the plugin took longer than {} s", after.as_secs())),
+        Verdict::Trapped { because } => Err(format!("the plugin crashed: {because}")),
+    }
+}
+
+#[cfg(test)]
+#[path = "extensions/tests.rs"]
+pub(crate) mod tests;

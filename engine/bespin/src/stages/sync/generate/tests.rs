@@ -1,0 +1,150 @@
+use super::super::SyncStage;
+use super::*;
+use crate::board::Board;
+use crate::drive::Drivers;
+use crate::extensions::tests::extensions;
+use sandbox::ListedKind;
+use serde_json::json;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const STREAM: &str = "app/test/argocd/petclinic";
+const COMMIT: &str = "c0ffee";
+
+/// A repository of a few files at one commit, which counts how often it is read.
+#[derive(Default)]
+struct Folder {
+    files: BTreeMap<&'static str, String>,
+    reads: AtomicUsize,
+    /// A file that cannot be read at the moment.
+    stuck: Option<&'static str>,
+}
+
+#[async_trait]
+impl Manifests for Folder {
+    async fn head(&self, _: &str, _: &str) -> Result<String, Trouble> {
+        Ok(COMMIT.into())
+    }
+
+    async fn files(&self, _: &str, _: &str, _: &str) -> Result<Vec<(String, String)>, Trouble> {
+        Err(Trouble("its files are no manifests".into()))
+    }
+
+    async fn file(&self, _: &str, commit: &str, path: &str, at_most: usize) -> Result<Option<Vec<u8>>, Failure> {
+        assert!(commit == COMMIT && at_most > 0);
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        if self.stuck == Some(path) {
+            return Err(Failure::Transient("the mirror is busy".into()));
+        }
+        Ok(self.files.get(path).map(|text| text.clone().into_bytes()))
+    }
+
+    async fn list(&self, _: &str, _: &str, path: &str) -> Result<Option<Vec<Listed>>, Failure> {
+        let below = |file: &&str| file.strip_prefix(path).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+        let names: Vec<String> = self.files.keys().filter_map(below).filter(|name| !name.contains('/')).collect();
+        let listed = |name| Listed { name, kind: ListedKind::File, size: 1 };
+        Ok((!names.is_empty()).then(|| names.into_iter().map(listed).collect()))
+    }
+
+    async fn contains(&self, _: &str, _: &str, _: &str) -> Result<bool, Trouble> {
+        Ok(true)
+    }
+}
+
+const TEMPLATE: &str =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: greeting }\ndata: { replicas: \"@REPLICAS@\", stage: @STAGE@ }\n";
+
+fn folder(stuck: Option<&'static str>) -> Arc<Folder> {
+    let files = [("shop/app.yaml.in", TEMPLATE.to_owned()), ("secret.yaml.in", "@REPLICAS@".to_owned())];
+    Arc::new(Folder { files: files.into(), stuck, ..Folder::default() })
+}
+
+fn application(plugin: &Value) -> Application {
+    let object = json!({ "metadata": { "name": "petclinic", "namespace": "argocd" },
+        "spec": { "source": { "repoURL": "http://git/k8s.git", "path": "shop", "plugin": plugin },
+            "destination": { "server": "https://kubernetes.default.svc", "namespace": "shop" } } });
+    decide::sync::application::read(&object).unwrap()
+}
+
+fn fill_in(parameter: Value) -> Value {
+    json!({ "name": "fill-in", "env": [{ "name": "STAGE", "value": "test" }], "parameters": [parameter] })
+}
+
+fn three() -> Value {
+    json!({ "name": "REPLICAS", "string": "3" })
+}
+
+/// The stage with the generator `fill-in`, before a repository.
+async fn stage(dir: &std::path::Path, git: &Arc<Folder>) -> (Arc<Drivers>, Arc<SyncStage>) {
+    let journal = journal::open(&dir.join("journal")).unwrap();
+    let drivers = Drivers::new(journal, Arc::new(Board::default()));
+    let row = config::Generator { name: "fill-in".into(), plugin: "generate".into() };
+    let generators = Generators::load(&[row], &extensions(dir)).await.unwrap();
+    let stage = SyncStage::extended(&drivers, [], git.clone(), super::super::Judges::default(), generators);
+    (drivers, stage)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_and_parameters_become_manifests_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = folder(None);
+    let (_drivers, stage) = stage(dir.path(), &git).await;
+    let app = application(&fill_in(three()));
+    let read = stage.read(STREAM, &app, COMMIT).await.unwrap();
+    let manifests = read.manifests.as_ref().as_ref().unwrap();
+    assert_eq!(manifests.len(), 1, "what is beside the folder is not in it");
+    assert_eq!(manifests[0]["data"], json!({ "replicas": "3", "stage": "test" }));
+    assert_eq!(git.reads.load(Ordering::SeqCst), 1);
+    stage.read(STREAM, &app, COMMIT).await.unwrap();
+    assert_eq!(git.reads.load(Ordering::SeqCst), 1, "the same is not made twice");
+    let other = application(&fill_in(json!({ "name": "REPLICAS", "string": "4" })));
+    let read = stage.read(STREAM, &other, COMMIT).await.unwrap();
+    assert_eq!(read.manifests.as_ref().as_ref().unwrap()[0]["data"]["replicas"], "4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_author_can_mend_is_a_mistake_and_what_passes_is_no_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = folder(None);
+    let (_drivers, stage) = stage(dir.path(), &git).await;
+    let app = application(&fill_in(json!({ "name": "REPLICAS", "array": ["3"] })));
+    let mistakes = stage.read(STREAM, &app, COMMIT).await.unwrap().manifests.as_ref().clone().unwrap_err();
+    assert!(
+        mistakes[0].starts_with("the generator `fill-in`: parameters: parameters.REPLICAS: invalid type"),
+        "{mistakes:?}"
+    );
+    let app = application(&fill_in(three()));
+    let nowhere = Application { source: Source { path: "nowhere".into(), ..app.source.clone() }, ..app.clone() };
+    let trouble = stage.read(STREAM, &nowhere, COMMIT).await.err().unwrap();
+    assert_eq!(trouble.0, "http://git/k8s.git has no folder `nowhere` at c0ffee");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_folder_makes_no_manifests() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = folder(Some("shop/app.yaml.in"));
+    let (_drivers, stage) = stage(dir.path(), &git).await;
+    let trouble = stage.read(STREAM, &application(&fill_in(three())), COMMIT).await.err().unwrap();
+    assert_eq!(trouble.0, "the generator `fill-in`: the mirror is busy");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generator_that_nobody_configured_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_drivers, stage) = stage(dir.path(), &folder(None)).await;
+    let lacking = |plugin: Value| stage.generators.lacking(&application(&plugin).source);
+    assert_eq!(lacking(fill_in(three())), None);
+    let because = lacking(json!({ "name": "helmfile" })).unwrap();
+    assert!(because.contains("names `helmfile`") && because.contains("(it has fill-in)"), "{because}");
+    assert!(because.contains("add [[generate]] with name = \"helmfile\""), "{because}");
+}
+
+#[test]
+fn a_mistake_names_the_text_and_the_line() {
+    let texts = ["kind: ConfigMap\napiVersion: v1\nmetadata: { name: a }\n", "---\nkind: ConfigMap\n"];
+    let mistakes = parse("envsubst", &texts.map(str::to_owned)).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].starts_with("the generator `envsubst`, text 2:2: a manifest without `apiVersion`"), "{mistakes:?}");
+    assert_eq!(parse("envsubst", &texts[..1].iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).unwrap().len(), 1);
+    let many = vec![String::new(); TEXTS + 1];
+    assert!(parse("envsubst", &many).unwrap_err()[0].contains("1001 texts; 1000 are allowed"));
+}

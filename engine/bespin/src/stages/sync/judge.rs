@@ -1,0 +1,193 @@
+//! Asks plugins of the world `health` how the live objects of their kinds are.
+//!
+//! A look asks only about what has changed since it was asked about, and it asks for a bounded time: what it did not
+//! come to is unknown, and is the next look's.
+
+use super::lines::Lines;
+use crate::config::HealthPlugin;
+use crate::extensions::{Extension, Extensions, answer};
+use decide::health::{Health, Judged, Kind, Status};
+use decide::sync::object::{self, Id};
+use sandbox::{HealthStatus, Limits, World};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// For how long one look asks.
+const BUDGET: Duration = Duration::from_secs(5);
+/// How long a failure stands for an object that does not change.
+const AGAIN: Duration = Duration::from_secs(60);
+/// How many answers are remembered; past them the half that was not used for the longest time goes.
+const REMEMBERED: usize = 10_000;
+/// A longer message is cut, in characters.
+const MESSAGE: usize = 500;
+
+/// The plugins by the kinds that they judge, and what they said.
+#[derive(Default)]
+pub struct Judges {
+    by_kind: BTreeMap<Kind, Arc<Extension>>,
+    said: Mutex<HashMap<(String, String), Said>>,
+}
+
+/// What a plugin said of one version of an object.
+struct Said {
+    plugin: String,
+    version: String,
+    health: Health,
+    /// Until when it stands, where it is no answer.
+    until: Option<Instant>,
+    used: Instant,
+}
+
+/// Whether a look came to every object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// It did.
+    ToAll,
+    /// Another look has to go on.
+    ToSome,
+}
+
+impl Judges {
+    /// Loads the plugins of the configuration's rows.
+    ///
+    /// # Errors
+    /// A row that can never work, as a sentence.
+    pub async fn load(rows: &[HealthPlugin], extensions: &Extensions) -> Result<Judges, String> {
+        let mut by_kind = BTreeMap::new();
+        for row in rows {
+            let kind: Kind = row.kind.parse().map_err(|because| format!("{}: {because}", row.place()))?;
+            by_kind.insert(kind, extensions.load("health", &row.kind, &row.plugin, World::Health).await?);
+        }
+        Ok(Judges { by_kind, said: Mutex::default() })
+    }
+
+    /// What plugins say of the live objects of a cluster.
+    pub(super) async fn ask(&self, stream: &str, cluster: &str, live: &[Value]) -> (Judged, Came) {
+        let kinds = self.by_kind.keys().cloned().collect();
+        let mut judged = Judged { kinds, answers: BTreeMap::new() };
+        let (end, mut came) = (Instant::now() + BUDGET, Came::ToAll);
+        for object in live {
+            let Some(extension) = self.by_kind.get(&Kind::of(object)) else { continue };
+            if !judged.asks_about(object) {
+                continue;
+            }
+            let health = match self.health(stream, cluster, extension, object, end).await {
+                Some(health) => health,
+                None => {
+                    came = Came::ToSome;
+                    continue;
+                }
+            };
+            judged.answers.insert(object::uid(object).to_owned(), health);
+        }
+        (judged, came)
+    }
+
+    /// How one object is; `None` where it would have to be asked about and there is no time for it.
+    async fn health(
+        &self,
+        stream: &str,
+        cluster: &str,
+        extension: &Extension,
+        live: &Value,
+        end: Instant,
+    ) -> Option<Health> {
+        let plugin = match extension.ready() {
+            Ok(known) => known.plugin,
+            Err(because) => return Some(unknown(&because)),
+        };
+        let key = (cluster.to_owned(), object::uid(live).to_owned());
+        let version = object::resource_version(live);
+        if let Some(known) = self.remembered(&key, plugin.digest(), version) {
+            return Some(known);
+        }
+        let left = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        let about = Lines::new(plugin.name(), stream, Id::of(live).to_string());
+        let limits = Limits { wall: left.max(Duration::from_secs(1)), ..limits() };
+        let verdict = extension.sandbox().health(&plugin, &told(live), &limits, Arc::new(about)).await;
+        let (health, until) = match answer(verdict) {
+            Ok(said) => (Health::new(status(said.status), cut(&said.message)), None),
+            Err(because) => (unknown(&because), Some(Instant::now() + AGAIN)),
+        };
+        let (plugin, version) = (plugin.digest().to_owned(), version.to_owned());
+        self.remember(key, Said { plugin, version, health: health.clone(), until, used: Instant::now() });
+        Some(health)
+    }
+
+    fn remembered(&self, key: &(String, String), plugin: &str, version: &str) -> Option<Health> {
+        let now = Instant::now();
+        let mut said = self.said.lock().expect("nobody panics while holding the answers");
+        let known = said.get_mut(key)?;
+        let holds = known.plugin == plugin && known.version == version && known.until.is_none_or(|until| now < until);
+        known.used = now;
+        holds.then(|| known.health.clone())
+    }
+
+    fn remember(&self, key: (String, String), fresh: Said) {
+        let mut said = self.said.lock().expect("nobody panics while holding the answers");
+        if said.len() >= REMEMBERED && !said.contains_key(&key) {
+            let mut used: Vec<Instant> = said.values().map(|known| known.used).collect();
+            let middle = used.len() / 2;
+            let (_, middle, _) = used.select_nth_unstable(middle);
+            let middle = *middle;
+            said.retain(|_, known| known.used > middle);
+        }
+        said.insert(key, fresh);
+    }
+}
+
+/// What judging one object may use. It is asked often, and sees no more than the object.
+fn limits() -> Limits {
+    Limits {
+        cpu: Duration::from_secs(1),
+        output_bytes: 64 << 10,
+        log_bytes: 64 << 10,
+        host_calls: 1_000,
+        ..Limits::default()
+    }
+}
+
+/// The object as a plugin sees it: whole, but for what a Secret keeps.
+fn told(live: &Value) -> String {
+    if object::kind(live) != "Secret" || !object::group_version(object::api_version(live)).0.is_empty() {
+        return live.to_string();
+    }
+    let mut bare = live.clone();
+    for path in [
+        &["data"][..],
+        &["stringData"][..],
+        // What was applied is what is kept.
+        &["metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"][..],
+    ] {
+        object::remove(&mut bare, path);
+    }
+    bare.to_string()
+}
+
+fn status(said: HealthStatus) -> Status {
+    match said {
+        HealthStatus::Healthy => Status::Healthy,
+        HealthStatus::Progressing => Status::Progressing,
+        HealthStatus::Degraded => Status::Degraded,
+        HealthStatus::Suspended => Status::Suspended,
+        HealthStatus::Missing => Status::Missing,
+        HealthStatus::Unknown => Status::Unknown,
+    }
+}
+
+fn unknown(because: &str) -> Health {
+    Health::new(Status::Unknown, cut(because))
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MESSAGE) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "judge/tests.rs"]
+mod tests;
