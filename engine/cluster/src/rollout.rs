@@ -57,7 +57,19 @@ impl Cluster {
         let cluster = self.name().to_owned();
         let applications = None;
         let rollout = Some(rollout);
-        Ok(Objects { rollout, sets, pods, services, ingresses, autoscalers, served, applications, cluster })
+        let seen = Objects {
+            rollout,
+            sets,
+            pods,
+            services,
+            ingresses,
+            autoscalers,
+            served,
+            applications,
+            cluster,
+            ..Objects::default()
+        };
+        Ok(seen)
     }
 
     /// Carries out one act.
@@ -91,6 +103,10 @@ impl Cluster {
             Act::Route { ingress, annotations } => {
                 let change = json!({ "metadata": { "annotations": annotations } });
                 self.change(("networking.k8s.io/v1", "Ingress"), namespace, ingress, change).await
+            }
+            Act::Weigh { .. } | Act::Unroute { .. } => {
+                let cause = "its plugin is to be told, and not the API server".to_owned();
+                Err(Error::Malformed { tried: format!("sharing the traffic of {namespace}"), cause })
             }
             Act::Stamp { rollout, revision } => {
                 let mut change = json!({ "metadata": { "uid": rollout.uid, "annotations": {} } });

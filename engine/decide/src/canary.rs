@@ -17,6 +17,8 @@ mod origin;
 mod read;
 mod recorded;
 pub mod replicas;
+mod reply;
+pub mod router;
 mod seen;
 mod shape;
 pub mod spec;
@@ -30,7 +32,8 @@ mod tests;
 
 pub use entry::{Act, Action, Cause, Entry, Guard, Intent, OnTimeout, Start, Through};
 pub use origin::{Origin, application_of};
-pub use recorded::{Patience, Recorded, Refused, State, Undo, Version, Walk, Want, Weighed};
+pub use recorded::{Patience, Recorded, Refused, Routed, State, Undo, Version, Walk, Want, Weighed};
+pub use reply::{Mends, Reply, Said, Split, Told, Trouble, VERIFY_AGAIN_MS, question};
 pub use seen::{
     CaughtUp, DEADLINE, HASH, Ingress, Live, MANAGED_BY, OWNER, Objects, Owner, Pod, REVISION, Seen, Service, Set,
 };
@@ -55,7 +58,7 @@ const NO_CONTROLLERS: &[&str] = &["bespin", "kubectl", "argocd", "kube-controlle
 /// Decides the next move.
 pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, Act> {
     match seen {
-        Seen::Absent => absent(recorded),
+        Seen::Absent => absent(recorded, now),
         Seen::Present(live) => match (live.owner, stranger(recorded, live)) {
             (Owner::Observed, _) => observed(recorded, live, now),
             (Owner::Ours, Some(writer)) => {
@@ -67,10 +70,11 @@ pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, A
     }
 }
 
-fn absent(recorded: &Recorded) -> Move {
+fn absent(recorded: &Recorded, now: Timestamp) -> Move {
     let waits = recorded.open().count() > 0;
     let gone = || origin::let_go(recorded, "there is no such Rollout any more");
-    match given_up(recorded, "there is no such Rollout").or_else(gone) {
+    let unrouted = || reply::gone(recorded, now);
+    match given_up(recorded, "there is no such Rollout").or_else(gone).or_else(unrouted) {
         Some(next) => next,
         None if waits => Next::hold(Wake::OnChange, "there is no such Rollout yet; a sync has to bring it"),
         None => Next::done(Wake::Never, "there is no such Rollout"),
@@ -89,7 +93,8 @@ fn stranger(recorded: &Recorded, live: &Live) -> Option<String> {
 fn observed(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
     let text = format!("observed only, for it is not Bespin's: `bespin take {}`", live.name());
     let given = || origin::let_go(recorded, "the Rollout is not Bespin's any more");
-    if let Some(next) = given_up(recorded, &text).or_else(given) {
+    let unrouted = || reply::let_go(recorded);
+    if let Some(next) = given_up(recorded, &text).or_else(given).or_else(unrouted) {
         return next;
     }
     if recorded.open().count() > 0 {
@@ -116,7 +121,7 @@ fn imagine(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
 }
 
 fn ours(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
-    let spec = match spec::parse(&live.rollout) {
+    let spec = match reply::read(live) {
         Ok(spec) => spec,
         Err(mistakes) => return invalid(recorded, live, &mistakes, now),
     };
@@ -131,6 +136,8 @@ fn ours(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
     let Some(walk) = &recorded.walk else { return Next::stuck("the journal has lost the walk that it began") };
     let look = Look { recorded, live, spec: &spec, walk, now };
     let rules = [
+        reply::leave,
+        reply::promise,
         transit::heard,
         transit::bind,
         transit::give_up,
@@ -142,7 +149,11 @@ fn ours(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
         transit::answer,
         origin::put_back,
     ];
-    rules.iter().find_map(|rule| rule(&look)).unwrap_or_else(|| rest(&look))
+    let Some(mut next) = rules.iter().find_map(|rule| rule(&look)) else { return rest(&look) };
+    if !next.record.is_empty() {
+        next.record.splice(..0, transit::served(&look));
+    }
+    next
 }
 
 /// No rule moves the position: bring the cluster to it, mirror it, and wait.
@@ -222,7 +233,7 @@ pub fn show(recorded: &Recorded, live: &Live, now: Timestamp) -> Shown {
         };
         Shown { phase: phase.to_owned(), message, paused_until: words::paused_until(&look), offers }
     };
-    match (live.owner, spec::parse(&live.rollout)) {
+    match (live.owner, reply::read(live)) {
         (Owner::Ours, Ok(spec)) => current(&spec).map_or(theirs, |walk| shown(&spec, walk)),
         (Owner::Ours, Err(mistakes)) => {
             let message = mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("; ");

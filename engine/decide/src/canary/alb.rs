@@ -3,8 +3,9 @@
 //! Source: Argo's `rollout/trafficrouting/alb/alb.go` and `utils/ingress`, and
 //! the controller's own reading of `actions.<service>`.
 
+use super::router::{Alb, Router};
 use super::seen::{self, Ingress};
-use super::spec::{self, Alb};
+use super::spec;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -105,7 +106,9 @@ pub fn annotations(
 /// percent; `None` when they differ, or one of them cannot be read.
 pub fn served(rollout: &Value, ingresses: &[Value]) -> Option<u32> {
     let spec = spec::parse(rollout).ok()?;
-    let (alb, canary, stable) = (spec.router?, spec.canary_service?, spec.stable_service?);
+    let (Router::Alb(alb), canary, stable) = (spec.router?, spec.canary_service?, spec.stable_service?) else {
+        return None;
+    };
     let weight_at = |name: &str| {
         let ingress = ingresses.iter().find(|ingress| ingress["metadata"]["name"] == *name)?;
         written(&alb, &seen::read_ingress(ingress), &canary, &stable)

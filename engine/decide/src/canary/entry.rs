@@ -1,5 +1,6 @@
 //! What is written down about a rollout, and what may be done to it.
 
+use super::reply::Split;
 use crate::next::Timestamp;
 use crate::revert;
 use crate::want::{Answer, Key};
@@ -84,6 +85,23 @@ pub enum Entry {
     Shifting {
         /// The weight.
         weight: u32,
+    },
+    /// The router was seen to serve the canary this weight, in percent.
+    Served {
+        /// The weight.
+        weight: u32,
+    },
+    /// A router that is a plugin is about to be told something.
+    Routing {
+        /// Its name in the Rollout.
+        router: String,
+        /// What it needs of the Rollout to find what it has made, whatever becomes of that.
+        rollout: Value,
+    },
+    /// That router has taken back what it made, or is not ours to tell any more.
+    Unrouted {
+        /// Its name in the Rollout.
+        router: String,
     },
     /// The current step has come to its pause.
     PauseBegan {
@@ -232,6 +250,18 @@ pub enum Act {
         ingress: Guard,
         /// The annotations.
         annotations: BTreeMap<String, String>,
+    },
+    /// Have a router that is a plugin share the traffic. The stage's own, not the cluster's.
+    Weigh {
+        /// How.
+        split: Box<Split>,
+    },
+    /// Have such a router take back what it has made. The stage's own: once it is done, [`Entry::Unrouted`] follows.
+    Unroute {
+        /// Its name in the Rollout.
+        router: String,
+        /// What it needs of the Rollout.
+        rollout: Value,
     },
     /// Write the revision on the Rollout, where Argo's clients look for it.
     Stamp {

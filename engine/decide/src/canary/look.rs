@@ -4,8 +4,10 @@
 use super::entry::Start;
 use super::recorded::{Recorded, State, Walk};
 use super::replicas::{self, Pods, Split};
+use super::reply::{Mends, Reply, Trouble};
+use super::router::{Alb, Router};
 use super::seen::{CaughtUp, Live, Service, Set};
-use super::spec::{Alb, Spec};
+use super::spec::Spec;
 use super::step::{Scale, Step};
 use crate::next::Timestamp;
 
@@ -42,10 +44,35 @@ impl<'a> Look<'a> {
         self.walk.state == State::Walking && self.walk.start == Start::Steps
     }
 
-    /// The router and the two Services' names, when traffic is routed.
-    pub fn routing(&self) -> Option<(&'a Alb, &'a str, &'a str)> {
-        let alb = self.spec.router.as_ref()?;
-        Some((alb, self.spec.canary_service.as_deref()?, self.spec.stable_service.as_deref()?))
+    /// The names of the canary's and of the stable version's Service, when traffic is routed.
+    pub fn routing(&self) -> Option<(&'a str, &'a str)> {
+        self.router()?;
+        Some((self.spec.canary_service.as_deref()?, self.spec.stable_service.as_deref()?))
+    }
+
+    /// Who shares the traffic, when it is routed.
+    pub fn router(&self) -> Option<&'a Router> {
+        self.spec.router.as_ref()
+    }
+
+    /// The load balancer, where it is the router.
+    pub fn alb(&self) -> Option<&'a Alb> {
+        self.router().and_then(Router::alb)
+    }
+
+    /// What a router that is a plugin said in this look.
+    pub fn reply(&self) -> Option<&'a Reply> {
+        self.live.reply.as_ref().filter(|_| self.router().is_some_and(|router| router.plugin().is_some()))
+    }
+
+    /// The router's name and what keeps it from answering.
+    pub fn trouble(&self) -> Option<(&'a str, &'a Trouble)> {
+        self.router()?.plugin().zip(self.reply()?.trouble())
+    }
+
+    /// The canary's weight that counts as served, in percent, where one does.
+    pub fn served(&self) -> Option<u32> {
+        self.live.reply.as_ref().map_or(self.live.served, Reply::counts)
     }
 
     /// A Service that the spec names, if it is there.
@@ -137,7 +164,7 @@ impl<'a> Look<'a> {
 
     /// Whether the router serves what was asked.
     pub fn is_verified(&self) -> bool {
-        self.routing().is_none() || self.live.served == Some(self.recorded.asked)
+        self.routing().is_none() || self.served() == Some(self.recorded.asked)
     }
 
     /// Whether the position's weight is there, pods and traffic.
@@ -148,26 +175,26 @@ impl<'a> Look<'a> {
 
     /// Whether the stable Service selects the stable version, where traffic is routed.
     pub fn stable_is_selected(&self) -> bool {
-        let Some((.., stable)) = self.routing() else { return true };
+        let Some((_, stable)) = self.routing() else { return true };
         let Some(version) = &self.recorded.stable else { return true };
         self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&version.hash))
     }
 
     /// Whether the canary Service selects the newest version, where traffic is routed.
     fn canary_is_selected(&self) -> bool {
-        let Some((_, canary, _)) = self.routing() else { return true };
+        let Some((canary, _)) = self.routing() else { return true };
         self.service(Some(canary)).is_some_and(|service| service.hash.as_ref() == Some(&self.walk.hash))
     }
 
     /// Whether there is no Service to send the canary's requests to.
     fn lacks_its_service(&self) -> bool {
-        self.routing().is_some_and(|(_, canary, _)| self.service(Some(canary)).is_none())
+        self.routing().is_some_and(|(canary, _)| self.service(Some(canary)).is_none())
     }
 
     /// Whether a set's pods get requests, or are about to. What is not known
     /// counts as traffic.
     pub fn has_traffic(&self, set: &Set) -> bool {
-        let Some((_, canary, stable)) = self.routing() else { return false };
+        let Some((canary, stable)) = self.routing() else { return false };
         let selects = |name| {
             let service = self.service(Some(name));
             service.is_some_and(|service| service.hash.as_ref().is_none_or(|hash| *hash == set.hash))
@@ -178,18 +205,18 @@ impl<'a> Look<'a> {
 
     /// Whether a set's pods get the requests that are meant for the stable version.
     pub fn stands_in_for_stable(&self, set: &Set) -> bool {
-        let Some((.., stable)) = self.routing() else { return false };
+        let Some((_, stable)) = self.routing() else { return false };
         let selected = self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&set.hash));
         selected && set.ready > 0 && self.stable_gets_requests()
     }
 
     fn stable_gets_requests(&self) -> bool {
-        self.recorded.asked < 100 || self.live.served != Some(100)
+        self.recorded.asked < 100 || self.served() != Some(100)
     }
 
     /// Whether requests come in by the canary's Service, or are about to.
     pub fn canary_gets_requests(&self) -> bool {
-        self.routing().is_some() && (self.recorded.asked > 0 || self.live.served != Some(0))
+        self.routing().is_some() && (self.recorded.asked > 0 || self.served() != Some(0))
     }
 
     /// What keeps the traffic from being routed, each with its mend.
@@ -200,12 +227,14 @@ impl<'a> Look<'a> {
                 problems.push(format!("Service {name} is not there; add it to the manifests"));
             }
         }
-        for (name, ports) in self.routing().into_iter().flat_map(|(alb, ..)| &alb.ingresses) {
+        for (name, ports) in self.alb().into_iter().flat_map(|alb| &alb.ingresses) {
             match self.live.ingresses.get(name) {
                 None => problems.push(format!("Ingress {name} is not there; add it to the manifests")),
                 Some(ingress) => problems.extend(super::shape::route(self, ingress, ports).err()),
             }
         }
+        let refused = self.trouble().filter(|(_, trouble)| trouble.mends == Mends::ByAPerson);
+        problems.extend(refused.map(|(router, trouble)| super::reply::stuck(router, trouble)));
         problems
     }
 

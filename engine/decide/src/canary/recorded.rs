@@ -6,6 +6,7 @@ use crate::by::By;
 use crate::next::Timestamp;
 use crate::revert;
 use crate::want::{Answer, Key};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// How many weights are kept to be shown.
@@ -28,6 +29,8 @@ pub struct Recorded {
     pub released: Option<(String, Timestamp)>,
     /// The weight asked of the router, in percent.
     pub asked: u32,
+    /// The plugin that shares the traffic, from before it is told anything until it has taken that back.
+    pub routed: Option<Routed>,
     /// Versions that have failed, and are refused until somebody retries.
     pub refused: Vec<Refused>,
     /// What git shall no longer say, since the last retreat that promised it.
@@ -36,6 +39,15 @@ pub struct Recorded {
     pub wants: Vec<Want>,
     /// The weights over time, oldest first.
     pub weights: Vec<Weighed>,
+}
+
+/// A router that is a plugin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Routed {
+    /// Its name in the Rollout.
+    pub router: String,
+    /// What it needs of the Rollout to find what it has made.
+    pub rollout: Value,
 }
 
 /// A version of the application.
@@ -179,7 +191,14 @@ impl Recorded {
             Entry::Began { .. } => self.began(at, entry),
             Entry::Shifting { weight } => {
                 self.asked = *weight;
-                self.weigh(at, None);
+                self.weigh(at);
+            }
+            Entry::Served { weight } => self.verified(*weight),
+            Entry::Routing { router, rollout } => {
+                self.routed = Some(Routed { router: router.clone(), rollout: rollout.clone() });
+            }
+            Entry::Unrouted { router } => {
+                self.routed.take_if(|routed| routed.router == *router);
             }
             Entry::PauseBegan { index } => self.arrived(at, *index),
             Entry::StepDone { index } => self.step_done(at, *index),
@@ -320,7 +339,6 @@ impl Recorded {
         let Some(walk) = self.walk.as_mut().filter(|walk| walk.at == index) else { return };
         walk.paused_since = Some(at);
         walk.reached = asked;
-        self.verified();
     }
 
     fn step_done(&mut self, at: Timestamp, index: usize) {
@@ -328,7 +346,6 @@ impl Recorded {
         let Some(walk) = self.walk.as_mut().filter(|walk| walk.at == index) else { return };
         walk.next(at);
         walk.reached = asked;
-        self.verified();
     }
 
     fn retreated(&mut self, at: Timestamp, because: &str, cause: Cause) {
@@ -356,18 +373,17 @@ impl Recorded {
         let image = walk.images.first().cloned().unwrap_or_default();
         let before = self.stable.replace(Version { hash: hash.to_owned(), image });
         self.released = before.filter(|before| before.hash != hash).map(|before| (before.hash, at));
-        self.verified();
     }
 
-    /// The weight asked last was found at the router.
-    fn verified(&mut self) {
-        if let Some(last) = self.weights.last_mut() {
-            last.served = Some(last.asked);
+    /// A weight was found at the router.
+    fn verified(&mut self, weight: u32) {
+        if let Some(last) = self.weights.last_mut().filter(|last| last.asked == weight) {
+            last.served = Some(weight);
         }
     }
 
-    fn weigh(&mut self, at: Timestamp, served: Option<u32>) {
-        self.weights.push(Weighed { at, asked: self.asked, served });
+    fn weigh(&mut self, at: Timestamp) {
+        self.weights.push(Weighed { at, asked: self.asked, served: None });
         if self.weights.len() > WEIGHTS {
             self.weights.remove(0);
         }

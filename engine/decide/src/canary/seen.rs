@@ -2,10 +2,11 @@
 
 use super::entry::Guard;
 use super::origin::{self, Origin};
+use super::reply::Reply;
 use super::spec::images_of;
 use crate::next::Timestamp;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,10 @@ pub struct Live {
     pub ingresses: BTreeMap<String, Ingress>,
     /// The weight that the router serves to the canary, in percent, where that is known.
     pub served: Option<u32>,
+    /// What a router that is a plugin said, where it was asked.
+    pub reply: Option<Reply>,
+    /// The routers that this server has plugins for.
+    pub routers: BTreeSet<String>,
     /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
     pub autoscalers: Vec<String>,
     /// Who brought it.
@@ -153,8 +158,10 @@ pub struct Objects {
     pub ingresses: Vec<Value>,
     /// The HorizontalPodAutoscalers of its namespace.
     pub autoscalers: Vec<Value>,
-    /// The canary's weight as the router serves it, in percent.
+    /// The canary's weight as the load balancer serves it, in percent.
     pub served: Option<u32>,
+    /// The routers that this server has plugins for.
+    pub routers: BTreeSet<String>,
     /// The Applications, or why they cannot be read; `None` where nothing depends on them.
     pub applications: Option<Result<Vec<Value>, String>>,
     /// The cluster's name in the configuration.
@@ -190,6 +197,8 @@ impl Seen {
             services: objects.services.iter().map(|service| (named(service), read_service(service))).collect(),
             ingresses: objects.ingresses.iter().map(|ingress| (named(ingress), read_ingress(ingress))).collect(),
             served: objects.served,
+            reply: None,
+            routers: objects.routers,
             autoscalers,
             origin: origin::read(&rollout, objects.applications),
             place: format!("{}/{}/{}", objects.cluster, text(&rollout, "/metadata/namespace"), named(&rollout)),
@@ -199,6 +208,12 @@ impl Seen {
 }
 
 impl Live {
+    /// Takes what a router that is a plugin said.
+    pub fn hear(&mut self, reply: Reply) {
+        self.served = reply.verified();
+        self.reply = Some(reply);
+    }
+
     /// The Rollout, to be written to.
     pub fn guard(&self) -> Guard {
         guard(&self.rollout)

@@ -6,6 +6,7 @@ use super::entry::{Act, Guard, Start};
 use super::look::{Look, is_full, pods};
 use super::recorded::State;
 use super::replicas::{self, Pods};
+use super::reply;
 use super::seen::{DEADLINE, DESIRED, HASH, Ingress, REVISION, Set, annotation, write_time};
 use crate::next::Timestamp;
 use serde_json::{Value, json};
@@ -26,7 +27,8 @@ pub(super) fn shape(look: &Look) -> Shape {
         return shape;
     }
     shape.acts.extend(select(look));
-    let ingresses = look.routing().into_iter().flat_map(|(alb, ..)| &alb.ingresses);
+    shape.acts.extend(reply::weigh(look));
+    let ingresses = look.alb().into_iter().flat_map(|alb| &alb.ingresses);
     for (ingress, ports) in ingresses.filter_map(|(name, ports)| Some((look.live.ingresses.get(name)?, ports))) {
         // An Ingress that does not read annotations is reported as a problem instead.
         let annotations = route(look, ingress, ports).unwrap_or_default();
@@ -126,7 +128,7 @@ fn select(look: &Look) -> Vec<Act> {
 /// # Errors
 /// Why it cannot carry them.
 pub(super) fn route(look: &Look, ingress: &Ingress, ports: &[u32]) -> Result<BTreeMap<String, String>, String> {
-    let Some((alb, canary, stable)) = look.routing() else { return Ok(BTreeMap::new()) };
+    let (Some(alb), Some((canary, stable))) = (look.alb(), look.routing()) else { return Ok(BTreeMap::new()) };
     let rollout = look.live.name();
     let names = Names { rollout: &rollout, canary, stable };
     alb::annotations(alb, ports, ingress, names, look.recorded.asked)
@@ -155,7 +157,7 @@ fn scale_routed(look: &Look, shape: &mut Shape) {
     }
     let lower = goal.canary < canary.spec;
     let weight = look.target();
-    let shifted = look.live.served.is_some_and(|served| served <= weight) && look.recorded.asked <= weight;
+    let shifted = look.served().is_some_and(|served| served <= weight) && look.recorded.asked <= weight;
     let free = shifted && !look.stands_in_for_stable(canary);
     let pods = if lower && look.is_walking() && !free { canary.spec } else { goal.canary };
     scale(look, shape, canary, pods, None);

@@ -5,6 +5,7 @@
 
 pub use super::read::Mistake;
 use super::read::{Fields, Mistakes};
+use super::router::{self, Router};
 use super::step::{self, Step, Traffic};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ pub struct Spec {
     /// The Service that selects the stable version.
     pub stable_service: Option<String>,
     /// The router, when the traffic is routed.
-    pub router: Option<Alb>,
+    pub router: Option<Router>,
     /// Milliseconds that a replaced version keeps its pods, with traffic routing.
     pub scale_down_delay_ms: u64,
     /// The same for a canary that has retreated; `None` keeps its pods for ever.
@@ -77,20 +78,7 @@ pub struct Bounds {
     pub unavailable: u32,
 }
 
-/// The AWS load balancer's part of a Rollout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alb {
-    /// Each Ingress with the ports whose weights are written there.
-    pub ingresses: Vec<(String, Vec<u32>)>,
-    /// The backend that the Ingress names, when it is not the stable Service.
-    pub root_service: Option<String>,
-    /// The annotations' prefix.
-    pub prefix: String,
-    /// Seconds that a client sticks to a version.
-    pub sticky_seconds: Option<u32>,
-}
-
-const CANARY: &str = "spec.strategy.canary";
+pub(super) const CANARY: &str = "spec.strategy.canary";
 const ARGO_SPEC: &[&str] = &["analysis", "restartAt", "rollbackWindow", "workloadRef"];
 const ARGO_CANARY: &[&str] = &[
     "analysis",
@@ -101,18 +89,6 @@ const ARGO_CANARY: &[&str] = &[
     "replicaProgressThreshold",
     "scaleDownDelayRevisionLimit",
     "stableMetadata",
-];
-const ARGO_ROUTERS: &[&str] = &[
-    "ambassador",
-    "apisix",
-    "appMesh",
-    "istio",
-    "managedRoutes",
-    "maxTrafficWeight",
-    "nginx",
-    "plugins",
-    "smi",
-    "traefik",
 ];
 
 /// Reads the spec of a Rollout.
@@ -135,7 +111,8 @@ pub fn named(rollout: &Value) -> (Vec<String>, Vec<String>) {
         Err(_) => (Vec::new(), Vec::new()),
         Ok(spec) => {
             let services = [spec.canary_service, spec.stable_service].into_iter().flatten().collect();
-            let ingresses = spec.router.into_iter().flat_map(|alb| alb.ingresses).map(|(name, _)| name).collect();
+            let alb = spec.router.as_ref().and_then(Router::alb);
+            let ingresses = alb.into_iter().flat_map(|alb| &alb.ingresses).map(|(name, _)| name.clone()).collect();
             (services, ingresses)
         }
     }
@@ -162,7 +139,7 @@ fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Spec> {
 
     let canary_service = canary.text("canaryService", mistakes);
     let stable_service = canary.text("stableService", mistakes);
-    let router = canary.take("trafficRouting").and_then(|routing| read_routing(routing, mistakes));
+    let router = canary.take("trafficRouting").and_then(|routing| router::read(routing, mistakes));
     check_services(canary_service.as_deref(), stable_service.as_deref(), router.as_ref(), mistakes);
     let traffic = if router.is_some() { Traffic::Routed } else { Traffic::ByPods };
     let raw_steps = canary.take("steps");
@@ -200,7 +177,7 @@ fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Spec> {
 }
 
 /// Each version needs a Service of its own, where traffic is routed by Services.
-fn check_services(canary: Option<&str>, stable: Option<&str>, router: Option<&Alb>, mistakes: &mut Mistakes) {
+fn check_services(canary: Option<&str>, stable: Option<&str>, router: Option<&Router>, mistakes: &mut Mistakes) {
     if router.is_some() && (canary.is_none() || stable.is_none()) {
         let mend = format!("name both {CANARY}.canaryService and {CANARY}.stableService");
         mistakes.push(Mistake::new(&format!("{CANARY}.trafficRouting"), "needs a Service for each version", &mend));
@@ -309,73 +286,4 @@ fn read_bounds(canary: &mut Fields, replicas: u32, mistakes: &mut Mistakes) -> B
     let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
     let pods = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     Bounds { surge: pods(surge), unavailable: pods(unavailable) }
-}
-
-fn read_routing(routing: &Value, mistakes: &mut Mistakes) -> Option<Alb> {
-    let path = format!("{CANARY}.trafficRouting");
-    let mut fields = Fields::of(routing, &path, mistakes)?;
-    let alb = fields.take("alb");
-    fields.refuse(ARGO_ROUTERS, mistakes);
-    let Some(alb) = alb else {
-        mistakes.push(Mistake::new(
-            &path,
-            "names no router that Bespin knows",
-            "write alb with an ingress and a servicePort",
-        ));
-        return None;
-    };
-    let path = format!("{path}.alb");
-    let mut fields = Fields::of(alb, &path, mistakes)?;
-    let port = fields.number("servicePort", 1..=65535, mistakes);
-    let single = fields.text("ingress", mistakes);
-    let several = fields.take("ingresses").map(names).unwrap_or_default();
-    let by_ingress = fields.take("servicePorts").map(ports).unwrap_or_default();
-    let root_service = fields.text("rootService", mistakes);
-    let prefix = fields.text("annotationPrefix", mistakes).unwrap_or_else(|| "alb.ingress.kubernetes.io".to_owned());
-    let sticky_seconds = fields.take("stickinessConfig").and_then(|sticky| read_stickiness(sticky, &path, mistakes));
-    fields.refuse(&[], mistakes);
-
-    let all: Vec<String> = if several.is_empty() { single.into_iter().collect() } else { several };
-    if all.is_empty() {
-        mistakes.push(Mistake::new(
-            &format!("{path}.ingress"),
-            "is missing",
-            "name the Ingress whose backend is weighted",
-        ));
-    }
-    let with_ports = |name: String| {
-        let own = by_ingress.iter().find(|(ingress, _)| *ingress == name).map(|(_, ports)| ports.clone());
-        let ports = own.unwrap_or_else(|| port.into_iter().collect());
-        (name, ports)
-    };
-    let ingresses: Vec<_> = all.into_iter().map(with_ports).collect();
-    if ingresses.iter().any(|(_, ports)| ports.is_empty()) {
-        mistakes.push(Mistake::new(&format!("{path}.servicePort"), "is missing", "write the Services' port"));
-    }
-    Some(Alb { ingresses, root_service, prefix, sticky_seconds })
-}
-
-fn names(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
-}
-
-fn ports(list: &Value) -> Vec<(String, Vec<u32>)> {
-    let one = |entry: &Value| {
-        let ports =
-            entry["servicePorts"].as_array()?.iter().filter_map(|port| port.as_u64().and_then(|p| p.try_into().ok()));
-        Some((entry["ingress"].as_str()?.to_owned(), ports.collect()))
-    };
-    list.as_array().into_iter().flatten().filter_map(one).collect()
-}
-
-fn read_stickiness(sticky: &Value, path: &str, mistakes: &mut Mistakes) -> Option<u32> {
-    let mut fields = Fields::of(sticky, &format!("{path}.stickinessConfig"), mistakes)?;
-    let enabled = fields.flag("enabled", mistakes);
-    let seconds = fields.number("durationSeconds", 1..=604_800, mistakes);
-    fields.refuse(&[], mistakes);
-    if enabled == Some(true) && seconds.is_none() {
-        let path = format!("{path}.stickinessConfig.durationSeconds");
-        mistakes.push(Mistake::new(&path, "is missing", "write 1 to 604800 seconds"));
-    }
-    seconds.filter(|_| enabled == Some(true))
 }

@@ -7,6 +7,7 @@ use super::entry::{Act, Start};
 use super::look::Look;
 use super::origin;
 use super::recorded::State;
+use super::reply::{self, Mends, Said};
 use super::seen::{Live, write_time};
 use super::spec::{Hand, Mistake, Overdue};
 use crate::next::Timestamp;
@@ -47,6 +48,7 @@ pub(super) fn phase(look: &Look) -> (&'static str, String) {
     match &look.walk.state {
         State::Retreated { because, .. } => ("Degraded", aborted(look, because)),
         _ if is_timed_out(look) => ("Degraded", timed_out(look)),
+        _ if is_refused(look) => ("Degraded", format!("TrafficRoutingError: {}", look.problems().join("; "))),
         _ if look.spec.hand == Hand::Holds => ("Paused", "manually paused".to_owned()),
         _ if look.walk.paused_since.is_some() => ("Paused", "CanaryPauseStep".to_owned()),
         _ if updated.0 < look.spec.replicas => progressing("more replicas need to be updated"),
@@ -127,14 +129,22 @@ fn generation(live: &Live) -> Value {
 
 /// What is served to whom, where traffic is routed.
 fn weights(look: &Look) -> Value {
-    let Some((_, canary, stable)) = look.routing() else { return Value::Null };
+    let Some((canary, stable)) = look.routing() else { return Value::Null };
     let asked = look.recorded.asked;
     let version = look.recorded.stable.as_ref().map(|stable| stable.hash.as_str());
     json!({ "weights": {
         "canary": { "weight": asked, "serviceName": canary, "podTemplateHash": look.walk.hash },
         "stable": { "weight": 100 - asked.min(100), "serviceName": stable, "podTemplateHash": version.unwrap_or(&look.walk.hash) },
-        "verified": look.is_verified(),
+        "verified": verified(look),
     }})
+}
+
+/// Whether the weight was verified; null where the router cannot tell, as Argo has it.
+fn verified(look: &Look) -> Value {
+    match look.reply() {
+        Some(reply) if reply.said == Said::NotSupported => Value::Null,
+        _ => look.is_verified().into(),
+    }
 }
 
 fn aborted(look: &Look, because: &str) -> String {
@@ -145,6 +155,11 @@ fn aborted(look: &Look, because: &str) -> String {
 fn timed_out(look: &Look) -> String {
     let set = look.canary().map_or("", |set| set.guard.name.as_str());
     format!("ProgressDeadlineExceeded: ReplicaSet \"{set}\" has timed out progressing.")
+}
+
+/// Whether the router wants a person before it shares the traffic.
+fn is_refused(look: &Look) -> bool {
+    look.trouble().is_some_and(|(_, trouble)| trouble.mends == Mends::ByAPerson)
 }
 
 /// Whether the deadline is over for a version that does not go back by itself.
@@ -214,6 +229,9 @@ fn conditions(look: &Look, phase: &str) -> Vec<Value> {
             false => Condition::new("Completed", "False", "RolloutCompleted", "Rollout not completed, started update"),
         },
     ];
+    if let Some((status, reason, text)) = reply::told(look) {
+        all.push(Condition::new("WeightVerified", status, reason, &text));
+    }
     if let Some(failure) = look.canary().and_then(|set| set.failure.as_ref()) {
         all.push(Condition::new("ReplicaFailure", "True", "FailedCreate", failure));
     }

@@ -2,6 +2,8 @@
 
 mod cuts;
 mod git;
+mod plugged;
+mod proxy;
 mod retreats;
 mod specs;
 mod walks;

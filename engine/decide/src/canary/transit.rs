@@ -145,11 +145,11 @@ pub(super) fn fail(look: &Look) -> Option<Move> {
 }
 
 /// No rule moves the position, nothing is left to do, and the cluster makes no
-/// progress for too long. What the manifests lack is not the version's fault;
+/// progress for too long. What the manifests or the router lack is not the version's fault;
 /// that is for a person to mend.
 pub(super) fn overdue(look: &Look) -> Option<Move> {
     let held = look.spec.overdue == Overdue::Report || look.spec.hand == Hand::Holds;
-    if !look.is_walking() || !look.is_overdue() || held || !look.problems().is_empty() {
+    if !look.is_walking() || !look.is_overdue() || held || !look.problems().is_empty() || look.trouble().is_some() {
         return None;
     }
     if !super::shape::shape(look).acts.is_empty() {
@@ -168,6 +168,13 @@ pub(super) fn shift(look: &Look) -> Option<Move> {
     (weight != asked).then(|| {
         moving(vec![Entry::Shifting { weight }], format!("shifting the canary's weight from {asked} % to {weight} %"))
     })
+}
+
+/// That the weight promised last was seen to be served, once for each; written down with whatever is written next.
+pub(super) fn served(look: &Look) -> Option<Entry> {
+    let last = look.recorded.weights.last().filter(|last| last.served.is_none())?;
+    let is_served = last.asked == look.recorded.asked && look.live.served == Some(last.asked);
+    is_served.then_some(Entry::Served { weight: last.asked })
 }
 
 /// Past the last step, and with all its pods and all the traffic, the newest
@@ -282,5 +289,10 @@ pub(super) fn wake(look: &Look) -> Option<Timestamp> {
     // Nobody tells of a change in the Application's annotations.
     let held = matches!(look.walk.state, State::Retreated { .. }) && look.recorded.undoing().is_none();
     let asks = held && look.live.origin != Origin::NotAsked;
-    pause_ends.into_iter().chain(overdue).chain(asks.then_some(look.now + ASK_AGAIN_MS)).min()
+    pause_ends
+        .into_iter()
+        .chain(overdue)
+        .chain(super::reply::wake(look))
+        .chain(asks.then_some(look.now + ASK_AGAIN_MS))
+        .min()
 }

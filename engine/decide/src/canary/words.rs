@@ -4,6 +4,7 @@ use super::entry::{Action, Start};
 use super::look::Look;
 use super::origin;
 use super::recorded::{Recorded, State};
+use super::reply;
 use super::spec::Hand;
 use super::step::{Length, Step};
 use super::transit;
@@ -26,6 +27,9 @@ pub(super) fn because(look: &Look, busy: bool) -> (Mood, String) {
     let problems = look.problems();
     if !problems.is_empty() {
         return (Mood::Stuck, problems.join("; "));
+    }
+    if let Some((router, trouble)) = look.trouble() {
+        return (Mood::Waiting, reply::stuck(router, trouble));
     }
     let waiting = if busy { Mood::Moving } else { Mood::Waiting };
     match &look.walk.state {

@@ -1,6 +1,7 @@
 //! The server dies at every point of a walk, and comes to the same ending.
 
 use super::super::*;
+use super::proxy::{Mode, Proxy};
 use super::world::{Step, World};
 use serde_json::Value;
 
@@ -63,6 +64,7 @@ fn same(one: &Place, other: &Place) -> bool {
     let (a, b) = (&one.world, &other.world);
     (one.scene, a.now, a.journal.len()) == (other.scene, b.now, b.journal.len())
         && (&a.journal, &a.weights, &a.git) == (&b.journal, &b.weights, &b.git)
+        && a.proxy.as_ref().map(Proxy::matters) == b.proxy.as_ref().map(Proxy::matters)
         && alike(&a.rollout, &b.rollout)
         && [(&a.sets, &b.sets), (&a.pods, &b.pods), (&a.services, &b.services), (&a.ingresses, &b.ingresses)]
             .iter()
@@ -147,6 +149,49 @@ fn an_autoscaler_in_between_ends_the_same() {
 #[test]
 fn without_a_router_it_ends_the_same() {
     every_cut(|| World::basic(4), &story("was:v56", REST, None), "Healthy");
+}
+
+#[test]
+fn a_promotion_by_a_plugin_ends_the_same() {
+    every_cut(World::plugged, &story("was:v56", REST, None), "Healthy");
+}
+
+#[test]
+fn a_retreat_by_a_plugin_ends_the_same() {
+    every_cut(World::plugged, &story("was:v56", HALF, Some(|world| world.ask(Action::Retreat))), "Degraded");
+}
+
+#[test]
+fn a_crash_behind_a_plugin_ends_the_same() {
+    every_cut(World::plugged, &story("was:v56-crash", REST, None), "Degraded");
+}
+
+#[test]
+fn a_plugin_that_cannot_tell_ends_the_same() {
+    let start = || {
+        let mut world = World::plugged();
+        world.proxy().mode = Mode::CannotTell;
+        world
+    };
+    every_cut(start, &story("was:v56", REST, None), "Healthy");
+}
+
+#[test]
+fn a_plugin_that_fails_for_a_while_ends_the_same() {
+    const DEAF: fn(&World) -> bool = |world| world.said.1.contains("fails: no route to the proxy");
+    let mut scenes = story("was:v56", HALF, Some(|world| world.proxy().mode = Mode::Silent));
+    scenes[2].1 = DEAF;
+    scenes.push((Box::new(|world: &mut World| world.proxy().mode = Mode::Verifies), REST));
+    every_cut(World::plugged, &scenes, "Healthy");
+}
+
+#[test]
+fn leaving_a_plugin_ends_the_same() {
+    let leave = |world: &mut World| {
+        world.rollout["spec"]["strategy"]["canary"].as_object_mut().unwrap().remove("trafficRouting");
+        world.changed();
+    };
+    every_cut(World::plugged, &story("was:v56", HALF, Some(leave)), "Healthy");
 }
 
 #[test]

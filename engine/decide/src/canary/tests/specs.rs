@@ -13,7 +13,7 @@ fn the_seeds_rollout_is_read_as_it_stands() {
     let spec = spec::parse(&seed()).unwrap();
     assert_eq!(spec.steps[0], Step::WeightThenPause(10, Length::For(30_000)));
     assert_eq!(spec.steps.len(), 4);
-    assert_eq!(spec.router.unwrap().ingresses, [("petclinic-ingress".to_owned(), vec![8080])]);
+    assert_eq!(spec.router.unwrap().alb().unwrap().ingresses, [("petclinic-ingress".to_owned(), vec![8080])]);
     assert_eq!((spec.scale_down_delay_ms, spec.retreat_delay_ms), (30_000, Some(30_000)));
     assert_eq!((spec.history, spec.progress_deadline_ms), (10, 600_000));
     assert_eq!(spec::named(&seed()).0, ["was-canary", "was-stable"]);
@@ -42,6 +42,13 @@ fn what_is_not_followed_is_refused_by_its_name() {
     refused(&at("analysis"), json!({}), "spec.strategy.canary.analysis", "not supported");
     refused(&at("dynamicStableScale"), json!(true), "spec.strategy.canary.dynamicStableScale", "not supported");
     refused(&at("trafficRouting"), json!({"istio": {}}), "spec.strategy.canary.trafficRouting.istio", "not supported");
+    let plugins = "spec.strategy.canary.trafficRouting.plugins";
+    let named = |name: &str| format!("{plugins}[{name}]");
+    refused(&at("trafficRouting/plugins"), json!({"a/b": {}}), plugins, "beside alb");
+    refused(&at("trafficRouting"), json!({"plugins": {"a/b": {}, "c/d": {}}}), &named("c/d"), "a second plugin");
+    refused(&at("trafficRouting"), json!({"plugins": {}}), plugins, "names no plugin");
+    refused(&at("trafficRouting"), json!({"plugins": []}), plugins, "names no plugin");
+    refused(&at("trafficRouting"), json!({"plugins": {"a/b": 3}}), &named("a/b"), "not an object");
     for step in ["analysis", "experiment", "setHeaderRoute", "setMirrorRoute", "plugin"] {
         let path = format!("spec.strategy.canary.steps[0].{step}");
         refused(&at("steps"), json!([{step: {}}]), &path, "not supported");

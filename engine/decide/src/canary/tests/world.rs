@@ -32,6 +32,8 @@ pub struct World {
     pub stutters: bool,
     /// The manifests repository, where there is one.
     pub git: Option<super::git::Git>,
+    /// The data plane that a plugin tells its weights, where there is one.
+    pub proxy: Option<super::proxy::Proxy>,
     version: u64,
     /// How many pods there have been.
     made: usize,
@@ -43,6 +45,9 @@ pub enum Step {
     On,
     Rest,
 }
+
+/// So many turns in a row without anything happening are rest: a router is asked now and then for ever.
+const IDLE: usize = 12;
 
 pub const SEED: &str = include_str!("seed-rollout.json");
 
@@ -80,6 +85,7 @@ impl World {
             acts: Vec::new(),
             stutters: false,
             git: None,
+            proxy: None,
             version: 1,
             made: 0,
         }
@@ -166,7 +172,11 @@ impl World {
 
     /// One turn of the driver, and then one thing that happens in the world.
     pub fn step(&mut self) -> Step {
-        match self.turn() {
+        let wake = self.turn();
+        if self.proxy.as_ref().is_some_and(|proxy| proxy.idle > IDLE) {
+            return Step::Rest;
+        }
+        match wake {
             Wake::Now => {}
             _ if self.git_turn() => {}
             _ if self.controllers() => self.now += 100,
@@ -180,8 +190,9 @@ impl World {
     /// One turn of the driver.
     pub fn turn(&mut self) -> Wake {
         self.turns += 1;
-        let seen = Seen::read(self.objects());
-        let next = decide(&self.recorded(), &seen, self.now);
+        let mut seen = Seen::read(self.objects());
+        self.ask_router(&mut seen);
+        let (before, next) = (self.journal.len(), decide(&self.recorded(), &seen, self.now));
         for entry in next.record {
             if let Entry::Shifting { weight } = entry {
                 self.weights.push(weight);
@@ -190,10 +201,16 @@ impl World {
             let text = serde_json::to_string(&entry).unwrap();
             self.journal.push((self.now, By::Server, serde_json::from_str(&text).unwrap()));
         }
+        if let Some(proxy) = &mut self.proxy {
+            proxy.idle = if before == self.journal.len() && next.acts.is_empty() { proxy.idle + 1 } else { 0 };
+        }
         self.said = (next.because.mood, next.because.text);
         self.acts.push(next.acts.len());
         for (index, act) in next.acts.iter().enumerate() {
             if self.dies == Some((self.turns, index)) {
+                if let Some(proxy) = &mut self.proxy {
+                    proxy.told = None;
+                }
                 return Wake::Now;
             }
             self.act(act);
@@ -255,6 +272,8 @@ impl World {
                     live["metadata"]["annotations"][key] = json!(value);
                 }
             }
+            Act::Weigh { split } => self.tell_router(split),
+            Act::Unroute { router, rollout } => self.unroute(router, rollout),
             Act::Stamp { revision, .. } => {
                 self.rollout["metadata"]["annotations"][seen::REVISION] = json!(revision.to_string());
             }
@@ -268,11 +287,12 @@ impl World {
 
     /// Fails when pods are taken away that requests still go to.
     fn no_traffic_is_lost(&self, set: &Value, pods: u32) {
-        if self.ingresses.is_empty() {
+        // Where there is no router, the pods are the weight.
+        if self.rollout.pointer("/spec/strategy/canary/trafficRouting").is_none() {
             return;
         }
         let hash = &set["metadata"]["labels"][HASH];
-        let weight = alb::served(&self.rollout, &self.ingresses);
+        let weight = self.served();
         let gets =
             |service: &Value, share: bool| share && service["spec"]["selector"].get(HASH).is_none_or(|v| v == hash);
         let stable = gets(&self.services[0], weight != Some(100));
@@ -288,7 +308,7 @@ impl World {
 
     /// The controllers and the kubelet do one thing each; whether anything changed.
     fn controllers(&mut self) -> bool {
-        let mut changed = false;
+        let mut changed = self.proxy_follows();
         for index in 0..self.sets.len() {
             let set = self.sets[index].clone();
             let uid = set["metadata"]["uid"].clone();
@@ -355,6 +375,9 @@ impl World {
     }
 
     pub fn served(&self) -> Option<u32> {
+        if let Some(proxy) = &self.proxy {
+            return Some(proxy.serving);
+        }
         alb::served(&self.rollout, &self.ingresses)
     }
 
