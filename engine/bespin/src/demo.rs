@@ -216,7 +216,11 @@ async fn stages(server: &Server, run: &str) -> Result<Value, String> {
                 stages.push(json!({ "stage": step, "ms": one.at_ms - since }));
             }
             Entry::Closed { outcome: closed } => outcome = Some(*closed),
-            Entry::Opened { .. } | Entry::Skipped { .. } | Entry::CancelAsked { .. } => {}
+            Entry::Opened { .. }
+            | Entry::Skipped { .. }
+            | Entry::ApprovalAsked { .. }
+            | Entry::ApprovalAnswered { .. }
+            | Entry::CancelAsked { .. } => {}
         }
     }
     let outcome: Option<RunOutcome> = outcome;

@@ -4,11 +4,13 @@
 //! run is replaying a journal that holds only [`Entry::Opened`]. There is no
 //! other way in, so resuming after a crash is not a special case.
 
+mod approval;
 mod plan;
 mod render;
 #[cfg(test)]
 mod tests;
 
+use crate::by::By;
 use crate::delivery::Origin;
 use crate::next::Timestamp;
 use crate::pipeline::{Pipeline, Step};
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use approval::{Answer, Answered, Asked, Fit, Unfit};
 pub use plan::{Act, decide};
 
 /// One line of a run's journal, in the past tense.
@@ -49,6 +52,20 @@ pub enum Entry {
         step: String,
         /// Why, as a sentence.
         because: String,
+    },
+    /// A step that is ready asks for leave to start; it does so once in a run.
+    ApprovalAsked {
+        /// The step's id.
+        step: String,
+        /// The question, rendered.
+        ask: String,
+    },
+    /// A person answered, or nobody did in time; whoever wrote the entry is who said so.
+    ApprovalAnswered {
+        /// The step's id.
+        step: String,
+        /// What came of it.
+        answer: Answer,
     },
     /// Somebody, or a newer run, wants this run to end early.
     CancelAsked {
@@ -239,6 +256,11 @@ pub enum Status {
         /// Why.
         because: String,
     },
+    /// It asked for leave to start, and did not get it.
+    Refused {
+        /// Who refused, or that nobody answered.
+        because: String,
+    },
 }
 
 /// The state that a run's journal adds up to.
@@ -248,6 +270,8 @@ pub struct Run {
     statuses: BTreeMap<String, Status>,
     /// Failures that count against `retry`, by step.
     failures: BTreeMap<String, u32>,
+    /// What steps asked before they start, by step.
+    asked: BTreeMap<String, Asked>,
     cancel: Option<(CancelCause, String)>,
     closed: Option<RunOutcome>,
 }
@@ -268,16 +292,17 @@ pub struct Seen {
 }
 
 impl Run {
-    /// Folds a journal; each entry comes with its moment in ms since the epoch.
-    pub fn replay<'a>(journal: impl IntoIterator<Item = (Timestamp, &'a Entry)>) -> Run {
+    /// Folds a journal; each entry comes with its moment in ms since the epoch, and with who wrote it.
+    pub fn replay<'a>(journal: impl IntoIterator<Item = (Timestamp, &'a By, &'a Entry)>) -> Run {
         let mut run = Run::default();
-        for (at, entry) in journal {
-            run.apply(at, entry);
+        for (at, by, entry) in journal {
+            run.apply(at, by, entry);
         }
         run
     }
 
-    fn apply(&mut self, at: Timestamp, entry: &Entry) {
+    /// Adds the journal's next entry; the same as a replay of all of them.
+    pub fn apply(&mut self, at: Timestamp, by: &By, entry: &Entry) {
         match entry {
             Entry::Opened { run } => self.opened = Some(run.clone()),
             Entry::Started { step, attempt } => {
@@ -293,6 +318,8 @@ impl Run {
             Entry::Skipped { step, because } => {
                 self.statuses.insert(step.clone(), Status::Skipped { because: because.clone() });
             }
+            Entry::ApprovalAsked { step, ask } => self.note_asked(step, ask, at),
+            Entry::ApprovalAnswered { step, answer } => self.note_answered(step, *answer, by, at),
             Entry::CancelAsked { because, cause } => {
                 self.cancel.get_or_insert_with(|| (*cause, because.clone()));
             }

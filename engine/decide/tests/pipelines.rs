@@ -100,6 +100,19 @@ fn the_petclinic_is_read_as_it_is_meant() {
 }
 
 #[test]
+fn an_approval_is_read_in_both_its_forms() {
+    let steps = sample("approval.yaml").steps;
+    let [ask, sync] =
+        ["ask", "sync"].map(|id| steps.iter().find(|step| step.id == id).unwrap().approval.clone().unwrap());
+    assert_eq!(ask.ask, "Deploy v${{ run.number }} (${{ commit.message }})?");
+    assert_eq!((ask.by.as_slice(), ask.timeout_ms), ([].as_slice(), 86_400_000), "any operator, for a day");
+    assert_eq!((sync.who().as_str(), sync.timeout_ms), ("ann or bob", 28_800_000));
+    assert!(steps[0].approval.is_none());
+    let shown = plan(&sample("approval.yaml"), &Cause::Push { branch: "main".into(), changed: None }).to_string();
+    assert!(shown.contains("after bump, once ann or bob approved it; at most 1h"), "{shown}");
+}
+
+#[test]
 fn pushes_match_by_branch_and_path() {
     let push = sample("petclinic-web.yaml").on.push.unwrap();
     let matches = |branch: &str, changed: &[&str]| {

@@ -267,10 +267,12 @@ async fn the_golden_journal_is_read_by_every_later_version() {
     assert_eq!(seen[6], format!("7 {RUN} 5 v1 cancel-asked by person:ann"));
     // The run is what its entries add up to, as it was then.
     let entries = journal.read(RUN).await.unwrap();
-    let decode =
-        |e: journal::Entry| (e.at_ms, serde_json::from_value(json!({ "kind": e.kind, "body": e.body })).unwrap());
-    let entries: Vec<(u64, Entry)> = entries.into_iter().map(decode).collect();
-    let run = Run::replay(entries.iter().map(|(at, entry)| (*at, entry)));
+    let decode = |e: journal::Entry| {
+        let entry: Entry = serde_json::from_value(json!({ "kind": e.kind, "body": e.body })).unwrap();
+        (e.at_ms, e.by, entry)
+    };
+    let entries: Vec<_> = entries.into_iter().map(decode).collect();
+    let run = Run::replay(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
     assert_eq!(run.outcome(), Some(RunOutcome::Cancelled));
     assert!(matches!(run.status("image"), Status::Ended { attempt: 2, outcome: Outcome::Succeeded { .. }, .. }));
     assert!(matches!(run.status("push"), Status::Skipped { .. }));

@@ -10,6 +10,19 @@ export interface ActionView {
   effect: string;
 }
 
+/** An answer to a question. */
+export type AnswerView = "approved" | "refused" | "expired";
+
+/** What came of a question. */
+export interface AnsweredView {
+  /** What. */
+  answer: AnswerView;
+  /** Who said so, such as `person:ann`. */
+  by: string;
+  /** When, in ms since the epoch. */
+  at_ms: number;
+}
+
 /** An application with what its stage says. */
 export interface AppPage {
   /** `app/<cluster>/<namespace>/<name>`. */
@@ -72,6 +85,20 @@ export interface AppView {
   history: SyncedView[];
   /** Warnings, such as a rule that matches nothing. */
   warnings: string[];
+}
+
+/** What a person is asked before a step starts. */
+export interface ApprovalView {
+  /** The question; before it is asked, as the pipeline has it. */
+  ask: string;
+  /** The operators who may answer; empty means any. */
+  by: string[];
+  /** How long an answer is waited for, in ms. */
+  timeout_ms: number;
+  /** Since when it is asked, in ms since the epoch. */
+  asked_ms: number | null;
+  /** What came of it; absent while it stands. */
+  answered: AnsweredView | null;
 }
 
 /** An ability that a plugin asks for. */
@@ -374,6 +401,8 @@ export interface RunStepView {
   timeout_ms: number;
   /** How many failures are tried again. */
   retry: number;
+  /** Whose approval it needs before it starts, and what came of it. */
+  approval: ApprovalView | null;
   /** The last attempt's outputs. */
   outputs: Record<string, unknown>;
   /** Why it was skipped. */
@@ -501,7 +530,7 @@ export interface StationView {
 }
 
 /** How a step stands. */
-export type StepState = "waiting" | "running" | "retrying" | "succeeded" | "failed" | "skipped" | "cancelled";
+export type StepState = "waiting" | "asking" | "running" | "retrying" | "succeeded" | "failed" | "skipped" | "cancelled";
 
 /** A step of a canary. */
 export interface StepView {

@@ -3,10 +3,11 @@
 
 use crate::board::Board;
 use crate::views::{
-    AttemptView, CorridorView, MoodView, RunState, RunStepView, RunSummary, SaidView, StationView, StepState,
+    AnswerView, AnsweredView, ApprovalView, AttemptView, CorridorView, MoodView, RunState, RunStepView, RunSummary,
+    SaidView, StationView, StepState,
 };
-use decide::pipeline::Step;
-use decide::run::{Entry, Opened, Outcome, RunOutcome};
+use decide::pipeline::{Approval, Step};
+use decide::run::{Answer, Entry, Opened, Outcome, Run, RunOutcome, Status};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -16,8 +17,9 @@ pub(super) type Wants = BTreeMap<String, String>;
 /// What a run's journal adds up to.
 #[derive(Default)]
 pub(super) struct Fold {
-    pub opened: Option<Box<Opened>>,
     pub cancel_asked: Option<String>,
+    /// What the run's own rules make of the same entries.
+    run: Run,
     opened_ms: u64,
     by: String,
     steps: BTreeMap<String, StepFold>,
@@ -40,12 +42,14 @@ impl Fold {
     /// When the entry is of no kind that this version knows.
     pub fn add(&mut self, entry: &journal::Entry) -> Result<(), serde_json::Error> {
         let decoded = serde_json::from_value(json!({ "kind": entry.kind, "body": entry.body }))?;
+        self.run.apply(entry.at_ms, &entry.by, &decoded);
         match decoded {
-            Entry::Opened { run } => {
+            Entry::Opened { .. } => {
                 self.opened_ms = entry.at_ms;
                 self.by = entry.by.to_string();
-                self.opened = Some(run);
             }
+            // The run's own rules know whose answer counts.
+            Entry::ApprovalAsked { .. } | Entry::ApprovalAnswered { .. } => {}
             Entry::Started { step, attempt } => self.start(step, attempt, entry.at_ms),
             Entry::Ended { step, attempt, outcome } => self.end(step, attempt, outcome, entry.at_ms),
             Entry::Skipped { step, because } => self.steps.entry(step).or_default().skipped = Some(because),
@@ -82,6 +86,11 @@ impl Fold {
         step.last = Some(outcome);
     }
 
+    /// What the run rests on; `None` before it is opened.
+    pub fn opened(&self) -> Option<&Opened> {
+        self.run.opened()
+    }
+
     /// Whether the run has ended.
     pub fn is_closed(&self) -> bool {
         self.closed.is_some()
@@ -95,7 +104,7 @@ impl Fold {
 
     /// The run with what it passes; `None` before it is opened.
     pub fn corridor(&self, wants: &Wants, board: &Board) -> Option<CorridorView> {
-        let opened = self.opened.as_deref()?;
+        let opened = self.opened()?;
         let first = StationView {
             id: "delivery".into(),
             uses: "delivery".into(),
@@ -111,7 +120,7 @@ impl Fold {
 
     /// Every step, whole.
     pub fn steps(&self, wants: &Wants, board: &Board) -> Vec<RunStepView> {
-        let steps = self.opened.as_deref().into_iter().flat_map(all_steps);
+        let steps = self.opened().into_iter().flat_map(all_steps);
         steps.map(|(step, is_final)| self.step(step, is_final, wants, board)).collect()
     }
 
@@ -126,9 +135,30 @@ impl Fold {
             condition: step.condition.clone(),
             timeout_ms: step.timeout_ms,
             retry: step.retry,
+            approval: step.approval.as_ref().map(|approval| self.approval(&step.id, approval)),
             outputs: fold.map(|fold| fold.outputs.clone()).unwrap_or_default(),
             skipped: fold.and_then(|fold| fold.skipped.clone()),
             attempts: fold.map(|fold| fold.attempts.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn approval(&self, step: &str, approval: &Approval) -> ApprovalView {
+        let asked = self.run.asked(step);
+        let answered = asked.and_then(|asked| asked.answered.as_ref());
+        ApprovalView {
+            ask: asked.map_or_else(|| approval.ask.clone(), |asked| asked.ask.clone()),
+            by: approval.by.clone(),
+            timeout_ms: approval.timeout_ms,
+            asked_ms: asked.map(|asked| asked.since),
+            answered: answered.map(|answered| AnsweredView {
+                answer: match answered.answer {
+                    Answer::Approved => AnswerView::Approved,
+                    Answer::Refused => AnswerView::Refused,
+                    Answer::Expired => AnswerView::Expired,
+                },
+                by: answered.by.to_string(),
+                at_ms: answered.at,
+            }),
         }
     }
 
@@ -139,7 +169,9 @@ impl Fold {
         let stream = wants.get(&step.id).cloned();
         let said = match (&stream, state) {
             (Some(stream), StepState::Running) => board.said(stream),
-            (None, StepState::Running) => self.opened.as_deref().and_then(|run| board.said(&stream_of(&run.id))),
+            (None, StepState::Running) | (_, StepState::Asking) => {
+                self.opened().and_then(|run| board.said(&stream_of(&run.id)))
+            }
             _ => None,
         };
         StationView {
@@ -154,6 +186,11 @@ impl Fold {
     }
 
     fn state(&self, step: &Step, fold: Option<&StepFold>) -> StepState {
+        match self.run.status(&step.id) {
+            Status::Refused { .. } => return StepState::Failed,
+            Status::Waiting if self.run.asking().any(|(asking, ..)| asking.id == step.id) => return StepState::Asking,
+            _ => {}
+        }
         let Some(fold) = fold else { return StepState::Waiting };
         if fold.skipped.is_some() {
             return StepState::Skipped;
@@ -208,6 +245,9 @@ impl Fold {
             return Some(format!("the pipeline file is refused: {first}"));
         }
         let failed = all_steps(opened).find_map(|(step, _)| {
+            if let Status::Refused { because } = self.run.status(&step.id) {
+                return Some(format!("{}: {because}", step.id));
+            }
             let fold = self.steps.get(&step.id)?;
             let last = fold.attempts.last().filter(|last| last.outcome != "succeeded")?;
             let colon = if last.because.is_empty() { "" } else { ": " };

@@ -4,6 +4,7 @@
 //! or stands on the board; nothing is guessed here. What changes is told by
 //! one stream of server-sent events, and fetched again by whoever shows it.
 
+mod approvals;
 mod assets;
 mod events;
 mod fold;
@@ -99,6 +100,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/runs/{owner}/{repo}/{pipeline}/{number}", get(runs::run))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}/retry", post(runs::retry))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}/cancel", post(runs::cancel))
+        .route("/runs/{owner}/{repo}/{pipeline}/{number}/steps/{step}/approve", post(approvals::approve))
+        .route("/runs/{owner}/{repo}/{pipeline}/{number}/steps/{step}/refuse", post(approvals::refuse))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}/steps/{step}/attempts/{attempt}/log", get(log::follow))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}/steps/{step}/attempts/{attempt}/log.txt", get(log::download))
         .route("/apps", get(stages::apps))

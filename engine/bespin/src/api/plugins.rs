@@ -44,7 +44,7 @@ pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<
     for run in &newest {
         // Retention may have taken it since it was listed.
         let Ok((fold, _)) = read(&state, &run.id).await else { continue };
-        let Some(opened) = fold.opened else { continue };
+        let Some(opened) = fold.opened() else { continue };
         for step in opened.pipeline.steps.iter().chain(&opened.pipeline.finally) {
             let plugin = all.entry(step.uses.clone()).or_insert_with(|| unloaded(&step.uses));
             let same = |used: &UseView| used.repository == opened.repository && used.file == opened.pipeline_file;
@@ -63,7 +63,7 @@ pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<
                 rows: state
                     .installed
                     .as_ref()
-                    .map(|all| rows(&all.policy, &opened, step, identity))
+                    .map(|all| rows(&all.policy, opened, step, identity))
                     .unwrap_or_default(),
             });
         }

@@ -77,7 +77,7 @@ pub(super) async fn run(
     }
     journal.sort_by_key(|entry| entry.seq);
     let corridor = fold.corridor(&wants, board).ok_or_else(|| absent(&id))?;
-    let opened = fold.opened.as_deref().ok_or_else(|| absent(&id))?;
+    let opened = fold.opened().ok_or_else(|| absent(&id))?;
     Ok(Json(RunView {
         run: corridor.run,
         pipeline_file: opened.pipeline_file.clone(),

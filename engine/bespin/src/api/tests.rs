@@ -1,5 +1,7 @@
 //! The API as a browser meets it: through the router, with its headers.
 
+mod approvals;
+
 use super::*;
 use crate::board::Board;
 use crate::login::{Role, User, hash_password};

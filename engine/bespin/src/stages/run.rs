@@ -1,4 +1,6 @@
-//! The run: which steps start, are tried again, are skipped; when it ends.
+//! The run: which steps start, wait for a person, are tried again, are skipped; when it ends.
+
+mod answer;
 
 use crate::attempts::Attempts;
 use crate::drive::{Drivers, Stage, Trouble, Written};
@@ -11,6 +13,8 @@ use decide::want::Key;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+pub use answer::{NotTaken, answer};
+
 /// The stage `run`, on streams `run/<run id>`.
 pub struct RunStage {
     drivers: Weak<Drivers>,
@@ -21,6 +25,8 @@ pub struct RunStage {
     groups: Mutex<BTreeMap<String, InGroup>>,
     /// What the driven runs rest on, by stream; it never changes, so acts need not read it again.
     opened: Mutex<BTreeMap<String, Arc<Opened>>>,
+    /// What the forge was told last of each driven run, by stream.
+    told: Mutex<BTreeMap<String, String>>,
     url: String,
 }
 
@@ -56,6 +62,7 @@ impl RunStage {
             leftovers,
             groups: Mutex::default(),
             opened: Mutex::default(),
+            told: Mutex::default(),
             url,
         }
     }
@@ -87,6 +94,30 @@ impl RunStage {
         }
     }
 
+    /// Tells the forge, unless it knows: a run that waits says the same at each look.
+    async fn report(
+        &self,
+        stream: &str,
+        opened: &Opened,
+        outcome: Option<RunOutcome>,
+        text: &str,
+    ) -> Result<(), Trouble> {
+        let told = || self.told.lock().expect("nobody panics while holding what was told");
+        if outcome.is_none() && told().get(stream).is_some_and(|last| last == text) {
+            return Ok(());
+        }
+        let url = format!("{}/runs/{}", self.url, opened.id);
+        self.reporter.report(opened, outcome, text, &url).await?;
+        match outcome {
+            None => drop(told().insert(stream.to_owned(), text.to_owned())),
+            Some(_) => {
+                told().remove(stream);
+                self.driven().remove(stream);
+            }
+        }
+        Ok(())
+    }
+
     fn start(&self, stream: &str, asked: Asked) {
         let (drivers, stream) = (self.drivers.clone(), stream.to_owned());
         let ended = move || {
@@ -115,7 +146,7 @@ impl Stage for RunStage {
     type Act = Act;
 
     fn replay(&self, entries: &[Written<Entry>]) -> Recorded {
-        let run = Run::replay(entries.iter().map(|written| (written.at_ms, &written.entry)));
+        let run = fold(entries);
         Recorded { run, opened_ms: entries.first().map_or(0, |first| first.at_ms) }
     }
 
@@ -168,16 +199,13 @@ impl Stage for RunStage {
                 let key = Key { run: opened.id.clone(), step: step.clone() };
                 super::canary::gave_up(&drivers, &key).await.map_err(Trouble)
             }
-            Act::Report { outcome, text } => {
-                let url = format!("{}/runs/{}", self.url, opened.id);
-                self.reporter.report(&opened, *outcome, text, &url).await?;
-                if outcome.is_some() {
-                    self.driven().remove(stream);
-                }
-                Ok(())
-            }
+            Act::Report { outcome, text } => self.report(stream, &opened, *outcome, text).await,
         }
     }
+}
+
+fn fold(entries: &[Written<Entry>]) -> Run {
+    Run::replay(entries.iter().map(|written| (written.at_ms, &written.by, &written.entry)))
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub enum RunState {
 pub enum StepState {
     /// Nothing is recorded about it yet.
     Waiting,
+    /// It is ready, and waits for a person's approval.
+    Asking,
     /// An attempt runs.
     Running,
     /// An attempt ended, and another one will be made.
@@ -148,12 +150,52 @@ pub struct RunStepView {
     pub timeout_ms: u64,
     /// How many failures are tried again.
     pub retry: u32,
+    /// Whose approval it needs before it starts, and what came of it.
+    pub approval: Option<ApprovalView>,
     /// The last attempt's outputs.
     pub outputs: BTreeMap<String, serde_json::Value>,
     /// Why it was skipped.
     pub skipped: Option<String>,
     /// Its attempts, oldest first.
     pub attempts: Vec<AttemptView>,
+}
+
+/// What a person is asked before a step starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovalView {
+    /// The question; before it is asked, as the pipeline has it.
+    pub ask: String,
+    /// The operators who may answer; empty means any.
+    pub by: Vec<String>,
+    /// How long an answer is waited for, in ms.
+    pub timeout_ms: u64,
+    /// Since when it is asked, in ms since the epoch.
+    pub asked_ms: Option<u64>,
+    /// What came of it; absent while it stands.
+    pub answered: Option<AnsweredView>,
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AnsweredView {
+    /// What.
+    pub answer: AnswerView,
+    /// Who said so, such as `person:ann`.
+    pub by: String,
+    /// When, in ms since the epoch.
+    pub at_ms: u64,
+}
+
+/// An answer to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerView {
+    /// A person lets the step start.
+    Approved,
+    /// A person does not.
+    Refused,
+    /// Nobody answered in time, which counts as a refusal.
+    Expired,
 }
 
 /// An attempt of a step.

@@ -1,5 +1,8 @@
 //! Durations as people write them: `90s`, `15m`, `1h30m`.
 
+use super::reader::Reader;
+use super::tree::Node;
+
 /// The longest that a step may be given, in ms: a week.
 pub const LONGEST_MS: u64 = 7 * 24 * 3_600_000;
 
@@ -45,6 +48,18 @@ pub fn parse(text: &str) -> Result<u64, (String, String)> {
         0 => Err(("a duration of nothing".into(), "leave it out, or give it some time".into())),
         LONGEST_MS.. if total > LONGEST_MS => Err((format!("`{text}` is over a week"), "write at most `7d`".into())),
         _ => Ok(total),
+    }
+}
+
+/// Reads a `timeout`, in ms, and notes what is wrong with it.
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<u64> {
+    let text = reader.text(node, "`timeout`")?;
+    match parse(&text) {
+        Ok(ms) => Some(ms),
+        Err((message, mend)) => {
+            reader.wrong(&node.at, message, mend);
+            None
+        }
     }
 }
 

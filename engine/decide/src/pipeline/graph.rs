@@ -21,6 +21,8 @@ pub struct Draft<'n> {
     pub condition: Option<&'n Node>,
     /// Its grants.
     pub grants: Option<&'n Node>,
+    /// The question that stands before it.
+    pub ask: Option<&'n Node>,
 }
 
 /// Notes ids that stand twice.

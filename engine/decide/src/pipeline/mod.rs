@@ -3,6 +3,7 @@
 //! [`parse`] reports every mistake at once, with its place and its mend. What
 //! a journal recorded is not parsed again: a run keeps the pipeline it began with.
 
+mod approval;
 pub mod duration;
 pub mod glob;
 mod graph;
@@ -16,6 +17,7 @@ pub mod shape;
 mod steps;
 mod tree;
 
+pub use approval::Approval;
 pub use mistake::{Mistake, lint};
 pub use plan::{Cause, Plan, Row, plan};
 pub use read::{Read, read, read_with};
@@ -183,6 +185,9 @@ pub struct Step {
     pub retry: u32,
     /// What the pipeline leaves to the plugin, within the server's policy.
     pub grants: Grants,
+    /// What a person is asked before it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
 }
 
 /// Abilities with their values, not yet rendered.

@@ -172,6 +172,9 @@ fn row(step: &Step, first: &str) -> Row {
     if let Some(condition) = &step.condition {
         when.push_str(&format!(", if {condition}"));
     }
+    if let Some(approval) = &step.approval {
+        when.push_str(&format!(", once {} approved it", approval.who()));
+    }
     let tries = match step.retry {
         0 => String::new(),
         1 => ", tried again once".to_owned(),

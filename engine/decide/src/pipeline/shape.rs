@@ -202,8 +202,33 @@ pub struct Step {
     pub retry: Option<u32>,
     /// What the plugin may use, within what the server's policy leaves to it.
     pub grants: Option<Grants>,
+    /// What a person is asked before it starts: the question, or the question with who may answer.
+    pub approval: Option<ApprovalForm>,
     /// Not used by this version, and warned about.
     pub cache: Option<Value>,
+}
+
+/// The question, alone or with who may answer.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum ApprovalForm {
+    /// The question.
+    Ask(String),
+    /// The question, who may answer, and for how long it stands.
+    Map(Approval),
+}
+
+/// What a person is asked before a step starts.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Approval {
+    /// The question, such as `Apply to production?`; it may hold expressions.
+    pub ask: String,
+    /// The names of the operators who may answer; without it, any of them.
+    pub by: Option<Texts>,
+    /// How long an answer is waited for, such as `8h`; without it, a day. None by then counts as a refusal.
+    #[schemars(regex(pattern = r"^([0-9]+(ms|s|m|h|d))+$"))]
+    pub timeout: Option<String>,
 }
 
 /// Abilities with what each is for.

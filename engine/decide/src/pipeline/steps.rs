@@ -6,7 +6,7 @@ use super::plugin::{id_of, plugin};
 use super::read::unplaced;
 use super::reader::{Reader, field, head};
 use super::tree::{Key, Kind, Node, Style};
-use super::{Grants, Step, shape};
+use super::{Grants, Step, approval, shape};
 use crate::expr::{self, Known, Place};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,7 +68,7 @@ fn drafts<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -> Vec<Draft<
     if items.is_empty() {
         reader.wrong(&head(node), format!("`{what}` is empty"), "add a step, such as `- uses: image`");
     }
-    items.iter().filter_map(|item| draft(reader, item)).collect()
+    items.iter().filter_map(|item| draft(reader, item, what)).collect()
 }
 
 fn hint_step(key: &str) -> Option<(&'static str, &'static str)> {
@@ -83,8 +83,8 @@ fn hint_step(key: &str) -> Option<(&'static str, &'static str)> {
             "write `with: { env: { NAME: value } }` in a `container` step",
         ),
         "matrix" | "strategy" => ("`matrix` is not supported by this version", "write a step for each combination"),
-        "approval" => {
-            ("`approval` is not supported by this version", "let the canary wait: give the Rollout a `pause: {}`")
+        "suspend" | "input" | "environment" | "reviewers" | "manual" => {
+            ("what waits for a person has an `approval`", "write `approval: { ask: Apply to production? }`")
         }
         "when" => ("a condition is called `if`", "write `if: commit.branch == 'main'`"),
         "depends_on" | "depends-on" | "dependsOn" => ("what a step follows is called `needs`", "write `needs: [id]`"),
@@ -98,7 +98,7 @@ fn hint_step(key: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-fn draft<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<Draft<'n>> {
+fn draft<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -> Option<Draft<'n>> {
     let entries = reader.entries(node, "a step")?;
     reader.known_keys(entries, &shape::keys::<shape::Step>(), "a step", hint_step);
     let uses = match field(entries, "uses") {
@@ -127,17 +127,36 @@ fn draft<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<Draft<'n>> {
         reader.warn(&cache.0.at, "`cache` is not used by this version", "keep it for later, or leave it out");
     }
     let grants_node = field(entries, "grants").filter(|node| !node.is_null());
+    refuse_unasked(reader, entries, what);
+    let (approval, ask) = field(entries, "approval").and_then(|node| approval::read(reader, node)).unzip();
     let step = Step {
         id: id.unwrap_or_default(),
         uses: uses.unwrap_or_default(),
         with: with_json.and_then(|json| json.as_object().cloned()).unwrap_or_default(),
         needs: Vec::new(),
         condition: condition.as_ref().map(|(_, text)| expr::bare(text).to_owned()),
-        timeout_ms: field(entries, "timeout").and_then(|node| timeout(reader, node)).unwrap_or(HOUR_MS),
+        timeout_ms: field(entries, "timeout").and_then(|node| duration::read(reader, node)).unwrap_or(HOUR_MS),
         retry: field(entries, "retry").and_then(|node| retry(reader, node)).unwrap_or(0),
         grants: grants_node.map(|node| grants(reader, node)).unwrap_or_default(),
+        approval,
     };
-    Some(Draft { step, at, needs, with, condition: condition.map(|(node, _)| node), grants: grants_node })
+    Some(Draft { step, at, needs, with, condition: condition.map(|(node, _)| node), grants: grants_node, ask })
+}
+
+/// A final step runs whatever happened, so nobody is asked; and `approve` is nothing but its question.
+fn refuse_unasked(reader: &mut Reader<'_>, entries: &[(Key, Node)], what: &str) {
+    let approval = entries.iter().find(|(key, _)| key.text == "approval").map(|(key, _)| &key.at);
+    let approve = field(entries, "uses").filter(|node| node.to_json() == "approve").map(|node| &node.at);
+    match (approval.or(approve), what) {
+        (Some(at), "finally") => {
+            let mend = "move it to `steps`, with `if: always()` where it comes after what may fail";
+            reader.wrong(at, "a final step runs whatever happened, so nobody is asked before it", mend);
+        }
+        (Some(at), _) if approval.is_none() => {
+            reader.wrong(at, "`approve` does nothing but ask", "add `approval: { ask: Apply to production? }`");
+        }
+        _ => {}
+    }
 }
 
 fn id(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
@@ -155,17 +174,6 @@ fn id(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     };
     reader.wrong(&node.at, "an id has 1 to 63 of a-z, 0-9, `_` and `-`, a letter first", mend);
     None
-}
-
-fn timeout(reader: &mut Reader<'_>, node: &Node) -> Option<u64> {
-    let text = reader.text(node, "`timeout`")?;
-    match duration::parse(&text) {
-        Ok(ms) => Some(ms),
-        Err((message, mend)) => {
-            reader.wrong(&node.at, message, mend);
-            None
-        }
-    }
 }
 
 fn retry(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
@@ -290,7 +298,7 @@ fn refuse_in_command(reader: &mut Reader<'_>, node: &Node) {
 }
 
 fn check_expressions(reader: &mut Reader<'_>, draft: &Draft<'_>, known: &Known<'_>) {
-    for node in [draft.with, draft.grants].into_iter().flatten() {
+    for node in [draft.with, draft.grants, draft.ask].into_iter().flatten() {
         reader.expressions(node, known);
     }
     if let (Some(node), Some(condition)) = (draft.condition, &draft.step.condition) {

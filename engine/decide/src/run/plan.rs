@@ -1,7 +1,9 @@
 //! The rules of a run, in the order in which they are tried.
 
+use super::approval::{Gate, gate, until, waits};
 use super::render::{render, scope};
 use super::{CancelCause, Entry, Opened, Outcome, Run, RunOutcome, Seen, Status};
+use crate::by::By;
 use crate::expr;
 use crate::next::{Next, Timestamp, Wake};
 use crate::pipeline::{Step, Supersede};
@@ -43,7 +45,7 @@ pub enum Act {
         /// The step's id.
         step: String,
     },
-    /// Tell the forge how the commit fares.
+    /// Tell the forge how the commit fares, unless exactly this is what it was told last.
     Report {
         /// `None` while the run goes on.
         outcome: Option<RunOutcome>,
@@ -109,7 +111,7 @@ fn note_ends(run: &Run, seen: &Seen, now: Timestamp) -> Option<RunNext> {
         return None;
     }
     let mut after = run.clone();
-    record.iter().for_each(|entry| after.apply(now, entry));
+    record.iter().for_each(|entry| after.apply(now, &By::Server, entry));
     let next = decide(&after, seen, now);
     record.extend(next.record);
     Some(Next { record, ..next })
@@ -192,6 +194,10 @@ fn start(run: &Run, opened: &Opened, seen: &Seen, now: Timestamp) -> Option<RunN
             record.push(Entry::Skipped { step: step.id.clone(), because });
             continue;
         }
+        if let Gate::Closed(entries) = gate(run, opened, seen, step, now) {
+            record.extend(entries);
+            continue;
+        }
         record.push(Entry::Started { step: step.id.clone(), attempt });
         match render(run, opened, seen, step) {
             Ok((settings, grants)) => acts.push(Act::Start {
@@ -223,27 +229,35 @@ fn starting(record: &[Entry]) -> String {
         Entry::Started { step, attempt: 1 } => Some(format!("starting {step}")),
         Entry::Started { step, attempt } => Some(format!("starting {step}, attempt {attempt}")),
         Entry::Skipped { step, because } => Some(format!("skipping {step}: {because}")),
+        Entry::ApprovalAsked { step, .. } => Some(format!("asking for approval of {step}")),
+        Entry::ApprovalAnswered { step, .. } => Some(format!("nobody approved {step} in time")),
         _ => None,
     });
     started.collect::<Vec<_>>().join("; ")
 }
 
-/// Waits for what runs, or for the moment of the next retry.
+/// Waits for what runs, for a person's answer, or for the moment of the next retry.
 fn wait(run: &Run, now: Timestamp) -> Option<RunNext> {
     let running: Vec<_> = running(run).map(|(step, ..)| step.id.as_str()).collect();
     let at = next_clock(run, now)?;
-    let because = match running.as_slice() {
-        [] => format!("tries again in {} s", at.saturating_sub(now).div_ceil(1000)),
-        names => format!("{} running", names.join(", ")),
+    let running = (!running.is_empty()).then(|| format!("{} running", running.join(", ")));
+    let waits = waits(run);
+    // Said at each look, so that a restart does not leave the forge with the question of an hour ago.
+    let text = waits.clone().unwrap_or_else(|| "running".into());
+    let report = (!run.asked.is_empty()).then_some(Act::Report { outcome: None, text });
+    let because = match (running, waits) {
+        (None, None) => format!("tries again in {} s", at.saturating_sub(now).div_ceil(1000)),
+        (running, waits) => running.into_iter().chain(waits).collect::<Vec<_>>().join("; "),
     };
-    Some(Next::hold(Wake::At(at), because))
+    Some(Next { acts: report.into_iter().collect(), ..Next::hold(Wake::At(at), because) })
 }
 
 /// The next moment at which the clock alone changes the decision.
 fn next_clock(run: &Run, now: Timestamp) -> Option<Timestamp> {
     let timeouts = running(run).map(|(step, _, since)| since + step.timeout_ms);
     let retries = run.steps().filter(|step| retries(run, step)).map(|step| retry_at(run, step));
-    timeouts.chain(retries).map(|at| at.max(now)).min()
+    let answers = run.asking().map(|(_, approval, asked)| until(asked, approval));
+    timeouts.chain(retries).chain(answers).map(|at| at.max(now)).min()
 }
 
 /// Nothing is left to start.
@@ -286,7 +300,7 @@ fn why(status: &Status) -> String {
             Outcome::Cancelled => "cancelled".into(),
             Outcome::Succeeded { .. } => "succeeded".into(),
         },
-        Status::Skipped { because } => because.clone(),
+        Status::Skipped { because } | Status::Refused { because } => because.clone(),
         Status::Waiting | Status::Started { .. } => "has not ended".into(),
     }
 }
@@ -336,15 +350,18 @@ fn retry_at(run: &Run, step: &Step) -> Timestamp {
 /// Whether a step has come to its end, whatever that was.
 fn ended(run: &Run, step: &Step) -> bool {
     match run.status(&step.id) {
-        Status::Skipped { .. } => true,
+        Status::Skipped { .. } | Status::Refused { .. } => true,
         Status::Ended { .. } => !retries(run, step),
         Status::Waiting | Status::Started { .. } => false,
     }
 }
 
 fn failed(run: &Run, step: &Step) -> bool {
-    let succeeded = |outcome: &Outcome| matches!(outcome, Outcome::Succeeded { .. });
-    matches!(run.status(&step.id), Status::Ended { outcome, .. } if !succeeded(&outcome)) && !retries(run, step)
+    match run.status(&step.id) {
+        Status::Refused { .. } => true,
+        Status::Ended { outcome, .. } => !matches!(outcome, Outcome::Succeeded { .. }) && !retries(run, step),
+        Status::Waiting | Status::Started { .. } | Status::Skipped { .. } => false,
+    }
 }
 
 /// Whether everything that a step waits for has ended.

@@ -1,9 +1,10 @@
 //! What a step is given, and what expressions may name.
 
 use super::plan::ending;
-use super::{Opened, Outcome, Run, Seen, Status};
+use super::{Answer, Opened, Outcome, Run, Seen, Status};
+use crate::by::By;
 use crate::expr::{self, Scope};
-use crate::pipeline::Step;
+use crate::pipeline::{Approval, Step};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -28,18 +29,43 @@ pub(super) fn render(run: &Run, opened: &Opened, seen: &Seen, step: &Step) -> Re
     Ok((settings, grants))
 }
 
+/// How long a question may be, in characters: whoever answers it must be able to read it.
+const LONGEST_QUESTION: usize = 4_000;
+
+/// Renders what a step asks before it starts.
+///
+/// # Errors
+/// The expression that cannot be evaluated, or what makes it no question, as a sentence.
+pub(super) fn question(run: &Run, opened: &Opened, seen: &Seen, approval: &Approval) -> Result<String, String> {
+    let ask = match expr::render(&Value::String(approval.ask.clone()), &scope(run, opened, seen))? {
+        Value::String(text) => text.trim().to_owned(),
+        other => return Err(format!("approval: `{}` is {other}, not a text", approval.ask)),
+    };
+    match ask.chars().count() {
+        0 => Err(format!("approval: `{}` asks nothing", approval.ask)),
+        length if length > LONGEST_QUESTION => Err(format!(
+            "approval: the question has {length} characters, over the {LONGEST_QUESTION} that a person is shown"
+        )),
+        _ => Ok(ask),
+    }
+}
+
 /// What expressions may name; see [`Scope`].
 pub(super) fn scope(run: &Run, opened: &Opened, seen: &Seen) -> Scope {
     let mut steps = Map::new();
     for step in run.steps() {
         let (outputs, outcome) = match run.status(&step.id) {
             Status::Ended { outcome: Outcome::Succeeded { outputs }, .. } => (outputs, "succeeded"),
-            Status::Ended { .. } => (Value::Null, "failed"),
+            Status::Ended { .. } | Status::Refused { .. } => (Value::Null, "failed"),
             Status::Skipped { .. } => (Value::Null, "skipped"),
             Status::Waiting | Status::Started { .. } => continue,
         };
         let mut known = outputs.as_object().cloned().unwrap_or_default();
         known.insert("outcome".into(), outcome.into());
+        let answered = run.asked(&step.id).and_then(|asked| asked.answered.as_ref());
+        if let Some(By::Person(name)) = answered.filter(|one| one.answer == Answer::Approved).map(|one| &one.by) {
+            known.insert("approved_by".into(), name.as_str().into());
+        }
         steps.insert(step.id.clone(), known.into());
     }
     let branch = opened.event.reference.strip_prefix("refs/heads/").unwrap_or_default();

@@ -1,3 +1,7 @@
+//! A small world around the rules of a run: it can be cut after any entry, and resumed.
+
+mod approvals;
+
 use super::*;
 use crate::next::Wake;
 use crate::pipeline::{Concurrency, Grants, Pipeline, Supersede};
@@ -57,28 +61,38 @@ fn image_recovers(step: &str, attempt: u32) -> Outcome {
     }
 }
 
+/// What the people of the small world say to a step that asks; `None` is silence.
+type People = fn(&str) -> Option<(By, Answer)>;
+
 /// A journal, its clock, and what lives in the process.
 struct World {
-    journal: Vec<(Timestamp, Entry)>,
+    journal: Vec<(Timestamp, By, Entry)>,
     seen: Seen,
     now: Timestamp,
     acts: Vec<Act>,
+    people: People,
+    because: String,
 }
 
 impl World {
-    fn resume(journal: Vec<(Timestamp, Entry)>) -> World {
-        let now = journal.last().map_or(0, |(at, _)| *at);
-        World { journal, seen: Seen::default(), now, acts: Vec::new() }
+    fn resume(journal: Vec<(Timestamp, By, Entry)>) -> World {
+        let now = journal.last().map_or(0, |(at, ..)| *at);
+        World { journal, seen: Seen::default(), now, acts: Vec::new(), people: |_| None, because: String::new() }
     }
 
     fn run(&self) -> Run {
-        Run::replay(self.journal.iter().map(|(at, entry)| (*at, entry)))
+        Run::replay(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)))
+    }
+
+    fn write(&mut self, by: By, entry: Entry) {
+        self.journal.push((self.now, by, entry));
     }
 
     /// One turn: decide, record, act. Returns the wake.
     fn turn(&mut self) -> Wake {
         let next = decide(&self.run(), &self.seen, self.now);
-        self.journal.extend(next.record.into_iter().map(|entry| (self.now, entry)));
+        self.because = next.because.text;
+        self.journal.extend(next.record.into_iter().map(|entry| (self.now, By::Server, entry)));
         for act in &next.acts {
             match act {
                 Act::Start { step, attempt, .. } => {
@@ -99,7 +113,7 @@ impl World {
             match self.turn() {
                 Wake::Never => return self,
                 Wake::Now => continue,
-                Wake::At(_) | Wake::OnChange if self.end_one(answers) => continue,
+                Wake::At(_) | Wake::OnChange if self.end_one(answers) || self.answer_one() => continue,
                 Wake::At(at) => self.now = at,
                 Wake::OnChange => panic!("waits for a change that never comes: {:#?}", self.journal),
             }
@@ -114,13 +128,21 @@ impl World {
         true
     }
 
+    fn answer_one(&mut self) -> bool {
+        let asking: Vec<String> = self.run().asking().map(|(step, ..)| step.id.clone()).collect();
+        let said = asking.into_iter().find_map(|step| (self.people)(&step).map(|said| (step, said)));
+        let Some((step, (by, answer))) = said else { return false };
+        self.write(by, Entry::ApprovalAnswered { step, answer });
+        true
+    }
+
     fn ending(&self) -> Option<&Entry> {
-        self.journal.last().map(|(_, entry)| entry)
+        self.journal.last().map(|(.., entry)| entry)
     }
 }
 
 fn start(entries: Vec<Entry>) -> World {
-    World::resume(entries.into_iter().map(|entry| (1_000, entry)).collect())
+    World::resume(entries.into_iter().map(|entry| (1_000, By::Server, entry)).collect())
 }
 
 #[track_caller]
@@ -163,8 +185,8 @@ fn a_failure_skips_what_needs_it_but_not_the_final_steps() {
 
 #[test]
 fn an_attempt_that_a_restart_took_does_not_count() {
-    let mut journal: Vec<_> = diamond().into_iter().map(|entry| (0, entry)).collect();
-    journal.push((0, Entry::Started { step: "lint".into(), attempt: 1 }));
+    let mut journal: Vec<_> = diamond().into_iter().map(|entry| (0, By::Server, entry)).collect();
+    journal.push((0, By::Server, Entry::Started { step: "lint".into(), attempt: 1 }));
     let mut world = World::resume(journal);
     world.turn();
     world.turn();
@@ -179,7 +201,7 @@ fn a_failure_that_may_pass_is_tried_again_later_and_only_as_often_as_asked() {
     run.pipeline.steps[2].retry = 1;
     let world = ends(entries, image_recovers, RunOutcome::Succeeded);
     let started = |attempt| Entry::Started { step: "image".into(), attempt };
-    let at = |entry| world.journal.iter().find(|(_, e)| *e == entry).map(|(at, _)| *at).expect("it was recorded");
+    let at = |entry| world.journal.iter().find(|(.., e)| *e == entry).map(|(at, ..)| *at).expect("it was recorded");
     assert_eq!(at(started(2)) - at(started(1)), 2_000);
     ends(diamond(), image_recovers, RunOutcome::Failed);
 }
@@ -215,7 +237,7 @@ fn cancelled(cause: CancelCause, after: &str) -> World {
             world.end_one(all_well);
         }
     }
-    world.journal.push((world.now, Entry::CancelAsked { because: "newer".into(), cause }));
+    world.write(By::Server, Entry::CancelAsked { because: "newer".into(), cause });
     world.finish(all_well)
 }
 
@@ -232,7 +254,7 @@ fn a_newer_run_takes_the_place_only_before_the_bump() {
 #[test]
 fn a_run_waits_behind_an_older_one_of_its_group() {
     let mut world = start(diamond());
-    let Entry::Opened { run } = &mut world.journal[0].1 else { unreachable!() };
+    let Entry::Opened { run } = &mut world.journal[0].2 else { unreachable!() };
     run.pipeline.concurrency = Some(Concurrency { group: "was".into(), supersede: Supersede::UntilBump });
     world.seen.ahead = Some("o/r/p/0".into());
     assert_eq!(world.turn(), Wake::OnChange);

@@ -42,6 +42,7 @@ async fn the_corridor_from_image_to_canary() {
 #[tokio::test]
 async fn the_import_list_is_the_request() {
     for (name, imports) in [
+        ("approve", vec![]),
         ("image", vec![Ability::Images]),
         ("push", vec![Ability::Log, Ability::Registry]),
         ("bump", vec![Ability::Log, Ability::Git]),

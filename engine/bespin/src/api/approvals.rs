@@ -1,0 +1,62 @@
+//! A person's answer to a step that asks before it starts.
+
+use super::ApiState;
+use super::guard::Operator;
+use super::problem::Problem;
+use super::runs::RunPath;
+use crate::login::Session;
+use crate::stages::run::{NotTaken, answer};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use decide::run::{Answer, Unfit};
+use serde::Deserialize;
+
+/// The parts of a step's address.
+#[derive(Deserialize)]
+pub(super) struct StepPath {
+    #[serde(flatten)]
+    run: RunPath,
+    step: String,
+}
+
+pub(super) async fn approve(
+    State(state): State<ApiState>,
+    Operator(person): Operator,
+    Path(path): Path<StepPath>,
+) -> Result<StatusCode, Problem> {
+    say(&state, &path, &person, Answer::Approved).await
+}
+
+pub(super) async fn refuse(
+    State(state): State<ApiState>,
+    Operator(person): Operator,
+    Path(path): Path<StepPath>,
+) -> Result<StatusCode, Problem> {
+    say(&state, &path, &person, Answer::Refused).await
+}
+
+async fn say(state: &ApiState, path: &StepPath, person: &Session, said: Answer) -> Result<StatusCode, Problem> {
+    let (run, step) = (path.run.id(), path.step.as_str());
+    let done = answer(&state.drivers, &run, step, said, person.by()).await;
+    done.map_err(|not_taken| {
+        let verb = if said == Answer::Approved { "approving" } else { "refusing" };
+        problem(format!("{verb} the step `{step}` of the run `{run}`"), not_taken)
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn problem(tried: String, not_taken: NotTaken) -> Problem {
+    let got = not_taken.to_string();
+    match not_taken {
+        NotTaken::NoRun | NotTaken::Unfit(Unfit::NoStep(_) | Unfit::NoApproval(_)) => Problem::missing(tried, got),
+        NotTaken::Unfit(Unfit::NotYours { .. }) => {
+            let mend = "ask one of them; the step's `approval` in the pipeline file says whose answer it takes";
+            Problem::new(StatusCode::FORBIDDEN, tried, got, mend)
+        }
+        NotTaken::Unfit(_) => Problem::refused(tried, got),
+        NotTaken::Journal(_) => {
+            let mend = "try again; look at the server's own log if it stays so";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, tried, got, mend)
+        }
+    }
+}
