@@ -3,7 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { homeQuery } from '../api/queries'
 import type { HomeView, TroubleView } from '../api/types'
 import { Ago, Answered, Empty, Panel } from '../parts/bits'
-import { Corridor } from '../parts/Corridor'
+import { asks, Corridor } from '../parts/Corridor'
 import { stageName, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
 import { brief, count } from '../parts/words'
@@ -28,8 +28,11 @@ function Headline({ view }: { view: HomeView }) {
   const { troubles, corridors } = view
   const stuck = troubles.filter((trouble) => trouble.what === 'stuck' || trouble.what === 'Degraded').length
   const moving = corridors.length
+  const asking = corridors.filter((corridor) => corridor.stations.some(asks)).length
+  const waits = asking > 0 ? [`${count(asking, 'run')} ${asking === 1 ? 'waits' : 'wait'} for approval`] : []
+  const needs = stuck > 0 ? [`${count(stuck, 'thing')} ${stuck === 1 ? 'needs' : 'need'} a person`] : []
   const parts = [
-    stuck > 0 ? `${count(stuck, 'thing')} ${stuck === 1 ? 'needs' : 'need'} a person` : 'Nothing needs a person',
+    ...(stuck + asking > 0 ? [...needs, ...waits] : ['Nothing needs a person']),
     moving > 0
       ? `${count(moving, 'push', 'pushes')} ${moving === 1 ? 'is' : 'are'} on ${moving === 1 ? 'its' : 'their'} way`
       : 'nothing is moving',

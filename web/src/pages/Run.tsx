@@ -10,6 +10,7 @@ import { Journal } from '../parts/Journal'
 import { runParams, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
 import { author, branch } from '../parts/words'
+import { Approvals } from '../run/Approvals'
 import { Drawer } from '../run/Drawer'
 import { Timeline } from '../run/Timeline'
 
@@ -41,6 +42,7 @@ function Whole({ view }: { view: RunView }) {
       <title>{`${run.pipeline} #${run.number} · Bespin`}</title>
       <Head view={view} />
       {view.mistakes.length > 0 && <Mistakes view={view} />}
+      <Approvals view={view} />
       <div className={step === undefined ? 'split' : 'split has-side'}>
         <div className="split-main">
           <Tabs

@@ -34,6 +34,7 @@ export function Corridor({ view }: { view: CorridorView }) {
             </span>
           )}
           {run.state !== 'open' && <State word={run.state} />}
+          {stations.some(asks) && <State word="asking" />}
         </span>
       </header>
       {stations.length > 1 && <Track run={run.id} stations={stations} />}
@@ -53,6 +54,9 @@ export function Track({ run, stations }: { run: string; stations: StationView[] 
     </ol>
   )
 }
+
+/** Whether a step waits for somebody's approval. */
+export const asks = (station: StationView) => station.state === 'asking'
 
 /** A step that nothing is recorded about waits for its turn, not for the world. */
 export const stationWord = (station: StationView) => (station.state === 'waiting' ? 'pending' : station.state)

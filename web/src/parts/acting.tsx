@@ -11,7 +11,7 @@ export function useOperator() {
   return { may: data?.user?.role === 'operator', csrf: data?.csrf ?? '' }
 }
 
-/** A button that says what it will do, and asks before it does it. */
+/** A button that says what it will do, and asks before it does it, unless there is nothing to `confirm`. */
 export function Act<T>({
   label,
   effect,
@@ -19,6 +19,7 @@ export function Act<T>({
   big,
   tone,
   confirm,
+  not,
   onDone,
 }: {
   label: string
@@ -26,7 +27,9 @@ export function Act<T>({
   path: string
   big?: boolean
   tone?: 'good' | 'bad'
-  confirm: string
+  confirm?: string
+  /** Why this person may not, if so. */
+  not?: string | undefined
   onDone?: (answer: T) => void
 }) {
   const { may, csrf } = useOperator()
@@ -37,22 +40,31 @@ export function Act<T>({
       setAsking(false)
       onDone?.(answer)
     },
+    // Without a question before it, only what went wrong needs a place.
+    onError: () => setAsking(true),
   })
   const close = () => {
     setAsking(false)
     doing.reset()
   }
-  const ask = () => setAsking(true)
-  const why = may ? undefined : 'Viewers look and change nothing; an operator may do this.'
+  const ask = () => (confirm === undefined ? doing.mutate() : setAsking(true))
+  const why = may ? not : 'Viewers look and change nothing; an operator may do this.'
+  const rests = why !== undefined || (confirm === undefined && doing.isPending)
   return (
     <>
       {big === true ? (
-        <button type="button" className={`big tone-${tone ?? 'moving'}`} disabled={!may} title={why} onClick={ask}>
+        <button type="button" className={`big tone-${tone ?? 'moving'}`} disabled={rests} title={why} onClick={ask}>
           <strong>{label}</strong>
           <span>{brief(effect)}</span>
         </button>
       ) : (
-        <button type="button" disabled={!may} title={why ?? effect} onClick={ask}>
+        <button
+          type="button"
+          className={tone === 'good' ? 'primary' : undefined}
+          disabled={rests}
+          title={why ?? effect}
+          onClick={ask}
+        >
           {label}
         </button>
       )}
@@ -70,7 +82,7 @@ export function Act<T>({
             disabled={doing.isPending}
             onClick={() => doing.mutate()}
           >
-            {doing.isPending ? 'The server is doing it…' : confirm}
+            {doing.isPending ? 'The server is doing it…' : (confirm ?? 'Try again')}
           </button>
         </Choice>
       </Dialog>

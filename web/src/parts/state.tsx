@@ -49,6 +49,12 @@ const shapes = {
       <path d="M5.5 8h5" className="shape-line" />
     </>
   ),
+  person: (
+    <>
+      <circle cx="8" cy="4.8" r="2.9" fill="currentColor" />
+      <path d="M2.6 14.2c.4-3.4 2.6-5 5.4-5s5 1.6 5.4 5z" fill="currentColor" />
+    </>
+  ),
   eye: (
     <>
       <path d="M1 8s2.6-4.6 7-4.6S15 8 15 8s-2.6 4.6-7 4.6S1 8 1 8z" className="shape-line" />
@@ -71,6 +77,10 @@ const looks: Record<string, [Tone, Shape, string?]> = {
   limit: ['bad', 'cross', 'over a limit'],
   lost: ['waiting', 'again', 'lost to a restart'],
   retrying: ['waiting', 'again', 'trying again'],
+  asking: ['waiting', 'person', 'waits for approval'],
+  approved: ['good', 'check'],
+  refused: ['bad', 'cross'],
+  expired: ['bad', 'cross', 'nobody answered in time'],
   skipped: ['idle', 'skip'],
   cancelled: ['idle', 'stop'],
   superseded: ['idle', 'skip'],

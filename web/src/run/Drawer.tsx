@@ -6,6 +6,7 @@ import { stationWord } from '../parts/Corridor'
 import { stageName, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
 import { duration } from '../parts/words'
+import { said } from './Approvals'
 
 const Log = lazy(() => import('./Log'))
 const route = getRouteApi('/runs/$owner/$repo/$pipeline/$number')
@@ -122,6 +123,16 @@ function Data({ step }: { step: RunStepView }) {
             {step.needs.length > 0 ? step.needs.join(', ') : step.is_final ? 'the end of all other steps' : 'nothing'}
           </dd>
         </div>
+        {step.approval !== null && (
+          <div>
+            <dt>approval</dt>
+            <dd>
+              by {step.approval.by.length === 0 ? 'an operator' : step.approval.by.join(' or ')}, within{' '}
+              {duration(step.approval.timeout_ms)}
+              {step.approval.answered !== null && `: ${said(step.approval.answered)}`}
+            </dd>
+          </div>
+        )}
         {step.condition !== null && (
           <div>
             <dt>only if</dt>
