@@ -19,7 +19,7 @@ use crate::resume::{Stages, resume};
 use crate::retention::{Memory, Retention};
 use crate::sources::Repositories;
 use crate::stages::bump::BumpStage;
-use crate::stages::canary::CanaryStage;
+use crate::stages::canary::{CanaryStage, Routers};
 use crate::stages::delivery::{DeliveryStage, StartRun};
 use crate::stages::image::ImageStage;
 use crate::stages::revert::RevertStage;
@@ -207,7 +207,10 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let sync = SyncStage::extended(drivers, clusters.iter().cloned(), repositories, judges, generators);
     let pulls = Pulls::new(doors::forge(config)?.status);
     let revert = RevertStage::new(drivers, &forge, pulls, &sync);
-    let canary = Arc::new(CanaryStage::new(drivers, clusters.iter().cloned(), &revert));
+    let connector = Arc::new(Connector::new().map_err(|error| error.to_string())?);
+    let routers = Routers::load(&config.route, &extensions, &connector, &config.secret).await?;
+    let canary = CanaryStage::new(drivers, clusters.iter().cloned(), &revert).routed_by(routers);
+    let canary = Arc::new(canary);
     let host = PluginHost::new(Doors {
         drivers: drivers.clone(),
         forge: forge.clone(),
@@ -223,7 +226,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         sync: sync.clone(),
         canary: canary.clone(),
         clusters: clusters.iter().map(|cluster| cluster.name().to_owned()).collect(),
-        connector: Connector::new().map_err(|error| error.to_string())?,
+        connector,
     });
     let (steps, plugins) = plugin_steps(config, host, remote).await?;
     let reporter = Arc::new(CommitStatuses::new(forge.clone()));

@@ -40,6 +40,8 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     config.health.iter().for_each(|row| row.check(&config.plugin_source, &mut found));
     unique("generate", config.generate.iter().map(|row| row.name.as_str()), &mut found);
     config.generate.iter().for_each(|row| row.check(&config.plugin_source, &mut found));
+    unique("route", config.route.iter().map(|row| row.name.as_str()), &mut found);
+    config.route.iter().for_each(|row| row.check(&config.plugin_source, &config.secret, &mut found));
     for (index, policy) in config.policy.iter().enumerate() {
         let mut named = Vec::new();
         plugin_source::check_named(policy.plugins.as_deref(), policy.grants.contains_key("secrets"), &mut named);

@@ -7,12 +7,14 @@ mod check;
 mod containers;
 mod extensions;
 mod plugin_source;
+mod route;
 mod secret;
 
 pub use check::Mistakes;
 pub use containers::Containers;
 pub use extensions::{Generator, HealthPlugin};
 pub use plugin_source::{KeyFile, PluginSource};
+pub use route::RoutePlugin;
 pub use secret::SecretSource;
 
 use serde::Deserialize;
@@ -53,6 +55,9 @@ pub struct Config {
     /// Plugins that make the manifests of Applications.
     #[serde(default)]
     pub generate: Vec<Generator>,
+    /// Plugins that share the traffic of Rollouts.
+    #[serde(default)]
+    pub route: Vec<RoutePlugin>,
     /// Metric providers for plugins.
     #[serde(default)]
     pub metrics: Vec<crate::host::Provider>,

@@ -62,7 +62,7 @@ pub struct Doors {
     /// The names of the clusters, the first of which is meant where none is named.
     pub clusters: Vec<String>,
     /// Plugins' requests.
-    pub connector: Connector,
+    pub connector: Arc<Connector>,
 }
 
 /// Makes abilities from the doors.

@@ -4,10 +4,13 @@
 //! It acts only on Rollouts that carry the annotation `bespin.dev/owner`; all
 //! others are looked at, and the dashboard shows what it would do.
 
+mod routers;
 #[cfg(test)]
 mod tests;
 mod view;
 mod watch;
+
+pub use routers::Routers;
 
 use super::revert::RevertStage;
 use crate::drive::{Drivers, Stage, Trouble, Written, now};
@@ -25,6 +28,7 @@ pub struct CanaryStage {
     drivers: Weak<Drivers>,
     clusters: BTreeMap<String, Arc<Cluster>>,
     router: Arc<dyn Router>,
+    routers: Routers,
     revert: Arc<RevertStage>,
 }
 
@@ -41,7 +45,25 @@ impl CanaryStage {
     ) -> CanaryStage {
         let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
         let (router, revert) = (Arc::new(Annotations), revert.clone());
-        CanaryStage { drivers: Arc::downgrade(drivers), clusters, router, revert }
+        CanaryStage { drivers: Arc::downgrade(drivers), clusters, router, routers: Routers::default(), revert }
+    }
+
+    /// Follows Rollouts whose traffic these plugins share, too.
+    #[must_use]
+    pub fn routed_by(self, routers: Routers) -> CanaryStage {
+        CanaryStage { routers, ..self }
+    }
+
+    /// Has a router take back what it has made, and records that it has: nobody else can know.
+    async fn unroute(&self, stream: &str, router: &str, rollout: &serde_json::Value) -> Result<(), Trouble> {
+        self.routers.take_back(stream, router, rollout).await.map_err(Trouble)?;
+        let Some(drivers) = self.drivers.upgrade() else { return Ok(()) };
+        let make = |written: &[Written<Entry>]| {
+            let still = fold(written).routed.is_some_and(|routed| routed.router == router);
+            still.then(|| vec![Entry::Unrouted { router: router.to_owned() }])
+        };
+        let recorded = drivers.append(stream, By::Server, make).await;
+        recorded.map(drop).map_err(|error| Trouble::new("writing the journal", error))
     }
 
     fn find<'a>(&self, stream: &'a str) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
@@ -76,7 +98,13 @@ impl Stage for CanaryStage {
         let objects = cluster.look_at_rollout(namespace, name, &*self.router).await;
         let mut objects = objects.map_err(|error| Trouble::new(tried, error))?;
         objects.applications = applications(cluster, recorded, &objects).await;
-        let seen = Seen::read(objects);
+        objects.routers = self.routers.names();
+        let mut seen = Seen::read(objects);
+        if let Seen::Present(live) = &mut seen
+            && let Some(split) = canary::question(recorded, live)
+        {
+            live.hear(self.routers.ask(stream, &split).await);
+        }
         let promised = recorded.promised().is_some();
         if matches!(&seen, Seen::Present(live) if promised && live.owner == Owner::Ours) {
             self.revert.keep(stream);
@@ -98,6 +126,15 @@ impl Stage for CanaryStage {
 
     async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
         let (cluster, namespace, _) = self.find(stream)?;
+        match act {
+            // How it has taken it is for the next look.
+            Act::Weigh { split } => {
+                self.routers.tell(stream, split).await;
+                return Ok(());
+            }
+            Act::Unroute { router, rollout } => return self.unroute(stream, router, rollout).await,
+            _ => {}
+        }
         let acted = cluster.act_on_rollout(namespace, act).await;
         match acted.map_err(|error| Trouble(error.to_string()))? {
             Acted::Done => {}

@@ -2,11 +2,11 @@
 //! which versions are refused, and which steps of runs are waiting.
 
 use super::entry::{Action, Cause, Entry, Intent, OnTimeout, Start};
+use super::reply::Routed;
 use crate::by::By;
 use crate::next::Timestamp;
 use crate::revert;
 use crate::want::{Answer, Key};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// How many weights are kept to be shown.
@@ -39,15 +39,6 @@ pub struct Recorded {
     pub wants: Vec<Want>,
     /// The weights over time, oldest first.
     pub weights: Vec<Weighed>,
-}
-
-/// A router that is a plugin.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Routed {
-    /// Its name in the Rollout.
-    pub router: String,
-    /// What it needs of the Rollout to find what it has made.
-    pub rollout: Value,
 }
 
 /// A version of the application.

@@ -7,7 +7,7 @@ use super::Move;
 use super::entry::{Act, Entry};
 use super::look::Look;
 use super::read::Mistake;
-use super::recorded::{Recorded, Routed};
+use super::recorded::Recorded;
 use super::router::{Router, path_of};
 use super::seen::{Live, Owner};
 use super::spec::{self, Spec};
@@ -27,6 +27,15 @@ pub struct Split {
     /// The canary's share, in percent.
     pub weight: u32,
     /// The whole Rollout; its status has the hashes of both versions as they were decided.
+    pub rollout: Value,
+}
+
+/// A router that is in use, from before it is told anything until it has taken that back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Routed {
+    /// Its name in the Rollout.
+    pub router: String,
+    /// What it needs of the Rollout to find what it has made.
     pub rollout: Value,
 }
 

@@ -1,7 +1,8 @@
 //! The stage with its real parts: the embedded journal, the drivers, and the
 //! playground's Kubernetes API.
 
-use super::{CanaryStage, ask, gave_up};
+use super::routers::tests::{Api, Mode};
+use super::{CanaryStage, Routers, ask, gave_up};
 use crate::board::Board;
 use crate::drive::Drivers;
 use crate::sources::Repositories;
@@ -36,6 +37,10 @@ struct Server {
 
 impl Server {
     async fn start(dir: &Path, playground: &Playground) -> Server {
+        Server::routed_by(dir, playground, Routers::default()).await
+    }
+
+    async fn routed_by(dir: &Path, playground: &Playground, routers: Routers) -> Server {
         let journal = journal::open(&dir.join("journal")).expect("the journal opens");
         let drivers = Drivers::new(journal, Arc::new(Board::default()));
         let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
@@ -45,7 +50,7 @@ impl Server {
         let forge = forge::Forge::new(forge::Settings::default(), dir.join("mirrors")).expect("the mirrors open");
         let sync = SyncStage::new(&drivers, [cluster.clone()], Repositories::new(forge.clone()));
         let revert = RevertStage::new(&drivers, &forge, forge::pulls::Pulls::new(None), &sync);
-        let stage = Arc::new(CanaryStage::new(&drivers, [cluster.clone()], &revert));
+        let stage = Arc::new(CanaryStage::new(&drivers, [cluster.clone()], &revert).routed_by(routers));
         let watch = stage.clone().watch(drivers.clone(), cluster);
         let watching = tokio::spawn(async move { watch.await.expect("the watch goes on") });
         Server { drivers, stage, watching }
@@ -106,6 +111,11 @@ async fn furnish(playground: &Playground) {
 
 /// The seed's Rollout, its pauses one second long.
 async fn rollout(playground: &Playground, annotations: Value) {
+    let routing = json!({"alb": {"ingress": "petclinic-ingress", "servicePort": 8080}});
+    rollout_by(playground, annotations, routing).await;
+}
+
+async fn rollout_by(playground: &Playground, annotations: Value, routing: Value) {
     let step = |weight: u32| json!({"setWeight": weight, "pause": {"duration": "1s"}});
     let rollout = json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
@@ -115,7 +125,7 @@ async fn rollout(playground: &Playground, annotations: Value) {
             "selector": {"matchLabels": {"app": "was"}},
             "strategy": {"canary": {
                 "canaryService": "was-canary", "stableService": "was-stable",
-                "trafficRouting": {"alb": {"ingress": "petclinic-ingress", "servicePort": 8080}},
+                "trafficRouting": routing,
                 "scaleDownDelaySeconds": 1, "abortScaleDownDelaySeconds": 1,
                 "steps": [step(10), step(25), step(50), step(75)],
             }},
@@ -272,6 +282,87 @@ async fn what_is_not_ours_is_looked_at_and_never_written() {
     assert_eq!(said.because.mood, Mood::Done);
     assert!(said.because.text.contains("bespin take"), "{}", said.because.text);
     assert_eq!(server.drivers.journal().streams("rollout/").await.expect("the journal is there").len(), 0);
+    server.stop().await;
+    playground.stop().await;
+}
+
+/// The Rollout whose traffic the API shares.
+async fn routed(playground: &Playground, api: &Api) {
+    let routing = json!({"plugins": {"example/http": {"address": api.address}}});
+    rollout_by(playground, json!({"bespin.dev/owner": "test"}), routing).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, api) = (playground(dir.path()).await, Api::start(dir.path()).await);
+    let routers = api.routers(dir.path(), &api.grant()).await;
+    let server = Server::routed_by(dir.path(), &playground, routers).await;
+    furnish(&playground).await;
+    routed(&playground, &api).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    assert_eq!(api.weight().as_deref(), Some("0"));
+    deploy(&playground, V56).await;
+    server.shows("25 %", |view| view.served == Some(25)).await;
+    assert_eq!(api.weight().as_deref(), Some("25"));
+
+    let mina = || By::Person("mina".into());
+    // While nobody can tell what is served, a retreat is recorded, and takes nothing away.
+    api.set(Mode::Busy);
+    ask(&server.drivers, STREAM, "retreat", mina()).await.expect("a canary walks");
+    let tried = api.asked(&reqwest::Method::PUT);
+    let back = server.shows("Degraded", |view| view.phase == "Degraded" && view.asked == 0).await;
+    assert_eq!(back.served, None);
+    let again = async {
+        while api.asked(&reqwest::Method::PUT) < tried + 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("it is told again");
+    let held = server.shows("the canary's pods", |_| true).await;
+    let canary = held.revisions.iter().find(|set| set.role == "canary").expect("it is there");
+    assert!(canary.wanted > 0, "no pod that may get requests goes: {held:#?}");
+    let because = server.drivers.board().said(STREAM).expect("it says why").because.text;
+    assert!(because.contains("example/http fails: the router answered 503"), "{because}");
+
+    api.set(Mode::Works);
+    let back = server.shows("v55 alone", |view| serves(view, V55)).await;
+    assert_eq!((back.served, api.weight().as_deref()), (Some(0), Some("0")));
+    ask(&server.drivers, STREAM, "retry", mina()).await.expect("it has retreated");
+    server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+
+    // It goes, and the router takes back what it has made.
+    send(&playground, reqwest::Method::DELETE, &format!("{ROLLOUTS}/was"), &json!({})).await;
+    let gone = async {
+        while api.weight().is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("what was made is taken back");
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_hangs_holds_its_own_rollout_and_a_restart_goes_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, api) = (playground(dir.path()).await, Api::start(dir.path()).await);
+    let routers = api.routers(dir.path(), &api.grant()).await;
+    let server = Server::routed_by(dir.path(), &playground, routers).await;
+    furnish(&playground).await;
+    routed(&playground, &api).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    deploy(&playground, V56).await;
+    server.shows("50 %", |view| view.served == Some(50)).await;
+    api.set(Mode::Hangs);
+    server.shows("nothing known", |view| view.served.is_none()).await;
+    server.stop().await;
+    api.set(Mode::Works);
+    let routers = api.routers(dir.path(), &api.grant()).await;
+    let server = Server::routed_by(dir.path(), &playground, routers).await;
+    let end = server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+    let weights: Vec<u32> = end.weights.iter().map(|point| point.asked).collect();
+    assert_eq!(weights, [10, 25, 50, 75, 100, 0], "nothing is walked twice");
     server.stop().await;
     playground.stop().await;
 }
