@@ -89,6 +89,30 @@ pub enum HealthStatus {
     Unknown,
 }
 
+impl HealthStatus {
+    /// All of them.
+    pub const ALL: [HealthStatus; 6] = [
+        HealthStatus::Healthy,
+        HealthStatus::Progressing,
+        HealthStatus::Degraded,
+        HealthStatus::Suspended,
+        HealthStatus::Missing,
+        HealthStatus::Unknown,
+    ];
+
+    /// As the contract spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            HealthStatus::Healthy => "healthy",
+            HealthStatus::Progressing => "progressing",
+            HealthStatus::Degraded => "degraded",
+            HealthStatus::Suspended => "suspended",
+            HealthStatus::Missing => "missing",
+            HealthStatus::Unknown => "unknown",
+        }
+    }
+}
+
 /// One measurement, by a plugin of the world `measure`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measurement {
@@ -111,6 +135,22 @@ pub enum Judgement {
     Failed,
     /// A person has to look.
     Inconclusive,
+}
+
+impl Judgement {
+    /// All of them.
+    pub const ALL: [Judgement; 4] =
+        [Judgement::Unjudged, Judgement::Successful, Judgement::Failed, Judgement::Inconclusive];
+
+    /// As the contract spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Judgement::Unjudged => "unjudged",
+            Judgement::Successful => "successful",
+            Judgement::Failed => "failed",
+            Judgement::Inconclusive => "inconclusive",
+        }
+    }
 }
 
 /// How the traffic of a rollout is to be shared, for a plugin of the world `route`.
@@ -144,4 +184,18 @@ pub enum Verification {
     NotVerified,
     /// The router cannot tell.
     NotSupported,
+}
+
+impl Verification {
+    /// All of them.
+    pub const ALL: [Verification; 3] = [Verification::Verified, Verification::NotVerified, Verification::NotSupported];
+
+    /// As the contract spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verification::Verified => "verified",
+            Verification::NotVerified => "not-verified",
+            Verification::NotSupported => "not-supported",
+        }
+    }
 }

@@ -13,6 +13,9 @@ pub struct Options {
     /// The language to write it in.
     #[arg(long, value_enum)]
     lang: Language,
+    /// What it is for.
+    #[arg(long, value_enum, default_value_t = Kind::Step)]
+    world: Kind,
 }
 
 /// A language with a template.
@@ -24,6 +27,21 @@ enum Language {
     Js,
     /// With componentize-py.
     Python,
+}
+
+/// A world with a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A step of a pipeline.
+    Step,
+    /// The health of a kind of object; in Rust.
+    Health,
+    /// Manifests from a source folder; in Rust.
+    Generate,
+    /// A metric provider; in Rust.
+    Measure,
+    /// A traffic router; in Rust.
+    Route,
 }
 
 /// A file of a project: its path, and its bytes.
@@ -48,15 +66,52 @@ macro_rules! example {
     };
 }
 
-const CASES: &[(&str, &str)] =
-    example!("cases", "announces.yaml" "has-no-leave.yaml" "is-busy.yaml" "nothing-to-announce.yaml");
-const RUST: &[(&str, &str)] = example!("rust", ".gitignore" "Cargo.toml" "README.md" "plugin.toml" "src/lib.rs");
+/// What a template has of its own: the source and the README in Rust, and the cases in every language.
+struct Template {
+    rust: &'static [(&'static str, &'static str)],
+    cases: &'static [(&'static str, &'static str)],
+}
+
+/// The example of a world in Rust is the SDK's.
+macro_rules! world {
+    ($world:literal, $($case:literal)+) => {
+        Template {
+            rust: &[
+                ("README.md", include_str!(concat!("../../../../../plugins/examples/worlds/", $world, "/README.md"))),
+                ("src/lib.rs", include_str!(concat!("../../../../../plugins/sdk/examples/", $world, ".rs"))),
+            ],
+            cases: example!("worlds", $($case)+),
+        }
+    };
+}
+
+const STEP: Template = Template {
+    rust: example!("rust", "README.md" "src/lib.rs"),
+    cases: example!("cases", "announces.yaml" "has-no-leave.yaml" "is-busy.yaml" "nothing-to-announce.yaml"),
+};
+const HEALTH: Template = world!("health",
+    "health/tests/has-no-condition.yaml" "health/tests/is-ready.yaml" "health/tests/is-refused.yaml"
+    "health/tests/is-unreadable.yaml");
+const GENERATE: Template = world!("generate",
+    "generate/tests/fills-in.yaml" "generate/tests/finds-nothing.yaml" "generate/tests/is-unreadable.yaml");
+const MEASURE: Template = world!("measure",
+    "measure/tests/has-no-leave.yaml" "measure/tests/has-no-requests.yaml" "measure/tests/is-bad.yaml"
+    "measure/tests/is-good.yaml" "measure/tests/is-not-answered.yaml");
+const ROUTE: Template = world!("route",
+    "route/tests/is-busy.yaml" "route/tests/is-not-there-yet.yaml" "route/tests/is-verified.yaml"
+    "route/tests/removes.yaml" "route/tests/shares.yaml");
+const RUST: &[(&str, &str)] = example!("rust", ".gitignore" "Cargo.toml" "plugin.toml");
 const SDK: &str = include_str!("../../../../../plugins/examples/rust/sdk.toml");
 const JAVASCRIPT: &[(&str, &str)] = example!("javascript",
     ".gitignore" ".npmrc" "README.md" "bespin.js" "package-lock.json" "package.json" "plugin.js" "plugin.toml"
     "wit/world.wit");
 const PYTHON: &[(&str, &str)] = example!("python",
     ".gitignore" "README.md" "app.py" "bespin.py" "plugin.toml" "requirements.txt" "wit/world.wit");
+
+/// What is said of a world in another language.
+const ONLY_RUST: &str = "the worlds beside `step` have a template in Rust: write `--lang rust`; a plugin in another \
+                         language begins with `--world step` and exports another guest in `wit/world.wit`, such as \
+                         `bespin:plugin/health-guest`";
 
 /// Writes a project.
 ///
@@ -65,11 +120,14 @@ const PYTHON: &[(&str, &str)] = example!("python",
 pub fn run(options: &Options) -> Result<(), String> {
     let name = options.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     check(name)?;
+    if options.lang != Language::Rust && options.world != Kind::Step {
+        return Err(ONLY_RUST.to_owned());
+    }
     let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     if options.path.exists() {
         return Err(format!("{} is there already; nothing was written", options.path.display()));
     }
-    for (file, bytes) in files(options.lang, name) {
+    for (file, bytes) in files(options.lang, options.world, name) {
         let path = options.path.join(file);
         let folder = path.parent().unwrap_or(&options.path);
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
@@ -89,18 +147,28 @@ fn check(name: &str) -> Result<(), String> {
     Err(format!("`{name}` is no name for a plugin; write lower-case letters, digits and single `-`, a letter first"))
 }
 
-fn files(language: Language, name: &str) -> Vec<File> {
+fn files(language: Language, world: Kind, name: &str) -> Vec<File> {
     let rename = |(path, text): &(&str, &str)| {
         let text = text.replace(EXAMPLE, name).replace(&EXAMPLE.replace('-', "_"), &name.replace('-', "_"));
         ((*path).to_owned(), text.into_bytes())
     };
-    let own = match language {
-        Language::Rust => RUST,
-        Language::Js => JAVASCRIPT,
-        Language::Python => PYTHON,
+    let Template { rust, cases } = match world {
+        Kind::Step => STEP,
+        Kind::Health => HEALTH,
+        Kind::Generate => GENERATE,
+        Kind::Measure => MEASURE,
+        Kind::Route => ROUTE,
     };
-    let mut files: Vec<File> = own.iter().map(rename).collect();
-    files.extend(CASES.iter().map(|(path, text)| (format!("tests/{path}"), text.as_bytes().to_vec())));
+    let (shared, own) = match language {
+        Language::Rust => (RUST, rust),
+        Language::Js => (JAVASCRIPT, &[][..]),
+        Language::Python => (PYTHON, &[][..]),
+    };
+    let mut files: Vec<File> = shared.iter().chain(own).map(rename).collect();
+    files.extend(cases.iter().map(|(path, text)| {
+        let bare = path.rsplit('/').next().unwrap_or(path);
+        (format!("tests/{bare}"), text.as_bytes().to_vec())
+    }));
     if language == Language::Rust {
         files.push(("bespin/sdk/Cargo.toml".to_owned(), SDK.as_bytes().to_vec()));
         files.extend(embedded::<Sdk>("bespin/sdk/src"));
@@ -137,7 +205,7 @@ mod tests {
         for (language, contract) in
             [(Language::Rust, "bespin/wit"), (Language::Js, "wit/deps/bespin"), (Language::Python, "wit/deps/bespin")]
         {
-            let files = files(language, "greet-people");
+            let files = files(language, Kind::Step, "greet-people");
             let text = |path: &str| {
                 let (_, bytes) = files.iter().find(|(name, _)| name == path).unwrap_or_else(|| panic!("{path}"));
                 String::from_utf8(bytes.clone()).unwrap()
@@ -153,14 +221,36 @@ mod tests {
     }
 
     #[test]
+    fn a_project_of_another_world_is_that_worlds_example() {
+        for (world, makes) in [
+            (Kind::Health, "bespin_sdk::health!"),
+            (Kind::Generate, "bespin_sdk::generate!"),
+            (Kind::Measure, "bespin_sdk::measure!"),
+            (Kind::Route, "bespin_sdk::route!"),
+        ] {
+            let files = files(Language::Rust, world, "greet-people");
+            let text = |path: &str| {
+                let (_, bytes) = files.iter().find(|(name, _)| name == path).unwrap_or_else(|| panic!("{path}"));
+                String::from_utf8(bytes.clone()).unwrap()
+            };
+            assert!(text("src/lib.rs").contains(makes) && text("Cargo.toml").contains("\"greet-people\""), "{world:?}");
+            assert!(text("README.md").starts_with("# greet-people\n"), "{world:?}");
+            assert!(files.iter().filter(|(path, _)| path.starts_with("tests/")).count() >= 3, "{world:?}");
+        }
+    }
+
+    #[test]
     fn every_file_of_an_example_is_in_its_template() {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/examples");
         let listed = std::process::Command::new("git").args(["ls-files"]).current_dir(&examples).output().unwrap();
         let links = ["javascript/wit/deps/bespin", "python/wit/deps/bespin", "rust/sdk.toml", "README.md"];
-        let known: Vec<String> = [("cases", CASES), ("rust", RUST), ("javascript", JAVASCRIPT), ("python", PYTHON)]
-            .iter()
-            .flat_map(|(folder, files)| files.iter().map(move |(file, _)| format!("{folder}/{file}")))
-            .collect();
+        let mut known: Vec<String> =
+            ["health", "generate", "measure", "route"].map(|world| format!("worlds/{world}/README.md")).to_vec();
+        let folders = [("rust", RUST), ("rust", STEP.rust), ("javascript", JAVASCRIPT), ("python", PYTHON)];
+        let cases = [HEALTH, GENERATE, MEASURE, ROUTE].map(|template| ("worlds", template.cases));
+        for (folder, files) in folders.into_iter().chain([("cases", STEP.cases)]).chain(cases) {
+            known.extend(files.iter().map(|(file, _)| format!("{folder}/{file}")));
+        }
         for file in String::from_utf8(listed.stdout).unwrap().lines().filter(|file| !links.contains(file)) {
             assert!(known.iter().any(|known| known == file), "{file} is in no template");
         }

@@ -1,15 +1,16 @@
 //! The abilities of a recorded case: what is not recorded is refused by its name.
 
+use super::cases::calls::{number, read_bytes, write_bytes};
 use super::cases::{Call, Case, Exchange};
 use super::told::pretty;
 use async_trait::async_trait;
 use sandbox::{
-    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, HttpRequest,
+    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Found, HttpRequest,
     HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Query, Read,
-    Sample, Stored, SyncRequest, Synced,
+    Restore, Sample, Save, Saved, Stored, SyncRequest, Synced,
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
@@ -60,7 +61,7 @@ impl Recorded {
     pub fn unasked(&self) -> Vec<String> {
         let left = self.left();
         let requests = left.http.iter().map(|exchange| exchange.request.shown());
-        requests.chain(left.calls.iter().map(|call| shown_call(&call.ask, &with(call)))).collect()
+        requests.chain(left.calls.iter().map(|call| shown_call(&call.ask, &call.with))).collect()
     }
 
     fn left(&self) -> MutexGuard<'_, Left> {
@@ -70,26 +71,17 @@ impl Recorded {
     /// Finds the answer to a call among those that are left.
     fn call(&self, ask: &str, asked: Value) -> Result<Value, Failure> {
         let mut left = self.left();
-        let same = |call: &Call| call.ask == ask && pretty(&with(call)) == pretty(&asked);
+        let same = |call: &Call| call.ask == ask && pretty(&call.with) == pretty(&asked);
         let Some(at) = left.calls.iter().position(same) else {
             left.unrecorded.push(shown_call(ask, &asked));
             return Err(not_recorded(ask));
         };
-        let Call { answer, fault, .. } = left.calls.remove(at);
-        match (answer, fault) {
-            (Some(answer), _) => Ok(answer),
-            (None, Some(fault)) => Err(fault.into()),
-            (None, None) => Err(not_recorded(ask)),
-        }
+        left.calls.remove(at).answer.map_err(Failure::from)
     }
 }
 
 fn not_recorded(what: &str) -> Failure {
     Failure::Rejected(format!("{what} is not recorded in this case"))
-}
-
-fn with(call: &Call) -> Value {
-    Value::Object(call.with.clone().into_iter().collect::<Map<_, _>>())
 }
 
 fn shown_call(ask: &str, with: &Value) -> String {
@@ -108,10 +100,13 @@ fn whole(files: &BTreeMap<String, String>, asked: &Read, missing: impl Fn() -> S
     }
 }
 
-/// A text of an answer.
+/// A text of an answer. That it is there was looked at when the case was read, and so with whatever else is taken.
 fn text(answer: &Value, name: &str) -> Result<String, Failure> {
-    let missing = || Failure::Rejected(format!("the recorded answer has no text `{name}`"));
-    answer[name].as_str().map(str::to_owned).ok_or_else(missing)
+    answer[name].as_str().map(str::to_owned).ok_or_else(|| no_answer(name))
+}
+
+fn no_answer(name: &str) -> Failure {
+    Failure::Rejected(format!("the recorded answer has no `{name}` that fits"))
 }
 
 /// Leaves out what was not given.
@@ -146,8 +141,28 @@ impl Abilities for Recorded {
     }
 
     async fn store(&self, asked: Artifact) -> Result<(), Failure> {
-        let content = String::from_utf8_lossy(&asked.content).into_owned();
+        let content = write_bytes(asked.content);
         self.call("artifacts.put", json!({ "name": asked.name, "content": content })).map(|_done| ())
+    }
+
+    async fn restore(&self, asked: Restore) -> Result<Option<Found>, Failure> {
+        let prefixes = if asked.prefixes.is_empty() { Value::Null } else { json!(asked.prefixes) };
+        let answer = self.call("cache.restore", given(json!({ "key": asked.key, "prefixes": prefixes })))?;
+        if answer.is_null() {
+            return Ok(None);
+        }
+        let archive = read_bytes(&answer["archive"]).ok_or_else(|| no_answer("archive"))?;
+        Ok(Some(Found { key: text(&answer, "key")?, archive }))
+    }
+
+    async fn save(&self, asked: Save) -> Result<Saved, Failure> {
+        let answer = self.call("cache.save", json!({ "key": asked.key, "archive": write_bytes(asked.archive) }))?;
+        match answer.as_str() {
+            Some("saved") => Ok(Saved::Saved),
+            Some("kept") => Ok(Saved::Kept),
+            Some("read-only") => Ok(Saved::ReadOnly),
+            _ => Err(no_answer("saved")),
+        }
     }
 
     async fn list(&self, asked: List) -> Result<Vec<Listed>, Failure> {
@@ -172,16 +187,10 @@ impl Abilities for Recorded {
             left.unrecorded.push(asked.shown());
             return Err(not_recorded(&format!("{} {}", asked.method, asked.url)));
         };
-        let Exchange { response, fault, .. } = left.http.remove(at);
-        match (response, fault) {
-            (Some(response), _) => {
-                let json = response.json.map(|json| json.to_string().into_bytes());
-                let body = json.unwrap_or_else(|| response.body.into_bytes());
-                Ok(HttpResponse { status: response.status, headers: response.headers.into_iter().collect(), body })
-            }
-            (None, Some(fault)) => Err(fault.into()),
-            (None, None) => Err(not_recorded(&asked.url)),
-        }
+        let response = left.http.remove(at).answer.map_err(Failure::from)?;
+        let json = response.json.map(|json| json.to_string().into_bytes());
+        let body = json.unwrap_or_else(|| response.body.into_bytes());
+        Ok(HttpResponse { status: response.status, headers: response.headers.into_iter().collect(), body })
     }
 
     async fn secret(&self, name: String) -> Result<SecretString, Failure> {
@@ -208,8 +217,7 @@ impl Abilities for Recorded {
         });
         let answer = self.call("containers.run", given(asked))?;
         let code = answer["code"].as_i64().and_then(|code| i32::try_from(code).ok());
-        let code = code.ok_or_else(|| Failure::Rejected("the recorded answer has no number `code`".into()))?;
-        Ok(Exit { code })
+        Ok(Exit { code: code.ok_or_else(|| no_answer("code"))? })
     }
 
     async fn build(&self, asked: Build) -> Result<Built, Failure> {
@@ -230,8 +238,7 @@ impl Abilities for Recorded {
         let Bump { repo, branch, path, image, message } = asked;
         let asked = json!({ "repo": repo, "branch": branch, "path": path, "image": image, "message": message });
         let answer = self.call("git.bump", given(asked))?;
-        let changed = answer["changed"].as_bool();
-        let changed = changed.ok_or_else(|| Failure::Rejected("the recorded answer has no `changed`".into()))?;
+        let changed = answer["changed"].as_bool().ok_or_else(|| no_answer("changed"))?;
         Ok(Bumped { commit: text(&answer, "commit")?, changed })
     }
 
@@ -266,15 +273,12 @@ impl Abilities for Recorded {
     async fn query(&self, asked: Query) -> Result<Vec<Sample>, Failure> {
         let asked = json!({ "provider": asked.provider, "query": asked.query });
         let answer = self.call("metrics.query", asked)?;
-        let samples = answer.as_array().ok_or_else(|| Failure::Rejected("the recorded answer is no list".into()))?;
-        samples.iter().map(sample).collect()
+        answer.as_array().ok_or_else(|| no_answer("samples"))?.iter().map(sample).collect()
     }
 }
 
-/// A sample; its value may be the text `NaN` or `inf`, which JSON has no numbers for.
 fn sample(recorded: &Value) -> Result<Sample, Failure> {
-    let value = recorded["value"].as_f64().or_else(|| recorded["value"].as_str()?.parse().ok());
-    let value = value.ok_or_else(|| Failure::Rejected("a recorded sample has no number `value`".into()))?;
+    let value = number(&recorded["value"]).ok_or_else(|| no_answer("value"))?;
     let labels = recorded["labels"].as_object().into_iter().flatten();
     let label = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
     Ok(Sample { labels: labels.filter_map(label).collect(), value })
@@ -324,9 +328,10 @@ fn shown_request(method: &str, url: &str, headers: &BTreeMap<String, String>, bo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sandbox::World;
 
     fn world(case: &str) -> Recorded {
-        Recorded::of(&Case::parse(&format!("{case}\nexpect: {{ verdict: succeeded }}")).unwrap())
+        Recorded::of(&Case::parse("a.yaml", &format!("{case}\nexpect: {{ verdict: succeeded }}"), World::Step).unwrap())
     }
 
     #[tokio::test]
@@ -346,6 +351,29 @@ mod tests {
         assert!(matches!(world.unasked().as_slice(), [only] if only.contains("third")), "{:?}", world.unasked());
         assert_eq!(ask("third").await, Err(Failure::Transient("busy".into())));
         assert!(world.unasked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_cache_answers_as_recorded() {
+        let world = world(
+            r#"calls:
+  - { ask: cache.restore, with: { key: m-2, prefixes: [m-] }, answer: { key: m-1, archive: { base64: /wA= } } }
+  - { ask: cache.restore, with: { key: none }, answer: null }
+  - { ask: cache.save, with: { key: m-2, archive: { base64: /wA= } }, answer: kept }
+  - { ask: cache.save, with: { key: m-2, archive: text }, fault: { rejected: too long } }"#,
+        );
+        let restore = async |key: &str, prefixes: &[&str]| {
+            let prefixes = prefixes.iter().map(ToString::to_string).collect();
+            world.restore(Restore { key: key.into(), prefixes, at_most: 8 }).await
+        };
+        let found = Found { key: "m-1".into(), archive: vec![0xff, 0] };
+        assert_eq!(restore("m-2", &["m-"]).await, Ok(Some(found)));
+        assert_eq!(restore("none", &[]).await, Ok(None));
+        let save = async |archive: &[u8]| world.save(Save { key: "m-2".into(), archive: archive.to_vec() }).await;
+        assert_eq!(save(b"text").await, Err(Failure::Rejected("too long".into())));
+        assert_eq!(save(&[0xff, 0]).await, Ok(Saved::Kept));
+        assert_eq!(save(b"other").await, Err(Failure::Rejected("cache.save is not recorded in this case".into())));
+        assert!(world.unrecorded()[0].contains("other") && world.unasked().is_empty(), "{:?}", world.unrecorded());
     }
 
     #[tokio::test]

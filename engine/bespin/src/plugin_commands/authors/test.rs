@@ -1,16 +1,18 @@
 //! `bespin plugin test`: a plugin against recorded answers, with no server.
 
-use super::cases::{self, Case};
+use super::cases::{self, Asked, Case};
 use super::project::{self, First};
 use super::recorded::Recorded;
-use super::told::Told;
+use super::told::{Answer, Told};
+use crate::plugin_commands::inspect;
 use clap::Args;
-use sandbox::{Abilities, Grants, Limits, Plugin, Sandbox, Settings, Whose};
+use sandbox::{Abilities, Limits, Plugin, Sandbox, Settings};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What `bespin plugin test` is asked.
 #[derive(Args)]
+#[command(after_long_help = cases::FORMAT)]
 pub struct Options {
     /// A project's folder, or a component's file.
     #[arg(default_value = ".", value_name = "DIR|FILE")]
@@ -33,15 +35,18 @@ pub struct Options {
 pub async fn run(options: &Options) -> Result<(), String> {
     let first = if options.no_build { First::Nothing } else { First::Build };
     let project = project::open(&options.plugin, first)?;
-    let cases = cases::all(options.cases.as_ref().unwrap_or(&project.cases))?;
+    let shown = project.component.display();
+    let wasm = inspect::read(&project.component)?;
+    let world = sandbox::inspect::inspect(&wasm).map_err(|refused| format!("{shown}: {refused}"))?.world;
+    let cases = cases::all(options.cases.as_ref().unwrap_or(&project.cases), world)?;
     let folder = options.cache.clone().unwrap_or_else(cache);
     let sandbox = Sandbox::open(&folder, Settings::default());
     let sandbox = sandbox.map_err(|error| format!("{}: {error}", folder.display()))?;
     let name = project.component.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let plugin = sandbox.load_file(&name, &project.component).await.map_err(|error| error.to_string())?;
+    let plugin = sandbox.load(&name, &wasm).await.map_err(|error| format!("{shown}: {}", error.because))?;
     let mut differ = 0;
     for (name, case) in &cases {
-        match differs(&sandbox, &plugin, case).await.map_err(|because| format!("case {name}: {because}"))? {
+        match differs(&sandbox, &plugin, case).await {
             None => println!("same    {name}"),
             Some(shown) => {
                 differ += 1;
@@ -56,15 +61,53 @@ pub async fn run(options: &Options) -> Result<(), String> {
 }
 
 /// Runs a case; what differs, if anything does.
-async fn differs(sandbox: &Sandbox, plugin: &Plugin, case: &Case) -> Result<Option<String>, String> {
-    let grants = Grants::parse(Whose::Step, &case.grants).map_err(|mistakes| format!("grants: {mistakes:?}"))?;
-    let settings = serde_json::to_string(&case.with).map_err(|error| format!("with: {error}"))?;
+async fn differs(sandbox: &Sandbox, plugin: &Plugin, case: &Case) -> Option<String> {
     let world = Arc::new(Recorded::of(case));
     let abilities = Arc::clone(&world) as Arc<dyn Abilities>;
-    let verdict = sandbox.run(plugin, &settings, &grants, &Limits::default(), abilities).await;
-    let got = Told { log: world.log(), asked: world.unrecorded(), ..Told::of(&verdict) };
+    let told = told(sandbox, plugin, case, abilities).await;
+    let got = Told { log: world.log(), asked: world.unrecorded(), ..told };
     let expected = Told { asked: world.unasked(), ..case.expected(&got) };
-    Ok(got.differs(&expected))
+    got.differs(&expected)
+}
+
+/// Asks the plugin what the case asks, and tells what came of it.
+async fn told(sandbox: &Sandbox, plugin: &Plugin, case: &Case, abilities: Arc<dyn Abilities>) -> Told {
+    let (grants, limits) = (&case.grants, &Limits::default());
+    let text = |object: &cases::Object| serde_json::Value::Object(object.clone()).to_string();
+    match &case.asked {
+        Asked::Step(with) => {
+            let verdict = sandbox.run(plugin, &text(with), grants, limits, abilities).await;
+            Told::of(verdict, Answer::Outputs)
+        }
+        Asked::Health(object) => {
+            let verdict = sandbox.health(plugin, &text(object), limits, abilities).await;
+            Told::of(verdict, |health| Answer::Health { status: health.status, message: Some(health.message) })
+        }
+        Asked::Generate(parameters) => {
+            let verdict = sandbox.generate(plugin, &parameters.to_string(), limits, abilities).await;
+            Told::of(verdict, Answer::Manifests)
+        }
+        Asked::Measure(metric) => {
+            let verdict = sandbox.measure(plugin, &text(metric), grants, limits, abilities).await;
+            Told::of(verdict, |one| Answer::Measurement {
+                value: one.value,
+                judgement: one.judgement,
+                message: Some(one.message),
+            })
+        }
+        Asked::SetWeight(split) => {
+            let verdict = sandbox.set_weight(plugin, split, grants, limits, abilities).await;
+            Told::of(verdict, |()| Answer::Nothing)
+        }
+        Asked::VerifyWeight(split) => {
+            let verdict = sandbox.verify_weight(plugin, split, grants, limits, abilities).await;
+            Told::of(verdict, Answer::Verification)
+        }
+        Asked::Remove(rollout) => {
+            let verdict = sandbox.remove(plugin, &text(rollout), grants, limits, abilities).await;
+            Told::of(verdict, |()| Answer::Nothing)
+        }
+    }
 }
 
 /// The user's own folder for what can be made again.

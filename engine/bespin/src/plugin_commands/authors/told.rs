@@ -1,44 +1,73 @@
 //! What is told of a run, as text that can be compared line by line.
 
 use super::cases::Ending;
-use sandbox::Verdict;
+use sandbox::{HealthStatus, Judgement, Verdict, Verification};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Everything of a run that a case may be about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Whole numbers below this one have a floating-point number of their own.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Everything of a call that a case may be about.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Told {
     /// How it ended.
     pub verdict: String,
     /// Why, where it did not succeed.
     pub because: Option<String>,
-    /// What it leaves for later steps.
-    pub outputs: BTreeMap<String, String>,
+    /// What the plugin answered.
+    pub answer: Answer,
     /// Its log, as `level: text`.
     pub log: Vec<String>,
     /// What was asked and not recorded, or recorded and not asked, each of several lines.
     pub asked: Vec<String>,
 }
 
+/// What a plugin answers, by its world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Nothing.
+    Nothing,
+    /// A step: what it leaves for later steps.
+    Outputs(BTreeMap<String, String>),
+    /// How an object is. A case may leave the message open.
+    Health {
+        /// How.
+        status: HealthStatus,
+        /// Why.
+        message: Option<String>,
+    },
+    /// Texts of YAML.
+    Manifests(Vec<String>),
+    /// One measurement. A case may leave the message open.
+    Measurement {
+        /// What was measured.
+        value: Value,
+        /// What the plugin thinks of it.
+        judgement: Judgement,
+        /// Why.
+        message: Option<String>,
+    },
+    /// Whether traffic is shared as it was asked.
+    Verification(Verification),
+}
+
 impl Told {
     /// Tells a verdict.
-    pub fn of(verdict: &Verdict) -> Told {
-        let (ending, because) = match verdict {
-            Verdict::Succeeded { .. } => (Ending::Succeeded, None),
-            Verdict::Rejected { because } => (Ending::Rejected, Some(because.clone())),
-            Verdict::Transient { because } => (Ending::Transient, Some(because.clone())),
-            Verdict::Denied(denied) => (Ending::Denied, Some(denied.to_string())),
-            Verdict::Limit { which, because } => (Ending::Limit, Some(format!("{which}: {because}"))),
-            Verdict::TimedOut { after } => (Ending::TimedOut, Some(format!("after {after:?}"))),
-            Verdict::Trapped { because } => (Ending::Trapped, Some(because.clone())),
+    pub fn of<T>(verdict: Verdict<T>, answer: impl FnOnce(T) -> Answer) -> Told {
+        let failed = |ending, because| (ending, Some(because), Answer::Nothing);
+        let (ending, because, answer) = match verdict {
+            Verdict::Succeeded { outputs } => (Ending::Succeeded, None, answer(outputs)),
+            Verdict::Rejected { because } => failed(Ending::Rejected, because),
+            Verdict::Transient { because } => failed(Ending::Transient, because),
+            Verdict::Denied(denied) => failed(Ending::Denied, denied.to_string()),
+            Verdict::Limit { which, because } => failed(Ending::Limit, format!("{which}: {because}")),
+            Verdict::TimedOut { after } => failed(Ending::TimedOut, format!("after {after:?}")),
+            Verdict::Trapped { because } => failed(Ending::Trapped, because),
         };
-        let outputs = match verdict {
-            Verdict::Succeeded { outputs } => outputs.clone(),
-            _ => BTreeMap::new(),
-        };
-        Told { verdict: ending.name().to_owned(), because, outputs, log: Vec::new(), asked: Vec::new() }
+        Told { verdict: ending.name().to_owned(), because, answer, log: Vec::new(), asked: Vec::new() }
     }
 
     fn text(&self) -> String {
@@ -48,13 +77,11 @@ impl Told {
             line("because:");
             because.lines().for_each(|because| line(&format!("  {because}")));
         }
-        for (title, lines) in [
-            ("outputs:", self.outputs.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>()),
-            ("log:", self.log.clone()),
-            ("asked:", self.asked.clone()),
-        ] {
+        let answer = self.answer.lines();
+        let rest = [("log:".to_owned(), self.log.clone()), ("asked:".to_owned(), self.asked.clone())];
+        for (title, lines) in answer.into_iter().chain(rest) {
             if !lines.is_empty() {
-                line(title);
+                line(&title);
             }
             lines.iter().flat_map(|entry| entry.lines()).for_each(|entry| line(&format!("  {entry}")));
         }
@@ -80,7 +107,53 @@ impl Told {
     }
 }
 
-/// JSON with its keys in order, on several lines.
+impl Answer {
+    /// With the message that another has, where it leaves its own open.
+    #[must_use]
+    pub fn or_message_of(self, other: &Answer) -> Answer {
+        let theirs = match other {
+            Answer::Health { message, .. } | Answer::Measurement { message, .. } => message.clone(),
+            _ => None,
+        };
+        match self {
+            Answer::Health { status, message } => Answer::Health { status, message: message.or(theirs) },
+            Answer::Measurement { value, judgement, message } => {
+                Answer::Measurement { value, judgement, message: message.or(theirs) }
+            }
+            other => other,
+        }
+    }
+
+    /// Lines under titles.
+    fn lines(&self) -> Vec<(String, Vec<String>)> {
+        let why = |message: &Option<String>| format!("message: {}", message.as_deref().unwrap_or_default());
+        match self {
+            Answer::Nothing => Vec::new(),
+            Answer::Outputs(outputs) => {
+                let line = |(name, value): (&String, &String)| format!("{name}: {value}");
+                vec![("outputs:".to_owned(), outputs.iter().map(line).collect())]
+            }
+            Answer::Health { status, message } => {
+                vec![("health:".to_owned(), vec![format!("status: {}", status.name()), why(message)])]
+            }
+            // A text's last line break is told, too: a manifest without it is another text.
+            Answer::Manifests(texts) => {
+                let shown = |text: &String| text.split('\n').map(|line| format!("|{line}")).collect();
+                texts.iter().enumerate().map(|(at, text)| (format!("manifest {}:", at + 1), shown(text))).collect()
+            }
+            Answer::Measurement { value, judgement, message } => {
+                let lines =
+                    vec![format!("value: {}", pretty(value)), format!("judgement: {}", judgement.name()), why(message)];
+                vec![("measurement:".to_owned(), lines)]
+            }
+            Answer::Verification(verification) => {
+                vec![("verification:".to_owned(), vec![verification.name().to_owned()])]
+            }
+        }
+    }
+}
+
+/// JSON with its keys in order, on several lines; `1.0` is `1`.
 pub fn pretty(value: &Value) -> String {
     format!("{:#}", sorted(value))
 }
@@ -92,6 +165,13 @@ fn sorted(value: &Value) -> Value {
             let map: BTreeMap<_, _> = map.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
             map.into_iter().collect()
         }
+        // Languages differ in how they write a whole number that was computed.
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            Some(float) if float.fract() == 0.0 && float.abs() < EXACT => {
+                format!("{float:.0}").parse().map_or_else(|_| value.clone(), |whole: i64| Value::from(whole))
+            }
+            _ => value.clone(),
+        },
         other => other.clone(),
     }
 }
@@ -105,7 +185,7 @@ mod tests {
         let told = |version: &str| Told {
             verdict: "succeeded".into(),
             because: None,
-            outputs: BTreeMap::from([("version".into(), version.into()), ("lines".into(), "2".into())]),
+            answer: Answer::Outputs(BTreeMap::from([("version".into(), version.into()), ("lines".into(), "2".into())])),
             log: Vec::new(),
             asked: Vec::new(),
         };
@@ -113,6 +193,28 @@ mod tests {
         let shown = told("2").differs(&told("1")).unwrap();
         let marked: Vec<_> = shown.lines().skip(2).filter(|line| !line.starts_with("      ")).collect();
         assert_eq!(marked, ["    -   version: 1", "    +   version: 2"], "{shown}");
+    }
+
+    #[test]
+    fn every_answer_is_told_whole() {
+        let of = |answer: Answer| Told::of(Verdict::Succeeded { outputs: () }, |()| answer);
+        let measurement = |value: Value| Answer::Measurement { value, judgement: Judgement::Failed, message: None };
+        let texts = |texts: &[&str]| Answer::Manifests(texts.iter().map(ToString::to_string).collect());
+        let health = |status| Answer::Health { status, message: Some("why".into()) };
+        for (one, other) in [
+            (texts(&["a\n"]), texts(&["a"])),
+            (texts(&["a", "b"]), texts(&["a\nb"])),
+            (texts(&[""]), texts(&[])),
+            (measurement(1.into()), measurement("1".into())),
+            (health(HealthStatus::Healthy), health(HealthStatus::Unknown)),
+            (Answer::Verification(Verification::Verified), Answer::Nothing),
+        ] {
+            assert!(of(one.clone()).differs(&of(other.clone())).is_some(), "{one:?} {other:?}");
+            assert_eq!(of(one.clone()).differs(&of(one)), None);
+        }
+        assert_eq!(of(measurement(1.into())).differs(&of(measurement(1.0.into()))), None);
+        let open = Answer::Health { status: HealthStatus::Healthy, message: None };
+        assert_eq!(open.or_message_of(&health(HealthStatus::Degraded)), health(HealthStatus::Healthy));
     }
 
     #[test]
