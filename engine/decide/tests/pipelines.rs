@@ -104,7 +104,7 @@ fn an_approval_is_read_in_both_its_forms() {
     let steps = sample("approval.yaml").steps;
     let [ask, sync] =
         ["ask", "sync"].map(|id| steps.iter().find(|step| step.id == id).unwrap().approval.clone().unwrap());
-    assert_eq!(ask.ask, "Deploy v${{ run.number }} (${{ commit.message }})?");
+    assert_eq!(ask.ask, "Deploy v${{ run.number }} (${{ run.title }})?");
     assert_eq!((ask.by.as_slice(), ask.timeout_ms), ([].as_slice(), 86_400_000), "any operator, for a day");
     assert_eq!((sync.who().as_str(), sync.timeout_ms), ("ann or bob", 28_800_000));
     assert!(steps[0].approval.is_none());
