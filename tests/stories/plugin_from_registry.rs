@@ -54,13 +54,15 @@ struct Workshop {
     registry: Open,
     /// The digest of the component that is granted the secret.
     granted: String,
+    /// The rows of the configuration for plugins that stages call.
+    judges: String,
 }
 
 impl Workshop {
     async fn start(dir: &Path) -> Workshop {
         let registry = Open::start(dir).await;
         let wasm = std::fs::read(bespin::plugins().join("slack.wasm")).expect("the plugins are built");
-        let workshop = Workshop { dir: dir.to_owned(), registry, granted: String::new() };
+        let workshop = Workshop { dir: dir.to_owned(), registry, granted: String::new(), judges: String::new() };
         for key in ["acme", "stranger"] {
             let (private, public) = (workshop.file(&format!("{key}.key")), workshop.file(&format!("{key}.pub")));
             openssl(&["genpkey", "-algorithm", "ed25519", "-out", &private]);
@@ -72,7 +74,22 @@ impl Workshop {
             std::fs::write(workshop.file(n), [&wasm[..], &section].concat()).expect("a file can be written");
         }
         let granted = workshop.digest("one");
-        Workshop { granted, ..workshop }
+        let judges = workshop.judges();
+        Workshop { granted, judges, ..workshop }
+    }
+
+    /// Pushes a judge of a kind, and the same without a signature for another kind.
+    fn judges(&self) -> String {
+        let components = world::given("BESPIN_COMPONENTS").expect("BESPIN_COMPONENTS names the components");
+        std::fs::copy(components.join("examples/health.wasm"), self.file("judge")).expect("the examples are built");
+        let key = self.file("acme.key");
+        let row = |kind: &str, name: &str, more: &[&str]| {
+            let pushed = self.push("judge", &format!("acme/{name}:1"), more);
+            let digest = pushed.lines().next().and_then(|line| line.split('@').nth(1)).expect("a digest").to_owned();
+            let plugin = self.reference(&format!("acme/{name}@{digest}"));
+            format!("[[health]]\nkind = \"{kind}\"\nplugin = \"{plugin}\"\n")
+        };
+        row("cert-manager.io/Certificate", "judge", &["--sign", &key]) + &row("example.com/Widget", "unsigned-judge", &[])
     }
 
     fn file(&self, name: &str) -> String {
@@ -120,7 +137,8 @@ impl Workshop {
              [[plugin-source]]\nmatch = \"{host}/acme/*\"\nkeys = [{{ file = \"{key}\" }}]\n\
              [secret]\nchat = {{ file = \"{chat}\" }}\n\
              [[policy]]\nrepository = \"user/petclinic\"\nplugins = [\"{granted}\"]\n\
-             grants = {{ secrets = [\"chat\"] }}\n",
+             grants = {{ secrets = [\"chat\"] }}\n{judges}",
+            judges = self.judges,
             host = self.registry.host,
             key = self.file("acme.pub"),
             chat = self.file("chat"),
@@ -276,6 +294,13 @@ async fn shown(estate: &Estate, workshop: &Workshop) {
     assert_eq!((used["pipeline"].as_str(), used["step"].as_str()), (Some("chat"), Some("say")), "{say:#}");
     assert_eq!(used["grants"]["secrets"][0], "chat");
     assert_eq!(used["rows"], serde_json::json!([2]), "the policy's second row gives it leave: {say:#}");
+    let judge = of("acme/judge@").unwrap_or_else(|| panic!("{page:#}"));
+    let serves = serde_json::json!([{ "table": "health", "name": "cert-manager.io/Certificate", "trouble": null }]);
+    assert_eq!((&judge["serves"], judge["world"].as_str()), (&serves, Some("health")), "{judge:#}");
+    assert!(judge["signer"].as_str().is_some_and(|signer| signer.starts_with("ed25519 ")), "{judge:#}");
+    let unsigned = of("acme/unsigned-judge@").unwrap_or_else(|| panic!("{page:#}"));
+    let trouble = unsigned["serves"][0]["trouble"].as_str().unwrap_or_default();
+    assert!(unsigned["digest"].is_null() && trouble.contains("is not signed"), "{unsigned:#}");
     let refused = of("acme/unsigned:1").unwrap_or_else(|| panic!("{page:#}"));
     assert!(refused["digest"].is_null(), "what was refused was never loaded: {refused:#}");
     assert!(of("sync").is_some_and(|sync| sync["origin"] == "built-in"), "{page:#}");

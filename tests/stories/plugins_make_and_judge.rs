@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
 use world::bespin::{self, plugins};
+use world::dashboard::PASSWORD;
 use world::estate::{Estate, Kind, PATIENCE, declare};
 use world::process::eventually;
 
@@ -46,10 +47,7 @@ async fn make_and_judge(kind: Kind) {
     declare(&estate.kube, &application(&estate)).await;
 
     // Generated from the folder, the parameters and the environment; and judged by what the plugin says.
-    let page = shows(&estate, "made and judged", |app| {
-        app["sync"] == "synced" && app["health"] == "Progressing"
-    })
-    .await;
+    let page = shows(&estate, "made and judged", |app| app["sync"] == "synced" && app["health"] == "Progressing").await;
     let certificate = resource(&page, "Certificate");
     assert_eq!(certificate["message"], "it has no condition yet", "{certificate:#}");
     let greeting = estate.kube.get(GREETING).await.expect("it is there");
@@ -138,7 +136,7 @@ fn another_world_is_refused_at_the_start() {
              [[user]]\nname = \"kim\"\nrole = \"viewer\"\nhash = \"{}\"\n",
             data.display(),
             folder.display(),
-            bespin::hash("a password"),
+            bespin::hash(PASSWORD),
         );
         std::fs::write(&file, format!("{head}{row}")).expect("a file can be written");
         let (code, printed) = bespin::run(&["serve", "--config", &file.display().to_string()]);
@@ -221,9 +219,10 @@ async fn shows(estate: &Estate, what: &str, so: impl Fn(&Value) -> bool) -> Valu
 
 async fn warned(estate: &Estate, because: &str) {
     shows(estate, because, |app| {
-        app["sync"] == "unknown" && app["warnings"].as_array().is_some_and(|all| {
-            all.iter().any(|warning| warning.as_str().is_some_and(|warning| warning.starts_with(because)))
-        })
+        app["sync"] == "unknown"
+            && app["warnings"].as_array().is_some_and(|all| {
+                all.iter().any(|warning| warning.as_str().is_some_and(|warning| warning.starts_with(because)))
+            })
     })
     .await;
 }

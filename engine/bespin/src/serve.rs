@@ -193,11 +193,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let registries = Arc::new(registries);
     let artifacts = Artifacts::open(data.join("artifacts"));
     let leftovers = Arc::new(Leftovers::new(logs.clone(), data.join("workspaces"), artifacts.clone()));
-    let settings = config.containers;
-    let containers = ContainerSteps::new(settings, images.clone(), forge.clone(), logs.clone(), data.clone());
-    let containers = Arc::new(containers);
-    let sweeping = containers.clone();
-    tokio::spawn(async move { sweeping.sweep().await });
+    let containers = container_steps(config, &images, &forge, logs);
     let floors = Elsewhere::new(forge.clone(), registries.clone(), config.policy.clone());
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
     let bump = BumpStage::new(drivers, &forge);
@@ -239,6 +235,20 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     drivers.beside(sync.clone().hear(drivers.clone(), forge.clone()));
     let buttons = Buttons { drivers: drivers.clone(), run: run.clone(), sync };
     Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons, leftovers, plugins, extensions })
+}
+
+/// What runs the containers of steps; those that an earlier process left are removed meanwhile.
+fn container_steps(
+    config: &Config,
+    images: &Arc<images::Images>,
+    forge: &Arc<Forge>,
+    logs: &Arc<Logs>,
+) -> Arc<ContainerSteps> {
+    let (images, forge, data) = (images.clone(), forge.clone(), config.server.data.clone());
+    let containers = Arc::new(ContainerSteps::new(config.containers, images, forge, logs.clone(), data));
+    let sweeping = containers.clone();
+    tokio::spawn(async move { sweeping.sweep().await });
+    containers
 }
 
 /// Loads every plugin of the folder before the first step asks for one; those of registries come when a step does.
