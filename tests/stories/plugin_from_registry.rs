@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use world::bespin;
+use world::cosign::Cosign;
 use world::estate::{Estate, Kind};
 use world::registry::Open;
 use world::{has, missing};
@@ -89,7 +90,8 @@ impl Workshop {
             let plugin = self.reference(&format!("acme/{name}@{digest}"));
             format!("[[health]]\nkind = \"{kind}\"\nplugin = \"{plugin}\"\n")
         };
-        row("cert-manager.io/Certificate", "judge", &["--sign", &key]) + &row("example.com/Widget", "unsigned-judge", &[])
+        row("cert-manager.io/Certificate", "judge", &["--sign", &key])
+            + &row("example.com/Widget", "unsigned-judge", &[])
     }
 
     fn file(&self, name: &str) -> String {
@@ -109,6 +111,13 @@ impl Workshop {
 
     fn push(&self, file: &str, name: &str, more: &[&str]) -> String {
         said(&[&["push", &self.file(file), &self.reference(name)], more].concat())
+    }
+
+    /// Pushes, and answers the reference by digest.
+    fn pushed(&self, file: &str, name: &str, more: &[&str]) -> String {
+        let printed = self.push(file, name, more);
+        let digest = printed.lines().next().and_then(|line| line.split('@').nth(1)).expect("a digest");
+        format!("{}@{digest}", self.reference(name).rsplit_once(':').expect("a tag").0)
     }
 
     /// The pipeline that says a text by a plugin, and the lock that `bespin plugin lock` writes beside it.
@@ -131,7 +140,8 @@ impl Workshop {
         )
     }
 
-    fn config(&self, before: &str) -> String {
+    /// A configuration whose source of plugins is trusted by one key.
+    fn config(&self, before: &str, key: &str) -> String {
         format!(
             "{before}\n[[registry]]\nhost = \"{host}\"\nendpoint = \"http://{host}\"\n\
              [[plugin-source]]\nmatch = \"{host}/acme/*\"\nkeys = [{{ file = \"{key}\" }}]\n\
@@ -140,7 +150,7 @@ impl Workshop {
              grants = {{ secrets = [\"chat\"] }}\n{judges}",
             judges = self.judges,
             host = self.registry.host,
-            key = self.file("acme.pub"),
+            key = self.file(key),
             chat = self.file("chat"),
             granted = self.granted,
         )
@@ -188,9 +198,9 @@ async fn it_runs_signed_and_locked_and_otherwise_not_at_all() {
     std::fs::write(workshop.file("chat"), &chat.address).expect("a file can be written");
     commands(&workshop);
     let key = workshop.file("acme.key");
-    let first = workshop.push("one", "acme/say:1", &["--sign", &key]);
-    let first = first.lines().next().and_then(|line| line.split('@').nth(1)).expect("a digest").to_owned();
-    let estate = Estate::configured(Kind::Embedded, "1s", |config| workshop.config(&config)).await;
+    let first = workshop.pushed("one", "acme/say:1", &["--sign", &key]);
+    let first = first.split('@').nth(1).expect("a digest").to_owned();
+    let estate = Estate::configured(Kind::Embedded, "1s", |config| workshop.config(&config, "acme.pub")).await;
 
     let files = workshop.locked("acme/say:1", "the first word", &[]);
     let (state, page) = run(&estate, &files, "Say it").await;
@@ -304,4 +314,75 @@ async fn shown(estate: &Estate, workshop: &Workshop) {
     let refused = of("acme/unsigned:1").unwrap_or_else(|| panic!("{page:#}"));
     assert!(refused["digest"].is_null(), "what was refused was never loaded: {refused:#}");
     assert!(of("sync").is_some_and(|sync| sync["origin"] == "built-in"), "{page:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cosign_signs_for_us_and_reads_what_we_sign() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let cosign = Cosign::found(dir.path());
+    let absent = [
+        missing("docker-registry", has("docker-registry")),
+        missing("openssl", has("openssl")),
+        missing("cosign", cosign.is_some()),
+    ];
+    let Some(cosign) = cosign.filter(|_| !absent.contains(&true)) else { return };
+    let (chat, workshop) = (Chat::open().await, Workshop::start(dir.path()).await);
+    std::fs::write(workshop.file("chat"), &chat.address).expect("a file can be written");
+    cosign.keys("theirs");
+    openssl(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-out",
+        &workshop.file("p256.key"),
+    ]);
+    openssl(&["pkey", "-in", &workshop.file("p256.key"), "-pubout", "-out", &workshop.file("p256.pub")]);
+
+    // What cosign signed is accepted by its key, and by no other; its own key is encrypted, and stays with it.
+    let theirs = workshop.pushed("one", "acme/say:1", &[]);
+    cosign.sign(&theirs, &workshop.file("theirs.key"));
+    said(&["verify", &theirs, "--key", &workshop.file("theirs.pub")]);
+    let other = refused(&["verify", &theirs, "--key", &workshop.file("p256.pub")]);
+    assert!(other.contains("none of its 1 signatures"), "{other}");
+    said(&["pull", &theirs, "-o", &workshop.file("pulled")]);
+    let encrypted = refused(&["sign", &theirs, "--key", &workshop.file("theirs.key")]);
+    assert!(encrypted.contains("sign by `cosign sign --key`"), "{encrypted}");
+
+    // What we signed is accepted by cosign, by both kinds of keys, and by no other.
+    for name in ["acme", "p256"] {
+        let reference = format!("acme/{name}:1");
+        let ours = workshop.pushed("two", &reference, &["--sign", &workshop.file(&format!("{name}.key"))]);
+        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file(&format!("{name}.pub")));
+        assert!(is_accepted && printed.contains("cosign claims were validated"), "{name}: {printed}");
+        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file("stranger.pub"));
+        assert!(!is_accepted && printed.contains("no matching signatures"), "{name}: {printed}");
+    }
+
+    // Neither takes the other's signature away.
+    said(&["sign", &theirs, "--key", &workshop.file("acme.key")]);
+    cosign.sign(&theirs, &workshop.file("theirs.key"));
+    for key in ["theirs.pub", "acme.pub"] {
+        said(&["verify", &theirs, "--key", &workshop.file(key)]);
+        let (is_accepted, printed) = cosign.verifies(&theirs, &workshop.file(key));
+        assert!(is_accepted, "{key}: {printed}");
+    }
+
+    let file = workshop.file("one");
+    cosign.sign_file(&file, &workshop.file("theirs.key"));
+    said(&["verify", &file, "--key", &workshop.file("theirs.pub")]);
+    said(&["sign", &file, "--key", &workshop.file("p256.key")]);
+    let (is_accepted, printed) = cosign.verifies_file(&file, &workshop.file("p256.pub"));
+    assert!(is_accepted && !cosign.verifies_file(&file, &workshop.file("theirs.pub")).0, "{printed}");
+
+    let estate = Estate::configured(Kind::Embedded, "1s", |config| workshop.config(&config, "theirs.pub")).await;
+    let files = workshop.locked("acme/say:1", "what cosign signed", &[]);
+    let (state, page) = run(&estate, &files, "Say it").await;
+    assert_eq!(state, "succeeded", "{page}");
+    assert!(chat.heard("what cosign signed"));
+    let files = workshop.locked("acme/acme:1", "what another key signed", &[]);
+    let (state, page) = run(&estate, &files, "Another key").await;
+    assert_eq!(state, "failed", "{page}");
+    assert!(page.contains("has a signature by another key") && !chat.heard("what another key signed"), "{page}");
 }

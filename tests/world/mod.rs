@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod bespin;
+pub mod cosign;
 pub mod dashboard;
 pub mod docker;
 pub mod estate;

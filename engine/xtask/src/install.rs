@@ -1,7 +1,7 @@
 //! What the tests need beyond cargo: installed on Debian as root, named elsewhere.
 
 use crate::process::{Failed, command, has, output, run, top};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A program of a Debian package, and what is not checked without it.
 struct Part {
@@ -26,6 +26,8 @@ const PARTS: [Part; 11] = [
 
 /// The release of Kubernetes whose control plane the tests run.
 const KUBERNETES: &str = "v1.36.2";
+/// The release of cosign that signs and verifies plugins beside ours; as in `tests/world/cosign/go.mod`.
+const COSIGN: &str = "v2.6.5";
 /// The release of moto that answers for the ECR API.
 const MOTO: &str = "moto[server]==5.2.5";
 
@@ -39,6 +41,11 @@ pub fn cache() -> PathBuf {
 /// The folder of `kube-apiserver` and `kube-controller-manager`.
 pub fn kubernetes() -> PathBuf {
     cache().join("kubernetes").join(KUBERNETES)
+}
+
+/// The `cosign` program.
+pub fn cosign() -> PathBuf {
+    cache().join("cosign").join(COSIGN).join("cosign")
 }
 
 /// The `moto_server` program.
@@ -59,6 +66,7 @@ pub fn everything() -> Result<Vec<String>, Failed> {
         .map(|part| format!("{} (Debian: {}): {}", part.program, part.package, part.checks))
         .collect();
     missing.extend(control_plane().err().map(|failed| format!("the real control plane: {failed}")));
+    missing.extend(cosign_itself().err().map(|failed| format!("cosign, signing and verifying: {failed}")));
     missing.extend(moto_server().err().map(|failed| format!("the ECR API: {failed}")));
     Ok(missing)
 }
@@ -128,19 +136,39 @@ fn control_plane() -> Result<(), Failed> {
     if bin.join("kube-apiserver").exists() && bin.join("kube-controller-manager").exists() {
         return Ok(());
     }
+    eprintln!("xtask: building kube-apiserver and kube-controller-manager {KUBERNETES}; this takes minutes, once");
+    let version = format!("k8s.io/component-base/version.gitVersion={KUBERNETES}");
+    let programs = ["k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kube-controller-manager"];
+    go("tests/world/kube", &version, &programs, &bin)
+}
+
+/// Builds cosign from its Go module, once for each release.
+fn cosign_itself() -> Result<(), Failed> {
+    let program = cosign();
+    if program.exists() {
+        return Ok(());
+    }
+    eprintln!("xtask: building cosign {COSIGN}; this takes minutes, once");
+    let bin = program.parent().expect("it is a file of a folder");
+    let version = format!("sigs.k8s.io/release-utils/version.gitVersion={COSIGN}");
+    go("tests/world/cosign", &version, &["github.com/sigstore/cosign/v2/cmd/cosign"], bin)
+}
+
+/// Builds programs into a folder, from the modules that the `go.sum` of `module` has the digests of.
+fn go(module: &str, version: &str, programs: &[&str], bin: &Path) -> Result<(), Failed> {
     if !has("go") {
         return Err(Failed("there is no go; install Go 1.26".into()));
     }
-    eprintln!("xtask: building kube-apiserver and kube-controller-manager {KUBERNETES}; this takes minutes, once");
-    let partial = bin.with_extension("partial");
+    // A release's dots are no extension.
+    let mut partial = bin.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
     std::fs::create_dir_all(&partial).map_err(|error| Failed(format!("{}: {error}", partial.display())))?;
-    let flags = format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}");
     let mut go = command("go");
-    go.current_dir(top().join("tests/world/kube")).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
-    go.args(["build", "-trimpath", "-ldflags", &flags, "-o"]).arg(&partial);
-    go.args(["k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kube-controller-manager"]);
+    go.current_dir(top().join(module)).env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
+    go.args(["build", "-trimpath", "-ldflags", &format!("-s -w -X {version}"), "-o"]).arg(&partial).args(programs);
     run(&mut go)?;
-    std::fs::rename(&partial, &bin).map_err(|error| Failed(format!("{}: {error}", bin.display())))
+    std::fs::rename(&partial, bin).map_err(|error| Failed(format!("{}: {error}", bin.display())))
 }
 
 /// Installs moto into an environment of its own.
