@@ -129,19 +129,15 @@ impl Run {
         if !may_say(approval, answer, by) {
             return Err(Unfit::NotYours { step: id.to_owned(), who: approval.who() });
         }
-        if self.closed.is_some() {
-            return Err(Unfit::Over(id.to_owned()));
-        }
-        let Some(asked) = self.asked(id) else {
-            let over = self.status(id) != Status::Waiting;
-            return Err(if over { Unfit::Over(id.to_owned()) } else { Unfit::NotAsked(id.to_owned()) });
-        };
-        match &asked.answered {
+        match self.asked(id).and_then(|asked| asked.answered.as_ref()) {
             Some(answered) if answered.answer == answer && answered.by == *by => return Ok(Fit::Same),
             Some(answered) => return Err(Unfit::Answered { step: id.to_owned(), said: answered.said() }),
-            None if self.status(id) != Status::Waiting => return Err(Unfit::Over(id.to_owned())),
+            None if self.closed.is_some() || self.status(id) != Status::Waiting => {
+                return Err(Unfit::Over(id.to_owned()));
+            }
             None => {}
         }
+        let asked = self.asked(id).ok_or_else(|| Unfit::NotAsked(id.to_owned()))?;
         let in_time = at < until(asked, approval);
         match answer {
             Answer::Expired if in_time => Err(Unfit::NotYours { step: id.to_owned(), who: approval.who() }),

@@ -82,8 +82,8 @@ async fn a_refusal_fails_the_step() {
     assert_eq!(view["steps"][1]["station"]["state"], "failed");
     assert_eq!(view["run"]["because"]["text"], "sync: ann refused it");
     let (status, problem) = world.answer("sync", "approve", &ann).await;
-    assert_eq!(status, StatusCode::CONFLICT);
-    assert_eq!(problem["got"], "`sync` does not wait for an answer any more");
+    assert_eq!((status, &problem["got"]), (StatusCode::CONFLICT, &json!("`sync`: ann refused it")));
+    assert_eq!(world.answer("sync", "refuse", &ann).await.0, StatusCode::NO_CONTENT, "it is what she said");
     assert_eq!(world.written().await, ["refused by person:ann"]);
 }
 

@@ -147,7 +147,8 @@ fn the_first_answer_counts_and_says_who_gave_it() {
     assert_eq!(late.to_string(), "`apply`: ann approved it");
     let world = world.finish(all_well);
     assert_eq!(world.ending(), Some(&Entry::Closed { outcome: RunOutcome::Succeeded }));
-    assert_eq!(fits(&world, Answer::Approved, &ann(), now), Err(Unfit::Over("apply".into())));
+    assert_eq!(fits(&world, Answer::Approved, &ann(), now), Ok(Fit::Same), "whoever lost the reply may ask again");
+    assert!(matches!(fits(&world, Answer::Refused, &bob, now), Err(Unfit::Answered { .. })));
 }
 
 #[test]
@@ -181,6 +182,17 @@ fn a_run_that_is_to_end_waits_for_nobody() {
         assert_eq!(over, Err(Unfit::Over("apply".into())));
         assert_eq!(unanswered.run().asking().count(), 0);
     }
+}
+
+#[test]
+fn a_run_that_waits_behind_another_asks_nobody_yet() {
+    let mut world = start(vec![opened(vec![asks("apply", &[], &[])], vec![])]);
+    world.seen.ahead = Some("o/r/p/0".into());
+    assert_eq!(world.turn(), Wake::OnChange);
+    assert_eq!(world.run().asking().count(), 0);
+    world.seen.ahead = None;
+    world.people = ANN_APPROVES;
+    assert_eq!(world.finish(all_well).ending(), Some(&Entry::Closed { outcome: RunOutcome::Succeeded }));
 }
 
 #[test]
