@@ -12,7 +12,7 @@ use crate::asks::{Ask, Returned};
 use crate::grants::Grants;
 use crate::host::bindings::bespin::plugin::failures::Failure;
 use crate::limits::{Limit, Limits};
-use crate::meter::{Metered, Ticking};
+use crate::meter::{Clock, FirstSlice, Metered};
 use crate::state::State;
 use crate::verdict::Verdict;
 
@@ -32,15 +32,18 @@ pub(crate) struct Call<A> {
     pub(crate) abilities: Arc<dyn Abilities>,
     /// Where abilities are called.
     pub(crate) home: Handle,
-    /// Held to the end, so that guests look up.
-    pub(crate) ticking: Ticking,
+    /// What is known of the plugin's calls.
+    pub(crate) first: Arc<FirstSlice>,
+    /// What makes guests look up, and has their turns.
+    pub(crate) clock: Arc<Clock>,
 }
 
 impl<A: Ask> Call<A> {
-    /// Runs the plugin to a verdict. It is polled by the sandbox's own threads.
+    /// Runs the plugin to a verdict. It is polled by the sandbox's own threads, but for the first slice of a brief one.
     pub(crate) async fn run(self) -> Verdict<A::Answer> {
         let wall = self.limits.wall;
         let copied = COPIED.saturating_add(usize::try_from(self.limits.response_bytes).unwrap_or(usize::MAX));
+        let share = self.abilities.share();
         let state = State::new(self.abilities, self.grants, self.limits, self.home);
         let meter = Arc::clone(&state.meter);
         let mut store = Store::new(&self.engine, state);
@@ -56,11 +59,10 @@ impl<A: Ask> Call<A> {
         });
         store.set_epoch_deadline(1);
         let call = self.asked.call(&mut store);
-        let ended = tokio::time::timeout(wall, Metered::new(call, meter, self.ticking.heavy())).await;
+        let ended = tokio::time::timeout(wall, Metered::new(call, meter, self.first, self.clock, share)).await;
         let state = store.into_data();
         state.stdout.finish();
         let printed = state.stderr.finish();
-        drop(self.ticking);
         match ended {
             Err(_elapsed) => Verdict::TimedOut { after: wall },
             Ok(ended) => judge::<A>(state, ended, &printed),

@@ -1,6 +1,10 @@
 //! What a sandbox does with a plugin: one method for each function that a world exports.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -31,7 +35,7 @@ impl Sandbox {
     ) -> Verdict {
         let Pre::Step(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Step) };
         let asked = Run { plugin: pre.clone(), settings: settings.to_owned() };
-        self.ask(asked, grants, limits, abilities).await
+        self.ask(plugin, asked, grants, limits, abilities).await
     }
 
     /// Judges an object, given whole as a JSON object. Whatever is no success counts as unknown health.
@@ -44,7 +48,7 @@ impl Sandbox {
     ) -> Verdict<Health> {
         let Pre::Health(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Health) };
         let asked = Assess { plugin: pre.clone(), object: object.to_owned() };
-        self.ask(asked, &Grants::none(), limits, abilities).await
+        self.ask(plugin, asked, &Grants::none(), limits, abilities).await
     }
 
     /// Makes manifests of the folder that the abilities show as the workspace: texts of YAML.
@@ -59,7 +63,7 @@ impl Sandbox {
     ) -> Verdict<Vec<String>> {
         let Pre::Generate(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Generate) };
         let asked = Generate { plugin: pre.clone(), parameters: parameters.to_owned() };
-        self.ask(asked, &Grants::none(), limits, abilities).await
+        self.ask(plugin, asked, &Grants::none(), limits, abilities).await
     }
 
     /// Measures once. Whatever is no success is an error of the measurement.
@@ -75,7 +79,7 @@ impl Sandbox {
     ) -> Verdict<Measurement> {
         let Pre::Measure(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Measure) };
         let asked = Measure { plugin: pre.clone(), metric: metric.to_owned() };
-        self.ask(asked, grants, limits, abilities).await
+        self.ask(plugin, asked, grants, limits, abilities).await
     }
 
     /// Has a router share the traffic. Repeatable.
@@ -88,7 +92,7 @@ impl Sandbox {
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<()> {
         let Pre::Route(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Route) };
-        self.ask(SetWeight { plugin: pre.clone(), split: split.clone() }, grants, limits, abilities).await
+        self.ask(plugin, SetWeight { plugin: pre.clone(), split: split.clone() }, grants, limits, abilities).await
     }
 
     /// Has a router look whether the traffic is shared like this. Whatever is no success is not verified.
@@ -101,7 +105,7 @@ impl Sandbox {
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<Verification> {
         let Pre::Route(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Route) };
-        self.ask(VerifyWeight { plugin: pre.clone(), split: split.clone() }, grants, limits, abilities).await
+        self.ask(plugin, VerifyWeight { plugin: pre.clone(), split: split.clone() }, grants, limits, abilities).await
     }
 
     /// Has a router take back what it made for a Rollout, given whole as a JSON object. Repeatable.
@@ -114,11 +118,12 @@ impl Sandbox {
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<()> {
         let Pre::Route(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Route) };
-        self.ask(Remove { plugin: pre.clone(), rollout: rollout.to_owned() }, grants, limits, abilities).await
+        self.ask(plugin, Remove { plugin: pre.clone(), rollout: rollout.to_owned() }, grants, limits, abilities).await
     }
 
     async fn ask<A: Ask>(
         &self,
+        plugin: &Plugin,
         asked: A,
         grants: &Grants,
         limits: &Limits,
@@ -137,20 +142,41 @@ impl Sandbox {
             limits: Limits { memory_bytes, ..limits.clone() },
             abilities,
             home: Handle::current(),
-            ticking: self.ticker.run(),
+            first: Arc::clone(&plugin.compiled.first),
+            clock: self.ticker.clock(),
         };
-        let guests = self.guests.as_ref().expect("it is there until the sandbox is dropped");
-        let mut task = JoinSet::new();
-        let run = async move {
+        let guests = self.guests.as_ref().expect("it is there until the sandbox is dropped").handle();
+        let mut run = Box::pin(async move {
             let verdict = call.run().await;
             drop(place);
             verdict
-        };
-        task.spawn_on(run, guests.handle());
+        });
+        if plugin.compiled.first.is_brief()
+            && let Poll::Ready(verdict) = first_slice(run.as_mut(), guests).await
+        {
+            return verdict;
+        }
+        let mut task = JoinSet::new();
+        task.spawn_on(run, guests);
         match task.join_next().await {
             Some(Ok(verdict)) => verdict,
-            // A panic of ours in the midst of a call: the guest is gone with its store.
-            _ => Verdict::Transient { because: "the sandbox failed to run it; the server's log says why".to_owned() },
+            _ => panicked(),
         }
     }
+}
+
+/// Polls a call once, on the caller's own thread.
+async fn first_slice<T>(mut call: Pin<&mut impl Future<Output = Verdict<T>>>, guests: &Handle) -> Poll<Verdict<T>> {
+    poll_fn(|cx| {
+        // Its timers are the guests' from the beginning.
+        let _guests = guests.enter();
+        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
+        Poll::Ready(polled.unwrap_or_else(|_| Poll::Ready(panicked())))
+    })
+    .await
+}
+
+/// After a panic of ours in the midst of a call: the guest is gone with its store.
+fn panicked<T>() -> Verdict<T> {
+    Verdict::Transient { because: "the sandbox failed to run it; the server's log says why".to_owned() }
 }

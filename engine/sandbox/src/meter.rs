@@ -5,25 +5,40 @@
 //! counts then: waiting for the host is free, and so is waiting for a CPU.
 //!
 //! Whoever has used more than a little of it is heavy. Heavy guests take turns
-//! on all threads but one, so that one that spins delays no step that does not.
+//! on all threads but one, run by run, so that one that spins delays no step that does not.
+//!
+//! A plugin whose calls were all brief is called on the caller's own thread: the
+//! way to another one and back takes longer than most calls.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::runtime::Handle;
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use wasmtime::EngineWeak;
 
-/// How often a guest looks up: the grain of its CPU limit, and of its turns with other guests.
-const TICK: Duration = Duration::from_millis(10);
+use crate::turns::{Turn, Turns};
 
-/// CPU time after which a guest is heavy: what starts with a runtime of its own language has done so by then.
-const LIGHT: Duration = Duration::from_millis(30);
+/// How often a guest looks up while any of them runs: the grain of its CPU limit, and of its turns with other guests.
+const TICK: Duration = Duration::from_millis(2);
+
+/// CPU time after which a guest is heavy.
+const LIGHT: Duration = Duration::from_millis(2);
+
+/// CPU time of a first slice that a caller's thread can spare.
+const BRIEF: Duration = Duration::from_millis(2);
+
+/// How long the ticker goes on when nobody runs, in ticks: waking a thread takes longer than most calls.
+const LINGER: u32 = 500;
+
+/// The longest first slice of a plugin: the CPU time before a call of it ended, waited for the host, or was
+/// interrupted. In nanoseconds; 0 if it was never called.
+#[derive(Debug, Default)]
+pub(crate) struct FirstSlice(AtomicU64);
 
 /// CPU time that one guest has used, in nanoseconds.
 #[derive(Debug, Default)]
@@ -36,35 +51,44 @@ pub(crate) struct Meter {
 pub(crate) struct Metered<F> {
     inner: Pin<Box<F>>,
     meter: Arc<Meter>,
-    heavy: Arc<Semaphore>,
-    turn: Option<Turn>,
+    first: Option<Arc<FirstSlice>>,
+    clock: Arc<Clock>,
+    share: String,
+    turn: Option<oneshot::Receiver<Turn>>,
 }
 
-/// A heavy guest's wait for one of the threads that heavy guests have.
-type Turn = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
-
-/// Counts epochs while any guest runs, and sleeps while none does.
+/// Counts epochs while any guest runs, and sleeps soon after none does.
 pub(crate) struct Ticker {
-    shared: Arc<Shared>,
+    clock: Arc<Clock>,
     thread: JoinHandle<()>,
 }
 
-/// Keeps the ticker going.
-pub(crate) struct Ticking {
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
+/// What guests and their ticker share.
+pub(crate) struct Clock {
     running: AtomicUsize,
     stopped: AtomicBool,
-    /// As many turns as there are threads, but for one.
-    heavy: OnceLock<Arc<Semaphore>>,
+    ticker: OnceLock<Thread>,
+    turns: Arc<Turns>,
 }
+
+/// Keeps the ticker going.
+struct Ticking<'a>(&'a Clock);
 
 fn thread_time() -> u64 {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0)).as_nanos() as u64
+}
+
+impl FirstSlice {
+    /// Whether it was called, and was brief each time. Once it was not, it never is again: a plugin that only
+    /// pretends takes a caller's thread for one tick in all.
+    pub(crate) fn is_brief(&self) -> bool {
+        (1..=BRIEF.as_nanos() as u64).contains(&self.0.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, used: Duration) {
+        self.0.fetch_max((used.as_nanos() as u64).max(1), Ordering::Relaxed);
+    }
 }
 
 impl Meter {
@@ -82,15 +106,31 @@ impl Meter {
         self.poll_began.store(thread_time(), Ordering::Relaxed);
     }
 
-    fn leave(&self) {
-        let used = self.used().as_nanos() as u64;
-        self.before.store(used, Ordering::Relaxed);
+    /// How much this poll has used.
+    fn leave(&self) -> Duration {
+        let used = self.used();
+        let before = self.before.swap(used.as_nanos() as u64, Ordering::Relaxed);
+        used.saturating_sub(Duration::from_nanos(before))
     }
 }
 
 impl<F: Future> Metered<F> {
-    pub(crate) fn new(inner: F, meter: Arc<Meter>, heavy: Arc<Semaphore>) -> Self {
-        Metered { inner: Box::pin(inner), meter, heavy, turn: None }
+    /// `share` says whose turns it takes once it is heavy.
+    pub(crate) fn new(
+        inner: F,
+        meter: Arc<Meter>,
+        first: Arc<FirstSlice>,
+        clock: Arc<Clock>,
+        share: Option<String>,
+    ) -> Self {
+        Metered {
+            inner: Box::pin(inner),
+            meter,
+            first: Some(first),
+            clock,
+            share: share.unwrap_or_default(),
+            turn: None,
+        }
     }
 }
 
@@ -98,65 +138,82 @@ impl<F: Future> Future for Metered<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
         let mut held = None;
-        if self.meter.is_heavy() {
-            let heavy = Arc::clone(&self.heavy);
-            let turn = self.turn.get_or_insert_with(|| Box::pin(heavy.acquire_owned()));
-            let Poll::Ready(permit) = turn.as_mut().poll(cx) else { return Poll::Pending };
-            self.turn = None;
-            held = Some(permit.expect("the semaphore is never closed"));
+        if this.meter.is_heavy() {
+            let turn = this.turn.get_or_insert_with(|| this.clock.turns.wait(&this.share));
+            let Poll::Ready(turn) = Pin::new(turn).poll(cx) else { return Poll::Pending };
+            this.turn = None;
+            held = Some(turn.expect("a turn comes to everybody who waits"));
         }
-        self.meter.enter();
-        let polled = self.inner.as_mut().poll(cx);
-        self.meter.leave();
-        drop(held);
+        let _ticking = this.clock.run();
+        this.meter.enter();
+        let polled = this.inner.as_mut().poll(cx);
+        let used = this.meter.leave();
+        if let Some(first) = this.first.take() {
+            first.note(used);
+        }
+        if let Some(turn) = &mut held {
+            turn.used = used;
+        }
         polled
     }
 }
 
 impl Ticker {
     /// Starts the thread. It ends with the ticker, or when the engine is gone.
-    pub(crate) fn start(engine: EngineWeak) -> std::io::Result<Ticker> {
-        let shared = Arc::new(Shared::default());
-        let seen = Arc::clone(&shared);
+    ///
+    /// `threads` is how many run guests: one of them is never a heavy guest's.
+    pub(crate) fn start(engine: EngineWeak, threads: usize) -> std::io::Result<Ticker> {
+        let clock = Arc::new(Clock {
+            running: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            ticker: OnceLock::new(),
+            turns: Turns::new(threads.saturating_sub(1).max(1)),
+        });
+        let seen = Arc::clone(&clock);
         let thread = thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || tick(&seen, &engine))?;
-        Ok(Ticker { shared, thread })
+        clock.ticker.get_or_init(|| thread.thread().clone());
+        Ok(Ticker { clock, thread })
     }
 
-    /// Ticks until what is returned is dropped.
-    pub(crate) fn run(&self) -> Ticking {
-        if self.shared.running.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.thread.thread().unpark();
-        }
-        Ticking { shared: Arc::clone(&self.shared) }
+    pub(crate) fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.clock)
     }
 }
 
-impl Ticking {
-    /// The turns of heavy guests. Called on the runtime of the guests.
-    pub(crate) fn heavy(&self) -> Arc<Semaphore> {
-        let turns = || Handle::current().metrics().num_workers().saturating_sub(1).max(1);
-        Arc::clone(self.shared.heavy.get_or_init(|| Arc::new(Semaphore::new(turns()))))
+impl Clock {
+    /// Ticks until what is returned is dropped.
+    fn run(&self) -> Ticking<'_> {
+        if self.running.fetch_add(1, Ordering::SeqCst) == 0
+            && let Some(ticker) = self.ticker.get()
+        {
+            ticker.unpark();
+        }
+        Ticking(self)
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.clock.stopped.store(true, Ordering::SeqCst);
         self.thread.thread().unpark();
     }
 }
 
-impl Drop for Ticking {
+impl Drop for Ticking<'_> {
     fn drop(&mut self) {
-        self.shared.running.fetch_sub(1, Ordering::SeqCst);
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-fn tick(shared: &Shared, engine: &EngineWeak) {
-    while !shared.stopped.load(Ordering::SeqCst) {
-        if shared.running.load(Ordering::SeqCst) == 0 {
+fn tick(clock: &Clock, engine: &EngineWeak) {
+    let mut idle = 0;
+    while !clock.stopped.load(Ordering::SeqCst) {
+        idle = if clock.running.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+        if idle > LINGER {
             thread::park();
+            idle = 0;
             continue;
         }
         thread::sleep(TICK);
@@ -174,7 +231,10 @@ mod tests {
     /// Polls a guest that has used `used` before, while all turns of heavy guests are taken.
     fn polled(used: Duration) -> Poll<()> {
         let meter = Meter { before: AtomicU64::new(used.as_nanos() as u64), poll_began: AtomicU64::new(0) };
-        let mut guest = Metered::new(std::future::ready(()), Arc::new(meter), Arc::new(Semaphore::new(0)));
+        let turns = Turns::new(0);
+        let (running, stopped, ticker) = (AtomicUsize::new(0), AtomicBool::new(false), OnceLock::new());
+        let clock = Clock { running, stopped, ticker, turns };
+        let mut guest = Metered::new(std::future::ready(()), Arc::new(meter), Arc::default(), Arc::new(clock), None);
         Pin::new(&mut guest).poll(&mut Context::from_waker(std::task::Waker::noop()))
     }
 
@@ -182,5 +242,16 @@ mod tests {
     fn heavy_guests_wait_for_their_turn_and_light_ones_do_not() {
         assert_eq!(polled(Duration::ZERO), Poll::Ready(()));
         assert_eq!(polled(Duration::from_secs(1)), Poll::Pending);
+    }
+
+    #[test]
+    fn whoever_was_not_brief_once_is_never_brief_again() {
+        let first = FirstSlice::default();
+        assert!(!first.is_brief(), "nobody knows it");
+        first.note(Duration::ZERO);
+        assert!(first.is_brief());
+        first.note(BRIEF + Duration::from_nanos(1));
+        first.note(Duration::ZERO);
+        assert!(!first.is_brief());
     }
 }

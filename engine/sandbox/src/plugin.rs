@@ -9,6 +9,7 @@ use wasmtime::component::{Component, Linker};
 use crate::ability::Ability;
 use crate::host::bindings::StepPre;
 use crate::host::worlds::{generate::GeneratePre, health::HealthPre, measure::MeasurePre, route::RoutePre};
+use crate::meter::FirstSlice;
 use crate::state::State;
 use crate::verdict::Verdict;
 use crate::worlds::World;
@@ -29,6 +30,7 @@ pub struct Plugin {
 /// What plugins of the same bytes share.
 pub(crate) struct Compiled {
     pub(crate) pre: Pre,
+    pub(crate) first: Arc<FirstSlice>,
     digest: String,
     imports: Vec<Ability>,
 }
@@ -116,7 +118,7 @@ impl Compiled {
         let pre = pre.map_err(|error| {
             format!("it does not fit the contract that this server offers ({PACKAGE}{OFFERED}): {error:#}")
         })?;
-        Ok(Compiled { pre, digest, imports })
+        Ok(Compiled { pre, first: Arc::default(), digest, imports })
     }
 }
 

@@ -55,7 +55,7 @@ impl Sandbox {
         let engine = engine::engine(&settings).map_err(other)?;
         let linker = engine::linker(&engine).map_err(other)?;
         let cache = Cache::open(cache, &engine, settings.cache_bytes)?;
-        let ticker = Ticker::start(engine.weak())?;
+        let ticker = Ticker::start(engine.weak(), settings.threads)?;
         let guests = Builder::new_multi_thread()
             .worker_threads(settings.threads.max(1))
             .thread_name("plugin")

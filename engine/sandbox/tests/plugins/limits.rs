@@ -74,3 +74,33 @@ async fn the_server_has_so_many_calls_that_wait() {
     let refused = bench::alive(&sandbox, &plugin, r#"{"ask":true}"#, 4, || ()).await;
     assert!(matches!(refused, Err(Verdict::Limit { which: Limit::Concurrent, .. })), "{refused:?}");
 }
+
+/// The one thread of this test is the caller's: whoever kept it would keep everything else from going on.
+#[tokio::test(flavor = "current_thread")]
+async fn a_plugin_that_was_brief_until_it_spins_leaves_its_callers_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::open(dir.path(), Settings::default()).unwrap();
+    let plugin = sandbox.load_file("hostile", &component("hostile")).await.unwrap();
+    let limits = Limits { wall: Duration::from_secs(600), cpu: Duration::from_secs(600), ..limits() };
+    let call = |attack: &str| {
+        let (sandbox, plugin, limits) = (&sandbox, &plugin, limits.clone());
+        let settings = format!(r#"{{"attack":"{attack}","on":""}}"#);
+        async move {
+            let world = Arc::new(World::petclinic());
+            sandbox.run(plugin, &settings, &Grants::none(), &limits, world).await
+        }
+    };
+    for _ in 0..5 {
+        assert!(matches!(call("none").await, Verdict::Succeeded { .. }));
+    }
+    let honest = async {
+        for _ in 0..5 {
+            assert!(matches!(call("none").await, Verdict::Succeeded { .. }));
+        }
+    };
+    tokio::select! {
+        biased;
+        ended = call("loop") => panic!("nothing ends it: {ended:?}"),
+        () = honest => {}
+    }
+}
