@@ -13,6 +13,7 @@ mod playground_is_a_cluster;
 mod plugin_from_registry;
 mod plugin_in_three_languages;
 mod plugin_is_caged;
+mod plugin_shares_traffic;
 mod plugins_make_and_judge;
 mod push_to_canary;
 mod real_parts;

@@ -1,7 +1,6 @@
 //! A push becomes a finished canary: once on the embedded default, once on the real parts.
 
-use std::collections::BTreeMap;
-use world::balancer::Balancer;
+use world::balancer::{Balancer, share_is};
 use world::estate::{DEPLOYMENTS, Estate, INGRESSES, Kind, NAMESPACE, PATIENCE, ROLLOUT, ROLLOUTS};
 use world::process::eventually;
 use world::watch::{Watch, distinct, weight};
@@ -124,17 +123,6 @@ async fn press_through(estate: &Estate) {
         let (status, answer) = dashboard.press(&format!("{page}/actions/promote")).await;
         assert_eq!(status, 202, "{answer}");
     }
-}
-
-/// What was served lies within four standard deviations of what was asked.
-fn share_is(asked: u64, served: &BTreeMap<String, usize>, canary: &str) {
-    let all: usize = served.values().sum();
-    let got = served.get(canary).copied().unwrap_or_default() as f64;
-    let (n, p) = (all as f64, asked as f64 / 100.0);
-    let (expected, deviation) = (n * p, (n * p * (1.0 - p)).sqrt());
-    eprintln!("asked {asked} %, served {:.2} % of {all} requests", got / n * 100.0);
-    assert!((got - expected).abs() <= 4.0 * deviation, "asked {asked} %, served {served:?}");
-    assert_eq!(served.len(), 2, "nothing but the two versions answers: {served:?}");
 }
 
 async fn one_image(estate: &Estate, before: &[String], tag: &str) {

@@ -74,7 +74,11 @@ impl Balancer {
     /// Reads the weight, the Services and the pods of a namespace, and serves them.
     pub async fn start(dir: &Path, kube: &Kube, ingress: &str) -> Balancer {
         let object = kube.get(ingress).await.expect("the Ingress is there");
-        let canary = weight(&object).expect("the Ingress carries weights");
+        Balancer::sharing(dir, kube, weight(&object).expect("the Ingress carries weights")).await
+    }
+
+    /// The same for a canary's share in percent that was told in another way.
+    pub async fn sharing(dir: &Path, kube: &Kube, canary: u64) -> Balancer {
         let (mut pods, mut pools) = (Vec::new(), String::new());
         for service in ["was-canary", "was-stable"] {
             let _infallible = writeln!(pools, "backend {service}\n  balance roundrobin");
@@ -113,6 +117,17 @@ impl Balancer {
         }
         all
     }
+}
+
+/// What was served lies within four standard deviations of what was asked.
+pub fn share_is(asked: u64, served: &BTreeMap<String, usize>, canary: &str) {
+    let all: usize = served.values().sum();
+    let got = served.get(canary).copied().unwrap_or_default() as f64;
+    let (n, p) = (all as f64, asked as f64 / 100.0);
+    let (expected, deviation) = (n * p, (n * p * (1.0 - p)).sqrt());
+    eprintln!("asked {asked} %, served {:.2} % of {all} requests", got / n * 100.0);
+    assert!((got - expected).abs() <= 4.0 * deviation, "asked {asked} %, served {served:?}");
+    assert_eq!(served.len(), 2, "nothing but the two versions answers: {served:?}");
 }
 
 /// The Ready pods that a Service selects, with their images.

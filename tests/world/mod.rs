@@ -13,6 +13,7 @@ pub mod lane;
 pub mod process;
 pub mod registry;
 pub mod watch;
+pub mod weights;
 
 use std::path::PathBuf;
 

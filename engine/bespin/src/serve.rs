@@ -116,6 +116,7 @@ pub async fn start(config: Config) -> Result<Server, String> {
             plugins: stages.plugins,
             policy: config.policy.clone(),
             extensions: stages.extensions,
+            route: config.route.clone(),
         });
     let memories: Vec<Arc<dyn Memory>> = vec![Arc::new(api.clone()), stages.resumable.delivery.clone()];
     let keep_runs = config.server.keep_runs;

@@ -495,6 +495,8 @@ export interface ServeView {
   table: string;
   /** What the row is for, such as `cert-manager.io/Certificate`. */
   name: string;
+  /** What the row lets it reach, by ability, as written. */
+  grants: Record<string, string[]>;
   /** Why it is not ready, where it is not. */
   trouble: string | null;
 }

@@ -59,7 +59,7 @@ function Plugin({ plugin }: { plugin: PluginView }) {
         {plugin.signer !== null && <span className="faint">signed by {plugin.signer}</span>}
       </header>
       <p className="facts">
-        {plugin.world !== null && <span>a {plugin.world}</span>}
+        {plugin.world !== null && <span>{plugin.world === 'step' ? 'a step' : `of the world ${plugin.world}`}</span>}
         {plugin.digest !== null && <Digest of="component" value={plugin.digest} />}
         {plugin.manifest !== null && <Digest of="manifest" value={plugin.manifest} />}
       </p>
@@ -102,16 +102,22 @@ const duties: Record<string, string> = {
 }
 
 function Serve({ serve }: { serve: ServeView }) {
+  const grants = Object.entries(serve.grants)
   return (
     <li>
       <span>
         {duties[serve.table] ?? serve.table} <code>{serve.name}</code> <span className="faint">by the configuration</span>
       </span>
-      {serve.trouble !== null && (
+      {grants.length > 0 && (
         <span>
-          <State word="not ready" /> {serve.trouble}
+          {grants.map(([ability, values]) => (
+            <code key={ability} className="grant">
+              {ability}: {values.join(', ')}
+            </code>
+          ))}
         </span>
       )}
+      {serve.trouble !== null && <span className="faint">{serve.trouble}</span>}
     </li>
   )
 }

@@ -4,7 +4,7 @@ use super::ApiState;
 use super::guard::Viewer;
 use super::problem::Problem;
 use super::runs::read;
-use crate::config::Policy;
+use crate::config::{Policy, RoutePlugin};
 use crate::extensions::Extensions;
 use crate::plugins::{Identity, Known, Plugins};
 use crate::policy;
@@ -14,6 +14,7 @@ use axum::extract::State;
 use decide::pipeline::Step;
 use decide::pipeline::lock::plugin_reference;
 use decide::run::Opened;
+use sandbox::World;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct Installed {
     pub policy: Vec<Policy>,
     /// The plugins of the stages.
     pub extensions: Arc<Extensions>,
+    /// What routers may reach.
+    pub route: Vec<RoutePlugin>,
 }
 
 pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<Json<PluginsView>, Problem> {
@@ -39,7 +42,7 @@ pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<
     let ready = state.installed.as_ref().map(|installed| installed.plugins.ready()).unwrap_or_default();
     let mut all: BTreeMap<String, PluginView> = ready.iter().map(|known| (uses(known), loaded(known))).collect();
     if let Some(installed) = &state.installed {
-        serving(&installed.extensions, &mut all);
+        serving(installed, &mut all);
     }
     for run in &newest {
         // Retention may have taken it since it was listed.
@@ -60,11 +63,7 @@ pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<
                 file: opened.pipeline_file.clone(),
                 step: step.id.clone(),
                 grants: step.grants.0.clone(),
-                rows: state
-                    .installed
-                    .as_ref()
-                    .map(|all| rows(&all.policy, opened, step, identity))
-                    .unwrap_or_default(),
+                rows: state.installed.as_ref().map(|all| rows(&all.policy, opened, step, identity)).unwrap_or_default(),
             });
         }
     }
@@ -74,15 +73,18 @@ pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<
 }
 
 /// Adds what stages use, and for what.
-fn serving(extensions: &Extensions, all: &mut BTreeMap<String, PluginView>) {
-    for extension in extensions.all() {
+fn serving(installed: &Installed, all: &mut BTreeMap<String, PluginView>) {
+    for extension in installed.extensions.all() {
         let ready = extension.ready();
         let shown = all.entry(extension.uses.clone()).or_insert_with(|| unloaded(&extension.uses));
         if let (Ok(known), None) = (&ready, &shown.digest) {
             *shown = PluginView { serves: std::mem::take(&mut shown.serves), ..loaded(known) };
         }
         let (table, name) = (extension.table.to_owned(), extension.name.clone());
-        shown.serves.push(ServeView { table, name, trouble: ready.err() });
+        // Of the stages, only a router's plugin may reach anything.
+        let row = installed.route.iter().find(|row| extension.world == World::Route && row.name == name);
+        let grants = row.map(RoutePlugin::written).unwrap_or_default();
+        shown.serves.push(ServeView { table, name, grants, trouble: ready.err() });
     }
 }
 

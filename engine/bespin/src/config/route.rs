@@ -28,10 +28,14 @@ impl RoutePlugin {
     /// # Errors
     /// Every value that its ability cannot have.
     pub fn grants(&self) -> Result<Grants, Vec<String>> {
-        let written = [("http", &self.http), ("secrets", &self.secrets)];
-        let written: BTreeMap<_, _> =
-            written.into_iter().map(|(ability, values)| (ability.to_owned(), values.clone())).collect();
-        Grants::parse(Whose::Policy, &written)
+        Grants::parse(Whose::Policy, &self.written())
+    }
+
+    /// The same as it is written, by ability.
+    pub fn written(&self) -> BTreeMap<String, Vec<String>> {
+        let written = [("http", &self.http), ("secrets", &self.secrets)].into_iter();
+        let given = written.filter(|(_, values)| !values.is_empty());
+        given.map(|(ability, values)| (ability.to_owned(), values.clone())).collect()
     }
 
     /// What is wrong with the row; `known` are the secrets that there are.

@@ -53,6 +53,8 @@ pub struct ServeView {
     pub table: String,
     /// What the row is for, such as `cert-manager.io/Certificate`.
     pub name: String,
+    /// What the row lets it reach, by ability, as written.
+    pub grants: BTreeMap<String, Vec<String>>,
     /// Why it is not ready, where it is not.
     pub trouble: Option<String>,
 }
