@@ -14,6 +14,7 @@ use sandbox::{Sandbox, Settings, Verdict, World};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
+use tokio::task::{JoinError, JoinHandle};
 
 /// How many calls of stages there are at the same time.
 const CALLS: u32 = 8;
@@ -76,20 +77,26 @@ impl Extensions {
             }
         }
         let sandbox = self.sandbox().map_err(wrong)?;
-        let got = tokio::time::timeout(PATIENCE, self.plugins.get(&sandbox, uses)).await;
-        let got = got.unwrap_or_else(|_| Err(Error::Transient("its registry does not answer".into())));
-        let is_late = matches!(got, Err(Error::Transient(_)));
-        let state = match got {
-            Ok(known) => Ok(of_world(known, world).map_err(wrong)?),
-            Err(error) => Err(error.to_string()),
+        let mut getting = get(self.plugins.clone(), sandbox.clone(), uses.to_owned());
+        // Only a registry can keep the start waiting.
+        let patience = if plugin_reference(uses).is_ok() { PATIENCE } else { Duration::MAX };
+        let got = tokio::time::timeout(patience, &mut getting).await.ok().map(loaded);
+        let state = match &got {
+            Some(Ok(known)) => Ok(of_world(known.clone(), world).map_err(wrong)?),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("it is still being fetched".to_owned()),
         };
         if let Err(because) = &state {
             tracing::error!(table, name, plugin = uses, because, "a plugin of the configuration is not ready");
         }
         let (name, uses) = (name.to_owned(), uses.to_owned());
         let extension = Arc::new(Extension { table, name, uses, world, sandbox, state: Mutex::new(state) });
-        if is_late {
-            tokio::spawn(again(Arc::downgrade(&extension), self.plugins.clone()));
+        match got {
+            None => drop(tokio::spawn(later(Arc::downgrade(&extension), self.plugins.clone(), Some(getting)))),
+            Some(Err(Error::Transient(_))) => {
+                drop(tokio::spawn(later(Arc::downgrade(&extension), self.plugins.clone(), None)));
+            }
+            Some(_) => {}
         }
         self.all.lock().expect("nobody panics while holding the extensions").push(extension.clone());
         Ok(extension)
@@ -137,13 +144,31 @@ fn of_world(known: Known, world: World) -> Result<Known, String> {
     Err(format!("the plugin `{name}` is of the world `{is}`; name one of the world `{world}`"))
 }
 
-/// Asks the registry until it answers, or nobody needs the plugin any more.
-async fn again(extension: Weak<Extension>, plugins: Arc<Plugins>) {
+/// A plugin on its way: it goes on when nobody waits for it any longer.
+type Getting = JoinHandle<Result<Known, Error>>;
+
+fn get(plugins: Arc<Plugins>, sandbox: Arc<Sandbox>, uses: String) -> Getting {
+    tokio::spawn(async move { plugins.get(&sandbox, &uses).await })
+}
+
+fn loaded(joined: Result<Result<Known, Error>, JoinError>) -> Result<Known, Error> {
+    joined.unwrap_or_else(|_| Err(Error::Refused("loading it failed; the server's log says why".into())))
+}
+
+/// Waits for what is on its way, and asks the registry again until it answers or nobody needs the plugin any more.
+async fn later(extension: Weak<Extension>, plugins: Arc<Plugins>, mut getting: Option<Getting>) {
     loop {
-        tokio::time::sleep(AGAIN).await;
+        let got = match getting.take() {
+            Some(getting) => loaded(getting.await),
+            None => {
+                tokio::time::sleep(AGAIN).await;
+                let Some(extension) = extension.upgrade() else { return };
+                loaded(get(plugins.clone(), extension.sandbox.clone(), extension.uses.clone()).await)
+            }
+        };
         let Some(extension) = extension.upgrade() else { return };
         let Extension { table, name, uses, .. } = &*extension;
-        match plugins.get(&extension.sandbox, uses).await {
+        match got {
             Err(Error::Transient(because)) => extension.set(Err(because)),
             Err(Error::Refused(because)) => {
                 tracing::error!(table, name, plugin = uses, because, "a plugin of the configuration cannot be used");

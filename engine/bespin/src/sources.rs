@@ -6,8 +6,8 @@ use crate::stages::sync::Manifests;
 use async_trait::async_trait;
 use decide::sync::application;
 use forge::{FileAt, Forge, Limits, Mirror, now_ms};
-use sandbox::{Failure, Listed};
 use images::Error;
+use sandbox::{Failure, Listed};
 use std::io::Write;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -71,13 +71,7 @@ impl Manifests for Repositories {
         files.into_iter().map(text).collect()
     }
 
-    async fn file(
-        &self,
-        repo_url: &str,
-        commit: &str,
-        path: &str,
-        at_most: usize,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    async fn file(&self, repo_url: &str, commit: &str, path: &str, at_most: usize) -> Result<Option<Vec<u8>>, Failure> {
         let mirror = self.forge.mirror(repo_url).map_err(failure)?;
         mirror.file(commit, path, at_most).await.map_err(failure)
     }

@@ -113,7 +113,7 @@ fn in_words(name: &str, plugin: &Inspected) -> String {
         row(
             "WASI",
             &format!(
-                "{} interfaces of its language's runtime; behind them are a clock, random numbers and the step's log, and nothing else",
+                "{} interfaces of its language's runtime; behind them are a clock, random numbers and its log, and nothing else",
                 plugin.wasi.len()
             ),
         );

@@ -42,8 +42,7 @@ pub trait Manifests: Send + Sync + 'static {
     /// that is not there has none.
     async fn files(&self, repo_url: &str, commit: &str, path: &str) -> Result<Vec<(String, String)>, Trouble>;
     /// One file at a commit, of at most so many bytes; `None` where there is none.
-    async fn file(&self, repo_url: &str, commit: &str, path: &str, at_most: usize)
-    -> Result<Option<Vec<u8>>, Failure>;
+    async fn file(&self, repo_url: &str, commit: &str, path: &str, at_most: usize) -> Result<Option<Vec<u8>>, Failure>;
     /// One folder at a commit, one level deep; `None` where there is none.
     async fn list(&self, repo_url: &str, commit: &str, path: &str) -> Result<Option<Vec<Listed>>, Failure>;
     /// Whether `older` is in the history of `newer`, or the same. A commit

@@ -96,7 +96,8 @@ pub struct Judged {
 impl Judged {
     /// Who judges an object.
     pub fn judge(&self, object: &Value) -> Judge {
-        match self.kinds.contains(&Kind::of(object)) {
+        // Most servers have none, and a look has many objects.
+        match !self.kinds.is_empty() && self.kinds.contains(&Kind::of(object)) {
             true => Judge::Plugin,
             false => Judge::Rule,
         }

@@ -88,8 +88,14 @@ impl Generators {
         let Source { repo_url, path, .. } = &app.source;
         let log = Lines::new(plugin.name(), stream, format!("{path} at {commit}"));
         let (repo_url, path) = (repo_url.clone(), path.clone());
-        let workspace =
-            Arc::new(Workspace { git: git.clone(), repo_url, commit: commit.to_owned(), path, log, told: Mutex::default() });
+        let workspace = Arc::new(Workspace {
+            git: git.clone(),
+            repo_url,
+            commit: commit.to_owned(),
+            path,
+            log,
+            told: Mutex::default(),
+        });
         // A folder that is not there is no folder without manifests.
         if workspace.entries("").await.map_err(|failure| failed(said(&failure)))?.is_none() {
             let Workspace { repo_url, path, .. } = &*workspace;
@@ -143,7 +149,9 @@ fn parse(name: &str, texts: &[String]) -> Result<Vec<Value>, Vec<String>> {
             Err(found) => mistakes.extend(found.iter().map(ToString::to_string)),
         }
         if objects.len() > OBJECTS {
-            return Err(vec![format!("the generator `{name}` made more than {OBJECTS} objects: split the application")]);
+            return Err(vec![format!(
+                "the generator `{name}` made more than {OBJECTS} objects: split the application"
+            )]);
         }
     }
     if mistakes.is_empty() { Ok(objects) } else { Err(mistakes) }

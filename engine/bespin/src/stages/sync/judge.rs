@@ -69,10 +69,10 @@ impl Judges {
         let mut judged = Judged { kinds, answers: BTreeMap::new() };
         let (end, mut came) = (Instant::now() + BUDGET, Came::ToAll);
         for object in live {
-            let Some(extension) = self.by_kind.get(&Kind::of(object)) else { continue };
             if !judged.asks_about(object) {
                 continue;
             }
+            let Some(extension) = self.by_kind.get(&Kind::of(object)) else { continue };
             let health = match self.health(stream, cluster, extension, object, end).await {
                 Some(health) => health,
                 None => {

@@ -50,8 +50,7 @@ impl Manifests for Folder {
     }
 }
 
-const TEMPLATE: &str =
-    "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: greeting }\ndata: { replicas: \"@REPLICAS@\", stage: @STAGE@ }\n";
+const TEMPLATE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: greeting }\ndata: { replicas: \"@REPLICAS@\", stage: @STAGE@ }\n";
 
 fn folder(stuck: Option<&'static str>) -> Arc<Folder> {
     let files = [("shop/app.yaml.in", TEMPLATE.to_owned()), ("secret.yaml.in", "@REPLICAS@".to_owned())];
@@ -143,8 +142,14 @@ fn a_mistake_names_the_text_and_the_line() {
     let texts = ["kind: ConfigMap\napiVersion: v1\nmetadata: { name: a }\n", "---\nkind: ConfigMap\n"];
     let mistakes = parse("envsubst", &texts.map(str::to_owned)).unwrap_err();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-    assert!(mistakes[0].starts_with("the generator `envsubst`, text 2:2: a manifest without `apiVersion`"), "{mistakes:?}");
-    assert_eq!(parse("envsubst", &texts[..1].iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).unwrap().len(), 1);
+    assert!(
+        mistakes[0].starts_with("the generator `envsubst`, text 2:2: a manifest without `apiVersion`"),
+        "{mistakes:?}"
+    );
+    assert_eq!(
+        parse("envsubst", &texts[..1].iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).unwrap().len(),
+        1
+    );
     let many = vec![String::new(); TEXTS + 1];
     assert!(parse("envsubst", &many).unwrap_err()[0].contains("1001 texts; 1000 are allowed"));
 }

@@ -28,9 +28,8 @@ async fn a_plugin_says_how_its_kind_is_and_is_asked_once_for_each_version() {
 
     // Without time for a call there is what is remembered, and nothing else.
     let extension = &judges.by_kind[&"cert-manager.io/Certificate".parse().unwrap()];
-    let late = async |cluster: &str, live: Value| {
-        judges.health(STREAM, cluster, extension, &live, Instant::now()).await
-    };
+    let late =
+        async |cluster: &str, live: Value| judges.health(STREAM, cluster, extension, &live, Instant::now()).await;
     assert_eq!(late("test", certificate("1", json!("False"))).await, Some(healthy));
     assert_eq!(late("test", certificate("2", json!("False"))).await, None);
     assert_eq!(late("other", certificate("1", json!("True"))).await, None);
