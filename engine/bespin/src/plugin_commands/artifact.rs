@@ -1,7 +1,7 @@
 //! `bespin plugin push`, `pull`, `sign` and `verify`.
 
 use super::inspect::read;
-use super::reach::Reach;
+use super::reach::{Reach, told};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -80,10 +80,10 @@ pub async fn push(options: &Push) -> Result<(), String> {
     let new = New { wasm: Bytes::from(wasm), imports, exports: plugin.exports };
     let registry = options.reach.registry(&to.host)?;
     let tag = if options.move_tag { Tag::Moves } else { Tag::Stays };
-    let digest = registry.push_plugin(&to, &new, tag).await.map_err(|error| error.to_string())?;
+    let digest = registry.push_plugin(&to, &new, tag).await.map_err(told)?;
     println!("{to}@{digest}");
     if let Some(key) = key {
-        registry.sign_plugin(&to, &digest, &key).await.map_err(|error| error.to_string())?;
+        registry.sign_plugin(&to, &digest, &key).await.map_err(told)?;
         println!("signed by {}", key.public());
     }
     Ok(())
@@ -96,11 +96,12 @@ pub async fn push(options: &Push) -> Result<(), String> {
 pub async fn pull(options: &Pull) -> Result<(), String> {
     let from = reference(&options.reference)?;
     let registry = options.reach.registry(&from.host)?;
-    let pulled = registry.pull_plugin(&from, LONGEST).await.map_err(|error| error.to_string())?;
+    let pulled = registry.pull_plugin(&from, LONGEST).await.map_err(told)?;
     inspect(&pulled.wasm).map_err(|refused| format!("{from}: {refused}"))?;
     let last = from.repository.rsplit('/').next().unwrap_or("plugin");
     let file = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{last}.wasm")));
-    std::fs::write(&file, &pulled.wasm).map_err(|error| format!("{}: {error}", file.display()))?;
+    let failed = |error| format!("{}: {error}; name a file that can be written by --output", file.display());
+    std::fs::write(&file, &pulled.wasm).map_err(failed)?;
     println!("{}@{} as {}", from.name(), pulled.manifest, file.display());
     Ok(())
 }
@@ -120,9 +121,9 @@ pub async fn sign(options: &Sign) -> Result<(), String> {
         }
         Where::Registry(artifact) => {
             let registry = options.reach.registry(&artifact.host)?;
-            let pulled = registry.pull_plugin(&artifact, LONGEST).await.map_err(|error| error.to_string())?;
+            let pulled = registry.pull_plugin(&artifact, LONGEST).await.map_err(told)?;
             let signed = registry.sign_plugin(&artifact, &pulled.manifest, &key).await;
-            signed.map_err(|error| error.to_string())?;
+            signed.map_err(told)?;
             println!("{}@{}: signed by {}", artifact.name(), pulled.manifest, key.public());
         }
     }
@@ -143,7 +144,10 @@ pub async fn verify(options: &Verify) -> Result<(), String> {
                 format!("{}: {error}; `bespin plugin sign {} --key KEY` writes it", beside.display(), file.display())
             })?;
             let signature = BASE64.decode(text.trim());
-            let signature = signature.map_err(|_| format!("{}: it is not base64", beside.display()))?;
+            let signature = signature.map_err(|_| {
+                let mend = "`bespin plugin sign` or `cosign sign-blob` writes it anew";
+                format!("{}: it is not base64; {mend}", beside.display())
+            })?;
             let key = keys.iter().find(|key| key.verifies(&wasm, &signature)).ok_or_else(|| {
                 format!("{}: {} is not its signature by any of: {}", file.display(), beside.display(), known())
             })?;
@@ -151,9 +155,9 @@ pub async fn verify(options: &Verify) -> Result<(), String> {
         }
         Where::Registry(artifact) => {
             let registry = options.reach.registry(&artifact.host)?;
-            let pulled = registry.pull_plugin(&artifact, LONGEST).await.map_err(|error| error.to_string())?;
+            let pulled = registry.pull_plugin(&artifact, LONGEST).await.map_err(told)?;
             let digest = &pulled.manifest;
-            let signatures = registry.signatures(&artifact, digest).await.map_err(|error| error.to_string())?;
+            let signatures = registry.signatures(&artifact, digest).await.map_err(told)?;
             let key = signer(digest, &signatures, &keys).ok_or_else(|| match signatures.len() {
                 0 => format!("{artifact} ({digest}) is not signed; `bespin plugin sign` or `cosign sign` does it"),
                 n => format!("{artifact} ({digest}): none of its {n} signatures is by any of: {}", known()),
@@ -182,6 +186,10 @@ impl Where {
         if file.exists() {
             return Ok(Where::File(file));
         }
+        // Without a `/` there is no registry in it: a file was meant.
+        if !text.contains('/') || text.starts_with(['/', '.']) || text.ends_with(".wasm") {
+            return Err(format!("there is no file {text}; name a component's file, or a reference: `host/name:tag`"));
+        }
         plugin_reference(text)
             .map(Where::Registry)
             .map_err(|(message, mend)| format!("there is no file {text}, and as a reference: {message}; {mend}"))
@@ -199,7 +207,8 @@ pub fn reference(text: &str) -> Result<ImageRef, String> {
 fn by_tag(text: &str) -> Result<ImageRef, String> {
     let to = reference(text)?;
     if to.digest.is_some() || to.tag.is_none() {
-        return Err(format!("{text}: a push goes to a tag; the digest follows from the content"));
+        let mend = format!("write `{}:1`, or whatever its tag is to be", to.name());
+        return Err(format!("{text}: a push goes to a tag, and the digest follows from the content; {mend}"));
     }
     Ok(to)
 }
@@ -211,11 +220,15 @@ fn signature_file(file: &Path) -> PathBuf {
 }
 
 fn signing_key(file: &Path) -> Result<SigningKey, String> {
-    let pem = std::fs::read_to_string(file).map_err(|error| format!("the key {}: {error}", file.display()))?;
-    SigningKey::from_pem(&pem).map_err(|what| format!("the key {}: {what}", file.display()))
+    SigningKey::from_pem(&pem(file, "`openssl genpkey -algorithm ed25519` makes one")?)
+        .map_err(|what| format!("the key {}: {what}", file.display()))
 }
 
 fn public_key(file: &Path) -> Result<PublicKey, String> {
-    let pem = std::fs::read_to_string(file).map_err(|error| format!("the key {}: {error}", file.display()))?;
-    PublicKey::from_pem(&pem).map_err(|what| format!("the key {}: {what}", file.display()))
+    PublicKey::from_pem(&pem(file, "name the public half of the key that signs")?)
+        .map_err(|what| format!("the key {}: {what}", file.display()))
+}
+
+fn pem(file: &Path, mend: &str) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("the key {}: {error}; {mend}", file.display()))
 }

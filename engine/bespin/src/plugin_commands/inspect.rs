@@ -1,7 +1,7 @@
 //! `bespin plugin inspect`: a component's request for leave, in plain words.
 
 use super::artifact::Where;
-use super::reach::Reach;
+use super::reach::{Reach, told};
 use clap::Args;
 use decide::image::ImageRef;
 use sandbox::inspect::{self, Inspected};
@@ -33,7 +33,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
         Where::Registry(reference) => {
             let registry = options.reach.registry(&reference.host)?;
             let pulled = registry.pull_plugin(&reference, inspect::LONGEST).await;
-            let pulled = pulled.map_err(|error| error.to_string())?;
+            let pulled = pulled.map_err(told)?;
             (ImageRef { digest: Some(pulled.manifest), ..reference }.to_string(), pulled.wasm)
         }
     };

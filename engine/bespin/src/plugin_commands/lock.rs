@@ -1,6 +1,6 @@
 //! `bespin plugin lock`: pins what the pipelines of a checkout take by a tag.
 
-use super::reach::Reach;
+use super::reach::{Reach, told};
 use clap::Args;
 use decide::image::ImageRef;
 use decide::pipeline::lock::{LOCK, Lock, Pins};
@@ -35,7 +35,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
             Some(digest) => digest.clone(),
             None => {
                 let registry = options.reach.registry(&reference.host)?;
-                let pulled = registry.pull_plugin(&reference, LONGEST).await.map_err(|error| error.to_string())?;
+                let pulled = registry.pull_plugin(&reference, LONGEST).await.map_err(told)?;
                 // What would be refused at the first run is not pinned.
                 inspect(&pulled.wasm).map_err(|refused| format!("{reference}: {refused}"))?;
                 pulled.manifest

@@ -54,6 +54,16 @@ impl Reach {
     }
 }
 
+/// What a registry's error is to somebody at a terminal. What may pass by itself has no mend in it yet.
+pub fn told(error: images::Error) -> String {
+    match error {
+        images::Error::Refused(because) => because,
+        images::Error::Transient(because) => {
+            format!("{because}; try again, and see that the registry is there and its host is written right")
+        }
+    }
+}
+
 /// Plain HTTP is spoken on this machine only; elsewhere the configuration has to say so.
 fn loopback(host: &str) -> Option<String> {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
@@ -73,7 +83,12 @@ fn docker_login(host: &str) -> Result<Auth, String> {
         Err(error) => return Err(format!("{}: {error}", file.display())),
     };
     // The text holds logins: neither it nor what the parser shows of it is said.
-    let docker: Docker = serde_json::from_str(&text).map_err(|_| format!("{}: it is no JSON", file.display()))?;
+    let docker: Docker = serde_json::from_str(&text).map_err(|_| {
+        format!(
+            "{}: it is no JSON; `docker login` writes it, or name the server's configuration by --config",
+            file.display()
+        )
+    })?;
     login_of(&docker, host).map_err(|because| format!("{}: {because}", file.display()))
 }
 

@@ -20,7 +20,7 @@ const VERSION: &str = "1";
 /// The largest file, in bytes.
 const LARGEST: usize = 256 << 10;
 /// What writes it.
-const MEND: &str = "write the file anew by `bespin plugin lock`";
+const MEND: &str = "write the file anew by `bespin plugin lock --update`, which asks the registries again";
 
 /// References by tag, and the digests that they stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,9 @@ use std::process::Command;
 /// The project's own description of itself.
 const FILE: &str = "plugin.toml";
 
+/// What is said of a description that cannot be read.
+const WRITTEN: &str = "write `component`, its file, and `build`, a list of a program and its arguments";
+
 /// `plugin.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,7 +52,8 @@ pub fn open(path: &Path, first: First) -> Result<Project, String> {
     let failed = |because: String| format!("{}: {because}", file.display());
     let text = std::fs::read_to_string(&file)
         .map_err(|error| failed(format!("{error}; name a component, or a project as `bespin plugin new` makes it")))?;
-    let written: Written = toml::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    let written: Written =
+        toml::from_str(&text).map_err(|error| failed(format!("{}; {WRITTEN}", error.to_string().trim_end())))?;
     if first == First::Build {
         build(path, &written).map_err(failed)?;
     }

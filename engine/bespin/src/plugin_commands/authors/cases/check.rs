@@ -114,7 +114,7 @@ impl Check<'_> {
             (Some(answer), None) => Some(Ok(answer)),
             (None, Some(fault)) => Some(Err(fault)),
             _ => {
-                let mend = format!("write one of them; a fault is `fault: {{ transient: why }}`, or `rejected`");
+                let mend = "write one of them; a fault is `fault: { transient: why }`, or `rejected`";
                 self.wrong(at, format!("{what} needs either `{key}` or `fault`"), mend);
                 None
             }
@@ -167,6 +167,7 @@ impl Check<'_> {
         }
         let world = self.world;
         let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, of, ..)| *of == world);
+        let is_of_another = !others.is_empty();
         for (at, of, key, _) in others {
             let message = format!("`{key}` is for a plugin of the world `{of}`, and this one is of `{world}`");
             self.wrong(at, message, format!("write {}", first_key(world)));
@@ -178,6 +179,7 @@ impl Check<'_> {
                 self.wrong(at, format!("`{key}` stands beside another call"), "a case is one call: write two cases");
                 None
             }
+            (None, _) if is_of_another => None,
             (None, _) => match world {
                 World::Step => Some(Asked::Step(written::Object::new())),
                 _ => {

@@ -229,7 +229,9 @@ impl Case {
 /// # Errors
 /// The folder cannot be read or has no cases; or every mistake in its cases, with place and mend.
 pub fn all(folder: &Path, world: World) -> Result<Vec<(String, Case)>, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}; a case is a YAML file in this folder", folder.display());
+    let failed = |error: std::io::Error| {
+        format!("{}: {error}; a case is a YAML file in this folder, and --cases names another", folder.display())
+    };
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();

@@ -63,86 +63,88 @@ expect: { verdict: rejected, outputs: { a: b } }
     }
 }
 
+/// What is wrong with cases for a plugin of a world.
+const OUT_OF_THEIR_WORLD: [(World, &str, &str); 15] = [
+    (
+        World::Health,
+        "with: {}\nexpect: { verdict: rejected }",
+        "1:7: `with` is for a plugin of the world `step`, and this one is of `health`; write `object`",
+    ),
+    (
+        World::Step,
+        "object: {}\nexpect: { verdict: succeeded, health: { status: healthy } }",
+        "1:9: `object` is for a plugin of the world `health`, and this one is of `step`; write `with`",
+    ),
+    (
+        World::Health,
+        "object: {}\nfiles: { a: b }\nexpect: { verdict: rejected }",
+        "2:8: `files`: a plugin of the world `health` cannot have workspace; leave it out: it may have log",
+    ),
+    (
+        World::Generate,
+        "grants: { http: [a.example] }\nexpect: { verdict: rejected }",
+        "1:9: nothing is granted to a plugin of the world `generate`; leave `grants` out",
+    ),
+    (
+        World::Generate,
+        "env: { A: b }\nparameters: { A: 3 }\nexpect: { verdict: rejected }",
+        "2:13: the parameter `A` is 3, and a generator is given no such value; write a text in quotes",
+    ),
+    (
+        World::Step,
+        "env: { A: b }\nexpect: { verdict: rejected }",
+        "1:6: `env` is for a plugin of the world `generate`, and this one is of `step`; write `with`",
+    ),
+    (
+        World::Route,
+        "remove: {}\ncalls: [{ ask: metrics.query, with: { provider: a, query: b }, answer: [] }]\nexpect: { verdict: succeeded }",
+        "2:16: metrics.query: a plugin of the world `route` cannot have metrics; leave it out: it may have log, http, secrets",
+    ),
+    (
+        World::Measure,
+        "expect: { verdict: rejected }",
+        "1:9: a case of the world `measure` lacks what is asked; add `metric`",
+    ),
+    (
+        World::Route,
+        "expect: { verdict: rejected }",
+        "1:9: a case of the world `route` lacks what is asked; add `set-weight`, `verify-weight` or `remove`",
+    ),
+    (
+        World::Route,
+        "remove: {}\nset-weight: { rollout: {}, weight: 1 }\nexpect: { verdict: succeeded }",
+        "2:13: `set-weight` stands beside another call; a case is one call",
+    ),
+    (
+        World::Route,
+        "set-weight: { rollout: {}, weight: 60, others: [{ service: a, hash: b, weight: 50 }] }\nexpect: { verdict: succeeded }",
+        "1:13: the shares are more than all traffic",
+    ),
+    (
+        World::Route,
+        "verify-weight: { rollout: {}, weight: 60 }\nexpect: { verdict: succeeded }",
+        "2:9: it lacks `verification`, the answer; add `verification`",
+    ),
+    (
+        World::Route,
+        "remove: {}\nexpect: { verdict: succeeded, verification: verified }",
+        "2:45: `verification` is not what this call of a plugin of the world `route` answers; leave it out",
+    ),
+    (
+        World::Health,
+        "object: {}\nexpect: { verdict: succeeded, health: { status: fine } }",
+        "2:49: `fine` is none of the contract's words for it; write one of `healthy`, `progressing`",
+    ),
+    (
+        World::Measure,
+        "metric: {}\nexpect: { verdict: succeeded, manifests: [] }",
+        "2:42: `manifests` is not what this call of a plugin of the world `measure` answers; write `measurement`",
+    ),
+];
+
 #[test]
 fn a_case_is_for_its_world() {
-    let answer = "{ verdict: succeeded, health: { status: healthy } }";
-    for (world, text, told) in [
-        (
-            World::Health,
-            "with: {}\nexpect: { verdict: rejected }",
-            "1:7: `with` is for a plugin of the world `step`, and this one is of `health`; write `object`",
-        ),
-        (
-            World::Step,
-            &format!("object: {{}}\nexpect: {answer}"),
-            "1:9: `object` is for a plugin of the world `health`, and this one is of `step`; write `with`",
-        ),
-        (
-            World::Health,
-            "object: {}\nfiles: { a: b }\nexpect: { verdict: rejected }",
-            "2:8: `files`: a plugin of the world `health` cannot have workspace; leave it out: it may have log",
-        ),
-        (
-            World::Generate,
-            "grants: { http: [a.example] }\nexpect: { verdict: rejected }",
-            "1:9: nothing is granted to a plugin of the world `generate`; leave `grants` out",
-        ),
-        (
-            World::Generate,
-            "env: { A: b }\nparameters: { A: 3 }\nexpect: { verdict: rejected }",
-            "2:13: the parameter `A` is 3, and a generator is given no such value; write a text in quotes",
-        ),
-        (
-            World::Step,
-            "env: { A: b }\nexpect: { verdict: rejected }",
-            "1:6: `env` is for a plugin of the world `generate`, and this one is of `step`; write `with`",
-        ),
-        (
-            World::Route,
-            "remove: {}\ncalls: [{ ask: metrics.query, with: { provider: a, query: b }, answer: [] }]\nexpect: { verdict: succeeded }",
-            "2:16: metrics.query: a plugin of the world `route` cannot have metrics; leave it out: it may have log, http, secrets",
-        ),
-        (
-            World::Measure,
-            "expect: { verdict: rejected }",
-            "1:9: a case of the world `measure` lacks what is asked; add `metric`",
-        ),
-        (
-            World::Route,
-            "expect: { verdict: rejected }",
-            "1:9: a case of the world `route` lacks what is asked; add `set-weight`, `verify-weight` or `remove`",
-        ),
-        (
-            World::Route,
-            "remove: {}\nset-weight: { rollout: {}, weight: 1 }\nexpect: { verdict: succeeded }",
-            "2:13: `set-weight` stands beside another call; a case is one call",
-        ),
-        (
-            World::Route,
-            "set-weight: { rollout: {}, weight: 60, others: [{ service: a, hash: b, weight: 50 }] }\nexpect: { verdict: succeeded }",
-            "1:13: the shares are more than all traffic",
-        ),
-        (
-            World::Route,
-            "verify-weight: { rollout: {}, weight: 60 }\nexpect: { verdict: succeeded }",
-            "2:9: it lacks `verification`, the answer; add `verification`",
-        ),
-        (
-            World::Route,
-            "remove: {}\nexpect: { verdict: succeeded, verification: verified }",
-            "2:45: `verification` is not what this call of a plugin of the world `route` answers; leave it out",
-        ),
-        (
-            World::Health,
-            "object: {}\nexpect: { verdict: succeeded, health: { status: fine } }",
-            "2:49: `fine` is none of the contract's words for it; write one of `healthy`, `progressing`",
-        ),
-        (
-            World::Measure,
-            "metric: {}\nexpect: { verdict: succeeded, manifests: [] }",
-            "2:42: `manifests` is not what this call of a plugin of the world `measure` answers; write `measurement`",
-        ),
-    ] {
+    for (world, text, told) in OUT_OF_THEIR_WORLD {
         let found = mistakes(world, text);
         assert!(found[0].starts_with(told), "{text}: {found:?}");
     }
