@@ -1,4 +1,5 @@
-//! A run waits for a person: over a death of the server, past people who may not answer, until somebody says yes, or no.
+//! A run waits for a person: over a death of the server, past people who may not answer, until somebody says yes, or
+//! no, or nothing.
 
 use serde_json::Value;
 use world::bespin::hash;
@@ -36,7 +37,7 @@ struct World {
 async fn approval_is_asked() {
     let mut world = World::start().await;
 
-    let (commit, run) = world.push("Yes").await;
+    let (commit, run) = world.push(PIPELINE, "Yes").await;
     let asked = world.asks(&run, 0).await;
     assert_eq!(asked["ask"], "Release Yes?");
     let question = "gate waits for approval: Release Yes?";
@@ -71,7 +72,7 @@ async fn approval_is_asked() {
     assert_eq!(world.answers(&run), ["gate approved by person:ann", "apply approved by person:bob"]);
     assert_eq!(world.bob_answers(&run, "apply", "refuse").await.0, 409, "the run has ended");
 
-    let (commit, run) = world.push("No").await;
+    let (commit, run) = world.push(PIPELINE, "No").await;
     world.asks(&run, 0).await;
     assert_eq!(world.bob_answers(&run, "gate", "refuse").await.0, 204);
     let ended = world.estate.ended(&commit).await;
@@ -83,6 +84,13 @@ async fn approval_is_asked() {
     assert_eq!([state(0), state(1)], ["failed", "skipped"], "{page:#}");
     assert_eq!(page["steps"][2]["attempts"][0]["attempt"], 1, "the final step ran: {page:#}");
     assert_eq!(page["steps"][0]["attempts"], Value::Array(Vec::new()), "and the refused one did not");
+
+    let hasty = PIPELINE.replace("approval: Release ${{ run.title }}?", "approval: { ask: Release?, timeout: 1s }");
+    let (commit, run) = world.push(&hasty, "Silence").await;
+    let ended = world.estate.ended(&commit).await;
+    assert_eq!(ended["because"]["text"], "gate: nobody approved it in time", "{ended}");
+    assert_eq!(world.answers(&run), ["gate expired by server"]);
+    assert_eq!(world.answer(&run, "gate", "approve").await.0, 409);
 }
 
 impl World {
@@ -106,8 +114,8 @@ impl World {
     }
 
     /// Pushes a commit; answers its id, and its run's.
-    async fn push(&self, message: &str) -> (String, String) {
-        let files = [(".bespin/release.yaml", PIPELINE.to_owned()), ("release/notes", message.to_owned())];
+    async fn push(&self, pipeline: &str, message: &str) -> (String, String) {
+        let files = [(".bespin/release.yaml", pipeline.to_owned()), ("release/notes", message.to_owned())];
         let commit = self.estate.push(&files, message).await.after;
         let dashboard = self.estate.dashboard().await;
         let run = eventually("the run is open", PATIENCE, || async {
