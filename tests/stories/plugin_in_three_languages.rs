@@ -35,6 +35,33 @@ async fn in_python() {
     }
 }
 
+/// The other worlds have a template in Rust: each is built and tested as its author would.
+#[test]
+fn of_each_world() {
+    if missing("cargo", has("cargo")) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cache, target) = (dir.path().join("compiled"), dir.path().join("target"));
+    std::fs::create_dir(&target).expect("a folder can be made");
+    for world in ["health", "generate", "measure", "route"] {
+        let project = dir.path().join(format!("my-{world}"));
+        let path = project.to_str().expect("the path is text");
+        let (code, printed) = run(&["plugin", "new", path, "--lang", "python", "--world", world]);
+        assert!(code == 1 && printed.contains("write `--lang rust`") && !project.exists(), "{printed}");
+        let (code, printed) = run(&["plugin", "new", path, "--lang", "rust", "--world", world]);
+        assert_eq!(code, 0, "{printed}");
+        // What they share is compiled once.
+        std::os::unix::fs::symlink(&target, project.join("target")).expect("a link can be made");
+        let (code, printed) = run(&["plugin", "test", path, "--cache", cache.to_str().expect("text")]);
+        assert_eq!(code, 0, "{printed}");
+        assert!(printed.contains("same    ") && !printed.contains("DIFFERS"), "{printed}");
+        let made = target.join(format!("wasm32-wasip2/release/my_{world}.wasm"));
+        let (code, printed) = run(&["plugin", "inspect", made.to_str().expect("text")]);
+        assert!(code == 0 && printed.contains(&format!("world     {world} of bespin:plugin@")), "{printed}");
+    }
+}
+
 async fn story(language: &str) {
     let dir = tempfile::tempdir().expect("a folder");
     let project = dir.path().join("greet");
