@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// For how long one look asks.
+/// For how long one look begins to ask.
 const BUDGET: Duration = Duration::from_secs(5);
 /// How long a failure stands for an object that does not change.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -103,10 +103,11 @@ impl Judges {
         if let Some(known) = self.remembered(&key, plugin.digest(), version) {
             return Some(known);
         }
-        let left = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        if Instant::now() >= end {
+            return None;
+        }
         let about = Lines::new(plugin.name(), stream, Id::of(live).to_string());
-        let limits = Limits { wall: left.max(Duration::from_secs(1)), ..limits() };
-        let verdict = extension.sandbox().health(&plugin, &told(live), &limits, Arc::new(about)).await;
+        let verdict = extension.sandbox().health(&plugin, &told(live), &limits(), Arc::new(about)).await;
         let (health, until) = match answer(verdict) {
             Ok(said) => (Health::new(status(said.status), cut(&said.message)), None),
             Err(because) => (unknown(&because), Some(Instant::now() + AGAIN)),
@@ -142,6 +143,7 @@ impl Judges {
 fn limits() -> Limits {
     Limits {
         cpu: Duration::from_secs(1),
+        wall: Duration::from_secs(5),
         output_bytes: 64 << 10,
         log_bytes: 64 << 10,
         host_calls: 1_000,

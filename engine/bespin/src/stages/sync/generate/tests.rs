@@ -153,3 +153,25 @@ fn a_mistake_names_the_text_and_the_line() {
     let many = vec![String::new(); TEXTS + 1];
     assert!(parse("envsubst", &many).unwrap_err()[0].contains("1001 texts; 1000 are allowed"));
 }
+
+#[test]
+fn a_warning_is_shown_and_the_rest_is_logged() {
+    let workspace = Workspace {
+        git: folder(None),
+        repo_url: String::new(),
+        commit: COMMIT.into(),
+        path: "shop".into(),
+        log: Lines::new("generate", STREAM, "shop".into()),
+        told: Mutex::default(),
+    };
+    workspace.log(Level::Info, "two files");
+    for n in 0..1_000 {
+        workspace.log(Level::Warn, &format!("old syntax {n}"));
+    }
+    let remarks = workspace.told().remarks;
+    assert_eq!((remarks.len(), remarks[0].as_str()), (REMARKS, "old syntax 0"));
+    let places = ["", "a/b"].map(|path| workspace.place(path));
+    assert_eq!(places, ["shop", "shop/a/b"]);
+    let top = Workspace { path: String::new(), ..workspace };
+    assert_eq!(["", "a/b"].map(|path| top.place(path)), ["", "a/b"]);
+}
