@@ -15,7 +15,7 @@ export function Home() {
     <Answered query={home} what="what moves">
       {(view) => (
         <>
-          <title>{view.troubles.length > 0 ? `(${view.troubles.length}) Bespin` : 'Bespin'}</title>
+          <title>{worth(view) > 0 ? `(${worth(view)}) Bespin` : 'Bespin'}</title>
           <Headline view={view} />
           {view.runs === 0 && view.apps === 0 ? <First /> : <Sections view={view} />}
         </>
@@ -24,15 +24,21 @@ export function Home() {
   )
 }
 
+/** How many runs wait for somebody's approval. */
+const asking = (view: HomeView) => view.corridors.filter((corridor) => corridor.stations.some(asks)).length
+
+/** How many things are worth a look: what the tab says while nobody reads it. */
+const worth = (view: HomeView) => view.troubles.length + asking(view)
+
 function Headline({ view }: { view: HomeView }) {
   const { troubles, corridors } = view
   const stuck = troubles.filter((trouble) => trouble.what === 'stuck' || trouble.what === 'Degraded').length
   const moving = corridors.length
-  const asking = corridors.filter((corridor) => corridor.stations.some(asks)).length
-  const waits = asking > 0 ? [`${count(asking, 'run')} ${asking === 1 ? 'waits' : 'wait'} for approval`] : []
+  const ask = asking(view)
+  const waits = ask > 0 ? [`${count(ask, 'run')} ${ask === 1 ? 'waits' : 'wait'} for approval`] : []
   const needs = stuck > 0 ? [`${count(stuck, 'thing')} ${stuck === 1 ? 'needs' : 'need'} a person`] : []
   const parts = [
-    ...(stuck + asking > 0 ? [...needs, ...waits] : ['Nothing needs a person']),
+    ...(stuck + ask > 0 ? [...needs, ...waits] : ['Nothing needs a person']),
     moving > 0
       ? `${count(moving, 'push', 'pushes')} ${moving === 1 ? 'is' : 'are'} on ${moving === 1 ? 'its' : 'their'} way`
       : 'nothing is moving',
