@@ -1,5 +1,7 @@
 //! A plugin from a registry: pushed signed, locked, run by a pushed commit; and all that must not run.
 
+mod cosign;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use world::bespin;
-use world::cosign::Cosign;
 use world::estate::{Estate, Kind};
 use world::registry::Open;
 use world::{has, missing};
@@ -197,6 +198,7 @@ async fn it_runs_signed_and_locked_and_otherwise_not_at_all() {
     let (chat, workshop) = (Chat::open().await, Workshop::start(dir.path()).await);
     std::fs::write(workshop.file("chat"), &chat.address).expect("a file can be written");
     commands(&workshop);
+    mistakes_are_mended(&workshop);
     let key = workshop.file("acme.key");
     let first = workshop.pushed("one", "acme/say:1", &["--sign", &key]);
     let first = first.split('@').nth(1).expect("a digest").to_owned();
@@ -261,6 +263,28 @@ fn commands(workshop: &Workshop) {
     assert_eq!(std::fs::read(workshop.file("pulled")).expect("it is there"), wasm);
 }
 
+/// What is mistaken at a terminal says what to do, and doing that helps.
+fn mistakes_are_mended(workshop: &Workshop) {
+    let absent = refused(&["inspect", "absent.wasm"]);
+    assert!(absent.contains("there is no file absent.wasm; name a component's file"), "{absent}");
+    let silent = refused(&["pull", "127.0.0.1:1/acme/say:1"]);
+    assert!(silent.contains("registry 127.0.0.1:1: ") && silent.contains("see that the registry is there"), "{silent}");
+    let to = workshop.reference("acme/say:3");
+    let keyless = refused(&["push", &workshop.file("one"), &to, "--sign", &workshop.file("none.key")]);
+    assert!(keyless.contains("none.key: ") && keyless.contains("openssl genpkey"), "{keyless}");
+    let nothing = refused(&["pull", &to]);
+    assert!(nothing.contains("is not in the registry"), "what cannot be signed is not pushed: {nothing}");
+
+    let [_pipeline, (_, lock)] = workshop.locked("acme/say:2", "never said", &[]);
+    let file = workshop.dir.join("checkout").join(LOCK);
+    std::fs::write(&file, lock.replace("version = 1", "version = 2")).expect("a file can be written");
+    let checkout = workshop.dir.join("checkout").display().to_string();
+    let broken = refused(&["lock", &checkout]);
+    assert!(broken.contains("plugins.lock:2:11: ") && broken.contains("bespin plugin lock --update"), "{broken}");
+    said(&["lock", &checkout, "--update"]);
+    assert_eq!(std::fs::read_to_string(&file).expect("it is written"), lock);
+}
+
 type Row = (&'static str, Vec<(&'static str, String)>, Vec<&'static str>);
 
 /// What must not run, with the sentence that says why and what to do.
@@ -316,75 +340,4 @@ async fn shown(estate: &Estate, workshop: &Workshop) {
     let refused = of("acme/unsigned:1").unwrap_or_else(|| panic!("{page:#}"));
     assert!(refused["digest"].is_null(), "what was refused was never loaded: {refused:#}");
     assert!(of("sync").is_some_and(|sync| sync["origin"] == "built-in"), "{page:#}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cosign_signs_for_us_and_reads_what_we_sign() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let cosign = Cosign::found(dir.path());
-    let absent = [
-        missing("docker-registry", has("docker-registry")),
-        missing("openssl", has("openssl")),
-        missing("cosign", cosign.is_some()),
-    ];
-    let Some(cosign) = cosign.filter(|_| !absent.contains(&true)) else { return };
-    let (chat, workshop) = (Chat::open().await, Workshop::start(dir.path()).await);
-    std::fs::write(workshop.file("chat"), &chat.address).expect("a file can be written");
-    cosign.keys("theirs");
-    openssl(&[
-        "genpkey",
-        "-algorithm",
-        "EC",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-out",
-        &workshop.file("p256.key"),
-    ]);
-    openssl(&["pkey", "-in", &workshop.file("p256.key"), "-pubout", "-out", &workshop.file("p256.pub")]);
-
-    // What cosign signed is accepted by its key, and by no other; its own key is encrypted, and stays with it.
-    let theirs = workshop.pushed("one", "acme/say:1", &[]);
-    cosign.sign(&theirs, &workshop.file("theirs.key"));
-    said(&["verify", &theirs, "--key", &workshop.file("theirs.pub")]);
-    let other = refused(&["verify", &theirs, "--key", &workshop.file("p256.pub")]);
-    assert!(other.contains("none of its 1 signatures"), "{other}");
-    said(&["pull", &theirs, "-o", &workshop.file("pulled")]);
-    let encrypted = refused(&["sign", &theirs, "--key", &workshop.file("theirs.key")]);
-    assert!(encrypted.contains("sign by `cosign sign --key`"), "{encrypted}");
-
-    // What we signed is accepted by cosign, by both kinds of keys, and by no other.
-    for name in ["acme", "p256"] {
-        let reference = format!("acme/{name}:1");
-        let ours = workshop.pushed("two", &reference, &["--sign", &workshop.file(&format!("{name}.key"))]);
-        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file(&format!("{name}.pub")));
-        assert!(is_accepted && printed.contains("cosign claims were validated"), "{name}: {printed}");
-        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file("stranger.pub"));
-        assert!(!is_accepted && printed.contains("no matching signatures"), "{name}: {printed}");
-    }
-
-    // Neither takes the other's signature away.
-    said(&["sign", &theirs, "--key", &workshop.file("acme.key")]);
-    cosign.sign(&theirs, &workshop.file("theirs.key"));
-    for key in ["theirs.pub", "acme.pub"] {
-        said(&["verify", &theirs, "--key", &workshop.file(key)]);
-        let (is_accepted, printed) = cosign.verifies(&theirs, &workshop.file(key));
-        assert!(is_accepted, "{key}: {printed}");
-    }
-
-    let file = workshop.file("one");
-    cosign.sign_file(&file, &workshop.file("theirs.key"));
-    said(&["verify", &file, "--key", &workshop.file("theirs.pub")]);
-    said(&["sign", &file, "--key", &workshop.file("p256.key")]);
-    let (is_accepted, printed) = cosign.verifies_file(&file, &workshop.file("p256.pub"));
-    assert!(is_accepted && !cosign.verifies_file(&file, &workshop.file("theirs.pub")).0, "{printed}");
-
-    let estate = Estate::configured(Kind::Embedded, "1s", |config| workshop.config(&config, "theirs.pub")).await;
-    let files = workshop.locked("acme/say:1", "what cosign signed", &[]);
-    let (state, page) = run(&estate, &files, "Say it").await;
-    assert_eq!(state, "succeeded", "{page}");
-    assert!(chat.heard("what cosign signed"));
-    let files = workshop.locked("acme/acme:1", "what another key signed", &[]);
-    let (state, page) = run(&estate, &files, "Another key").await;
-    assert_eq!(state, "failed", "{page}");
-    assert!(page.contains("has a signature by another key") && !chat.heard("what another key signed"), "{page}");
 }

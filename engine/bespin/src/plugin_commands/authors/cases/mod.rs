@@ -51,9 +51,10 @@ In place of `with` and `outputs` stand, for a plugin of the world
              verify-weight: { rollout: { ... }, weight: 20 }
              expect: { verdict: succeeded, verification: verified }
 
-A verdict is succeeded, rejected, transient, denied, limit, timed-out or trapped. `because`, `log` and `message` are
-compared where a case has them. An answer is found by what is asked, in whatever order, and given once. What is asked
-and not recorded is refused and shown; what is recorded and was not asked is shown as well; either fails the case."###;
+`grants` are then what the configuration gives. A verdict is succeeded, rejected, transient, denied, limit, timed-out or
+trapped. `because`, `log` and `message` are compared where a case has them. An answer is found by what is asked, in
+whatever order, and given once. What is asked and not recorded is refused and shown; what is recorded and was not asked
+is shown as well; either fails the case."###;
 
 /// One case.
 #[derive(Debug)]
