@@ -29,6 +29,8 @@ const STANDS_MS: u64 = 1_000;
 const WALL: Duration = Duration::from_secs(10);
 /// How long one waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
+/// How many calls of one router there are at the same time.
+const CALLS: u32 = 4;
 /// The first pause after a failure, and the longest, in ms.
 const PAUSES_MS: (u64, u64) = (1_000, 60_000);
 /// A longer text of a failure is cut, in characters.
@@ -178,6 +180,7 @@ impl Routers {
             log_bytes: 64 << 10,
             host_calls: 200,
             response_bytes: 1 << 20,
+            concurrent: CALLS,
             ..Limits::default()
         }
     }
@@ -197,7 +200,7 @@ impl Routers {
         };
         let host = Arc::new(Host {
             lines: Lines::new(&route.extension.uses, stream, format!("route {router}")),
-            stream: stream.to_owned(),
+            router: router.to_owned(),
             connector: route.connector.clone(),
             secrets: route.secrets.clone(),
             masker: Mutex::default(),
@@ -255,6 +258,7 @@ impl Failed {
     /// Without the secrets that it may have seen, on one line, and no longer than a person reads.
     fn hidden(self, host: &Host) -> Failed {
         let text = host.hidden(&self.because).split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = text.replace(char::is_control, "");
         let because = match text.char_indices().nth(TEXT) {
             Some((end, _)) => format!("{}...", &text[..end]),
             None => text,
@@ -277,7 +281,7 @@ fn written(split: &Split) -> sandbox::Split {
 /// What a router's plugin is offered: requests, its secrets, and the server's log.
 struct Host {
     lines: Lines,
-    stream: String,
+    router: String,
     connector: Arc<Connector>,
     secrets: BTreeMap<String, SecretSource>,
     masker: Mutex<Masker>,
@@ -295,8 +299,9 @@ impl Abilities for Host {
         self.lines.line(level, &self.hidden(line));
     }
 
+    /// The calls of one router take turns, so that one that hangs leaves the others their places.
     fn share(&self) -> Option<String> {
-        Some(self.stream.clone())
+        Some(format!("route/{}", self.router))
     }
 
     async fn http(&self, asked: HttpRequest) -> Result<HttpResponse, Failure> {
