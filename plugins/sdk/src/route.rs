@@ -59,7 +59,8 @@ pub trait Route {
     /// Why it could not look.
     fn verify_weight(split: Split) -> Result<Verification>;
 
-    /// Takes back whatever it made for this Rollout: all traffic is the stable pods'.
+    /// Takes back whatever it made for this Rollout: all traffic is the stable pods'. The Rollout may be gone: its name,
+    /// namespace and uid, its Services and its `trafficRouting` are what is left of it.
     ///
     /// # Errors
     ///
