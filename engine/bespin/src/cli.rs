@@ -66,6 +66,9 @@ enum Command {
         /// The cache.
         cache: PathBuf,
     },
+    /// Run Terraform for as long as the standard input stays open; the server calls this.
+    #[command(hide = true)]
+    TerraformWarden,
     /// Print the version.
     Version,
 }
@@ -128,6 +131,7 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Give(named) => crate::ownership::give(&named.config, &named.name).await,
         Command::HashPassword => hash_password(),
         Command::CompilePlugin { cache } => crate::compiler::compile(&cache),
+        Command::TerraformWarden => std::process::exit(crate::host::terraform::warden::run()),
         Command::Version => {
             println!("bespin {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -10,15 +10,22 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// This program does not know where it lies.
 pub fn settings(cache: &Path) -> Result<Settings, String> {
-    // The link still leads to this program when its file was replaced by a newer one.
-    let own = Path::new("/proc/self/exe");
-    let program: PathBuf = if own.exists() {
-        own.into()
-    } else {
-        std::env::current_exe().map_err(|error| format!("this program's own file: {error}"))?
-    };
+    let program = program()?;
     let arguments = vec!["compile-plugin".into(), cache.into()];
     Ok(Settings { compiler: Compiler::Program { program, arguments }, ..Settings::default() })
+}
+
+/// This program, to be run once more.
+///
+/// # Errors
+/// It does not know where it lies.
+pub fn program() -> Result<PathBuf, String> {
+    // The link still leads to this program when its file was replaced by a newer one.
+    let own = Path::new("/proc/self/exe");
+    if own.exists() {
+        return Ok(own.into());
+    }
+    std::env::current_exe().map_err(|error| format!("this program's own file: {error}"))
 }
 
 /// Compiles the component on the standard input into the cache. Why not stands on the standard output as well.

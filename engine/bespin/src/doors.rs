@@ -1,9 +1,12 @@
 //! From the configuration to the doors' own settings.
 
 use crate::config::{Config, Git, GitAuth, RegistryAuth, SecretSource};
-use forge::{Credentials, PlainHttp, Remote, SshKey};
+use crate::host::{Plans, Terraform};
+use crate::logs::Logs;
+use forge::{Credentials, Forge, PlainHttp, Remote, SshKey};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How git is reached.
 ///
@@ -82,4 +85,20 @@ pub fn builder(config: &Config) -> images::Choice {
         crate::config::Builder::Docker => images::Choice::Docker,
         crate::config::Builder::Context => images::Choice::Context,
     }
+}
+
+/// What plans and applies infrastructure, where the configuration has it.
+///
+/// # Errors
+/// There is no Terraform, or nowhere for it to work.
+pub fn terraform(
+    config: &Config,
+    plans: Plans,
+    forge: &Arc<Forge>,
+    logs: &Arc<Logs>,
+) -> Result<Option<Arc<Terraform>>, String> {
+    let Some(settings) = config.terraform.clone() else { return Ok(None) };
+    let warden = crate::compiler::program()?;
+    let terraform = Terraform::new(settings, warden, &config.server.data, plans, forge.clone(), logs.clone())?;
+    Ok(Some(Arc::new(terraform)))
 }

@@ -1,7 +1,7 @@
 //! What a run leaves outside the journal: the logs of its steps, their
-//! artifacts, and the workspace that its containers shared.
+//! artifacts, their plans, and the workspace that its containers shared.
 
-use crate::host::{Artifacts, disk};
+use crate::host::{Artifacts, Plans, disk};
 use crate::logs::Logs;
 use std::io::{Error, ErrorKind};
 use std::path::{Component, Path, PathBuf};
@@ -12,12 +12,19 @@ pub struct Leftovers {
     logs: Arc<Logs>,
     workspaces: PathBuf,
     artifacts: Artifacts,
+    plans: Option<Plans>,
 }
 
 impl Leftovers {
     /// Binds the logs, the folder of the workspaces, `<workspaces>/<run id>`, and the artifacts.
     pub fn new(logs: Arc<Logs>, workspaces: PathBuf, artifacts: Artifacts) -> Leftovers {
-        Leftovers { logs, workspaces, artifacts }
+        Leftovers { logs, workspaces, artifacts, plans: None }
+    }
+
+    /// With the plans of infrastructure, too.
+    #[must_use]
+    pub fn and(self, plans: Plans) -> Leftovers {
+        Leftovers { plans: Some(plans), ..self }
     }
 
     /// The run is closed: its logs end, and its workspace goes. Repeatable.
@@ -41,6 +48,9 @@ impl Leftovers {
     pub async fn gone(&self, run: &str) -> std::io::Result<()> {
         self.remove_workspace(run).await?;
         self.artifacts.remove_run(run).await?;
+        if let Some(plans) = &self.plans {
+            plans.remove_run(run).await?;
+        }
         let (logs, run) = (self.logs.clone(), run.to_owned());
         tokio::task::spawn_blocking(move || logs.remove_run(&run)).await.map_err(Error::other)?
     }
@@ -66,19 +76,23 @@ mod tests {
         let logs = Arc::new(Logs::open(logs_dir.clone()));
         let artifacts_dir = directory.path().join("artifacts");
         let leftovers = Leftovers::new(logs.clone(), workspaces.clone(), Artifacts::open(artifacts_dir.clone()));
+        let plans = directory.path().join("plans");
+        let leftovers = leftovers.and(Plans::open(plans.clone()));
         for run in ["a/b/c/1", "a/b/c/2"] {
             logs.line(run, "image", 1, "info", "hello");
             std::fs::create_dir_all(workspaces.join(run).join("src")).unwrap();
             std::fs::create_dir_all(artifacts_dir.join(run).join("report")).unwrap();
+            std::fs::create_dir_all(plans.join(run).join("0f3a")).unwrap();
         }
         leftovers.closed("a/b/c/1").await;
         assert!(!workspaces.join("a/b/c/1").exists() && logs_dir.join("a/b/c/1").exists());
-        assert!(artifacts_dir.join("a/b/c/1").exists());
+        assert!(artifacts_dir.join("a/b/c/1").exists() && plans.join("a/b/c/1").exists());
         assert!(workspaces.join("a/b/c/2").exists(), "the other run goes on");
         leftovers.gone("a/b/c/1").await.unwrap();
         leftovers.gone("a/b/c/1").await.expect("once more is no error");
         assert!(!logs_dir.join("a/b/c/1").exists() && logs_dir.join("a/b/c/2").exists());
         assert!(!artifacts_dir.join("a/b/c/1").exists() && artifacts_dir.join("a/b/c/2").exists());
+        assert!(!plans.join("a/b/c/1").exists() && plans.join("a/b/c/2").exists());
     }
 
     #[tokio::test]

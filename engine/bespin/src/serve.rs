@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::drive::Drivers;
 use crate::extensions::Extensions;
 use crate::floors::Elsewhere;
-use crate::host::{Archives, Artifacts, Connector, ContainerSteps, Doors, PluginHost, Waiting};
+use crate::host::{Archives, Artifacts, Connector, ContainerSteps, Doors, Plans, PluginHost, Waiting};
 use crate::leftovers::Leftovers;
 use crate::login::Login;
 use crate::logs::Logs;
@@ -111,13 +111,12 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let url = Url::parse(&dashboard).map_err(|error| format!("server: url: {error}"))?;
     let login = Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?;
     let login = Arc::new(login.behind(config.server.trusted_proxies.clone()));
-    let api = ApiState::new(drivers.clone(), logs, login.clone(), Arc::new(stages.buttons))
-        .showing(Installed {
-            plugins: stages.plugins,
-            policy: config.policy.clone(),
-            extensions: stages.extensions,
-            route: config.route.clone(),
-        });
+    let api = ApiState::new(drivers.clone(), logs, login.clone(), Arc::new(stages.buttons)).showing(Installed {
+        plugins: stages.plugins,
+        policy: config.policy.clone(),
+        extensions: stages.extensions,
+        route: config.route.clone(),
+    });
     let memories: Vec<Arc<dyn Memory>> = vec![Arc::new(api.clone()), stages.resumable.delivery.clone()];
     let keep_runs = config.server.keep_runs;
     let retention = Retention { drivers: drivers.clone(), leftovers: stages.leftovers, memories, keep_runs };
@@ -193,7 +192,10 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
 
     let registries = Arc::new(registries);
     let artifacts = Artifacts::open(data.join("artifacts"));
-    let leftovers = Arc::new(Leftovers::new(logs.clone(), data.join("workspaces"), artifacts.clone()));
+    let plans = Plans::open(data.join("plans"));
+    let leftovers = Leftovers::new(logs.clone(), data.join("workspaces"), artifacts.clone()).and(plans.clone());
+    let leftovers = Arc::new(leftovers);
+    let terraform = doors::terraform(config, plans, &forge, logs)?;
     let containers = container_steps(config, &images, &forge, logs);
     let floors = Elsewhere::new(forge.clone(), registries.clone(), config.policy.clone());
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
@@ -217,6 +219,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         archives: Archives::open(data.join("archives")),
         metrics: config.metrics.clone(),
         containers,
+        terraform,
         waiting,
         image: image.clone(),
         bump: bump.clone(),

@@ -12,9 +12,10 @@ use crate::limits::Limit;
 use crate::verdict::Denied;
 
 pub use crate::asked::{
-    Artifact, Build, Built, Bump, Bumped, Container, Exit, Follow, Followed, Found, HttpRequest, HttpResponse, List,
-    Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Query, Reach, Read, Redirects, Restore,
-    Sample, Save, Saved, Stored, SyncRequest, Synced,
+    Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Change, Container, Exit, Follow, Followed, Found,
+    HttpRequest, HttpResponse, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, PlanMode, PlanRequest,
+    Planned, Process, Push, Pushed, Query, Reach, Read, Redirects, Restore, Sample, Save, Saved, Stored, SyncRequest,
+    Synced, Variable,
 };
 
 /// The host's side of `bespin:plugin`, for one attempt of one step or one call of another world.
@@ -94,6 +95,21 @@ pub trait Abilities: Send + Sync + 'static {
     /// Commits a new image to a manifests repository.
     async fn bump(&self, _asked: Bump) -> Result<Bumped, Failure> {
         not_offered(Ability::Git)
+    }
+
+    /// Plans what has to change of the infrastructure that a folder of the pushed commit describes.
+    async fn plan(&self, _asked: PlanRequest) -> Result<Planned, Failure> {
+        not_offered(Ability::Terraform)
+    }
+
+    /// Says which folder a plan of this run is for, before the grant for that folder is checked.
+    async fn planned_folder(&self, _plan: String) -> Result<String, Failure> {
+        not_offered(Ability::Terraform)
+    }
+
+    /// Applies a plan of this run.
+    async fn apply(&self, _asked: ApplyRequest) -> Result<Applied, Failure> {
+        not_offered(Ability::Terraform)
     }
 
     /// Says where something that a plugin names is, before the grant for that place is checked.

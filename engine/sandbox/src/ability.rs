@@ -27,6 +27,8 @@ pub enum Ability {
     Registry,
     /// Commits to other repositories. A grant is a pattern of `host/owner/repository`.
     Git,
+    /// Infrastructure by Terraform. A grant is `plan` or `apply`, a space and a pattern of folders.
+    Terraform,
     /// Syncs of applications. A grant is a pattern of `cluster/namespace/name`.
     Cluster,
     /// Walks of rollouts. A grant is a pattern of `cluster/namespace/name`.
@@ -37,7 +39,7 @@ pub enum Ability {
 
 impl Ability {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Ability; 13] = [
+    pub const ALL: [Ability; 14] = [
         Ability::Log,
         Ability::Workspace,
         Ability::Artifacts,
@@ -48,6 +50,7 @@ impl Ability {
         Ability::Images,
         Ability::Registry,
         Ability::Git,
+        Ability::Terraform,
         Ability::Cluster,
         Ability::Canary,
         Ability::Metrics,
@@ -66,6 +69,7 @@ impl Ability {
             Ability::Images => "images",
             Ability::Registry => "registry",
             Ability::Git => "git",
+            Ability::Terraform => "terraform",
             Ability::Cluster => "cluster",
             Ability::Canary => "canary",
             Ability::Metrics => "metrics",

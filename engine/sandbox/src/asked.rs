@@ -1,8 +1,12 @@
 //! What abilities are asked, and what they answer.
 
+mod terraform;
+
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
+
+pub use terraform::{Applied, ApplyRequest, Change, PlanMode, PlanRequest, Planned, Variable};
 
 /// A file to read.
 #[derive(Clone, Debug, PartialEq, Eq)]

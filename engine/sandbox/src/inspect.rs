@@ -109,6 +109,10 @@ impl Ability {
             Ability::Images => "builds images from the pushed commit's Dockerfiles",
             Ability::Registry => "pushes images to the repositories that are granted, with the server's login",
             Ability::Git => "commits to the git repositories that are granted, with the server's login",
+            Ability::Terraform => {
+                "plans or applies the infrastructure of the folders that are granted: Terraform runs what the repository \
+                 says there, with the server's network and the credentials of its [terraform] table"
+            }
             Ability::Cluster => "brings the applications that are granted to what git says",
             Ability::Canary => "follows the rollouts that are granted, and may send a canary back",
         }
@@ -124,6 +128,7 @@ impl Ability {
             Ability::Images => "images: [build]",
             Ability::Registry => "registry: [\"host/name\"]",
             Ability::Git => "git: [\"github.com/owner/repository\"]",
+            Ability::Terraform => "terraform: [\"plan infrastructure\"]",
             Ability::Cluster => "cluster: [\"cluster/namespace/name\"]",
             Ability::Canary => "canary: [\"cluster/namespace/name\"]",
             Ability::Metrics => "metrics: [name]",

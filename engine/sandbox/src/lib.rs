@@ -35,9 +35,10 @@ mod verdict;
 mod worlds;
 
 pub use abilities::{
-    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Found, HttpRequest,
-    HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Query, Reach,
-    Read, Redirects, Restore, Sample, Save, Saved, Stored, SyncRequest, Synced,
+    Abilities, Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Change, Container, Exit, Failure, Follow,
+    Followed, Found, HttpRequest, HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place,
+    PlanMode, PlanRequest, Planned, Process, Push, Pushed, Query, Reach, Read, Redirects, Restore, Sample, Save, Saved,
+    Stored, SyncRequest, Synced, Variable,
 };
 pub use ability::Ability;
 pub use compiler::{Compiler, compile_alone};

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use bespin_sdk::containers::{Container, Mount, Process, Variable};
-use bespin_sdk::secrets::{Part, Secret};
-use bespin_sdk::{Deserialize, Outputs, Result, Text, containers, reject, secrets};
+use bespin_sdk::{Deserialize, Given, Outputs, Result, Text, containers, reject};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -17,7 +16,7 @@ struct Settings {
     args: Option<Vec<Text>>,
     /// Environment variables.
     #[serde(default)]
-    env: BTreeMap<String, Variety>,
+    env: BTreeMap<String, Given>,
     /// Where it starts, relative to the workspace.
     workdir: Option<String>,
     /// How it sees the workspace.
@@ -25,20 +24,6 @@ struct Settings {
     workspace: Workspace,
     /// `none`, which is all that there is: a container step reaches nothing but its own loopback.
     network: Option<String>,
-}
-
-/// The value of a variable: a text, or `{ secret: name }`, whose value the plugin never sees.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a text or `{ secret: name }`")]
-enum Variety {
-    Text(Text),
-    Secret(FromSecret),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FromSecret {
-    secret: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -66,36 +51,14 @@ fn run(settings: Settings) -> Result<Outputs> {
         Workspace::ReadOnly => Mount::ReadOnly,
         Workspace::ReadWrite => Mount::ReadWrite,
     };
-    let env = environment(settings.env)?;
+    let find = |(name, given): (String, Given)| Ok((name, given.find()?));
+    let env = settings.env.into_iter().map(find).collect::<Result<Vec<_>>>()?;
     let env = env.iter().map(|(name, value)| Variable { name: name.clone(), value: vec![value.part()] }).collect();
     let image = settings.image;
     match containers::run(&Container { image, process, env, workdir: settings.workdir, workspace })? {
         0 => Ok(Outputs::new().with("exit-code", "0")),
         code => reject!("the container ended with exit code {code}"),
     }
-}
-
-/// A variable's value, found.
-enum Found {
-    Text(String),
-    Secret(Secret),
-}
-
-impl Found {
-    fn part(&self) -> Part<'_> {
-        match self {
-            Found::Text(text) => Part::Text(text.clone()),
-            Found::Secret(secret) => Part::Secret(secret),
-        }
-    }
-}
-
-fn environment(env: BTreeMap<String, Variety>) -> Result<Vec<(String, Found)>> {
-    let find = |(name, value)| match value {
-        Variety::Text(text) => Ok((name, Found::Text(text.0))),
-        Variety::Secret(from) => Ok((name, Found::Secret(secrets::get(&from.secret)?))),
-    };
-    env.into_iter().map(find).collect()
 }
 
 bespin_sdk::step!(run);

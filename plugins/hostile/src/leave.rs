@@ -6,9 +6,11 @@ use bespin_sdk::containers::{Container, Mount, Process};
 use bespin_sdk::failures::Fault;
 use bespin_sdk::git::BumpRequest;
 use bespin_sdk::images::BuildRequest;
+use bespin_sdk::secrets::Part;
+use bespin_sdk::terraform::{Mode, PlanRequest, Planned, Variable};
 use bespin_sdk::{
     Failure, Outputs, Result, artifacts, cache, canary, cluster, containers, git, images, metrics as providers,
-    registry,
+    registry, terraform,
 };
 
 use crate::stolen;
@@ -80,4 +82,27 @@ pub fn prefixes() -> Result<Outputs> {
 
 pub fn metrics(provider: &str) -> Result<Outputs> {
     providers::query(provider, "up").map_err(Failure::from).and_then(stolen)
+}
+
+fn plan_of(folder: &str, workspace: Option<String>, variables: Vec<Variable>) -> std::result::Result<Planned, Fault> {
+    terraform::plan(&PlanRequest { folder: folder.to_owned(), workspace, variables, mode: Mode::Normal })
+}
+
+pub fn plan(folder: &str, workspace: &str) -> Result<Outputs> {
+    let workspace = (workspace != crate::plain()).then(|| workspace.to_owned());
+    plan_of(folder, workspace, Vec::new()).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn plan_with_variables() -> Result<Outputs> {
+    let variable = |n: usize| Variable { name: format!("v{n}"), value: vec![Part::Text("x".repeat(1000))] };
+    plan_of("infrastructure", None, (0..200).map(variable).collect()).map_err(Failure::from).and_then(stolen)
+}
+
+pub fn plan_without_end() -> Result<Outputs> {
+    while plan_of("infrastructure", None, Vec::new()).is_ok() {}
+    stolen(())
+}
+
+pub fn apply(plan: &str) -> Result<Outputs> {
+    terraform::apply(plan).map_err(Failure::from).and_then(stolen)
 }

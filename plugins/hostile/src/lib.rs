@@ -145,6 +145,14 @@ enum Attack {
     Prefixes,
     /// Asks a metric provider.
     Metrics,
+    /// Plans a folder, in the workspace `value`.
+    TerraformPlan,
+    /// Applies a plan.
+    TerraformApply,
+    /// Plans with more variables than anybody has.
+    TerraformVariables,
+    /// Plans without end.
+    TerraformFlood,
     /// Panics.
     Panic,
     /// Ends well, as an honest step does.
@@ -206,6 +214,10 @@ fn run(settings: Settings) -> Result<Outputs> {
         Attack::Archive => leave::archive(on, b"hostile"),
         Attack::Prefixes => leave::prefixes(),
         Attack::Metrics => leave::metrics(on),
+        Attack::TerraformPlan => leave::plan(on, &settings.value),
+        Attack::TerraformApply => leave::apply(on),
+        Attack::TerraformVariables => leave::plan_with_variables(),
+        Attack::TerraformFlood => leave::plan_without_end(),
         Attack::Panic => panic!("the plugin panics as it was asked to"),
     }
 }

@@ -11,9 +11,10 @@ use bespin_sdk::http::{Header, Request};
 use bespin_sdk::images::BuildRequest;
 use bespin_sdk::registry::PushRequest;
 use bespin_sdk::secrets::Part;
+use bespin_sdk::terraform::{Mode, PlanRequest};
 use bespin_sdk::{
     Deserialize, Outputs, Result, artifacts, cache, canary, cluster, containers, git, http, images, info, metrics,
-    registry, secrets, workspace,
+    registry, secrets, terraform, workspace,
 };
 
 // Older builds of this refuse settings that they do not know, so that no release adds one.
@@ -69,6 +70,11 @@ fn run(settings: Settings) -> Result<Outputs> {
         image: pushed.image,
         message: None,
     })?;
+    let variables = vec![terraform::Variable { name: "token".to_owned(), value: vec![Part::Secret(&secret)] }];
+    let folder = "infrastructure".to_owned();
+    let planned = terraform::plan(&PlanRequest { folder, workspace: None, variables, mode: Mode::Normal })?;
+    let applied = terraform::apply(&planned.plan)?;
+    info!("{} to add, {} changes, left {}", planned.to_add, planned.changes.len(), applied.outputs);
     let revision = Some(bumped.commit);
     let synced = cluster::sync(&SyncRequest { application: settings.application, revision })?;
     let request = FollowRequest { rollout: settings.rollout, image: None, on_timeout: OnTimeout::Hold };

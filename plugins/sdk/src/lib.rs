@@ -30,6 +30,7 @@
 
 mod failure;
 pub mod generate;
+mod given;
 pub mod health;
 pub mod measure;
 mod outputs;
@@ -50,9 +51,10 @@ pub mod bindings {
 
 pub use bindings::bespin::plugin::{
     artifacts, cache, canary, cluster, containers, failures, git, http, images, log, metrics, registry, secrets,
-    workspace,
+    terraform, workspace,
 };
 pub use failure::{Failure, Result};
+pub use given::{Found, Given, Named};
 pub use outputs::Outputs;
 pub use serde::{Deserialize, Serialize};
 pub use serde_json::Value;

@@ -29,6 +29,7 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     hooks(config, &mut found);
     secrets(config, &mut found);
     config.containers.check(&mut found);
+    config.terraform.iter().for_each(|terraform| terraform.check(&config.server.data, &mut found));
     unique("git", config.git.iter().map(|git| git.url.as_str()), &mut found);
     unique("registry", config.registry.iter().map(|registry| registry.host.as_str()), &mut found);
     unique("cluster", config.cluster.iter().map(|cluster| cluster.name.as_str()), &mut found);

@@ -9,6 +9,7 @@ mod extensions;
 mod plugin_source;
 mod route;
 mod secret;
+mod terraform;
 
 pub use check::Mistakes;
 pub use containers::Containers;
@@ -16,6 +17,7 @@ pub use extensions::{Generator, HealthPlugin};
 pub use plugin_source::{KeyFile, PluginSource};
 pub use route::RoutePlugin;
 pub use secret::SecretSource;
+pub use terraform::{Terraform, Value as TerraformValue};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -46,6 +48,9 @@ pub struct Config {
     /// What the containers of steps may use.
     #[serde(default)]
     pub containers: Containers,
+    /// Terraform on this server; pipelines plan and apply nothing without it.
+    #[serde(default)]
+    pub terraform: Option<Terraform>,
     /// Where plugins may come from besides the built-in folder, and who signs them.
     #[serde(default)]
     pub plugin_source: Vec<PluginSource>,

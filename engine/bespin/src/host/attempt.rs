@@ -7,6 +7,7 @@ use super::connector::Connector;
 use super::container::ContainerSteps;
 use super::lines::Waiting;
 use super::metrics::{self, Provider};
+use super::terraform::Terraform;
 use crate::config::SecretSource;
 use crate::drive::Drivers;
 use crate::logs::{Logs, Masker};
@@ -22,9 +23,9 @@ use decide::run::Event;
 use decide::want::Key;
 use forge::Forge;
 use sandbox::{
-    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Found, HttpRequest,
-    HttpResponse, Level, List, Listed, Named, OnTimeout, Place, Push, Pushed, Query, Read, Restore, Sample, Save,
-    Saved, Stored, SyncRequest, Synced,
+    Abilities, Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed,
+    Found, HttpRequest, HttpResponse, Level, List, Listed, Named, OnTimeout, Place, PlanRequest, Planned, Push, Pushed,
+    Query, Read, Restore, Sample, Save, Saved, Stored, SyncRequest, Synced,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -49,6 +50,8 @@ pub struct Doors {
     pub metrics: Vec<Provider>,
     /// What runs containers.
     pub containers: Arc<ContainerSteps>,
+    /// What plans and applies infrastructure, where the configuration has it.
+    pub terraform: Option<Arc<Terraform>>,
     /// Which attempt waits for which want.
     pub waiting: Arc<Waiting>,
     /// The stage that builds and pushes.
@@ -131,6 +134,11 @@ impl Attempt {
         built.ok_or_else(|| Failure::Rejected("no step before this one has built an image; name one in `build`".into()))
     }
 
+    fn terraform(&self) -> Result<&Terraform, Failure> {
+        let missing = "this server runs no Terraform; its administrator can add [terraform] to its configuration";
+        self.doors.terraform.as_deref().ok_or_else(|| Failure::Rejected(missing.to_owned()))
+    }
+
     fn mirror(&self) -> Result<Arc<forge::Mirror>, Failure> {
         self.doors.forge.repository(&self.asked.run.repository).map_err(|error| Failure::Rejected(error.to_string()))
     }
@@ -209,6 +217,18 @@ impl Abilities for Attempt {
 
     async fn container(&self, asked: Container) -> Result<Exit, Failure> {
         self.doors.containers.run(&self.asked, asked).await
+    }
+
+    async fn plan(&self, asked: PlanRequest) -> Result<Planned, Failure> {
+        self.terraform()?.plan(&self.asked, asked).await
+    }
+
+    async fn planned_folder(&self, plan: String) -> Result<String, Failure> {
+        self.terraform()?.folder(&self.asked, &plan)
+    }
+
+    async fn apply(&self, asked: ApplyRequest) -> Result<Applied, Failure> {
+        self.terraform()?.apply(&self.asked, asked).await
     }
 
     async fn build(&self, asked: Build) -> Result<Built, Failure> {

@@ -9,6 +9,7 @@ pub mod disk;
 mod fork;
 mod lines;
 mod metrics;
+pub mod terraform;
 
 pub use archives::Archives;
 pub use artifacts::Artifacts;
@@ -17,3 +18,4 @@ pub use connector::{Connector, Network};
 pub use container::ContainerSteps;
 pub use lines::Waiting;
 pub use metrics::Provider;
+pub use terraform::{Plans, Terraform};

@@ -247,6 +247,8 @@ pub struct Grants {
     pub http: Option<Texts>,
     /// Secrets by name.
     pub secrets: Option<Texts>,
+    /// Infrastructure that may be planned or applied, as `plan FOLDER` and `apply FOLDER`.
+    pub terraform: Option<Texts>,
     /// Applications that may be synced, as `cluster/namespace/name`.
     pub cluster: Option<Texts>,
     /// Rollouts that may be walked, as `cluster/namespace/name`.

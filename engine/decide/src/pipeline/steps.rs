@@ -189,7 +189,7 @@ fn hint_grants(key: &str) -> Option<(&'static str, &'static str)> {
         "log" | "workspace" | "artifacts" | "cache" => Some(("this needs no grant", "leave it out")),
         "contents" | "packages" | "id-token" => Some((
             "grants are Bespin's own, not GitHub's",
-            "see `containers`, `images`, `registry`, `git`, `http`, `secrets`, `cluster`, `canary` and `metrics`",
+            "see `containers`, `images`, `registry`, `git`, `http`, `secrets`, `terraform`, `cluster`, `canary` and `metrics`",
         )),
         _ => None,
     }
@@ -222,6 +222,10 @@ fn refuse_grant(ability: &str, value: &str) -> Option<(String, String)> {
         "cluster" | "canary" if value.split('/').count() != 3 || value.split('/').any(str::is_empty) => wrong(
             format!("`{value}` is not `cluster/namespace/name`"),
             "write it like `production/petclinic/was`; `*` stands for any one",
+        ),
+        "terraform" if !value.starts_with("plan ") && !value.starts_with("apply ") => wrong(
+            format!("`{value}` does not say what may be done with which folder"),
+            "write `plan FOLDER` or `apply FOLDER`, such as `plan infrastructure`; the top is `.`",
         ),
         "metrics" if value.contains(['/', '*']) => {
             wrong(format!("`{value}` is no metric provider's name"), "write the name that the server's [[metrics]] has")

@@ -14,7 +14,7 @@ use crate::ability::Ability;
 use crate::verdict::Denied;
 
 pub(crate) use http::Target;
-pub(crate) use value::{git_value, registry_value};
+pub(crate) use value::{git_value, registry_value, terraform_value};
 
 /// What one call of a plugin may do.
 #[derive(Clone, Debug)]

@@ -34,8 +34,29 @@ fn is_wild(value: &str) -> bool {
     value.contains('*')
 }
 
+/// The grant's spelling of what is done with a folder of infrastructure; the top of the repository is `.`.
+pub(crate) fn terraform_value(action: &str, folder: &str) -> String {
+    format!("{action} {}", if folder.is_empty() { "." } else { folder })
+}
+
+/// `plan` or `apply`, one space, and a pattern of folders.
+fn check_terraform(value: &str) -> Result<(), String> {
+    let folder = value.strip_prefix("plan ").or_else(|| value.strip_prefix("apply "));
+    let plain = |folder: &str| {
+        let odd = folder.chars().any(|c| c.is_whitespace() || c.is_control());
+        folder == "." || (!odd && !folder.split('/').any(|name| matches!(name, "" | "." | "..")))
+    };
+    match folder {
+        Some(folder) if plain(folder) => Ok(()),
+        _ => Err("write `plan FOLDER` or `apply FOLDER`, such as `plan infrastructure`; the top is `.`".to_owned()),
+    }
+}
+
 /// Refuses a pattern that could never match, or that matches more than it seems to.
 pub(super) fn check_pattern(ability: Ability, value: &str) -> Result<(), String> {
+    if ability == Ability::Terraform {
+        return check_terraform(value);
+    }
     if value.is_empty() || value.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("it is empty or has spaces in it".to_owned());
     }
@@ -55,6 +76,7 @@ pub(super) fn check_pattern(ability: Ability, value: &str) -> Result<(), String>
         | Ability::Artifacts
         | Ability::Cache
         | Ability::Http
+        | Ability::Terraform
         | Ability::Containers => None,
     };
     wrong.map_or(Ok(()), |mend| Err(mend.to_owned()))
@@ -138,6 +160,22 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, value), expected, "{pattern} ~ {value}");
         }
+    }
+
+    #[test]
+    fn infrastructure_is_an_action_and_a_folder() {
+        for value in ["plan infrastructure", "apply infrastructure/*", "plan ."] {
+            assert_eq!(check_pattern(Ability::Terraform, value), Ok(()), "{value}");
+        }
+        for value in
+            ["plan", "plan ", "infrastructure", "destroy x", "plan  x", "plan ../x", "plan /x", "*", "plan a b"]
+        {
+            assert!(check_pattern(Ability::Terraform, value).is_err(), "{value}");
+        }
+        assert!(matches("plan infrastructure/*", &terraform_value("plan", "infrastructure/dns")));
+        assert!(!matches("plan *", &terraform_value("apply", "infrastructure")));
+        assert!(!matches("plan infrastructure", &terraform_value("plan", "infrastructure/dns")));
+        assert!(matches("plan .", &terraform_value("plan", "")));
     }
 
     #[test]

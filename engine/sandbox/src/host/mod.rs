@@ -4,6 +4,7 @@ mod http;
 mod kept;
 mod secrets;
 mod steps;
+mod terraform;
 mod value;
 pub(crate) mod worlds;
 

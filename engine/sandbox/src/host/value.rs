@@ -69,6 +69,38 @@ pub(super) fn variable(written: &str) -> Result<(), Failure> {
     Err(Failure::Rejected(format!("variable `{}`: a name is letters, digits and `_`", clip(written))))
 }
 
+/// The name of a variable of a Terraform configuration; the host makes a variable of the environment of it.
+pub(super) fn terraform_variable(written: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let first = written.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if first && written.len() <= 128 && written.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(Failure::Rejected(format!("variable `{}`: a name is letters, digits, `_` and `-`", clip(written))))
+}
+
+/// The name of a Terraform workspace, which is an argument of a program as well.
+pub(super) fn workspace(written: Option<&str>) -> Result<(), Failure> {
+    let Some(written) = written else { return Ok(()) };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let first = written.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    if first && written.len() <= 90 && written.chars().all(allowed) {
+        return Ok(());
+    }
+    let why = "it is 1 to 90 letters, digits, `_`, `.` and `-`, a letter or digit first";
+    Err(Failure::Rejected(format!("workspace `{}`: {why}", clip(written))))
+}
+
+/// A digest in its one spelling.
+pub(super) fn digest(what: &str, written: &str) -> Result<(), Failure> {
+    let digits = written.strip_prefix("sha256:").unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    if digits.len() == 64 && digits.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(Failure::Rejected(format!("{what} `{}`: it is `sha256:` and 64 hexadecimal digits", clip(written))))
+}
+
 /// A word on its own: an image, a branch, a commit, a name.
 pub(super) fn word(what: &str, written: &str) -> Result<(), Failure> {
     let odd = written.chars().any(|c| c.is_whitespace() || c.is_control());
@@ -131,6 +163,21 @@ mod tests {
         }
         for written in ["", "a\n", "é", &"x".repeat(257)] {
             assert!(key(written).is_err(), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_terraform_is_told() {
+        assert!(terraform_variable("instance-type").is_ok() && workspace(Some("production")).is_ok());
+        assert!(digest("plan", &format!("sha256:{}", "0".repeat(64))).is_ok() && workspace(None).is_ok());
+        for written in ["", "a=b", "1a", "a b", "-a", "a\0"] {
+            assert!(terraform_variable(written).is_err(), "{written}");
+        }
+        for written in ["", "-or-create", "a/b", "..", "a b"] {
+            assert!(workspace(Some(written)).is_err(), "{written}");
+        }
+        for written in ["", "sha256:", &"0".repeat(64), "sha256:../../x", &format!("sha256:{}", "A".repeat(64))] {
+            assert!(digest("plan", written).is_err(), "{written}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sandbox::{Ability, Level, OnTimeout, Process, Verdict};
 
-use crate::world::{World, outputs, plugin, run};
+use crate::world::{PLAN, World, outputs, plugin, run};
 
 const ECR: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/petclinic-was";
 
@@ -52,9 +52,37 @@ async fn the_import_list_is_the_request() {
         ("http", vec![Ability::Log, Ability::Http, Ability::Secrets]),
         ("scan", vec![Ability::Log, Ability::Workspace, Ability::Artifacts]),
         ("container", vec![Ability::Secrets, Ability::Containers]),
+        ("terraform", vec![Ability::Log, Ability::Secrets, Ability::Terraform]),
     ] {
         assert_eq!(plugin(name).await.imports(), imports, "{name}");
     }
+}
+
+#[tokio::test]
+async fn infrastructure_is_planned_and_not_destroyed_unasked() {
+    let world = Arc::new(World::petclinic());
+    let granted = [("terraform", "plan infra*"), ("terraform", "apply infra*"), ("secrets", "token")];
+    let with = |more: &str| {
+        let variables = r#"{"size":3,"password":{"secret":"token"}}"#;
+        format!(r#"{{"action":"plan","folder":"./infrastructure","variables":{variables}{more}}}"#)
+    };
+    let refused = run(&world, "terraform", &with(""), &granted).await;
+    let Verdict::Rejected { because } = refused else { panic!("{refused:?}") };
+    let expected = "2 to add, 0 to change, 1 to destroy: aws_instance.db (replace); to have that, write \
+                    `allow-destroy: true` in `with`";
+    assert_eq!(because, expected);
+    let planned = outputs(run(&world, "terraform", &with(r#","allow-destroy":true"#), &granted).await);
+    assert_eq!((planned["plan"].as_str(), planned["changes"].as_str()), (PLAN, "some"));
+    assert_eq!(planned["summary"], "2 to add, 0 to change, 1 to destroy");
+    let variables = vec![("password".to_owned(), "hunter2".to_owned()), ("size".to_owned(), "3".to_owned())];
+    assert_eq!(world.happened().plans[1], ("infrastructure".to_owned(), variables));
+
+    let with = format!(r#"{{"action":"apply","plan":"{PLAN}"}}"#);
+    let applied = outputs(run(&world, "terraform", &with, &granted).await);
+    assert_eq!(applied["outputs"], r#"{"address":"10.0.0.1"}"#);
+    assert_eq!(world.happened().applied[0].folder, "infrastructure");
+    let mistaken = run(&world, "terraform", r#"{"action":"apply","plan":"p","folder":"x"}"#, &granted).await;
+    assert!(matches!(&mistaken, Verdict::Rejected { because } if because.contains("`folder`")), "{mistaken:?}");
 }
 
 #[tokio::test]
@@ -81,6 +109,7 @@ async fn nothing_happens_without_leave() {
         ),
         ("canary", r#"{"rollout":"petclinic/was"}"#, vec![], Ability::Canary, "petclinic/was"),
         ("container", r#"{"image":"alpine"}"#, vec![], Ability::Containers, "alpine"),
+        ("terraform", r#"{"action":"plan"}"#, vec![], Ability::Terraform, "plan ."),
         ("slack", r#"{"text":"x"}"#, vec![], Ability::Secrets, "slack-webhook"),
     ] {
         let world = Arc::new(World::petclinic());
@@ -94,7 +123,7 @@ async fn nothing_happens_without_leave() {
         let happened = world.happened();
         assert!(happened.images.is_empty() && happened.builds.is_empty() && happened.manifests.is_empty());
         assert!(happened.synced.is_empty() && happened.followed.is_empty() && happened.containers.is_empty());
-        assert!(happened.requests.is_empty());
+        assert!(happened.requests.is_empty() && happened.plans.is_empty() && happened.applied.is_empty());
     }
 }
 

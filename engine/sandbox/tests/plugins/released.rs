@@ -37,7 +37,7 @@ const FIRST: [Ability; 10] = [
     Ability::Canary,
 ];
 
-const GRANTS: [(&str, &str); 9] = [
+const GRANTS: [(&str, &str); 11] = [
     ("http", "api.example"),
     ("secrets", "token"),
     ("containers", "alpine:*"),
@@ -47,6 +47,8 @@ const GRANTS: [(&str, &str); 9] = [
     ("cluster", "production/petclinic/*"),
     ("canary", "production/petclinic/*"),
     ("metrics", "prometheus"),
+    ("terraform", "plan infrastructure"),
+    ("terraform", "apply infrastructure"),
 ];
 
 #[tokio::test]
@@ -61,6 +63,9 @@ async fn the_newest_contract_has_every_ability() {
     assert_eq!(happened.artifacts["report.txt"], b"FROM scratch");
     assert_eq!(happened.archives["every-1"], b"FROM scratch");
     assert_eq!(happened.queries[0].provider, "prometheus");
+    assert_eq!(happened.plans[0], ("infrastructure".into(), vec![("token".into(), "hunter2".into())]));
+    assert_eq!(happened.applied[0].folder, "infrastructure");
+    assert_eq!(happened.log[2].1, r#"1 to add, 2 changes, left {"address":"10.0.0.1"}"#);
     assert_eq!(happened.log[1].1, "1 artifacts, cache Saved::Saved, 12 bytes restored");
 }
 

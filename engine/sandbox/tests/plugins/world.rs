@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sandbox::{
-    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Found, Grants,
-    HttpRequest, HttpResponse, Level, Limits, List, Listed, ListedKind, Named, Place, Plugin, Process, Push, Pushed,
-    Query, Read, Restore, Sample, Sandbox, Save, Saved, Settings, Stored, SyncRequest, Synced, Verdict, Whose,
+    Abilities, Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Change, Container, Exit, Failure, Follow,
+    Followed, Found, Grants, HttpRequest, HttpResponse, Level, Limits, List, Listed, ListedKind, Named, Place,
+    PlanRequest, Planned, Plugin, Process, Push, Pushed, Query, Read, Restore, Sample, Sandbox, Save, Saved, Settings,
+    Stored, SyncRequest, Synced, Verdict, Whose,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -48,7 +49,13 @@ pub struct Happened {
     pub artifacts: BTreeMap<String, Vec<u8>>,
     pub archives: BTreeMap<String, Vec<u8>>,
     pub queries: Vec<Query>,
+    /// Folder and variables.
+    pub plans: Vec<(String, Pairs)>,
+    pub applied: Vec<ApplyRequest>,
 }
+
+/// The one plan of this world; it is for the folder `infrastructure`.
+pub const PLAN: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 
 impl World {
     pub fn petclinic() -> World {
@@ -165,6 +172,25 @@ impl Abilities for World {
         let path = format!("{}/{}", asked.repo, asked.path);
         let before = self.with(|happened| happened.manifests.insert(path, asked.image.clone()));
         Ok(Bumped { commit: "c0ffee".to_owned(), changed: before != Some(asked.image) })
+    }
+
+    async fn plan(&self, asked: PlanRequest) -> Result<Planned, Failure> {
+        let pairs = asked.variables.iter().map(|given| (given.name.clone(), given.value.expose_secret().to_owned()));
+        self.with(|happened| happened.plans.push((asked.folder, pairs.collect())));
+        let change = |address: &str, action| Change { address: address.to_owned(), action };
+        let changes = vec![change("aws_instance.web", "create"), change("aws_instance.db", "replace")];
+        let text = "Plan: 2 to add, 0 to change, 1 to destroy.".to_owned();
+        Ok(Planned { plan: PLAN.to_owned(), to_add: 1, to_change: 0, to_destroy: 0, to_replace: 1, changes, text })
+    }
+
+    async fn planned_folder(&self, plan: String) -> Result<String, Failure> {
+        let unknown = || Failure::Rejected(format!("no step of this run has made the plan {plan}"));
+        (plan == PLAN).then(|| "infrastructure".to_owned()).ok_or_else(unknown)
+    }
+
+    async fn apply(&self, asked: ApplyRequest) -> Result<Applied, Failure> {
+        self.with(|happened| happened.applied.push(asked));
+        Ok(Applied { outputs: r#"{"address":"10.0.0.1"}"#.to_owned() })
     }
 
     async fn locate(&self, asked: Named) -> Result<Place, Failure> {

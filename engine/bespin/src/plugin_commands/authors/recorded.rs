@@ -1,13 +1,15 @@
 //! The abilities of a recorded case: what is not recorded is refused by its name.
 
+mod terraform;
+
 use super::cases::calls::{number, read_bytes, write_bytes};
 use super::cases::{Call, Case, Exchange};
 use super::told::pretty;
 use async_trait::async_trait;
 use sandbox::{
-    Abilities, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, Found, HttpRequest,
-    HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, Process, Push, Pushed, Query, Read,
-    Restore, Sample, Save, Saved, Stored, SyncRequest, Synced,
+    Abilities, Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed,
+    Found, HttpRequest, HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, PlanRequest,
+    Planned, Process, Push, Pushed, Query, Read, Restore, Sample, Save, Saved, Stored, SyncRequest, Synced,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -240,6 +242,18 @@ impl Abilities for Recorded {
         let answer = self.call("git.bump", given(asked))?;
         let changed = answer["changed"].as_bool().ok_or_else(|| no_answer("changed"))?;
         Ok(Bumped { commit: text(&answer, "commit")?, changed })
+    }
+
+    async fn plan(&self, asked: PlanRequest) -> Result<Planned, Failure> {
+        self.planned(asked)
+    }
+
+    async fn planned_folder(&self, plan: String) -> Result<String, Failure> {
+        self.planned_folder(&plan)
+    }
+
+    async fn apply(&self, asked: ApplyRequest) -> Result<Applied, Failure> {
+        self.applied(asked)
     }
 
     async fn locate(&self, asked: Named) -> Result<Place, Failure> {

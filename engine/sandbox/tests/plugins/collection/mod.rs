@@ -70,7 +70,7 @@ async fn carry_out(row: Row, address: String) -> Result<(), String> {
         By::Guest => guest(&row, &address).await,
         By::Core => load_and_run(&row, &made::core(&row)).await,
         By::Bytes => load_and_run(&row, &made::bytes(&row.name)).await,
-        By::Test | By::Story | By::Egress | By::Leak => unreachable!("they are carried out elsewhere"),
+        By::Test | By::Story | By::Terraform | By::Egress | By::Leak => unreachable!("they are carried out elsewhere"),
     };
     let (name, happened) = (&row.name, ended.world.happened());
     let expected = row.says.as_deref().unwrap_or_default();
@@ -85,6 +85,7 @@ async fn carry_out(row: Row, address: String) -> Result<(), String> {
         happened.followed.len(),
         happened.requests.len(),
         happened.containers.len(),
+        happened.applied.len(),
     ];
     if effects.iter().any(|effects| *effects > 0) {
         return Err(format!("{name}: it had an effect: {effects:?}"));
@@ -163,6 +164,8 @@ fn no_row_is_left_to_nobody() {
     let by = |by: By| rows.iter().filter(|row| row.by == by).map(|row| row.name.as_str()).collect::<Vec<_>>();
     assert_eq!(by(By::Test), ["cancel", "thousands", "cache-forged"], "each of them is a test below");
     assert_eq!(by(By::Story), ["path-link"], "tests/stories/plugin_is_caged.rs has it");
+    let terraform = ["terraform-link", "terraform-other-run", "terraform-altered"];
+    assert_eq!(by(By::Terraform), terraform, "tests/stories/terraform_asks_first.rs has them");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ const fn given(name: &'static str, form: Form) -> Key {
 }
 
 /// All of them. What a plugin reads of `files`, `artifacts` and `secrets`, and what it asks by `http`, is recorded there.
-pub const FUNCTIONS: [Function; 10] = [
+pub const FUNCTIONS: [Function; 12] = [
     Function {
         name: "artifacts.put",
         asked: &[key("name", Form::Text), key("content", Form::Bytes)],
@@ -104,6 +104,29 @@ pub const FUNCTIONS: [Function; 10] = [
             given("message", Form::Text),
         ],
         answer: Form::Record(&[key("commit", Form::Text), key("changed", Form::Truth)]),
+    },
+    Function {
+        name: "terraform.plan",
+        asked: &[
+            key("folder", Form::Text),
+            given("workspace", Form::Text),
+            given("variables", Form::Named),
+            given("mode", Form::Word(&["destroy"])),
+        ],
+        answer: Form::Record(&[
+            key("plan", Form::Text),
+            key("to-add", Form::Whole),
+            key("to-change", Form::Whole),
+            key("to-destroy", Form::Whole),
+            key("to-replace", Form::Whole),
+            key("changes", Form::Named),
+            key("text", Form::Text),
+        ]),
+    },
+    Function {
+        name: "terraform.apply",
+        asked: &[key("plan", Form::Text), key("folder", Form::Text)],
+        answer: Form::Record(&[key("outputs", Form::Text)]),
     },
     Function {
         name: "cluster.sync",

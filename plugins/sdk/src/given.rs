@@ -1,0 +1,56 @@
+//! Values that a pipeline gives as a text or as the name of a secret.
+
+use serde::Deserialize;
+
+use crate::secrets::{Part, Secret};
+use crate::{Result, Text, secrets};
+
+/// A text, or `{ secret: name }`, whose value the plugin never sees.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a text or `{ secret: name }`")]
+pub enum Given {
+    /// As it stands.
+    Text(Text),
+    /// The name of a secret.
+    Secret(Named),
+}
+
+/// `{ secret: name }`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// The name under which the server keeps it.
+    pub secret: String,
+}
+
+/// A value that was found.
+pub enum Found {
+    /// As it stands.
+    Text(String),
+    /// A handle to a secret.
+    Secret(Secret),
+}
+
+impl Given {
+    /// Finds the secret, where it is one.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or it is not granted.
+    pub fn find(self) -> Result<Found> {
+        match self {
+            Given::Text(text) => Ok(Found::Text(text.0)),
+            Given::Secret(named) => Ok(Found::Secret(secrets::get(&named.secret)?)),
+        }
+    }
+}
+
+impl Found {
+    /// For the host to put together.
+    pub fn part(&self) -> Part<'_> {
+        match self {
+            Found::Text(text) => Part::Text(text.clone()),
+            Found::Secret(secret) => Part::Secret(secret),
+        }
+    }
+}
