@@ -20,4 +20,5 @@ mod real_parts;
 mod restart_midway;
 mod seed_as_it_stands;
 mod steps_leave_things;
+mod terraform_asks_first;
 mod webhook_refuses;

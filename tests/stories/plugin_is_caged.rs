@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 use world::bespin::plugins;
 use world::estate::{Estate, Kind, PATIENCE};
 use world::process::eventually;
@@ -73,7 +72,7 @@ async fn a_hostile_plugin_takes_nothing_and_nobody_with_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let estate = estate(folder.path()).await;
     let before = resident(estate.bespin.id());
-    link(&estate);
+    estate.application().link("hostile/link", "/etc/passwd");
     let files = [
         (".bespin/hostile.yaml", pipeline(&rows)),
         (".bespin/honest.yaml", honest()),
@@ -181,32 +180,6 @@ fn honest() -> String {
         writeln!(text, "  - id: s{n}\n    uses: hostile\n    with: {{ attack: none }}").expect("a text grows");
     }
     text
-}
-
-/// Commits a symbolic link to a file of the host, which the playground's own commits cannot have.
-fn link(estate: &Estate) {
-    let index = tempfile::tempdir().expect("a folder");
-    let git = |arguments: &[&str], input: &str| {
-        let mut command = Command::new("git");
-        command.arg("--git-dir").arg(&estate.application().0).args(arguments);
-        command.env("GIT_INDEX_FILE", index.path().join("index"));
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
-        for who in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{who}_NAME"), "Ann").env(format!("GIT_{who}_EMAIL"), "ann@example.com");
-        }
-        let file = index.path().join("input");
-        std::fs::write(&file, input).expect("a file can be written");
-        command.stdin(std::fs::File::open(file).expect("it is there"));
-        let output = command.output().expect("git runs");
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("ids are text").trim().to_owned()
-    };
-    let blob = git(&["hash-object", "-w", "--stdin"], "/etc/passwd");
-    git(&["read-tree", "refs/heads/main"], "");
-    git(&["update-index", "--add", "--cacheinfo", &format!("120000,{blob},hostile/link")], "");
-    let tree = git(&["write-tree"], "");
-    let commit = git(&["commit-tree", &tree, "-p", "refs/heads/main", "-m", "A link"], "");
-    git(&["update-ref", "refs/heads/main", &commit], "");
 }
 
 /// The runs of a commit by the name of their pipeline, once all have ended.

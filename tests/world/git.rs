@@ -42,12 +42,42 @@ impl Bare {
         self.git(&["show", &format!("{commit}:{path}")])
     }
 
+    /// Commits a symbolic link to `main`, which the playground's own commits cannot have.
+    pub fn link(&self, path: &str, target: &str) {
+        let index = tempfile::tempdir().expect("a folder");
+        let input = index.path().join("input");
+        std::fs::write(&input, target).expect("a file can be written");
+        let git = |arguments: &[&str]| {
+            let mut command = self.command(arguments);
+            command.env("GIT_INDEX_FILE", index.path().join("index"));
+            for who in ["AUTHOR", "COMMITTER"] {
+                command.env(format!("GIT_{who}_NAME"), "Ann").env(format!("GIT_{who}_EMAIL"), "ann@example.com");
+            }
+            command.stdin(std::fs::File::open(&input).expect("it is there"));
+            text(arguments, &mut command).trim().to_owned()
+        };
+        let blob = git(&["hash-object", "-w", "--stdin"]);
+        git(&["read-tree", "refs/heads/main"]);
+        git(&["update-index", "--add", "--cacheinfo", &format!("120000,{blob},{path}")]);
+        let tree = git(&["write-tree"]);
+        let commit = git(&["commit-tree", &tree, "-p", "refs/heads/main", "-m", "A link"]);
+        git(&["update-ref", "refs/heads/main", &commit]);
+    }
+
     fn git(&self, arguments: &[&str]) -> String {
+        text(arguments, &mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.arg("--git-dir").arg(&self.0).args(arguments);
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
-        let output = command.output().expect("git runs");
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("the sample's files are text")
+        command
     }
+}
+
+fn text(arguments: &[&str], command: &mut Command) -> String {
+    let output = command.output().expect("git runs");
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("the sample's files are text")
 }

@@ -12,6 +12,7 @@ pub mod kube;
 pub mod lane;
 pub mod process;
 pub mod registry;
+pub mod terraform;
 pub mod watch;
 pub mod weights;
 
