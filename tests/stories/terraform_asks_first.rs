@@ -7,7 +7,7 @@ use std::path::Path;
 use world::estate::{Estate, Kind, PATIENCE};
 use world::process::eventually;
 use world::terraform::{LOGIN, States};
-use world::{has, missing};
+use world::{given, has, missing};
 
 /// A plan, and an apply that somebody is asked about. The first step may be told more.
 fn pipeline(with: &str) -> String {
@@ -42,11 +42,19 @@ impl World {
         for secret in [&password, &database] {
             private(secret);
         }
+        // One that is installed is found by itself.
+        let built = given("BESPIN_TOFU").filter(|_| !has("terraform") && !has("tofu"));
+        let binary = built.map_or_else(String::new, |tofu| {
+            // It may lie where only root passes.
+            let program = folder.path().join("tofu");
+            std::fs::copy(tofu, &program).expect("a program can be copied");
+            format!("binary = \"{}\"\n", program.display())
+        });
         let more = format!(
             r#"
 [terraform]
 work = "{}"
-env = {{ TF_HTTP_USERNAME = "{}", TF_HTTP_PASSWORD = {{ file = "{}" }} }}
+{binary}env = {{ TF_HTTP_USERNAME = "{}", TF_HTTP_PASSWORD = {{ file = "{}" }} }}
 
 [secret]
 database = {{ file = "{}" }}
@@ -136,7 +144,7 @@ fn resource(input: &str, replace: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn terraform_asks_first() {
-    if missing("Terraform or OpenTofu", has("terraform") || has("tofu")) {
+    if missing("Terraform or OpenTofu", has("terraform") || has("tofu") || given("BESPIN_TOFU").is_some()) {
         return;
     }
     let mut world = World::start().await;

@@ -28,6 +28,8 @@ const PARTS: [Part; 11] = [
 const KUBERNETES: &str = "v1.36.2";
 /// The release of cosign that signs and verifies plugins beside ours; as in `tests/world/cosign/go.mod`.
 const COSIGN: &str = "v2.6.5";
+/// The release of OpenTofu that is built where there is no Terraform, and the digest of its module.
+const TOFU: [&str; 2] = ["v1.10.10", "h1:ELFHOkY0x/bHvkgBP4KK3i7Y19CSFuHOyeZOLc0cqWY="];
 /// The release of moto that answers for the ECR API.
 const MOTO: &str = "moto[server]==5.2.5";
 
@@ -46,6 +48,11 @@ pub fn kubernetes() -> PathBuf {
 /// The `cosign` program.
 pub fn cosign() -> PathBuf {
     cache().join("cosign").join(COSIGN).join("cosign")
+}
+
+/// The `tofu` program, where neither it nor `terraform` is installed.
+pub fn tofu() -> PathBuf {
+    cache().join("tofu").join(TOFU[0]).join("tofu")
 }
 
 /// The `moto_server` program.
@@ -67,6 +74,7 @@ pub fn everything() -> Result<Vec<String>, Failed> {
         .collect();
     missing.extend(control_plane().err().map(|failed| format!("the real control plane: {failed}")));
     missing.extend(cosign_itself().err().map(|failed| format!("cosign, signing and verifying: {failed}")));
+    missing.extend(opentofu().err().map(|failed| format!("Terraform or OpenTofu: infrastructure: {failed}")));
     missing.extend(moto_server().err().map(|failed| format!("the ECR API: {failed}")));
     Ok(missing)
 }
@@ -152,6 +160,29 @@ fn cosign_itself() -> Result<(), Failed> {
     let bin = program.parent().expect("it is a file of a folder");
     let version = format!("sigs.k8s.io/release-utils/version.gitVersion={COSIGN}");
     go("tests/world/cosign", &version, &["github.com/sigstore/cosign/v2/cmd/cosign"], bin)
+}
+
+/// Builds OpenTofu from its Go module, once for each release, where there is no Terraform. It replaces a module of its
+/// own, so that it builds in its own folder only, by its own `go.sum`.
+fn opentofu() -> Result<(), Failed> {
+    let program = tofu();
+    if has("terraform") || has("tofu") || program.exists() {
+        return Ok(());
+    }
+    if !has("go") {
+        return Err(Failed("there is no go; install Go 1.26, or Terraform".into()));
+    }
+    let [release, digest] = TOFU;
+    eprintln!("xtask: building OpenTofu {release}; this takes minutes, once");
+    let module = format!("github.com/opentofu/opentofu@{release}");
+    let said = output(command("go").args(["mod", "download", "-json", &module]))?;
+    let said: serde_json::Value = serde_json::from_str(&said).map_err(|error| Failed(format!("{module}: {error}")))?;
+    if said["Sum"] != digest {
+        return Err(Failed(format!("{module} is not what it was: its digest is {}, and not {digest}", said["Sum"])));
+    }
+    let source = said["Dir"].as_str().ok_or_else(|| Failed(format!("{module} was not downloaded")))?;
+    let bin = program.parent().expect("it is a file of a folder");
+    go(source, "github.com/opentofu/opentofu/version.dev=no", &["./cmd/tofu"], bin)
 }
 
 /// Builds programs into a folder, from the modules that the `go.sum` of `module` has the digests of.
