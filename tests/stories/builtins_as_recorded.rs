@@ -30,7 +30,7 @@ fn each_case_comes_out_as_recorded() {
         tested.push(name);
     }
     tested.sort();
-    assert_eq!(tested, ["http", "scan"], "every built-in with cases is named here");
+    assert_eq!(tested, ["http", "scan", "terraform"], "every built-in with cases is named here");
 }
 
 #[test]
