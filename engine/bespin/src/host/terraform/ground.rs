@@ -51,7 +51,7 @@ pub(super) struct Ground {
     place: PathBuf,
     files: PathBuf,
     user: User,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Grounds {
@@ -92,7 +92,7 @@ impl Grounds {
                 folders.iter().try_for_each(|folder| disk::remove(&folder.path()))
             })
         };
-        self.swept.get_or_try_init(sweep).await.map(|()| ())
+        self.swept.get_or_try_init(sweep).await.copied()
     }
 
     /// Makes the ground named `name`, with what `fill` puts into its `src`; waits for a place, and for the ground itself.
@@ -114,7 +114,7 @@ impl Grounds {
             Users::From(first) => User { uid: first + number, gid: first + number },
         };
         let files = PathBuf::new();
-        let mut ground = Ground { grounds: self.clone(), number, place, files, user, _permit: permit };
+        let mut ground = Ground { grounds: self.clone(), number, place, files, user, permit: Some(permit) };
         // It goes along, so that nothing is removed that is still being made.
         blocking(move || {
             disk::remove(&ground.place)?;
@@ -199,6 +199,7 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         let (grounds, number, place) = (self.grounds.clone(), self.number, self.place.clone());
+        let permit = self.permit.take();
         let remove = move || {
             if let Err(error) = disk::remove(&place) {
                 tracing::warn!(place = %place.display(), %error, "a folder of Terraform's stays until the next start");
@@ -206,6 +207,8 @@ impl Drop for Ground {
             grounds.free.lock().unwrap_or_else(PoisonError::into_inner).push(number);
             grounds.used.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
             grounds.freed.notify_waiters();
+            // Last, for whoever is let in next finds a number.
+            drop(permit);
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(remove)),
@@ -292,6 +295,25 @@ mod tests {
         for path in ["link", "link/b", "a/c"] {
             assert!(!is_folder(dir.path(), path), "{path}");
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_ground_after_another_has_the_same_path_and_nothing_of_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let users = Users::Own(disk::user(dir.path()).unwrap());
+        let grounds = Arc::new(Grounds::open(dir.path().join("work"), 16 << 20, users, 1).unwrap());
+        let mut paths = HashSet::new();
+        for _ in 0..3 {
+            let fill = |src: &Path| std::fs::write(src.join("main.tf"), "");
+            let ground = grounds.make("one", fill).await.unwrap();
+            assert!(ground.path("src/main.tf").exists() && !ground.path("src/left").exists());
+            std::fs::write(ground.path("src/left"), "").unwrap();
+            paths.insert(ground.path("src"));
+        }
+        assert_eq!(paths.len(), 1);
+        let failed = grounds.make("one", |_| Err(Error::other("no such commit"))).await.err().unwrap();
+        assert!(failed.to_string().contains("no such commit"));
+        grounds.make("one", |_| Ok(())).await.expect("what failed is out of the way");
     }
 
     #[test]
