@@ -1,7 +1,7 @@
 //! A run waits for a person: over a death of the server, past people who may not answer, until somebody says yes, or
-//! no, or nothing.
+//! no, or nothing. What the policy holds back until bob has said yes, nobody gets without him.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use world::bespin::hash;
 use world::dashboard::{Dashboard, PASSWORD};
 use world::estate::{Estate, Kind, PATIENCE};
@@ -26,6 +26,14 @@ finally:
   - id: last
     uses: image
 "#;
+
+/// A request to a place that the policy grants only after bob's approval, with whatever asks for one.
+fn request(approval: &str, place: &str, path: &str) -> String {
+    format!(
+        "name: release\non: {{ push: {{ branches: [main], paths: [\"release/**\"] }} }}\nsteps:\n  - id: tell\n    \
+         uses: http\n{approval}    with: {{ url: \"{place}/{path}\" }}\n    grants: {{ http: [\"{place}\"] }}\n"
+    )
+}
 
 struct World {
     estate: Estate,
@@ -93,6 +101,54 @@ async fn approval_is_asked() {
     assert_eq!(world.answer(&run, "gate", "approve").await.0, 409);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn leave_waits_for_bobs_approval() {
+    let world = World::start().await;
+    let place = world.github.url.clone();
+    let went_out = |path: &str| {
+        let line = format!("GET /{path} ");
+        world.github.heard().iter().filter(|heard| heard.line.starts_with(&line)).count()
+    };
+
+    // Whoever can push a branch can take the question out, and gets nothing by it.
+    let (commit, _) = world.push(&request("", &place, "unasked"), "Dropped").await;
+    let denied = format!(
+        "not granted: http for {place}; this leave needs an approval by bob: add approval: {{ ask: ..., by: [bob] }} to \
+         the step"
+    );
+    let says = |ended: &Value| ended["because"]["text"].as_str().is_some_and(|text| text.ends_with(&denied));
+    let ended = world.estate.ended(&commit).await;
+    assert!(says(&ended), "{ended}");
+    assert_eq!(world.row().await, json!([{ "number": 2, "approved_by": ["bob"], "approved": null }]));
+
+    // Nor by another's approval, though ann is an operator as well.
+    let (commit, run) = world.push(&request("    approval: Tell?\n", &place, "anns"), "Ann's").await;
+    world.asks(&run, 0).await;
+    assert_eq!(world.answer(&run, "tell", "approve").await.0, 204);
+    let ended = world.estate.ended(&commit).await;
+    assert!(says(&ended), "{ended}");
+    assert_eq!(world.row().await, json!([{ "number": 2, "approved_by": ["bob"], "approved": null }]));
+
+    let asks = "    approval: { ask: \"Tell?\", by: [bob] }\n";
+    let (commit, run) = world.push(&request(asks, &place, "bobs"), "Bob's").await;
+    world.asks(&run, 0).await;
+    assert_eq!(world.bob_answers(&run, "tell", "approve").await.0, 204);
+    let ended = world.estate.ended(&commit).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(world.row().await, json!([{ "number": 2, "approved_by": ["bob"], "approved": "bob" }]));
+    assert_eq!(["unasked", "anns", "bobs"].map(went_out), [0, 0, 1]);
+
+    // The same again is another run, and asks again.
+    let (status, retried) = world.bob.press(&format!("runs/{run}/retry")).await;
+    assert!(matches!(status, 200..=299), "{retried}");
+    let retried: Value = serde_json::from_str(&retried).expect("it names the new run");
+    let again = retried["run"].as_str().expect("a run's id");
+    assert_ne!(again, run);
+    world.asks(again, 0).await;
+    assert_eq!(world.row().await, json!([{ "number": 2, "approved_by": ["bob"], "approved": null }]));
+    assert_eq!(went_out("bobs"), 1);
+}
+
 impl World {
     async fn start() -> World {
         let github = Github::start().await;
@@ -101,7 +157,8 @@ impl World {
             |name: &str, role: &str| format!("\n[[user]]\nname = \"{name}\"\nrole = \"{role}\"\nhash = \"{hash}\"\n");
         let edit = |config: String| {
             let people = person("bob", "operator") + &person("val", "viewer");
-            format!("{config}{people}\n[github]\napi = \"{api}\"\ntoken = {{ env = \"STORIES_HOOK\" }}\n")
+            let waits = format!("[[policy]]\napproved-by = [\"bob\"]\ngrants = {{ http = [\"{api}\"] }}\n");
+            format!("{config}{people}\n[github]\napi = \"{api}\"\ntoken = {{ env = \"STORIES_HOOK\" }}\n{waits}")
         };
         let estate = Estate::configured(Kind::Embedded, "1s", edit).await;
         let bob = Dashboard::login_as(&estate.bespin.dashboard, "bob").await;
@@ -145,6 +202,14 @@ impl World {
 
     async fn bob_answers(&self, run: &str, step: &str, verb: &str) -> (u16, String) {
         self.bob.press(&format!("runs/{run}/steps/{step}/{verb}")).await
+    }
+
+    /// By which rows of the policy the newest run's `tell` has leave, as the dashboard shows it.
+    async fn row(&self) -> Value {
+        let page = self.estate.dashboard().await.get("plugins").await;
+        let all = page["plugins"].as_array().cloned().unwrap_or_default();
+        let plugin = all.iter().find(|plugin| plugin["uses"] == "http").expect("it is built in");
+        plugin["used"][0]["rows"].clone()
     }
 
     /// Waits until the last status of a commit is this one.

@@ -29,6 +29,8 @@ pub struct Elsewhere {
 impl Elsewhere {
     /// Binds the doors, and the policy that says where a run may reach at all.
     pub fn new(forge: Arc<Forge>, registries: Arc<Registries>, policy: Vec<Policy>) -> Arc<Elsewhere> {
+        // An earlier run's step may have been approved by anybody whom a row names.
+        let policy = policy.into_iter().map(|row| Policy { approved_by: None, ..row }).collect();
         Arc::new(Elsewhere { forge, registries, policy })
     }
 
@@ -36,7 +38,7 @@ impl Elsewhere {
     fn leave(&self, opened: &Opened, own: &BTreeMap<String, Vec<String>>) -> Grants {
         // Grants that do not parse let the step do nothing, so it has left no number.
         let own = Grants::parse(Whose::Step, own).unwrap_or_else(|_| Grants::none());
-        policy::both(&self.policy, opened, own)
+        policy::both(&self.policy, opened, None, own)
     }
 
     async fn tagged(&self, to: &str) -> Result<Option<u64>, Trouble> {

@@ -29,6 +29,8 @@ pub struct Asked {
     pub grants: BTreeMap<String, Vec<String>>,
     /// What it may take, in ms.
     pub timeout_ms: u64,
+    /// Who approved the step in this run, as its journal has it.
+    pub approved_by: Option<String>,
 }
 
 /// Carries attempts out. Dropping the future stops the attempt.
@@ -78,10 +80,11 @@ impl PluginSteps {
             Ok(own) => own,
             Err(mistakes) => return Outcome::Rejected { because: mistakes.join("; ") },
         };
-        let leave = policy::both(&identity.rows(&self.policy), &asked.run, own);
+        let (rows, approved_by) = (identity.rows(&self.policy), asked.approved_by.as_deref());
+        let leave = policy::both(&rows, &asked.run, approved_by, own);
         // The run ends an attempt at its timeout; the sandbox's own clock is the second lock on that door.
         let wall = Duration::from_millis(asked.timeout_ms);
-        let limits = Limits { wall, ..policy::limits(&identity.rows(&self.policy), &asked.run) };
+        let limits = Limits { wall, ..policy::limits(&rows, &asked.run, approved_by) };
         let abilities = self.host.abilities(asked);
         let verdict = self.sandbox.run(&plugin, &asked.settings.to_string(), &leave, &limits, abilities).await;
         outcome(verdict)

@@ -380,6 +380,16 @@ export interface RolloutView {
   paused_until_ms: number | null;
 }
 
+/** A row of the server's policy, as it is for one step of a run. */
+export interface RowView {
+  /** Which, counted from 1. */
+  number: number;
+  /** One of whom must approve the step before the row gives anything; empty where it asks for no approval. */
+  approved_by: string[];
+  /** Who of them did so in this run. */
+  approved: string | null;
+}
+
 /** How a run stands. */
 export type RunState = "open" | "succeeded" | "failed" | "cancelled" | "superseded";
 
@@ -582,8 +592,8 @@ export interface UseView {
   step: string;
   /** What the step grants it, by ability, as written. */
   grants: Record<string, string[]>;
-  /** The rows of the server's policy that give this plugin in this run something of that, counted from 1: both keys are needed. */
-  rows: number[];
+  /** The rows of the server's policy that are for this plugin in this run and have something of that: both keys are needed. */
+  rows: RowView[];
 }
 
 /** A person. */

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { pluginsQuery } from '../api/queries'
-import type { AskView, PluginView, ServeView, UseView } from '../api/types'
+import type { AskView, PluginView, RowView, ServeView, UseView } from '../api/types'
 import { Ago, Answered, Empty, Panel } from '../parts/bits'
 import { StreamLink } from '../parts/links'
 import { State } from '../parts/state'
@@ -141,16 +141,23 @@ function Digest({ of, value }: { of: string; value: string }) {
   )
 }
 
+/** `row 2 of the policy, once ann or bob has approved the step`. */
+function row({ number, approved_by, approved }: RowView) {
+  if (approved_by.length === 0) return `row ${number} of the policy`
+  return approved === null
+    ? `row ${number} of the policy, once ${approved_by.join(' or ')} has approved the step`
+    : `row ${number} of the policy, as ${approved} approved the step`
+}
+
 function Use({ used, plugin }: { used: UseView; plugin: PluginView }) {
   const grants = Object.entries(used.grants)
   const needs = plugin.asks.some((ask) => !ask.free)
-  const rows = used.rows.length === 1 ? 'row' : 'rows'
   const leave =
     plugin.digest === null
       ? 'which the policy gives only to what is loaded'
       : used.rows.length === 0
         ? 'no row of the policy gives it leave'
-        : `by ${rows} ${used.rows.join(', ')} of the policy`
+        : `by ${used.rows.map(row).join('; ')}`
   return (
     <li>
       <span>

@@ -19,7 +19,7 @@ pub(super) type Wants = BTreeMap<String, String>;
 pub(super) struct Fold {
     pub cancel_asked: Option<String>,
     /// What the run's own rules make of the same entries.
-    run: Run,
+    pub run: Run,
     opened_ms: u64,
     by: String,
     steps: BTreeMap<String, StepFold>,

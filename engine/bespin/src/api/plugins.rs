@@ -8,12 +8,12 @@ use crate::config::{Policy, RoutePlugin};
 use crate::extensions::Extensions;
 use crate::plugins::{Identity, Known, Plugins};
 use crate::policy;
-use crate::views::{AskView, PluginOrigin, PluginView, PluginsView, ServeView, UseView};
+use crate::views::{AskView, PluginOrigin, PluginView, PluginsView, RowView, ServeView, UseView};
 use axum::Json;
 use axum::extract::State;
 use decide::pipeline::Step;
 use decide::pipeline::lock::plugin_reference;
-use decide::run::Opened;
+use decide::run::Run;
 use sandbox::World;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +63,11 @@ pub(super) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<
                 file: opened.pipeline_file.clone(),
                 step: step.id.clone(),
                 grants: step.grants.0.clone(),
-                rows: state.installed.as_ref().map(|all| rows(&all.policy, opened, step, identity)).unwrap_or_default(),
+                rows: state
+                    .installed
+                    .as_ref()
+                    .map(|all| rows(&all.policy, &fold.run, step, identity))
+                    .unwrap_or_default(),
             });
         }
     }
@@ -88,12 +92,19 @@ fn serving(installed: &Installed, all: &mut BTreeMap<String, PluginView>) {
     }
 }
 
-/// The rows of the policy that give a plugin something of what its step grants; none for a plugin that is not known.
-fn rows(policy: &[Policy], run: &Opened, step: &Step, identity: Option<&Identity>) -> Vec<usize> {
-    let Some(identity) = identity else { return Vec::new() };
+/// The rows of the policy that give a plugin something of what its step grants, some once the step is approved; none for
+/// a plugin that is not known.
+fn rows(policy: &[Policy], run: &Run, step: &Step, identity: Option<&Identity>) -> Vec<RowView> {
+    let (Some(identity), Some(opened)) = (identity, run.opened()) else { return Vec::new() };
+    let approved_by = run.approved_by(&step.id);
     let gives = |row: &Policy| step.grants.0.keys().any(|ability| row.grants.contains_key(ability));
-    let is_for = |row: &Policy| gives(row) && identity.is_named(row) && policy::matches(row, run);
-    policy.iter().enumerate().filter(|(_, row)| is_for(row)).map(|(at, _)| at + 1).collect()
+    let is_for = |row: &Policy| gives(row) && identity.is_named(row) && policy::matches(row, opened);
+    let shown = |(at, row): (usize, &Policy)| RowView {
+        number: at + 1,
+        approved_by: row.approved_by.clone().unwrap_or_default(),
+        approved: approved_by.filter(|_| row.approved_by.is_some() && row.counts(approved_by)).map(str::to_owned),
+    };
+    policy.iter().enumerate().filter(|(_, row)| is_for(row)).map(shown).collect()
 }
 
 fn uses(known: &Known) -> String {

@@ -1,6 +1,7 @@
 //! What the types of the configuration cannot say.
 
 use super::{Config, FromFork, GitAuth, RegistryAuth, SecretSource, plugin_source};
+use crate::login::{Role, User};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -43,26 +44,48 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     config.generate.iter().for_each(|row| row.check(&config.plugin_source, &mut found));
     unique("route", config.route.iter().map(|row| row.name.as_str()), &mut found);
     config.route.iter().for_each(|row| row.check(&config.plugin_source, &config.secret, &mut found));
-    for (index, policy) in config.policy.iter().enumerate() {
-        let mut named = Vec::new();
-        plugin_source::check_named(policy.plugins.as_deref(), policy.grants.contains_key("secrets"), &mut named);
-        found.extend(named.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
-        if policy.from_fork == FromFork::Yes && !policy.is_for_forks() {
-            found.push(format!("policy {}: `from-fork` goes with `event = \"pull_request\"` alone; add it", index + 1));
-        }
-        let whose = if policy.is_for_forks() { sandbox::Whose::Fork } else { sandbox::Whose::Policy };
-        if let Err(mistakes) = sandbox::Overrides::parse(&policy.limits) {
-            found.extend(mistakes.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
-        }
-        if let Err(mistakes) = sandbox::Grants::parse(whose, &policy.grants) {
-            found.extend(mistakes.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
-        }
-    }
+    policy(config, &mut found);
     if config.server.listen == config.server.hooks && config.server.listen.port() != 0 {
         found.push("server: `listen` and `hooks` must differ; webhooks have a listener of their own".into());
     }
     let found: Vec<_> = found.into_iter().map(|mistake| format!("{name}: {mistake}")).collect();
     if found.is_empty() { Ok(()) } else { Err(Mistakes(found)) }
+}
+
+fn policy(config: &Config, found: &mut Vec<String>) {
+    for (index, row) in config.policy.iter().enumerate() {
+        let mut mistakes = Vec::new();
+        plugin_source::check_named(row.plugins.as_deref(), row.grants.contains_key("secrets"), &mut mistakes);
+        if row.from_fork == FromFork::Yes && !row.is_for_forks() {
+            mistakes.push("`from-fork` goes with `event = \"pull_request\"` alone; add it".to_owned());
+        }
+        if let Some(people) = &row.approved_by {
+            approvers(people, &config.user, &mut mistakes);
+        }
+        let whose = if row.is_for_forks() { sandbox::Whose::Fork } else { sandbox::Whose::Policy };
+        mistakes.extend(sandbox::Overrides::parse(&row.limits).err().into_iter().flatten());
+        mistakes.extend(sandbox::Grants::parse(whose, &row.grants).err().into_iter().flatten());
+        found.extend(mistakes.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
+    }
+}
+
+/// Whoever a row waits for must be able to answer.
+fn approvers(people: &[String], users: &[User], found: &mut Vec<String>) {
+    if people.is_empty() {
+        let mend = "name an operator, or take the key out: without it the row asks for no approval";
+        found.push(format!("`approved-by` names nobody, so the row would never count; {mend}"));
+    }
+    for name in people {
+        match users.iter().find(|user| user.name == *name).map(|user| user.role) {
+            Some(Role::Operator) => {}
+            Some(Role::Viewer) => found.push(format!(
+                "approved-by: `{name}` is a viewer, who approves nothing; name an operator, or write `role = \"operator\"` in the [[user]] `{name}`"
+            )),
+            None => found.push(format!(
+                "approved-by: there is no user `{name}`; add a [[user]] of that name with `role = \"operator\"`, or mend the name"
+            )),
+        }
+    }
 }
 
 fn hooks(config: &Config, found: &mut Vec<String>) {
@@ -183,6 +206,31 @@ mod tests {
         assert_eq!(refused.matches("a fork's pull request never gets it").count(), 2, "{refused}");
         let refused = row("from-fork = true\ngrants = { images = [\"build\"] }").expect_err("no event");
         assert!(refused.contains("goes with `event = \"pull_request\"`"), "{refused}");
+    }
+
+    #[test]
+    fn a_row_waits_only_for_who_can_approve() {
+        let users = "[[user]]\nname = \"ann\"\nrole = \"operator\"\nhash = \"h\"\n\
+                     [[user]]\nname = \"val\"\nrole = \"viewer\"\nhash = \"h\"\n";
+        let row = |people: &str| {
+            let row = format!("[[policy]]\ngrants = {{}}\n[[policy]]\napproved-by = {people}\ngrants = {{}}\n");
+            Config::parse("bespin.toml", &format!("[server]\ndata = \"d\"\n{users}{row}")).map_err(|all| all.0)
+        };
+        let named = row("[\"ann\"]").expect("ann is an operator").policy.remove(1).approved_by;
+        assert_eq!(named, Some(vec!["ann".to_owned()]));
+        let place = "bespin.toml: policy 2: ";
+        let mistakes = row("[\"ann\", \"val\", \"bob\"]").expect_err("val only looks, and who is bob?");
+        let [viewer, unknown] = mistakes.as_slice() else { panic!("{mistakes:?}") };
+        assert!(viewer.starts_with(&format!("{place}approved-by: `val` is a viewer")), "{viewer}");
+        assert!(viewer.ends_with("write `role = \"operator\"` in the [[user]] `val`"), "{viewer}");
+        assert!(
+            unknown.starts_with(&format!("{place}approved-by: there is no user `bob`; add a [[user]]")),
+            "{unknown}"
+        );
+        let mistakes = row("[]").expect_err("nobody can say yes");
+        let [nobody] = mistakes.as_slice() else { panic!("{mistakes:?}") };
+        assert!(nobody.starts_with(&format!("{place}`approved-by` names nobody")), "{nobody}");
+        assert!(nobody.contains("take the key out"), "{nobody}");
     }
 
     #[test]

@@ -272,6 +272,10 @@ pub struct Policy {
     /// grants a secret names them.
     #[serde(default)]
     pub plugins: Option<Vec<String>>,
+    /// Operators: the row counts only for a step that one of them approved in the same run. Its pipeline asks them, by
+    /// `approval`.
+    #[serde(default)]
+    pub approved_by: Option<Vec<String>>,
     /// Abilities and their values.
     pub grants: BTreeMap<String, Vec<String>>,
     /// Other limits than the usual ones, such as `{ memory = "128MiB" }`. Of several rows, the last counts.

@@ -43,14 +43,19 @@ fn row(keys: &str) -> Policy {
     toml::from_str(&grants).unwrap()
 }
 
-/// What a step that asks for everything may do: push, and bump.
-fn may(policy: &Policy, event: Event) -> (bool, bool) {
+/// What a step that asks for everything may do, once this person has approved it: push, and bump.
+fn may_after(rows: &[Policy], event: Event, approved_by: Option<&str>) -> (bool, bool) {
     let own = BTreeMap::from([
         ("registry".to_owned(), vec![REGISTRY.to_owned()]),
         ("git".to_owned(), vec!["git.example/user/manifests".to_owned()]),
     ]);
-    let grants = both(std::slice::from_ref(policy), &run(event), Grants::parse(Whose::Step, &own).unwrap());
+    let grants = both(rows, &run(event), approved_by, Grants::parse(Whose::Step, &own).unwrap());
     (grants.let_push(REGISTRY), grants.let_bump(MANIFESTS))
+}
+
+/// The same where nobody approved anything.
+fn may(policy: &Policy, event: Event) -> (bool, bool) {
+    may_after(std::slice::from_ref(policy), event, None)
 }
 
 #[test]
@@ -100,9 +105,45 @@ fn a_matching_row_sets_limits_and_the_last_one_counts() {
         limited("repository = \"user/other\"", "memory = \"1MiB\"\ncpu = \"1s\""),
     ];
     let expected = Limits { memory_bytes: 256 << 20, host_calls: 50, ..Limits::default() };
-    assert_eq!(limits(&rows, &run(pushed())), expected);
+    assert_eq!(limits(&rows, &run(pushed()), None), expected);
     // Of a pull request, rows that were written with pushes in mind say nothing.
-    assert_eq!(limits(&rows, &run(asked(Origin::Fork))), Limits::default());
+    assert_eq!(limits(&rows, &run(asked(Origin::Fork)), None), Limits::default());
+}
+
+#[test]
+fn a_row_that_names_people_counts_after_the_approval_of_one_of_them() {
+    let both = ["approved-by = [\"ann\", \"bob\"]", "event = \"pull_request\"\napproved-by = [\"ann\", \"bob\"]"];
+    for (keys, event) in both.into_iter().zip([pushed(), asked(Origin::Own)]) {
+        for (approved_by, expected) in
+            [(None, false), (Some("ann"), true), (Some("bob"), true), (Some("val"), false), (Some(""), false)]
+        {
+            let given = may_after(&[row(keys)], event.clone(), approved_by);
+            assert_eq!(given, (expected, expected), "{keys} after {approved_by:?}");
+        }
+    }
+    let nobody = row("approved-by = []");
+    assert_eq!(may_after(&[nobody], pushed(), Some("ann")), (false, false), "though the start refuses such a row");
+    let elsewhere = row("repository = \"user/other\"\napproved-by = [\"ann\"]");
+    assert_eq!(may_after(&[elsewhere], pushed(), Some("ann")), (false, false), "an approval widens no row");
+    let (given, held) = (toml::from_str("grants = { git = [\"git.example/user/manifests\"] }").unwrap(), row(both[0]));
+    assert_eq!(may_after(&[held, given], pushed(), None), (false, true), "what another row gives is given");
+}
+
+#[test]
+fn an_approval_gives_a_fork_nothing_more_than_before() {
+    let keys = "event = \"pull_request\"\nfrom-fork = true\napproved-by = [\"ann\"]";
+    assert_eq!(may_after(&[row(keys)], asked(Origin::Fork), Some("ann")), (false, false));
+}
+
+#[test]
+fn the_limits_of_a_row_wait_for_its_approval_too() {
+    let written = BTreeMap::from([("host-calls".to_owned(), "50".to_owned())]);
+    let rows = [Policy { limits: written, ..row("approved-by = [\"ann\"]") }];
+    let raised = Limits { host_calls: 50, ..Limits::default() };
+    for (approved_by, expected) in [(None, Limits::default()), (Some("bob"), Limits::default()), (Some("ann"), raised)]
+    {
+        assert_eq!(limits(&rows, &run(pushed()), approved_by), expected, "{approved_by:?}");
+    }
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl Stage for RunStage {
         // Every act follows a look, which left this here.
         let Some(opened) = self.driven().get(stream).cloned() else { return Ok(()) };
         match act {
-            Act::Start { step, attempt, uses, settings, grants, timeout_ms } => {
+            Act::Start { step, attempt, uses, settings, grants, timeout_ms, approved_by } => {
                 let asked = Asked {
                     run: opened,
                     step: step.clone(),
@@ -187,6 +187,7 @@ impl Stage for RunStage {
                     settings: settings.clone(),
                     grants: grants.clone(),
                     timeout_ms: *timeout_ms,
+                    approved_by: approved_by.clone(),
                 };
                 self.start(stream, asked);
                 Ok(())

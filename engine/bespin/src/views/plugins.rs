@@ -87,7 +87,18 @@ pub struct UseView {
     pub step: String,
     /// What the step grants it, by ability, as written.
     pub grants: BTreeMap<String, Vec<String>>,
-    /// The rows of the server's policy that give this plugin in this run something of that, counted from 1: both
-    /// keys are needed.
-    pub rows: Vec<usize>,
+    /// The rows of the server's policy that are for this plugin in this run and have something of that: both keys are
+    /// needed.
+    pub rows: Vec<RowView>,
+}
+
+/// A row of the server's policy, as it is for one step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RowView {
+    /// Which, counted from 1.
+    pub number: usize,
+    /// One of whom must approve the step before the row gives anything; empty where it asks for no approval.
+    pub approved_by: Vec<String>,
+    /// Who of them did so in this run.
+    pub approved: Option<String>,
 }

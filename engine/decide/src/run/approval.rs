@@ -119,6 +119,14 @@ impl Run {
         self.asked.get(step)
     }
 
+    /// Who approved a step in this run; `None` where nobody did.
+    pub fn approved_by(&self, step: &str) -> Option<&str> {
+        match self.asked(step)?.answered.as_ref()? {
+            Answered { answer: Answer::Approved, by: By::Person(name), .. } => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether an answer would be taken at `at`, in ms since the epoch.
     ///
     /// # Errors

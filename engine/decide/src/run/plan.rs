@@ -32,6 +32,8 @@ pub enum Act {
         grants: BTreeMap<String, Vec<String>>,
         /// What the step may take, in ms.
         timeout_ms: u64,
+        /// Who approved the step in this run.
+        approved_by: Option<String>,
     },
     /// Stop an attempt, and return only when it is gone.
     Stop {
@@ -207,6 +209,7 @@ fn start(run: &Run, opened: &Opened, seen: &Seen, now: Timestamp) -> Option<RunN
                 settings,
                 grants,
                 timeout_ms: step.timeout_ms,
+                approved_by: run.approved_by(&step.id).map(str::to_owned),
             }),
             Err(because) => {
                 let outcome = Outcome::Rejected { because };

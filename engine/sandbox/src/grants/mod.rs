@@ -7,7 +7,7 @@
 mod http;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::abilities::Reach;
 use crate::ability::Ability;
@@ -52,6 +52,15 @@ struct Layer {
     http: Vec<http::Rule>,
     /// Patterns of every other ability.
     patterns: BTreeMap<Ability, Vec<String>>,
+    /// What it would give after an approval. It gives nothing; it only mends denials.
+    held: Vec<Held>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    /// Who may approve the step.
+    by: Vec<String>,
+    layer: Layer,
 }
 
 impl Grants {
@@ -90,6 +99,15 @@ impl Grants {
         self
     }
 
+    /// The same leave: what else there would be, had one of these people approved the step, only mends its denials.
+    #[must_use]
+    pub fn once_approved(mut self, by: &[String], more: Grants) -> Self {
+        for layer in &mut self.layers {
+            layer.held.extend(more.layers.iter().map(|more| Held { by: by.to_vec(), layer: more.clone() }));
+        }
+        self
+    }
+
     /// Whether a registry's repository, `host/name`, may be pushed to.
     pub fn let_push(&self, to: &str) -> bool {
         registry_value(to).is_ok_and(|to| self.covers(Ability::Registry, to).is_ok())
@@ -107,7 +125,7 @@ impl Grants {
     /// The leave that is missing, for what the plugin wanted to do.
     pub(crate) fn holds(&self, ability: Ability, wanted: &str) -> Result<(), Denied> {
         match self.layers.iter().find(|layer| !layer.holds(ability)) {
-            Some(layer) if !ability.is_free() => Err(layer.denies(ability, wanted)),
+            Some(layer) if !ability.is_free() => Err(layer.denies(ability, wanted, |held| held.holds(ability))),
             _ => Ok(()),
         }
     }
@@ -119,7 +137,7 @@ impl Grants {
     /// The leave that is missing.
     pub(crate) fn covers(&self, ability: Ability, value: &str) -> Result<(), Denied> {
         match self.layers.iter().find(|layer| !layer.covers(ability, value)) {
-            Some(layer) if !ability.is_free() => Err(layer.denies(ability, value)),
+            Some(layer) if !ability.is_free() => Err(layer.denies(ability, value, |held| held.covers(ability, value))),
             _ => Ok(()),
         }
     }
@@ -132,8 +150,8 @@ impl Grants {
     pub(crate) fn reach(&self, target: &Target, shown: &str) -> Result<Reach, Denied> {
         let mut reach = Reach::Local;
         for layer in &self.layers {
-            let widest = layer.http.iter().filter_map(|rule| rule.reach(target)).max();
-            reach = reach.min(widest.ok_or_else(|| layer.denies(Ability::Http, shown))?);
+            let denied = || layer.denies(Ability::Http, shown, |held| held.reach(target).is_some());
+            reach = reach.min(layer.reach(target).ok_or_else(denied)?);
         }
         Ok(reach)
     }
@@ -141,7 +159,7 @@ impl Grants {
 
 impl Layer {
     fn empty(whose: Whose) -> Self {
-        Layer { whose, http: Vec::new(), patterns: BTreeMap::new() }
+        Layer { whose, http: Vec::new(), patterns: BTreeMap::new(), held: Vec::new() }
     }
 
     fn add(&mut self, ability: Ability, value: &str) -> Result<(), String> {
@@ -173,10 +191,23 @@ impl Layer {
         self.patterns.get(&ability).is_some_and(|patterns| patterns.iter().any(matches))
     }
 
-    fn denies(&self, grant: Ability, value: &str) -> Denied {
+    /// How far a request may reach, by the widest rule that is for it.
+    fn reach(&self, target: &Target) -> Option<Reach> {
+        self.http.iter().filter_map(|rule| rule.reach(target)).max()
+    }
+
+    /// A denial, with its mend: whose approval where that is all that is missing, else the grant to add.
+    fn denies(&self, grant: Ability, value: &str, gives: impl Fn(&Layer) -> bool) -> Denied {
+        let held = self.held.iter().filter(|held| gives(&held.layer)).flat_map(|held| &held.by);
+        let people: BTreeSet<&str> = held.map(String::as_str).collect();
+        let mend = if people.is_empty() { self.mend(grant, value) } else { approval_by(people) };
+        Denied { grant, value: value.to_owned(), mend }
+    }
+
+    fn mend(&self, grant: Ability, value: &str) -> String {
         let line = format!("{grant} = [\"{value}\"]");
         let policy = "the server's policy does not allow it; its administrator can add";
-        let mend = match self.whose {
+        match self.whose {
             Whose::Step => format!("add to the step: grants: {{ {grant}: [\"{value}\"] }}"),
             Whose::Policy => format!("{policy}: {line}"),
             Whose::PullRequest => format!("{policy}, to a row with `event = \"pull_request\"`: {line}"),
@@ -184,9 +215,14 @@ impl Layer {
                 format!("{policy}, to a row with `event = \"pull_request\"` and `from-fork = true`: {line}")
             }
             Whose::Fork => format!("a fork's pull request never gets `{grant}`"),
-        };
-        Denied { grant, value: value.to_owned(), mend }
+        }
     }
+}
+
+fn approval_by(people: BTreeSet<&str>) -> String {
+    let people: Vec<&str> = people.into_iter().collect();
+    let (who, by) = (people.join(" or "), people.join(", "));
+    format!("this leave needs an approval by {who}: add approval: {{ ask: ..., by: [{by}] }} to the step")
 }
 
 #[cfg(test)]
@@ -212,6 +248,30 @@ mod tests {
         let denied = grants(Whose::Step, "registry", &["host/a"]).covers(Ability::Registry, "host/b").unwrap_err();
         assert_eq!(denied.mend, r#"add to the step: grants: { registry: ["host/b"] }"#);
         assert_eq!(denied.grant, Ability::Registry);
+    }
+
+    #[test]
+    fn what_waits_for_an_approval_is_not_given_and_says_whose_is_missing() {
+        let policy = |ability: &str, values: &[&str]| grants(Whose::Policy, ability, values);
+        let by = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let held = policy("git", &["github.com/user/a"])
+            .once_approved(&by(&["ann", "bob"]), policy("git", &["github.com/user/b", "github.com/user/c"]))
+            .once_approved(&by(&["bob", "carol"]), policy("git", &["github.com/user/c"]))
+            .once_approved(&by(&["ann"]), policy("http", &["POST example.com"]));
+        assert!(held.covers(Ability::Git, "github.com/user/a").is_ok());
+        let mend = |value: &str| held.covers(Ability::Git, value).unwrap_err().mend;
+        let waits =
+            "this leave needs an approval by ann or bob: add approval: { ask: ..., by: [ann, bob] } to the step";
+        assert_eq!(mend("github.com/user/b"), waits);
+        assert!(mend("github.com/user/c").contains("by ann or bob or carol: "), "each of them would do");
+        assert!(mend("github.com/user/d").contains("its administrator can add"), "nobody's approval would give it");
+        let post = Target::of("POST", &url::Url::parse("https://example.com/x").unwrap()).unwrap();
+        let denied = held.reach(&post, "POST https://example.com/x").unwrap_err();
+        assert!(denied.mend.starts_with("this leave needs an approval by ann: "), "{}", denied.mend);
+        assert!(held.holds(Ability::Http, "").unwrap_err().mend.contains("by: [ann]"));
+        let narrowed = grants(Whose::Step, "git", &["github.com/user/a"]).within(&held);
+        let own = narrowed.covers(Ability::Git, "github.com/user/b").unwrap_err().mend;
+        assert!(own.starts_with("add to the step: grants:"), "the step's own grant comes first: {own}");
     }
 
     #[test]

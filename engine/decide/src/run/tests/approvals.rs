@@ -128,6 +128,7 @@ fn an_answer_that_does_not_fit_changes_nothing() {
     world.write(ann(), expired.clone());
     world.write(By::Server, expired);
     assert!(matches!(world.turn(), Wake::At(_)));
+    assert_eq!(world.run().approved_by("apply"), None);
     assert!(!has_started(&world, "apply"), "{:#?}", world.journal);
     let bob = By::Person("bob".into());
     let refused = world.run().fits("apply", Answer::Approved, &bob, world.now).expect_err("bob is not named");
@@ -240,4 +241,44 @@ fn later_steps_may_name_who_approved() {
         _ => None,
     });
     assert_eq!(text, Some("by ann"));
+}
+
+#[test]
+fn each_attempt_is_told_who_approved_its_step() {
+    let retried = |step: &str, attempt| match (step, attempt) {
+        ("apply", 1) => Outcome::Transient { because: "busy".into() },
+        _ => all_well(step, attempt),
+    };
+    let mut entries = gated(&["ann"]);
+    let Entry::Opened { run } = &mut entries[0] else { unreachable!() };
+    run.pipeline.steps[1].retry = 1;
+    let mut world = start(entries);
+    world.people = ANN_APPROVES;
+    let world = world.finish(retried);
+    let told = |world: &World| {
+        let each = world.acts.iter().filter_map(|act| match act {
+            Act::Start { step, attempt, approved_by, .. } => Some(format!("{step} {attempt}: {approved_by:?}")),
+            _ => None,
+        });
+        each.collect::<Vec<_>>()
+    };
+    let ann = r#"Some("ann")"#;
+    let whole =
+        ["plan 1: None".to_owned(), format!("apply 1: {ann}"), format!("apply 2: {ann}"), "tag 1: None".to_owned()];
+    assert_eq!(told(&world)[..4], whole);
+
+    // A server that died knows it from the journal alone.
+    let answered = |(.., entry): &(Timestamp, By, Entry)| matches!(entry, Entry::ApprovalAnswered { .. });
+    let cut = world.journal.iter().position(answered).expect("ann answered") + 1;
+    let resumed = World::resume(world.journal[..cut].to_vec()).finish(all_well);
+    assert_eq!(told(&resumed)[0], whole[1]);
+}
+
+#[test]
+fn a_refusal_and_silence_are_nobodys_approval() {
+    for people in [ANN_REFUSES, SILENCE] {
+        let run = asked(people).finish(all_well).run();
+        assert!(run.asked("apply").expect("it asked").answered.is_some());
+        assert_eq!(run.approved_by("apply"), None);
+    }
 }
