@@ -327,7 +327,8 @@ async fn shown(estate: &Estate, workshop: &Workshop) {
     let used = &say["used"][0];
     assert_eq!((used["pipeline"].as_str(), used["step"].as_str()), (Some("chat"), Some("say")), "{say:#}");
     assert_eq!(used["grants"]["secrets"][0], "chat");
-    assert_eq!(used["rows"], serde_json::json!([2]), "the policy's second row gives it leave: {say:#}");
+    let rows = used["rows"].as_array().into_iter().flatten().map(|row| row["number"].as_u64());
+    assert!(rows.eq([Some(2)]), "the policy's second row gives it leave: {say:#}");
     let judge = of("acme/judge@").unwrap_or_else(|| panic!("{page:#}"));
     let serves = &judge["serves"][0];
     let judges = (serves["name"].as_str(), judge["world"].as_str());
