@@ -4,15 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandbox::{Abilities, Ability};
+use sandbox::{Abilities, Ability, Grants, Split, Verdict};
 
 use crate::world::{World, example, grants, limits, outputs, sandbox};
 
-/// `<version>.wasm`, one for every version that was ever released.
-fn released() -> Vec<PathBuf> {
+/// `<version>.wasm`, one for every version that was ever released, or `<version>-<world>.wasm`.
+fn released(world: sandbox::World) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/released");
     let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let mut released: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|e| e == "wasm")).collect();
+    let is_wanted = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().strip_suffix(".wasm");
+        name.is_some_and(|name| name.split_once('-').map_or("step", |(_, of)| of) == world.to_string())
+    };
+    let mut released: Vec<PathBuf> = paths.filter(is_wanted).collect();
     released.sort();
     released
 }
@@ -71,8 +75,10 @@ async fn the_newest_contract_has_every_ability() {
 
 #[tokio::test]
 async fn every_released_contract_is_still_served() {
-    let released = released();
-    assert!(released.iter().any(|path| path.ends_with("1.0.0.wasm")), "{released:?}");
+    let released = released(sandbox::World::Step);
+    for version in ["1.0.0.wasm", "1.1.0.wasm"] {
+        assert!(released.iter().any(|path| path.ends_with(version)), "{released:?}");
+    }
     for path in released {
         let plugin = sandbox().load_file("every", &path).await.unwrap();
         for ability in FIRST {
@@ -93,6 +99,36 @@ async fn every_released_contract_is_still_served() {
     }
 }
 
+/// What such components answer stands in `worlds.rs`; here they are loaded and asked.
+#[tokio::test]
+async fn every_released_world_is_still_asked() {
+    use sandbox::World as Kind;
+    for kind in Kind::ALL {
+        let released = released(kind);
+        assert!(!released.is_empty(), "{kind}");
+        for path in released {
+            let plugin = sandbox().load_file("released", &path).await.unwrap();
+            assert_eq!(plugin.world(), kind, "{}", path.display());
+            let host = Arc::new(World::petclinic()) as Arc<dyn Abilities>;
+            let (none, limits) = (Grants::none(), limits());
+            let split = Split { rollout: "{}".to_owned(), weight: 1, others: Vec::new() };
+            let trapped = match kind {
+                Kind::Step => trapped(sandbox().run(&plugin, "{}", &none, &limits, host).await),
+                Kind::Health => trapped(sandbox().health(&plugin, "{}", &limits, host).await),
+                Kind::Generate => trapped(sandbox().generate(&plugin, "{}", &limits, host).await),
+                Kind::Measure => trapped(sandbox().measure(&plugin, "{}", &none, &limits, host).await),
+                Kind::Route => trapped(sandbox().set_weight(&plugin, &split, &none, &limits, host).await),
+            };
+            assert_eq!(trapped, None, "{}", path.display());
+        }
+    }
+}
+
+/// Why it crashed, if it did.
+fn trapped<T>(verdict: Verdict<T>) -> Option<String> {
+    if let Verdict::Trapped { because } = verdict { Some(because) } else { None }
+}
+
 #[tokio::test]
 async fn another_contract_is_refused_by_its_version_or_the_name_that_is_unknown() {
     for (from, to, because) in [
@@ -101,7 +137,7 @@ async fn another_contract_is_refused_by_its_version_or_the_name_that_is_unknown(
         ("canary@1", "canare@1", "asks for `bespin:plugin/canare@1.0.0`"),
         ("follow", "hollow", "`hollow`"),
     ] {
-        let wasm = fs::read(&released()[0]).unwrap();
+        let wasm = fs::read(&released(sandbox::World::Step)[0]).unwrap();
         let refused = sandbox().load("mine", &replaced(wasm, from, to)).await.err().unwrap().to_string();
         assert!(refused.contains(because), "{refused}");
     }
