@@ -12,7 +12,7 @@ use crate::asks::{Ask, Returned};
 use crate::grants::Grants;
 use crate::host::bindings::bespin::plugin::failures::Failure;
 use crate::limits::{Limit, Limits};
-use crate::meter::{Clock, FirstSlice, Metered};
+use crate::meter::{Clock, FirstSlice, Meter, Metered};
 use crate::state::State;
 use crate::verdict::Verdict;
 
@@ -36,6 +36,8 @@ pub(crate) struct Call<A> {
     pub(crate) first: Arc<FirstSlice>,
     /// What makes guests look up, and has their turns.
     pub(crate) clock: Arc<Clock>,
+    /// What it uses.
+    pub(crate) meter: Arc<Meter>,
 }
 
 impl<A: Ask> Call<A> {
@@ -44,8 +46,7 @@ impl<A: Ask> Call<A> {
         let wall = self.limits.wall;
         let copied = COPIED.saturating_add(usize::try_from(self.limits.response_bytes).unwrap_or(usize::MAX));
         let share = self.abilities.share();
-        let state = State::new(self.abilities, self.grants, self.limits, self.home);
-        let meter = Arc::clone(&state.meter);
+        let state = State::new(self.abilities, self.grants, self.limits, self.home, Arc::clone(&self.meter));
         let mut store = Store::new(&self.engine, state);
         store.set_hostcall_fuel(copied);
         store.limiter(|state| &mut state.memory);
@@ -59,7 +60,7 @@ impl<A: Ask> Call<A> {
         });
         store.set_epoch_deadline(1);
         let call = self.asked.call(&mut store);
-        let ended = tokio::time::timeout(wall, Metered::new(call, meter, self.first, self.clock, share)).await;
+        let ended = tokio::time::timeout(wall, Metered::new(call, self.meter, self.first, self.clock, share)).await;
         let state = store.into_data();
         state.stdout.finish();
         let printed = state.stderr.finish();

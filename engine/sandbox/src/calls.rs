@@ -1,21 +1,18 @@
 //! What a sandbox does with a plugin: one method for each function that a world exports.
 
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
 
 use crate::abilities::Abilities;
 use crate::asks::{Ask, Assess, Generate, Measure, Remove, Run, SetWeight, VerifyWeight};
 use crate::call::Call;
 use crate::grants::Grants;
 use crate::limits::{Limit, Limits};
+use crate::meter::Meter;
 use crate::plugin::{Plugin, Pre};
 use crate::sandbox::Sandbox;
+use crate::threads::Panicked;
 use crate::verdict::Verdict;
 use crate::worlds::{Health, Measurement, Split, Verification, World};
 
@@ -135,6 +132,7 @@ impl Sandbox {
         };
         // Past what a place of the pool can hold, growing would fail without saying why.
         let memory_bytes = limits.memory_bytes.min(self.shared.settings.memory_bytes);
+        let meter: Arc<Meter> = Arc::default();
         let call = Call {
             engine: self.shared.engine.clone(),
             asked,
@@ -144,39 +142,16 @@ impl Sandbox {
             home: Handle::current(),
             first: Arc::clone(&plugin.compiled.first),
             clock: self.ticker.clock(),
+            meter: Arc::clone(&meter),
         };
-        let guests = self.guests.as_ref().expect("it is there until the sandbox is dropped").handle();
-        let mut run = Box::pin(async move {
+        let run = Box::pin(async move {
             let verdict = call.run().await;
             drop(place);
             verdict
         });
-        if plugin.compiled.first.is_brief()
-            && let Poll::Ready(verdict) = first_slice(run.as_mut(), guests).await
-        {
-            return verdict;
-        }
-        let mut task = JoinSet::new();
-        task.spawn_on(run, guests);
-        match task.join_next().await {
-            Some(Ok(verdict)) => verdict,
-            _ => panicked(),
-        }
+        let ended = self.threads.run(run, meter, &plugin.compiled.first).await;
+        ended.unwrap_or_else(|Panicked| Verdict::Transient {
+            because: "the sandbox failed to run it; the server's log says why".to_owned(),
+        })
     }
-}
-
-/// Polls a call once, on the caller's own thread.
-async fn first_slice<T>(mut call: Pin<&mut impl Future<Output = Verdict<T>>>, guests: &Handle) -> Poll<Verdict<T>> {
-    poll_fn(|cx| {
-        // Its timers are the guests' from the beginning.
-        let _guests = guests.enter();
-        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
-        Poll::Ready(polled.unwrap_or_else(|_| Poll::Ready(panicked())))
-    })
-    .await
-}
-
-/// After a panic of ours in the midst of a call: the guest is gone with its store.
-fn panicked<T>() -> Verdict<T> {
-    Verdict::Transient { because: "the sandbox failed to run it; the server's log says why".to_owned() }
 }

@@ -16,7 +16,8 @@ pub struct Settings {
     pub waiting: usize,
     /// What one instance's memory can grow to at most, in bytes; [`crate::Limits::memory_bytes`] may be lower.
     pub memory_bytes: usize,
-    /// Threads that run guests. They are the sandbox's own, so that a busy plugin delays no request.
+    /// Threads that run guests, and as many again for busy ones. They are the sandbox's own, so that a busy plugin
+    /// delays no request.
     pub threads: usize,
     /// All compiled plugins in the cache together, in bytes; the least recently used go first.
     pub cache_bytes: u64,

@@ -30,6 +30,7 @@ mod places;
 mod plugin;
 mod sandbox;
 mod state;
+mod threads;
 mod turns;
 mod verdict;
 mod worlds;

@@ -4,8 +4,8 @@
 //! time of its own thread between the beginning and the end of a poll that
 //! counts then: waiting for the host is free, and so is waiting for a CPU.
 //!
-//! Whoever has used more than a little of it is heavy. Heavy guests take turns
-//! on all threads but one, run by run, so that one that spins delays no step that does not.
+//! Whoever has used more than a little of it is heavy, and takes turns with the
+//! other heavy ones, run by run.
 //!
 //! A plugin whose calls were all brief is called on the caller's own thread: the
 //! way to another one and back takes longer than most calls.
@@ -92,13 +92,20 @@ impl FirstSlice {
 }
 
 impl Meter {
+    /// Of a guest that has used so much before.
+    #[cfg(test)]
+    pub(crate) fn after(used: Duration) -> Meter {
+        Meter { before: AtomicU64::new(used.as_nanos() as u64), poll_began: AtomicU64::new(0) }
+    }
+
     /// Called within a poll, by the guest's own thread.
     pub(crate) fn used(&self) -> Duration {
         let this_poll = thread_time().saturating_sub(self.poll_began.load(Ordering::Relaxed));
         Duration::from_nanos(self.before.load(Ordering::Relaxed) + this_poll)
     }
 
-    fn is_heavy(&self) -> bool {
+    /// Whether it has used more than a little.
+    pub(crate) fn is_heavy(&self) -> bool {
         Duration::from_nanos(self.before.load(Ordering::Relaxed)) > LIGHT
     }
 
@@ -163,13 +170,13 @@ impl<F: Future> Future for Metered<F> {
 impl Ticker {
     /// Starts the thread. It ends with the ticker, or when the engine is gone.
     ///
-    /// `threads` is how many run guests: one of them is never a heavy guest's.
+    /// `threads` is how many run heavy guests.
     pub(crate) fn start(engine: EngineWeak, threads: usize) -> std::io::Result<Ticker> {
         let clock = Arc::new(Clock {
             running: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             ticker: OnceLock::new(),
-            turns: Turns::new(threads.saturating_sub(1).max(1)),
+            turns: Turns::new(threads.max(1)),
         });
         let seen = Arc::clone(&clock);
         let thread = thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || tick(&seen, &engine))?;
@@ -230,7 +237,7 @@ mod tests {
 
     /// Polls a guest that has used `used` before, while all turns of heavy guests are taken.
     fn polled(used: Duration) -> Poll<()> {
-        let meter = Meter { before: AtomicU64::new(used.as_nanos() as u64), poll_began: AtomicU64::new(0) };
+        let meter = Meter::after(used);
         let turns = Turns::new(0);
         let (running, stopped, ticker) = (AtomicUsize::new(0), AtomicBool::new(false), OnceLock::new());
         let clock = Clock { running, stopped, ticker, turns };

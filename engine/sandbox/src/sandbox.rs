@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use wasmtime::Engine;
@@ -20,6 +19,7 @@ use crate::meter::Ticker;
 use crate::places::Places;
 use crate::plugin::{Compiled, LoadError, Plugin};
 use crate::state::State;
+use crate::threads::Threads;
 
 /// The engine, the pool of instances and the cache of compiled plugins. One for a server.
 pub struct Sandbox {
@@ -33,8 +33,7 @@ pub struct Sandbox {
     /// Places of the pool: past them the pool fails, so that callers wait here.
     pub(crate) places: Places,
     pub(crate) ticker: Ticker,
-    /// None only while it is dropped.
-    pub(crate) guests: Option<Runtime>,
+    pub(crate) threads: Threads,
 }
 
 /// What loading needs on a blocking thread.
@@ -56,11 +55,7 @@ impl Sandbox {
         let linker = engine::linker(&engine).map_err(other)?;
         let cache = Cache::open(cache, &engine, settings.cache_bytes)?;
         let ticker = Ticker::start(engine.weak(), settings.threads)?;
-        let guests = Builder::new_multi_thread()
-            .worker_threads(settings.threads.max(1))
-            .thread_name("plugin")
-            .enable_all()
-            .build()?;
+        let threads = Threads::start(settings.threads.max(1))?;
         let places = Places::new(settings.concurrent, settings.waiting);
         Ok(Sandbox {
             shared: Arc::new(Shared { engine, linker, cache, settings }),
@@ -69,7 +64,7 @@ impl Sandbox {
             compiling: Semaphore::new(1),
             places,
             ticker,
-            guests: Some(guests),
+            threads,
         })
     }
 
@@ -159,15 +154,6 @@ impl Sandbox {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<Compiled>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        // A runtime may not wait for its threads inside of another.
-        if let Some(guests) = self.guests.take() {
-            guests.shutdown_background();
-        }
     }
 }
 

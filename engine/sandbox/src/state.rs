@@ -55,7 +55,13 @@ pub(crate) struct Memory {
 
 impl State {
     /// `home` is the runtime that abilities are called on.
-    pub(crate) fn new(abilities: Arc<dyn Abilities>, grants: Grants, limits: Limits, home: Handle) -> Self {
+    pub(crate) fn new(
+        abilities: Arc<dyn Abilities>,
+        grants: Grants,
+        limits: Limits,
+        home: Handle,
+        meter: Arc<Meter>,
+    ) -> Self {
         use crate::abilities::Level;
         let stdout = Printed::new(Arc::clone(&abilities), Level::Info, limits.log_bytes);
         let stderr = Printed::new(Arc::clone(&abilities), Level::Warn, limits.log_bytes);
@@ -69,7 +75,7 @@ impl State {
             memory: Memory::new(&limits),
             log_left: limits.log_bytes,
             known: Vec::new(),
-            meter: Arc::default(),
+            meter,
             exceeded: None,
             denied: None,
             calls: 0,
