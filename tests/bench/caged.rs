@@ -1,4 +1,4 @@
-//! An honest step beside hostile ones, against the same step with nobody beside it.
+//! An honest step beside hostile ones that are under way, against the same step with nobody beside it.
 
 use super::{Better, Figure, median};
 use serde_json::Value;
@@ -12,7 +12,8 @@ use world::process::eventually;
 const STEPS: usize = 20;
 /// How many runs there are of each kind, in turn.
 const RUNS: usize = 7;
-/// What is tried beside the honest steps. The sleeper keeps the run open to their end.
+/// What is tried beside the honest steps. What ends by a limit of its own does so at once; the loops and the floods of
+/// calls have leave to go on to the honest steps' end, and the sleeper keeps the run open.
 const ATTACKS: [&str; 12] = [
     "loop",
     "loop",
@@ -27,6 +28,17 @@ const ATTACKS: [&str; 12] = [
     "host-call-flood",
     "sleep",
 ];
+
+/// The leave of the hostile pipeline: to go on for as long as it likes.
+const LEAVE: &str = r#"
+[[policy]]
+repository = "user/petclinic"
+pipeline = ".bespin/hostile.yaml"
+ref = "refs/heads/main"
+event = "push"
+grants = {}
+limits = { cpu = "60m", host-calls = "1000000000000" }
+"#;
 
 /// Measures both in turn. The goal is a ratio of at least 0.8.
 pub async fn measure() {
@@ -48,7 +60,8 @@ pub async fn measure() {
 
 async fn estate(folder: &Path) -> Estate {
     let (built_in, own) = (plugins().display().to_string(), folder.display().to_string());
-    let edit = |config: String| config.replace(&format!("plugins = \"{built_in}\""), &format!("plugins = \"{own}\""));
+    let (built_in, own) = (format!("plugins = \"{built_in}\""), format!("plugins = \"{own}\""));
+    let edit = |config: String| config.replace(&built_in, &own) + LEAVE;
     Estate::configured(Kind::Embedded, "1s", edit).await
 }
 
@@ -65,33 +78,48 @@ async fn honest(estate: &Estate, n: &str, folder: &str) -> f64 {
     let well = (0..STEPS).map(|_| "    with: { attack: none }".to_owned());
     let attack = |name: &&str| format!("    needs: []\n    with: {{ attack: {name} }}");
     let files = [
-        (".bespin/honest.yaml", pipeline("honest", "\"alone/**\", \"beside/**\"", well)),
+        (".bespin/honest.yaml", pipeline("honest", "\"honest/**\"", well)),
         (".bespin/hostile.yaml", pipeline("hostile", "\"beside/**\"", ATTACKS.iter().map(attack))),
         (&*format!("{folder}/file"), n.to_owned()),
     ];
-    let commit = estate.push(&files, "Measure").await.after;
-    let dashboard = estate.dashboard().await;
-    let runs = || async {
-        let page = dashboard.get("runs").await;
-        let rows = page["runs"].as_array().cloned().unwrap_or_default();
-        rows.into_iter().map(|row| row["run"].clone()).filter(|run| run["sha"] == commit.as_str()).collect::<Vec<_>>()
-    };
-    let is = |run: &Value, name: &str| run["id"].as_str().is_some_and(|id| id.contains(&format!("/{name}/")));
-    let ended = || async { runs().await.into_iter().find(|run| is(run, "honest") && run["state"] != "open") };
-    let run = eventually("the honest run ended", PATIENCE, ended).await;
+    let before = estate.push(&files, "Begin").await.after;
+    let hostile = if folder == "beside" { Some(under_way(estate, &before).await) } else { None };
+    let pushed = estate.push(&[("honest/file", format!("{folder} {n}"))], "Measure").await;
+    let run = estate.ended(&pushed.after).await;
     assert_eq!(run["state"], "succeeded", "{run:#}");
-    for hostile in runs().await.into_iter().filter(|run| is(run, "hostile")) {
-        // Else the step was not beside anybody for all of its time.
-        assert_eq!(hostile["state"], "open", "the hostile run ended first");
-        let id = hostile["id"].as_str().expect("a run has an id");
+    if let Some(id) = hostile {
+        let dashboard = estate.dashboard().await;
+        let run = |state: Value| state["run"]["state"].as_str().map(str::to_owned);
+        // Else the steps were not beside anybody for all of their time.
+        assert_eq!(
+            run(dashboard.get(&format!("runs/{id}")).await).as_deref(),
+            Some("open"),
+            "the hostile run ended first"
+        );
         let (status, answer) = dashboard.press(&format!("runs/{id}/cancel")).await;
         assert!(status < 300, "cancelling: {status}: {answer}");
+        estate.ended(&before).await;
     }
-    let over = || async { runs().await.iter().all(|run| run["state"] != "open").then_some(()) };
-    eventually("the hostile run is over", PATIENCE, over).await;
     let entries = estate.bespin.journal(&format!("run/{}", run["id"].as_str().expect("an id")));
     let at = |entry: Option<&Value>| entry.and_then(|entry| entry["at_ms"].as_u64()).expect("an entry has a time");
     let first = at(entries.iter().find(|entry| entry["kind"] == "started"));
     let last = at(entries.iter().rfind(|entry| entry["kind"] == "ended"));
     (last - first) as f64 / STEPS as f64
+}
+
+/// The id of the hostile run, once what ends by a limit has ended and the rest has begun.
+async fn under_way(estate: &Estate, commit: &str) -> String {
+    let dashboard = estate.dashboard().await;
+    let goes_on = |step: &Value| step["station"]["state"] == "running";
+    let settled = || async {
+        let page = dashboard.get("runs").await;
+        let row = page["runs"].as_array()?.iter().find(|row| row["run"]["sha"] == commit)?.clone();
+        let id = row["run"]["id"].as_str()?.to_owned();
+        let run = dashboard.get(&format!("runs/{id}")).await;
+        let steps = run["steps"].as_array()?;
+        let ends = |name: &&str| matches!(*name, "memory" | "log-flood");
+        let go_on = ATTACKS.len() - ATTACKS.iter().filter(|name| ends(name)).count();
+        (steps.len() == ATTACKS.len() && steps.iter().filter(|step| goes_on(step)).count() == go_on).then_some(id)
+    };
+    eventually("the attacks are under way", PATIENCE, settled).await
 }
