@@ -121,8 +121,7 @@ fn what_a_plugin_keeps_is_recorded_like_all_else() {
     std::fs::write(cases.join(name), text.replace("NA==", "Nw==")).expect("a file can be written");
     let (code, printed) = outcome(&keep, &cases, dir.path());
     assert_eq!(code, 1, "{printed}");
-    for line in ["+ verdict: rejected", "+     \"archive\": \"8\"", "-     \"archive\": \"5\""]
-    {
+    for line in ["+ verdict: rejected", "+     \"archive\": \"8\"", "-     \"archive\": \"5\""] {
         assert!(printed.contains(line), "{line} is not in:\n{printed}");
     }
 }
