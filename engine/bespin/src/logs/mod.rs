@@ -61,7 +61,7 @@ pub struct Logs {
     dir: PathBuf,
     max_bytes: u64,
     open: Mutex<HashMap<Place, Arc<LogFile>>>,
-    maskers: Mutex<HashMap<String, Masker>>,
+    maskers: Mutex<HashMap<String, Arc<Masker>>>,
 }
 
 /// How big one log may become, in bytes, unless it is set otherwise.
@@ -81,12 +81,14 @@ impl Logs {
 
     /// Hides these secrets in every later line of the run, beside those given before.
     pub fn mask(&self, run: &str, masker: Masker) {
-        self.maskers().entry(run.to_owned()).or_default().join(masker);
+        Arc::make_mut(self.maskers().entry(run.to_owned()).or_default()).join(masker);
     }
 
     /// The text with the run's secrets hidden, for what is written elsewhere than to a log.
     pub fn hidden(&self, run: &str, text: &str) -> String {
-        self.maskers().get(run).map_or_else(|| text.to_owned(), |masker| masker.mask(text))
+        // Nobody else waits while a long text is searched.
+        let masker = self.maskers().get(run).cloned();
+        masker.map_or_else(|| text.to_owned(), |masker| masker.mask(text))
     }
 
     /// Writes a text, split at its line ends, at the end of an attempt's log.
@@ -173,7 +175,7 @@ impl Logs {
         self.open.lock().expect("nobody panics while holding the open logs")
     }
 
-    fn maskers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Masker>> {
+    fn maskers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Masker>>> {
         self.maskers.lock().expect("nobody panics while holding the maskers")
     }
 }
