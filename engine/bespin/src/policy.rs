@@ -85,7 +85,7 @@ impl Policy {
 }
 
 /// `*` stands for any text; everything else for itself.
-fn covers(pattern: &str, value: &str) -> bool {
+pub fn covers(pattern: &str, value: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == value,
         Some((start, rest)) => value.strip_prefix(start).is_some_and(|left| {

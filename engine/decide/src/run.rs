@@ -142,6 +142,8 @@ pub struct Event {
 impl Event {
     /// The kind of a pull request's runs.
     pub const PULL_REQUEST: &'static str = "pull_request";
+    /// Every kind that opens a run.
+    pub const KINDS: [&'static str; 4] = ["push", "tag", Event::PULL_REQUEST, "manual"];
 
     /// Whose pull request it is; `None` of any other event. One of which nothing is known could be anybody's.
     pub fn origin(&self) -> Option<Origin> {

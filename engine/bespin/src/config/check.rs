@@ -2,6 +2,8 @@
 
 use super::{Config, FromFork, GitAuth, RegistryAuth, SecretSource, plugin_source};
 use crate::login::{Role, User};
+use crate::policy::covers;
+use decide::run::Event;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -58,6 +60,14 @@ fn policy(config: &Config, found: &mut Vec<String>) {
         plugin_source::check_named(row.plugins.as_deref(), row.grants.contains_key("secrets"), &mut mistakes);
         if row.from_fork == FromFork::Yes && !row.is_for_forks() {
             mistakes.push("`from-fork` goes with `event = \"pull_request\"` alone; add it".to_owned());
+        }
+        if let Some(event) = row.event.as_deref().filter(|event| !Event::KINDS.iter().any(|kind| covers(event, kind))) {
+            let events = Event::KINDS.join(", ");
+            mistakes.push(format!("event: `{event}` is none; the row would never count. Write one of {events}"));
+        }
+        if let Some(short) = row.reference.as_deref().filter(|name| !name.starts_with("refs/") && !name.contains('*')) {
+            let mend = format!("write it whole: `refs/heads/{short}`, or `refs/tags/{short}`");
+            mistakes.push(format!("ref: `{short}` is no reference, so the row would never count; {mend}"));
         }
         if let Some(people) = &row.approved_by {
             approvers(people, &config.user, &mut mistakes);
@@ -206,6 +216,26 @@ mod tests {
         assert_eq!(refused.matches("a fork's pull request never gets it").count(), 2, "{refused}");
         let refused = row("from-fork = true\ngrants = { images = [\"build\"] }").expect_err("no event");
         assert!(refused.contains("goes with `event = \"pull_request\"`"), "{refused}");
+    }
+
+    #[test]
+    fn a_row_that_could_never_count_is_a_mistake() {
+        let row = |keys: &str| {
+            let text = format!("[server]\ndata = \"d\"\n[[policy]]\n{keys}\ngrants = {{}}\n");
+            Config::parse("bespin.toml", &text).map(|config| config.policy.len()).map_err(|all| all.to_string())
+        };
+        for well in
+            ["event = \"tag\"", "event = \"*\"", "event = \"pu*\"", "ref = \"refs/tags/v*\"", "ref = \"*/main\""]
+        {
+            assert_eq!(row(well), Ok(1), "{well}");
+        }
+        let event = row("event = \"pull-request\"").expect_err("it is spelt otherwise");
+        assert!(
+            event.starts_with("bespin.toml: policy 1: event: `pull-request`") && event.contains("pull_request"),
+            "{event}"
+        );
+        let reference = row("ref = \"main\"").expect_err("it is short");
+        assert!(reference.contains("policy 1: ref: `main`") && reference.contains("`refs/heads/main`"), "{reference}");
     }
 
     #[test]
