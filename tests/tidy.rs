@@ -132,6 +132,20 @@ fn the_top_level_is_as_the_user_fixed_it() {
     }
 }
 
+/// The parser's own tests hold it to the text of this refusal.
+#[test]
+fn a_refusal_names_every_plugin_that_comes_with_bespin() {
+    let folders = std::fs::read_dir(top().join("plugins")).expect("the plugins stand there");
+    let names = folders.map(|entry| entry.expect("a folder can be read").file_name().to_string_lossy().into_owned());
+    let others = ["sdk", "hostile", "examples", "wit"];
+    let built_in: BTreeSet<String> = names.filter(|name| !others.contains(&name.as_str())).collect();
+    let refused =
+        std::fs::read_to_string(top().join("pipelines/rejected/from-github-actions.txt")).expect("it is there");
+    let named = refused.lines().find_map(|line| line.strip_prefix("mend: the plugins that come with Bespin are "));
+    let named: BTreeSet<String> = named.expect("they are named").split(", ").map(str::to_owned).collect();
+    assert_eq!(named, built_in, "mend `BUILT_IN` in decide/src/pipeline/plugin.rs, and the refusal");
+}
+
 #[test]
 fn files_are_short_and_say_what_they_are() {
     for file in sources() {

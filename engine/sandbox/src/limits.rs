@@ -11,7 +11,7 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Elements of all tables together.
     pub table_elements: usize,
-    /// CPU time of the guest itself; waiting for the host is free. Checked at each 10 ms tick.
+    /// CPU time of the guest itself; waiting for the host is free. Checked at each tick of 2 ms.
     pub cpu: Duration,
     /// From instantiation to the answer, waiting included.
     pub wall: Duration,

@@ -74,7 +74,7 @@ pub fn everything() -> Result<Vec<String>, Failed> {
         .collect();
     missing.extend(control_plane().err().map(|failed| format!("the real control plane: {failed}")));
     missing.extend(cosign_itself().err().map(|failed| format!("cosign, signing and verifying: {failed}")));
-    missing.extend(opentofu().err().map(|failed| format!("Terraform or OpenTofu: infrastructure: {failed}")));
+    missing.extend(opentofu().err().map(|failed| format!("Terraform or OpenTofu: planning and applying: {failed}")));
     missing.extend(moto_server().err().map(|failed| format!("the ECR API: {failed}")));
     Ok(missing)
 }

@@ -21,10 +21,10 @@ export default function Plugins() {
             <>
               <Panel
                 title="From registries"
-                side={<span className="faint">used by the newest {count(runs, 'run')}</span>}
+                side={<span className="faint">used by the newest {count(runs, 'run')} or by the configuration</span>}
               >
                 {remote.length === 0 && (
-                  <Empty title="No run used a plugin of a registry lately">
+                  <Empty title="Nothing used a plugin of a registry lately">
                     Name one in a step, <code>uses: host/name:tag</code>, pin it by <code>bespin plugin lock</code>, and
                     let the configuration trust its source: <code>[[plugin-source]]</code>.
                   </Empty>

@@ -127,7 +127,7 @@ fn purpose(world: World) -> &'static str {
         World::Step => "a step of a pipeline, by its `uses:`",
         World::Health => "how the objects of a kind are, by [[health]] of the server's configuration",
         World::Generate => "the manifests of Applications, by [[generate]] of the server's configuration",
-        World::Measure => "a metric of an analysis",
+        World::Measure => "a metric of an analysis; no stage of this server asks it yet",
         World::Route => "the traffic of a Rollout",
     }
 }

@@ -8,8 +8,8 @@ use crate::expr;
 use crate::image::ImageRef;
 
 /// The plugins that come with Bespin.
-const BUILT_IN: [&str; 10] =
-    ["approve", "bump", "canary", "container", "http", "image", "push", "scan", "slack", "sync"];
+const BUILT_IN: [&str; 11] =
+    ["approve", "bump", "canary", "container", "http", "image", "push", "scan", "slack", "sync", "terraform"];
 
 /// The plugin's name, or its reference with the digest that it is pinned to.
 pub fn plugin(reader: &mut Reader<'_>, node: &Node) -> Option<String> {

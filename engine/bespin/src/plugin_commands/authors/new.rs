@@ -125,7 +125,10 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     if options.path.exists() {
-        return Err(format!("{} is there already; nothing was written", options.path.display()));
+        return Err(format!(
+            "{} is there already; nothing was written: name another folder, or remove it",
+            options.path.display()
+        ));
     }
     for (file, bytes) in files(options.lang, options.world, name) {
         let path = options.path.join(file);

@@ -82,7 +82,8 @@ pub fn is_written(rows: &[Row]) -> Result<(), String> {
          they run, honest steps beside them have to succeed. `engine/sandbox/tests/plugins/collection` runs most of\n\
          them, `engine/bespin/tests/hostile.rs` those that need the server's own connector, and\n\
          `tests/stories/plugin_is_caged.rs` those that need its logs, journal and files, with a sample of the rest, in\n\
-         the server itself; `tests/stories/terraform_asks_first.rs` those that need a real Terraform.\n\n\
+         the server itself; `tests/stories/terraform_asks_first.rs` those that need a real Terraform.\n\
+         What containers try stands in [CONTAINERS.md](CONTAINERS.md).\n\n\
          This page is made from [attacks.toml](attacks.toml) by\n\
          `UPDATE=1 cargo test -p sandbox --test plugins collection`.\n\n\
          | name | attack | verdict |\n|---|---|---|\n",
