@@ -110,16 +110,18 @@ async fn honest(estate: &Estate, n: &str, folder: &str) -> f64 {
 /// The id of the hostile run, once what ends by a limit has ended and the rest has begun.
 async fn under_way(estate: &Estate, commit: &str) -> String {
     let dashboard = estate.dashboard().await;
-    let goes_on = |step: &Value| step["station"]["state"] == "running";
+    let is_settled = |name: &str, step: &Value| match (name, step["station"]["state"].as_str()) {
+        ("memory" | "log-flood", state) => state == Some("failed"),
+        (_, state) => state == Some("running"),
+    };
     let settled = || async {
         let page = dashboard.get("runs").await;
         let row = page["runs"].as_array()?.iter().find(|row| row["run"]["sha"] == commit)?.clone();
         let id = row["run"]["id"].as_str()?.to_owned();
         let run = dashboard.get(&format!("runs/{id}")).await;
         let steps = run["steps"].as_array()?;
-        let ends = |name: &&str| matches!(*name, "memory" | "log-flood");
-        let go_on = ATTACKS.len() - ATTACKS.iter().filter(|name| ends(name)).count();
-        (steps.len() == ATTACKS.len() && steps.iter().filter(|step| goes_on(step)).count() == go_on).then_some(id)
+        let all = steps.len() == ATTACKS.len() && ATTACKS.iter().zip(steps).all(|(name, step)| is_settled(name, step));
+        all.then_some(id)
     };
     eventually("the attacks are under way", PATIENCE, settled).await
 }
