@@ -10,7 +10,7 @@
 use crate::plugins::{Known, Plugins};
 use decide::pipeline::lock::plugin_reference;
 use images::Error;
-use sandbox::{Sandbox, Settings, Verdict, World};
+use sandbox::{Busy, Sandbox, Settings, Verdict, World};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
@@ -51,12 +51,12 @@ impl Extensions {
     /// Names the plugins that there are, the folder of compiled ones, and how their sandbox is set up. These plugins
     /// must be in no other sandbox: what one has compiled does not run in another.
     pub fn new(plugins: Plugins, cache: PathBuf, settings: Settings) -> Extensions {
-        let settings = Settings { concurrent: CALLS, threads: 2, ..settings };
+        let settings = Settings { concurrent: CALLS, threads: 2, busy: Busy::Beside, ..settings };
         Extensions { plugins: Arc::new(plugins), cache, settings, sandbox: OnceLock::new(), all: Mutex::default() }
     }
 
-    /// The plugin of a row, compiled: `table` and `name` say which row, as mistakes call it. One that cannot be had now is an extension all the same, which is not ready; a
-    /// registry that could not be asked is asked again each minute.
+    /// The plugin of a row, compiled: `table` and `name` say which row, as mistakes call it. One that cannot be had now
+    /// is an extension all the same, which is not ready; a registry that could not be asked is asked again each minute.
     ///
     /// # Errors
     /// What no waiting mends: the folder has no such plugin, it is of another world, or there is no sandbox. As a

@@ -19,12 +19,23 @@ pub struct Settings {
     /// Threads that run guests, and as many again for busy ones. They are the sandbox's own, so that a busy plugin
     /// delays no request.
     pub threads: usize,
+    /// How busy guests stand to everything else.
+    pub busy: Busy,
     /// All compiled plugins in the cache together, in bytes; the least recently used go first.
     pub cache_bytes: u64,
     /// The longest component that is compiled, in bytes.
     pub component_bytes: u64,
     /// Who compiles.
     pub compiler: Compiler,
+}
+
+/// How guests that use more than a little CPU time stand to everything else on the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// They go on when nothing else wants the CPU, on all threads: for steps, which may be anybody's.
+    Behind,
+    /// They take their share like others, on all threads but one: for what the server itself waits for.
+    Beside,
 }
 
 impl Default for Settings {
@@ -34,9 +45,20 @@ impl Default for Settings {
             waiting: 10_000,
             memory_bytes: 256 << 20,
             threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            busy: Busy::Behind,
             cache_bytes: 512 << 20,
             component_bytes: 64 << 20,
             compiler: Compiler::Here,
+        }
+    }
+}
+
+impl Settings {
+    /// How many busy guests run at the same time.
+    pub(crate) fn heavy_threads(&self) -> usize {
+        match self.busy {
+            Busy::Behind => self.threads.max(1),
+            Busy::Beside => self.threads.saturating_sub(1).max(1),
         }
     }
 }

@@ -43,7 +43,7 @@ pub use abilities::{
 };
 pub use ability::Ability;
 pub use compiler::{Compiler, compile_alone};
-pub use engine::Settings;
+pub use engine::{Busy, Settings};
 pub use grants::{Grants, Whose};
 pub use limits::{Limit, Limits};
 pub use overrides::Overrides;

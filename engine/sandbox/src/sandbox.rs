@@ -54,8 +54,8 @@ impl Sandbox {
         let engine = engine::engine(&settings).map_err(other)?;
         let linker = engine::linker(&engine).map_err(other)?;
         let cache = Cache::open(cache, &engine, settings.cache_bytes)?;
-        let ticker = Ticker::start(engine.weak(), settings.threads)?;
-        let threads = Threads::start(settings.threads.max(1))?;
+        let ticker = Ticker::start(engine.weak(), settings.heavy_threads())?;
+        let threads = Threads::start(&settings)?;
         let places = Places::new(settings.concurrent, settings.waiting);
         Ok(Sandbox {
             shared: Arc::new(Shared { engine, linker, cache, settings }),

@@ -1,9 +1,10 @@
 //! The threads that guests run on.
 //!
 //! Every guest begins on the light ones, or on its caller's, and moves to the
-//! heavy ones when it has used more than a little CPU time. Those have the
-//! scheduler's policy for what can wait (`SCHED_IDLE`): whatever else the server
-//! does takes the CPU from them at once, however many of them spin.
+//! heavy ones when it has used more than a little CPU time. Unless the settings
+//! say otherwise, those have the scheduler's policy for what can wait
+//! (`SCHED_IDLE`): whatever else the server does takes the CPU from them at once,
+//! however many of them spin.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,6 +19,7 @@ use thread_priority::{
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 
+use crate::engine::{Busy, Settings};
 use crate::meter::{FirstSlice, Meter};
 
 /// A call on its way.
@@ -43,12 +45,14 @@ enum Light<T> {
 pub(crate) struct Panicked;
 
 impl Threads {
-    /// Starts so many of each kind.
-    pub(crate) fn start(threads: usize) -> io::Result<Threads> {
+    pub(crate) fn start(settings: &Settings) -> io::Result<Threads> {
         let mut light = Builder::new_multi_thread();
-        light.worker_threads(threads).thread_name("plugin").enable_all();
+        light.worker_threads(settings.threads.max(1)).thread_name("plugin").enable_all();
         let mut heavy = Builder::new_multi_thread();
-        heavy.worker_threads(threads).thread_name("plugin-heavy").enable_all().on_thread_start(step_back);
+        heavy.worker_threads(settings.heavy_threads()).thread_name("plugin-heavy").enable_all();
+        if settings.busy == Busy::Behind {
+            heavy.on_thread_start(step_back);
+        }
         Ok(Threads { light: Pool(Some(light.build()?)), heavy: Pool(Some(heavy.build()?)) })
     }
 
@@ -130,11 +134,12 @@ fn step_back() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use thread_priority::thread_schedule_policy;
 
-    /// The policies of the threads that a call was polled by.
-    async fn policies(used: std::time::Duration) -> Vec<ThreadSchedulePolicy> {
-        let threads = Threads::start(1).unwrap();
+    /// The policies of the threads that a call was polled by, which had used so much before.
+    async fn policies(busy: Busy, used: Duration) -> Vec<ThreadSchedulePolicy> {
+        let threads = Threads::start(&Settings { threads: 1, busy, ..Settings::default() }).unwrap();
         let meter = Arc::new(Meter::after(used));
         let mut seen = Vec::new();
         let call = poll_fn(move |cx| {
@@ -146,10 +151,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_is_heavy_goes_on_behind_everything_else() {
+    async fn whoever_is_heavy_goes_on_behind_everything_else_where_it_is_a_step() {
         let other = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
         let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        assert_eq!(policies(std::time::Duration::ZERO).await, [other, other]);
-        assert_eq!(policies(std::time::Duration::from_secs(1)).await, [other, idle]);
+        let (light, heavy) = (Duration::ZERO, Duration::from_secs(1));
+        assert_eq!(policies(Busy::Behind, light).await, [other, other]);
+        assert_eq!(policies(Busy::Behind, heavy).await, [other, idle]);
+        assert_eq!(policies(Busy::Beside, heavy).await, [other, other]);
     }
 }
