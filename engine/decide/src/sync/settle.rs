@@ -85,15 +85,17 @@ fn answer_contained(recorded: &Recorded, look: &Look, plan: &Plan) -> Option<Dec
 }
 
 /// The workload that a want waits for, the worst first, and whatever a plugin
-/// judges: somebody said that its health counts. Autoscalers and load balancers
-/// may take their time, or never come, without the sync being wrong.
+/// judges: somebody said that its health counts. One that is Degraded comes
+/// before one that is Unknown, which may stay so for long and hides no failure.
+/// Autoscalers and load balancers may take their time, or never come, without
+/// the sync being wrong.
 fn waits_for(plan: &Plan) -> Option<(&Item, Status)> {
     let is_workload = |item: &&Item| {
         matches!(item.id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "Pod")
     };
     let status = |item: &Item| item.health.as_ref().map_or(Status::Healthy, |health| health.status);
     let counts = |item: &&Item| is_workload(item) || item.judge == Judge::Plugin;
-    let worst = plan.items.iter().filter(counts).max_by_key(|item| status(item))?;
+    let worst = plan.items.iter().filter(counts).max_by_key(|item| (status(item) == Status::Degraded, status(item)))?;
     let status = status(worst);
     (status > Status::Suspended).then_some((worst, status))
 }

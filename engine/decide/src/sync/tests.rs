@@ -139,6 +139,22 @@ fn what_a_plugin_judges_is_waited_for_and_shown() {
 }
 
 #[test]
+fn what_cannot_be_told_hides_no_workload_that_failed() {
+    let mut world = World::new(&[widget("w", "0"), deployment("web", "web:1")]);
+    let _next = world.settle();
+    judged(&mut world, Status::Unknown);
+    world.want("sync", "c1");
+    assert_eq!(said(&mut world).0, Mood::Waiting);
+    world.degrade("web");
+    let _next = world.settle();
+    let answer = world.recorded().answer(&key("sync")).cloned();
+    assert!(
+        matches!(&answer, Some(Answer::Failed { because, transient: false }) if because.contains("Deployment/web")),
+        "{answer:?}"
+    );
+}
+
+#[test]
 fn a_wave_waits_for_what_a_plugin_judges() {
     let mut world = World::new(&[widget("w", "0"), config("a", "1")]);
     let kind = "example.com/Widget".parse().expect("it is a kind");
