@@ -202,9 +202,11 @@ async fn nothing_is_destroyed_unasked(world: &World) {
 
 async fn the_servers_secrets_stay_the_servers(world: &World) {
     let data = world.estate.dir().join("data").display().to_string();
+    // No other sleep of this machine has this length.
+    let sleep = format!("sleep 3600.{}", std::process::id());
     let command = format!(
         "id -u; env; ls -l /proc/self/fd; cat /proc/[0-9]*/environ 2>/dev/null | tr '\\\\0' '\\\\n'; \
-         ls {data} || echo closed; echo own=$TF_VAR_password; setsid sleep 3600 >/dev/null 2>&1 & echo started"
+         ls {data} || echo closed; echo own=$TF_VAR_password; setsid {sleep} >/dev/null 2>&1 & echo started"
     );
     let curious = format!(
         "resource \"terraform_data\" \"curious\" {{\n  input = var.password\n  provisioner \"local-exec\" {{\n    \
@@ -228,8 +230,9 @@ async fn the_servers_secrets_stay_the_servers(world: &World) {
     let is_root =
         std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(world.estate.dir()).expect("it is there")) == 0;
     assert!(!is_root || told.contains("closed"), "the server's folder is open: {told}");
-    let left = std::process::Command::new("pgrep").args(["-f", "^sleep 3600$"]).output().expect("pgrep runs");
-    assert!(left.stdout.is_empty(), "a process outlived its step");
+    let pattern = format!("^{}$", sleep.replace('.', "[.]"));
+    let left = std::process::Command::new("pgrep").args(["-f", &pattern]).output().expect("pgrep runs");
+    assert_eq!(left.status.code(), Some(1), "a process outlived its step: {left:?}");
 }
 
 async fn what_cannot_be_planned_says_why(world: &World) {
