@@ -1,25 +1,27 @@
 import { useQuery } from '@tanstack/react-query'
 import { inPath } from '../api/client'
 import { sessionQuery } from '../api/queries'
-import type { AnsweredView, ApprovalView, RunView } from '../api/types'
+import type { AnsweredView, ApprovalView, RunStepView, RunView } from '../api/types'
 import { Act } from '../parts/acting'
 import { Ago, Panel } from '../parts/bits'
 import { State } from '../parts/state'
 import { author, duration } from '../parts/words'
+import { Granted, Values } from './Written'
 
 /** What steps ask before they start: the open questions with their buttons, then who answered what. */
 export function Approvals({ view }: { view: RunView }) {
-  const asked = view.steps.flatMap(({ station, approval }) =>
-    approval !== null && approval.asked_ms !== null
-      ? [{ id: station.id, asking: station.state === 'asking', since: approval.asked_ms, approval }]
-      : [],
-  )
+  const asked = view.steps.flatMap((step) => {
+    const { station, approval } = step
+    return approval !== null && approval.asked_ms !== null
+      ? [{ step, id: station.id, asking: station.state === 'asking', since: approval.asked_ms, approval }]
+      : []
+  })
   if (asked.length === 0) return null
   asked.sort((one, other) => Number(other.asking) - Number(one.asking))
   return (
     <Panel title={asked.some(({ asking }) => asking) ? 'What waits for a person' : 'Approvals'}>
       <ul className="approvals">
-        {asked.map(({ id, asking, since, approval }) => (
+        {asked.map(({ step, id, asking, since, approval }) => (
           <li key={id}>
             <p className="facts">
               <State word={asking ? 'asking' : (approval.answered?.answer ?? 'skipped')}>
@@ -37,11 +39,27 @@ export function Approvals({ view }: { view: RunView }) {
             <p className="question" dir="auto">
               {approval.ask}
             </p>
+            {asking && <Does step={step} />}
             {asking && <Answer run={view.run.id} step={id} approval={approval} since={since} />}
           </li>
         ))}
       </ul>
     </Panel>
+  )
+}
+
+/** What an approval lets start. The question is whatever the pipeline's author made of it, so it does not stand alone. */
+function Does({ step }: { step: RunStepView }) {
+  return (
+    <section className="does" aria-label={`what ${step.station.id} does`}>
+      <h3>
+        It runs <code>{step.station.uses}</code>
+      </h3>
+      <h3>Grants, as the pipeline writes them</h3>
+      <Granted grants={step.grants} />
+      <h3>Inputs, as the pipeline writes them</h3>
+      <Values values={step.inputs} none="The step takes none." />
+    </section>
   )
 }
 

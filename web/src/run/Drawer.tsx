@@ -1,12 +1,13 @@
 import { getRouteApi } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect } from 'react'
 import type { RunStepView } from '../api/types'
-import { Ago, Because, Copy, Empty, Json, Lasting, Loading, Tabs } from '../parts/bits'
+import { Ago, Because, Empty, Lasting, Loading, Tabs } from '../parts/bits'
 import { stationWord } from '../parts/Corridor'
 import { stageName, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
 import { duration } from '../parts/words'
 import { said } from './Approvals'
+import { Granted, Values } from './Written'
 
 const Log = lazy(() => import('./Log'))
 const route = getRouteApi('/runs/$owner/$repo/$pipeline/$number')
@@ -154,47 +155,14 @@ function Data({ step }: { step: RunStepView }) {
   )
 }
 
-function Values({ values, none }: { values: Record<string, unknown>; none: string }) {
-  const entries = Object.entries(values)
-  if (entries.length === 0) return <p className="faint">{none}</p>
-  return (
-    <dl className="values">
-      {entries.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>
-            <Json value={value} /> {typeof value === 'string' && <Copy text={value} what={name} />}
-          </dd>
-        </div>
-      ))}
-    </dl>
-  )
-}
-
 function Grants({ step }: { step: RunStepView }) {
-  const entries = Object.entries(step.grants)
   return (
     <div className="drawer-body">
       <p className="faint">
         What the pipeline lets this step ask for. The server’s policy must allow it as well; what neither names, the
         plugin cannot do.
       </p>
-      {entries.length === 0 ? (
-        <p>Nothing: it may log, and use its workspace, artifacts and cache.</p>
-      ) : (
-        <dl className="values">
-          {entries.map(([ability, values]) => (
-            <div key={ability}>
-              <dt>{ability}</dt>
-              <dd>
-                {values.map((value) => (
-                  <Json key={value} value={value} />
-                ))}
-              </dd>
-            </div>
-          ))}
-        </dl>
-      )}
+      <Granted grants={step.grants} />
     </div>
   )
 }
