@@ -82,14 +82,13 @@ impl Mirror {
         self.run(|core| Ok(core.default_branch(&core.open()?))).await
     }
 
-    /// Reads one file at a commit.
+    /// Reads one file at a commit; `None` where there is none, also where a directory is.
     ///
     /// # Errors
     /// [`Error::TooLarge`] above `limit` bytes.
     pub async fn file(&self, commit: &str, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
-        let limits = Limits { files: 1, file_bytes: limit, bytes: limit };
-        let files = self.files(commit, path, &[], limits).await?;
-        Ok(files.into_iter().find(|file| file.path == path).map(|file| file.bytes))
+        let (commit, path) = (commit.to_owned(), path.to_owned());
+        self.run(move |core| core.file(&commit, &path, limit)).await
     }
 
     /// Reads the files below a directory (or the one file) at a commit whose
@@ -192,6 +191,22 @@ impl Core {
         let head = repository.find_reference("HEAD").ok()?;
         let target = head.symbolic_target().ok()??;
         target.strip_prefix("refs/heads/").map(str::to_owned)
+    }
+
+    fn file(&self, commit: &str, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        let repository = self.open_with_heads()?;
+        let root = self.need(&repository, commit)?.tree_id();
+        let mut budget = Budget::new(format!("the way to `{path}`"), walk::READ);
+        let Some(Place::Leaf { id, mode }) = walk::find(&mut budget, &repository, root, path.split('/'))? else {
+            return Ok(None);
+        };
+        if !is_file(mode) {
+            return Ok(None);
+        }
+        let limits = Limits { files: 1, file_bytes: limit, bytes: limit };
+        let mut taken = Taken { files: Vec::new(), bytes: 0, endings: &[], limits };
+        taken.take(&repository, id, path)?;
+        Ok(taken.files.pop().map(|file| file.bytes))
     }
 
     fn files(&self, commit: &str, path: &str, endings: &[String], limits: Limits) -> Result<Vec<FileAt>, Error> {

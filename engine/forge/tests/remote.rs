@@ -55,7 +55,9 @@ async fn a_mirror_is_fetched_and_read() {
     let files = mirror.files(&head, ".bespin", &[".yaml"], LIMITS).await.unwrap();
     assert_eq!(files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), [".bespin/was.yaml"]);
     assert_eq!(mirror.file(&head, "was/deep/a", 10).await.unwrap().unwrap(), b"a");
-    assert_eq!(mirror.file(&head, "was", 10).await.unwrap(), None);
+    for none in ["was", ".bespin", ".bespin/nothing", ""] {
+        assert_eq!(mirror.file(&head, none, 10).await.unwrap(), None, "{none}");
+    }
     assert!(mirror.files(&head, "nowhere", &[], LIMITS).await.unwrap().is_empty());
     let small = Limits { file_bytes: 3, ..LIMITS };
     assert!(matches!(mirror.files(&head, "", &[], small).await, Err(Error::TooLarge { .. })));
