@@ -5,7 +5,7 @@
 use crate::address::Address;
 use crate::github;
 use crate::status::Settings;
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use url::Url;
 
@@ -37,7 +37,7 @@ pub struct PullError {
 /// Finds and opens pull requests.
 pub struct Pulls {
     settings: Option<Settings>,
-    client: reqwest::Client,
+    client: github::Client,
 }
 
 /// The pull requests of one repository.
@@ -55,7 +55,7 @@ struct Pull {
 impl Pulls {
     /// Binds to an API; without one, no repository has pull requests.
     pub fn new(settings: Option<Settings>) -> Pulls {
-        Pulls { settings, client: github::client() }
+        Pulls { settings, client: github::Client::new() }
     }
 
     /// The pull requests of a remote, where it is at the host whose API is
@@ -89,7 +89,7 @@ impl RepositoryPulls<'_> {
     pub async fn find(&self, head: &str, base: &str) -> Result<Option<String>, PullError> {
         let owner = self.repository.split('/').next().unwrap_or_default();
         let query = [("state", "open"), ("head", &format!("{owner}:{head}")), ("base", base), ("per_page", "1")];
-        let answer = self.send(self.pulls.client.get(self.url()).query(&query)).await?;
+        let answer = self.send(self.pulls.client.request(Method::GET, &self.url()).query(&query)).await?;
         let pulls: Vec<Pull> = self.read(&answer)?;
         Ok(pulls.into_iter().next().map(|pull| pull.html_url))
     }
@@ -102,7 +102,7 @@ impl RepositoryPulls<'_> {
     pub async fn open(&self, new: &NewPull) -> Result<String, PullError> {
         let NewPull { head, base, title, body } = new;
         let body = serde_json::json!({ "head": head, "base": base, "title": title, "body": body });
-        let answer = self.send(self.pulls.client.post(self.url()).json(&body)).await?;
+        let answer = self.send(self.pulls.client.request(Method::POST, &self.url()).json(&body)).await?;
         let pull: Pull = self.read(&answer)?;
         Ok(pull.html_url)
     }
@@ -121,7 +121,7 @@ impl RepositoryPulls<'_> {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, PullError> {
-        let sent = github::send(request, &self.settings.token).await;
+        let sent = self.pulls.client.send(request, &self.settings.token).await;
         sent.map_err(|refused| self.failed(refused.problem, refused.transient))
     }
 }

@@ -3,6 +3,7 @@
 //! Source: GitHub REST API, "Create a commit status".
 
 use crate::github;
+use reqwest::Method;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -100,7 +101,7 @@ pub enum Posted {
 /// Posts statuses.
 pub struct Statuses {
     settings: Option<Settings>,
-    client: reqwest::Client,
+    client: github::Client,
     said: AtomicBool,
 }
 
@@ -116,7 +117,7 @@ struct Body<'a> {
 impl Statuses {
     /// Binds to an API; `None` posts nothing.
     pub fn new(settings: Option<Settings>) -> Statuses {
-        Statuses { settings, client: github::client(), said: AtomicBool::new(false) }
+        Statuses { settings, client: github::Client::new(), said: AtomicBool::new(false) }
     }
 
     /// Posts a status. Posting it again changes nothing.
@@ -138,7 +139,7 @@ impl Statuses {
             description: cut(&status.description),
             target_url: &status.target_url,
         };
-        let sent = github::send(self.client.post(url).json(&body), &settings.token).await;
+        let sent = self.client.send(self.client.request(Method::POST, &url).json(&body), &settings.token).await;
         sent.map(|_| Posted::Yes).map_err(|refused| PostError {
             repository: status.repository.clone(),
             problem: refused.problem,
