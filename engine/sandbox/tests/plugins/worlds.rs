@@ -20,7 +20,7 @@ fn abilities(world: World) -> (Arc<World>, Arc<dyn Abilities>) {
 }
 
 #[track_caller]
-fn answer<T: std::fmt::Debug>(verdict: Verdict<T>) -> T {
+pub fn answer<T: std::fmt::Debug>(verdict: Verdict<T>) -> T {
     match verdict {
         Verdict::Succeeded { outputs } => outputs,
         other => panic!("{other:?}"),
@@ -85,7 +85,7 @@ async fn manifests_come_from_the_folder_and_the_parameters() {
     assert!(matches!(verdict, Verdict::Limit { which: Limit::Output, .. }), "{verdict:?}");
 }
 
-const METRIC: &str = r#"{"provider":"prometheus","good":"good","all":"all","at-least":0.95}"#;
+pub const METRIC: &str = r#"{"provider":"prometheus","good":"good","all":"all","at-least":0.95}"#;
 
 async fn measured(values: &[(&str, &[f64])], granted: &[(&str, &str)]) -> Verdict<sandbox::Measurement> {
     let plugin = plugin("measure").await;
@@ -112,21 +112,22 @@ async fn a_measurement_is_a_value_and_a_judgement() {
     assert_eq!(denied.mend, r#"add to the step: grants: { metrics: ["prometheus"] }"#);
 }
 
+pub const ROLLOUT: &str = r#"{"metadata":{"namespace":"petclinic","name":"was"},"spec":{"strategy":{"canary":
+    {"trafficRouting":{"plugins":{"example/http":{"address":"https://router.example/weights"}}}}}}}"#;
+
 #[tokio::test]
 async fn a_router_sets_verifies_and_removes() {
     let plugin = plugin("route").await;
     let mut world = World::petclinic();
     world.secrets.insert("router".to_owned(), "hunter2".to_owned());
     let (world, host) = abilities(world);
-    let rollout = r#"{"metadata":{"namespace":"petclinic","name":"was"},"spec":{"strategy":{"canary":{"trafficRouting":
-        {"plugins":{"example/http":{"address":"https://router.example/weights"}}}}}}}"#;
-    let split = Split { rollout: rollout.to_owned(), weight: 20, others: Vec::new() };
+    let split = Split { rollout: ROLLOUT.to_owned(), weight: 20, others: Vec::new() };
     let granted = grants(&[("http", "PUT,GET,DELETE router.example"), ("secrets", "router")]);
     answer(sandbox().set_weight(&plugin, &split, &granted, &limits(), Arc::clone(&host)).await);
     // The world answers `ok`, which is no weight.
     let verified = sandbox().verify_weight(&plugin, &split, &granted, &limits(), Arc::clone(&host)).await;
     assert_eq!(answer(verified), Verification::NotVerified);
-    answer(sandbox().remove(&plugin, rollout, &granted, &limits(), Arc::clone(&host)).await);
+    answer(sandbox().remove(&plugin, ROLLOUT, &granted, &limits(), Arc::clone(&host)).await);
     let sent: Vec<_> =
         world.happened().requests.into_iter().map(|(method, url, _, body)| (method, url, body)).collect();
     let url = "https://router.example/weights/petclinic/was";
