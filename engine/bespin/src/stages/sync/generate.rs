@@ -82,9 +82,8 @@ impl Generators {
         git: &Arc<dyn Manifests>,
     ) -> Result<Made, Trouble> {
         let name = &generator.name;
-        let failed = |because: String| Trouble(format!("the generator `{name}`: {because}"));
-        let extension = self.by_name.get(name).ok_or_else(|| failed("the configuration does not have it".into()))?;
-        let plugin = extension.ready().map_err(failed)?.plugin;
+        let extension = self.by_name.get(name).ok_or_else(|| failed(name, "the configuration does not have it"))?;
+        let plugin = extension.ready().map_err(|because| failed(name, &because))?.plugin;
         let Source { repo_url, path, .. } = &app.source;
         let log = Lines::new(plugin.name(), stream, format!("{path} at {commit}"));
         let (repo_url, path) = (repo_url.clone(), path.clone());
@@ -97,27 +96,50 @@ impl Generators {
             told: Mutex::default(),
         });
         // A folder that is not there is no folder without manifests.
-        if workspace.entries("").await.map_err(|failure| failed(said(&failure)))?.is_none() {
-            let Workspace { repo_url, path, .. } = &*workspace;
-            return Err(Trouble(format!("{repo_url} has no folder `{path}` at {commit}")));
+        match workspace.entries("").await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let Workspace { repo_url, path, .. } = &*workspace;
+                return Err(Trouble(format!("{repo_url} has no folder `{path}` at {commit}")));
+            }
+            Err(fault) => return unread(name, &fault, Vec::new()),
         }
         let asked = asked(app, generator, commit);
         let verdict = extension.sandbox().generate(&plugin, &asked, &limits(), workspace.clone()).await;
-        let Told { remarks, fault } = workspace.told();
-        if let Some(fault) = fault {
-            // What it made of half a folder says nothing of the whole.
-            return Err(failed(fault));
-        }
-        let passes = matches!(
-            verdict,
-            Verdict::Transient { .. } | Verdict::TimedOut { .. } | Verdict::Limit { which: Limit::Concurrent, .. }
-        );
-        let manifests = match answer(verdict) {
-            Ok(texts) => parse(name, &texts),
-            Err(because) if passes => return Err(failed(because)),
-            Err(because) => Err(vec![failed(because).0]),
-        };
-        Ok(Made { manifests, remarks })
+        made(name, workspace.told(), verdict)
+    }
+}
+
+fn failed(name: &str, because: &str) -> Trouble {
+    Trouble(format!("the generator `{name}`: {because}"))
+}
+
+/// What came of a call.
+fn made(name: &str, told: Told, verdict: Verdict<Vec<String>>) -> Result<Made, Trouble> {
+    let Told { remarks, fault } = told;
+    if let Some(fault) = fault {
+        return unread(name, &fault, remarks);
+    }
+    let passes = matches!(
+        verdict,
+        Verdict::Transient { .. } | Verdict::TimedOut { .. } | Verdict::Limit { which: Limit::Concurrent, .. }
+    );
+    let manifests = match answer(verdict) {
+        Ok(texts) => parse(name, &texts),
+        Err(because) if passes => return Err(failed(name, &because)),
+        Err(because) => Err(vec![failed(name, &because).0]),
+    };
+    Ok(Made { manifests, remarks })
+}
+
+/// What there is where something of the folder could not be read, whatever the plugin answered: what it made of half
+/// a folder says nothing of the whole, and the other half's objects would be pruned.
+fn unread(name: &str, fault: &Failure, remarks: Vec<String>) -> Result<Made, Trouble> {
+    let because = failed(name, &said(fault));
+    match fault {
+        Failure::Transient(_) => Err(because),
+        // It is the same at the next try: the author has to make the folder smaller.
+        _ => Ok(Made { manifests: Err(vec![because.0]), remarks }),
     }
 }
 
@@ -172,7 +194,7 @@ struct Workspace {
 struct Told {
     remarks: Vec<String>,
     /// Why something could not be read, that was perhaps there.
-    fault: Option<String>,
+    fault: Option<Failure>,
 }
 
 impl Workspace {
@@ -194,10 +216,10 @@ impl Workspace {
         self.told.lock().expect("nobody panics while holding what was told").clone()
     }
 
-    /// Remembers what a plugin might not tell.
+    /// Remembers what a plugin might not tell: it could take what is there, and cannot be read, for nothing.
     fn noted<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
-        if let Err(Failure::Transient(because)) = &answer {
-            self.told.lock().expect("nobody panics while holding what was told").fault = Some(because.clone());
+        if let Err(fault) = &answer {
+            self.told.lock().expect("nobody panics while holding what was told").fault = Some(fault.clone());
         }
         answer
     }

@@ -17,6 +17,15 @@ struct Folder {
     reads: AtomicUsize,
     /// A file that cannot be read at the moment.
     stuck: Option<&'static str>,
+    /// A file or folder that is larger than what is read.
+    large: Option<&'static str>,
+}
+
+impl Folder {
+    fn measured(&self, path: &str) -> Result<(), Failure> {
+        let large = || Failure::Rejected(format!("`{path}` is larger than what is read"));
+        if self.large == Some(path) { Err(large()) } else { Ok(()) }
+    }
 }
 
 #[async_trait]
@@ -35,10 +44,12 @@ impl Manifests for Folder {
         if self.stuck == Some(path) {
             return Err(Failure::Transient("the mirror is busy".into()));
         }
+        self.measured(path)?;
         Ok(self.files.get(path).map(|text| text.clone().into_bytes()))
     }
 
     async fn list(&self, _: &str, _: &str, path: &str) -> Result<Option<Vec<Listed>>, Failure> {
+        self.measured(path)?;
         let below = |file: &&str| file.strip_prefix(path).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
         let names: Vec<String> = self.files.keys().filter_map(below).filter(|name| !name.contains('/')).collect();
         let listed = |name| Listed { name, kind: ListedKind::File, size: 1 };
@@ -126,6 +137,46 @@ async fn half_a_folder_makes_no_manifests() {
     assert_eq!(trouble.0, "the generator `fill-in`: the mirror is busy");
 }
 
+fn workspace(git: Arc<Folder>) -> Workspace {
+    Workspace {
+        git,
+        repo_url: String::new(),
+        commit: COMMIT.into(),
+        path: "shop".into(),
+        log: Lines::new("generate", STREAM, "shop".into()),
+        told: Mutex::default(),
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_read_voids_an_answer_that_took_it_for_nothing() {
+    let list = |path: &str| List { path: path.to_owned() };
+    let read = |path: &str| Read { path: path.to_owned(), at_most: 8 };
+    let nothing = || Verdict::Succeeded { outputs: Vec::new() };
+    for large in ["shop/overlays", "shop/app.yaml.in"] {
+        let Folder { files, .. } = Arc::into_inner(folder(None)).unwrap();
+        let workspace = workspace(Arc::new(Folder { files, large: Some(large), ..Folder::default() }));
+        assert!(workspace.list(list("nowhere")).await.is_err());
+        assert!(workspace.read(read("nothing.yaml")).await.is_err());
+        let absent = made("fill-in", workspace.told(), nothing()).unwrap();
+        assert_eq!(absent.manifests, Ok(Vec::new()), "what is not there is none");
+        let listed = workspace.list(list("overlays")).await.is_err();
+        assert!(workspace.read(read("app.yaml.in")).await.is_err() || listed);
+        let mistakes = made("fill-in", workspace.told(), nothing()).unwrap().manifests.unwrap_err();
+        assert_eq!(mistakes, [format!("the generator `fill-in`: `{large}` is larger than what is read")]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_folder_that_is_too_large_is_a_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let git = Arc::new(Folder { large: Some("shop"), ..Folder::default() });
+    let (_drivers, stage) = stage(dir.path(), &git).await;
+    let read = stage.read(STREAM, &application(&fill_in(three())), COMMIT).await.unwrap();
+    let mistakes = read.manifests.as_ref().clone().unwrap_err();
+    assert_eq!(mistakes, ["the generator `fill-in`: `shop` is larger than what is read"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generator_that_nobody_configured_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -156,14 +207,7 @@ fn a_mistake_names_the_text_and_the_line() {
 
 #[test]
 fn a_warning_is_shown_and_the_rest_is_logged() {
-    let workspace = Workspace {
-        git: folder(None),
-        repo_url: String::new(),
-        commit: COMMIT.into(),
-        path: "shop".into(),
-        log: Lines::new("generate", STREAM, "shop".into()),
-        told: Mutex::default(),
-    };
+    let workspace = workspace(folder(None));
     workspace.log(Level::Info, "two files");
     for n in 0..1_000 {
         workspace.log(Level::Warn, &format!("old syntax {n}"));
