@@ -1,14 +1,15 @@
 //! Asks plugins of the world `health` how the live objects of their kinds are.
 //!
 //! A look asks only about what has changed since it was asked about, and it asks for a bounded time: what it did not
-//! come to is unknown, and is the next look's.
+//! come to is unknown, and is the next look's. A plugin that hangs is left alone for a while, for then no number of
+//! looks would come to everything.
 
 use super::lines::Lines;
 use crate::config::HealthPlugin;
 use crate::extensions::{Extension, Extensions, answer};
 use decide::health::{Health, Judged, Kind, Status};
 use decide::sync::object::{self, Id};
-use sandbox::{HealthStatus, Limits, World};
+use sandbox::{HealthStatus, Limit, Limits, Verdict, World};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -28,6 +29,8 @@ const MESSAGE: usize = 500;
 pub struct Judges {
     by_kind: BTreeMap<Kind, Arc<Extension>>,
     said: Mutex<HashMap<(String, String), Said>>,
+    /// By their digests, the plugins that hung: until when they are not asked, and why.
+    hung: Mutex<HashMap<String, (Instant, String)>>,
 }
 
 /// What a plugin said of one version of an object.
@@ -60,18 +63,22 @@ impl Judges {
             let kind: Kind = row.kind.parse().map_err(|because| format!("{}: {because}", row.place()))?;
             by_kind.insert(kind, extensions.load("health", &row.kind, &row.plugin, World::Health).await?);
         }
-        Ok(Judges { by_kind, said: Mutex::default() })
+        Ok(Judges { by_kind, ..Judges::default() })
     }
 
     /// What plugins say of the live objects of a cluster.
     pub(super) async fn ask(&self, stream: &str, cluster: &str, live: &[Value]) -> (Judged, Came) {
+        self.ask_until(stream, cluster, live, Instant::now() + BUDGET).await
+    }
+
+    async fn ask_until(&self, stream: &str, cluster: &str, live: &[Value], end: Instant) -> (Judged, Came) {
         let kinds = self.by_kind.keys().cloned().collect();
         let mut judged = Judged { kinds, answers: BTreeMap::new() };
-        let (end, mut came) = (Instant::now() + BUDGET, Came::ToAll);
+        let mut came = Came::ToAll;
+        let mut live: Vec<&Value> = live.iter().filter(|object| judged.asks_about(object)).collect();
+        // What a plugin hung over must not keep it from the rest a second time.
+        live.sort_by_cached_key(|object| self.failed(cluster, object));
         for object in live {
-            if !judged.asks_about(object) {
-                continue;
-            }
             let Some(extension) = self.by_kind.get(&Kind::of(object)) else { continue };
             let health = match self.health(stream, cluster, extension, object, end).await {
                 Some(health) => health,
@@ -103,18 +110,43 @@ impl Judges {
         if let Some(known) = self.remembered(&key, plugin.digest(), version) {
             return Some(known);
         }
+        if let Some(because) = self.hung(plugin.digest()) {
+            return Some(unknown(&because));
+        }
         if Instant::now() >= end {
             return None;
         }
         let about = Lines::new(plugin.name(), stream, Id::of(live).to_string());
         let verdict = extension.sandbox().health(&plugin, &told(live), &limits(), Arc::new(about)).await;
+        let is_slow =
+            matches!(verdict, Verdict::TimedOut { .. } | Verdict::Limit { which: Limit::Cpu | Limit::Concurrent, .. });
         let (health, until) = match answer(verdict) {
             Ok(said) => (Health::new(status(said.status), cut(&said.message)), None),
             Err(because) => (unknown(&because), Some(Instant::now() + AGAIN)),
         };
         let (plugin, version) = (plugin.digest().to_owned(), version.to_owned());
+        if is_slow && Instant::now() >= end {
+            let because = format!("its plugin is left alone for a while: at {}, {}", Id::of(live), health.message);
+            let until = Instant::now() + AGAIN;
+            self.hung.lock().expect("nobody panics while holding the names").insert(plugin.clone(), (until, because));
+        }
         self.remember(key, Said { plugin, version, health: health.clone(), until, used: Instant::now() });
         Some(health)
+    }
+
+    /// Why a plugin is not asked at the moment, if it is not.
+    fn hung(&self, plugin: &str) -> Option<String> {
+        let now = Instant::now();
+        let mut hung = self.hung.lock().expect("nobody panics while holding the names");
+        hung.retain(|_, (until, _)| now < *until);
+        hung.get(plugin).map(|(_, because)| because.clone())
+    }
+
+    /// Whether the last that was said of an object was no answer.
+    fn failed(&self, cluster: &str, live: &Value) -> bool {
+        let key = (cluster.to_owned(), object::uid(live).to_owned());
+        let said = self.said.lock().expect("nobody panics while holding the answers");
+        said.get(&key).is_some_and(|known| known.until.is_some())
     }
 
     fn remembered(&self, key: &(String, String), plugin: &str, version: &str) -> Option<Health> {

@@ -35,15 +35,42 @@ async fn a_plugin_says_how_its_kind_is_and_is_asked_once_for_each_version() {
     assert_eq!(late("other", certificate("1", json!("True"))).await, None);
 }
 
+fn widget(uid: &str, wants: &str) -> Value {
+    json!({ "apiVersion": "example.com/v1", "kind": "Widget", "spec": { "wants": wants },
+        "metadata": { "name": uid, "uid": uid, "resourceVersion": "1" } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_hangs_takes_the_time_of_one_look_and_asks_for_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let judges = judges(dir.path(), &[("example.com/Widget", "misjudges")]).await;
+    let live = [widget("spins", "spin"), widget("works", "nothing"), widget("next", "nothing")];
+    // A spinning call ends after a second of the processor.
+    let ask = async || judges.ask_until(STREAM, "test", &live, Instant::now() + Duration::from_millis(500)).await;
+    let (judged, came) = ask().await;
+    assert_eq!(came, Came::ToAll, "a look that is asked for at once would come no further");
+    for uid in ["works", "next"] {
+        let health = &judged.answers[uid];
+        assert_eq!(health.status, Status::Unknown, "{uid}");
+        let because = "its plugin is left alone for a while: at Widget/spins, the plugin came up against its limit";
+        assert!(health.message.starts_with(because), "{health:?}");
+    }
+    assert_eq!(ask().await, (judged, Came::ToAll), "it is not asked again");
+
+    // A while later the failures stand no longer, and what it hung over comes last.
+    judges.hung.lock().unwrap().clear();
+    judges.said.lock().unwrap().values_mut().for_each(|said| said.until = Some(Instant::now()));
+    let (judged, _) = ask().await;
+    for (uid, status) in [("spins", Status::Unknown), ("works", Status::Healthy), ("next", Status::Healthy)] {
+        assert_eq!(judged.answers[uid].status, status, "{uid}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_goes_wrong_is_unknown_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let rows = [("cert-manager.io/Certificate", "health"), ("example.com/Widget", "misjudges"), ("Pod", "broken")];
     let judges = judges(dir.path(), &rows).await;
-    let widget = |uid: &str, wants: &str| {
-        json!({ "apiVersion": "example.com/v1", "kind": "Widget", "spec": { "wants": wants },
-            "metadata": { "name": uid, "uid": uid, "resourceVersion": "1" } })
-    };
     let live = [
         certificate("1", json!(1)),
         widget("crashes", "crash"),
