@@ -145,10 +145,19 @@ impl Drivers {
         E: Serialize + DeserializeOwned,
         F: FnMut(&[Written<E>]) -> Option<Vec<E>>,
     {
+        self.append_at(stream, by, |written, _| make(written)).await
+    }
+
+    /// The same, where it depends on the moment that will stand on the entries, in ms since the epoch.
+    pub async fn append_at<E, F>(&self, stream: &str, by: By, mut make: F) -> Result<bool, AppendError>
+    where
+        E: Serialize + DeserializeOwned,
+        F: FnMut(&[Written<E>], u64) -> Option<Vec<E>>,
+    {
         loop {
-            let written = read::<E>(&self.journal, stream).await?;
-            let Some(entries) = make(&written) else { return Ok(false) };
-            let entries = encode(&entries, &by, now())?;
+            let (written, at_ms) = (read::<E>(&self.journal, stream).await?, now());
+            let Some(entries) = make(&written, at_ms) else { return Ok(false) };
+            let entries = encode(&entries, &by, at_ms)?;
             match self.journal.append(stream, written.len() as u64, entries).await {
                 Ok(_) => {
                     fault::after_append();

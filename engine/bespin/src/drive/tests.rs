@@ -61,3 +61,19 @@ async fn what_nobody_reads_leaves_the_board_and_a_runs_last_word_stays() {
     assert_eq!(said["run/a/b/c/1"].because.text, "it is over");
     drivers.stop().await;
 }
+
+#[tokio::test]
+async fn the_moment_that_decides_is_the_one_that_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let drivers = Drivers::new(journal::open(dir.path()).unwrap(), Arc::new(Board::default()));
+    let mut decided_at = 0;
+    let make = |_: &[Written<Entry>], at_ms: u64| {
+        decided_at = at_ms;
+        // Deciding takes a while.
+        while now() < at_ms + 5 {}
+        Some(vec![Entry::Begun])
+    };
+    drivers.append_at("run/a/b/c/1", By::Server, make).await.unwrap();
+    let written = read::<Entry>(drivers.journal(), "run/a/b/c/1").await.unwrap();
+    assert_eq!(written[0].at_ms, decided_at);
+}

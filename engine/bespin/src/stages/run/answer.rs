@@ -1,7 +1,7 @@
 //! A person's answer to a step that asks before it starts.
 
 use super::fold;
-use crate::drive::{Drivers, Written, now};
+use crate::drive::{Drivers, Written};
 use decide::by::By;
 use decide::run::{Answer, Entry, Fit, Unfit};
 
@@ -25,15 +25,16 @@ pub enum NotTaken {
 /// [`NotTaken`], where nothing was written.
 pub async fn answer(drivers: &Drivers, run: &str, step: &str, answer: Answer, by: By) -> Result<(), NotTaken> {
     let mut verdict = Err(NotTaken::NoRun);
-    let fitting = |written: &[Written<Entry>]| {
+    // One moment for both: what fits a moment before the deadline would count for nothing, were it written after it.
+    let fitting = |written: &[Written<Entry>], at_ms| {
         let fits = match written {
             [] => return None,
-            written => fold(written).fits(step, answer, &by, now()),
+            written => fold(written).fits(step, answer, &by, at_ms),
         };
         let is_new = fits == Ok(Fit::New);
         verdict = fits.map(drop).map_err(NotTaken::from);
         is_new.then(|| vec![Entry::ApprovalAnswered { step: step.to_owned(), answer }])
     };
-    drivers.append(&format!("run/{run}"), by.clone(), fitting).await?;
+    drivers.append_at(&format!("run/{run}"), by.clone(), fitting).await?;
     verdict
 }
