@@ -10,14 +10,16 @@
 use crate::plugins::{Known, Plugins};
 use decide::pipeline::lock::plugin_reference;
 use images::Error;
-use sandbox::{Busy, Sandbox, Settings, Verdict, World};
+use sandbox::{Busy, Limit, Sandbox, Settings, Verdict, World};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle};
 
+/// How many generators run at the same time, and how many judges: neither ever has the places that routers need.
+pub const SHARE: u32 = 4;
 /// How many calls of stages there are at the same time.
-const CALLS: u32 = 8;
+const CALLS: u32 = 3 * SHARE;
 /// How long the start waits for a registry.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The pause before a registry that could not be asked is asked again.
@@ -180,6 +182,15 @@ async fn later(extension: Weak<Extension>, plugins: Arc<Plugins>, mut getting: O
             }
         }
     }
+}
+
+/// What comes of a call with this wall time; it is over after twice that, the wait for a place included.
+pub async fn in_turn<T>(wall: Duration, call: impl Future<Output = Verdict<T>>) -> Verdict<T> {
+    // The call itself ends after `wall`, so whatever takes twice as long has waited for at least that.
+    tokio::time::timeout(2 * wall, call).await.unwrap_or_else(|_| Verdict::Limit {
+        which: Limit::Concurrent,
+        because: "it had no turn, for other calls take long".to_owned(),
+    })
 }
 
 /// What a call answered.

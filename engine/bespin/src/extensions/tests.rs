@@ -45,3 +45,12 @@ async fn what_cannot_be_loaded_keeps_no_server_from_starting() {
     let remote = extensions.load("health", "Job", &reference, World::Health).await.unwrap();
     assert!(remote.ready().err().unwrap().contains("takes none from registries"));
 }
+
+#[tokio::test]
+async fn whoever_waits_longer_than_a_call_may_take_waits_no_longer() {
+    let verdict = in_turn(Duration::from_millis(5), std::future::pending::<Verdict<()>>()).await;
+    assert!(matches!(&verdict, Verdict::Limit { which: Limit::Concurrent, .. }), "{verdict:?}");
+    assert_eq!(answer(verdict).unwrap_err().split(':').next_back(), Some(" it had no turn, for other calls take long"));
+    let verdict = in_turn(Duration::from_secs(60), async { Verdict::Succeeded { outputs: 1 } }).await;
+    assert_eq!(answer(verdict), Ok(1));
+}

@@ -7,7 +7,7 @@ use super::Manifests;
 use super::lines::Lines;
 use crate::config;
 use crate::drive::Trouble;
-use crate::extensions::{Extension, Extensions, answer};
+use crate::extensions::{Extension, Extensions, SHARE, answer, in_turn};
 use async_trait::async_trait;
 use decide::manifest;
 use decide::sync::application::{Application, Maker, Source};
@@ -104,8 +104,9 @@ impl Generators {
             }
             Err(fault) => return unread(name, &fault, Vec::new()),
         }
-        let asked = asked(app, generator, commit);
-        let verdict = extension.sandbox().generate(&plugin, &asked, &limits(), workspace.clone()).await;
+        let (asked, limits) = (asked(app, generator, commit), limits());
+        let call = extension.sandbox().generate(&plugin, &asked, &limits, workspace.clone());
+        let verdict = in_turn(limits.wall, call).await;
         made(name, workspace.told(), verdict)
     }
 }
@@ -155,6 +156,7 @@ fn limits() -> Limits {
         wall: Duration::from_secs(60),
         output_bytes: 8 << 20,
         log_bytes: 256 << 10,
+        concurrent: SHARE,
         ..Limits::default()
     }
 }
@@ -233,6 +235,11 @@ impl Abilities for Workspace {
         if kept && matches!(level, Level::Warn | Level::Error) && told.remarks.len() < REMARKS {
             told.remarks.push(line.to_owned());
         }
+    }
+
+    /// Generators take turns, so that slow ones leave routers their places.
+    fn share(&self) -> Option<String> {
+        Some("generate".to_owned())
     }
 
     async fn read(&self, asked: Read) -> Result<Vec<u8>, Failure> {

@@ -6,7 +6,7 @@
 
 use super::lines::Lines;
 use crate::config::HealthPlugin;
-use crate::extensions::{Extension, Extensions, answer};
+use crate::extensions::{Extension, Extensions, SHARE, answer, in_turn};
 use decide::health::{Health, Judged, Kind, Status};
 use decide::sync::object::{self, Id};
 use sandbox::{HealthStatus, Limit, Limits, Verdict, World};
@@ -117,7 +117,9 @@ impl Judges {
             return None;
         }
         let about = Lines::new(plugin.name(), stream, Id::of(live).to_string());
-        let verdict = extension.sandbox().health(&plugin, &told(live), &limits(), Arc::new(about)).await;
+        let (told, limits) = (told(live), limits());
+        let call = extension.sandbox().health(&plugin, &told, &limits, Arc::new(about));
+        let verdict = in_turn(limits.wall, call).await;
         let is_slow =
             matches!(verdict, Verdict::TimedOut { .. } | Verdict::Limit { which: Limit::Cpu | Limit::Concurrent, .. });
         let (health, until) = match answer(verdict) {
@@ -179,6 +181,7 @@ fn limits() -> Limits {
         output_bytes: 64 << 10,
         log_bytes: 64 << 10,
         host_calls: 1_000,
+        concurrent: SHARE,
         ..Limits::default()
     }
 }

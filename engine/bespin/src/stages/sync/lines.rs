@@ -43,4 +43,9 @@ impl Abilities for Lines {
     fn log(&self, level: Level, line: &str) {
         self.line(level, line);
     }
+
+    /// Judges take turns, so that slow ones leave routers their places.
+    fn share(&self) -> Option<String> {
+        Some("health".to_owned())
+    }
 }

@@ -219,3 +219,67 @@ fn a_warning_is_shown_and_the_rest_is_logged() {
     let top = Workspace { path: String::new(), ..workspace };
     assert_eq!(["", "a/b"].map(|path| top.place(path)), ["", "a/b"]);
 }
+
+/// A repository whose files never come.
+#[derive(Default)]
+struct Hanging {
+    lists: AtomicUsize,
+    reads: AtomicUsize,
+}
+
+#[async_trait]
+impl Manifests for Hanging {
+    async fn head(&self, _: &str, _: &str) -> Result<String, Trouble> {
+        Ok(COMMIT.into())
+    }
+
+    async fn files(&self, _: &str, _: &str, _: &str) -> Result<Vec<(String, String)>, Trouble> {
+        Err(Trouble("its files are no manifests".into()))
+    }
+
+    async fn file(&self, _: &str, _: &str, _: &str, _: usize) -> Result<Option<Vec<u8>>, Failure> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
+    }
+
+    async fn list(&self, _: &str, _: &str, path: &str) -> Result<Option<Vec<Listed>>, Failure> {
+        if path == "shop" {
+            self.lists.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(Some(vec![Listed { name: "app.yaml.in".into(), kind: ListedKind::File, size: 1 }]))
+    }
+
+    async fn contains(&self, _: &str, _: &str, _: &str) -> Result<bool, Trouble> {
+        Ok(true)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generators_that_hang_leave_the_other_stages_their_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = extensions(dir.path());
+    let row = config::Generator { name: "fill-in".into(), plugin: "generate".into() };
+    let generators = Arc::new(Generators::load(&[row], &all).await.unwrap());
+    let kind = config::HealthPlugin { kind: "Pod".into(), plugin: "misjudges".into() };
+    let judges = super::super::Judges::load(&[kind], &all).await.unwrap();
+    let git = Arc::new(Hanging::default());
+    let many: Vec<_> = (0..3 * SHARE)
+        .map(|_| {
+            let (generators, git, app) = (generators.clone(), git.clone(), application(&fill_in(three())));
+            tokio::spawn(async move {
+                let Maker::Plugin(generator) = &app.source.maker else { return };
+                let git: Arc<dyn Manifests> = git;
+                drop(generators.make(STREAM, &app, generator, COMMIT, &git).await);
+            })
+        })
+        .collect();
+    let share = usize::try_from(SHARE).unwrap();
+    while git.lists.load(Ordering::SeqCst) < many.len() || git.reads.load(Ordering::SeqCst) < share {
+        tokio::task::yield_now().await;
+    }
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "uid": "u1", "resourceVersion": "1" } });
+    let (judged, _) = judges.ask(STREAM, "test", &[pod]).await;
+    assert_eq!(judged.answers["u1"].status, decide::health::Status::Healthy, "{judged:?}");
+    assert_eq!(git.reads.load(Ordering::SeqCst), share, "the others wait for their turn");
+    many.iter().for_each(tokio::task::JoinHandle::abort);
+}
