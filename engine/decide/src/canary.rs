@@ -33,7 +33,7 @@ mod tests;
 pub use entry::{Act, Action, Cause, Entry, Guard, Intent, OnTimeout, Start, Through};
 pub use origin::{Origin, application_of};
 pub use recorded::{Patience, Recorded, Refused, State, Undo, Version, Walk, Want, Weighed};
-pub use reply::{Mends, Reply, Routed, Said, Split, Told, Trouble, VERIFY_AGAIN_MS, question};
+pub use reply::{Mends, Reply, Routed, Said, Serves, Split, Told, Trouble, VERIFY_AGAIN_MS, question};
 pub use seen::{
     CaughtUp, DEADLINE, HASH, Ingress, Live, MANAGED_BY, OWNER, Objects, Owner, Pod, REVISION, Seen, Service, Set,
 };

@@ -2,6 +2,7 @@
 
 use super::extensions::unusable;
 use super::{PluginSource, SecretSource};
+use crate::policy::covers;
 use sandbox::{Grants, Whose};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ pub struct RoutePlugin {
     pub name: String,
     /// A plugin of the world `route`: a name in the folder of plugins, or `host/name@sha256:...`.
     pub plugin: String,
+    /// The Rollouts that it serves, as a policy row's `canary` names them; without it, whichever names it.
+    pub rollouts: Option<Vec<String>>,
     /// The hosts that it may ask, as a policy row's `http` names them.
     #[serde(default)]
     pub http: Vec<String>,
@@ -38,6 +41,15 @@ impl RoutePlugin {
         given.map(|(ability, values)| (ability.to_owned(), values.clone())).collect()
     }
 
+    /// Whether it serves a Rollout, by its `cluster/namespace/name`: the author of one chooses what it is told.
+    pub fn serves(&self, rollout: &str) -> bool {
+        let matches = |pattern: &String| {
+            let is_as_long = pattern.matches('/').count() == rollout.matches('/').count();
+            is_as_long && pattern.split('/').zip(rollout.split('/')).all(|(pattern, part)| covers(pattern, part))
+        };
+        self.rollouts.as_ref().is_none_or(|patterns| patterns.iter().any(matches))
+    }
+
     /// What is wrong with the row; `known` are the secrets that there are.
     pub(super) fn check(
         &self,
@@ -52,6 +64,15 @@ impl RoutePlugin {
         }
         wrong.extend(unusable(&self.plugin, sources));
         wrong.extend(self.grants().err().into_iter().flatten());
+        if let Some(rollouts) = &self.rollouts {
+            if rollouts.is_empty() {
+                wrong
+                    .push("rollouts: the list is empty, so the row is for none; name one, or leave the key out".into());
+            }
+            let canary = BTreeMap::from([("canary".to_owned(), rollouts.clone())]);
+            let found = Grants::parse(Whose::Policy, &canary).err().into_iter().flatten();
+            wrong.extend(found.map(|mistake| mistake.replacen("grants: canary", "rollouts", 1)));
+        }
         let missing = self.secrets.iter().filter(|secret| !known.contains_key(*secret));
         wrong.extend(missing.map(|secret| format!("there is no secret `{secret}`; add it to [secret]")));
         found.extend(wrong.into_iter().map(|what| format!("route `{}`: {what}", self.name)));
@@ -71,11 +92,24 @@ mod tests {
         let config = parse(
             "[secret]\nrouter = { file = \"Cargo.toml\" }\n\
              [[route]]\nname = \"argoproj-labs/gatewayAPI\"\nplugin = \"gateway\"\n\
+             rollouts = [\"production/petclinic/*\", \"*/shop/w*\"]\n\
              http = [\"PUT,GET api.example.com\"]\nsecrets = [\"router\"]\n",
         );
         let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(config.route[0].name, "argoproj-labs/gatewayAPI");
         assert!(config.route[0].grants().is_ok());
+        for (rollout, served) in [
+            ("production/petclinic/was", true),
+            ("test/shop/web", true),
+            ("test/petclinic/was", false),
+            ("production/petclinic-2/was", false),
+            ("production/petclinic/was/x", false),
+            ("test/shop/api", false),
+        ] {
+            assert_eq!(config.route[0].serves(rollout), served, "{rollout}");
+        }
+        let all = parse("[[route]]\nname = \"a/b\"\nplugin = \"p\"\n").unwrap();
+        assert!(all.route[0].serves("production/petclinic/was"));
     }
 
     #[test]
@@ -83,7 +117,8 @@ mod tests {
         let mistakes = parse(
             "[[route]]\nname = \"gateway\"\nplugin = \"\"\n\
              [[route]]\nname = \"a/b\"\nplugin = \"p\"\nhttp = [\"*\"]\nsecrets = [\"router\"]\n\
-             [[route]]\nname = \"a/b\"\nplugin = \"ghcr.io/acme/p:1\"\n",
+             [[route]]\nname = \"a/b\"\nplugin = \"ghcr.io/acme/p:1\"\nrollouts = [\"petclinic/*\"]\n\
+             [[route]]\nname = \"a/c\"\nplugin = \"p\"\nrollouts = []\n",
         )
         .expect_err("it is full of mistakes");
         for part in [
@@ -92,6 +127,8 @@ mod tests {
             "route `a/b`: grants: http: `*`",
             "route `a/b`: there is no secret `router`; add it to [secret]",
             "route `a/b`: `ghcr.io/acme/p:1` is a tag",
+            "route `a/b`: rollouts: `petclinic/*`: write `cluster/namespace/name`",
+            "route `a/c`: rollouts: the list is empty",
             "route: `a/b` stands there twice",
         ] {
             assert!(mistakes.contains(part), "{part} is not in:\n{mistakes}");

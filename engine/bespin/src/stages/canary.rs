@@ -98,7 +98,7 @@ impl Stage for CanaryStage {
         let objects = cluster.look_at_rollout(namespace, name, &*self.router).await;
         let mut objects = objects.map_err(|error| Trouble::new(tried, error))?;
         objects.applications = applications(cluster, recorded, &objects).await;
-        objects.routers = self.routers.names();
+        objects.routers = self.routers.names(stream);
         let mut seen = Seen::read(objects);
         if let Seen::Present(live) = &mut seen
             && let Some(split) = canary::question(recorded, live)

@@ -30,6 +30,15 @@ pub struct Split {
     pub rollout: Value,
 }
 
+/// Which Rollouts a router is for, by the server's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// The one that is looked at.
+    This,
+    /// Others alone.
+    Others,
+}
+
 /// A router that is in use, from before it is told anything until it has taken that back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Routed {
@@ -166,19 +175,20 @@ fn place(rollout: &Value) -> Value {
     })
 }
 
-/// Reads the spec, and refuses a plugin that this server has not.
+/// Reads the spec, and refuses a plugin that this server has not, or not for this Rollout.
 pub(super) fn read(live: &Live) -> Result<Spec, Vec<Mistake>> {
     let spec = spec::parse(&live.rollout)?;
-    match spec.router.as_ref().and_then(Router::plugin) {
-        Some(name) if !live.routers.contains(name) => {
-            let mend = format!(
-                "an administrator adds [[route]] with name = \"{name}\" to the server's configuration; \
-                 or leave this Rollout to Argo Rollouts"
-            );
-            Err(vec![Mistake::new(&path_of(name), "is no router of this server", &mend)])
+    let Some(name) = spec.router.as_ref().and_then(Router::plugin) else { return Ok(spec) };
+    let (got, add) = match live.routers.get(name) {
+        Some(Serves::This) => return Ok(spec),
+        Some(Serves::Others) => {
+            ("does not serve this Rollout", format!("\"{}\" to `rollouts` of [[route]] `{name}` in", live.place))
         }
-        _ => Ok(spec),
-    }
+        None => ("is no router of this server", format!("[[route]] with name = \"{name}\" to")),
+    };
+    let mend =
+        format!("an administrator adds {add} the server's configuration; or leave this Rollout to Argo Rollouts");
+    Err(vec![Mistake::new(&path_of(name), got, &mend)])
 }
 
 /// Before a router is told anything, it is written down which one, and where.

@@ -2,11 +2,11 @@
 
 use super::entry::Guard;
 use super::origin::{self, Origin};
-use super::reply::Reply;
+use super::reply::{Reply, Serves};
 use super::spec::images_of;
 use crate::next::Timestamp;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +36,8 @@ pub struct Live {
     pub served: Option<u32>,
     /// What a router that is a plugin said, where it was asked.
     pub reply: Option<Reply>,
-    /// The routers that this server has plugins for.
-    pub routers: BTreeSet<String>,
+    /// The routers that this server has plugins for, and whether they serve this Rollout.
+    pub routers: BTreeMap<String, Serves>,
     /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
     pub autoscalers: Vec<String>,
     /// Who brought it.
@@ -160,8 +160,8 @@ pub struct Objects {
     pub autoscalers: Vec<Value>,
     /// The canary's weight as the load balancer serves it, in percent.
     pub served: Option<u32>,
-    /// The routers that this server has plugins for.
-    pub routers: BTreeSet<String>,
+    /// The routers that this server has plugins for, and whether they serve this Rollout.
+    pub routers: BTreeMap<String, Serves>,
     /// The Applications, or why they cannot be read; `None` where nothing depends on them.
     pub applications: Option<Result<Vec<Value>, String>>,
     /// The cluster's name in the configuration.

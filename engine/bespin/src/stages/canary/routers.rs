@@ -12,14 +12,14 @@ use crate::host::Connector;
 use crate::logs::Masker;
 use crate::stages::sync::lines::Lines;
 use async_trait::async_trait;
-use decide::canary::{Mends, Reply, Said, Split, Told, Trouble};
+use decide::canary::{Mends, Reply, Said, Serves, Split, Told, Trouble};
 use decide::next::Timestamp;
 use sandbox::{
     Abilities, Failure, Grants, HttpRequest, HttpResponse, Level, Limit, Limits, Verdict, Verification, World,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub struct Routers {
 
 /// One router.
 struct Route {
-    name: String,
+    row: RoutePlugin,
     extension: Arc<Extension>,
     grants: Grants,
     connector: Arc<Connector>,
@@ -84,7 +84,7 @@ impl Routers {
         for row in rows {
             let wrong = |what: Vec<String>| format!("route `{}`: {}", row.name, what.join("; "));
             let route = Route {
-                name: row.name.clone(),
+                row: row.clone(),
                 extension: extensions.load("route", &row.name, &row.plugin, World::Route).await?,
                 grants: row.grants().map_err(wrong)?,
                 connector: connector.clone(),
@@ -99,9 +99,11 @@ impl Routers {
         Ok(Routers { by_name, ..Routers::default() })
     }
 
-    /// Their names, as Rollouts use them.
-    pub(super) fn names(&self) -> BTreeSet<String> {
-        self.by_name.keys().cloned().collect()
+    /// Their names, as Rollouts use them, and whether they serve the rollout of a stream.
+    pub(super) fn names(&self, stream: &str) -> BTreeMap<String, Serves> {
+        let rollout = stream.strip_prefix("rollout/").unwrap_or(stream);
+        let serves = |route: &Route| if route.row.serves(rollout) { Serves::This } else { Serves::Others };
+        self.by_name.iter().map(|(name, route)| (name.clone(), serves(route))).collect()
     }
 
     /// Asks whether the traffic of a stream's rollout is shared like this, unless that is known, or it has failed
@@ -236,7 +238,7 @@ impl Route {
             Verdict::Transient { because } => (because, Mends::ByItself),
             Verdict::Denied(denied) => {
                 let (grant, value) = (denied.grant, denied.value);
-                let mend = format!("add {grant} = [\"{value}\"] to [[route]] `{}`", self.name);
+                let mend = format!("add {grant} = [\"{value}\"] to [[route]] `{}`", self.row.name);
                 (format!("not granted: {grant} for {value}; {mend}"), Mends::ByAPerson)
             }
             Verdict::Limit { which: Limit::Concurrent, because } => (because, Mends::ByItself),

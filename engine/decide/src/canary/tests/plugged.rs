@@ -232,3 +232,21 @@ fn a_router_that_the_server_has_not_is_refused_by_its_name() {
         assert!(world.said.1.contains(part), "{part} is not in {:?}", world.said);
     }
 }
+
+#[test]
+fn a_router_that_serves_others_alone_is_refused_with_the_mend() {
+    let world = seed();
+    let Seen::Present(mut live) = Seen::read(world.objects()) else { panic!("it is there") };
+    live.routers.insert(NAME.to_owned(), Serves::Others);
+    assert_eq!(question(&world.recorded(), &live), None, "it is not even asked");
+    let place = live.place.clone();
+    let next = decide(&world.recorded(), &Seen::Present(live), world.now);
+    let text = next.because.text;
+    for part in [
+        "trafficRouting.plugins[example/http]: does not serve this Rollout",
+        &format!("adds \"{place}\" to `rollouts` of [[route]] `example/http`"),
+    ] {
+        assert!(text.contains(part), "{part} is not in {text:?}");
+    }
+    assert!(!next.acts.iter().any(|act| matches!(act, Act::Route { .. } | Act::Unroute { .. })), "{:?}", next.acts);
+}

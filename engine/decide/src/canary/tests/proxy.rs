@@ -67,7 +67,7 @@ impl World {
     pub fn ask_router(&mut self, seen: &mut Seen) {
         let (now, recorded) = (self.now, self.recorded());
         let (Seen::Present(live), Some(proxy)) = (seen, &mut self.proxy) else { return };
-        live.routers.insert(NAME.to_owned());
+        live.routers.insert(NAME.to_owned(), Serves::This);
         let Some(split) = question(&recorded, live) else { return };
         let told = proxy.told.as_ref().filter(|(told, _)| told.is_same(&split)).map(|(_, told)| told.clone());
         let said = match proxy.mode {

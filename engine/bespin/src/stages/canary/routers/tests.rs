@@ -206,8 +206,13 @@ async fn failures_say_what_mends_them_and_show_no_secret() {
 async fn a_plugin_of_another_world_refuses_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let extensions = crate::extensions::tests::extensions(dir.path());
-    let rows =
-        [RoutePlugin { name: "a/b".to_owned(), plugin: "health".to_owned(), http: Vec::new(), secrets: Vec::new() }];
+    let rows = [RoutePlugin {
+        name: "a/b".to_owned(),
+        plugin: "health".to_owned(),
+        rollouts: None,
+        http: Vec::new(),
+        secrets: Vec::new(),
+    }];
     let connector = Arc::new(Connector::new().unwrap());
     let refused = Routers::load(&rows, &extensions, &connector, &BTreeMap::new()).await.err().unwrap();
     assert!(refused.contains("route `a/b`") && refused.contains("of the world `health`"), "{refused}");
