@@ -2,19 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Starts a warden that runs a script.
 fn warden(dir: &Path, script: &str, grace_ms: u64) -> Child {
+    warden_of(dir, script, grace_ms, None)
+}
+
+/// The same, with the script another user's.
+fn warden_of(dir: &Path, script: &str, grace_ms: u64, user: Option<u32>) -> Child {
     let lock = dir.join("lock");
     std::fs::write(&lock, "").unwrap();
     let order = json!({
         "lock": lock, "program": "/bin/sh", "arguments": ["-c", script], "environment": { "ONLY": "this" },
-        "directory": dir, "user": Value::Null, "memory": 1 << 30, "processes": 64, "file": 1 << 20,
+        "directory": dir, "user": user, "memory": 1 << 30, "processes": 64, "file": 1 << 20,
         "grace_ms": grace_ms,
     });
     let mut command = Command::new(env!("CARGO_BIN_EXE_bespin"));
@@ -78,6 +84,52 @@ fn what_does_not_end_is_killed_and_so_is_everything_that_it_left() {
     drop(warden.stdin.take());
     assert_eq!(warden.wait().unwrap().code(), Some(128 + 9));
     assert!(!is_alive(&left), "a session of its own outlived the warden");
+}
+
+/// Asks again until there is an answer; a minute is more than it ever takes.
+fn soon<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_forks_without_end_ends_with_the_call() {
+    // Nobody else on the machine is this user.
+    const USER: u32 = 64_123;
+    let of_user = || {
+        let ids = std::fs::read_dir("/proc").unwrap().flatten();
+        ids.filter(|id| id.metadata().is_ok_and(|seen| seen.uid() == USER)).count()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    if std::fs::metadata(dir.path()).unwrap().uid() != 0 {
+        return;
+    }
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    // Each makes more of itself, in sessions of their own, wherever there is room again.
+    let script = "exec perl -MPOSIX -e '$SIG{CHLD} = \"IGNORE\"; while (1) { fork; POSIX::setsid(); select(undef, undef, undef, 0.002) }'";
+    let mut warden = warden_of(dir.path(), script, 100, Some(USER));
+    soon("it did not grow", || (of_user() >= 60).then_some(()));
+    drop(warden.stdin.take());
+    let status = soon("the warden never comes to an end", || warden.try_wait().unwrap());
+    assert_ne!(status.code(), Some(125));
+    assert_eq!(of_user(), 0, "something outlived the warden");
+}
+
+#[test]
+fn it_goes_first_and_waits_for_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, out, err) = ended(warden(dir.path(), "cat /proc/self/oom_score_adj; nice", 1000));
+    let own: i32 = {
+        let nice = Command::new("nice").output().unwrap();
+        String::from_utf8(nice.stdout).unwrap().trim().parse().unwrap()
+    };
+    assert_eq!((code, out), (0, format!("1000\n{}\n", (own + 10).min(19))), "{err}");
 }
 
 #[test]
