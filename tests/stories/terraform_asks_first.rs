@@ -54,6 +54,7 @@ impl World {
             r#"
 [terraform]
 work = "{}"
+as = "the-server"
 {binary}env = {{ TF_HTTP_USERNAME = "{}", TF_HTTP_PASSWORD = {{ file = "{}" }} }}
 
 [secret]

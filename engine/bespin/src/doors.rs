@@ -98,6 +98,9 @@ pub fn terraform(
     logs: &Arc<Logs>,
 ) -> Result<Option<Arc<Terraform>>, String> {
     let Some(settings) = config.terraform.clone() else { return Ok(None) };
+    for caution in crate::host::terraform::cautions(config, rustix::process::geteuid().is_root()) {
+        tracing::warn!("{caution}");
+    }
     let warden = crate::compiler::program()?;
     let terraform = Terraform::new(settings, warden, &config.server.data, plans, forge.clone(), logs.clone())?;
     Ok(Some(Arc::new(terraform)))

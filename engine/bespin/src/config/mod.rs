@@ -17,7 +17,7 @@ pub use extensions::{Generator, HealthPlugin};
 pub use plugin_source::{KeyFile, PluginSource};
 pub use route::RoutePlugin;
 pub use secret::SecretSource;
-pub use terraform::{Terraform, Value as TerraformValue};
+pub use terraform::{As as TerraformAs, Terraform, Value as TerraformValue};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -28,6 +28,9 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
+    /// Where it was read from, if from a file.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
     /// The server itself.
     pub server: Server,
     /// GitHub's webhooks.
@@ -309,7 +312,8 @@ impl Config {
     /// # Errors
     /// Every mistake that can be seen without starting anything, each with its place and its mend.
     pub fn load(path: &Path) -> Result<Config, Mistakes> {
-        Config::parse(&path.display().to_string(), &read(path)?)
+        let config = Config::parse(&path.display().to_string(), &read(path)?)?;
+        Ok(Config { file: Some(path.to_owned()), ..config })
     }
 
     /// Only the folder `server.data` of a file, whatever else stands there: on a day that needs a backup, a secret

@@ -3,9 +3,10 @@
 //! A word that is not known here is no "no change": the plan is refused, and nothing of it can be applied.
 
 use sandbox::Change;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The most changes of one plan.
 const MOST: usize = 10_000;
@@ -42,8 +43,33 @@ struct Resource {
 
 #[derive(Deserialize)]
 struct Actions {
+    #[serde(deserialize_with = "few")]
     actions: Vec<String>,
-    importing: Option<Value>,
+    importing: Option<IgnoredAny>,
+}
+
+/// At most two words: no change has more, and what is read is bounded while it is read.
+fn few<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct Few;
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("at most two actions")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<Vec<String>, A::Error> {
+            let mut actions = Vec::new();
+            while let Some(action) = row.next_element()? {
+                if actions.len() == 2 {
+                    return Err(A::Error::invalid_length(3, &self));
+                }
+                actions.push(action);
+            }
+            Ok(actions)
+        }
+    }
+    from.deserialize_seq(Few)
 }
 
 impl Changes {
@@ -117,7 +143,7 @@ fn unknown(address: &str, actions: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn read(resources: &Value) -> Result<Changes, String> {
         let shown = json!({ "format_version": "1.2", "complete": true, "resource_changes": resources });
@@ -152,6 +178,8 @@ mod tests {
         let imports = json!([{ "address": "a.b", "change": { "actions": ["no-op"], "importing": { "id": "1" } } }]);
         let moves = json!([{ "address": "a.b", "previous_address": "a.a", "change": { "actions": ["no-op"] } }]);
         assert_eq!(read(&imports).unwrap().all[0].action, "import");
+        let none = json!([{ "address": "a.b", "change": { "actions": ["no-op"], "importing": null } }]);
+        assert_eq!(read(&none), Ok(Changes::default()));
         assert_eq!(read(&moves).unwrap().all[0].action, "move");
         let outputs = json!({ "format_version": "1.0", "output_changes": { "o": { "actions": ["update"] } } });
         let changes = Changes::read(outputs.to_string().as_bytes()).unwrap();
@@ -169,6 +197,7 @@ mod tests {
             json!({ "format_version": "1.2", "complete": false }),
             json!({ "format_version": "1.2", "resource_changes": [{ "address": "a.b" }] }),
             json!({ "resource_changes": [] }),
+            json!({ "format_version": "1.2", "resource_changes": [resource(&["create", "delete", "create"])] }),
             json!({ "format_version": "1.2", "output_changes": { "o": { "actions": ["evaporate"] } } }),
         ] {
             assert!(Changes::read(shown.to_string().as_bytes()).is_err(), "{shown}");

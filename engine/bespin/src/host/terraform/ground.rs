@@ -9,15 +9,20 @@ use super::super::disk::{self, Disk};
 use images::containers::User;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::HashSet;
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{Error, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
 
 /// The file with a configuration of Terraform's own command line, which says nothing.
 const NO_CLI: &str = "terraform.rc";
+/// How long an earlier process's Terraform is waited for: longer than its warden gives it to end.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long it takes to see that a lock is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// All grounds of the server.
 pub(super) struct Grounds {
@@ -44,14 +49,21 @@ pub(super) enum Users {
     From(u32),
 }
 
+/// A place and a number, both one call's alone until it is dropped.
+pub(super) struct Claim {
+    grounds: Arc<Grounds>,
+    place: PathBuf,
+    number: Option<(u32, OwnedSemaphorePermit)>,
+}
+
 /// One call's ground. Dropped, it is removed.
 pub(super) struct Ground {
-    grounds: Arc<Grounds>,
-    number: u32,
+    claim: Option<Claim>,
     place: PathBuf,
+    lock: PathBuf,
     files: PathBuf,
     user: User,
-    permit: Option<OwnedSemaphorePermit>,
+    own: Option<u32>,
 }
 
 impl Grounds {
@@ -87,7 +99,7 @@ impl Grounds {
                 let entries = std::fs::read_dir(&work)?.collect::<Result<Vec<_>, _>>()?;
                 let (folders, locks): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.path().is_dir());
                 for lock in locks {
-                    File::open(lock.path())?.lock()?;
+                    free(&lock.path(), PATIENCE)?;
                 }
                 folders.iter().try_for_each(|folder| disk::remove(&folder.path()))
             })
@@ -95,31 +107,56 @@ impl Grounds {
         self.swept.get_or_try_init(sweep).await.copied()
     }
 
-    /// Makes the ground named `name`, with what `fill` puts into its `src`; waits for a place, and for the ground itself.
+    /// Waits for the place named `name`, and only then for one of the numbers: whoever waits for a place keeps nobody
+    /// from working in another.
+    ///
+    /// # Errors
+    /// What an earlier process of the server left cannot be removed.
+    pub(super) async fn claim(self: &Arc<Self>, name: &str) -> std::io::Result<Claim> {
+        self.sweep().await?;
+        let place = self.work.join(name);
+        self.take(&place).await;
+        let mut claim = Claim { grounds: self.clone(), place, number: None };
+        let permit = self.places.clone().acquire_owned().await.map_err(Error::other)?;
+        let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().expect("a place has a number");
+        claim.number = Some((number, permit));
+        Ok(claim)
+    }
+
+    /// Waits until nobody uses a place: the same folder of the same run is planned or applied by one step at a time.
+    async fn take(&self, place: &Path) {
+        loop {
+            let freed = self.freed.notified();
+            if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned()) {
+                return;
+            }
+            freed.await;
+        }
+    }
+}
+
+impl Claim {
+    /// Makes the ground, with what `fill` puts into its `src`.
     ///
     /// # Errors
     /// The disk says no, or `fill` does.
     pub(super) async fn make(
-        self: &Arc<Self>,
-        name: &str,
+        self,
         fill: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
     ) -> std::io::Result<Ground> {
-        self.sweep().await?;
-        let permit = self.places.clone().acquire_owned().await.map_err(Error::other)?;
-        let place = self.work.join(name);
-        self.take(&place).await;
-        let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().expect("a place has a number");
-        let user = match self.users {
-            Users::Own(user) => user,
-            Users::From(first) => User { uid: first + number, gid: first + number },
+        let (number, _) = self.number.as_ref().expect("whoever has a claim has a number");
+        let (user, own) = match self.grounds.users {
+            Users::Own(user) => (user, None),
+            Users::From(first) => (User { uid: first + number, gid: first + number }, Some(first + number)),
         };
+        let (place, bytes, lock) = (self.place.clone(), self.grounds.bytes, lock(&self.grounds.work, *number));
         let files = PathBuf::new();
-        let mut ground = Ground { grounds: self.clone(), number, place, files, user, permit: Some(permit) };
+        let mut ground = Ground { claim: Some(self), place, lock, files, user, own };
         // It goes along, so that nothing is removed that is still being made.
         blocking(move || {
             disk::remove(&ground.place)?;
             private_to_pass(&ground.place)?;
-            let Disk { files, .. } = disk::open(&ground.place, ground.grounds.bytes, user, |to| {
+            let Disk { files, .. } = disk::open(&ground.place, bytes, user, |to| {
                 for folder in ["src", "home", "tmp", "data", "out"] {
                     std::fs::create_dir(to.join(folder))?;
                 }
@@ -132,16 +169,18 @@ impl Grounds {
         })
         .await
     }
+}
 
-    /// Waits until nobody uses a place: the same folder of the same run is planned or applied by one step at a time.
-    async fn take(&self, place: &Path) {
-        loop {
-            let freed = self.freed.notified();
-            if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned()) {
-                return;
-            }
-            freed.await;
-        }
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let number = self.number.take();
+        let mut free = self.grounds.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.extend(number.as_ref().map(|(number, _)| *number));
+        drop(free);
+        self.grounds.used.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
+        self.grounds.freed.notify_waiters();
+        // Last, for whoever is let in next finds a number.
+        drop(number);
     }
 }
 
@@ -158,12 +197,12 @@ impl Ground {
 
     /// The file that is locked while Terraform runs here.
     pub(super) fn lock(&self) -> PathBuf {
-        lock(&self.grounds.work, self.number)
+        self.lock.clone()
     }
 
     /// Who Terraform is, where it is not the server's own user.
     pub(super) fn user(&self) -> Option<u32> {
-        matches!(self.grounds.users, Users::From(_)).then_some(self.user.uid)
+        self.own
     }
 
     /// Reads what Terraform left, at most so many bytes; `None` where there is none. Links and other users' files are
@@ -198,17 +237,12 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        let (grounds, number, place) = (self.grounds.clone(), self.number, self.place.clone());
-        let permit = self.permit.take();
+        let (claim, place) = (self.claim.take(), self.place.clone());
         let remove = move || {
             if let Err(error) = disk::remove(&place) {
                 tracing::warn!(place = %place.display(), %error, "a folder of Terraform's stays until the next start");
             }
-            grounds.free.lock().unwrap_or_else(PoisonError::into_inner).push(number);
-            grounds.used.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
-            grounds.freed.notify_waiters();
-            // Last, for whoever is let in next finds a number.
-            drop(permit);
+            drop(claim);
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(remove)),
@@ -246,6 +280,23 @@ fn read_within(root: &Path, relative: &str, uid: u32, at_most: u64) -> std::io::
         return Err(Error::new(ErrorKind::FileTooLarge, because));
     }
     Ok(Some(content))
+}
+
+/// Waits until nobody holds a lock, for no longer than `patience`.
+fn free(lock: &Path, patience: Duration) -> std::io::Result<()> {
+    let (file, begun) = (File::open(lock)?, Instant::now());
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => std::thread::sleep(LOOK_AGAIN),
+            Err(TryLockError::WouldBlock) => {
+                let because = "something of an earlier process of this server still runs and holds the lock";
+                let text = format!("{because} {}; `fuser {0}` says what", lock.display());
+                return Err(Error::new(ErrorKind::TimedOut, text));
+            }
+        }
+    }
 }
 
 fn lock(work: &Path, number: u32) -> PathBuf {
@@ -297,6 +348,33 @@ mod tests {
         }
     }
 
+    async fn make(
+        grounds: &Arc<Grounds>,
+        fill: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
+    ) -> std::io::Result<Ground> {
+        grounds.claim("one").await?.make(fill).await
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_waits_for_a_place_keeps_nobody_from_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let users = Users::Own(disk::user(dir.path()).unwrap());
+        let grounds = Arc::new(Grounds::open(dir.path().join("work"), 16 << 20, users, 2).unwrap());
+        let first = grounds.claim("one").await.unwrap();
+        let mut waiting = Box::pin(grounds.claim("one"));
+        assert!(futures::poll!(&mut waiting).is_pending(), "the place is taken");
+        let second = grounds.claim("two").await.unwrap();
+        // All numbers are taken: who waits for one and goes away gives its place back.
+        let mut third = Box::pin(grounds.claim("three"));
+        assert!(futures::poll!(&mut third).is_pending());
+        drop(third);
+        drop(first);
+        let first = waiting.await.unwrap();
+        drop(second);
+        let third = grounds.claim("three").await.unwrap();
+        assert_ne!(first.number.as_ref().unwrap().0, third.number.as_ref().unwrap().0);
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn one_ground_after_another_has_the_same_path_and_nothing_of_the_last() {
         let dir = tempfile::tempdir().unwrap();
@@ -305,15 +383,29 @@ mod tests {
         let mut paths = HashSet::new();
         for _ in 0..3 {
             let fill = |src: &Path| std::fs::write(src.join("main.tf"), "");
-            let ground = grounds.make("one", fill).await.unwrap();
+            let ground = make(&grounds, fill).await.unwrap();
             assert!(ground.path("src/main.tf").exists() && !ground.path("src/left").exists());
             std::fs::write(ground.path("src/left"), "").unwrap();
             paths.insert(ground.path("src"));
         }
         assert_eq!(paths.len(), 1);
-        let failed = grounds.make("one", |_| Err(Error::other("no such commit"))).await.err().unwrap();
+        let failed = make(&grounds, |_| Err(Error::other("no such commit"))).await.err().unwrap();
         assert!(failed.to_string().contains("no such commit"));
-        grounds.make("one", |_| Ok(())).await.expect("what failed is out of the way");
+        make(&grounds, |_| Ok(())).await.expect("what failed is out of the way");
+    }
+
+    #[test]
+    fn a_lock_that_is_never_free_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("lock-0");
+        std::fs::write(&lock, "").unwrap();
+        free(&lock, Duration::ZERO).expect("nobody holds it");
+        let held = File::open(&lock).unwrap();
+        held.lock().unwrap();
+        let refused = free(&lock, Duration::from_millis(1)).unwrap_err().to_string();
+        assert!(refused.contains(&lock.display().to_string()), "{refused}");
+        drop(held);
+        free(&lock, Duration::ZERO).expect("it is free again");
     }
 
     #[test]

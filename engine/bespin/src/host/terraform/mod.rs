@@ -5,13 +5,16 @@
 //! call. The network is the server's, for a provider has to reach what it changes. A plan that was made is kept, and
 //! exactly it is applied: by a later step of the run, in another attempt, after a restart.
 
+mod cautions;
 mod changes;
 mod ground;
 mod kept;
 mod process;
+mod ready;
 mod surroundings;
 pub mod warden;
 
+pub use cautions::cautions;
 pub use kept::Plans;
 
 use super::lines::StepLog;
@@ -21,11 +24,11 @@ use crate::logs::{Logs, Masker};
 use crate::steps::Asked;
 use changes::Changes;
 use forge::Forge;
-use ground::{Ground, Grounds, Users};
-use images::containers::User;
+use ground::{Claim, Ground, Grounds, Users};
 use kept::{Kept, PLAN_BYTES, Purpose, Stand};
 use process::{Caller, Cut, Ended, Output};
-use sandbox::{Applied, ApplyRequest, Failure, PlanMode, PlanRequest, Planned, Variable};
+use ready::{Given, Ready};
+use sandbox::{Applied, ApplyRequest, Failure, PlanMode, PlanRequest, Planned};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -33,12 +36,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use surroundings::{backend, environment, failure, outputs, place, program};
+use surroundings::{environment, failure, mistake, outputs, place, program, unmade, unpacked, users};
 
 /// The most bytes that a folder is unpacked from.
 const LONGEST: usize = 1 << 30;
 /// What `show -json` may print, in bytes: it repeats the whole configuration and state.
-const SHOWN_BYTES: u64 = 256 << 20;
+const SHOWN_BYTES: u64 = 32 << 20;
 /// What a plugin is told of a difference, in bytes.
 const TEXT_BYTES: u64 = 256 << 10;
 /// The outputs of a configuration, in bytes.
@@ -68,13 +71,6 @@ pub struct Terraform {
     logs: Arc<Logs>,
 }
 
-/// A call that is prepared: the pushed commit's files are there, and Terraform is initialised in them.
-struct Ready<'a> {
-    caller: Caller<'a>,
-    /// The configuration's folder, relative to what Terraform may write to.
-    source: String,
-}
-
 impl Terraform {
     /// Finds the program and makes the folder that it works in. Where the server is root, the folder `data` is closed
     /// to everybody else, for Terraform is somebody else.
@@ -91,18 +87,11 @@ impl Terraform {
     ) -> Result<Terraform, String> {
         let program = program(settings.binary.as_deref(), &std::env::var_os("PATH").unwrap_or_default())?;
         let data = std::fs::canonicalize(data).map_err(|error| format!("{}: {error}", data.display()))?;
-        let users = if rustix::process::geteuid().is_root() {
+        let users = users(&settings, rustix::process::geteuid().as_raw())?;
+        if let Users::From(_) = users {
             let closed = std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700));
             closed.map_err(|error| format!("{}: {error}", data.display()))?;
-            Users::From(settings.user)
-        } else {
-            tracing::warn!(
-                "Terraform is the server's own user, for the server is not root: what it runs can read \
-                            all that the server can"
-            );
-            let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-            Users::Own(User { uid, gid })
-        };
+        }
         let work = settings.work.clone().unwrap_or_else(|| {
             let name = hex::encode(&Sha256::digest(data.as_os_str().as_encoded_bytes())[..8]);
             Path::new("/var/tmp").join(format!("bespin-terraform-{name}"))
@@ -119,7 +108,8 @@ impl Terraform {
     /// As [`sandbox::Abilities::plan`].
     pub async fn plan(&self, asked: &Asked, request: PlanRequest) -> Result<Planned, Failure> {
         self.plans.room(&asked.run.id, 0)?;
-        self.in_time(self.planned(asked, request)).await
+        let claim = self.claim(asked, &request.folder, request.workspace.as_deref()).await?;
+        self.in_time(self.planned(asked, request, claim)).await
     }
 
     /// The folder that a plan of the run is for.
@@ -135,7 +125,21 @@ impl Terraform {
     /// # Errors
     /// As [`sandbox::Abilities::apply`].
     pub async fn apply(&self, asked: &Asked, request: ApplyRequest) -> Result<Applied, Failure> {
-        self.in_time(self.applied(asked, request)).await
+        let kept = self.plans.find(&asked.run.id, &request.plan)?;
+        if kept.purpose.folder != request.folder || kept.purpose.commit != asked.run.commit.sha {
+            return Err(Failure::Rejected("the plan is for another folder or commit".to_owned()));
+        }
+        if let Stand::Done(Some(outputs)) = kept.stand()? {
+            return Ok(Applied { outputs });
+        }
+        let claim = self.claim(asked, &kept.purpose.folder, kept.purpose.workspace.as_deref()).await?;
+        self.in_time(self.applied(asked, kept, claim)).await
+    }
+
+    /// Waits for a place to work, which is no work: the clock starts after it.
+    async fn claim(&self, asked: &Asked, folder: &str, workspace: Option<&str>) -> Result<Claim, Failure> {
+        let name = place(&asked.run.id, folder, workspace);
+        self.grounds.claim(&name).await.map_err(|error| failed(&error))
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -144,13 +148,14 @@ impl Terraform {
         tokio::time::timeout(time, work).await.unwrap_or_else(|_| Err(Failure::Rejected(because())))
     }
 
-    async fn planned(&self, asked: &Asked, request: PlanRequest) -> Result<Planned, Failure> {
+    async fn planned(&self, asked: &Asked, request: PlanRequest, claim: Claim) -> Result<Planned, Failure> {
         let PlanRequest { folder, workspace, variables, mode } = request;
         let secrets = variables.iter().flat_map(|variable| &variable.secrets);
         let secrets: Vec<_> = secrets.map(|secret| secret.expose_secret().to_owned()).collect();
         let purpose = Purpose { commit: asked.run.commit.sha.clone(), folder, workspace, secrets };
         let log = StepLog::of(&self.logs, asked);
-        let ready = self.ready(asked, &purpose, &variables, None, &log).await?;
+        let given = Given { variables: &variables, env: self.settings.env_of_plans(), lock: None };
+        let ready = self.ready(asked, &purpose, claim, given, &log).await?;
         let out = ready.caller.ground.path("out/plan");
         let out = format!("-out={}", out.display());
         let mut arguments = vec!["plan", QUIET[0], QUIET[1], PATIENT, "-detailed-exitcode", &out];
@@ -163,7 +168,8 @@ impl Terraform {
         }
         let plan = ready.left("out/plan", PLAN_BYTES).await?;
         let plan = plan.ok_or_else(|| Failure::Rejected("Terraform left no plan".to_owned()))?;
-        // From here on it is the server's copy that counts, which nothing of the repository can change.
+        // From here on it is the server's copy that is shown, kept and applied. What it is shown by, the providers
+        // that the plan's code could write to, is that code's to replace: leave to plan is trust in what is shown.
         let shown = ready.caller.ground.show("plan", plan.clone()).await.map_err(|error| failed(&error))?;
         let changes = self.changes(asked, &ready, &shown).await?;
         if ended.code == 2 && changes.all.is_empty() {
@@ -193,17 +199,11 @@ impl Terraform {
         Changes::read(&json.output).map_err(Failure::Rejected)
     }
 
-    async fn applied(&self, asked: &Asked, request: ApplyRequest) -> Result<Applied, Failure> {
-        let kept = self.plans.find(&asked.run.id, &request.plan)?;
-        if kept.purpose.folder != request.folder || kept.purpose.commit != asked.run.commit.sha {
-            return Err(Failure::Rejected("the plan is for another folder or commit".to_owned()));
-        }
-        if let Stand::Done(Some(outputs)) = kept.stand()? {
-            return Ok(Applied { outputs });
-        }
+    async fn applied(&self, asked: &Asked, kept: Kept, claim: Claim) -> Result<Applied, Failure> {
         let (plan, lock) = (kept.plan()?, kept.lock()?);
         let log = StepLog::of(&self.logs, asked);
-        let ready = self.ready(asked, &kept.purpose, &[], lock, &log).await?;
+        let given = Given { variables: &[], env: &self.settings.env, lock };
+        let ready = self.ready(asked, &kept.purpose, claim, given, &log).await?;
         // It is looked at once more: another step may have had the ground until now.
         match kept.stand()? {
             Stand::Done(Some(outputs)) => return Ok(Applied { outputs }),
@@ -256,32 +256,32 @@ impl Terraform {
         &'a self,
         asked: &Asked,
         purpose: &Purpose,
-        variables: &[Variable],
-        lock: Option<Vec<u8>>,
+        claim: Claim,
+        given: Given<'_>,
         log: &'a StepLog,
     ) -> Result<Ready<'a>, Failure> {
         let mirror = self.forge.repository(&asked.run.repository).map_err(|error| failed(&error))?;
         let (sha, folder) = (purpose.commit.clone(), purpose.folder.clone());
         let runtime = tokio::runtime::Handle::current();
-        let kept = lock.clone();
+        let kept = given.lock.clone();
         let fill = move |to: &Path| {
-            let tar = runtime.block_on(mirror.archive(&sha, "", LONGEST)).map_err(std::io::Error::other)?;
-            tar::Archive::new(tar.as_slice()).unpack(to)?;
+            let tar = runtime.block_on(mirror.archive(&sha, "", LONGEST)).map_err(unpacked)?;
+            let unpacked = tar::Archive::new(tar.as_slice()).unpack(to);
+            unpacked.map_err(|error| mistake("the commit's files", &error))?;
             let (folder, within) = (to.join(&folder), ground::is_folder(to, &folder));
             if let (Some(lock), true) = (kept, within) {
                 // What stands there may be a link, which is not followed but taken away.
                 let _none = std::fs::remove_file(folder.join(LOCK));
-                std::fs::write(folder.join(LOCK), lock)?;
+                std::fs::write(folder.join(LOCK), lock).map_err(|error| mistake(LOCK, &error))?;
             }
             Ok(())
         };
-        let name = place(&asked.run.id, &purpose.folder, purpose.workspace.as_deref());
-        let ground = self.grounds.make(&name, fill).await.map_err(|error| failed(&error))?;
+        let ground = claim.make(fill).await.map_err(unmade)?;
         if !ground::is_folder(&ground.path("src"), &purpose.folder) {
             return Err(Failure::Rejected(format!("there is no folder `{}` at this commit", purpose.folder)));
         }
         let source = format!("src/{}", purpose.folder).trim_end_matches('/').to_owned();
-        let environment = self.environment(asked, &ground, purpose, variables)?;
+        let environment = self.environment(asked, &ground, purpose, &given)?;
         let caller = Caller {
             warden: &self.warden,
             program: &self.program,
@@ -295,7 +295,7 @@ impl Terraform {
         let ready = Ready { caller, source };
         let mut init = vec!["init", QUIET[0], QUIET[1]];
         // Exactly the packages of the plan, or none.
-        init.extend(lock.is_some().then_some("-lockfile=readonly"));
+        init.extend(given.lock.is_some().then_some("-lockfile=readonly"));
         self.succeed(asked, &ready, &init, Output::Log).await?;
         ready.keeps_its_state().await?;
         if let Some(workspace) = &purpose.workspace {
@@ -322,10 +322,10 @@ impl Terraform {
         asked: &Asked,
         ground: &Ground,
         purpose: &Purpose,
-        variables: &[Variable],
+        given: &Given<'_>,
     ) -> Result<BTreeMap<String, String>, Failure> {
         let mut configured = Vec::new();
-        for (name, value) in &self.settings.env {
+        for (name, value) in given.env {
             let value = match value {
                 Value::Plain(text) => text.clone(),
                 Value::Secret(source) => {
@@ -349,7 +349,7 @@ impl Terraform {
             ("TF_INPUT", "0".to_owned()),
             ("CHECKPOINT_DISABLE", "1".to_owned()),
         ];
-        Ok(environment(variables, &own, configured))
+        Ok(environment(given.variables, &own, configured))
     }
 
     fn refused(&self, asked: &Asked, what: &str, ended: &Ended) -> Failure {
@@ -358,28 +358,6 @@ impl Terraform {
 
     fn words(&self, asked: &Asked, ended: &Ended) -> String {
         self.logs.hidden(&asked.run.id, &process::error(&ended.words))
-    }
-}
-
-impl Ready<'_> {
-    /// What Terraform left below its ground.
-    async fn left(&self, relative: &str, at_most: u64) -> Result<Option<Vec<u8>>, Failure> {
-        let read = self.caller.ground.read(relative, at_most).await;
-        read.map_err(|error| Failure::Rejected(error.to_string()))
-    }
-
-    /// Refuses a state that would go with the ground. `init` writes down which backend it was told of, and nothing
-    /// where it was told of none.
-    async fn keeps_its_state(&self) -> Result<(), Failure> {
-        let initialised = self.left("data/terraform.tfstate", STATE_BYTES).await?;
-        match backend(initialised.as_deref()).as_deref() {
-            Some("local" | "inmem") | None => Err(Failure::Rejected(
-                "the state would be kept in the folder itself, which is thrown away after the step; configure a \
-                 backend, such as `terraform { backend \"s3\" { ... } }`"
-                    .to_owned(),
-            )),
-            Some(_) => Ok(()),
-        }
     }
 }
 

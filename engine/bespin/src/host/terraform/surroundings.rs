@@ -1,11 +1,15 @@
 //! What surrounds a call: the program, its environment, the name of its folder, and what it says of itself.
 
+use super::ground::Users;
 use super::process::Ended;
+use crate::config;
+use images::containers::User;
 use sandbox::{Failure, Variable};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Map;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::io::{Error, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +26,38 @@ pub(super) fn program(configured: Option<&Path>, path: &std::ffi::OsStr) -> Resu
     let found = |name: &str| std::env::split_paths(path).map(|folder| folder.join(name)).find(is_program);
     let missing = "terraform: there is neither `terraform` nor `tofu` on PATH; install one, or name it in `binary`";
     found("terraform").or_else(|| found("tofu")).ok_or_else(|| missing.to_owned())
+}
+
+/// Who Terraform is, for a server that is the user `own`. To be the server's own user has to be asked for in words.
+pub(super) fn users(settings: &config::Terraform, own: u32) -> Result<Users, String> {
+    if own == 0 {
+        return Ok(Users::From(settings.user));
+    }
+    if settings.unprivileged != Some(config::TerraformAs::TheServer) {
+        let because = "terraform: the server is not root, so that Terraform would be the server's own user: what a \
+                       repository runs could read every secret of the server, and stop it; start the server as root, \
+                       or write `as = \"the-server\"` in [terraform], if all repositories may";
+        return Err(because.to_owned());
+    }
+    tracing::warn!("Terraform is the server's own user: what it runs can read all that the server can");
+    Ok(Users::Own(User { uid: own, gid: rustix::process::getegid().as_raw() }))
+}
+
+/// What a repository's own files are to blame for.
+pub(super) fn mistake(what: &str, error: &Error) -> Error {
+    Error::new(ErrorKind::InvalidData, format!("{what}: {error}"))
+}
+
+/// Why a commit's files could not be had: only their size is the repository's.
+pub(super) fn unpacked(error: forge::Error) -> Error {
+    let kind = if matches!(error, forge::Error::TooLarge { .. }) { ErrorKind::InvalidData } else { ErrorKind::Other };
+    Error::new(kind, error)
+}
+
+/// Why there is no ground. The same files are no better the next time.
+pub(super) fn unmade(error: Error) -> Failure {
+    let because = format!("Terraform's folder: {error}");
+    if error.kind() == ErrorKind::InvalidData { Failure::Rejected(because) } else { Failure::Transient(because) }
 }
 
 /// Variables first, then what is ours, then what the configuration says: nothing of a pipeline's changes either.
@@ -101,6 +137,28 @@ mod tests {
         let all = environment(&variables, &own, configured);
         let all: Vec<_> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(all, ["HOME=/work/home", "TF_INPUT=0", "TF_VAR_region=ours", "TF_VAR_size=small"]);
+    }
+
+    #[test]
+    fn a_server_that_is_not_root_has_to_be_told_so() {
+        let settings = |table: &str| {
+            let text = format!("[server]\ndata = \"/d\"\n[terraform]\nuser = 70000\n{table}");
+            config::Config::parse("bespin.toml", &text).unwrap().terraform.unwrap()
+        };
+        let (silent, told) = (settings(""), settings("as = \"the-server\""));
+        let refused = users(&silent, 1000).unwrap_err();
+        assert!(refused.starts_with("terraform: ") && refused.contains("`as = \"the-server\"`"), "{refused}");
+        assert!(matches!(users(&told, 1000), Ok(Users::Own(User { uid: 1000, .. }))));
+        for settings in [silent, told] {
+            assert_eq!(users(&settings, 0), Ok(Users::From(70_000)));
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_the_repository_is_not_tried_again() {
+        let kind = |error| matches!(unmade(error), Failure::Rejected(_));
+        assert!(kind(mistake("the commit's files", &Error::other("a name that is too long"))));
+        assert!(!kind(Error::other("no such commit")) && !kind(ErrorKind::StorageFull.into()));
     }
 
     #[test]
