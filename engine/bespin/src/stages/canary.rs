@@ -100,10 +100,11 @@ impl Stage for CanaryStage {
         objects.applications = applications(cluster, recorded, &objects).await;
         objects.routers = self.routers.names(stream);
         let mut seen = Seen::read(objects);
-        if let Seen::Present(live) = &mut seen
-            && let Some(split) = canary::question(recorded, live)
-        {
-            live.hear(self.routers.ask(stream, &split).await);
+        if let Seen::Present(live) = &mut seen {
+            match canary::question(recorded, live) {
+                Some(split) => live.hear(self.routers.ask(stream, &split).await),
+                None => self.routers.forget(stream),
+            }
         }
         let promised = recorded.promised().is_some();
         if matches!(&seen, Seen::Present(live) if promised && live.owner == Owner::Ours) {

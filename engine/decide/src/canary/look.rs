@@ -245,9 +245,11 @@ impl<'a> Look<'a> {
     }
 
     /// When the progress deadline is over; `None` while no progress is expected.
+    /// A router that is a plugin has all of it, from when it could be told: after an outage or a start of ours anew.
     pub fn overdue_at(&self) -> Option<Timestamp> {
         let walking = self.walk.state == State::Walking && self.walk.paused_since.is_none();
-        walking.then(|| self.progressed_at() + self.spec.progress_deadline_ms)
+        let since = self.progressed_at().max(self.reply().and_then(Reply::since).unwrap_or(0));
+        walking.then(|| since + self.spec.progress_deadline_ms)
     }
 
     /// Whether the progress deadline is over.

@@ -68,6 +68,8 @@ pub enum Told {
     Taken {
         /// When it was told last, in ms since the epoch.
         at: Timestamp,
+        /// Since when it has had the chance to serve it: first taken, or answering again after a failure.
+        since: Timestamp,
     },
     /// It has not taken it.
     Failed(Trouble),
@@ -115,7 +117,27 @@ impl Split {
     }
 }
 
+impl Told {
+    /// It has taken the share, maybe not for the first time: being told again gives it no more time.
+    pub fn taken(&self, now: Timestamp) -> Told {
+        let since = if let Told::Taken { since, .. } = self { *since } else { now };
+        Told::Taken { at: now, since }
+    }
+
+    /// The router answers after it has not: only from here on can it be late.
+    pub fn answered_again(&mut self, now: Timestamp) {
+        if let Told::Taken { since, .. } = self {
+            *since = now;
+        }
+    }
+}
+
 impl Reply {
+    /// Since when the router has had the chance to serve the share, in ms since the epoch.
+    pub fn since(&self) -> Option<Timestamp> {
+        if let Told::Taken { since, .. } = &self.told { Some(*since) } else { None }
+    }
+
     /// The share that was verified, in percent.
     pub fn verified(&self) -> Option<u32> {
         (self.said == Said::Verified).then_some(self.weight)
@@ -202,11 +224,22 @@ pub(super) fn promise(look: &Look) -> Option<Move> {
     })
 }
 
-/// A rollout that has left its router: that one takes back what it has made before anything else is done.
+/// A rollout that has left its router, or the place where that one was told: it takes back what it has made there
+/// before anything else is done.
 pub(super) fn leave(look: &Look) -> Option<Move> {
     let routed = look.recorded.routed.as_ref()?;
-    let stays = look.spec.router.as_ref().and_then(Router::plugin) == Some(routed.router.as_str());
+    let is_named = look.spec.router.as_ref().and_then(Router::plugin) == Some(routed.router.as_str());
+    let stays = is_named && without_uid(&routed.rollout) == without_uid(&place(&look.live.rollout));
     (!stays).then(|| taken_back(routed, look.now))
+}
+
+/// A Rollout that is made anew under its old name is at the same place.
+fn without_uid(place: &Value) -> Value {
+    let mut place = place.clone();
+    if let Some(uid) = place.pointer_mut("/metadata/uid") {
+        *uid = Value::Null;
+    }
+    place
 }
 
 /// The same where there is no Rollout any more.
@@ -236,7 +269,8 @@ pub(super) fn weigh(look: &Look) -> Option<Act> {
         _ if reply.weight != look.recorded.asked => true,
         _ if reply.counts().is_some() => false,
         Told::NotYet => true,
-        Told::Taken { at } => reply.said == Said::NotVerified && look.now >= at + VERIFY_AGAIN_MS,
+        // What it took it may have lost since; then it may even refuse to say what it serves.
+        Told::Taken { at, .. } => look.now >= at + VERIFY_AGAIN_MS,
         Told::Failed(trouble) => look.now >= trouble.again,
     };
     let split = split(look.recorded, look.live, look.router()?.plugin()?)?;
@@ -249,9 +283,14 @@ pub(super) fn wake(look: &Look) -> Option<Timestamp> {
     if reply.counts().is_some() {
         return Some(look.now + LOOK_AGAIN_MS);
     }
-    let told = if let Told::Failed(trouble) = &reply.told { Some(trouble.again) } else { None };
+    let told = match &reply.told {
+        Told::NotYet => None,
+        Told::Taken { at, .. } => Some(at + VERIFY_AGAIN_MS),
+        Told::Failed(trouble) => Some(trouble.again),
+    };
+    // It may be over since it was asked, a moment ago: then nobody else would ask again.
     let said = if let Said::Failed(trouble) = &reply.said { trouble.again } else { look.now + VERIFY_AGAIN_MS };
-    told.into_iter().chain([said]).filter(|at| *at > look.now).min()
+    told.filter(|at| *at > look.now).into_iter().chain([said.max(look.now + 1)]).min()
 }
 
 /// How the router stands to the weight, as a condition: status, reason and message.

@@ -195,9 +195,10 @@ pub(super) fn promote(look: &Look) -> Option<Move> {
     })
 }
 
-/// A step ends when it is true, and its pause with the clock or with a person.
+/// A step ends when it is true, and its pause with the clock or with a person. While the router is in trouble, none
+/// ends but by a person.
 pub(super) fn step(look: &Look) -> Option<Move> {
-    if !look.is_walking() || look.spec.hand == Hand::Holds {
+    if !look.is_walking() || look.spec.hand == Hand::Holds || look.trouble().is_some() {
         return None;
     }
     let index = look.walk.at;
@@ -285,13 +286,14 @@ pub(super) fn wake(look: &Look) -> Option<Timestamp> {
         Some((since, Length::For(ms))) if look.is_walking() && look.spec.hand == Hand::Off => Some(since + ms),
         _ => None,
     };
-    let overdue = look.overdue_at().filter(|at| *at > look.now);
     // Nobody tells of a change in the Application's annotations.
     let held = matches!(look.walk.state, State::Retreated { .. }) && look.recorded.undoing().is_none();
     let asks = held && look.live.origin != Origin::NotAsked;
     pause_ends
         .into_iter()
-        .chain(overdue)
+        .chain(look.overdue_at())
+        // What is over already waits for something else than the clock.
+        .filter(|at| *at > look.now)
         .chain(super::reply::wake(look))
         .chain(asks.then_some(look.now + ASK_AGAIN_MS))
         .min()

@@ -123,6 +123,9 @@ impl Routers {
                     Ok(Verification::NotSupported) => Said::NotSupported,
                     Err(failed) => Said::Failed(failed.trouble(known.failures.0)),
                 };
+                if known.failures.0 > 0 && !matches!(said, Said::Failed(_)) {
+                    known.told.answered_again(now());
+                }
                 known.failures.0 = if matches!(said, Said::Failed(_)) { known.failures.0 + 1 } else { 0 };
                 known.said = Some((now(), said));
             });
@@ -139,7 +142,7 @@ impl Routers {
         let told = self.call(stream, &split.router, |route, host| route.set(split, self.limits(), host)).await;
         self.known(stream, split, |known| {
             match told {
-                Ok(()) => (known.told, known.failures.1) = (Told::Taken { at: now() }, 0),
+                Ok(()) => (known.told, known.failures.1) = (known.told.taken(now()), 0),
                 Err(failed) => {
                     known.told = Told::Failed(failed.trouble(known.failures.1));
                     known.failures.1 += 1;
@@ -158,8 +161,13 @@ impl Routers {
         let rollout = rollout.to_string();
         let done = self.call(stream, router, |route, host| route.remove(&rollout, self.limits(), host)).await;
         done.map_err(|failed| format!("{router} has to take back what it has made first: {}", failed.because))?;
-        self.known.lock().expect("nobody panics while holding what is known").remove(stream);
+        self.forget(stream);
         Ok(())
+    }
+
+    /// Forgets what a stream's router was told: from here on others may tell it something else.
+    pub(super) fn forget(&self, stream: &str) {
+        self.known.lock().expect("nobody panics while holding what is known").remove(stream);
     }
 
     /// Reads or changes what is known of a stream's router; nothing, where something else was asked before.

@@ -331,6 +331,18 @@ async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
     ask(&server.drivers, STREAM, "retry", mina()).await.expect("it has retreated");
     server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
 
+    // While it is another's, that one may tell the router something else: what it was told is not remembered.
+    let given_to = async |owner: Value| {
+        let patch = json!({"metadata": {"annotations": {"bespin.dev/owner": owner}}});
+        send(&playground, reqwest::Method::PATCH, &format!("{ROLLOUTS}/was"), &patch).await;
+    };
+    assert!(server.stage.routers.remembers(STREAM));
+    given_to(Value::Null).await;
+    server.shows("given back", |view| view.ownership == "observed").await;
+    assert!(!server.stage.routers.remembers(STREAM));
+    given_to(json!("test")).await;
+    server.shows("taken again", |view| view.ownership == "owned" && view.served == Some(0)).await;
+
     // It goes, and the router takes back what it has made.
     send(&playground, reqwest::Method::DELETE, &format!("{ROLLOUTS}/was"), &json!({})).await;
     let gone = async {

@@ -3,7 +3,7 @@
 use super::super::*;
 use super::proxy::{Mode, NAME};
 use super::world::World;
-use crate::next::Mood;
+use crate::next::{Mood, Wake};
 use crate::want::Answer;
 use serde_json::{Value, json};
 
@@ -121,12 +121,13 @@ fn a_weight_that_is_never_served_is_no_progress() {
 #[test]
 fn a_router_that_does_not_answer_holds_and_blames_no_version() {
     for (mode, reason, mood, phase) in [
-        (Mode::Silent, "RouterFailed", Mood::Waiting, "Progressing"),
+        (Mode::Silent, "RouterFailed", Mood::Waiting, "Paused"),
         (Mode::Refuses, "RouterRejected", Mood::Stuck, "Degraded"),
     ] {
         let mut world = seed();
         world.deploy(V56);
         let mut world = at_weight(world, 25);
+        let at = world.at();
         world.proxy().mode = mode;
         let (calls, began) = (world.proxy().calls, world.now);
         wait(&mut world, 900_000);
@@ -135,6 +136,7 @@ fn a_router_that_does_not_answer_holds_and_blames_no_version() {
         assert!(world.said.1.contains("no route to the proxy"), "{:?}", world.said);
         assert_eq!(verified(&world), &json!(false));
         assert!(!world.recorded().is_retreated(), "the version is not at fault");
+        assert_eq!(world.at(), at, "the pause does not end by the clock alone");
         assert_eq!((world.served(), world.running().len()), (Some(25), 2));
         assert!((world.proxy().calls - calls) as u64 <= (world.now - began) / 20_000 + 1, "it is left alone between");
         world.proxy().mode = Mode::Verifies;
@@ -142,6 +144,78 @@ fn a_router_that_does_not_answer_holds_and_blames_no_version() {
         assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 2)]), "{:?}", world.said);
         assert_eq!(world.weights, [10, 25, 50, 75, 100, 0]);
     }
+}
+
+/// Where 25 % were promised, and nobody was told; the router follows a few turns after it was.
+fn shifting() -> World {
+    let mut world = seed();
+    world.proxy().lag.0 = 5;
+    world.deploy(V56);
+    world.run_until(|world| world.weights.len() == 2);
+    world
+}
+
+#[track_caller]
+fn walks_to_its_end(mut world: World) {
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 2)]), "{:?}", world.said);
+    assert_eq!(world.weights, [10, 25, 50, 75, 100, 0]);
+}
+
+#[test]
+fn an_outage_of_the_router_longer_than_the_deadline_sends_no_version_back() {
+    for mode in [Mode::Silent, Mode::Refuses, Mode::Mute] {
+        let mut world = shifting();
+        world.proxy().mode = mode;
+        wait(&mut world, 900_000);
+        world.proxy().mode = Mode::Verifies;
+        walks_to_its_end(world);
+        // It has taken the weight, and fails before it serves it.
+        let mut world = shifting();
+        world.run_until(|world| world.proxy.as_ref().is_some_and(|proxy| proxy.wanted == Some(25)));
+        world.proxy().mode = mode;
+        world.proxy().lag.1 = 50;
+        wait(&mut world, 900_000);
+        (world.proxy().mode, world.proxy().serving, world.proxy().lag.1) = (Mode::Verifies, 10, 5);
+        walks_to_its_end(world);
+    }
+}
+
+#[test]
+fn a_server_that_was_down_longer_than_the_deadline_sends_no_version_back() {
+    let mut world = shifting();
+    world.proxy().forgotten();
+    world.now += 900_000;
+    walks_to_its_end(world);
+}
+
+#[test]
+fn a_data_plane_that_has_lost_its_weight_and_refuses_to_say_so_is_told_again() {
+    let mut world = seed();
+    world.rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"setWeight": 20}, {"pause": {}}]);
+    world.deploy(V56);
+    world.settle();
+    assert_eq!((world.phase(), world.served()), ("Paused", Some(20)));
+    let proxy = world.proxy();
+    (proxy.mode, proxy.wanted, proxy.serving) = (Mode::Forgets, None, 0);
+    wait(&mut world, 120_000);
+    assert_eq!((world.served(), condition(&world).0.as_str()), (Some(20), "Verified"), "{:?}", world.said);
+}
+
+#[test]
+fn a_failure_that_is_over_by_now_is_asked_about_at_once() {
+    let mut world = seed();
+    world.rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"setWeight": 20}, {"pause": {}}]);
+    world.deploy(V56);
+    world.settle();
+    let mut seen = Seen::read(world.objects());
+    world.ask_router(&mut seen);
+    let Seen::Present(live) = &mut seen else { panic!("it is there") };
+    let trouble = Trouble { because: "no route".to_owned(), mends: Mends::ByItself, again: world.now };
+    let told = Told::Taken { at: world.now, since: world.now };
+    live.hear(Reply { weight: 20, told, said: Said::Failed(trouble) });
+    let next = decide(&world.recorded(), &seen, world.now);
+    assert!(matches!(next.wake, Wake::At(at) if at == world.now + 1), "{next:?}");
 }
 
 #[test]
@@ -205,6 +279,28 @@ fn a_router_that_is_left_takes_back_what_it_has_made_first() {
     assert!(removed[0]["spec"]["strategy"]["canary"]["trafficRouting"]["plugins"][NAME]["address"].is_string());
     world.settle();
     assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
+}
+
+#[test]
+fn a_place_that_is_left_is_taken_back_before_anything_is_made_at_the_next() {
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    let address =
+        |rollout: &Value| rollout["spec"]["strategy"]["canary"]["trafficRouting"]["plugins"][NAME]["address"].clone();
+    let before = address(&world.rollout);
+    world.rollout["spec"]["strategy"]["canary"]["trafficRouting"]["plugins"][NAME]["address"] =
+        json!("http://b.example");
+    world.changed();
+    world.ask(Action::Retreat);
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), 2)]), "{:?}", world.said);
+    let removed: Vec<Value> = world.proxy().removed.iter().map(address).collect();
+    assert_eq!((removed, world.proxy().left.len()), (vec![before], 0));
+    // Made anew under its name, it is where it was.
+    world.rollout["metadata"]["uid"] = json!("another");
+    world.turn();
+    assert_eq!(world.proxy().removed.len(), 1);
 }
 
 #[test]

@@ -209,7 +209,7 @@ impl World {
         for (index, act) in next.acts.iter().enumerate() {
             if self.dies == Some((self.turns, index)) {
                 if let Some(proxy) = &mut self.proxy {
-                    proxy.told = None;
+                    proxy.forgotten();
                 }
                 return Wake::Now;
             }
@@ -292,7 +292,8 @@ impl World {
             return;
         }
         let hash = &set["metadata"]["labels"][HASH];
-        let weight = self.served();
+        let left = self.proxy.iter().flat_map(|proxy| &proxy.left).map(|(_, weight)| *weight).max();
+        let weight = self.served().max(left);
         let gets =
             |service: &Value, share: bool| share && service["spec"]["selector"].get(HASH).is_none_or(|v| v == hash);
         let stable = gets(&self.services[0], weight != Some(100));

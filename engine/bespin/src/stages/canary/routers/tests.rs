@@ -78,7 +78,8 @@ impl Api {
         std::fs::copy(&built, folder.join("route.wasm")).expect("build the plugins first: cargo xtask plugins");
         let config = format!(
             "[server]\ndata = \"d\"\n[secret]\nrouter = {{ file = \"{}\" }}\n\
-             [[route]]\nname = \"example/http\"\nplugin = \"route\"\nhttp = [\"{http}\"]\nsecrets = [\"router\"]\n",
+             [[route]]\nname = \"example/http\"\nplugin = \"route\"\nrollouts = [\"test/petclinic/*\"]\n\
+             http = [\"{http}\"]\nsecrets = [\"router\"]\n",
             self.secret.display(),
         );
         let config = Config::parse("bespin.toml", &config).unwrap();
@@ -92,6 +93,13 @@ impl Api {
     /// What a row grants for it.
     pub fn grant(&self) -> String {
         format!("GET,PUT,DELETE {}", self.address)
+    }
+}
+
+impl Routers {
+    /// Whether anything is known of a stream's router.
+    pub fn remembers(&self, stream: &str) -> bool {
+        self.known.lock().unwrap().contains_key(stream)
     }
 }
 
@@ -151,6 +159,9 @@ async fn a_router_is_told_and_says_what_it_serves() {
     let dir = tempfile::tempdir().unwrap();
     let api = Api::start(dir.path()).await;
     let routers = api.routers(dir.path(), &api.grant()).await;
+    for (stream, serves) in [(STREAM, Serves::This), ("rollout/test/other/was", Serves::Others)] {
+        assert_eq!(routers.names(stream), BTreeMap::from([("example/http".to_owned(), serves)]), "{stream}");
+    }
     let quarter = split(&api, 25);
     let first = routers.ask(STREAM, &quarter).await;
     assert_eq!((first.told.clone(), first.counts()), (decide::canary::Told::NotYet, None), "{first:?}");
