@@ -126,8 +126,7 @@ impl Sandbox {
         limits: &Limits,
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<A::Answer> {
-        let share = abilities.share();
-        let place = match self.places.take(share.clone(), limits).await {
+        let place = match self.places.take(abilities.share(), limits).await {
             Ok(place) => place,
             Err(because) => return Verdict::Limit { which: Limit::Concurrent, because },
         };
@@ -141,7 +140,6 @@ impl Sandbox {
             limits: Limits { memory_bytes, ..limits.clone() },
             abilities,
             home: Handle::current(),
-            share,
             first: Arc::clone(&plugin.compiled.first),
             clock: self.ticker.clock(),
             meter: Arc::clone(&meter),
