@@ -145,6 +145,7 @@ fn ours(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
         transit::shift,
         transit::promote,
         transit::step,
+        transit::extend,
         transit::overdue,
         transit::answer,
         origin::put_back,

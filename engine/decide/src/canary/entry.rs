@@ -113,6 +113,8 @@ pub enum Entry {
         /// Which step, from 0.
         index: usize,
     },
+    /// The progress deadline begins anew: when it was over, pods were still to be asked for.
+    Extended,
     /// Back to the stable version.
     Retreated {
         /// Why, as a sentence.

@@ -65,7 +65,7 @@ pub struct Walk {
     pub start: Start,
     /// The current step's index; the number of steps when all are done.
     pub at: usize,
-    /// Since when it is at this step.
+    /// Since when it is at this step, or its progress deadline began anew.
     pub since: Timestamp,
     /// Since when the current step's pause lasts.
     pub paused_since: Option<Timestamp>,
@@ -193,6 +193,7 @@ impl Recorded {
             }
             Entry::PauseBegan { index } => self.arrived(at, *index),
             Entry::StepDone { index } => self.step_done(at, *index),
+            Entry::Extended => self.walk.iter_mut().for_each(|walk| walk.since = at),
             Entry::Retreated { because, cause } => self.retreated(at, because, *cause),
             Entry::Promoted { hash } => self.promoted(at, hash),
             Entry::PuttingBack { intent } => {

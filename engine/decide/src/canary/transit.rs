@@ -4,7 +4,7 @@
 //! is the policy. None of them acts: what is recorded is acted upon after the
 //! next look.
 
-use super::entry::{Action, Cause, Entry, OnTimeout, Start, Through};
+use super::entry::{Act, Action, Cause, Entry, OnTimeout, Start, Through};
 use super::look::Look;
 use super::origin::Origin;
 use super::recorded::{Patience, Recorded, State, Walk, Want};
@@ -142,6 +142,19 @@ pub(super) fn fail(look: &Look) -> Option<Move> {
         return Some(retreat(format!("pod {pod}: {trouble}"), Cause::Failed));
     }
     None
+}
+
+/// Pods that nobody has asked for yet have not had their time: while the deadline passed, nobody was there to ask.
+pub(super) fn extend(look: &Look) -> Option<Move> {
+    let asks = |act: &Act| match act {
+        Act::Create { .. } => true,
+        Act::Scale { set, pods, .. } => {
+            look.live.sets.iter().any(|live| live.guard.uid == set.uid && live.spec != *pods)
+        }
+        _ => false,
+    };
+    let due = look.is_overdue() && super::shape::shape(look).acts.iter().any(asks);
+    due.then(|| moving(vec![Entry::Extended], "pods are still to be asked for, so the progress deadline begins anew"))
 }
 
 /// No rule moves the position, nothing is left to do, and the cluster makes no

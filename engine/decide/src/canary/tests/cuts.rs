@@ -82,8 +82,12 @@ fn alike(a: &Value, b: &Value) -> bool {
     }
 }
 
+/// Longer than any progress deadline of these worlds.
+const DOWN_MS: Timestamp = 3_600_000;
+
 /// Dies before every act of a story, and goes on from there until it is in a
-/// place that the whole story has seen as well, or else to the end.
+/// place that the whole story has seen as well, or else to the end. It is
+/// back at once, and also only after the progress deadline.
 #[track_caller]
 fn every_cut(start: fn() -> World, scenes: &[Scene], phase: &str) {
     let mut seen: Vec<Place> = Vec::new();
@@ -107,6 +111,10 @@ fn every_cut(start: fn() -> World, scenes: &[Scene], phase: &str) {
             });
             assert!(is_back || ending(&cut.world) == wanted, "the server died in turn {turn} before act {act}");
             assert!(is_back || cut.world.sets.len() == whole.sets.len(), "turn {turn}, act {act}");
+            let mut late = before.clone();
+            (late.world.dies, late.world.down) = (Some((turn, act)), DOWN_MS);
+            let late = go_on(scenes, late, |_| false).world;
+            assert_eq!(ending(&late), wanted, "{} ms down in turn {turn} before act {act}: {:?}", DOWN_MS, late.said);
         }
     }
     let mut world = start();

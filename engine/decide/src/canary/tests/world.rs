@@ -26,6 +26,8 @@ pub struct World {
     pub turns: usize,
     /// The server dies in this turn, after so many acts.
     pub dies: Option<(usize, usize)>,
+    /// How long it is down then, in ms; meanwhile the cluster goes on.
+    pub down: Timestamp,
     /// The acts of each turn so far.
     pub acts: Vec<usize>,
     /// Every act is carried out twice.
@@ -82,6 +84,7 @@ impl World {
             said: (Mood::Waiting, String::new()),
             turns: 0,
             dies: None,
+            down: 0,
             acts: Vec::new(),
             stutters: false,
             git: None,
@@ -211,6 +214,11 @@ impl World {
                 if let Some(proxy) = &mut self.proxy {
                     proxy.forgotten();
                 }
+                let back = self.now + self.down;
+                while self.now < back && self.controllers() {
+                    self.now += 100;
+                }
+                self.now = back.max(self.now);
                 return Wake::Now;
             }
             self.act(act);
