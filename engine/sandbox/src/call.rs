@@ -32,6 +32,8 @@ pub(crate) struct Call<A> {
     pub(crate) abilities: Arc<dyn Abilities>,
     /// Where abilities are called.
     pub(crate) home: Handle,
+    /// Whose places and turns it takes.
+    pub(crate) share: Option<String>,
     /// What is known of the plugin's calls.
     pub(crate) first: Arc<FirstSlice>,
     /// What makes guests look up, and has their turns.
@@ -45,7 +47,6 @@ impl<A: Ask> Call<A> {
     pub(crate) async fn run(self) -> Verdict<A::Answer> {
         let wall = self.limits.wall;
         let copied = COPIED.saturating_add(usize::try_from(self.limits.response_bytes).unwrap_or(usize::MAX));
-        let share = self.abilities.share();
         let state = State::new(self.abilities, self.grants, self.limits, self.home, Arc::clone(&self.meter));
         let mut store = Store::new(&self.engine, state);
         store.set_hostcall_fuel(copied);
@@ -60,7 +61,8 @@ impl<A: Ask> Call<A> {
         });
         store.set_epoch_deadline(1);
         let call = self.asked.call(&mut store);
-        let ended = tokio::time::timeout(wall, Metered::new(call, self.meter, self.first, self.clock, share)).await;
+        let ended =
+            tokio::time::timeout(wall, Metered::new(call, self.meter, self.first, self.clock, self.share)).await;
         let state = store.into_data();
         state.stdout.finish();
         let printed = state.stderr.finish();

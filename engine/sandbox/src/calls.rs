@@ -126,7 +126,8 @@ impl Sandbox {
         limits: &Limits,
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<A::Answer> {
-        let place = match self.places.take(abilities.share(), limits).await {
+        let share = abilities.share();
+        let place = match self.places.take(share.clone(), limits).await {
             Ok(place) => place,
             Err(because) => return Verdict::Limit { which: Limit::Concurrent, because },
         };
@@ -140,6 +141,7 @@ impl Sandbox {
             limits: Limits { memory_bytes, ..limits.clone() },
             abilities,
             home: Handle::current(),
+            share,
             first: Arc::clone(&plugin.compiled.first),
             clock: self.ticker.clock(),
             meter: Arc::clone(&meter),

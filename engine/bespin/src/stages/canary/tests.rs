@@ -286,24 +286,25 @@ async fn what_is_not_ours_is_looked_at_and_never_written() {
     playground.stop().await;
 }
 
-/// The Rollout whose traffic the API shares.
-async fn routed(playground: &Playground, api: &Api) {
+/// A Rollout whose traffic the API shares, and whose new version has got so much of it.
+async fn routed_to(dir: &Path, percent: u32) -> (Playground, Api, Server) {
+    let (playground, api) = (playground(dir).await, Api::start(dir).await);
+    let routers = api.routers(dir, &api.grant()).await;
+    let server = Server::routed_by(dir, &playground, routers).await;
+    furnish(&playground).await;
     let routing = json!({"plugins": {"example/http": {"address": api.address}}});
-    rollout_by(playground, json!({"bespin.dev/owner": "test"}), routing).await;
+    rollout_by(&playground, json!({"bespin.dev/owner": "test"}), routing).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    assert_eq!(api.weight().as_deref(), Some("0"));
+    deploy(&playground, V56).await;
+    server.shows("its weight", |view| view.served == Some(percent)).await;
+    (playground, api, server)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (playground, api) = (playground(dir.path()).await, Api::start(dir.path()).await);
-    let routers = api.routers(dir.path(), &api.grant()).await;
-    let server = Server::routed_by(dir.path(), &playground, routers).await;
-    furnish(&playground).await;
-    routed(&playground, &api).await;
-    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
-    assert_eq!(api.weight().as_deref(), Some("0"));
-    deploy(&playground, V56).await;
-    server.shows("25 %", |view| view.served == Some(25)).await;
+    let (playground, api, server) = routed_to(dir.path(), 25).await;
     assert_eq!(api.weight().as_deref(), Some("25"));
 
     let mina = || By::Person("mina".into());
@@ -358,14 +359,7 @@ async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_hangs_holds_its_own_rollout_and_a_restart_goes_on() {
     let dir = tempfile::tempdir().expect("a folder");
-    let (playground, api) = (playground(dir.path()).await, Api::start(dir.path()).await);
-    let routers = api.routers(dir.path(), &api.grant()).await;
-    let server = Server::routed_by(dir.path(), &playground, routers).await;
-    furnish(&playground).await;
-    routed(&playground, &api).await;
-    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
-    deploy(&playground, V56).await;
-    server.shows("50 %", |view| view.served == Some(50)).await;
+    let (playground, api, server) = routed_to(dir.path(), 50).await;
     api.set(Mode::Hangs);
     server.shows("nothing known", |view| view.served.is_none()).await;
     server.stop().await;
