@@ -1,6 +1,6 @@
 //! The server, as its users start it.
 
-use super::process::Process;
+use super::process::{Process, output};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ impl Bespin {
         let mut command = Command::new(program());
         // Its secrets are in the server's environment alone, and are not asked for.
         command.args(["journal", "export", "--config"]).arg(&self.config).arg(prefix);
-        let output = command.output().expect("bespin runs");
+        let output = output(&mut command);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("entries are UTF-8");
         text.lines().map(|line| serde_json::from_str(line).expect("an entry is JSON")).collect()

@@ -1,5 +1,6 @@
 //! The dashboard's API, as a person's browser uses it.
 
+use super::process::ANSWER;
 use serde_json::{Value, json};
 
 /// The operator in the stories' configurations.
@@ -35,7 +36,7 @@ impl Dashboard {
     }
 
     async fn open(url: &str, name: &str) -> Result<Dashboard, reqwest::Error> {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = reqwest::Client::builder().no_proxy().timeout(ANSWER).build().expect("a client");
         let request = client.post(format!("{url}/api/v1/login")).json(&json!({ "name": name, "password": PASSWORD }));
         let answer = request.send().await?;
         assert!(answer.status().is_success(), "logging in: {}", answer.status());

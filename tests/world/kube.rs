@@ -1,7 +1,7 @@
 //! A Kubernetes control plane: the real one, started from its own programs,
 //! or any other that has an address and a token.
 
-use super::process::{Process, free_port};
+use super::process::{ANSWER, Process, free_port};
 use reqwest::Method;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ impl Kube {
 
     /// Gets an object or a list; `None` where there is none.
     pub async fn get(&self, path: &str) -> Option<Value> {
-        let answer = self.request(Method::GET, path).send().await.ok()?;
+        let answer = self.request(Method::GET, path).timeout(ANSWER).send().await.ok()?;
         if !answer.status().is_success() {
             return None;
         }
@@ -69,7 +69,7 @@ impl Kube {
 
     /// Sends any request; answers the status and the JSON that came back.
     pub async fn send(&self, method: Method, path: &str, kind: &str, body: Option<&Value>) -> (u16, Value) {
-        let mut request = self.request(method.clone(), path);
+        let mut request = self.request(method.clone(), path).timeout(ANSWER);
         if let Some(body) = body {
             request = request.header("content-type", kind).body(body.to_string());
         }

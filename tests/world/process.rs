@@ -1,9 +1,18 @@
 //! Other programs that a test starts, and stops by their own process ids.
 
 use std::future::Future;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+/// The ports for programs of tests.
+const PORTS: Range<u16> = 16_000..32_000;
+
+/// How long an answer over the network may take.
+pub const ANSWER: Duration = Duration::from_secs(60);
 
 /// A running program; it ends with this value.
 pub struct Process {
@@ -94,6 +103,22 @@ impl Drop for Process {
     }
 }
 
+/// Runs a program to its end, and fails when it takes longer than any answer.
+pub fn output(command: &mut Command) -> Output {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+    let id = child.id().to_string();
+    let (ended, ends) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let late = ends.recv_timeout(ANSWER) == Err(mpsc::RecvTimeoutError::Timeout);
+        late && Command::new("kill").args(["-KILL", &id]).status().is_ok()
+    });
+    let output = child.wait_with_output().expect("a child can be waited for");
+    drop(ended);
+    assert!(!watch.join().expect("the watch does not panic"), "{command:?} did not end within {ANSWER:?}");
+    output
+}
+
 /// Waits until `check` answers something.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
@@ -110,8 +135,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// A port on loopback that was free a moment ago.
+/// A port on loopback for a program that takes no socket. It is below those that the kernel gives to connections, and
+/// given once by each process of tests, so that nobody takes it until the program does.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it is bound").port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let first = PORTS.start + (std::process::id() % u32::from(PORTS.end - PORTS.start)) as u16;
+    let port = |given: u16| PORTS.start + (first - PORTS.start + given) % (PORTS.end - PORTS.start);
+    let mut all = PORTS.map(|_| port(GIVEN.fetch_add(1, Ordering::Relaxed)));
+    all.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("loopback has a free port")
 }
