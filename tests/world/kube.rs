@@ -146,7 +146,8 @@ async fn start_api(bin: &Path, dir: &Path, etcd_port: u16) -> (Process, Kube, Pa
     let mut api = Process::start("kube-apiserver", dir, &mut command);
     let url = format!("https://127.0.0.1:{port}");
     let authority = certificates.join("apiserver.crt");
-    api.ready(Duration::from_secs(60), || async { authority.exists() }).await;
+    // It writes the certificate first, and not in one go; the key comes once that is whole.
+    api.ready(Duration::from_secs(60), || async { certificates.join("apiserver.key").exists() }).await;
     let kube = Kube::new(&url, TOKEN, Some(std::fs::read(&authority).expect("the certificate is there")));
     api.ready(Duration::from_secs(90), || async { kube.get("/api/v1/namespaces/default").await.is_some() }).await;
     let kubeconfig = write_kubeconfig(dir, &url, &authority);
