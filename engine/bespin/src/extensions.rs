@@ -10,7 +10,7 @@
 use crate::plugins::{Known, Plugins};
 use decide::pipeline::lock::plugin_reference;
 use images::Error;
-use sandbox::{Busy, Limit, Sandbox, Settings, Verdict, World};
+use sandbox::{Busy, Limit, Limits, Sandbox, Settings, Verdict, World};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Extension {
     pub uses: String,
     /// What it is asked to be.
     pub world: World,
+    /// What a call of it may use.
+    pub limits: Limits,
     sandbox: Arc<Sandbox>,
     state: Mutex<Result<Known, String>>,
 }
@@ -59,6 +61,7 @@ impl Extensions {
 
     /// The plugin of a row, compiled: `table` and `name` say which row, as mistakes call it. One that cannot be had now
     /// is an extension all the same, which is not ready; a registry that could not be asked is asked again each minute.
+    /// `limits` are what a call of it may use.
     ///
     /// # Errors
     /// What no waiting mends: the folder has no such plugin, it is of another world, or there is no sandbox. As a
@@ -69,6 +72,7 @@ impl Extensions {
         name: &str,
         uses: &str,
         world: World,
+        limits: Limits,
     ) -> Result<Arc<Extension>, String> {
         let wrong = |what: String| format!("{table} `{name}`: {what}");
         if plugin_reference(uses).is_err() {
@@ -92,7 +96,7 @@ impl Extensions {
             tracing::error!(table, name, plugin = uses, because, "a plugin of the configuration is not ready");
         }
         let (name, uses) = (name.to_owned(), uses.to_owned());
-        let extension = Arc::new(Extension { table, name, uses, world, sandbox, state: Mutex::new(state) });
+        let extension = Arc::new(Extension { table, name, uses, world, limits, sandbox, state: Mutex::new(state) });
         match got {
             None => drop(tokio::spawn(later(Arc::downgrade(&extension), self.plugins.clone(), Some(getting)))),
             Some(Err(Error::Transient(_))) => {

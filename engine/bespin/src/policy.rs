@@ -19,7 +19,7 @@ pub fn both(policy: &[Policy], run: &Opened, approved_by: Option<&str>, own: Gra
 pub fn limits(policy: &[Policy], run: &Opened, approved_by: Option<&str>) -> Limits {
     let rows = policy.iter().filter(|row| matches(row, run) && row.counts(approved_by));
     // The configuration was checked at the start; a row that does not parse changes nothing.
-    rows.filter_map(|row| Overrides::parse(&row.limits).ok()).fold(Limits::default(), |limits, own| own.over(limits))
+    rows.filter_map(|row| Overrides::of_steps(&row.limits).ok()).fold(Limits::default(), |limits, own| own.over(limits))
 }
 
 fn leave(policy: &[Policy], run: &Opened, approved_by: Option<&str>, whose: Whose) -> Grants {

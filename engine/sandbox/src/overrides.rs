@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use crate::limits::Limits;
 
-/// What a row of the server's policy says of limits: `{ memory = "128MiB", cpu = "30s", host-calls = "50000" }`.
-///
-/// The wall time is no part of it: that is the step's own `timeout`.
+/// What a row of the server's configuration says of limits: `{ memory = "128MiB", cpu = "30s", host-calls = "50000" }`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides(Vec<Override>);
 
@@ -16,6 +14,7 @@ enum Override {
     Memory(usize),
     Tables(usize),
     Cpu(Duration),
+    Wall(Duration),
     Output(usize),
     Log(usize),
     HostCalls(u64),
@@ -25,20 +24,36 @@ enum Override {
     Waiting(usize),
 }
 
-/// The names, as they are written.
-const NAMES: [&str; 10] =
+/// The names for steps. Their wall time is their own `timeout`.
+const OF_STEPS: [&str; 10] =
     ["memory", "tables", "cpu", "output", "log", "host-calls", "handles", "response", "concurrent", "waiting"];
 
+/// The names for plugins that the server's own stages call. How many calls there are is for the stages to share.
+const OF_STAGES: [&str; 9] = ["memory", "tables", "cpu", "wall", "output", "log", "host-calls", "handles", "response"];
+
 impl Overrides {
-    /// Reads overrides as they are written: a limit's name and its value.
+    /// Reads what a policy says of the calls of steps: a limit's name and its value.
     ///
     /// # Errors
     ///
     /// Every mistake at once: an unknown name, or a value that is none.
-    pub fn parse(written: &BTreeMap<String, String>) -> Result<Overrides, Vec<String>> {
+    pub fn of_steps(written: &BTreeMap<String, String>) -> Result<Overrides, Vec<String>> {
+        Overrides::parse(written, &OF_STEPS)
+    }
+
+    /// The same of a plugin that the server's own stages call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Overrides::of_steps`].
+    pub fn of_stages(written: &BTreeMap<String, String>) -> Result<Overrides, Vec<String>> {
+        Overrides::parse(written, &OF_STAGES)
+    }
+
+    fn parse(written: &BTreeMap<String, String>, known: &[&str]) -> Result<Overrides, Vec<String>> {
         let (mut overrides, mut mistakes) = (Vec::new(), Vec::new());
         for (name, value) in written {
-            match Override::parse(name, value) {
+            match Override::parse(name, value, known) {
                 Ok(one) => overrides.push(one),
                 Err(mistake) => mistakes.push(format!("limits: {name}: `{value}`: {mistake}")),
             }
@@ -54,6 +69,7 @@ impl Overrides {
                 Override::Memory(bytes) => limits.memory_bytes = bytes,
                 Override::Tables(elements) => limits.table_elements = elements,
                 Override::Cpu(time) => limits.cpu = time,
+                Override::Wall(time) => limits.wall = time,
                 Override::Output(bytes) => limits.output_bytes = bytes,
                 Override::Log(bytes) => limits.log_bytes = bytes,
                 Override::HostCalls(calls) => limits.host_calls = calls,
@@ -68,11 +84,14 @@ impl Overrides {
 }
 
 impl Override {
-    fn parse(name: &str, value: &str) -> Result<Override, String> {
+    fn parse(name: &str, value: &str, known: &[&str]) -> Result<Override, String> {
+        let unknown = || format!("there is no such limit; there are {}", known.join(", "));
+        let name = known.contains(&name).then_some(name).ok_or_else(unknown)?;
         Ok(match name {
             "memory" => Override::Memory(bytes(value)?),
             "tables" => Override::Tables(number(value)?),
             "cpu" => Override::Cpu(time(value)?),
+            "wall" => Override::Wall(time(value)?),
             "output" => Override::Output(bytes(value)?),
             "log" => Override::Log(bytes(value)?),
             "host-calls" => Override::HostCalls(number(value)?),
@@ -80,7 +99,7 @@ impl Override {
             "response" => Override::Response(bytes(value)? as u64),
             "concurrent" => Override::Concurrent(number(value)?),
             "waiting" => Override::Waiting(number(value)?),
-            _ => return Err(format!("there is no such limit; there are {}", NAMES.join(", "))),
+            _ => return Err(unknown()),
         })
     }
 }
@@ -124,9 +143,12 @@ fn split(written: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    fn parse(written: &[(&str, &str)]) -> Result<Limits, Vec<String>> {
-        let written = written.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Overrides::parse(&written)?.over(Limits::default()))
+    fn written(rows: &[(&str, &str)]) -> BTreeMap<String, String> {
+        rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn parse(rows: &[(&str, &str)]) -> Result<Limits, Vec<String>> {
+        Ok(Overrides::of_steps(&written(rows))?.over(Limits::default()))
     }
 
     #[test]
@@ -136,9 +158,22 @@ mod tests {
         assert_eq!((limits.host_calls, limits.log_bytes), (7, 512));
         let usual = Limits::default();
         assert_eq!((limits.handles, limits.wall), (usual.handles, usual.wall));
-        for name in NAMES {
+        for name in OF_STEPS {
             assert!(parse(&[(name, if name == "cpu" { "1s" } else { "1" })]).unwrap() != usual, "{name}");
         }
+        for name in OF_STAGES {
+            let row = written(&[(name, if ["cpu", "wall"].contains(&name) { "1s" } else { "1" })]);
+            assert!(Overrides::of_stages(&row).unwrap().over(usual.clone()) != usual, "{name}");
+        }
+    }
+
+    #[test]
+    fn steps_and_stages_have_some_limits_of_their_own() {
+        let refused = |parsed: Result<Overrides, Vec<String>>| parsed.unwrap_err().join("; ");
+        let wall = refused(Overrides::of_steps(&written(&[("wall", "1s")])));
+        assert!(wall.contains("limits: wall: `1s`: there is no such limit; there are memory"), "{wall}");
+        let places = refused(Overrides::of_stages(&written(&[("concurrent", "9"), ("waiting", "9")])));
+        assert_eq!(places.matches("there is no such limit").count(), 2, "{places}");
     }
 
     #[test]

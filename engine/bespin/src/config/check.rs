@@ -73,7 +73,7 @@ fn policy(config: &Config, found: &mut Vec<String>) {
             approvers(people, &config.user, &mut mistakes);
         }
         let whose = if row.is_for_forks() { sandbox::Whose::Fork } else { sandbox::Whose::Policy };
-        mistakes.extend(sandbox::Overrides::parse(&row.limits).err().into_iter().flatten());
+        mistakes.extend(sandbox::Overrides::of_steps(&row.limits).err().into_iter().flatten());
         mistakes.extend(sandbox::Grants::parse(whose, &row.grants).err().into_iter().flatten());
         found.extend(mistakes.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
     }

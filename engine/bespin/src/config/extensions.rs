@@ -5,7 +5,9 @@
 use super::PluginSource;
 use decide::health::Kind;
 use decide::pipeline::lock::plugin_reference;
+use sandbox::{Limits, Overrides};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Whose judgement counts for the objects of a kind, instead of our own rule.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -15,6 +17,9 @@ pub struct HealthPlugin {
     pub kind: String,
     /// A plugin of the world `health`: a name in the folder of plugins, or `host/name@sha256:...`.
     pub plugin: String,
+    /// Other limits of a call than the usual ones, such as `{ wall = "10s" }`.
+    #[serde(default)]
+    pub limits: BTreeMap<String, String>,
 }
 
 /// Who makes the manifests of the Applications that name it in `spec.source.plugin.name`.
@@ -25,6 +30,9 @@ pub struct Generator {
     pub name: String,
     /// A plugin of the world `generate`: a name in the folder of plugins, or `host/name@sha256:...`.
     pub plugin: String,
+    /// Other limits of a call than the usual ones, such as `{ wall = "10s" }`.
+    #[serde(default)]
+    pub limits: BTreeMap<String, String>,
 }
 
 impl HealthPlugin {
@@ -36,7 +44,7 @@ impl HealthPlugin {
     /// What is wrong with the row.
     pub(super) fn check(&self, sources: &[PluginSource], found: &mut Vec<String>) {
         let kind = self.kind.parse::<Kind>().map(drop);
-        let wrong = kind.err().into_iter().chain(unusable(&self.plugin, sources));
+        let wrong = kind.err().into_iter().chain(unusable(&self.plugin, sources)).chain(mistakes(&self.limits));
         found.extend(wrong.map(|what| format!("{}: {what}", self.place())));
     }
 }
@@ -49,8 +57,20 @@ impl Generator {
 
     /// What is wrong with the row.
     pub(super) fn check(&self, sources: &[PluginSource], found: &mut Vec<String>) {
-        found.extend(unusable(&self.plugin, sources).map(|what| format!("{}: {what}", self.place())));
+        let wrong = unusable(&self.plugin, sources).into_iter().chain(mistakes(&self.limits));
+        found.extend(wrong.map(|what| format!("{}: {what}", self.place())));
     }
+}
+
+/// The limits of a row's calls: the usual ones, but where the row says otherwise.
+pub fn limited(row: &BTreeMap<String, String>, usual: Limits) -> Limits {
+    // The configuration was checked at the start; what does not parse changes nothing.
+    Overrides::of_stages(row).unwrap_or_default().over(usual)
+}
+
+/// What is wrong with a row's limits.
+pub(super) fn mistakes(limits: &BTreeMap<String, String>) -> Vec<String> {
+    Overrides::of_stages(limits).err().unwrap_or_default()
 }
 
 /// Why no stage can ever use a plugin that the configuration names like this, with the mend.
@@ -79,7 +99,9 @@ pub(super) fn unusable(plugin: &str, sources: &[PluginSource]) -> Option<String>
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::Config;
+    use std::time::Duration;
 
     fn parse(rows: &str) -> Result<Config, String> {
         Config::parse("bespin.toml", &format!("[server]\ndata = \"d\"\n{rows}")).map_err(|all| all.to_string())
@@ -90,10 +112,12 @@ mod tests {
         let config = parse(
             "[[health]]\nkind = \"cert-manager.io/Certificate\"\nplugin = \"certificates\"\n\
              [[health]]\nkind = \"Pod\"\nplugin = \"pods\"\n\
-             [[generate]]\nname = \"envsubst\"\nplugin = \"envsubst\"\n",
+             [[generate]]\nname = \"envsubst\"\nplugin = \"envsubst\"\nlimits = { wall = \"2m\" }\n",
         );
         let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!((config.health.len(), config.generate.len()), (2, 1));
+        let limits = limited(&config.generate[0].limits, Limits::default());
+        assert_eq!(limits, Limits { wall: Duration::from_secs(120), ..Limits::default() });
     }
 
     #[test]
@@ -105,9 +129,9 @@ mod tests {
              [[health]]\nkind = \"apps/v1/Deployment\"\nplugin = \"\"\n\
              [[health]]\nkind = \"pod\"\nplugin = \"ghcr.io/acme/pods:1\"\n\
              [[health]]\nkind = \"Pod\"\nplugin = \"ghcr.io/acme/pods@sha256:{digest}\"\n\
-             [[health]]\nkind = \"Pod\"\nplugin = \"pods:latest\"\n\
+             [[health]]\nkind = \"Pod\"\nplugin = \"pods:latest\"\nlimits = {{ concurrent = \"9\" }}\n\
              [[generate]]\nname = \"g\"\nplugin = \"ghcr.io/acme/g\"\n\
-             [[generate]]\nname = \"g\"\nplugin = \"g\"\n"
+             [[generate]]\nname = \"g\"\nplugin = \"g\"\nlimits = {{ wall = \"5\" }}\n"
         );
         let mistakes = parse(&rows).expect_err("it is full of mistakes");
         for part in [
@@ -119,7 +143,9 @@ mod tests {
             "health `pod`: `ghcr.io/acme/pods:1` is a tag, which can move; write `ghcr.io/acme/pods@sha256:...`",
             "health `Pod`: no source is for `ghcr.io/acme/pods`; add [[plugin-source]]",
             "health `Pod`: `pods:latest` does not name its registry",
+            "health `Pod`: limits: concurrent: `9`: there is no such limit; there are memory, tables, cpu, wall",
             "health: `Pod` stands there twice",
+            "generate `g`: limits: wall: `5`: write a time, such as 30s",
             "generate `g`: `ghcr.io/acme/g` names no tag and no digest",
             "generate: `g` stands there twice",
         ] {

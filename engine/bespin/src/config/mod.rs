@@ -13,7 +13,7 @@ mod terraform;
 
 pub use check::Mistakes;
 pub use containers::Containers;
-pub use extensions::{Generator, HealthPlugin};
+pub use extensions::{Generator, HealthPlugin, limited};
 pub use plugin_source::{KeyFile, PluginSource};
 pub use route::RoutePlugin;
 pub use secret::SecretSource;

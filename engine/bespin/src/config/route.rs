@@ -1,6 +1,6 @@
 //! The routers that are plugins: the table `[[route]]`.
 
-use super::extensions::unusable;
+use super::extensions::{mistakes, unusable};
 use super::{PluginSource, SecretSource};
 use crate::policy::covers;
 use sandbox::{Grants, Whose};
@@ -23,6 +23,9 @@ pub struct RoutePlugin {
     /// The secrets that it may use.
     #[serde(default)]
     pub secrets: Vec<String>,
+    /// Other limits of a call than the usual ones, such as `{ wall = "30s" }`.
+    #[serde(default)]
+    pub limits: BTreeMap<String, String>,
 }
 
 impl RoutePlugin {
@@ -64,6 +67,7 @@ impl RoutePlugin {
         }
         wrong.extend(unusable(&self.plugin, sources));
         wrong.extend(self.grants().err().into_iter().flatten());
+        wrong.extend(mistakes(&self.limits));
         if let Some(rollouts) = &self.rollouts {
             if rollouts.is_empty() {
                 wrong
@@ -118,7 +122,7 @@ mod tests {
             "[[route]]\nname = \"gateway\"\nplugin = \"\"\n\
              [[route]]\nname = \"a/b\"\nplugin = \"p\"\nhttp = [\"*\"]\nsecrets = [\"router\"]\n\
              [[route]]\nname = \"a/b\"\nplugin = \"ghcr.io/acme/p:1\"\nrollouts = [\"petclinic/*\"]\n\
-             [[route]]\nname = \"a/c\"\nplugin = \"p\"\nrollouts = []\n",
+             [[route]]\nname = \"a/c\"\nplugin = \"p\"\nrollouts = []\nlimits = { waiting = \"1\" }\n",
         )
         .expect_err("it is full of mistakes");
         for part in [
@@ -129,6 +133,7 @@ mod tests {
             "route `a/b`: `ghcr.io/acme/p:1` is a tag",
             "route `a/b`: rollouts: `petclinic/*`: write `cluster/namespace/name`",
             "route `a/c`: rollouts: the list is empty",
+            "route `a/c`: limits: waiting: `1`: there is no such limit",
             "route: `a/b` stands there twice",
         ] {
             assert!(mistakes.contains(part), "{part} is not in:\n{mistakes}");

@@ -23,12 +23,12 @@ pub(crate) fn extensions(dir: &std::path::Path) -> Extensions {
 async fn a_plugin_of_the_folder_is_ready_and_of_its_world() {
     let dir = tempfile::tempdir().unwrap();
     let extensions = extensions(dir.path());
-    let health = extensions.load("health", "Pod", "health", World::Health).await.unwrap();
+    let health = extensions.load("health", "Pod", "health", World::Health, Limits::default()).await.unwrap();
     assert_eq!(health.ready().map(|known| known.plugin.world()).ok(), Some(World::Health));
-    let refused = extensions.load("generate", "g", "health", World::Generate).await.err().unwrap();
+    let refused = extensions.load("generate", "g", "health", World::Generate, Limits::default()).await.err().unwrap();
     let because = "generate `g`: the plugin `health` is of the world `health`; name one of the world `generate`";
     assert_eq!(refused, because);
-    let refused = extensions.load("generate", "g", "genrate", World::Generate).await.err().unwrap();
+    let refused = extensions.load("generate", "g", "genrate", World::Generate, Limits::default()).await.err().unwrap();
     assert!(refused.starts_with("generate `g`: there is no plugin `genrate`"), "{refused}");
     assert!(refused.ends_with("there are broken, generate, health, misjudges"), "{refused}");
     assert_eq!(extensions.all().len(), 1);
@@ -38,11 +38,11 @@ async fn a_plugin_of_the_folder_is_ready_and_of_its_world() {
 async fn what_cannot_be_loaded_keeps_no_server_from_starting() {
     let dir = tempfile::tempdir().unwrap();
     let extensions = extensions(dir.path());
-    let broken = extensions.load("health", "Pod", "broken", World::Health).await.unwrap();
+    let broken = extensions.load("health", "Pod", "broken", World::Health, Limits::default()).await.unwrap();
     let because = broken.ready().err().unwrap();
     assert!(because.starts_with("the plugin `broken` is not ready: cannot load the plugin `broken`"), "{because}");
     let reference = format!("ghcr.io/acme/pods@sha256:{}", "0".repeat(64));
-    let remote = extensions.load("health", "Job", &reference, World::Health).await.unwrap();
+    let remote = extensions.load("health", "Job", &reference, World::Health, Limits::default()).await.unwrap();
     assert!(remote.ready().err().unwrap().contains("takes none from registries"));
 }
 

@@ -5,7 +5,7 @@
 //! and is remembered here until then. Nothing here outlives the process: after
 //! a restart a router is told again, which changes nothing.
 
-use crate::config::{RoutePlugin, SecretSource};
+use crate::config::{RoutePlugin, SecretSource, limited};
 use crate::drive::now;
 use crate::extensions::{Extension, Extensions};
 use crate::host::Connector;
@@ -25,8 +25,6 @@ use std::time::Duration;
 
 /// An answer stands for so long, in ms: whatever wakes a rollout in between asks nobody again.
 const STANDS_MS: u64 = 1_000;
-/// How long a call may take.
-const WALL: Duration = Duration::from_secs(10);
 /// How long one waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
 /// How many calls of one router there are at the same time.
@@ -37,10 +35,9 @@ const PAUSES_MS: (u64, u64) = (1_000, 60_000);
 const TEXT: usize = 500;
 
 /// The routers that this server has plugins for.
+#[derive(Default)]
 pub struct Routers {
     by_name: BTreeMap<String, Route>,
-    /// How long a call may take.
-    wall: Duration,
     /// What was learnt of the router of each stream.
     known: Mutex<HashMap<String, Known>>,
 }
@@ -63,12 +60,6 @@ struct Known {
     failures: (u32, u32),
 }
 
-impl Default for Routers {
-    fn default() -> Routers {
-        Routers { by_name: BTreeMap::new(), wall: WALL, known: Mutex::default() }
-    }
-}
-
 impl Routers {
     /// Loads the plugins of the configuration's rows.
     ///
@@ -83,9 +74,10 @@ impl Routers {
         let mut by_name = BTreeMap::new();
         for row in rows {
             let wrong = |what: Vec<String>| format!("route `{}`: {}", row.name, what.join("; "));
+            let limits = limited(&row.limits, limits());
             let route = Route {
                 row: row.clone(),
-                extension: extensions.load("route", &row.name, &row.plugin, World::Route).await?,
+                extension: extensions.load("route", &row.name, &row.plugin, World::Route, limits).await?,
                 grants: row.grants().map_err(wrong)?,
                 connector: connector.clone(),
                 secrets: row
@@ -115,7 +107,7 @@ impl Routers {
         };
         let last = self.known(stream, split, |known| known.said.clone());
         if last.is_none_or(|(at, said)| !stands(at, &said)) {
-            let asked = self.call(stream, &split.router, |route, host| route.verify(split, self.limits(), host)).await;
+            let asked = self.call(stream, &split.router, |route, host| route.verify(split, host)).await;
             self.known(stream, split, |known| {
                 let said = match asked {
                     Ok(Verification::Verified) => Said::Verified,
@@ -139,7 +131,7 @@ impl Routers {
 
     /// Has the traffic shared like this.
     pub(super) async fn tell(&self, stream: &str, split: &Split) {
-        let told = self.call(stream, &split.router, |route, host| route.set(split, self.limits(), host)).await;
+        let told = self.call(stream, &split.router, |route, host| route.set(split, host)).await;
         self.known(stream, split, |known| {
             match told {
                 Ok(()) => (known.told, known.failures.1) = (known.told.taken(now()), 0),
@@ -159,7 +151,7 @@ impl Routers {
     /// It has not, as a sentence.
     pub(super) async fn take_back(&self, stream: &str, router: &str, rollout: &Value) -> Result<(), String> {
         let rollout = rollout.to_string();
-        let done = self.call(stream, router, |route, host| route.remove(&rollout, self.limits(), host)).await;
+        let done = self.call(stream, router, |route, host| route.remove(&rollout, host)).await;
         done.map_err(|failed| format!("{router} has to take back what it has made first: {}", failed.because))?;
         self.forget(stream);
         Ok(())
@@ -179,20 +171,6 @@ impl Routers {
             *known = fresh();
         }
         change(known)
-    }
-
-    /// What one call may use: a few requests, and no time to speak of.
-    fn limits(&self) -> Limits {
-        Limits {
-            cpu: Duration::from_secs(1),
-            wall: self.wall,
-            output_bytes: 64 << 10,
-            log_bytes: 64 << 10,
-            host_calls: 200,
-            response_bytes: 1 << 20,
-            concurrent: CALLS,
-            ..Limits::default()
-        }
     }
 
     async fn call<'a, T, F>(
@@ -216,26 +194,27 @@ impl Routers {
             masker: Mutex::default(),
         });
         let late = |_| Failed { because: "it had no turn, for other calls take long".into(), mends: Mends::ByItself };
-        let verdict = tokio::time::timeout(self.wall + TURN, call(route, host.clone())).await.map_err(late)?;
+        let verdict =
+            tokio::time::timeout(route.extension.limits.wall + TURN, call(route, host.clone())).await.map_err(late)?;
         let verdict = verdict.map_err(|because| Failed { because, mends: Mends::ByItself })?;
         route.judge(verdict).map_err(|failed| failed.hidden(&host))
     }
 }
 
 impl Route {
-    async fn verify(&self, split: &Split, limits: Limits, host: Arc<Host>) -> Result<Verdict<Verification>, String> {
-        let (plugin, sandbox) = (self.extension.ready()?.plugin, self.extension.sandbox());
-        Ok(sandbox.verify_weight(&plugin, &written(split), &self.grants, &limits, host).await)
+    async fn verify(&self, split: &Split, host: Arc<Host>) -> Result<Verdict<Verification>, String> {
+        let (plugin, Extension { limits, .. }) = (self.extension.ready()?.plugin, &*self.extension);
+        Ok(self.extension.sandbox().verify_weight(&plugin, &written(split), &self.grants, limits, host).await)
     }
 
-    async fn set(&self, split: &Split, limits: Limits, host: Arc<Host>) -> Result<Verdict<()>, String> {
-        let (plugin, sandbox) = (self.extension.ready()?.plugin, self.extension.sandbox());
-        Ok(sandbox.set_weight(&plugin, &written(split), &self.grants, &limits, host).await)
+    async fn set(&self, split: &Split, host: Arc<Host>) -> Result<Verdict<()>, String> {
+        let (plugin, Extension { limits, .. }) = (self.extension.ready()?.plugin, &*self.extension);
+        Ok(self.extension.sandbox().set_weight(&plugin, &written(split), &self.grants, limits, host).await)
     }
 
-    async fn remove(&self, rollout: &str, limits: Limits, host: Arc<Host>) -> Result<Verdict<()>, String> {
-        let (plugin, sandbox) = (self.extension.ready()?.plugin, self.extension.sandbox());
-        Ok(sandbox.remove(&plugin, rollout, &self.grants, &limits, host).await)
+    async fn remove(&self, rollout: &str, host: Arc<Host>) -> Result<Verdict<()>, String> {
+        let (plugin, Extension { limits, .. }) = (self.extension.ready()?.plugin, &*self.extension);
+        Ok(self.extension.sandbox().remove(&plugin, rollout, &self.grants, limits, host).await)
     }
 
     /// Only a success is one.
@@ -255,6 +234,20 @@ impl Route {
             Verdict::Trapped { because } => (format!("it crashed: {because}"), Mends::ByAPerson),
         };
         Err(Failed { because, mends })
+    }
+}
+
+/// What one call may use, where its row says nothing else: a few requests, and no time to speak of.
+fn limits() -> Limits {
+    Limits {
+        cpu: Duration::from_secs(1),
+        wall: Duration::from_secs(10),
+        output_bytes: 64 << 10,
+        log_bytes: 64 << 10,
+        host_calls: 200,
+        response_bytes: 1 << 20,
+        concurrent: CALLS,
+        ..Limits::default()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::Manifests;
 use super::lines::Lines;
-use crate::config;
+use crate::config::{self, limited};
 use crate::drive::Trouble;
 use crate::extensions::{Extension, Extensions, SHARE, answer, in_turn};
 use async_trait::async_trait;
@@ -47,7 +47,8 @@ impl Generators {
     pub async fn load(rows: &[config::Generator], extensions: &Extensions) -> Result<Generators, String> {
         let mut by_name = BTreeMap::new();
         for row in rows {
-            let extension = extensions.load("generate", &row.name, &row.plugin, World::Generate).await?;
+            let limits = limited(&row.limits, limits());
+            let extension = extensions.load("generate", &row.name, &row.plugin, World::Generate, limits).await?;
             by_name.insert(row.name.clone(), extension);
         }
         Ok(Generators { by_name })
@@ -104,8 +105,8 @@ impl Generators {
             }
             Err(fault) => return unread(name, &fault, Vec::new()),
         }
-        let (asked, limits) = (asked(app, generator, commit), limits());
-        let call = extension.sandbox().generate(&plugin, &asked, &limits, workspace.clone());
+        let (asked, limits) = (asked(app, generator, commit), &extension.limits);
+        let call = extension.sandbox().generate(&plugin, &asked, limits, workspace.clone());
         let verdict = in_turn(limits.wall, call).await;
         made(name, workspace.told(), verdict)
     }
@@ -150,6 +151,7 @@ pub(super) fn asked(app: &Application, generator: &Generator, commit: &str) -> S
     generator.asked(Place { application, namespace, revision: commit, path })
 }
 
+/// What making the manifests of one folder may use, where its row says nothing else.
 fn limits() -> Limits {
     Limits {
         memory_bytes: 128 << 20,

@@ -5,7 +5,7 @@
 //! looks would come to everything.
 
 use super::lines::Lines;
-use crate::config::HealthPlugin;
+use crate::config::{HealthPlugin, limited};
 use crate::extensions::{Extension, Extensions, SHARE, answer, in_turn};
 use decide::health::{Health, Judged, Kind, Status};
 use decide::sync::object::{self, Id};
@@ -61,7 +61,8 @@ impl Judges {
         let mut by_kind = BTreeMap::new();
         for row in rows {
             let kind: Kind = row.kind.parse().map_err(|because| format!("{}: {because}", row.place()))?;
-            by_kind.insert(kind, extensions.load("health", &row.kind, &row.plugin, World::Health).await?);
+            let limits = limited(&row.limits, limits());
+            by_kind.insert(kind, extensions.load("health", &row.kind, &row.plugin, World::Health, limits).await?);
         }
         Ok(Judges { by_kind, ..Judges::default() })
     }
@@ -117,8 +118,8 @@ impl Judges {
             return None;
         }
         let about = Lines::new(plugin.name(), stream, Id::of(live).to_string());
-        let (told, limits) = (told(live), limits());
-        let call = extension.sandbox().health(&plugin, &told, &limits, Arc::new(about));
+        let (told, limits) = (told(live), &extension.limits);
+        let call = extension.sandbox().health(&plugin, &told, limits, Arc::new(about));
         let verdict = in_turn(limits.wall, call).await;
         let is_slow =
             matches!(verdict, Verdict::TimedOut { .. } | Verdict::Limit { which: Limit::Cpu | Limit::Concurrent, .. });
@@ -173,7 +174,8 @@ impl Judges {
     }
 }
 
-/// What judging one object may use. It is asked often, and sees no more than the object.
+/// What judging one object may use, where its row says nothing else. It is asked often, and sees no more than the
+/// object.
 fn limits() -> Limits {
     Limits {
         cpu: Duration::from_secs(1),

@@ -79,15 +79,14 @@ impl Api {
         let config = format!(
             "[server]\ndata = \"d\"\n[secret]\nrouter = {{ file = \"{}\" }}\n\
              [[route]]\nname = \"example/http\"\nplugin = \"route\"\nrollouts = [\"test/petclinic/*\"]\n\
-             http = [\"{http}\"]\nsecrets = [\"router\"]\n",
+             http = [\"{http}\"]\nsecrets = [\"router\"]\nlimits = {{ wall = \"2s\" }}\n",
             self.secret.display(),
         );
         let config = Config::parse("bespin.toml", &config).unwrap();
         let cache = dir.join("route-cache");
         let extensions = Extensions::new(Plugins::of(&folder), cache, sandbox::Settings::default());
         let connector = Arc::new(Connector::new().unwrap());
-        let routers = Routers::load(&config.route, &extensions, &connector, &config.secret).await.unwrap();
-        Routers { wall: Duration::from_secs(2), ..routers }
+        Routers::load(&config.route, &extensions, &connector, &config.secret).await.unwrap()
     }
 
     /// What a row grants for it.
@@ -223,6 +222,7 @@ async fn a_plugin_of_another_world_refuses_the_start() {
         rollouts: None,
         http: Vec::new(),
         secrets: Vec::new(),
+        limits: BTreeMap::new(),
     }];
     let connector = Arc::new(Connector::new().unwrap());
     let refused = Routers::load(&rows, &extensions, &connector, &BTreeMap::new()).await.err().unwrap();

@@ -87,7 +87,7 @@ fn three() -> Value {
 async fn stage(dir: &std::path::Path, git: &Arc<Folder>) -> (Arc<Drivers>, Arc<SyncStage>) {
     let journal = journal::open(&dir.join("journal")).unwrap();
     let drivers = Drivers::new(journal, Arc::new(Board::default()));
-    let row = config::Generator { name: "fill-in".into(), plugin: "generate".into() };
+    let row = config::Generator { name: "fill-in".into(), plugin: "generate".into(), limits: BTreeMap::new() };
     let generators = Generators::load(&[row], &extensions(dir)).await.unwrap();
     let stage = SyncStage::extended(&drivers, [], git.clone(), super::super::Judges::default(), generators);
     (drivers, stage)
@@ -258,9 +258,9 @@ impl Manifests for Hanging {
 async fn generators_that_hang_leave_the_other_stages_their_places() {
     let dir = tempfile::tempdir().unwrap();
     let all = extensions(dir.path());
-    let row = config::Generator { name: "fill-in".into(), plugin: "generate".into() };
+    let row = config::Generator { name: "fill-in".into(), plugin: "generate".into(), limits: BTreeMap::new() };
     let generators = Arc::new(Generators::load(&[row], &all).await.unwrap());
-    let kind = config::HealthPlugin { kind: "Pod".into(), plugin: "misjudges".into() };
+    let kind = config::HealthPlugin { kind: "Pod".into(), plugin: "misjudges".into(), limits: BTreeMap::new() };
     let judges = super::super::Judges::load(&[kind], &all).await.unwrap();
     let git = Arc::new(Hanging::default());
     let many: Vec<_> = (0..3 * SHARE)

@@ -5,7 +5,11 @@ use serde_json::json;
 const STREAM: &str = "app/test/argocd/petclinic";
 
 async fn judges(dir: &std::path::Path, rows: &[(&str, &str)]) -> Judges {
-    let row = |(kind, plugin): &(&str, &str)| HealthPlugin { kind: (*kind).to_owned(), plugin: (*plugin).to_owned() };
+    let row = |(kind, plugin): &(&str, &str)| HealthPlugin {
+        kind: (*kind).to_owned(),
+        plugin: (*plugin).to_owned(),
+        limits: BTreeMap::new(),
+    };
     let rows: Vec<_> = rows.iter().map(row).collect();
     Judges::load(&rows, &extensions(dir)).await.unwrap()
 }
