@@ -391,7 +391,10 @@ mod tests {
         assert_eq!(paths.len(), 1);
         let failed = make(&grounds, |_| Err(Error::other("no such commit"))).await.err().unwrap();
         assert!(failed.to_string().contains("no such commit"));
-        make(&grounds, |_| Ok(())).await.expect("what failed is out of the way");
+        drop(make(&grounds, |_| Ok(())).await.expect("what failed is out of the way"));
+        // A ground is removed behind its owner's back: whoever is let in next finds it gone, and its mount too.
+        let _next = grounds.claim("one").await.unwrap();
+        assert!(!dir.path().join("work/one").exists());
     }
 
     #[test]
