@@ -5,9 +5,10 @@
 //! metadata and leaves the disk's cache alone, and it never syncs the files of
 //! its `blobs` folder. So every write here is followed by our own syncs.
 
-use crate::Error;
+use crate::{Error, parts};
+use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -27,17 +28,24 @@ pub struct Disk {
 
 /// Changes that take effect together or not at all.
 #[derive(Default)]
-pub struct Batch(sled::Batch);
+pub struct Batch {
+    puts: sled::Batch,
+    removes: Vec<Vec<u8>>,
+}
 
 impl Batch {
-    /// Sets a key.
+    /// Sets a key. One whose value may be long is set once.
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.0.insert(key, value);
+        let (kept, parts) = parts::split(&key, value);
+        for (key, part) in parts {
+            self.puts.insert(key, part);
+        }
+        self.puts.insert(key, kept);
     }
 
     /// Removes a key.
     pub fn remove(&mut self, key: Vec<u8>) {
-        self.0.remove(key);
+        self.removes.push(key);
     }
 }
 
@@ -60,9 +68,8 @@ impl Disk {
             ))
         };
         std::fs::create_dir_all(dir).map_err(|error| say("creating", &error))?;
-        // Only the writer flushes, so that nothing is written behind its back.
-        let config = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(None);
-        let db = open_unlocked(&config).map_err(|error| say("opening", &error))?;
+        make(dir).map_err(|error| say("creating", &error))?;
+        let db = open_unlocked(dir).map_err(|error| say("opening", &error))?;
         let sync = || {
             db.flush()?;
             let file = File::open(dir.join("db"))?;
@@ -81,7 +88,13 @@ impl Disk {
     /// Applies a batch; it is on the disk when this returns.
     pub fn write(&self, batch: Batch) -> Result<(), WriteError> {
         catch_unwind(AssertUnwindSafe(|| {
-            self.db.apply_batch(batch.0)?;
+            let Batch { puts: mut changes, removes } = batch;
+            for key in removes {
+                let kept = self.db.get(&key)?.unwrap_or_default();
+                parts::keys(&key, &kept).into_iter().for_each(|part| changes.remove(part));
+                changes.remove(key);
+            }
+            self.db.apply_batch(changes)?;
             self.db.flush()?;
             self.sync_blobs()?;
             self.file.sync_data()?;
@@ -94,7 +107,7 @@ impl Disk {
         })
     }
 
-    /// Values above an eighth of a mebibyte lie in files of their own.
+    /// Pages above an eighth of a mebibyte lie in files of their own: there are none since values have parts.
     fn sync_blobs(&self) -> std::io::Result<()> {
         let listing = match std::fs::read_dir(&self.blobs) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -115,7 +128,7 @@ impl Disk {
 
     /// Reads one key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        guard(|| Ok(self.db.get(key)?.map(|value| value.to_vec())))
+        guard(|| self.db.get(key)?.map(|kept| self.whole(key, &kept).map(Cow::into_owned)).transpose())
     }
 
     /// Reads the keys from `from` on that start with `prefix`, in order, until `each` answers false.
@@ -128,11 +141,11 @@ impl Disk {
         let mut verdict = Ok(());
         guard(|| {
             for item in self.db.range(from.to_vec()..) {
-                let (key, value) = item?;
+                let (key, kept) = item?;
                 if !key.starts_with(prefix) {
                     break;
                 }
-                match each(&key, &value) {
+                match each(&key, &self.whole(&key, &kept)?) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => {
@@ -145,12 +158,54 @@ impl Disk {
         })?;
         verdict
     }
+
+    /// A value with its parts.
+    fn whole<'k>(&self, key: &[u8], kept: &'k [u8]) -> Result<Cow<'k, [u8]>, sled::Error> {
+        let mut whole = Cow::Borrowed(kept);
+        for (n, part) in parts::keys(key, kept).into_iter().enumerate() {
+            let lost = || std::io::Error::other(format!("a value has lost its part {n}; restore a backup"));
+            let part = self.db.get(part)?.ok_or_else(lost)?;
+            match n {
+                0 => whole = Cow::Owned(part.to_vec()),
+                _ => whole.to_mut().extend_from_slice(&part),
+            }
+        }
+        Ok(whole)
+    }
+}
+
+/// Makes an empty store where there is none, and gives it its name when it is on the disk: a store that a power cut
+/// left half made could not be opened, and nobody would know that it holds nothing.
+fn make(dir: &Path) -> Result<(), String> {
+    let db = dir.join("db");
+    if db.exists() {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| error.to_string();
+    let aside = tempfile::Builder::new().prefix("making-").tempdir_in(dir).map_err(failed)?;
+    drop(open_unlocked(aside.path())?);
+    let name_it = || {
+        for name in ["conf", "db"] {
+            File::open(aside.path().join(name))?.sync_all()?;
+        }
+        std::fs::rename(aside.path().join("conf"), dir.join("conf"))?;
+        File::open(dir)?.sync_all()?;
+        match std::fs::hard_link(aside.path().join("db"), &db) {
+            // Another process was as fast; which of the two works here is decided by the store's lock.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        }
+    };
+    name_it().map_err(failed)
 }
 
 /// Opens, and waits a little where a process that is just ending still holds the folder.
-fn open_unlocked(config: &sled::Config) -> Result<sled::Db, String> {
+fn open_unlocked(dir: &Path) -> Result<sled::Db, String> {
+    // Only the writer flushes, so that nothing is written behind its back.
+    let config = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(None);
     let deadline = Instant::now() + PATIENCE;
     loop {
+        settle(dir).map_err(|error| error.to_string())?;
         let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
         let error = match opened {
             Ok(Ok(db)) => return Ok(db),
@@ -167,6 +222,27 @@ fn open_unlocked(config: &sled::Config) -> Result<sled::Db, String> {
     }
 }
 
+/// Makes durable what the last process left, before anything is concluded from it, and removes the snapshot that it did
+/// not finish: sled would take it for its newest.
+fn settle(dir: &Path) -> std::io::Result<()> {
+    let file = match File::open(dir.join("db")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    // Whoever has the store's own lock may be writing one.
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => return Ok(()),
+        locked => locked?,
+    }
+    for item in std::fs::read_dir(dir)? {
+        let name = item?.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating")) {
+            std::fs::remove_file(dir.join(name))?;
+        }
+    }
+    file.sync_all()
+}
+
 fn guard<T>(read: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(read))
         .map_err(|_| Error("the journal's store panicked while reading; it may be damaged".into()))?
@@ -175,4 +251,39 @@ fn guard<T>(read: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, Error> {
 
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_comes_back_whole_needs_no_file_of_its_own_and_goes_with_its_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(dir.path()).unwrap();
+        let long = |n: u8| vec![n; 300_000];
+        for n in 0..40 {
+            let mut batch = Batch::default();
+            batch.put(vec![b'e', n], long(n));
+            batch.put(vec![b'm'], vec![n]);
+            disk.write(batch).unwrap();
+        }
+        assert_eq!(disk.get(b"e\x07").unwrap().unwrap(), long(7));
+        let mut found = Vec::new();
+        let each = |key: &[u8], value: &[u8]| {
+            found.push((key.to_vec(), value.len()));
+            Ok(true)
+        };
+        disk.scan(b"e", b"e\x05", each).unwrap();
+        assert_eq!(found, (5..40).map(|n| (vec![b'e', n], 300_000)).collect::<Vec<_>>());
+        assert_eq!(std::fs::read_dir(&disk.blobs).unwrap().count(), 0);
+
+        disk.db.remove(parts::keys(b"e\x07", &disk.db.get(b"e\x07").unwrap().unwrap()).pop().unwrap()).unwrap();
+        let error = disk.get(b"e\x07").unwrap_err().0;
+        assert!(error.contains("lost its part 73; restore a backup"), "{error}");
+        let mut batch = Batch::default();
+        (0..40).for_each(|n| batch.remove(vec![b'e', n]));
+        disk.write(batch).unwrap();
+        assert_eq!(disk.db.iter().keys().collect::<Result<Vec<_>, _>>().unwrap(), [b"m".to_vec()]);
+    }
 }

@@ -8,6 +8,7 @@ mod carry;
 mod disk;
 mod embedded;
 mod keys;
+mod parts;
 mod room;
 mod writer;
 

@@ -8,7 +8,7 @@
 mod disk_trace;
 
 use decide::by::By;
-use disk_trace::{Dice, Trace};
+use disk_trace::{Before, Dice, Trace};
 use journal::{Journal, NewEntry, open};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -32,7 +32,8 @@ async fn child() {
 }
 
 async fn append(journal: Journal, task: usize, appends: u64) {
-    let done = journal.streams(&format!("{task}/")).await.unwrap().len() as u64;
+    let streams = journal.streams(&format!("{task}/")).await.unwrap();
+    let done = streams.last().map_or(0, |last| last.name.rsplit('/').next().unwrap().parse::<u64>().unwrap() + 1);
     for n in 0..appends {
         // Streams of ten entries, so that there is always an old one to remove.
         let stream = format!("{task}/{:06}", done + n / 10);
@@ -140,29 +141,52 @@ async fn what_was_acknowledged_survives_a_power_cut() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("journal");
     // More by hand: `APPENDS=4000 CUTS=1000 cargo test -p journal --test torture power`.
-    let (store, log) = (dir.path().join("journal"), dir.path().join("trace"));
-    let exe = std::env::current_exe().unwrap();
     let appends = std::env::var("APPENDS").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
-    let mut command = child_command("strace", &store, appends);
+    let cuts = std::env::var("CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let first = traced(dir.path(), &store, appends, Before::default());
+    cut(dir.path(), &first, &Promised::default(), cuts).await;
+    // And a store that is opened again: what was promised before, stays.
+    let promised = kept(&store).await;
+    let again = traced(dir.path(), &store, appends / 4, Before::of(&store));
+    cut(dir.path(), &again, &promised, cuts).await;
+}
+
+/// Runs the child under strace, on what is there.
+fn traced(dir: &Path, store: &Path, appends: u64, before: Before) -> Trace {
+    let (exe, log) = (std::env::current_exe().unwrap(), dir.join("trace"));
+    let mut command = child_command("strace", store, appends);
     command.args(disk_trace::STRACE).arg("-o").arg(&log).arg(&exe).args(CHILD).stdout(Stdio::null());
     assert!(command.status().unwrap().success());
-    let trace = Trace::read(&log, &store);
-    let cuts: u64 = std::env::var("CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    Trace::read(&log, store, before)
+}
+
+/// What a store holds that nobody is working with.
+async fn kept(store: &Path) -> Promised {
+    let journal = open(store).unwrap();
+    let streams = journal.streams("").await.unwrap();
+    Promised(streams.into_iter().map(|stream| (stream.name, stream.len)).collect())
+}
+
+/// Cuts the power anywhere; and while the store is opened, where few of those would come.
+async fn cut(dir: &Path, trace: &Trace, before: &Promised, cuts: u64) {
     let (mut lost, mut tried) = (Vec::new(), 0);
-    for seed in 0..cuts {
-        let left = dir.path().join("left");
-        let mut promised = Promised::default();
-        for line in trace.cut(&left, &mut Dice(seed * 7919 + 1)) {
+    let anywhere = (0..cuts).map(|seed| (seed, None));
+    for (seed, at) in anywhere.chain((0..40).map(|at| (cuts + at, Some(at as usize)))) {
+        let (left, mut dice) = (dir.join("left"), Dice(seed * 7919 + 1));
+        let at = at.unwrap_or_else(|| dice.below(trace.len() as u64) as usize);
+        let mut promised = before.clone();
+        for line in trace.cut(at, &left, &mut dice) {
             promised.note(&line);
         }
         tried += promised.0.len();
         let missing = missing(&left, &promised).await;
         if !missing.is_empty() {
-            lost.push(format!("cut {seed}: {missing:?}"));
+            lost.push(format!("cut {seed} at {at}: {missing:?}"));
         }
         std::fs::remove_dir_all(&left).unwrap();
     }
     assert!(tried > 100, "the cuts met {tried} promises only");
-    assert!(lost.is_empty(), "{} of {cuts} cuts lost something:\n{}", lost.len(), lost.join("\n"));
+    assert!(lost.is_empty(), "{} cuts lost something:\n{}", lost.len(), lost.join("\n"));
 }

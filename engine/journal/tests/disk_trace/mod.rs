@@ -2,7 +2,7 @@
 //!
 //! The model: what was written before the last finished sync of its file is
 //! there; of what came later, any part may be there in any order, torn at 512
-//! bytes. Names (create, rename, remove) keep their order, as journaling file
+//! bytes. Names (create, rename, link, remove) keep their order, as journaling file
 //! systems do it, and every sync settles the ones before it.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ pub const STRACE: &[&str] = &[
     "-s",
     "100000000",
     "-e",
-    "trace=openat,write,pwrite64,fsync,fdatasync,ftruncate,rename,unlink,close,fallocate,writev,pwritev,mkdir",
+    "trace=openat,write,pwrite64,fsync,fdatasync,ftruncate,rename,unlink,close,fallocate,writev,pwritev,mkdir,linkat",
 ];
 
 /// Cheap numbers that are the same in every run.
@@ -36,6 +36,7 @@ enum Event {
     Create(PathBuf),
     Mkdir(PathBuf),
     Rename(PathBuf, PathBuf),
+    Link(PathBuf, PathBuf),
     Unlink(PathBuf),
     Write {
         file: usize,
@@ -57,8 +58,11 @@ enum Event {
 /// Everything that a process did below one folder, in order.
 pub struct Trace {
     events: Vec<Event>,
-    /// Each file's first name; numbers are inodes, so to speak.
-    files: Vec<PathBuf>,
+    /// Each file's first name, and what it held before; numbers are inodes, so to speak.
+    files: Vec<(PathBuf, Vec<u8>)>,
+    /// The folders that were there before, and how many files.
+    folders: Vec<PathBuf>,
+    known: usize,
     root: PathBuf,
 }
 
@@ -69,11 +73,39 @@ struct Reader {
     begun: HashMap<String, (String, usize)>,
 }
 
+/// What is on the disk before a trace begins, all of it settled.
+#[derive(Clone, Default)]
+pub struct Before {
+    files: Vec<(PathBuf, Vec<u8>)>,
+    folders: Vec<PathBuf>,
+}
+
+impl Before {
+    /// Looks at a folder and all that is below it.
+    pub fn of(folder: &Path) -> Before {
+        let mut before = Before { folders: vec![folder.to_owned()], ..Before::default() };
+        let mut next = 0;
+        while let Some(folder) = before.folders.get(next).cloned() {
+            next += 1;
+            for item in std::fs::read_dir(folder).unwrap() {
+                let path = item.unwrap().path();
+                match path.is_dir() {
+                    true => before.folders.push(path),
+                    false => before.files.push((path.clone(), std::fs::read(path).unwrap())),
+                }
+            }
+        }
+        before
+    }
+}
+
 impl Trace {
     /// Reads a log; only what happened below `root` counts.
-    pub fn read(log: &Path, root: &Path) -> Trace {
-        let mut trace = Trace { events: Vec::new(), files: Vec::new(), root: root.to_owned() };
-        let mut reader = Reader::default();
+    pub fn read(log: &Path, root: &Path, before: Before) -> Trace {
+        let Before { files, folders } = before;
+        let (known, mut reader) = (files.len(), Reader::default());
+        reader.names = files.iter().enumerate().map(|(n, (path, _))| (path.clone(), n)).collect();
+        let mut trace = Trace { events: Vec::new(), files, folders, known, root: root.to_owned() };
         for line in std::fs::read_to_string(log).unwrap().lines() {
             let Some((pid, call)) = line.split_once(' ') else { continue };
             let call = call.trim_start();
@@ -110,6 +142,11 @@ impl Trace {
                     reader.names.insert(to.clone(), file);
                 }
                 self.events.push(Event::Rename(from, to));
+            }
+            "linkat" if self.is_ours(&path(args[1])) => {
+                let (from, to) = (path(args[1]), path(args[3]));
+                reader.names.insert(to.clone(), reader.names[&from]);
+                self.events.push(Event::Link(from, to));
             }
             "unlink" if self.is_ours(&path(args[0])) => {
                 reader.names.remove(&path(args[0]));
@@ -159,7 +196,7 @@ impl Trace {
             return;
         }
         let file = known.unwrap_or_else(|| {
-            self.files.push(path.to_owned());
+            self.files.push((path.to_owned(), Vec::new()));
             self.events.push(Event::Create(path.to_owned()));
             self.files.len() - 1
         });
@@ -174,10 +211,14 @@ impl Trace {
         path.starts_with(&self.root)
     }
 
-    /// Cuts the power somewhere, builds in `left` what the disk may hold then,
-    /// and returns what the process had said by then.
-    pub fn cut(&self, left: &Path, dice: &mut Dice) -> Vec<String> {
-        let cut = dice.below(self.events.len() as u64) as usize;
+    /// How many things happened.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Cuts the power when so many things had happened, builds in `left` what
+    /// the disk may hold then, and returns what the process had said by then.
+    pub fn cut(&self, cut: usize, left: &Path, dice: &mut Dice) -> Vec<String> {
         let mut settled: HashMap<usize, usize> = HashMap::new();
         let mut names_settled = 0;
         for event in &self.events[..cut] {
@@ -189,10 +230,11 @@ impl Trace {
         let names_until = names_settled + dice.below((cut - names_settled) as u64 + 1) as usize;
         // Some cuts lose all that was not settled, some nothing, most something.
         let odds = dice.below(5);
-        let mut contents: Vec<Vec<u8>> = vec![Vec::new(); self.files.len()];
-        let mut names: HashMap<PathBuf, usize> = HashMap::new();
-        let mut folders = vec![self.root.clone()];
-        let (mut said, mut created) = (Vec::new(), 0);
+        let mut contents: Vec<Vec<u8>> = self.files.iter().map(|(_, held)| held.clone()).collect();
+        let before = self.files[..self.known].iter().enumerate();
+        let mut names: HashMap<PathBuf, usize> = before.map(|(n, (path, _))| (path.clone(), n)).collect();
+        let mut folders = [&self.folders[..], std::slice::from_ref(&self.root)].concat();
+        let (mut said, mut created) = (Vec::new(), self.known);
         for (n, event) in self.events[..cut].iter().enumerate() {
             match event {
                 Event::Said(text) => said.extend(text.lines().map(str::to_owned)),
@@ -208,13 +250,18 @@ impl Trace {
                         names.insert(to.clone(), file);
                     }
                 }
+                Event::Link(from, to) if n < names_until => {
+                    if let Some(file) = names.get(from).copied() {
+                        names.insert(to.clone(), file);
+                    }
+                }
                 Event::Unlink(path) if n < names_until => drop(names.remove(path)),
                 Event::Write { file, at, bytes } => {
                     let safe = settled.get(file).is_some_and(|before| n < *before);
                     write(&mut contents[*file], *at as usize, bytes, |d: &mut Dice| safe || d.below(4) < odds, dice);
                 }
                 Event::Resize { file, len } => contents[*file].resize(*len as usize, 0),
-                Event::Rename(..) | Event::Unlink(_) | Event::Sync { .. } => {}
+                Event::Rename(..) | Event::Link(..) | Event::Unlink(_) | Event::Sync { .. } => {}
             }
         }
         let place = |path: &Path| left.join(path.strip_prefix(&self.root).unwrap());
