@@ -1,4 +1,6 @@
 //! cosign itself, without the internet: keys in files, and no transparency log.
+//!
+//! It signs as its third major version does, into bundles, or as the second did.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,6 +9,24 @@ use std::process::Command;
 pub struct Cosign {
     program: PathBuf,
     home: PathBuf,
+}
+
+/// How a signature is kept.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// In a bundle that refers to the artifact, as since cosign 3.
+    Bundle,
+    /// Under the artifact's own tag, as until cosign 2.
+    Attached,
+}
+
+impl Form {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Form::Bundle => &["--use-signing-config=false", "--tlog-upload=false"],
+            Form::Attached => &["--use-signing-config=false", "--tlog-upload=false", "--new-bundle-format=false"],
+        }
+    }
 }
 
 impl Cosign {
@@ -21,21 +41,29 @@ impl Cosign {
     }
 
     /// Signs an artifact of a registry on loopback, which must be named by its digest.
-    pub fn sign(&self, reference: &str, key: &str) {
+    pub fn sign(&self, reference: &str, key: &str, form: Form) {
         let plain = ["--allow-http-registry", "--allow-insecure-registry"];
-        self.said(&[&["sign", "--yes", "--tlog-upload=false", "--key", key][..], &plain, &[reference]].concat());
+        self.said(&[&["sign", "--yes", "--key", key][..], form.options(), &plain, &[reference]].concat());
     }
 
-    /// Whether it accepts a signature of an artifact by this public key, and all that it printed.
-    pub fn verifies(&self, reference: &str, key: &str) -> (bool, String) {
+    /// Whether it accepts a signature of an artifact by this public key, and all that it printed. Where there are
+    /// bundles, it looks at nothing else unless it is told to.
+    pub fn verifies(&self, reference: &str, key: &str, form: Form) -> (bool, String) {
         let plain = ["--allow-http-registry", "--allow-insecure-registry"];
-        self.run(&[&["verify", "--insecure-ignore-tlog=true", "--key", key][..], &plain, &[reference]].concat())
+        let form = match form {
+            Form::Bundle => "--new-bundle-format=true",
+            Form::Attached => "--new-bundle-format=false",
+        };
+        self.run(&[&["verify", "--insecure-ignore-tlog=true", form, "--key", key][..], &plain, &[reference]].concat())
     }
 
-    /// Signs a file; the signature goes to `<file>.sig`.
-    pub fn sign_file(&self, file: &str, key: &str) {
-        let signature = format!("{file}.sig");
-        self.said(&["sign-blob", "--yes", "--tlog-upload=false", "--key", key, "--output-signature", &signature, file]);
+    /// Signs a file; the signature goes to `<file>.sig`, or to the bundle `<file>.sigstore.json`.
+    pub fn sign_file(&self, file: &str, key: &str, form: Form) {
+        let (option, to) = match form {
+            Form::Bundle => ("--bundle", format!("{file}.sigstore.json")),
+            Form::Attached => ("--output-signature", format!("{file}.sig")),
+        };
+        self.said(&[&["sign-blob", "--yes", "--key", key, option, &to][..], form.options(), &[file]].concat());
     }
 
     /// Whether it accepts `<file>.sig` as the file's signature by this public key, and all that it printed.

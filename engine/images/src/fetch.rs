@@ -8,7 +8,7 @@ use decide::image::{Digest, ImageRef};
 use futures::StreamExt;
 use oci_client::client::ClientProtocol;
 use oci_client::errors::OciDistributionError;
-use oci_client::manifest::{IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
+use oci_client::manifest::{IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use reqwest::header::ACCEPT;
@@ -38,6 +38,18 @@ impl Registry {
     /// A blob of the image's repository.
     pub(crate) async fn fetch_blob(&self, image: &ImageRef, digest: &Digest, at_most: usize) -> Result<Got, Error> {
         self.fetch(&self.located(image)?, &format!("blobs/{digest}"), at_most).await
+    }
+
+    /// The index of those artifacts of a type, as a query has it, that refer to another.
+    pub(crate) async fn fetch_referrers(
+        &self,
+        image: &ImageRef,
+        digest: &Digest,
+        kind: &str,
+        at_most: usize,
+    ) -> Result<Got, Error> {
+        let path = format!("referrers/{digest}?artifactType={kind}");
+        self.fetch(&self.located(image)?, &path, at_most).await
     }
 
     /// Where an image is for the client, by its digest or else by its tag.
@@ -74,7 +86,8 @@ async fn get(
     at_most: usize,
 ) -> Result<Got, OciDistributionError> {
     let token = client.auth(reference, &auth, RegistryOperation::Pull).await?;
-    let request = http.get(&url).header(ACCEPT, format!("{OCI_IMAGE_MEDIA_TYPE}, {IMAGE_MANIFEST_MEDIA_TYPE}"));
+    let accepted = [OCI_IMAGE_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE].join(", ");
+    let request = http.get(&url).header(ACCEPT, accepted);
     let request = match (token, auth) {
         (Some(token), _) => request.bearer_auth(token),
         (None, RegistryAuth::Basic(user, password)) => request.basic_auth(user, Some(password)),

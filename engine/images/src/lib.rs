@@ -11,6 +11,7 @@ mod archive;
 mod assemble;
 mod blobs;
 pub mod builder;
+pub mod bundle;
 pub mod containers;
 mod context;
 mod ecr;

@@ -1,11 +1,12 @@
 //! Plugins in registries, in the layout that the CNCF gives to WebAssembly
 //! (<https://tag-runtime.cncf.io/wgs/wasm/deliverables/wasm-oci-artifact/>),
-//! and their signatures where cosign keeps them: under the tag `sha256-<hex>.sig`.
+//! and their signatures where cosign keeps them: under the tag `sha256-<hex>.sig`,
+//! or in bundles of their own.
 
 use crate::error::Error;
 use crate::fetch::Got;
 use crate::registry::Registry;
-use crate::signature::{Signature, SigningKey};
+use crate::signature::{Form, Signature, SigningKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -24,11 +25,11 @@ const SIGNED: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// The annotation that holds a signature, in base64.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// The longest manifest, in bytes; the specification's advice is the same.
-const MANIFEST: usize = 4 << 20;
-/// The longest payload of a signature, in bytes.
-const PAYLOAD: usize = 64 << 10;
+pub(crate) const MANIFEST: usize = 4 << 20;
+/// The longest payload of a signature, and the longest bundle, in bytes.
+pub(crate) const PAYLOAD: usize = 64 << 10;
 /// How many signatures of one artifact are looked at.
-const SIGNATURES: usize = 32;
+pub(crate) const SIGNATURES: usize = 32;
 
 /// A plugin as a registry has it; every digest in it was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +172,13 @@ impl Registry {
     /// # Errors
     /// The registry cannot be asked.
     pub async fn signatures(&self, artifact: &ImageRef, digest: &Digest) -> Result<Vec<Signature>, Error> {
+        let mut signatures = self.attached(artifact, digest).await?;
+        signatures.extend(self.bundled(artifact, digest).await?);
+        Ok(signatures)
+    }
+
+    /// The signatures under an artifact's own tag.
+    async fn attached(&self, artifact: &ImageRef, digest: &Digest) -> Result<Vec<Signature>, Error> {
         let from = signatures_of(artifact, digest);
         let Some((_, _, manifest)) = self.manifest_of(&from).await? else { return Ok(Vec::new()) };
         let mut signatures = Vec::new();
@@ -182,14 +190,17 @@ impl Registry {
             if let Got::Whole(payload) = self.fetch_blob(&from, &blob, PAYLOAD).await?
                 && Digest::of(&payload) == blob
             {
-                signatures.push(Signature { payload: payload.into(), signature });
+                signatures.push(Signature { form: Form::Payload, payload: payload.into(), signature });
             }
         }
         Ok(signatures)
     }
 
     /// A manifest with its digest; `None` where there is none.
-    async fn manifest_of(&self, image: &ImageRef) -> Result<Option<(Digest, Bytes, OciImageManifest)>, Error> {
+    pub(crate) async fn manifest_of(
+        &self,
+        image: &ImageRef,
+    ) -> Result<Option<(Digest, Bytes, OciImageManifest)>, Error> {
         match self.fetch_manifest(image, MANIFEST).await? {
             Got::Whole(bytes) => checked(image, &bytes).map(|(digest, manifest)| Some((digest, bytes, manifest))),
             Got::Absent => Ok(None),

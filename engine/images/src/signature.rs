@@ -1,9 +1,11 @@
 //! Signatures of artifacts, as cosign makes them with a key: over a small JSON
-//! payload that names the manifest's digest, checked without asking anybody.
+//! text that names the manifest's digest, checked without asking anybody.
 //!
-//! The payload is that of
-//! <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>. Keys
-//! are PEM files: ed25519, or ECDSA on P-256 as cosign has them.
+//! Until its second major version the text is the payload of
+//! <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>; since
+//! the third it is a statement of in-toto, signed as
+//! <https://github.com/secure-systems-lab/dsse/blob/master/protocol.md> has it.
+//! Keys are PEM files: ed25519, or ECDSA on P-256 as cosign has them.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -25,6 +27,12 @@ const P256_INFO: [u8; 26] = [
 ];
 /// The payload's type, in cosign's words.
 const TYPE: &str = "cosign container image signature";
+/// The type of a statement, where it stands in an envelope.
+pub(crate) const STATEMENT: &str = "application/vnd.in-toto+json";
+/// The same, where it stands in itself.
+const STATEMENTS: [&str; 2] = ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"];
+/// What a statement has to say: the same key may also sign what it thinks of an artifact, and that it is bad.
+const SIGNS: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// A key that signatures are checked with.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,10 +58,21 @@ enum Pair {
 /// A signature, and the bytes that it is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
+    /// What the payload is.
+    pub form: Form,
     /// The payload, as it was signed.
     pub payload: Vec<u8>,
     /// The signature's bytes.
     pub signature: Vec<u8>,
+}
+
+/// What a signature's payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The small text of cosign, signed as it stands.
+    Payload,
+    /// A statement of in-toto, signed in its envelope.
+    Statement,
 }
 
 impl PublicKey {
@@ -160,23 +179,47 @@ impl SigningKey {
             "optional": null,
         });
         let payload = payload.to_string().into_bytes();
-        Signature { signature: self.sign(&payload), payload }
+        Signature { form: Form::Payload, signature: self.sign(&payload), payload }
     }
 }
 
 impl Signature {
     /// Whether it says that this digest was signed. Whose it is, is another question.
     fn is_for(&self, digest: &Digest) -> bool {
-        let payload: Value = serde_json::from_slice(&self.payload).unwrap_or_default();
-        let critical = &payload["critical"];
-        critical["type"] == TYPE && critical["image"]["docker-manifest-digest"] == digest.as_str()
+        let said: Value = serde_json::from_slice(&self.payload).unwrap_or_default();
+        match self.form {
+            Form::Payload => {
+                let critical = &said["critical"];
+                critical["type"] == TYPE && critical["image"]["docker-manifest-digest"] == digest.as_str()
+            }
+            Form::Statement => {
+                let mut subjects = said["subject"].as_array().into_iter().flatten();
+                STATEMENTS.iter().any(|kind| said["_type"] == *kind)
+                    && said["predicateType"] == SIGNS
+                    && subjects.any(|subject| subject["digest"]["sha256"] == digest.hex())
+            }
+        }
     }
+
+    /// Whether a key made it.
+    fn is_by(&self, key: &PublicKey) -> bool {
+        match self.form {
+            Form::Payload => key.verifies(&self.payload, &self.signature),
+            Form::Statement => key.verifies(&enveloped(&self.payload), &self.signature),
+        }
+    }
+}
+
+/// What DSSE signs of a statement: its type and itself, each after its length.
+fn enveloped(statement: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {STATEMENT} {} ", STATEMENT.len(), statement.len());
+    [head.as_bytes(), statement].concat()
 }
 
 /// The first of the keys that signed this digest.
 pub fn signer<'k>(digest: &Digest, signatures: &[Signature], keys: &'k [PublicKey]) -> Option<&'k PublicKey> {
     let ours = || signatures.iter().filter(|signature| signature.is_for(digest));
-    keys.iter().find(|key| ours().any(|one| key.verifies(&one.payload, &one.signature)))
+    keys.iter().find(|key| ours().any(|one| one.is_by(key)))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ const PARTS: [Part; 11] = [
 /// The release of Kubernetes whose control plane the tests run.
 const KUBERNETES: &str = "v1.36.2";
 /// The release of cosign that signs and verifies plugins beside ours; as in `tests/world/cosign/go.mod`.
-const COSIGN: &str = "v2.6.5";
+const COSIGN: &str = "v3.1.3";
 /// The release of OpenTofu that is built where there is no Terraform, and the digest of its module.
 const TOFU: [&str; 2] = ["v1.10.10", "h1:ELFHOkY0x/bHvkgBP4KK3i7Y19CSFuHOyeZOLc0cqWY="];
 /// The release of moto that answers for the ECR API.
@@ -159,7 +159,7 @@ fn cosign_itself() -> Result<(), Failed> {
     eprintln!("xtask: building cosign {COSIGN}; this takes minutes, once");
     let bin = program.parent().expect("it is a file of a folder");
     let version = format!("sigs.k8s.io/release-utils/version.gitVersion={COSIGN}");
-    go("tests/world/cosign", &version, &["github.com/sigstore/cosign/v2/cmd/cosign"], bin)
+    go("tests/world/cosign", &version, &["github.com/sigstore/cosign/v3/cmd/cosign"], bin)
 }
 
 /// Builds OpenTofu from its Go module, once for each release, where there is no Terraform. It replaces a module of its

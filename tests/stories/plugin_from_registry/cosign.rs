@@ -1,7 +1,7 @@
 //! cosign itself, both ways: what it signs, we accept; what we sign, it accepts.
 
 use super::{Chat, Workshop, openssl, refused, run, said};
-use world::cosign::Cosign;
+use world::cosign::{Cosign, Form};
 use world::estate::{Estate, Kind};
 use world::{has, missing};
 
@@ -31,10 +31,13 @@ async fn cosign_signs_for_us_and_reads_what_we_sign() {
 
     // What cosign signed is accepted by its key, and by no other; its own key is encrypted, and stays with it.
     let theirs = workshop.pushed("one", "acme/say:1", &[]);
-    cosign.sign(&theirs, &workshop.file("theirs.key"));
-    said(&["verify", &theirs, "--key", &workshop.file("theirs.pub")]);
-    let other = refused(&["verify", &theirs, "--key", &workshop.file("p256.pub")]);
-    assert!(other.contains("none of its 1 signatures"), "{other}");
+    let before = workshop.pushed("three", "acme/before:1", &[]);
+    for (reference, form) in [(&theirs, Form::Bundle), (&before, Form::Attached)] {
+        cosign.sign(reference, &workshop.file("theirs.key"), form);
+        said(&["verify", reference, "--key", &workshop.file("theirs.pub")]);
+        let other = refused(&["verify", reference, "--key", &workshop.file("p256.pub")]);
+        assert!(other.contains("none of its 1 signatures"), "{other}");
+    }
     said(&["pull", &theirs, "-o", &workshop.file("pulled")]);
     let encrypted = refused(&["sign", &theirs, "--key", &workshop.file("theirs.key")]);
     assert!(encrypted.contains("sign by `cosign sign --key`"), "{encrypted}");
@@ -43,24 +46,27 @@ async fn cosign_signs_for_us_and_reads_what_we_sign() {
     for name in ["acme", "p256"] {
         let reference = format!("acme/{name}:1");
         let ours = workshop.pushed("two", &reference, &["--sign", &workshop.file(&format!("{name}.key"))]);
-        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file(&format!("{name}.pub")));
+        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file(&format!("{name}.pub")), Form::Bundle);
         assert!(is_accepted && printed.contains("cosign claims were validated"), "{name}: {printed}");
-        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file("stranger.pub"));
+        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file("stranger.pub"), Form::Bundle);
         assert!(!is_accepted && printed.contains("no matching signatures"), "{name}: {printed}");
     }
 
     // Neither takes the other's signature away.
     said(&["sign", &theirs, "--key", &workshop.file("acme.key")]);
-    cosign.sign(&theirs, &workshop.file("theirs.key"));
-    for key in ["theirs.pub", "acme.pub"] {
+    cosign.sign(&theirs, &workshop.file("theirs.key"), Form::Attached);
+    for (key, form) in [("theirs.pub", Form::Bundle), ("theirs.pub", Form::Attached), ("acme.pub", Form::Attached)] {
         said(&["verify", &theirs, "--key", &workshop.file(key)]);
-        let (is_accepted, printed) = cosign.verifies(&theirs, &workshop.file(key));
+        let (is_accepted, printed) = cosign.verifies(&theirs, &workshop.file(key), form);
         assert!(is_accepted, "{key}: {printed}");
     }
 
     let file = workshop.file("one");
-    cosign.sign_file(&file, &workshop.file("theirs.key"));
-    said(&["verify", &file, "--key", &workshop.file("theirs.pub")]);
+    for form in [Form::Bundle, Form::Attached] {
+        cosign.sign_file(&file, &workshop.file("theirs.key"), form);
+        said(&["verify", &file, "--key", &workshop.file("theirs.pub")]);
+        refused(&["verify", &file, "--key", &workshop.file("p256.pub")]);
+    }
     said(&["sign", &file, "--key", &workshop.file("p256.key")]);
     let (is_accepted, printed) = cosign.verifies_file(&file, &workshop.file("p256.pub"));
     assert!(is_accepted && !cosign.verifies_file(&file, &workshop.file("theirs.pub")).0, "{printed}");

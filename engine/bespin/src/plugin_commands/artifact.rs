@@ -57,7 +57,8 @@ pub struct Sign {
 /// What `bespin plugin verify` is asked.
 #[derive(Args)]
 pub struct Verify {
-    /// A reference; or a file, whose signature stands in FILE.sig, as `cosign sign-blob` writes it.
+    /// A reference; or a file, whose signature stands in FILE.sig, or in FILE.sigstore.json as `cosign sign-blob
+    /// --bundle` writes it.
     plugin: String,
     /// A public key, in a PEM file; may be given several times, and one of them must have signed.
     #[arg(long = "key", value_name = "PUB", required = true)]
@@ -114,7 +115,7 @@ pub async fn sign(options: &Sign) -> Result<(), String> {
     let key = signing_key(&options.key)?;
     match Where::of(&options.plugin)? {
         Where::File(file) => {
-            let (wasm, beside) = (read(&file)?, signature_file(&file));
+            let (wasm, beside) = (read(&file)?, beside(&file, "sig"));
             let text = format!("{}\n", BASE64.encode(key.sign(&wasm)));
             std::fs::write(&beside, text).map_err(|error| format!("{}: {error}", beside.display()))?;
             println!("{}: signed by {}", beside.display(), key.public());
@@ -139,15 +140,7 @@ pub async fn verify(options: &Verify) -> Result<(), String> {
     let known = || keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match Where::of(&options.plugin)? {
         Where::File(file) => {
-            let (wasm, beside) = (read(&file)?, signature_file(&file));
-            let text = std::fs::read_to_string(&beside).map_err(|error| {
-                format!("{}: {error}; `bespin plugin sign {} --key KEY` writes it", beside.display(), file.display())
-            })?;
-            let signature = BASE64.decode(text.trim());
-            let signature = signature.map_err(|_| {
-                let mend = "`bespin plugin sign` or `cosign sign-blob` writes it anew";
-                format!("{}: it is not base64; {mend}", beside.display())
-            })?;
+            let (wasm, (beside, signature)) = (read(&file)?, signature(&file)?);
             let key = keys.iter().find(|key| key.verifies(&wasm, &signature)).ok_or_else(|| {
                 format!("{}: {} is not its signature by any of: {}", file.display(), beside.display(), known())
             })?;
@@ -213,9 +206,30 @@ fn by_tag(text: &str) -> Result<ImageRef, String> {
     Ok(to)
 }
 
-fn signature_file(file: &Path) -> PathBuf {
+/// A file's signature, and the file where it stands.
+fn signature(file: &Path) -> Result<(PathBuf, Vec<u8>), String> {
+    let (plain, bundle) = (beside(file, "sig"), beside(file, "sigstore.json"));
+    let read = |from: &Path| {
+        std::fs::read_to_string(from).map_err(|error| {
+            format!("{}: {error}; `bespin plugin sign {} --key KEY` writes it", from.display(), file.display())
+        })
+    };
+    let (from, signature, mend) = if plain.exists() || !bundle.exists() {
+        let signature = BASE64.decode(read(&plain)?.trim()).ok();
+        (plain, signature, "it is not base64; `bespin plugin sign` or `cosign sign-blob` writes it anew")
+    } else {
+        let signature = images::bundle::of_file(read(&bundle)?.as_bytes());
+        (bundle, signature, "it is no bundle with a file's signature; `cosign sign-blob --bundle` writes it anew")
+    };
+    let signature = signature.ok_or_else(|| format!("{}: {mend}", from.display()))?;
+    Ok((from, signature))
+}
+
+/// A file's name with an extension more.
+fn beside(file: &Path, extension: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
-    name.push(".sig");
+    name.push(".");
+    name.push(extension);
     PathBuf::from(name)
 }
 

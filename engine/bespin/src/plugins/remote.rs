@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use decide::image::{Digest, ImageRef};
 use images::plugin::Pulled;
-use images::signature::{PublicKey, Signature, signer};
+use images::signature::{Form, PublicKey, Signature, signer};
 use images::{Error, Registries};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -45,6 +45,9 @@ struct Head {
     manifest: String,
     /// Payloads and signatures, in base64.
     signatures: Vec<(String, String)>,
+    /// Statements and signatures, in base64.
+    #[serde(default)]
+    statements: Vec<(String, String)>,
 }
 
 impl Remote {
@@ -153,8 +156,12 @@ fn signed(
 }
 
 fn entry(plugin: &Pulled, signatures: &[Signature]) -> Vec<u8> {
-    let each = signatures.iter().map(|one| (BASE64.encode(&one.payload), BASE64.encode(&one.signature)));
-    let head = Head { manifest: BASE64.encode(&plugin.manifest_bytes), signatures: each.collect() };
+    let all = |form| {
+        let all = signatures.iter().filter(move |one| one.form == form);
+        all.map(|one| (BASE64.encode(&one.payload), BASE64.encode(&one.signature))).collect()
+    };
+    let (signatures, statements) = (all(Form::Payload), all(Form::Statement));
+    let head = Head { manifest: BASE64.encode(&plugin.manifest_bytes), signatures, statements };
     let mut entry = serde_json::to_vec(&head).expect("texts are plain JSON");
     entry.push(b'\n');
     entry.extend_from_slice(&plugin.wasm);
@@ -165,10 +172,12 @@ fn read(reference: &ImageRef, entry: &[u8]) -> Option<(Pulled, Vec<Signature>)> 
     let end = entry.iter().position(|byte| *byte == b'\n')?;
     let head: Head = serde_json::from_slice(&entry[..end]).ok()?;
     let decode = |text: &String| BASE64.decode(text).ok();
-    let one = |(payload, signature): &(String, String)| {
-        Some(Signature { payload: decode(payload)?, signature: decode(signature)? })
+    let all = [(Form::Payload, &head.signatures), (Form::Statement, &head.statements)];
+    let all = all.into_iter().flat_map(|(form, all)| all.iter().map(move |one| (form, one)));
+    let one = |(form, (payload, signature)): (Form, &(String, String))| {
+        Some(Signature { form, payload: decode(payload)?, signature: decode(signature)? })
     };
-    let signatures = head.signatures.iter().filter_map(one).collect();
+    let signatures = all.filter_map(one).collect();
     let wasm = entry[end + 1..].to_vec();
     Some((Pulled::kept(reference, decode(&head.manifest)?.into(), wasm.into()).ok()?, signatures))
 }

@@ -59,9 +59,44 @@ fn a_signature_that_another_program_made_verifies() {
     std::fs::write(&key, private).unwrap();
     std::fs::write(&data, &payload).unwrap();
     let output = Command::new("openssl").args(["dgst", "-sha256", "-sign"]).arg(&key).arg(&data).output().unwrap();
-    let signature = Signature { payload: payload.into_bytes(), signature: output.stdout };
+    let signature = Signature { form: Form::Payload, payload: payload.into_bytes(), signature: output.stdout };
     let keys = [PublicKey::from_pem(&public).unwrap()];
     assert!(signer(&digest, &[signature], &keys).is_some());
+}
+
+/// A statement as cosign 3 signs it, with one thing wrong at a time.
+#[test]
+fn a_statement_counts_for_its_subject_and_only_as_a_signature() {
+    let key = SigningKey::from_pem(&pair(ED25519_KEY).0).unwrap();
+    let digest = Digest::of(b"a manifest");
+    let good = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{ "digest": { "sha256": Digest::of(b"another").hex() } }, { "digest": { "sha256": digest.hex() } }],
+        "predicateType": "https://sigstore.dev/cosign/sign/v1",
+        "predicate": {},
+    });
+    let signs = |statement: &Value, envelope: &dyn Fn(&str) -> String| {
+        let payload = statement.to_string();
+        let signature = key.sign(envelope(&payload).as_bytes());
+        let signature = Signature { form: Form::Statement, payload: payload.into_bytes(), signature };
+        signer(&digest, &[signature], &[key.public()]).is_some()
+    };
+    let enveloped = |payload: &str| format!("DSSEv1 28 application/vnd.in-toto+json {} {payload}", payload.len());
+    assert!(signs(&good, &enveloped));
+    for (pointer, wrong) in [
+        ("/_type", json!("https://in-toto.io/Provenance/v1")),
+        ("/predicateType", json!("https://cosign.sigstore.dev/attestation/vuln/v1")),
+        ("/subject", json!([])),
+        ("/subject/1/digest", json!({ "sha512": digest.hex() })),
+        ("/subject/1/digest/sha256", json!(Digest::of(b"a third").hex())),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).unwrap() = wrong;
+        assert!(!signs(&bad, &enveloped), "{pointer}");
+    }
+    assert!(!signs(&good, &str::to_owned), "a text that was signed for something else");
+    let other = |payload: &str| format!("DSSEv1 16 application/json {} {payload}", payload.len());
+    assert!(!signs(&good, &other), "an envelope of another type");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use decide::image::{Digest, ImageRef};
 use images::plugin::{New, Tag};
 use images::signature::{PublicKey, Signature, SigningKey, signer};
 use images::{Auth, Error, Registries, Registry, RegistrySettings};
+use playground::faults::{Fault, Target};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -130,6 +131,22 @@ impl Intruder<'_> {
         })
     }
 
+    /// Uploads a bundle whose manifest refers to an artifact. Answers how an index names it.
+    async fn bundles(&self, digest: &Digest, bundle: &Value) -> Value {
+        let bundle = bundle.to_string().into_bytes();
+        let config = self.layer(b"{}", b"").await;
+        let mut layer = self.layer(&bundle, b"").await;
+        layer["mediaType"] = json!(BUNDLE);
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = json!({ "schemaVersion": 2, "mediaType": kind, "artifactType": BUNDLE, "config": config,
+            "layers": [layer], "subject": { "mediaType": kind, "digest": digest, "size": 1 } });
+        let manifest = manifest.to_string().into_bytes();
+        let of = Digest::of(&manifest);
+        let entry = json!({ "mediaType": kind, "digest": of, "size": manifest.len(), "artifactType": BUNDLE });
+        self.send(reqwest::Method::PUT, &format!("/v2/acme/lint/manifests/{of}"), kind, manifest).await;
+        entry
+    }
+
     /// Puts layers in place of whatever signatures an artifact had. Answers the file that the registry keeps them in.
     async fn signs(&self, digest: &Digest, layers: &[Value]) -> PathBuf {
         let config = self.layer(b"{}", b"").await;
@@ -146,6 +163,96 @@ impl Intruder<'_> {
         std::fs::write(&file, manifest(layers).to_string()).unwrap();
         file
     }
+}
+
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/// A bundle as cosign 3 makes it, by a key, of a digest.
+fn bundle(key: &SigningKey, digest: &Digest) -> Value {
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{ "digest": { "sha256": digest.hex() } }],
+        "predicateType": "https://sigstore.dev/cosign/sign/v1",
+    });
+    let (statement, kind) = (statement.to_string(), "application/vnd.in-toto+json");
+    let signed = key.sign(format!("DSSEv1 {} {kind} {} {statement}", kind.len(), statement.len()).as_bytes());
+    json!({
+        "mediaType": BUNDLE,
+        "verificationMaterial": { "publicKey": { "hint": "x" } },
+        "dsseEnvelope": {
+            "payload": BASE64.encode(statement),
+            "payloadType": kind,
+            "signatures": [{ "sig": BASE64.encode(signed) }],
+        },
+    })
+}
+
+#[tokio::test]
+async fn bundles_are_found_by_what_they_refer_to_and_a_bad_one_hides_no_other() {
+    let served = Served::start().await;
+    let registries = served.known("secret");
+    let registry = &registries.of(HOST).unwrap();
+    let (ann, eve) = (key(), key());
+    let public = ann.public();
+    let evil = registry.push_plugin(&named("1"), &plugin(b"\0asm evil"), Tag::Stays).await.unwrap();
+    let honest = registry.push_plugin(&named("2"), &plugin(b"\0asm honest"), Tag::Stays).await.unwrap();
+    let intruder = Intruder::of(&served);
+    let good = bundle(&ann, &honest);
+    let with = |pointer: &str, value: Value| {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).unwrap() = value;
+        bad
+    };
+    let long = json!({ "mediaType": BUNDLE, "padding": " ".repeat(64 << 10), "dsseEnvelope": good["dsseEnvelope"] });
+    let bad = [
+        bundle(&eve, &honest),
+        with("/mediaType", json!("application/vnd.dev.sigstore.bundle+json;version=0.1")),
+        with("/dsseEnvelope", Value::Null),
+        with("/dsseEnvelope/payload", json!("%")),
+        with("/dsseEnvelope/payloadType", json!("text/plain")),
+        with("/dsseEnvelope/signatures", json!([])),
+        json!([]),
+        long,
+    ];
+    for bundle in &bad {
+        intruder.bundles(&honest, bundle).await;
+        assert!(!accepted(registry, &honest, &public).await, "{bundle}");
+    }
+    // What Ann signed is hers and of that plugin only, wherever it is put.
+    intruder.bundles(&evil, &good).await;
+    assert!(!accepted(registry, &evil, &public).await);
+    intruder.bundles(&honest, &good).await;
+    assert!(accepted(registry, &honest, &public).await, "the bad ones hide the good one");
+    assert!(!accepted(registry, &evil, &public).await);
+}
+
+/// A registry that lists no referrers: whoever signs keeps the index of them under a tag.
+#[tokio::test]
+async fn bundles_are_found_by_the_tag_where_a_registry_lists_no_referrers() {
+    let served = Served::start().await;
+    let registries = served.known("secret");
+    let registry = &registries.of(HOST).unwrap();
+    let ann = key();
+    let digest = registry.push_plugin(&named("1"), &plugin(b"\0asm"), Tag::Stays).await.unwrap();
+    let intruder = Intruder::of(&served);
+    let entry = intruder.bundles(&digest, &bundle(&ann, &digest)).await;
+    let lists_none =
+        |status| served.faults.inject(Target::Registry, Some("GET"), "/referrers/", Fault::Status(status), 1);
+    lists_none(404);
+    assert!(!accepted(registry, &digest, &ann.public()).await, "nobody wrote an index");
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let index = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [entry] }).to_string();
+    let tag = digest.as_str().replace(':', "-");
+    intruder.send(reqwest::Method::PUT, &format!("/v2/acme/lint/manifests/{tag}"), kind, index.into_bytes()).await;
+    for status in [404, 405] {
+        lists_none(status);
+        assert!(accepted(registry, &digest, &ann.public()).await, "{status}");
+        assert_eq!(served.faults.left(), 0);
+    }
+    // Trouble that passes is no registry that lists none.
+    lists_none(503);
+    let refused = registry.signatures(&named("1"), &digest).await.unwrap_err();
+    assert!(matches!(&refused, Error::Transient(_)), "{refused}");
 }
 
 async fn accepted(registry: &Registry, digest: &Digest, key: &PublicKey) -> bool {
@@ -200,7 +307,7 @@ async fn a_registry_that_lies_about_signatures_is_not_believed() {
     let registry = &registries.of(HOST).unwrap();
     let ann = key();
     let digest = registry.push_plugin(&named("1"), &plugin(b"\0asm"), Tag::Stays).await.unwrap();
-    let Signature { payload, signature } = ann.sign_artifact(&named("1"), &digest);
+    let Signature { payload, signature, .. } = ann.sign_artifact(&named("1"), &digest);
     let intruder = Intruder::of(&served);
     let layer = intruder.layer(&payload, &signature).await;
     let manifest = intruder.signs(&digest, std::slice::from_ref(&layer)).await;

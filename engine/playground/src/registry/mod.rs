@@ -1,5 +1,6 @@
 //! An OCI registry (the distribution specification's push, pull and listing), kept in files.
 
+mod referrers;
 mod service;
 mod store;
 mod upload;

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio_util::io::ReaderStream;
 
 use super::store::{Counters, Digest, Store};
-use super::upload;
+use super::{referrers, upload};
 use crate::Error;
 use crate::faults::{Fault, Faults, Target};
 use crate::serve::{Body, BoxError, Dropped, full, respond};
@@ -37,6 +37,7 @@ enum Route<'a> {
     Ping,
     Tags(&'a str),
     Manifest(&'a str, &'a str),
+    Referrers(&'a str, &'a str),
     Blob(&'a str, &'a str),
     Begin(&'a str),
     Upload(&'a str, &'a str),
@@ -98,6 +99,9 @@ impl Registry {
         match (method, route) {
             (_, Route::Ping) => Ok(respond(StatusCode::OK, "application/json", "{}")),
             (Method::GET, Route::Tags(name)) => self.list(name, request.uri().query().unwrap_or_default()).await,
+            (Method::GET, Route::Referrers(name, digest)) => {
+                referrers::list(&self.store, name, digest, request.uri().query().unwrap_or_default()).await
+            }
             (method @ (Method::GET | Method::HEAD), Route::Manifest(name, reference)) => {
                 self.manifest(name, reference, &method).await
             }
@@ -117,12 +121,8 @@ impl Registry {
     }
 
     async fn list(&self, name: &str, query: &str) -> Result<Response<Body>, BoxError> {
-        let query = |wanted: &str| {
-            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-            pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-        };
-        let (last, limit) =
-            (query("last").unwrap_or_default(), query("n").and_then(|n| n.parse().ok()).unwrap_or(1000));
+        let last = asked(query, "last").unwrap_or_default();
+        let limit = asked(query, "n").and_then(|n| n.parse().ok()).unwrap_or(1000);
         let mut tags: Vec<_> = self.store.tags(name).await.into_iter().filter(|tag| *tag > last).collect();
         let more = tags.len() > limit;
         tags.truncate(limit);
@@ -162,7 +162,12 @@ impl Registry {
         let tag = Digest::parse(reference).is_none().then_some(reference);
         let digest = self.store.put_manifest(name, tag, &kind, &bytes).await?;
         let location = format!("/v2/{name}/manifests/{}", digest.as_str());
-        let response = answer(StatusCode::CREATED).header("location", location);
+        let mut response = answer(StatusCode::CREATED).header("location", location);
+        if let Some(subject) = manifest["subject"]["digest"].as_str().and_then(Digest::parse) {
+            self.store.refer(name, &subject, &digest).await?;
+            // Who sees it need not keep an index of its own.
+            response = response.header("oci-subject", subject.as_str());
+        }
         Ok(response.header("docker-content-digest", digest.as_str()).body(full(""))?)
     }
 
@@ -214,6 +219,8 @@ fn parse(path: &str) -> Option<Route<'_>> {
             (name, Route::Upload(name, last))
         } else if let Some(name) = head.strip_suffix("/blobs") {
             (name, Route::Blob(name, last))
+        } else if let Some(name) = head.strip_suffix("/referrers") {
+            (name, Route::Referrers(name, last))
         } else {
             let name = head.strip_suffix("/manifests")?;
             (name, Route::Manifest(name, last))
@@ -221,6 +228,12 @@ fn parse(path: &str) -> Option<Route<'_>> {
     };
     let last = rest.rsplit('/').next().unwrap_or_default();
     (is_name(route.0) && is_reference(last)).then_some(route.1)
+}
+
+/// A parameter of a query.
+pub fn asked(query: &str, wanted: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
 }
 
 /// The specification's grammar of names; no part of one can lead out of the directory.

@@ -112,6 +112,17 @@ impl Store {
         Ok(digest)
     }
 
+    /// Remembers that a manifest refers to another, which need not be there.
+    pub async fn refer(&self, name: &str, subject: &Digest, digest: &Digest) -> std::io::Result<()> {
+        write(&self.repository(name).join("referrers").join(subject.hex()).join(digest.hex()), b"").await
+    }
+
+    /// The digests of the manifests that refer to one, sorted; some may have been removed since.
+    pub async fn referrers(&self, name: &str, subject: &Digest) -> Vec<Digest> {
+        let names = names(&self.repository(name).join("referrers").join(subject.hex())).await;
+        names.iter().filter_map(|hex| Digest::parse(&format!("sha256:{hex}"))).collect()
+    }
+
     /// A manifest by tag or digest, with its media type.
     pub async fn manifest(&self, name: &str, reference: &str) -> Option<(Digest, String, Vec<u8>)> {
         let digest = match Digest::parse(reference) {
@@ -143,21 +154,26 @@ impl Store {
 
     /// The tags of a repository, sorted.
     pub async fn tags(&self, name: &str) -> Vec<String> {
-        let mut tags = Vec::new();
-        if let Ok(mut entries) = fs::read_dir(self.repository(name).join("tags")).await {
-            while let Ok(Some(entry)) = entries.next_entry().await {
-                let tag = entry.file_name().into_string();
-                tags.extend(tag.into_iter().filter(|tag| !tag.starts_with('.')));
-            }
-        }
-        tags.sort();
-        tags
+        names(&self.repository(name).join("tags")).await
     }
 
     fn repository(&self, name: &str) -> PathBuf {
         // A name may be the beginning of another; `_` cannot begin a part of a name, so nothing collides.
         self.root.join("repositories").join(name).join("_")
     }
+}
+
+/// What a folder holds, sorted; nothing where there is none.
+async fn names(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    if let Ok(mut entries) = fs::read_dir(folder).await {
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            let name = entry.file_name().into_string();
+            names.extend(name.into_iter().filter(|name| !name.starts_with('.')));
+        }
+    }
+    names.sort();
+    names
 }
 
 /// Writes a file so that no reader ever sees half of it.

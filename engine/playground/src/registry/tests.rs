@@ -103,3 +103,39 @@ async fn tags_come_in_pages() {
     let second: Value = served.send(Method::GET, "/v2/a/tags/list?n=2&last=v2", "").await.json().await.unwrap();
     assert_eq!(second["tags"], json!(["v3"]));
 }
+
+#[tokio::test]
+async fn what_refers_to_a_manifest_is_listed_by_its_type() {
+    let served = serve().await;
+    let config = served.upload("a/b", b"{}").await;
+    let refers = |kind: &str, to: &str| {
+        let manifest = json!({ "schemaVersion": 2, "artifactType": kind, "config": { "digest": config },
+            "subject": { "digest": to }, "annotations": { "a": "1" } });
+        manifest.to_string()
+    };
+    let (subject, other) = (digest(b"a manifest"), digest(b"another"));
+    let (signature, bill) = (refers("x/signature+json", &subject), refers("x/bill", &subject));
+    for manifest in [&signature, &bill, &refers("x/bill", &other)] {
+        let path = format!("/v2/a/b/manifests/{}", digest(manifest.as_bytes()));
+        let put = served.send(Method::PUT, &path, manifest.clone()).await;
+        assert_eq!(put.status(), StatusCode::CREATED);
+        assert_eq!(put.headers()["oci-subject"] == subject.as_str(), !manifest.contains(&other));
+    }
+    let list = async |name: &str, query: &str| {
+        let listed = served.send(Method::GET, &format!("/v2/{name}/referrers/{subject}{query}"), "").await;
+        assert_eq!(listed.headers()["content-type"], "application/vnd.oci.image.index.v1+json");
+        let index: Value = listed.json().await.unwrap();
+        index["manifests"].as_array().unwrap().clone()
+    };
+    assert_eq!(list("a/b", "").await.len(), 2);
+    assert!(list("a/c", "").await.is_empty());
+    let signatures = list("a/b", "?artifactType=x%2Fsignature%2Bjson").await;
+    let expected = json!([{ "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": digest(signature.as_bytes()), "size": signature.len(), "artifactType": "x/signature+json",
+        "annotations": { "a": "1" } }]);
+    assert_eq!(json!(signatures), expected);
+    let malformed = served.send(Method::GET, "/v2/a/b/referrers/latest", "").await;
+    assert_eq!(malformed.status(), StatusCode::BAD_REQUEST);
+    served.send(Method::DELETE, &format!("/v2/a/b/manifests/{}", digest(bill.as_bytes())), "").await;
+    assert_eq!(list("a/b", "").await.len(), 1, "what was removed refers to nothing");
+}
