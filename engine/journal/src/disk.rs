@@ -128,7 +128,10 @@ impl Disk {
 
     /// Reads one key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        guard(|| self.db.get(key)?.map(|kept| self.whole(key, &kept).map(Cow::into_owned)).transpose())
+        guard(|| {
+            let Some(kept) = self.db.get(key)? else { return Ok(None) };
+            Ok(self.whole(key, &kept)?.map(Cow::into_owned))
+        })
     }
 
     /// Reads the keys from `from` on that start with `prefix`, in order, until `each` answers false.
@@ -145,7 +148,8 @@ impl Disk {
                 if !key.starts_with(prefix) {
                     break;
                 }
-                match each(&key, &self.whole(&key, &kept)?) {
+                let Some(value) = self.whole(&key, &kept)? else { continue };
+                match each(&key, &value) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => {
@@ -159,18 +163,22 @@ impl Disk {
         verdict
     }
 
-    /// A value with its parts.
-    fn whole<'k>(&self, key: &[u8], kept: &'k [u8]) -> Result<Cow<'k, [u8]>, sled::Error> {
+    /// A value with its parts; `None` if it was removed since its key was read.
+    fn whole<'k>(&self, key: &[u8], kept: &'k [u8]) -> Result<Option<Cow<'k, [u8]>>, sled::Error> {
         let mut whole = Cow::Borrowed(kept);
         for (n, part) in parts::keys(key, kept).into_iter().enumerate() {
-            let lost = || std::io::Error::other(format!("a value has lost its part {n}; restore a backup"));
-            let part = self.db.get(part)?.ok_or_else(lost)?;
-            match n {
-                0 => whole = Cow::Owned(part.to_vec()),
-                _ => whole.to_mut().extend_from_slice(&part),
+            match (n, self.db.get(part)?) {
+                (0, Some(part)) => whole = Cow::Owned(part.to_vec()),
+                (_, Some(part)) => whole.to_mut().extend_from_slice(&part),
+                // A value goes with all its parts at once.
+                (_, None) if self.db.get(key)?.is_none() => return Ok(None),
+                (n, None) => {
+                    let lost = format!("a value has lost its part {n}; restore a backup into an empty folder");
+                    return Err(std::io::Error::other(lost).into());
+                }
             }
         }
-        Ok(whole)
+        Ok(Some(whole))
     }
 }
 
@@ -278,12 +286,14 @@ mod tests {
         assert_eq!(found, (5..40).map(|n| (vec![b'e', n], 300_000)).collect::<Vec<_>>());
         assert_eq!(std::fs::read_dir(&disk.blobs).unwrap().count(), 0);
 
-        disk.db.remove(parts::keys(b"e\x07", &disk.db.get(b"e\x07").unwrap().unwrap()).pop().unwrap()).unwrap();
+        let kept = disk.db.get(b"e\x07").unwrap().unwrap();
+        disk.db.remove(parts::keys(b"e\x07", &kept).pop().unwrap()).unwrap();
         let error = disk.get(b"e\x07").unwrap_err().0;
         assert!(error.contains("lost its part 73; restore a backup"), "{error}");
         let mut batch = Batch::default();
         (0..40).for_each(|n| batch.remove(vec![b'e', n]));
         disk.write(batch).unwrap();
+        assert!(disk.whole(b"e\x07", &kept).unwrap().is_none(), "it was removed while it was read");
         assert_eq!(disk.db.iter().keys().collect::<Result<Vec<_>, _>>().unwrap(), [b"m".to_vec()]);
     }
 }
