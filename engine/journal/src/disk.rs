@@ -36,11 +36,9 @@ pub struct Batch {
 impl Batch {
     /// Sets a key. One whose value may be long is set once.
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        let (kept, parts) = parts::split(&key, value);
-        for (key, part) in parts {
-            self.puts.insert(key, part);
+        for (key, kept) in parts::split(key, value) {
+            self.puts.insert(key, kept);
         }
-        self.puts.insert(key, kept);
     }
 
     /// Removes a key.

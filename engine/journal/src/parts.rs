@@ -12,13 +12,15 @@ const KEY: &[u8] = b"p";
 /// What stands in a long value's place begins with it, and nothing else does: it is in no JSON and no small number.
 const MARK: u8 = 0xff;
 
-/// A value as it is kept: what goes under its own key, and its parts with their keys.
-pub fn split(key: &[u8], value: Vec<u8>) -> (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>) {
+/// What a value is kept as, each with its key: itself, or what stands in its place and its parts.
+pub fn split(key: Vec<u8>, value: Vec<u8>) -> Vec<(Vec<u8>, Vec<u8>)> {
     if value.len() <= PART && value.first() != Some(&MARK) {
-        return (value, Vec::new());
+        return vec![(key, value)];
     }
-    let parts: Vec<_> = (0..).map(|n| part_key(key, n)).zip(value.chunks(PART).map(<[u8]>::to_vec)).collect();
-    (mark(parts.len()), parts)
+    let parts = value.chunks(PART).map(<[u8]>::to_vec);
+    let mut kept: Vec<_> = (0..).zip(parts).map(|(n, part)| (part_key(&key, n), part)).collect();
+    kept.insert(0, (key, mark(kept.len())));
+    kept
 }
 
 /// The keys of a value's parts, by what stands under its own key; none for a value that is whole.
@@ -50,9 +52,12 @@ mod tests {
             (vec![b'{'; 3 * PART], 3),
             (vec![MARK], 1),
         ] {
-            let (kept, parts) = split(b"e1", value.clone());
-            assert_eq!((parts.len(), keys(b"e1", &kept)), (count, parts.iter().map(|(key, _)| key.clone()).collect()));
-            let whole = if count == 0 { kept } else { parts.into_iter().flat_map(|(_, part)| part).collect() };
+            let kept = split(b"e1".to_vec(), value.clone());
+            let (parts, own) = (&kept[1..], &kept[0]);
+            let of_parts: Vec<_> = parts.iter().map(|(key, _)| key.clone()).collect();
+            assert_eq!((parts.len(), keys(&own.0, &own.1)), (count, of_parts));
+            let whole =
+                if count == 0 { own.1.clone() } else { parts.iter().flat_map(|(_, part)| part.clone()).collect() };
             assert_eq!(whole, value);
         }
     }
