@@ -42,15 +42,7 @@ async fn cosign_signs_for_us_and_reads_what_we_sign() {
     let encrypted = refused(&["sign", &theirs, "--key", &workshop.file("theirs.key")]);
     assert!(encrypted.contains("sign by `cosign sign --key`"), "{encrypted}");
 
-    // What we signed is accepted by cosign, by both kinds of keys, and by no other.
-    for name in ["acme", "p256"] {
-        let reference = format!("acme/{name}:1");
-        let ours = workshop.pushed("two", &reference, &["--sign", &workshop.file(&format!("{name}.key"))]);
-        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file(&format!("{name}.pub")), Form::Bundle);
-        assert!(is_accepted && printed.contains("cosign claims were validated"), "{name}: {printed}");
-        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file("stranger.pub"), Form::Bundle);
-        assert!(!is_accepted && printed.contains("no matching signatures"), "{name}: {printed}");
-    }
+    ours(&cosign, &workshop);
 
     // Neither takes the other's signature away.
     said(&["sign", &theirs, "--key", &workshop.file("acme.key")]);
@@ -61,15 +53,7 @@ async fn cosign_signs_for_us_and_reads_what_we_sign() {
         assert!(is_accepted, "{key}: {printed}");
     }
 
-    let file = workshop.file("one");
-    for form in [Form::Bundle, Form::Attached] {
-        cosign.sign_file(&file, &workshop.file("theirs.key"), form);
-        said(&["verify", &file, "--key", &workshop.file("theirs.pub")]);
-        refused(&["verify", &file, "--key", &workshop.file("p256.pub")]);
-    }
-    said(&["sign", &file, "--key", &workshop.file("p256.key")]);
-    let (is_accepted, printed) = cosign.verifies_file(&file, &workshop.file("p256.pub"));
-    assert!(is_accepted && !cosign.verifies_file(&file, &workshop.file("theirs.pub")).0, "{printed}");
+    files(&cosign, &workshop);
 
     let estate = Estate::configured(Kind::Embedded, "1s", |config| workshop.config(&config, "theirs.pub")).await;
     let files = workshop.locked("acme/say:1", "what cosign signed", &[]);
@@ -80,4 +64,29 @@ async fn cosign_signs_for_us_and_reads_what_we_sign() {
     let (state, page) = run(&estate, &files, "Another key").await;
     assert_eq!(state, "failed", "{page}");
     assert!(page.contains("has a signature by another key") && !chat.heard("what another key signed"), "{page}");
+}
+
+/// What we signed is accepted by cosign, by both kinds of keys, and by no other.
+fn ours(cosign: &Cosign, workshop: &Workshop) {
+    for name in ["acme", "p256"] {
+        let reference = format!("acme/{name}:1");
+        let ours = workshop.pushed("two", &reference, &["--sign", &workshop.file(&format!("{name}.key"))]);
+        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file(&format!("{name}.pub")), Form::Bundle);
+        assert!(is_accepted && printed.contains("cosign claims were validated"), "{name}: {printed}");
+        let (is_accepted, printed) = cosign.verifies(&ours, &workshop.file("stranger.pub"), Form::Bundle);
+        assert!(!is_accepted && printed.contains("no matching signatures"), "{name}: {printed}");
+    }
+}
+
+/// Files, signed by either, and read by the other.
+fn files(cosign: &Cosign, workshop: &Workshop) {
+    let file = workshop.file("one");
+    for form in [Form::Bundle, Form::Attached] {
+        cosign.sign_file(&file, &workshop.file("theirs.key"), form);
+        said(&["verify", &file, "--key", &workshop.file("theirs.pub")]);
+        refused(&["verify", &file, "--key", &workshop.file("p256.pub")]);
+    }
+    said(&["sign", &file, "--key", &workshop.file("p256.key")]);
+    let (is_accepted, printed) = cosign.verifies_file(&file, &workshop.file("p256.pub"));
+    assert!(is_accepted && !cosign.verifies_file(&file, &workshop.file("theirs.pub")).0, "{printed}");
 }

@@ -99,3 +99,18 @@ async fn what_is_kept_needs_a_key_that_is_known_now() {
     let unpinned = because(world.remote("acme/*", "acme").get(&tag).await);
     assert!(unpinned.contains("bespin plugin lock"), "{unpinned}");
 }
+
+#[tokio::test]
+async fn signatures_of_both_forms_are_kept_and_an_entry_of_before_is_read() {
+    let world = World::new().await;
+    let plugin =
+        world.remote("acme/*", "acme").get(&world.pinned).await.unwrap_or_else(|error| panic!("{error}")).plugin;
+    let one = |form, text: &str| Signature { form, payload: text.into(), signature: text.into() };
+    let both = [one(Form::Payload, "a"), one(Form::Payload, "b"), one(Form::Statement, "c")];
+    let whole = entry(&plugin, &both);
+    assert_eq!(read(&world.pinned, &whole), Some((plugin.clone(), both.to_vec())));
+    let statements = br#","statements":[["Yw==","Yw=="]]"#;
+    let at = whole.windows(statements.len()).position(|window| window == statements).unwrap();
+    let before = [&whole[..at], &whole[at + statements.len()..]].concat();
+    assert_eq!(read(&world.pinned, &before), Some((plugin, both[..2].to_vec())));
+}
