@@ -23,8 +23,13 @@ fn warden_of(dir: &Path, script: &str, grace_ms: u64, user: Option<u32>) -> Chil
         "directory": dir, "user": user, "memory": 1 << 30, "processes": 64, "file": 1 << 20,
         "grace_ms": grace_ms,
     });
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bespin"));
-    command.arg("terraform-warden").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // As below a server that a script started with `&`.
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", "trap '' INT; exec \"$0\" terraform-warden", env!("CARGO_BIN_EXE_bespin")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.env("BESPIN_SECRET", "hunter2").spawn().unwrap();
     child.stdin.as_mut().unwrap().write_all(format!("{order}\n").as_bytes()).unwrap();
     child

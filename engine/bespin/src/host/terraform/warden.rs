@@ -19,6 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How the warden ends when there was nothing to run, or it could not be run.
 pub(super) const FAILED: i32 = 125;
@@ -65,7 +66,7 @@ enum Event {
     Ended,
 }
 
-/// Reads the order and carries it out; answers the exit code for this process.
+/// Reads the order and carries it out, within a runtime; answers the exit code for this process.
 pub fn run() -> i32 {
     match guard() {
         Ok(code) => code,
@@ -93,6 +94,9 @@ fn guard() -> Result<i32, String> {
     }
     let own = std::fs::read_to_string(PREFERENCE).map_err(|error| format!("{PREFERENCE}: {error}"))?;
     confine(&order).map_err(|error| format!("bounds: {error}"))?;
+    // What is caught here is at its default in whatever is started; what is ignored, as it is below a server that a
+    // script started with `&`, would be ignored by Terraform.
+    let _caught = signal(SignalKind::interrupt()).map_err(|error| format!("interrupts: {error}"))?;
     let mut child = start(&order).map_err(|error| format!("{}: {error}", order.program.display()))?;
     // The warden itself is not to go first: it is what ends the others.
     let _kept = std::fs::write(PREFERENCE, own);
