@@ -5,7 +5,8 @@
 //! metadata and leaves the disk's cache alone, and it never syncs the files of
 //! its `blobs` folder. So every write here is followed by our own syncs.
 
-use crate::{Error, parts};
+use crate::Error;
+use crate::parts::{self, PART, Part};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+/// How much is written before it is synced, in bytes: of more, sled may write over what it has moved and not yet settled.
+const WINDOW: usize = 64 << 10;
 /// How long to wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -30,15 +33,16 @@ pub struct Disk {
 #[derive(Default)]
 pub struct Batch {
     puts: sled::Batch,
+    parts: Vec<Part>,
     removes: Vec<Vec<u8>>,
 }
 
 impl Batch {
     /// Sets a key. One whose value may be long is set once.
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        for (key, kept) in parts::split(key, value) {
-            self.puts.insert(key, kept);
-        }
+        let (kept, parts) = parts::split(&key, value);
+        self.parts.extend(parts);
+        self.puts.insert(key, kept);
     }
 
     /// Removes a key.
@@ -80,29 +84,64 @@ impl Disk {
             Ok::<File, std::io::Error>(file)
         };
         let file = sync().map_err(|error| say("syncing", &error))?;
-        Ok(Disk { db, file, blobs: dir.join("blobs"), synced: Mutex::default() })
+        let disk = Disk { db, file, blobs: dir.join("blobs"), synced: Mutex::default() };
+        guard(|| disk.sweep()).map_err(|error| say("opening", &error.0))?;
+        Ok(disk)
     }
 
     /// Applies a batch; it is on the disk when this returns.
     pub fn write(&self, batch: Batch) -> Result<(), WriteError> {
         catch_unwind(AssertUnwindSafe(|| {
-            let Batch { puts: mut changes, removes } = batch;
+            let Batch { puts: mut changes, parts, removes } = batch;
+            let mut parts_gone = Vec::new();
             for key in removes {
                 let kept = self.db.get(&key)?.unwrap_or_default();
-                parts::keys(&key, &kept).into_iter().for_each(|part| changes.remove(part));
+                parts_gone.extend(parts::keys(&key, &kept).into_iter().map(|part| (part, None)));
                 changes.remove(key);
             }
-            self.db.apply_batch(changes)?;
-            self.db.flush()?;
-            self.sync_blobs()?;
-            self.file.sync_data()?;
-            Ok(())
+            self.write_parts(parts)?;
+            self.apply(changes)?;
+            self.write_parts(parts_gone)
         }))
         .unwrap_or_else(|_| Err(sled::Error::ReportableBug("the store panicked while writing".into())))
         .map_err(|error| match error {
             sled::Error::Io(error) if is_full(&error) => WriteError::Full(error.to_string()),
             other => WriteError::Failed(other.to_string()),
         })
+    }
+
+    fn write_parts(&self, parts: Vec<Part>) -> Result<(), sled::Error> {
+        let mut parts = parts.into_iter().peekable();
+        while parts.peek().is_some() {
+            let mut window = sled::Batch::default();
+            for (key, part) in parts.by_ref().take(WINDOW / PART) {
+                match part {
+                    Some(part) => window.insert(key, part),
+                    None => window.remove(key),
+                }
+            }
+            self.apply(window)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, changes: sled::Batch) -> Result<(), sled::Error> {
+        self.db.apply_batch(changes)?;
+        self.db.flush()?;
+        self.sync_blobs()?;
+        Ok(self.file.sync_data()?)
+    }
+
+    /// Removes the parts of values that are not there: a power cut came before the value was, or after it was removed.
+    fn sweep(&self) -> Result<(), sled::Error> {
+        let mut orphans = Vec::new();
+        for part in self.db.scan_prefix(parts::KEY).keys() {
+            let part = part?;
+            if parts::owner(&part).is_some_and(|owner| matches!(self.db.contains_key(owner), Ok(false))) {
+                orphans.push((part.to_vec(), None));
+            }
+        }
+        self.write_parts(orphans)
     }
 
     /// Pages above an eighth of a mebibyte lie in files of their own: there are none since values have parts.
@@ -283,6 +322,12 @@ mod tests {
         disk.scan(b"e", b"e\x05", each).unwrap();
         assert_eq!(found, (5..40).map(|n| (vec![b'e', n], 300_000)).collect::<Vec<_>>());
         assert_eq!(std::fs::read_dir(&disk.blobs).unwrap().count(), 0);
+
+        // As after a power cut before the value itself was written, and after it was removed.
+        disk.db.remove(b"e\x08").unwrap();
+        drop(disk);
+        let disk = Disk::open(dir.path()).unwrap();
+        assert_eq!(disk.db.scan_prefix(parts::KEY).count(), 39 * 74);
 
         let kept = disk.db.get(b"e\x07").unwrap().unwrap();
         disk.db.remove(parts::keys(b"e\x07", &kept).pop().unwrap()).unwrap();

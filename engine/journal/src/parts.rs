@@ -4,23 +4,33 @@
 //! and the log's pointer to it without waiting: a power cut between the two
 //! takes one value out of a batch and leaves the rest of the batch. A page is
 //! up to some twenty keys; with parts of this size it stays below.
+//!
+//! Parts are written before what stands in their value's place, and removed
+//! after it: without it they mean nothing.
 
 /// The longest value that is kept whole, and the longest part, in bytes.
-const PART: usize = 4096;
+pub const PART: usize = 4096;
 /// What a part's key starts with; the value's own key and the part's number follow.
-const KEY: &[u8] = b"p";
+pub const KEY: &[u8] = b"p";
 /// What stands in a long value's place begins with it, and nothing else does: it is in no JSON and no small number.
 const MARK: u8 = 0xff;
 
-/// What a value is kept as, each with its key: itself, or what stands in its place and its parts.
-pub fn split(key: Vec<u8>, value: Vec<u8>) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// A part, or what removes it.
+pub type Part = (Vec<u8>, Option<Vec<u8>>);
+
+/// What stands in a value's place, which may be itself, and its parts with their keys.
+pub fn split(key: &[u8], value: Vec<u8>) -> (Vec<u8>, Vec<Part>) {
     if value.len() <= PART && value.first() != Some(&MARK) {
-        return vec![(key, value)];
+        return (value, Vec::new());
     }
     let parts = value.chunks(PART).map(<[u8]>::to_vec);
-    let mut kept: Vec<_> = (0..).zip(parts).map(|(n, part)| (part_key(&key, n), part)).collect();
-    kept.insert(0, (key, mark(kept.len())));
-    kept
+    let parts: Vec<_> = (0..).zip(parts).map(|(n, part)| (part_key(key, n), Some(part))).collect();
+    (mark(parts.len()), parts)
+}
+
+/// The key of the value that a part is of; `None` for what is no part's key.
+pub fn owner(part: &[u8]) -> Option<&[u8]> {
+    part.strip_prefix(KEY)?.split_last_chunk::<4>().map(|(key, _)| key)
 }
 
 /// The keys of a value's parts, by what stands under its own key; none for a value that is whole.
@@ -52,13 +62,13 @@ mod tests {
             (vec![b'{'; 3 * PART], 3),
             (vec![MARK], 1),
         ] {
-            let kept = split(b"e1".to_vec(), value.clone());
-            let (parts, own) = (&kept[1..], &kept[0]);
+            let (kept, parts) = split(b"e1", value.clone());
             let of_parts: Vec<_> = parts.iter().map(|(key, _)| key.clone()).collect();
-            assert_eq!((parts.len(), keys(&own.0, &own.1)), (count, of_parts));
-            let whole =
-                if count == 0 { own.1.clone() } else { parts.iter().flat_map(|(_, part)| part.clone()).collect() };
+            assert!(of_parts.iter().all(|part| owner(part) == Some(b"e1")));
+            assert_eq!((parts.len(), keys(b"e1", &kept)), (count, of_parts));
+            let whole = if count == 0 { kept } else { parts.into_iter().flat_map(|(_, part)| part.unwrap()).collect() };
             assert_eq!(whole, value);
         }
+        assert_eq!(owner(b"e12345"), None);
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// How many requests may wait; callers beyond it wait for their turn to ask.
 pub const QUEUE: usize = 1024;
 /// No batch grows much beyond this many bytes.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 128 << 10;
 /// The largest entry, in bytes: a run's first entry carries its whole pipeline.
 const LARGEST_ENTRY: usize = 4 << 20;
 
@@ -203,26 +203,28 @@ impl Writer {
         let Ok(_alone) = removing.try_write() else {
             return Err(Error("streams stay while a backup reads them; try again when it is done".into()));
         };
-        let (mut batch, mut meta, mut removed) = (Batch::default(), self.start().meta, 0);
-        for stream in streams {
-            let from = keys::place(stream, 0);
-            self.disk.scan(&from[..stream.len() + 2], &from, |key, value| {
-                batch.remove(key.to_vec());
-                batch.remove(keys::entry(keys::number(value).unwrap_or_default()));
-                removed += 1;
-                Ok(true)
-            })?;
-        }
-        meta.entries -= removed;
         // Removing makes room in the end, so that the check for room is not asked.
         if self.broken.is_some() {
             return Err(Error("the journal failed earlier, and nothing more is written".into()));
         }
+        streams.iter().map(|stream| self.remove_one(stream)).sum()
+    }
+
+    fn remove_one(&mut self, stream: &str) -> Result<u64, Error> {
+        let (mut batch, mut meta, mut removed) = (Batch::default(), self.start().meta, 0);
+        let from = keys::place(stream, 0);
+        self.disk.scan(&from[..stream.len() + 2], &from, |key, value| {
+            batch.remove(key.to_vec());
+            batch.remove(keys::entry(keys::number(value).unwrap_or_default()));
+            removed += 1;
+            Ok(true)
+        })?;
+        meta.entries -= removed;
         self.write(batch, meta).map_err(|error| match error {
             WriteError::Full(why) | WriteError::Failed(why) => Error(why),
         })?;
         let mut durable = self.durable.write().expect("nothing panics while it holds the index");
-        durable.heads.retain(|name, _| !streams.contains(name));
+        durable.heads.remove(stream);
         durable.meta = meta;
         Ok(removed)
     }

@@ -37,8 +37,12 @@ async fn append(journal: Journal, task: usize, appends: u64) {
     for n in 0..appends {
         // Streams of ten entries, so that there is always an old one to remove.
         let stream = format!("{task}/{:06}", done + n / 10);
-        // Most are small; some are as large as a big pipeline's first entry.
-        let size = if n % 97 == 5 { 200_000 } else { (n as usize * 37) % 900 };
+        // Most are small; some are as large as a big pipeline's first entry, and all tasks have a huge one at once.
+        let size = match n {
+            41 => 700_000,
+            _ if n % 97 == 5 => 200_000,
+            _ => (n as usize * 37) % 900,
+        };
         let body = json!({ "n": n, "padding": "x".repeat(size) });
         let entry = NewEntry { at_ms: n, by: By::Server, kind: "counted".into(), body };
         journal.append(&stream, n % 10, vec![entry]).await.unwrap();
