@@ -207,7 +207,7 @@ impl Disk {
             match (n, self.db.get(part)?) {
                 (0, Some(part)) => whole = Cow::Owned(part.to_vec()),
                 (_, Some(part)) => whole.to_mut().extend_from_slice(&part),
-                // A value goes with all its parts at once.
+                // A value goes before its parts.
                 (_, None) if self.db.get(key)?.is_none() => return Ok(None),
                 (n, None) => {
                     let lost = format!("a value has lost its part {n}; restore a backup into an empty folder");
