@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod next;
 pub mod pipeline;
 pub mod retention;
+pub mod retry;
 pub mod revert;
 pub mod run;
 pub mod sync;
