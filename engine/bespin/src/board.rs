@@ -1,8 +1,8 @@
-//! What the server shows right now: each stream's `because`, and the latest
+//! What the server shows right now: each stream's status, and the latest
 //! look at applications and rollouts. Rebuilt by looking; never journaled.
 
-use crate::views::{AppView, RolloutView, Said};
-use decide::next::{Because, Timestamp};
+use crate::views::{AppView, RolloutView, StageStatus};
+use decide::next::{Status, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ pub struct Board {
 
 #[derive(Default)]
 struct State {
-    said: BTreeMap<String, Said>,
+    statuses: BTreeMap<String, StageStatus>,
     apps: BTreeMap<String, AppView>,
     rollouts: BTreeMap<String, RolloutView>,
 }
@@ -27,15 +27,15 @@ impl Default for Board {
 }
 
 impl Board {
-    /// Publishes why a stream does what it does; `now` in ms since the epoch.
-    pub fn say(&self, stream: &str, stage: &str, because: Because, now: Timestamp) {
+    /// Publishes where a stream stands; `now` in ms since the epoch.
+    pub fn publish(&self, stream: &str, stage: &str, status: Status, now: Timestamp) {
         self.change(|state| {
-            let since_ms = match state.said.get(stream) {
-                Some(said) if said.because == because => return false,
+            let since_ms = match state.statuses.get(stream) {
+                Some(held) if held.status == status => return false,
                 _ => now,
             };
-            let said = Said { stage: stage.to_owned(), because, since_ms };
-            state.said.insert(stream.to_owned(), said);
+            let published = StageStatus { stage: stage.to_owned(), status, since_ms };
+            state.statuses.insert(stream.to_owned(), published);
             true
         });
     }
@@ -60,19 +60,19 @@ impl Board {
         self.change(|state| state.rollouts.remove(stream).is_some());
     }
 
-    /// Takes away what a stream said last: nobody asks about it any more.
-    pub fn hush(&self, stream: &str) {
-        self.change(|state| state.said.remove(stream).is_some());
+    /// Removes a stream's status once the stream is done.
+    pub fn forget(&self, stream: &str) {
+        self.change(|state| state.statuses.remove(stream).is_some());
     }
 
-    /// What a stream said last.
-    pub fn said(&self, stream: &str) -> Option<Said> {
-        self.look(|state| state.said.get(stream).cloned())
+    /// A stream's last status.
+    pub fn status(&self, stream: &str) -> Option<StageStatus> {
+        self.look(|state| state.statuses.get(stream).cloned())
     }
 
-    /// What every stream said last, by stream.
-    pub fn all_said(&self) -> BTreeMap<String, Said> {
-        self.look(|state| state.said.clone())
+    /// Every stream's last status, by stream.
+    pub fn statuses(&self) -> BTreeMap<String, StageStatus> {
+        self.look(|state| state.statuses.clone())
     }
 
     /// Every application seen, by stream.

@@ -101,7 +101,7 @@ async fn change_hands(
             loop {
                 changed.mark_unchanged();
                 let done = reach.drivers.board().apps().get(&stream).is_some_and(|app| app.ownership == wanted);
-                let said = reach.drivers.board().said(&stream).map(|said| said.because.text).unwrap_or_default();
+                let said = reach.drivers.board().status(&stream).map(|said| said.status.message).unwrap_or_default();
                 if done {
                     return Some((Ok(format!("{stream} is {wanted} now\n")), None));
                 }

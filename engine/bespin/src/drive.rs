@@ -3,7 +3,7 @@
 use crate::board::Board;
 use async_trait::async_trait;
 use decide::by::By;
-use decide::next::{Because, Mood, Next, Timestamp, Wake};
+use decide::next::{Next, Phase, Status, Timestamp, Wake};
 use journal::{AppendError, Journal, NewEntry};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
@@ -212,7 +212,7 @@ impl<S: Stage> Driver<S> {
                 Err(trouble) => {
                     failures += 1;
                     tracing::warn!(stage = S::NAME, stream = self.stream, %trouble, "will try again");
-                    self.say(Because { mood: Mood::Waiting, text: format!("{trouble}; trying again") });
+                    self.publish(Status { phase: Phase::Waiting, message: format!("{trouble}; trying again") });
                     if !self.wait(Some(backoff(failures))).await {
                         return;
                     }
@@ -254,7 +254,7 @@ impl<S: Stage> Driver<S> {
                 Err(error) => return Err(Trouble::new("writing the journal", error)),
             }
         }
-        self.say(next.because);
+        self.publish(next.status);
         for act in &next.acts {
             self.stage.act(&self.stream, act).await?;
         }
@@ -289,14 +289,14 @@ impl<S: Stage> Driver<S> {
             running.remove(&self.stream);
             // Under the map's lock, or the next driver of the stream could have spoken already.
             if ENDS_UNSEEN.iter().any(|family| self.stream.starts_with(family)) {
-                self.all.board.hush(&self.stream);
+                self.all.board.forget(&self.stream);
             }
         }
         !woken
     }
 
-    fn say(&self, because: Because) {
-        self.all.board.say(&self.stream, S::NAME, because, now());
+    fn publish(&self, status: Status) {
+        self.all.board.publish(&self.stream, S::NAME, status, now());
     }
 }
 

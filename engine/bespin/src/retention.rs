@@ -85,7 +85,7 @@ impl Retention {
         let removed = streams.len();
         if removed > 0 {
             let board = self.drivers.board();
-            streams.iter().for_each(|stream| board.hush(stream));
+            streams.iter().for_each(|stream| board.forget(stream));
             self.drivers
                 .journal()
                 .remove(streams)

@@ -9,17 +9,17 @@ pub use pages::*;
 pub use plugins::*;
 pub use runs::*;
 
-use decide::next::Because;
+use decide::next::Status;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Why a stream does what it does, and since when.
+/// A stream's status, and since when it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Said {
-    /// The stage that speaks.
+pub struct StageStatus {
+    /// The stage's name.
     pub stage: String,
-    /// What it says.
-    pub because: Because,
+    /// The status.
+    pub status: Status,
     /// Since when, in ms since the epoch.
     pub since_ms: u64,
 }

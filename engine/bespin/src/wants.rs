@@ -184,7 +184,10 @@ mod tests {
                 true => Answer::Met { outputs: serde_json::json!({}) },
                 false => Answer::Failed { because: "it is down".into(), transient: true },
             };
-            Next { record: vec![Entry::Answered { key: key.clone(), answer }], ..Next::moving(Wake::Now, "answering") }
+            Next {
+                record: vec![Entry::Answered { key: key.clone(), answer }],
+                ..Next::progressing(Wake::Now, "answering")
+            }
         }
 
         async fn act(&self, _: &str, (): &()) -> Result<(), Trouble> {

@@ -183,7 +183,7 @@ pub fn decide(recorded: &Recorded, seen: &Seen, _now: Timestamp) -> Next<Entry, 
         return fail(key, format!("`{}` names neither a tag nor a digest; write `host/name:tag`", intent.image));
     }
     match seen {
-        Seen::Nothing => Next::hold(Wake::Now, "looking at the manifests"),
+        Seen::Nothing => Next::waiting(Wake::Now, "looking at the manifests"),
         Seen::Unusable { because } => fail(key, because.clone()),
         Seen::NoBranch { branch } => fail(key, format!("{} has no {branch}; create it first", intent.repo)),
         Seen::Branch(branch) => on_branch(key, intent, &image, branch),
@@ -223,7 +223,7 @@ fn on_branch(key: &Key, intent: &Intent, image: &ImageRef, branch: &Branch) -> N
         intent.image,
         report.edits.iter().map(Edit::place).collect::<Vec<_>>().join(", ")
     );
-    Next { acts: vec![act], ..Next::moving(Wake::Now, because) }
+    Next { acts: vec![act], ..Next::progressing(Wake::Now, because) }
 }
 
 /// The newest bump of the same image by a later run of the same pipeline.

@@ -41,7 +41,7 @@ pub use step::{Length, Scale, Step, span};
 pub use words::{Offer, allowed};
 
 use crate::by::By;
-use crate::next::{Because, Next, Timestamp, Wake};
+use crate::next::{Next, Status, Timestamp, Wake};
 use crate::want::Answer;
 use look::Look;
 use spec::{Mistake, Spec};
@@ -63,7 +63,7 @@ pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, A
             (Owner::Observed, _) => observed(recorded, live, now),
             (Owner::Ours, Some(writer)) => {
                 let text = format!("held: {writer} writes to this Rollout as well; make it let go, then resume");
-                given_up(recorded, &text).unwrap_or_else(|| Next::stuck(text))
+                given_up(recorded, &text).unwrap_or_else(|| Next::blocked(text))
             }
             (Owner::Ours, None) => ours(recorded, live, now),
         },
@@ -76,7 +76,7 @@ fn absent(recorded: &Recorded, now: Timestamp) -> Move {
     let unrouted = || reply::gone(recorded, now);
     match given_up(recorded, "there is no such Rollout").or_else(gone).or_else(unrouted) {
         Some(next) => next,
-        None if waits => Next::hold(Wake::OnChange, "there is no such Rollout yet; a sync has to bring it"),
+        None if waits => Next::waiting(Wake::OnChange, "there is no such Rollout yet; a sync has to bring it"),
         None => Next::done(Wake::Never, "there is no such Rollout"),
     }
 }
@@ -98,9 +98,9 @@ fn observed(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
         return next;
     }
     if recorded.open().count() > 0 {
-        return Next::stuck(text);
+        return Next::blocked(text);
     }
-    let would = imagine(recorded, live, now).because.text;
+    let would = imagine(recorded, live, now).status.message;
     Next::done(Wake::OnChange, format!("{text}. It would say: {would}"))
 }
 
@@ -127,13 +127,13 @@ fn ours(recorded: &Recorded, live: &Live, now: Timestamp) -> Move {
     };
     match transit::adopt(recorded, live, &spec) {
         Some(Ok(next)) => return next,
-        Some(Err(text)) => return given_up(recorded, &text).unwrap_or_else(|| Next::stuck(text)),
+        Some(Err(text)) => return given_up(recorded, &text).unwrap_or_else(|| Next::blocked(text)),
         None => {}
     }
     if let Some(next) = transit::begin(recorded, &spec) {
         return next;
     }
-    let Some(walk) = &recorded.walk else { return Next::stuck("the journal has lost the walk that it began") };
+    let Some(walk) = &recorded.walk else { return Next::blocked("the journal has lost the walk that it began") };
     let look = Look { recorded, live, spec: &spec, walk, now };
     let rules = [
         reply::leave,
@@ -166,7 +166,12 @@ fn rest(look: &Look) -> Move {
     let echo = (!acts.is_empty()).then_some(look.now + ECHO_MS);
     let wake = [shape.wake, transit::wake(look), echo].into_iter().flatten().min();
     let (mood, text) = words::because(look, busy);
-    Next { record: Vec::new(), acts, wake: wake.map_or(Wake::OnChange, Wake::At), because: Because { mood, text } }
+    Next {
+        record: Vec::new(),
+        acts,
+        wake: wake.map_or(Wake::OnChange, Wake::At),
+        status: Status { phase: mood, message: text },
+    }
 }
 
 /// A spec that cannot be followed: nothing moves, and the status says why.
@@ -182,10 +187,10 @@ fn invalid(recorded: &Recorded, live: &Live, mistakes: &[Mistake], now: Timestam
         .map(|want| Entry::Answered { key: want.key.clone(), answer: failed.clone() })
         .collect();
     if !record.is_empty() {
-        return Next { record, ..Next::moving(Wake::Now, text) };
+        return Next { record, ..Next::progressing(Wake::Now, text) };
     }
     let acts = status::invalid(live, mistakes, now).into_iter().collect();
-    given_up(recorded, &text).unwrap_or_else(|| Next { acts, ..Next::stuck(text) })
+    given_up(recorded, &text).unwrap_or_else(|| Next { acts, ..Next::blocked(text) })
 }
 
 /// Answers the wants whose step has stopped waiting, where no walk does it.
@@ -196,7 +201,7 @@ fn given_up(recorded: &Recorded, because: &str) -> Option<Move> {
         .filter(|want| want.patience == Patience::RanOut)
         .map(|want| Entry::Answered { key: want.key.clone(), answer: failed.clone() })
         .collect();
-    (!record.is_empty()).then(|| Next { record, ..Next::moving(Wake::Now, because) })
+    (!record.is_empty()).then(|| Next { record, ..Next::progressing(Wake::Now, because) })
 }
 
 /// A rollout for people: the position in words, and what may be done.

@@ -18,8 +18,8 @@ pub struct Next<Entry, Act> {
     pub acts: Vec<Act>,
     /// When to look again if nothing changes first.
     pub wake: Wake,
-    /// The sentence for the person watching.
-    pub because: Because,
+    /// Where the stage stands, for the person watching.
+    pub status: Status,
 }
 
 /// When a stage wants to be asked again.
@@ -29,58 +29,58 @@ pub enum Wake {
     Now,
     /// At this time, even if nothing happens before.
     At(Timestamp),
-    /// Only when something is seen to change.
+    /// Only when something that it observes changes.
     OnChange,
     /// Never again: this stream is finished.
     Never,
 }
 
-/// Why a stage does what it does right now. Shown, never journaled.
+/// Where a stage stands right now. Published, never journaled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Because {
-    /// What kind of moment this is.
-    pub mood: Mood,
+pub struct Status {
+    /// Whether it acts, waits, needs a person, or is done.
+    pub phase: Phase,
     /// One sentence for a person, without a full stop at its end.
-    pub text: String,
+    pub message: String,
 }
 
-/// What kind of moment a [`Because`] describes.
+/// The phase of a stage's [`Status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Mood {
+pub enum Phase {
     /// It is acting.
-    Moving,
+    Progressing,
     /// It waits for something that is expected to come by itself.
     Waiting,
-    /// It cannot go on without a person; an impossible or refused state.
-    Stuck,
+    /// It cannot go on without a person: an impossible or refused state.
+    Blocked,
     /// It is where it should be.
     Done,
 }
 
 impl<Entry, Act> Next<Entry, Act> {
-    /// Waits: nothing to write and nothing to do until `wake`.
-    pub fn hold(wake: Wake, because: impl Into<String>) -> Self {
-        Self::with(Mood::Waiting, wake, because)
+    /// Nothing to record and nothing to do until `wake`.
+    pub fn waiting(wake: Wake, message: impl Into<String>) -> Self {
+        Self::with(Phase::Waiting, wake, message)
     }
 
-    /// Acts; add `record` and `acts` by struct update.
-    pub fn moving(wake: Wake, because: impl Into<String>) -> Self {
-        Self::with(Mood::Moving, wake, because)
+    /// It acts: add `record` and `acts` by struct update.
+    pub fn progressing(wake: Wake, message: impl Into<String>) -> Self {
+        Self::with(Phase::Progressing, wake, message)
     }
 
-    /// Cannot go on without a person. It looks again when something changes.
-    pub fn stuck(because: impl Into<String>) -> Self {
-        Self::with(Mood::Stuck, Wake::OnChange, because)
+    /// It cannot go on without a person, and looks again when something changes.
+    pub fn blocked(message: impl Into<String>) -> Self {
+        Self::with(Phase::Blocked, Wake::OnChange, message)
     }
 
     /// Everything is as it should be.
-    pub fn done(wake: Wake, because: impl Into<String>) -> Self {
-        Self::with(Mood::Done, wake, because)
+    pub fn done(wake: Wake, message: impl Into<String>) -> Self {
+        Self::with(Phase::Done, wake, message)
     }
 
-    fn with(mood: Mood, wake: Wake, because: impl Into<String>) -> Self {
-        let because = Because { mood, text: because.into() };
-        Next { record: Vec::new(), acts: Vec::new(), wake, because }
+    fn with(phase: Phase, wake: Wake, message: impl Into<String>) -> Self {
+        let status = Status { phase, message: message.into() };
+        Next { record: Vec::new(), acts: Vec::new(), wake, status }
     }
 }

@@ -12,7 +12,7 @@ mod words;
 pub use folder::{Fixed, Folder};
 
 use crate::bump::{Past, Report, Swap};
-use crate::next::{Mood, Next, Timestamp, Wake};
+use crate::next::{Next, Phase, Timestamp, Wake};
 use crate::sync::application::Depth;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -326,7 +326,7 @@ fn commit(promised: &Promised, branch: &Branch, report: Report, onto: &str) -> M
         files: report.files,
         message: message(intent, branch),
     };
-    Next { acts: vec![act], ..Next::moving(Wake::Now, because) }
+    Next { acts: vec![act], ..Next::progressing(Wake::Now, because) }
 }
 
 fn request(promised: &Promised, branch: &Branch) -> Move {
@@ -346,7 +346,10 @@ fn request(promised: &Promised, branch: &Branch) -> Move {
                 title: subject(intent),
                 body: body(intent),
             };
-            Next { acts: vec![act], ..Next::moving(Wake::Now, format!("opening a pull request in {}", intent.repo)) }
+            Next {
+                acts: vec![act],
+                ..Next::progressing(Wake::Now, format!("opening a pull request in {}", intent.repo))
+            }
         }
     }
 }
@@ -359,7 +362,7 @@ fn answer(promised: &Promised, outcome: Outcome) -> Move {
     let told = promised.intent.told(Some(&outcome));
     let mut next = Next::done(Wake::Now, told);
     if matches!(outcome, Outcome::Failed { .. }) {
-        next.because.mood = Mood::Stuck;
+        next.status.phase = Phase::Blocked;
     }
     next.acts.push(Act::Answer { since: promised.since, outcome });
     next

@@ -47,13 +47,13 @@ type Decision = Next<Entry, Act>;
 pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Decision {
     match seen {
         Seen::Gone => fail_all(recorded, "the Application is gone", || {
-            Next::hold(Wake::OnChange, "the Application is gone; nothing that it brought is deleted")
+            Next::waiting(Wake::OnChange, "the Application is gone; nothing that it brought is deleted")
         }),
         Seen::Unreadable { because, ownership: Ownership::Owned } => {
-            fail_all(recorded, because, || Next::stuck(because.clone()))
+            fail_all(recorded, because, || Next::blocked(because.clone()))
         }
         Seen::Unreadable { because, ownership: Ownership::Observed } => fail_all(recorded, because, || {
-            Next::hold(Wake::OnChange, format!("observed only; as ours it would be refused: {because}"))
+            Next::waiting(Wake::OnChange, format!("observed only; as ours it would be refused: {because}"))
         }),
         Seen::Present(look) => present(recorded, look, now),
     }
@@ -88,7 +88,7 @@ fn observe_only(recorded: &Recorded, look: &Look) -> Option<Decision> {
                 None => "would change nothing".to_owned(),
             },
         };
-        Next::hold(Wake::OnChange, format!("observed only; {would}"))
+        Next::waiting(Wake::OnChange, format!("observed only; {would}"))
     }))
 }
 
@@ -97,7 +97,9 @@ fn two_masters(recorded: &Recorded, look: &Look) -> Option<Decision> {
     let Custody::Taken { at } = recorded.custody else { return None };
     // The old controller may have been in the middle of a write, and times have a grain of 1 s.
     let writer = look.foreign_write(at + 2_000)?;
-    Some(Next::stuck(format!("held: {writer}, though the application is ours; stop that writer, or run `bespin give`")))
+    Some(Next::blocked(format!(
+        "held: {writer}, though the application is ours; stop that writer, or run `bespin give`"
+    )))
 }
 
 fn mistakes(recorded: &Recorded, look: &Look) -> Option<Decision> {
@@ -110,7 +112,7 @@ fn mistakes(recorded: &Recorded, look: &Look) -> Option<Decision> {
     let because = format!("at {}: {first}{more}", short(&look.head));
     let contained = |want: &Want| look.standing.get(&want.intent.revision) == Some(&Standing::Contained);
     let record = recorded.open.iter().filter(|want| contained(want)).map(|want| failed(want, &because)).collect();
-    Some(Next { record, ..Next::stuck(because) })
+    Some(Next { record, ..Next::blocked(because) })
 }
 
 fn failed(want: &Want, because: &str) -> Entry {

@@ -258,7 +258,7 @@ pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, A
         None => {}
     }
     let Some((received, at)) = &recorded.received else {
-        return Next::stuck("this delivery's journal does not begin with its receipt");
+        return Next::blocked("this delivery's journal does not begin with its receipt");
     };
     if let Received::Push(Push { change: Change::Deleted, reference, .. }) = received {
         return ignore(format!("`{reference}` was deleted, and a deletion opens no runs"));
@@ -266,17 +266,19 @@ pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, A
     let waited = now.saturating_sub(*at);
     let again = Wake::At(now + (waited / 2).clamp(500, 30_000));
     match seen {
-        Seen::Nothing => Next::hold(Wake::Now, "looking at the repository"),
+        Seen::Nothing => Next::waiting(Wake::Now, "looking at the repository"),
         Seen::Missing if waited > PATIENCE_MS => ignore(format!(
             "the commit {} is not in {}; its reference was moved or deleted before it could be read",
             received.commit(),
             received.repository()
         )),
-        Seen::Missing => Next::hold(again, format!("waiting until the commit {} can be read", &received.commit()[..7])),
+        Seen::Missing => {
+            Next::waiting(again, format!("waiting until the commit {} can be read", &received.commit()[..7]))
+        }
         Seen::Unreadable { because } if waited > PATIENCE_MS => {
             ignore(format!("{because}; given up after {} minutes", PATIENCE_MS / 60_000))
         }
-        Seen::Unreadable { because } => Next::hold(again, format!("{because}; trying again")),
+        Seen::Unreadable { because } => Next::waiting(again, format!("{because}; trying again")),
         Seen::Refused { because } => ignore(because.clone()),
         Seen::Found(found) => open(received, found),
     }
@@ -302,7 +304,7 @@ fn open(received: &Received, found: &Found) -> Next<Entry, Act> {
     }
     if !acts.is_empty() {
         let because = format!("opening the runs of {}", &found.commit.short);
-        return Next { acts, ..Next::moving(Wake::Now, because) };
+        return Next { acts, ..Next::progressing(Wake::Now, because) };
     }
     if runs.is_empty() {
         return ignore(why_nothing(&found.files_at, &skipped));

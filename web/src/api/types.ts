@@ -30,7 +30,7 @@ export interface AppPage {
   /** The latest look. */
   app: AppView;
   /** What the sync does or waits for. */
-  because: SaidView | null;
+  status: StatusView | null;
   /** The newest entries of its journal, oldest first. */
   journal: EntryView[];
 }
@@ -58,7 +58,7 @@ export interface AppSummary {
   /** How many of them are not as git says. */
   differing: number;
   /** What the sync does or waits for. */
-  because: SaidView | null;
+  status: StatusView | null;
 }
 
 /** An application, as last seen. */
@@ -196,7 +196,7 @@ export interface Line {
 }
 
 /** What kind of moment it is. */
-export type MoodView = "moving" | "waiting" | "stuck" | "done";
+export type PhaseView = "progressing" | "waiting" | "blocked" | "done";
 
 /** Where a plugin comes from. */
 export type PluginOrigin = "registry" | "built-in";
@@ -313,7 +313,7 @@ export interface RolloutPage {
   /** The latest look. */
   rollout: RolloutView;
   /** What the canary does or waits for. */
-  because: SaidView | null;
+  status: StatusView | null;
   /** The newest entries of its journal, oldest first. */
   journal: EntryView[];
 }
@@ -343,7 +343,7 @@ export interface RolloutSummary {
   /** The stable image. */
   stable_image: string;
   /** What the canary does or waits for. */
-  because: SaidView | null;
+  status: StatusView | null;
 }
 
 /** A rollout, as last seen. */
@@ -452,7 +452,7 @@ export interface RunSummary {
   /** When it ended, in ms since the epoch. */
   ended_ms: number | null;
   /** Why, while it is open; why it failed, once it has. */
-  because: SaidView | null;
+  status: StatusView | null;
 }
 
 /** One run, whole. */
@@ -488,11 +488,11 @@ export interface RunsView {
 }
 
 /** Why something is as it is, and since when. */
-export interface SaidView {
+export interface StatusView {
   /** The stage that speaks. */
   stage: string;
   /** What kind of moment it is. */
-  mood: MoodView;
+  phase: PhaseView;
   /** The sentence. */
   text: string;
   /** Since when, in ms since the epoch. */
@@ -536,7 +536,7 @@ export interface StationView {
   /** When its last attempt ended, in ms since the epoch. */
   ended_ms: number | null;
   /** Why, while it runs. */
-  because: SaidView | null;
+  status: StatusView | null;
   /** The stage's stream that it waits for, such as `rollout/production/petclinic/was`. */
   stream: string | null;
 }

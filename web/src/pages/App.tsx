@@ -7,7 +7,7 @@ import type { AppPage, AppView, ResourceView } from '../api/types'
 import { Detail } from '../app/Detail'
 import { resourceId, Tree } from '../app/Tree'
 import { Act } from '../parts/acting'
-import { Ago, Answered, Because, Copy, Empty, Panel, Sha, Tabs } from '../parts/bits'
+import { Ago, Answered, StatusLine, Copy, Empty, Panel, Sha, Tabs } from '../parts/bits'
 import { Journal } from '../parts/Journal'
 import { Icon, State } from '../parts/state'
 
@@ -114,7 +114,7 @@ function Head({ page }: { page: AppPage }) {
             compared with <Sha sha={app.revision} />
           </span>
         </p>
-        <Because said={page.because} quiet="The sync says nothing at this moment." />
+        <StatusLine status={page.status} quiet="The sync says nothing at this moment." />
       </div>
       <div className="actions">
         {app.ownership === 'owned' && (

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { appsQuery } from '../api/queries'
-import { Answered, Because, Empty, Panel, Sha } from '../parts/bits'
+import { Answered, StatusLine, Empty, Panel, Sha } from '../parts/bits'
 import { StreamLink } from '../parts/links'
 import { State } from '../parts/state'
 import { count } from '../parts/words'
@@ -44,7 +44,7 @@ export default function Apps() {
                       : `${app.differing} of ${count(app.resources, 'resource')} not as git says`}
                   </span>
                 </p>
-                <Because said={app.because} />
+                <StatusLine status={app.status} />
               </article>
             ))}
           </Panel>

@@ -32,7 +32,7 @@ const worth = (view: HomeView) => view.troubles.length + asking(view)
 
 function Headline({ view }: { view: HomeView }) {
   const { troubles, corridors } = view
-  const stuck = troubles.filter((trouble) => trouble.what === 'stuck' || trouble.what === 'Degraded').length
+  const stuck = troubles.filter((trouble) => trouble.what === 'blocked' || trouble.what === 'Degraded').length
   const moving = corridors.length
   const ask = asking(view)
   const waits = ask > 0 ? [`${count(ask, 'run')} ${ask === 1 ? 'waits' : 'wait'} for approval`] : []

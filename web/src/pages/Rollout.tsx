@@ -5,7 +5,7 @@ import { inPath } from '../api/client'
 import { rolloutQuery } from '../api/queries'
 import type { RevisionView, RolloutPage, RolloutView } from '../api/types'
 import { Act, useOperator } from '../parts/acting'
-import { Answered, Because, Empty, Loading, Panel } from '../parts/bits'
+import { Answered, StatusLine, Empty, Loading, Panel } from '../parts/bits'
 import { useNow } from '../parts/clock'
 import { Journal } from '../parts/Journal'
 import { Icon, State } from '../parts/state'
@@ -44,7 +44,7 @@ function Whole({ page }: { page: RolloutPage }) {
           <h1>
             {rollout.name} <Images rollout={rollout} />
           </h1>
-          <Because said={page.because} quiet="The canary says nothing at this moment." />
+          <StatusLine status={page.status} quiet="The canary says nothing at this moment." />
           {rollout.message !== '' && rollout.phase !== 'Paused' && <p className="faint">{brief(rollout.message)}</p>}
         </div>
       </header>
@@ -136,7 +136,7 @@ function Steps({ rollout }: { rollout: RolloutView }) {
               ? rollout.phase !== 'Degraded'
                 ? 'running'
                 : rollout.asked > 0
-                  ? 'stuck'
+                  ? 'blocked'
                   : 'pending' // It went back, and no step is under way.
               : 'pending'
         return (

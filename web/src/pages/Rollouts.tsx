@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { rolloutsQuery } from '../api/queries'
-import { Answered, Because, Empty, Panel } from '../parts/bits'
+import { Answered, StatusLine, Empty, Panel } from '../parts/bits'
 import { StreamLink } from '../parts/links'
 import { State } from '../parts/state'
 import { count, tag } from '../parts/words'
@@ -45,7 +45,7 @@ export default function Rollouts() {
                 {rollout.canary_image !== rollout.stable_image && (
                   <Weight asked={rollout.asked} served={rollout.served} />
                 )}
-                <Because said={rollout.because} />
+                <StatusLine status={rollout.status} />
               </article>
             ))}
           </Panel>

@@ -5,7 +5,7 @@ import { inPath } from '../api/client'
 import { runQuery } from '../api/queries'
 import type { RetriedView, RunView } from '../api/types'
 import { Act } from '../parts/acting'
-import { Ago, Answered, Because, Lasting, Loading, Panel, Sha, Tabs } from '../parts/bits'
+import { Ago, Answered, StatusLine, Lasting, Loading, Panel, Sha, Tabs } from '../parts/bits'
 import { Journal } from '../parts/Journal'
 import { runParams, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
@@ -82,7 +82,7 @@ function Whole({ view }: { view: RunView }) {
 function Head({ view }: { view: RunView }) {
   const { run } = view
   const navigate = route.useNavigate()
-  const here = view.steps.find((step) => step.station.because !== null)
+  const here = view.steps.find((step) => step.station.status !== null)
   const path = `/runs/${inPath(run.id)}`
   return (
     <header className="page-head">
@@ -116,9 +116,9 @@ function Head({ view }: { view: RunView }) {
           )}
         </p>
         {run.state === 'open' && (
-          <Because said={here?.station.because ?? run.because} quiet="The run says nothing at this moment." />
+          <StatusLine status={here?.station.status ?? run.status} quiet="The run says nothing at this moment." />
         )}
-        {run.state !== 'open' && run.state !== 'succeeded' && <Because said={run.because} as={run.state} />}
+        {run.state !== 'open' && run.state !== 'succeeded' && <StatusLine status={run.status} as={run.state} />}
         {view.cancel_asked !== null && run.state === 'open' && (
           <p className="because tone-waiting">Asked to end: {view.cancel_asked}</p>
         )}

@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import type { CorridorView, StationView } from '../api/types'
-import { Ago, Because, Lasting, Sha } from './bits'
+import { Ago, StatusLine, Lasting, Sha } from './bits'
 import { runParams } from './links'
 import { Icon, look, State } from './state'
 import { branch } from './words'
@@ -8,8 +8,8 @@ import { branch } from './words'
 /** A push with everything that it passes, in one line. */
 export function Corridor({ view }: { view: CorridorView }) {
   const { run, stations } = view
-  const here = stations.find((station) => station.because !== null)
-  const said = here?.because ?? run.because
+  const here = stations.find((station) => station.status !== null)
+  const status = here?.status ?? run.status
   return (
     <article className="corridor">
       <header>
@@ -38,8 +38,8 @@ export function Corridor({ view }: { view: CorridorView }) {
         </span>
       </header>
       {stations.length > 1 && <Track run={run.id} stations={stations} />}
-      {run.state === 'open' && <Because said={said} quiet="The run says nothing at this moment." />}
-      {run.state !== 'open' && run.state !== 'succeeded' && <Because said={run.because} as={run.state} />}
+      {run.state === 'open' && <StatusLine status={status} quiet="The run says nothing at this moment." />}
+      {run.state !== 'open' && run.state !== 'succeeded' && <StatusLine status={run.status} as={run.state} />}
     </article>
   )
 }

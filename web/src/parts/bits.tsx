@@ -1,6 +1,6 @@
 import { useEffect, useId, useRef, useState, type ReactNode } from 'react'
 import { Problem } from '../api/client'
-import type { SaidView } from '../api/types'
+import type { StatusView } from '../api/types'
 import { useNow } from './clock'
 import { Icon, look } from './state'
 import { ago, brief, duration, short } from './words'
@@ -28,23 +28,23 @@ export function Lasting({ from, to }: { from: number; to: number | null }) {
   )
 }
 
-/** The sentence that says why, and for how long; `as` is how the whole of it ended. */
-export function Because({ said, quiet, as }: { said: SaidView | null; quiet?: string; as?: string | undefined }) {
-  if (said === null) return quiet === undefined ? null : <p className="because tone-idle">{quiet}</p>
-  const word = as ?? said.mood
+/** A stage's status, and for how long it stands; `as` is how the whole of it ended. */
+export function StatusLine({ status, quiet, as }: { status: StatusView | null; quiet?: string; as?: string | undefined }) {
+  if (status === null) return quiet === undefined ? null : <p className="because tone-idle">{quiet}</p>
+  const word = as ?? status.phase
   return (
-    <p className={`because tone-${look(word).tone}`} title={brief(said.text) === said.text ? undefined : said.text}>
+    <p className={`because tone-${look(word).tone}`} title={brief(status.message) === status.message ? undefined : status.message}>
       <Icon word={word} />
       <span>
         <span className="hidden">{look(word).text}: </span>
-        {brief(said.text)}{' '}
+        {brief(status.message)}{' '}
         <span className="faint">
           {as === undefined ? (
             <>
-              for <Lasting from={said.since_ms} to={null} />
+              for <Lasting from={status.since_ms} to={null} />
             </>
           ) : (
-            <Ago at={said.since_ms} />
+            <Ago at={status.since_ms} />
           )}
         </span>
       </span>
@@ -102,7 +102,7 @@ export function Trouble({ error }: { error: unknown }) {
       : { tried: 'showing this', got: error instanceof Error ? error.message : String(error), mend: 'reload the page' }
   return (
     <div className="trouble" role="alert">
-      <Icon word="stuck" />
+      <Icon word="blocked" />
       <dl>
         <dt>Tried</dt>
         <dd>{view.tried}</dd>

@@ -85,10 +85,10 @@ const looks: Record<string, [Tone, Shape, string?]> = {
   cancelled: ['idle', 'stop'],
   superseded: ['idle', 'skip'],
   // What a stage says.
-  moving: ['moving', 'moving'],
+  progressing: ['moving', 'moving'],
   waiting: ['waiting', 'waiting'],
   pending: ['idle', 'hollow', 'not yet'],
-  stuck: ['bad', 'alarm', 'needs a person'],
+  blocked: ['bad', 'alarm', 'needs a person'],
   done: ['good', 'check'],
   // Argo's words, and ours beside them.
   Healthy: ['good', 'check'],

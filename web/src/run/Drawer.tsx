@@ -1,7 +1,7 @@
 import { getRouteApi } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect } from 'react'
 import type { RunStepView } from '../api/types'
-import { Ago, Because, Empty, Lasting, Loading, Tabs } from '../parts/bits'
+import { Ago, StatusLine, Empty, Lasting, Loading, Tabs } from '../parts/bits'
 import { stationWord } from '../parts/Corridor'
 import { stageName, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
@@ -56,7 +56,7 @@ export function Drawer({ run, step, onClose }: { run: string; step: RunStepView;
           ✕
         </button>
       </header>
-      <Because said={station.because} />
+      <StatusLine status={station.status} />
       {step.skipped !== null && <p className="because tone-idle">Skipped: {step.skipped}</p>}
       {station.state !== 'succeeded' && <LastWords step={step} />}
       <Tabs

@@ -3,8 +3,8 @@
 
 use crate::board::Board;
 use crate::views::{
-    AnswerView, AnsweredView, ApprovalView, AttemptView, CorridorView, MoodView, RunState, RunStepView, RunSummary,
-    SaidView, StationView, StepState,
+    AnswerView, AnsweredView, ApprovalView, AttemptView, CorridorView, PhaseView, RunState, RunStepView, RunSummary,
+    StationView, StatusView, StepState,
 };
 use decide::pipeline::{Approval, Step};
 use decide::run::{Answer, Entry, Opened, Outcome, Run, RunOutcome, Status};
@@ -111,7 +111,7 @@ impl Fold {
             state: StepState::Succeeded,
             started_ms: None,
             ended_ms: Some(self.opened_ms),
-            because: None,
+            status: None,
             stream: None,
         };
         let steps = all_steps(opened).map(|(step, _)| self.station(step, wants, board));
@@ -168,9 +168,9 @@ impl Fold {
         let state = self.state(step, fold);
         let stream = wants.get(&step.id).cloned();
         let said = match (&stream, state) {
-            (Some(stream), StepState::Running) => board.said(stream),
+            (Some(stream), StepState::Running) => board.status(stream),
             (None, StepState::Running) | (_, StepState::Asking) => {
-                self.opened().and_then(|run| board.said(&stream_of(&run.id)))
+                self.opened().and_then(|run| board.status(&stream_of(&run.id)))
             }
             _ => None,
         };
@@ -180,7 +180,7 @@ impl Fold {
             state,
             started_ms: attempts.first().map(|attempt| attempt.started_ms),
             ended_ms: attempts.last().and_then(|attempt| attempt.ended_ms),
-            because: said.map(SaidView::from),
+            status: said.map(StatusView::from),
             stream,
         }
     }
@@ -210,13 +210,13 @@ impl Fold {
     }
 
     fn summary(&self, opened: &Opened, board: &Board) -> RunSummary {
-        let because = match self.closed {
-            None => board.said(&stream_of(&opened.id)).map(SaidView::from),
+        let status = match self.closed {
+            None => board.status(&stream_of(&opened.id)).map(StatusView::from),
             Some((RunOutcome::Succeeded, _)) => None,
-            Some((_, at_ms)) => self.why_it_ended(opened).map(|text| SaidView {
+            Some((_, at_ms)) => self.why_it_ended(opened).map(|text| StatusView {
                 stage: "run".into(),
-                mood: MoodView::Done,
-                text,
+                phase: PhaseView::Done,
+                message: text,
                 since_ms: at_ms,
             }),
         };
@@ -235,7 +235,7 @@ impl Fold {
             state: self.closed.map_or(RunState::Open, |(outcome, _)| run_state(outcome)),
             opened_ms: self.opened_ms,
             ended_ms: self.closed.map(|(_, at_ms)| at_ms),
-            because,
+            status,
         }
     }
 

@@ -4,10 +4,10 @@ use super::ApiState;
 use super::guard::Viewer;
 use super::problem::Problem;
 use crate::board::Board;
-use crate::views::{AppView, HomeView, ResourceView, RolloutView, Said, TroubleView};
+use crate::views::{AppView, HomeView, ResourceView, RolloutView, StageStatus, TroubleView};
 use axum::Json;
 use axum::extract::State;
-use decide::next::Mood;
+use decide::next::Phase;
 use std::collections::BTreeMap;
 
 /// How many ended runs Home shows.
@@ -25,14 +25,15 @@ pub(super) async fn home(State(state): State<ApiState>, _: Viewer) -> Result<Jso
 
 /// What is stuck, degraded, out of sync, or warned of; each stream once, the worst first.
 fn troubles(board: &Board) -> Vec<TroubleView> {
-    let said = board.all_said();
-    let stuck = said.iter().filter(|(_, said)| said.because.mood == Mood::Stuck).map(|(stream, said)| TroubleView {
-        stream: stream.clone(),
-        what: "stuck".into(),
-        reason: said.because.text.clone(),
-        since_ms: Some(said.since_ms),
-    });
-    let mut all: Vec<TroubleView> = stuck.collect();
+    let said = board.statuses();
+    let blocked =
+        said.iter().filter(|(_, said)| said.status.phase == Phase::Blocked).map(|(stream, said)| TroubleView {
+            stream: stream.clone(),
+            what: "blocked".into(),
+            reason: said.status.message.clone(),
+            since_ms: Some(said.since_ms),
+        });
+    let mut all: Vec<TroubleView> = blocked.collect();
     let is_new = |stream: &str, all: &[TroubleView]| all.iter().all(|trouble| trouble.stream != stream);
     for (stream, rollout) in board.rollouts() {
         if is_new(&stream, &all) {
@@ -48,14 +49,14 @@ fn troubles(board: &Board) -> Vec<TroubleView> {
     all
 }
 
-fn rollout_trouble(stream: &str, rollout: &RolloutView, said: &BTreeMap<String, Said>) -> Option<TroubleView> {
+fn rollout_trouble(stream: &str, rollout: &RolloutView, said: &BTreeMap<String, StageStatus>) -> Option<TroubleView> {
     if rollout.phase != "Degraded" {
         return None;
     }
     let said = said.get(stream);
     let reason = match said {
         _ if !rollout.message.is_empty() => rollout.message.clone(),
-        Some(said) => said.because.text.clone(),
+        Some(said) => said.status.message.clone(),
         None => "its controller gives no reason".into(),
     };
     Some(TroubleView {
@@ -70,7 +71,7 @@ fn rollout_trouble(stream: &str, rollout: &RolloutView, said: &BTreeMap<String, 
 fn app_trouble(
     stream: &str,
     app: &AppView,
-    said: &BTreeMap<String, Said>,
+    said: &BTreeMap<String, StageStatus>,
     told: &[TroubleView],
 ) -> Option<TroubleView> {
     let is_told = |resource: &ResourceView| {
@@ -102,7 +103,7 @@ fn app_trouble(
         ("warning".to_owned(), Some(app.warnings.first()?.clone()))
     };
     let said = said.get(stream);
-    let reason = reason.or_else(|| said.map(|said| said.because.text.clone()));
+    let reason = reason.or_else(|| said.map(|said| said.status.message.clone()));
     let reason = reason.unwrap_or_else(|| "no reason is known".into());
     Some(TroubleView { stream: stream.into(), what, reason, since_ms: said.map(|said| said.since_ms) })
 }

@@ -5,7 +5,7 @@ use super::ApiState;
 use super::guard::{Operator, Viewer};
 use super::home::differs;
 use super::problem::Problem;
-use crate::views::{AppPage, AppSummary, EntryView, RolloutPage, RolloutSummary, SaidView};
+use crate::views::{AppPage, AppSummary, EntryView, RolloutPage, RolloutSummary, StatusView};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -38,7 +38,7 @@ pub(super) struct ActionPath {
 
 pub(super) async fn apps(State(state): State<ApiState>, _: Viewer) -> Json<Vec<AppSummary>> {
     let apps = state.drivers.board().apps().into_iter().map(|(stream, app)| AppSummary {
-        because: said(&state, &stream),
+        status: status(&state, &stream),
         stream,
         name: app.name,
         cluster: app.cluster,
@@ -61,12 +61,12 @@ pub(super) async fn app(
     let stream = path.stream("app");
     let app = state.drivers.board().apps().remove(&stream).ok_or_else(|| absent(&stream))?;
     let journal = journal(&state, &stream).await?;
-    Ok(Json(AppPage { because: said(&state, &stream), stream, app, journal }))
+    Ok(Json(AppPage { status: status(&state, &stream), stream, app, journal }))
 }
 
 pub(super) async fn rollouts(State(state): State<ApiState>, _: Viewer) -> Json<Vec<RolloutSummary>> {
     let rollouts = state.drivers.board().rollouts().into_iter().map(|(stream, rollout)| RolloutSummary {
-        because: said(&state, &stream),
+        status: status(&state, &stream),
         stream,
         name: rollout.name,
         cluster: rollout.cluster,
@@ -90,7 +90,7 @@ pub(super) async fn rollout(
     let stream = path.stream("rollout");
     let rollout = state.drivers.board().rollouts().remove(&stream).ok_or_else(|| absent(&stream))?;
     let journal = journal(&state, &stream).await?;
-    Ok(Json(RolloutPage { because: said(&state, &stream), stream, rollout, journal }))
+    Ok(Json(RolloutPage { status: status(&state, &stream), stream, rollout, journal }))
 }
 
 pub(super) async fn sync(
@@ -126,8 +126,8 @@ pub(super) async fn act(
     Ok(StatusCode::ACCEPTED)
 }
 
-fn said(state: &ApiState, stream: &str) -> Option<SaidView> {
-    state.drivers.board().said(stream).map(SaidView::from)
+fn status(state: &ApiState, stream: &str) -> Option<StatusView> {
+    state.drivers.board().status(stream).map(StatusView::from)
 }
 
 async fn journal(state: &ApiState, stream: &str) -> Result<Vec<EntryView>, Problem> {

@@ -288,11 +288,11 @@ async fn a_run_is_what_its_journal_says() {
     let key = json!({ "run": RUN, "step": "bump" });
     let wanted = json!({ "kind": "wanted", "body": { "key": key, "intent": {} } });
     world.append(&format!("bump/{RUN}/bump"), 1310, &[wanted]).await;
-    let said = decide::next::Because { mood: decide::next::Mood::Moving, text: "pushing the commit".into() };
-    world.state.drivers.board().say(&format!("bump/{RUN}/bump"), "bump", said, 1320);
+    let said = decide::next::Status { phase: decide::next::Phase::Progressing, message: "pushing the commit".into() };
+    world.state.drivers.board().publish(&format!("bump/{RUN}/bump"), "bump", said, 1320);
     let home = world.view("/api/v1/home", &cookie).await;
     let station = &home["corridors"][0]["stations"][1];
-    assert_eq!((&station["state"], &station["because"]["text"]), (&json!("running"), &json!("pushing the commit")));
+    assert_eq!((&station["state"], &station["status"]["message"]), (&json!("running"), &json!("pushing the commit")));
 
     let outputs = json!({ "is": "succeeded", "outputs": { "commit": "abc" } });
     world.append(&stream, 1400, &[ended("bump", 2, outputs), started("sync", 1)]).await;
@@ -307,7 +307,7 @@ async fn a_run_is_what_its_journal_says() {
     let run = world.view(&path, &cookie).await;
     assert_eq!(run["steps"][0]["outputs"]["commit"], "abc");
     assert_eq!(run["run"]["state"], "failed");
-    assert_eq!(run["run"]["because"]["text"], "sync ended as rejected: no such application");
+    assert_eq!(run["run"]["status"]["message"], "sync ended as rejected: no such application");
     assert_eq!(run["journal"].as_array().unwrap().len(), 9);
     let home = world.view("/api/v1/home", &cookie).await;
     assert_eq!((home["corridors"].as_array().unwrap().len(), home["ended"].as_array().unwrap().len()), (0, 1));

@@ -31,7 +31,7 @@ impl Stage for Brief {
     fn decide(&self, recorded: &bool, (): &(), _now: Timestamp) -> Next<Entry, ()> {
         match recorded {
             true => Next::done(Wake::Never, "it is over"),
-            false => Next { record: vec![Entry::Ended], ..Next::moving(Wake::Now, "ending") },
+            false => Next { record: vec![Entry::Ended], ..Next::progressing(Wake::Now, "ending") },
         }
     }
 
@@ -56,9 +56,9 @@ async fn what_nobody_reads_leaves_the_board_and_a_runs_last_word_stays() {
             }
         }
     }
-    let said = drivers.board().all_said();
+    let said = drivers.board().statuses();
     assert_eq!(said.keys().collect::<Vec<_>>(), ["run/a/b/c/1"]);
-    assert_eq!(said["run/a/b/c/1"].because.text, "it is over");
+    assert_eq!(said["run/a/b/c/1"].status.message, "it is over");
     drivers.stop().await;
 }
 

@@ -1,8 +1,8 @@
 //! The pages of the dashboard: what each of them is told in one answer.
 
-use super::{AppView, CorridorView, RolloutView, Said};
+use super::{AppView, CorridorView, RolloutView, StageStatus};
 use crate::login::Role;
-use decide::next::Mood;
+use decide::next::Phase;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,42 +39,42 @@ pub struct ProblemView {
     pub mend: String,
 }
 
-/// What kind of moment it is.
+/// The phase of a stage, as in `decide::next`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum MoodView {
+pub enum PhaseView {
     /// It is acting.
-    Moving,
+    Progressing,
     /// It waits for something that comes by itself.
     Waiting,
     /// It cannot go on without a person.
-    Stuck,
+    Blocked,
     /// It is where it should be.
     Done,
 }
 
-/// Why something is as it is, and since when.
+/// Where a stage stands, and since when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SaidView {
-    /// The stage that speaks.
+pub struct StatusView {
+    /// The stage's name.
     pub stage: String,
-    /// What kind of moment it is.
-    pub mood: MoodView,
-    /// The sentence.
-    pub text: String,
+    /// Whether it acts, waits, needs a person, or is done.
+    pub phase: PhaseView,
+    /// One sentence for a person.
+    pub message: String,
     /// Since when, in ms since the epoch.
     pub since_ms: u64,
 }
 
-impl From<Said> for SaidView {
-    fn from(said: Said) -> SaidView {
-        let mood = match said.because.mood {
-            Mood::Moving => MoodView::Moving,
-            Mood::Waiting => MoodView::Waiting,
-            Mood::Stuck => MoodView::Stuck,
-            Mood::Done => MoodView::Done,
+impl From<StageStatus> for StatusView {
+    fn from(of: StageStatus) -> StatusView {
+        let phase = match of.status.phase {
+            Phase::Progressing => PhaseView::Progressing,
+            Phase::Waiting => PhaseView::Waiting,
+            Phase::Blocked => PhaseView::Blocked,
+            Phase::Done => PhaseView::Done,
         };
-        SaidView { stage: said.stage, mood, text: said.because.text, since_ms: said.since_ms }
+        StatusView { stage: of.stage, phase, message: of.status.message, since_ms: of.since_ms }
     }
 }
 
@@ -140,7 +140,7 @@ pub struct AppPage {
     /// The latest look.
     pub app: AppView,
     /// What the sync does or waits for.
-    pub because: Option<SaidView>,
+    pub status: Option<StatusView>,
     /// The newest entries of its journal, oldest first.
     pub journal: Vec<EntryView>,
 }
@@ -153,7 +153,7 @@ pub struct RolloutPage {
     /// The latest look.
     pub rollout: RolloutView,
     /// What the canary does or waits for.
-    pub because: Option<SaidView>,
+    pub status: Option<StatusView>,
     /// The newest entries of its journal, oldest first.
     pub journal: Vec<EntryView>,
 }
@@ -182,7 +182,7 @@ pub struct AppSummary {
     /// How many of them are not as git says.
     pub differing: usize,
     /// What the sync does or waits for.
-    pub because: Option<SaidView>,
+    pub status: Option<StatusView>,
 }
 
 /// A rollout in one line.
@@ -211,7 +211,7 @@ pub struct RolloutSummary {
     /// The stable image.
     pub stable_image: String,
     /// What the canary does or waits for.
-    pub because: Option<SaidView>,
+    pub status: Option<StatusView>,
 }
 
 /// What changed in the journal: the data of the event `journal`, whose id is the newest sequence.

@@ -1,6 +1,6 @@
 //! Runs: what the lists, the corridors and a run's own page are told.
 
-use super::{EntryView, SaidView};
+use super::{EntryView, StatusView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,7 +75,7 @@ pub struct RunSummary {
     /// When it ended, in ms since the epoch.
     pub ended_ms: Option<u64>,
     /// Why, while it is open; why it failed, once it has.
-    pub because: Option<SaidView>,
+    pub status: Option<StatusView>,
 }
 
 /// A push on its way, or one that arrived.
@@ -101,7 +101,7 @@ pub struct StationView {
     /// When its last attempt ended, in ms since the epoch.
     pub ended_ms: Option<u64>,
     /// Why, while it runs.
-    pub because: Option<SaidView>,
+    pub status: Option<StatusView>,
     /// The stage's stream that it waits for, such as `rollout/production/petclinic/was`.
     pub stream: Option<String>,
 }

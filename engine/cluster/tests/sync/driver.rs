@@ -102,7 +102,7 @@ impl Driver {
                 break;
             }
         }
-        next.because.text
+        next.status.message
     }
 
     async fn act(&self, act: &Act) -> Result<(), Error> {

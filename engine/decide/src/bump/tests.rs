@@ -162,7 +162,7 @@ fn answer_of(branch: Branch) -> Answer {
     let next = decide(&Recorded::replay(&wanted()), &Seen::Branch(Box::new(branch)), 0);
     match &next.record[..] {
         [Entry::Answered { answer, .. }] => answer.clone(),
-        other => panic!("not answered: {other:?}, {:?}", next.because),
+        other => panic!("not answered: {other:?}, {:?}", next.status),
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) fn put_back(look: &Look) -> Option<Move> {
         because: because.clone(),
     };
     let told = intent.told(None);
-    Some(Next { record: vec![Entry::PuttingBack { intent: Box::new(intent) }], ..Next::moving(Wake::Now, told) })
+    Some(Next { record: vec![Entry::PuttingBack { intent: Box::new(intent) }], ..Next::progressing(Wake::Now, told) })
 }
 
 /// Ends a promise about git with the care for its rollout: whatever follows in
@@ -101,7 +101,7 @@ pub(super) fn let_go(recorded: &Recorded, because: &str) -> Option<Move> {
     let undo = recorded.promised()?;
     let outcome = Outcome::Dropped { because: because.to_owned() };
     let told = undo.intent.told(Some(&outcome));
-    Some(Next { record: vec![Entry::PutBack { since: undo.since, outcome }], ..Next::moving(Wake::Now, told) })
+    Some(Next { record: vec![Entry::PutBack { since: undo.since, outcome }], ..Next::progressing(Wake::Now, told) })
 }
 
 /// Each image of the version that retreated, with the stable version's in its place.

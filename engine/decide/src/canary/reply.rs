@@ -220,7 +220,7 @@ pub(super) fn promise(look: &Look) -> Option<Move> {
     (look.recorded.routed.as_ref() != Some(&routed)).then(|| {
         let Routed { router, rollout } = routed;
         let text = format!("{router} shares the traffic from here on");
-        Next { record: vec![Entry::Routing { router, rollout }], ..Next::moving(Wake::Now, text) }
+        Next { record: vec![Entry::Routing { router, rollout }], ..Next::progressing(Wake::Now, text) }
     })
 }
 
@@ -251,7 +251,7 @@ fn taken_back(routed: &Routed, now: Timestamp) -> Move {
     let Routed { router, rollout } = routed.clone();
     let text = format!("{router} takes back what it has made, and all traffic is the stable version's");
     let acts = vec![Act::Unroute { router, rollout }];
-    Next { acts, ..Next::moving(Wake::At(now + VERIFY_AGAIN_MS), text) }
+    Next { acts, ..Next::progressing(Wake::At(now + VERIFY_AGAIN_MS), text) }
 }
 
 /// Somebody else's from here on: what the router serves is theirs to decide, so it is told nothing.
@@ -259,7 +259,7 @@ pub(super) fn let_go(recorded: &Recorded) -> Option<Move> {
     let Routed { router, .. } = recorded.routed.as_ref()?;
     let text = format!("{router} is left as it is, for the Rollout is not Bespin's any more");
     let record = vec![Entry::Unrouted { router: router.clone() }];
-    Some(Next { record, ..Next::moving(Wake::Now, text) })
+    Some(Next { record, ..Next::progressing(Wake::Now, text) })
 }
 
 /// Tells the router the weight that was promised, unless it serves it, has just been told, or is left alone for now.

@@ -289,7 +289,7 @@ fn retreat(because: String, cause: Cause) -> Move {
 }
 
 fn moving(record: Vec<Entry>, text: impl Into<String>) -> Move {
-    Next { record, ..Next::moving(Wake::Now, text) }
+    Next { record, ..Next::progressing(Wake::Now, text) }
 }
 
 /// The earliest moment at which one of the rules may apply by the clock alone.

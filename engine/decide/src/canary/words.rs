@@ -8,7 +8,7 @@ use super::reply;
 use super::spec::Hand;
 use super::step::{Length, Step};
 use super::transit;
-use crate::next::{Mood, Timestamp};
+use crate::next::{Phase, Timestamp};
 
 /// Something that a person may do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,45 +22,45 @@ pub struct Offer {
 }
 
 /// Why nothing is recorded right now.
-pub(super) fn because(look: &Look, busy: bool) -> (Mood, String) {
+pub(super) fn because(look: &Look, busy: bool) -> (Phase, String) {
     let image = look.walk.images.first().map_or("", String::as_str);
     let problems = look.problems();
     if !problems.is_empty() {
-        return (Mood::Stuck, problems.join("; "));
+        return (Phase::Blocked, problems.join("; "));
     }
     if let Some((router, trouble)) = look.trouble() {
-        return (Mood::Waiting, reply::stuck(router, trouble));
+        return (Phase::Waiting, reply::stuck(router, trouble));
     }
-    let waiting = if busy { Mood::Moving } else { Mood::Waiting };
+    let waiting = if busy { Phase::Progressing } else { Phase::Waiting };
     match &look.walk.state {
         State::Retreated { because, .. } => retreated(look, because),
         State::Promoted if transit::is_settled(look) => match look.older().filter(|set| set.spec > 0).count() {
-            0 => (Mood::Done, format!("{image} serves everything")),
+            0 => (Phase::Done, format!("{image} serves everything")),
             _ => (waiting, format!("{image} serves everything; the version before it keeps its pods a little longer")),
         },
         State::Promoted => (waiting, format!("moving all traffic to {image}")),
         State::Walking if look.walk.start == Start::First => first(look, image),
-        State::Walking if look.spec.hand == Hand::Holds => (Mood::Waiting, "held by spec.paused".to_owned()),
+        State::Walking if look.spec.hand == Hand::Holds => (Phase::Waiting, "held by spec.paused".to_owned()),
         State::Walking => (waiting, walking(look)),
     }
 }
 
-fn retreated(look: &Look, because: &str) -> (Mood, String) {
+fn retreated(look: &Look, because: &str) -> (Phase, String) {
     let stable = look.recorded.stable.as_ref().map_or("", |stable| stable.image.as_str());
     if look.recorded.asked > 0 || !look.is_verified() {
-        return (Mood::Moving, format!("moving all traffic back to {stable}: {because}"));
+        return (Phase::Progressing, format!("moving all traffic back to {stable}: {because}"));
     }
     let git = origin::told(look).map(|git| format!("; {}", git.text)).unwrap_or_default();
-    (Mood::Stuck, format!("retreated to {stable}: {because}{git}; retry, or push a version that mends it"))
+    (Phase::Blocked, format!("retreated to {stable}: {because}{git}; retry, or push a version that mends it"))
 }
 
-fn first(look: &Look, image: &str) -> (Mood, String) {
+fn first(look: &Look, image: &str) -> (Phase, String) {
     let missing = look.at_goal().err().unwrap_or_default();
     let trouble = look.canary().into_iter().flat_map(|set| &set.members);
     match trouble.filter_map(|pod| Some((&pod.name, pod.trouble.as_ref()?))).next() {
         // There is no version to go back to; the kubelet goes on trying.
-        Some((pod, trouble)) => (Mood::Stuck, format!("{image} is the first version, and pod {pod}: {trouble}")),
-        None => (Mood::Waiting, format!("{image} is the first version: {missing}")),
+        Some((pod, trouble)) => (Phase::Blocked, format!("{image} is the first version, and pod {pod}: {trouble}")),
+        None => (Phase::Waiting, format!("{image} is the first version: {missing}")),
     }
 }
 

@@ -251,8 +251,8 @@ pub fn decide(recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, A
     }
     match said {
         None => Next::done(Wake::Never, last_word(recorded)),
-        Some(because) if record.is_empty() && acts.is_empty() => Next::hold(Wake::OnChange, because),
-        Some(because) => Next { record, acts, ..Next::moving(Wake::Now, because) },
+        Some(because) if record.is_empty() && acts.is_empty() => Next::waiting(Wake::OnChange, because),
+        Some(because) => Next { record, acts, ..Next::progressing(Wake::Now, because) },
     }
 }
 

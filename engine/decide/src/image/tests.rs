@@ -1,7 +1,7 @@
 //! The stage's decisions: tables, and a small world that crashes everywhere.
 
 use super::*;
-use crate::next::Mood;
+use crate::next::Phase;
 
 fn key(step: &str) -> Key {
     Key { run: "user/petclinic/was/56".into(), step: step.into() }
@@ -101,7 +101,7 @@ fn nothing_wanted_and_nothing_seen_do_nothing() {
     assert_eq!(decide(&Recorded::default(), &Seen::new(), 0).wake, Wake::Never);
     let recorded = Recorded::replay(&[wanted("image", build())]);
     let next = decide(&recorded, &Seen::new(), 0);
-    assert_eq!((next.because.mood, next.wake), (Mood::Waiting, Wake::OnChange));
+    assert_eq!((next.status.phase, next.wake), (Phase::Waiting, Wake::OnChange));
 }
 
 /// The journal's text is a promise to every later version.

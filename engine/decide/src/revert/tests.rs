@@ -124,7 +124,7 @@ fn what_cannot_be_done_is_a_sentence() {
     ] {
         let Outcome::Failed { because } = answered(&next) else { panic!("{:?}", next.acts) };
         assert!(because.contains(wanted), "{because}");
-        assert_eq!(next.because.mood, Mood::Stuck);
+        assert_eq!(next.status.phase, Phase::Blocked);
     }
 }
 

@@ -61,7 +61,7 @@ type RunNext = Next<Entry, Act>;
 /// Decides what a run does next.
 pub fn decide(run: &Run, seen: &Seen, now: Timestamp) -> RunNext {
     let Some(opened) = run.opened() else {
-        return Next::stuck("this run's journal does not begin with its opening");
+        return Next::blocked("this run's journal does not begin with its opening");
     };
     closed(run, opened)
         .or_else(|| refuse_mistakes(opened))
@@ -94,7 +94,7 @@ fn refuse_mistakes(opened: &Opened) -> Option<RunNext> {
     }
     let record = vec![Entry::Closed { outcome: RunOutcome::Failed }];
     let because = format!("{} has {} mistakes", opened.pipeline_file, opened.mistakes.len());
-    Some(Next { record, ..Next::moving(Wake::Now, because) })
+    Some(Next { record, ..Next::progressing(Wake::Now, because) })
 }
 
 /// What ended is written down, and so is what a restart took from us; what follows from it goes into the same append.
@@ -140,7 +140,7 @@ fn cancel(run: &Run, opened: &Opened, seen: &Seen) -> Option<RunNext> {
             record.push(Entry::Skipped { step: step.id.clone(), because: because.to_owned() });
         }
     }
-    (!record.is_empty()).then(|| Next { record, acts, ..Next::moving(Wake::Now, format!("cancelled: {because}")) })
+    (!record.is_empty()).then(|| Next { record, acts, ..Next::progressing(Wake::Now, format!("cancelled: {because}")) })
 }
 
 /// A newer run takes a run's place only before its bump is recorded: after
@@ -169,14 +169,14 @@ fn time_out(run: &Run, seen: &Seen, now: Timestamp) -> Option<RunNext> {
     let stop = alive.then(|| Act::Stop { step: step.id.clone(), attempt });
     let acts = stop.into_iter().chain([Act::GiveUp { step: step.id.clone() }]).collect();
     let because = format!("{} took longer than {} s", step.id, step.timeout_ms / 1000);
-    Some(Next { record, acts, ..Next::moving(Wake::Now, because) })
+    Some(Next { record, acts, ..Next::progressing(Wake::Now, because) })
 }
 
 /// One run of a concurrency group at a time; the older goes first.
 fn queue(run: &Run, seen: &Seen) -> Option<RunNext> {
     let ahead = seen.ahead.as_ref()?;
     let untouched = run.steps().all(|step| run.status(&step.id) == Status::Waiting);
-    untouched.then(|| Next::hold(Wake::OnChange, format!("waits for {ahead}, which is ahead in the same group")))
+    untouched.then(|| Next::waiting(Wake::OnChange, format!("waits for {ahead}, which is ahead in the same group")))
 }
 
 /// Starts what is ready, skips what cannot be, tries again what may.
@@ -224,7 +224,7 @@ fn start(run: &Run, opened: &Opened, seen: &Seen, now: Timestamp) -> Option<RunN
         acts.push(Act::Report { outcome: None, text: "running".into() });
     }
     let because = starting(&record);
-    Some(Next { record, acts, ..Next::moving(Wake::Now, because) })
+    Some(Next { record, acts, ..Next::progressing(Wake::Now, because) })
 }
 
 fn starting(record: &[Entry]) -> String {
@@ -252,7 +252,7 @@ fn wait(run: &Run, now: Timestamp) -> Option<RunNext> {
         (None, None) => format!("tries again in {} s", at.saturating_sub(now).div_ceil(1000)),
         (running, waits) => running.into_iter().chain(waits).collect::<Vec<_>>().join("; "),
     };
-    Some(Next { acts: report.into_iter().collect(), ..Next::hold(Wake::At(at), because) })
+    Some(Next { acts: report.into_iter().collect(), ..Next::waiting(Wake::At(at), because) })
 }
 
 /// The next moment at which the clock alone changes the decision.
@@ -267,7 +267,7 @@ fn next_clock(run: &Run, now: Timestamp) -> Option<Timestamp> {
 fn close(run: &Run) -> RunNext {
     let outcome = ending(run);
     let because = summary(run, outcome);
-    Next { record: vec![Entry::Closed { outcome }], ..Next::moving(Wake::Now, because) }
+    Next { record: vec![Entry::Closed { outcome }], ..Next::progressing(Wake::Now, because) }
 }
 
 /// How the run would end if nothing more happened.

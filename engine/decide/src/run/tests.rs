@@ -91,7 +91,7 @@ impl World {
     /// One turn: decide, record, act. Returns the wake.
     fn turn(&mut self) -> Wake {
         let next = decide(&self.run(), &self.seen, self.now);
-        self.because = next.because.text;
+        self.because = next.status.message;
         self.journal.extend(next.record.into_iter().map(|entry| (self.now, By::Server, entry)));
         for act in &next.acts {
             match act {

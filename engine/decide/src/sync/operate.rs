@@ -66,13 +66,13 @@ fn is_same(a: &Value, b: &Value) -> bool {
 
 fn end(operation: &Operation, outcome: Outcome, because: String) -> Decision {
     let Operation { revision, parameters, .. } = operation.clone();
-    Next { record: vec![Entry::Synced { revision, parameters, outcome }], ..Next::moving(Wake::Now, because) }
+    Next { record: vec![Entry::Synced { revision, parameters, outcome }], ..Next::progressing(Wake::Now, because) }
 }
 
 fn namespace(plan: &Plan) -> Option<Decision> {
     let namespace = plan.namespace.clone()?;
     let because = format!("creating the namespace {namespace}");
-    Some(Next { acts: vec![Act::CreateNamespace(namespace)], ..Next::moving(Wake::Now, because) })
+    Some(Next { acts: vec![Act::CreateNamespace(namespace)], ..Next::progressing(Wake::Now, because) })
 }
 
 /// Ownership moves before anything is applied: dropping a field that nobody else owns would reset it.
@@ -88,7 +88,7 @@ pub(super) fn care(plan: &Plan) -> Option<Decision> {
     let adopted: Vec<Act> = plan.items.iter().filter_map(adopt).collect();
     if !adopted.is_empty() {
         let because = format!("taking over the fields of {} objects from the old manager", adopted.len());
-        return Some(Next { acts: adopted, ..Next::moving(Wake::Now, because) });
+        return Some(Next { acts: adopted, ..Next::progressing(Wake::Now, because) });
     }
     let (names, acts): (Vec<String>, Vec<Act>) = plan.items.iter().filter_map(hand_over).unzip();
     if acts.is_empty() {
@@ -96,7 +96,7 @@ pub(super) fn care(plan: &Plan) -> Option<Decision> {
     }
     Some(Next {
         acts,
-        ..Next::moving(Wake::Now, format!("leaving the replicas of {} to the autoscaler", names.join(", ")))
+        ..Next::progressing(Wake::Now, format!("leaving the replicas of {} to the autoscaler", names.join(", ")))
     })
 }
 
@@ -120,7 +120,7 @@ fn waves(operation: &Operation, plan: &Plan, now: Timestamp) -> Option<Decision>
             return Some(work(wave, several, &pruned, &pending));
         }
         if let Some(extra) = plan.extras.iter().filter(going).find(|extra| extra.wave == wave) {
-            return Some(Next::hold(Wake::At(now + 2_000), format!("waiting until {} is gone", extra.id)));
+            return Some(Next::waiting(Wake::At(now + 2_000), format!("waiting until {} is gone", extra.id)));
         }
         // The last wave is not waited for: the sync ends with its apply.
         if several
@@ -150,7 +150,7 @@ fn work(wave: i64, several: bool, pruned: &[&ExtraItem], pending: &[&&Item]) -> 
         (count, 0) => format!("pruning {count} objects{place}: {}", names(pruned)),
         (gone, count) => format!("pruning {gone} and applying {count} objects{place}"),
     };
-    Next { acts, ..Next::moving(Wake::Now, because) }
+    Next { acts, ..Next::progressing(Wake::Now, because) }
 }
 
 fn names(extras: &[&ExtraItem]) -> String {
@@ -174,7 +174,7 @@ fn unhealthy(operation: &Operation, wave: i64, items: &[&Item], now: Timestamp) 
     match health.status {
         Status::Healthy => None,
         Status::Degraded => Some(end(operation, Outcome::Failed { because: because.clone() }, because)),
-        _ => Some(Next::hold(Wake::At(now + 5_000), format!("waiting for {because}"))),
+        _ => Some(Next::waiting(Wake::At(now + 5_000), format!("waiting for {because}"))),
     }
 }
 
@@ -193,16 +193,16 @@ pub(super) fn start(recorded: &Recorded, look: &Look, now: Timestamp) -> Option<
         return Some(begin(recorded, look, plan, Cause::Wanted, "a step wants it"));
     }
     let Some(automated) = look.application.automated else {
-        return Some(Next::hold(Wake::OnChange, format!("out of sync, and not automated: {}", first(plan))));
+        return Some(Next::waiting(Wake::OnChange, format!("out of sync, and not automated: {}", first(plan))));
     };
     match before {
         None => Some(begin(recorded, look, plan, Cause::Automated, "git moved")),
-        Some(Ended { outcome: Outcome::Failed { because }, .. }) => Some(Next::stuck(format!(
+        Some(Ended { outcome: Outcome::Failed { because }, .. }) => Some(Next::blocked(format!(
             "the sync of {} failed: {because}; it is tried again when git or the Application changes, or by hand",
             short(&look.head)
         ))),
         Some(_) if automated.self_heal == SelfHeal::Off && drifted(plan) => {
-            Some(Next::hold(Wake::OnChange, format!("drifted, and selfHeal is off: {}", first(plan))))
+            Some(Next::waiting(Wake::OnChange, format!("drifted, and selfHeal is off: {}", first(plan))))
         }
         Some(ended) => heal(recorded, look, plan, ended, now),
     }
@@ -240,7 +240,7 @@ fn heal(recorded: &Recorded, look: &Look, plan: &Plan, ended: &Ended, now: Times
     let due = if attempts == 0 { last } else { last + pause };
     if now < due {
         let because = format!("drifted again: {}; healing in {} s", first(plan), (due - now).div_ceil(1_000));
-        return Some(Next::hold(Wake::At(due), because));
+        return Some(Next::waiting(Wake::At(due), because));
     }
     Some(begin(recorded, look, plan, Cause::Healing(attempts + 1), &format!("drifted: {}", first(plan))))
 }
@@ -257,7 +257,7 @@ fn begin(recorded: &Recorded, look: &Look, plan: &Plan, cause: Cause, why: &str)
         acts.push(Act::Rehearse(sent));
     }
     let because = format!("syncing to {}: {why}", short(&look.head));
-    Next { record: vec![Entry::Syncing { revision, parameters, cause }], acts, ..Next::moving(Wake::Now, because) }
+    Next { record: vec![Entry::Syncing { revision, parameters, cause }], acts, ..Next::progressing(Wake::Now, because) }
 }
 
 /// What a CRD of the same set defines cannot be rehearsed before it is there.

@@ -33,7 +33,7 @@ pub(super) fn answer_overtaken(recorded: &Recorded, look: &Look, now: Timestamp)
     if record.is_empty() {
         return None;
     }
-    Some(Next { record, ..Next::moving(Wake::Now, format!("{target} no longer leads to what a step wanted")) })
+    Some(Next { record, ..Next::progressing(Wake::Now, format!("{target} no longer leads to what a step wanted")) })
 }
 
 /// Answers wants whose own sync has ended without them being met.
@@ -53,12 +53,15 @@ pub(super) fn answer_ended(recorded: &Recorded, look: &Look) -> Option<Decision>
     if record.is_empty() || recorded.operation.is_some() {
         return None;
     }
-    Some(Next { record, ..Next::moving(Wake::Now, format!("the sync of {} failed: {because}", short(&look.head))) })
+    Some(Next {
+        record,
+        ..Next::progressing(Wake::Now, format!("the sync of {} failed: {because}", short(&look.head)))
+    })
 }
 
 /// Nothing is to be applied: wants are answered by health, and the status is kept.
 pub(super) fn rest(recorded: &Recorded, look: &Look, now: Timestamp) -> Decision {
-    let Ok(plan) = &look.plan else { return Next::stuck("the manifests cannot be read") };
+    let Ok(plan) = &look.plan else { return Next::blocked("the manifests cannot be read") };
     if let Some(decision) = answer_contained(recorded, look, plan) {
         return decision;
     }
@@ -81,7 +84,7 @@ fn answer_contained(recorded: &Recorded, look: &Look, plan: &Plan) -> Option<Dec
     if record.is_empty() {
         return None;
     }
-    Some(Next { record, ..Next::moving(Wake::Now, format!("synced to {}", short(&look.head))) })
+    Some(Next { record, ..Next::progressing(Wake::Now, format!("synced to {}", short(&look.head))) })
 }
 
 /// The workload that a want waits for, the worst first, and whatever a plugin
@@ -116,21 +119,21 @@ fn said(recorded: &Recorded, look: &Look, plan: &Plan, now: Timestamp) -> Decisi
             look.application.source.target_revision,
             short(&want.intent.revision)
         );
-        return Next::hold(Wake::At(now + 2_000), because);
+        return Next::waiting(Wake::At(now + 2_000), because);
     }
     if !recorded.open.is_empty()
         && let Some((item, _)) = waits_for(plan)
     {
-        return Next::hold(Wake::At(now + 5_000), format!("applied at {}; {}", short(&look.head), told(item)));
+        return Next::waiting(Wake::At(now + 5_000), format!("applied at {}; {}", short(&look.head), told(item)));
     }
     if let Some(hold) = plan.prune_hold.as_ref().filter(|_| !plan.extras.is_empty()) {
         return match operate::prunes(look) {
-            true => Next::stuck(hold.clone()),
-            false => Next::hold(Wake::OnChange, hold.clone()),
+            true => Next::blocked(hold.clone()),
+            false => Next::waiting(Wake::OnChange, hold.clone()),
         };
     }
     if let Some(extra) = plan.extras.first() {
-        return Next::hold(Wake::OnChange, format!("{} left git and is still there", extra.id));
+        return Next::waiting(Wake::OnChange, format!("{} left git and is still there", extra.id));
     }
     Next::done(Wake::OnChange, format!("synced at {}, {}", short(&look.head), plan.health().word()))
 }

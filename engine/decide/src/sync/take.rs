@@ -22,24 +22,27 @@ pub(super) fn change_hands(recorded: &Recorded, look: &Look, now: Timestamp) -> 
 
 fn taking(look: &Look, since: Timestamp, now: Timestamp) -> Decision {
     if look.ownership == Ownership::Owned {
-        return Next { record: vec![Entry::Taken], ..Next::moving(Wake::Now, "the application is ours") };
+        return Next { record: vec![Entry::Taken], ..Next::progressing(Wake::Now, "the application is ours") };
     }
     if annotation(&look.object, SKIP) != Some("true") {
-        return Next { acts: vec![Act::LetGo], ..Next::moving(Wake::Now, "telling Argo CD to let the application go") };
+        return Next {
+            acts: vec![Act::LetGo],
+            ..Next::progressing(Wake::Now, "telling Argo CD to let the application go")
+        };
     }
     let newest = look.newest_foreign_write().unwrap_or(0).max(since);
     // The grain of a write's time is one second.
     let quiet_at = newest + 1_000 + SILENCE;
     if now < quiet_at {
         let because = format!("Argo CD was told to let go; its last write must be {} s old", SILENCE / 1_000);
-        return Next::hold(Wake::At(quiet_at), because);
+        return Next::waiting(Wake::At(quiet_at), because);
     }
-    Next { acts: vec![Act::Claim], ..Next::moving(Wake::Now, "claiming the application") }
+    Next { acts: vec![Act::Claim], ..Next::progressing(Wake::Now, "claiming the application") }
 }
 
 fn giving(look: &Look) -> Decision {
     if look.ownership == Ownership::Owned || annotation(&look.object, SKIP) == Some("true") {
-        return Next { acts: vec![Act::Release], ..Next::moving(Wake::Now, "giving the application back") };
+        return Next { acts: vec![Act::Release], ..Next::progressing(Wake::Now, "giving the application back") };
     }
-    Next { record: vec![Entry::Given], ..Next::moving(Wake::Now, "the application is given back") }
+    Next { record: vec![Entry::Given], ..Next::progressing(Wake::Now, "the application is given back") }
 }

@@ -5,7 +5,7 @@ mod world;
 
 use super::*;
 use crate::health::{Health, Judged, Status};
-use crate::next::Mood;
+use crate::next::Phase;
 use crate::want::Key;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,18 +30,18 @@ fn autoscaler(target: &str) -> Value {
             "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": target } } })
 }
 
-fn said(world: &mut World) -> (Mood, String) {
+fn said(world: &mut World) -> (Phase, String) {
     let next = world.settle();
-    (next.because.mood, next.because.text)
+    (next.status.phase, next.status.message)
 }
 
 #[test]
 fn git_is_applied_and_then_nothing_is_written() {
     let mut world = World::new(&[deployment("web", "web:1"), config("a", "1")]);
-    assert_eq!(said(&mut world), (Mood::Done, "synced at c1, Healthy".into()));
+    assert_eq!(said(&mut world), (Phase::Done, "synced at c1, Healthy".into()));
     let writes = world.writes();
     assert!(world.namespaces.contains(&"petclinic".to_owned()));
-    assert_eq!(said(&mut world).0, Mood::Done);
+    assert_eq!(said(&mut world).0, Phase::Done);
     assert_eq!(world.writes(), writes, "no change, no write");
     world.push(&[deployment("web", "web:2"), config("a", "1")]);
     assert_eq!(said(&mut world).1, "synced at c2, Healthy");
@@ -57,7 +57,7 @@ fn a_want_is_met_by_the_commit_and_its_workloads() {
     world.push(&[deployment("web", "web:2")]);
     world.want("sync", "c2");
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Mood::Waiting, "{text}");
+    assert_eq!(mood, Phase::Waiting, "{text}");
     assert!(text.starts_with("applied at c2; Deployment/web in petclinic is Progressing"), "{text}");
     world.ready = true;
     world.controllers();
@@ -85,7 +85,7 @@ fn a_want_fails_with_the_workload_and_with_the_refusal() {
     world.push(&[deployment("web", "web:bad"), config("a", "1")]);
     world.want("refused", "c2");
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Mood::Stuck);
+    assert_eq!(mood, Phase::Blocked);
     assert!(text.contains("web:bad is refused") && text.contains("c2"), "{text}");
     assert!(
         matches!(world.recorded().answer(&key("refused")), Some(Answer::Failed { because, .. }) if because.contains("web:bad"))
@@ -95,7 +95,7 @@ fn a_want_fails_with_the_workload_and_with_the_refusal() {
     let _next = world.settle();
     assert_eq!(world.recorded().history.len(), tries, "no second automatic sync of what failed");
     world.push(&[deployment("web", "web:3")]);
-    assert_eq!(said(&mut world).0, Mood::Done);
+    assert_eq!(said(&mut world).0, Phase::Done);
 }
 
 /// A custom resource whose kind a plugin judges, and what the plugin says of it.
@@ -120,10 +120,10 @@ fn what_a_plugin_judges_is_waited_for_and_shown() {
     let (mood, text) = said(&mut world);
     assert_eq!(
         (mood, text.as_str()),
-        (Mood::Waiting, "applied at c1; Widget/w in petclinic is Progressing: so says the plugin")
+        (Phase::Waiting, "applied at c1; Widget/w in petclinic is Progressing: so says the plugin")
     );
     judged(&mut world, Status::Unknown);
-    assert_eq!(said(&mut world).0, Mood::Waiting, "a plugin that failed says nothing good");
+    assert_eq!(said(&mut world).0, Phase::Waiting, "a plugin that failed says nothing good");
     assert_eq!(world.writes(), 1, "and nothing is written or pruned for it");
     judged(&mut world, Status::Healthy);
     let _next = world.settle();
@@ -144,7 +144,7 @@ fn what_cannot_be_told_hides_no_workload_that_failed() {
     let _next = world.settle();
     judged(&mut world, Status::Unknown);
     world.want("sync", "c1");
-    assert_eq!(said(&mut world).0, Mood::Waiting);
+    assert_eq!(said(&mut world).0, Phase::Waiting);
     world.degrade("web");
     let _next = world.settle();
     let answer = world.recorded().answer(&key("sync")).cloned();
@@ -161,11 +161,11 @@ fn a_wave_waits_for_what_a_plugin_judges() {
     world.judged.kinds.insert(kind);
     world.push(&[widget("w", "-1"), config("a", "1")]);
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Mood::Waiting, "{text}");
+    assert_eq!(mood, Phase::Waiting, "{text}");
     assert!(text.contains("wave -1: Widget/w in petclinic is Unknown: its plugin was not asked yet"), "{text}");
     assert!(world.live("ConfigMap", "a").is_none());
     judged(&mut world, Status::Healthy);
-    assert_eq!(said(&mut world).0, Mood::Done);
+    assert_eq!(said(&mut world).0, Phase::Done);
     assert!(world.live("ConfigMap", "a").is_some());
 }
 
@@ -175,7 +175,7 @@ fn what_the_server_lacks_is_a_refusal_and_no_decision() {
     let lacking = Some("no [[generate]] is named `x`".to_owned());
     let seen = Seen::read(Objects { application: Some(world.application.clone()), lacking, ..Objects::default() });
     let next = decide(&world.recorded(), &seen, world.now);
-    assert_eq!((next.because.mood, next.because.text.as_str()), (Mood::Stuck, "no [[generate]] is named `x`"));
+    assert_eq!((next.status.phase, next.status.message.as_str()), (Phase::Blocked, "no [[generate]] is named `x`"));
     assert!(next.acts.is_empty() && next.record.is_empty());
 }
 
@@ -189,7 +189,7 @@ fn a_branch_that_went_another_way_supersedes() {
     world.standing.insert("soon".into(), Standing::Behind);
     world.want("later", "soon");
     let (mood, text) = said(&mut world);
-    assert_eq!((mood, text.as_str()), (Mood::Waiting, "waiting until HEAD arrives at soon"));
+    assert_eq!((mood, text.as_str()), (Phase::Waiting, "waiting until HEAD arrives at soon"));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn drift_is_healed_and_more_slowly_each_time() {
     world.application["spec"]["syncPolicy"]["automated"]["selfHeal"] = false.into();
     world.live_mut("ConfigMap", "a")["data"]["v"] = "9".into();
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Mood::Waiting);
+    assert_eq!(mood, Phase::Waiting);
     assert_eq!(text, "drifted, and selfHeal is off: ConfigMap/a in petclinic differs at .data.v: git says 1, 9 lives");
 }
 
@@ -256,10 +256,10 @@ fn what_left_git_is_pruned_within_its_guards() {
     let (mood, text) = said(&mut world);
     assert!(world.live("ConfigMap", "b").is_none());
     assert!(world.live("ConfigMap", "kept").is_some() && world.live("ConfigMap", "copy").is_some());
-    assert_eq!((mood, text.as_str()), (Mood::Waiting, "ConfigMap/kept in petclinic left git and is still there"));
+    assert_eq!((mood, text.as_str()), (Phase::Waiting, "ConfigMap/kept in petclinic left git and is still there"));
     world.push(&[]);
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Mood::Stuck);
+    assert_eq!(mood, Phase::Blocked);
     assert!(text.contains("allowEmpty"), "{text}");
     assert!(world.live("ConfigMap", "a").is_some());
     world.scope = Scope::InUse;
@@ -273,11 +273,11 @@ fn waves_wait_for_health_and_degraded_ends_the_sync() {
     let mut world = World::new(&[config("a", "1"), first.clone()]);
     world.ready = false;
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Mood::Waiting);
+    assert_eq!(mood, Phase::Waiting);
     assert!(text.starts_with("waiting for wave -1: Deployment/first in petclinic is Progressing"), "{text}");
     assert!(world.live("ConfigMap", "a").is_none());
     world.degrade("first");
-    assert_eq!(said(&mut world).0, Mood::Stuck);
+    assert_eq!(said(&mut world).0, Phase::Blocked);
     assert!(matches!(world.recorded().history[0].outcome, Outcome::Failed { .. }));
 }
 
@@ -287,7 +287,7 @@ fn what_is_not_ours_is_only_looked_at() {
     world.disown();
     world.want("sync", "c1");
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Mood::Waiting);
+    assert_eq!(mood, Phase::Waiting);
     assert_eq!(text, "observed only; would sync, for ConfigMap/a in petclinic is missing");
     assert_eq!(world.writes(), 0);
     assert!(
@@ -302,20 +302,20 @@ fn taking_waits_until_the_old_controller_is_silent() {
     world.append(Entry::TakeAsked);
     world.foreign_write();
     let (mood, _) = said(&mut world);
-    assert_eq!(mood, Mood::Waiting);
+    assert_eq!(mood, Phase::Waiting);
     assert_eq!(object::annotation(&world.application, application::SKIP), Some("true"));
     assert_eq!(application::ownership(&world.application), Ownership::Observed, "its last write is too young");
     world.now += 10_000;
     world.foreign_write();
     world.now += 10_000;
-    assert_eq!(said(&mut world).0, Mood::Waiting, "it wrote again");
+    assert_eq!(said(&mut world).0, Phase::Waiting, "it wrote again");
     world.now += 20_000;
-    assert_eq!(said(&mut world).0, Mood::Done);
+    assert_eq!(said(&mut world).0, Phase::Done);
     assert_eq!(application::ownership(&world.application), Ownership::Owned);
     world.now += 60_000;
     world.foreign_write();
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Mood::Stuck);
+    assert_eq!(mood, Phase::Blocked);
     assert!(text.contains("argocd-controller wrote Application/petclinic"), "{text}");
     world.append(Entry::GiveAsked);
     let _next = world.settle();
@@ -327,12 +327,15 @@ fn taking_waits_until_the_old_controller_is_silent() {
 fn mistakes_in_git_stop_everything_and_are_named() {
     let mut world = World::new(&[config("a", "1"), config("a", "2")]);
     let (mood, text) = said(&mut world);
-    assert_eq!((mood, text.as_str()), (Mood::Stuck, "at c1: ConfigMap/a in petclinic is named twice in git: keep one"));
+    assert_eq!(
+        (mood, text.as_str()),
+        (Phase::Blocked, "at c1: ConfigMap/a in petclinic is named twice in git: keep one")
+    );
     let unknown = json!({ "apiVersion": "x.io/v1", "kind": "Odd", "metadata": { "name": "o" } });
     let mut world = World::new(&[config("a", "1"), unknown]);
     world.served.remove(&("x.io/v1".to_owned(), "Odd".to_owned()));
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Mood::Stuck);
+    assert_eq!(mood, Phase::Blocked);
     assert!(text.contains("does not serve Odd of x.io/v1"), "{text}");
     assert!(world.live("ConfigMap", "a").is_none());
 }

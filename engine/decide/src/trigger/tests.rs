@@ -179,7 +179,7 @@ fn what_cannot_be_read_is_given_up_after_a_while() {
     let seen = Seen::Unreadable { because: "it is broken".into() };
     let next = decide(&recorded, &seen, 3_000);
     assert_eq!((next.wake, next.record.len()), (Wake::At(4_000), 0));
-    assert_eq!(next.because.text, "it is broken; trying again");
+    assert_eq!(next.status.message, "it is broken; trying again");
     let next = decide(&recorded, &seen, 1_000 + PATIENCE_MS);
     assert!(next.record.is_empty(), "{next:?}");
     let next = decide(&recorded, &seen, 1_001 + PATIENCE_MS);

@@ -80,7 +80,7 @@ async fn a_refusal_fails_the_step() {
     world.decided(&[json!({ "kind": "closed", "body": { "outcome": "failed" } })]).await;
     let view = world.view(&format!("/api/v1/runs/{RUN}"), &ann.0).await;
     assert_eq!(view["steps"][1]["station"]["state"], "failed");
-    assert_eq!(view["run"]["because"]["text"], "sync: ann refused it");
+    assert_eq!(view["run"]["status"]["message"], "sync: ann refused it");
     let (status, problem) = world.answer("sync", "approve", &ann).await;
     assert_eq!((status, &problem["got"]), (StatusCode::CONFLICT, &json!("`sync`: ann refused it")));
     assert_eq!(world.answer("sync", "refuse", &ann).await.0, StatusCode::NO_CONTENT, "it is what she said");

@@ -74,7 +74,7 @@ async fn bump(
     let stream = format!("bump/{run}/bump");
     let wanting = want(drivers, stage, &stream, &key, intent);
     let in_time = tokio::time::timeout(std::time::Duration::from_secs(60), wanting).await;
-    in_time.unwrap_or_else(|_| panic!("no answer: {:?}", drivers.board().all_said()))
+    in_time.unwrap_or_else(|_| panic!("no answer: {:?}", drivers.board().statuses()))
 }
 
 #[tokio::test]

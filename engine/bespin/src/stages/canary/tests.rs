@@ -14,7 +14,7 @@ use cluster::{Cluster, Reach, Settings};
 use decide::bump::Swap;
 use decide::by::By;
 use decide::canary::{Cause, Entry, Intent, OnTimeout, Recorded, Start};
-use decide::next::Mood;
+use decide::next::Phase;
 use decide::revert::{self, How, Outcome};
 use decide::sync::application::Depth;
 use decide::want::Key;
@@ -76,7 +76,7 @@ impl Server {
         match tokio::time::timeout(Duration::from_secs(60), wait).await {
             Ok(view) => view,
             Err(_) => {
-                panic!("never {what}: {:?} {:#?}", self.drivers.board().said(STREAM), self.drivers.board().rollouts())
+                panic!("never {what}: {:?} {:#?}", self.drivers.board().status(STREAM), self.drivers.board().rollouts())
             }
         }
     }
@@ -274,13 +274,13 @@ async fn what_is_not_ours_is_looked_at_and_never_written() {
     let mut changed = server.drivers.board().changed();
     let said = loop {
         changed.mark_unchanged();
-        if let Some(said) = server.drivers.board().said(STREAM) {
+        if let Some(said) = server.drivers.board().status(STREAM) {
             break said;
         }
         changed.changed().await.expect("the board outlives the test");
     };
-    assert_eq!(said.because.mood, Mood::Done);
-    assert!(said.because.text.contains("bespin take"), "{}", said.because.text);
+    assert_eq!(said.status.phase, Phase::Done);
+    assert!(said.status.message.contains("bespin take"), "{}", said.status.message);
     assert_eq!(server.drivers.journal().streams("rollout/").await.expect("the journal is there").len(), 0);
     server.stop().await;
     playground.stop().await;
@@ -323,7 +323,7 @@ async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
     let held = server.shows("the canary's pods", |_| true).await;
     let canary = held.revisions.iter().find(|set| set.role == "canary").expect("it is there");
     assert!(canary.wanted > 0, "no pod that may get requests goes: {held:#?}");
-    let because = server.drivers.board().said(STREAM).expect("it says why").because.text;
+    let because = server.drivers.board().status(STREAM).expect("it says why").status.message;
     assert!(because.contains("example/http fails: the router answered 503"), "{because}");
 
     api.set(Mode::Works);

@@ -131,7 +131,7 @@ async fn ended(drivers: &Drivers, delivery: &str) -> Vec<String> {
         }
     };
     let in_time = tokio::time::timeout(Duration::from_secs(60), waiting).await;
-    in_time.unwrap_or_else(|_| panic!("{delivery} does not end: {:?}", drivers.board().all_said()))
+    in_time.unwrap_or_else(|_| panic!("{delivery} does not end: {:?}", drivers.board().statuses()))
 }
 
 fn compare() -> Paths {
@@ -296,7 +296,7 @@ async fn a_head_that_the_base_does_not_keep_is_waited_for() {
     let mut changed = world.drivers.board().changed();
     let waits = async {
         loop {
-            let said = world.drivers.board().said("delivery/default/d1").map(|said| said.because.text);
+            let said = world.drivers.board().status("delivery/default/d1").map(|said| said.status.message);
             if said.is_some_and(|text| text.contains("waiting until the commit")) {
                 return;
             }
@@ -328,15 +328,15 @@ impl World {
         let mut changed = self.drivers.board().changed();
         let says = async {
             loop {
-                let said = self.drivers.board().said(&format!("delivery/default/{delivery}"));
-                if said.is_some_and(|said| said.because.text.contains(text)) {
+                let said = self.drivers.board().status(&format!("delivery/default/{delivery}"));
+                if said.is_some_and(|said| said.status.message.contains(text)) {
                     return;
                 }
                 changed.changed().await.unwrap();
             }
         };
         let in_time = tokio::time::timeout(Duration::from_secs(60), says).await;
-        in_time.unwrap_or_else(|_| panic!("nobody says `{text}`: {:?}", self.drivers.board().all_said()))
+        in_time.unwrap_or_else(|_| panic!("nobody says `{text}`: {:?}", self.drivers.board().statuses()))
     }
 }
 
@@ -556,7 +556,7 @@ async fn a_registry_that_is_down_is_no_reason_to_count_from_one() {
     let mut changed = drivers.board().changed();
     let said = async {
         loop {
-            let said = drivers.board().said("delivery/default/d1").map(|said| said.because.text);
+            let said = drivers.board().status("delivery/default/d1").map(|said| said.status.message);
             match said.filter(|text| text.contains("trying again")) {
                 Some(text) => return text,
                 None => changed.changed().await.unwrap(),

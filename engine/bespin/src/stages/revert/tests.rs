@@ -154,7 +154,7 @@ impl World {
             }
         };
         let outcome = tokio::time::timeout(Duration::from_secs(60), answered).await;
-        let outcome = outcome.unwrap_or_else(|_| panic!("no outcome: {:?}", drivers.board().all_said()));
+        let outcome = outcome.unwrap_or_else(|_| panic!("no outcome: {:?}", drivers.board().statuses()));
         drivers.stop().await;
         outcome
     }

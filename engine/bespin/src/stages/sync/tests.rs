@@ -9,7 +9,7 @@ use crate::views::AppView;
 use crate::wants::want;
 use cluster::{Cluster, Reach, Settings};
 use decide::by::By;
-use decide::next::Mood;
+use decide::next::Phase;
 use decide::sync::Intent;
 use decide::want::Key;
 use forge::{Credentials, Forge, PlainHttp, Remote};
@@ -69,32 +69,32 @@ impl Server {
         match tokio::time::timeout(Duration::from_secs(60), wait).await {
             Ok(view) => view,
             Err(_) => {
-                panic!("never {what}: {:?} {:#?}", self.drivers.board().said(STREAM), self.drivers.board().apps())
+                panic!("never {what}: {:?} {:#?}", self.drivers.board().status(STREAM), self.drivers.board().apps())
             }
         }
     }
 
     /// Follows the board until the stream says so: a look is shown before the decision that follows it is spoken.
-    async fn says(&self, so: impl Fn(&decide::next::Because) -> bool) {
+    async fn says(&self, so: impl Fn(&decide::next::Status) -> bool) {
         let mut changed = self.drivers.board().changed();
         let wait = async {
             loop {
                 changed.mark_unchanged();
-                if self.drivers.board().said(STREAM).is_some_and(|said| so(&said.because)) {
+                if self.drivers.board().status(STREAM).is_some_and(|said| so(&said.status)) {
                     return;
                 }
                 changed.changed().await.expect("the board outlives the test");
             }
         };
         let said = tokio::time::timeout(Duration::from_secs(60), wait).await;
-        said.unwrap_or_else(|_| panic!("it never said so: {:?}", self.drivers.board().said(STREAM)));
+        said.unwrap_or_else(|_| panic!("it never said so: {:?}", self.drivers.board().status(STREAM)));
     }
 
     async fn want(&self, step: &str, revision: &str) -> Result<Value, String> {
         let key = Key { run: "user/petclinic/petclinic-was/56".into(), step: step.into() };
         let wanted = want(&self.drivers, &self.stage, STREAM, &key, Intent { revision: revision.into() });
         let answer = tokio::time::timeout(Duration::from_secs(60), wanted).await;
-        let said = self.drivers.board().said(STREAM);
+        let said = self.drivers.board().status(STREAM);
         answer.unwrap_or_else(|_| panic!("no answer: {said:?}")).map_err(|failure| format!("{failure:?}"))
     }
 
@@ -202,7 +202,7 @@ async fn drift_is_noticed_by_itself_and_a_mistake_in_git_is_named() {
     assert!(refused.contains("petclinic/web.yaml:"), "{refused}");
     let view = server.shows("unknown", |view| view.sync == "unknown").await;
     assert!(view.warnings.iter().any(|warning| warning.contains("petclinic/web.yaml:")), "{:?}", view.warnings);
-    server.says(|because| because.mood == Mood::Stuck).await;
+    server.says(|status| status.phase == Phase::Blocked).await;
     server.stop().await;
     playground.stop().await;
 }
@@ -221,7 +221,7 @@ async fn a_repository_that_cannot_be_fetched_is_told_and_nothing_is_pruned() {
     assert_eq!((view.health.as_str(), view.ownership.as_str()), ("Unknown", "owned"));
     assert_eq!(view.repo, sample.manifests_repository);
     assert!(view.warnings.iter().any(|warning| warning.starts_with("fetching ")), "{:?}", view.warnings);
-    server.says(|because| because.text.starts_with("fetching ") && because.text.ends_with("trying again")).await;
+    server.says(|status| status.message.starts_with("fetching ") && status.message.ends_with("trying again")).await;
 
     std::fs::rename(&away, &home).expect("the repository can be shown");
     server.stage.pushed(&sample.manifests_repository);

@@ -3,7 +3,7 @@
 use super::super::*;
 use super::proxy::{Mode, NAME};
 use super::world::World;
-use crate::next::{Mood, Wake};
+use crate::next::{Phase, Wake};
 use crate::want::Answer;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn seed() -> World {
     let mut world = World::plugged();
     world.deploy(V55);
     world.settle();
-    assert_eq!((world.phase(), world.said.0), ("Healthy", Mood::Done), "{:?}", world.said);
+    assert_eq!((world.phase(), world.said.0), ("Healthy", Phase::Done), "{:?}", world.said);
     world
 }
 
@@ -121,8 +121,8 @@ fn a_weight_that_is_never_served_is_no_progress() {
 #[test]
 fn a_router_that_does_not_answer_holds_and_blames_no_version() {
     for (mode, reason, mood, phase) in [
-        (Mode::Silent, "RouterFailed", Mood::Waiting, "Paused"),
-        (Mode::Refuses, "RouterRejected", Mood::Stuck, "Degraded"),
+        (Mode::Silent, "RouterFailed", Phase::Waiting, "Paused"),
+        (Mode::Refuses, "RouterRejected", Phase::Blocked, "Degraded"),
     ] {
         let mut world = seed();
         world.deploy(V56);
@@ -322,7 +322,7 @@ fn a_router_that_the_server_has_not_is_refused_by_its_name() {
     world.proxy = None;
     world.deploy(V55);
     world.settle();
-    assert_eq!((world.phase(), world.said.0), ("Degraded", Mood::Stuck));
+    assert_eq!((world.phase(), world.said.0), ("Degraded", Phase::Blocked));
     assert!(world.sets.is_empty(), "nothing moves");
     for part in ["trafficRouting.plugins[example/http]: is no router of this server", "[[route]]"] {
         assert!(world.said.1.contains(part), "{part} is not in {:?}", world.said);
@@ -337,7 +337,7 @@ fn a_router_that_serves_others_alone_is_refused_with_the_mend() {
     assert_eq!(question(&world.recorded(), &live), None, "it is not even asked");
     let place = live.place.clone();
     let next = decide(&world.recorded(), &Seen::Present(live), world.now);
-    let text = next.because.text;
+    let text = next.status.message;
     for part in [
         "trafficRouting.plugins[example/http]: does not serve this Rollout",
         &format!("adds \"{place}\" to `rollouts` of [[route]] `example/http`"),

@@ -3,7 +3,7 @@
 use super::super::*;
 use super::git::Git;
 use super::world::World;
-use crate::next::Mood;
+use crate::next::Phase;
 use crate::revert::Outcome;
 
 const V55: &str = "was:v55-f31bdcc";
@@ -46,7 +46,7 @@ fn without_a_word_a_pull_request_is_opened() {
     assert_eq!(git(&world).requests, std::slice::from_ref(branch));
     assert_eq!(condition(&world).0, "PullRequest");
     assert!(world.said.1.contains(&format!("http://git/pulls/{branch}")), "{:?}", world.said);
-    assert_eq!(world.said.0, Mood::Stuck);
+    assert_eq!(world.said.0, Phase::Blocked);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::world::World;
-use crate::next::Mood;
+use crate::next::Phase;
 use crate::want::Answer;
 use serde_json::json;
 
@@ -40,7 +40,7 @@ fn the_first_version_skips_all_steps() {
     assert_eq!(world.status("stableRS"), world.status("currentPodHash"));
     assert_eq!(world.status("HPAReplicas"), 2);
     assert_eq!(world.status("selector"), "app=was");
-    assert_eq!(world.said, (Mood::Done, format!("{V55} serves everything")));
+    assert_eq!(world.said, (Phase::Done, format!("{V55} serves everything")));
     for service in &world.services {
         assert_eq!(service["spec"]["selector"][HASH], *world.status("stableRS"));
         assert_eq!(service["spec"]["selector"]["app"], "was", "the other keys stay");
@@ -85,7 +85,7 @@ fn the_weight_rises_only_when_the_pods_are_there() {
     assert_eq!(world.weights, [0; 0]);
     world.settle();
     let (mood, text) = &world.said;
-    assert_eq!(*mood, Mood::Stuck);
+    assert_eq!(*mood, Phase::Blocked);
     assert!(text.contains("no progress for 10 min: 0 of 1 canary pods are available"), "{text}");
     assert_eq!(world.running(), [(V55.to_owned(), 2)]);
 }
@@ -369,7 +369,7 @@ fn what_the_manifests_lack_is_named_and_nothing_moves() {
     let service = world.services.pop().unwrap();
     world.deploy(V56);
     world.settle();
-    assert_eq!(world.said.0, Mood::Stuck);
+    assert_eq!(world.said.0, Phase::Blocked);
     assert!(world.said.1.contains("Service was-canary is not there"), "{:?}", world.said);
     assert_eq!(world.served(), Some(0));
     world.services.push(service);
@@ -439,7 +439,7 @@ fn another_controllers_write_holds_until_somebody_resumes() {
     let field = json!([{"manager": "rollouts-controller", "subresource": "status", "time": seen::write_time(world.now + 2000)}]);
     world.rollout["metadata"]["managedFields"] = field;
     world.settle();
-    assert_eq!(world.said.0, Mood::Stuck);
+    assert_eq!(world.said.0, Phase::Blocked);
     assert!(world.said.1.contains("rollouts-controller"), "{:?}", world.said);
     assert_eq!(world.served(), Some(25));
     world.now += 10_000;
@@ -484,7 +484,7 @@ fn a_spec_that_cannot_be_followed_says_so_and_moves_nothing() {
     world.rollout["spec"]["strategy"]["canary"]["analysis"] = json!({"templates": []});
     world.deploy(V56);
     world.settle();
-    assert_eq!((world.phase(), world.said.0), ("Degraded", Mood::Stuck));
+    assert_eq!((world.phase(), world.said.0), ("Degraded", Phase::Blocked));
     assert!(world.status("message").as_str().unwrap().starts_with("InvalidSpec: spec.strategy.canary.analysis"));
     assert_eq!(world.running(), [(V55.to_owned(), 2)]);
     assert!(matches!(world.answer(&key), Some(Answer::Failed { .. })));

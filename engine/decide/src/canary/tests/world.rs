@@ -4,7 +4,7 @@
 //! still gets requests is taken away.
 
 use super::super::*;
-use crate::next::Mood;
+use crate::next::Phase;
 use crate::want::{Answer, Key};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub struct World {
     /// Every weight that was written, in order.
     pub weights: Vec<u32>,
     /// What was said last.
-    pub said: (Mood, String),
+    pub said: (Phase, String),
     /// Turns so far.
     pub turns: usize,
     /// The server dies in this turn, after so many acts.
@@ -81,7 +81,7 @@ impl World {
             ingresses: vec![ingress],
             journal: Vec::new(),
             weights: Vec::new(),
-            said: (Mood::Waiting, String::new()),
+            said: (Phase::Waiting, String::new()),
             turns: 0,
             dies: None,
             down: 0,
@@ -207,7 +207,7 @@ impl World {
         if let Some(proxy) = &mut self.proxy {
             proxy.idle = if before == self.journal.len() && next.acts.is_empty() { proxy.idle + 1 } else { 0 };
         }
-        self.said = (next.because.mood, next.because.text);
+        self.said = (next.status.phase, next.status.message);
         self.acts.push(next.acts.len());
         for (index, act) in next.acts.iter().enumerate() {
             if self.dies == Some((self.turns, index)) {

@@ -145,7 +145,7 @@ impl World {
             }
         }
         let next = decide(&self.recorded(), &self.seen(), self.now);
-        panic!("it never comes to rest: {}: {:?}", next.because.text, next.acts);
+        panic!("it never comes to rest: {}: {:?}", next.status.message, next.acts);
     }
 
     pub fn resume(&self, cut: usize, when: When) -> World {
