@@ -281,6 +281,23 @@ async fn the_golden_journal_is_read_by_every_later_version() {
     assert_eq!(lines(journal::backup(journal)).await, text, "and a backup of it is the same text again");
 }
 
+#[tokio::test]
+async fn the_stages_golden_journals_are_restored_and_backed_up_to_the_same_bytes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stages");
+    let items = std::fs::read_dir(folder).unwrap().map(|item| item.unwrap().path());
+    let files: Vec<_> = items.filter(|path| path.extension().is_some_and(|of| of == "ndjson")).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("journal");
+        let restored = journal::restore(text.as_bytes(), &target);
+        let restored = restored.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert_eq!(restored.entries + 2, text.lines().count() as u64, "{}", file.display());
+        assert_eq!(lines(journal::backup(open(&target).unwrap())).await, text, "{}", file.display());
+    }
+}
+
 /// A run of the sample, with every kind of entry that a run has.
 async fn golden() -> String {
     let dir = tempfile::tempdir().unwrap();

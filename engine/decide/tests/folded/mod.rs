@@ -1,0 +1,191 @@
+//! What a golden stream adds up to, in words that do not change when the code's do.
+//!
+//! Only what is also written to disk is shown by its own name, through serde; everything else is named here.
+
+use super::Line;
+use decide::by::By;
+use decide::canary::{self, Patience, State};
+use decide::run::{self, Run, Status};
+use decide::want::{Answer, Key};
+use decide::{bump, delivery, image, revert, sync};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A stream's state, one fact to a line.
+pub fn tell(stream: &str, lines: &[Line]) -> String {
+    let facts = match lines[0].stage() {
+        "delivery" => of_delivery(&entries(lines)),
+        "run" => of_run(lines, &entries(lines)),
+        "image" => of_image(lines, &entries(lines)),
+        "bump" => of_bump(lines, &entries(lines)),
+        "app" => of_app(lines, &entries(lines)),
+        _ => of_rollout(lines, &entries(lines)),
+    };
+    format!("{stream}\n{}", facts.iter().map(|fact| format!("  {fact}\n")).collect::<String>())
+}
+
+type Entries<E> = Vec<(u64, By, E)>;
+
+fn entries<E: DeserializeOwned>(lines: &[Line]) -> Entries<E> {
+    lines.iter().map(|line| (line.at_ms, line.by.clone(), line.entry())).collect()
+}
+
+/// What is also written to disk, as it is written there; in the order of the keys.
+fn disk(value: &impl Serialize) -> String {
+    let mut value = serde_json::to_value(value).unwrap();
+    value.sort_all_objects();
+    value.to_string()
+}
+
+/// A reason, if it is the journal's own: the words for all others may change.
+fn reason(lines: &[Line], because: &str) -> String {
+    let recorded = lines.iter().any(|line| line.body["because"] == because);
+    if recorded { because.to_owned() } else { "(in the words of the code)".to_owned() }
+}
+
+/// The steps that asked, in the order in which they first did, with their answers.
+fn answers<'a>(lines: &[Line], answer: impl Fn(&Key) -> Option<&'a Answer>) -> Vec<String> {
+    let keys = lines.iter().filter_map(|line| serde_json::from_value::<Key>(line.body["key"].clone()).ok());
+    let mut seen = Vec::new();
+    for key in keys {
+        if !seen.contains(&key) {
+            seen.push(key);
+        }
+    }
+    seen.iter()
+        .map(|key| format!("{}#{} {}", key.run, key.step, answer(key).map_or("open".into(), |answer| disk(answer))))
+        .collect()
+}
+
+fn of_delivery(entries: &Entries<delivery::Entry>) -> Vec<String> {
+    let recorded = delivery::Recorded::replay(entries.iter().map(|(at, _, entry)| (*at, entry)));
+    let received = recorded.received.map(|(received, at)| {
+        format!("{} {} {} at {at}", received.repository(), received.reference(), received.commit())
+    });
+    let ended = recorded.ended.map(|ended| match ended {
+        delivery::Ended::Opened(runs) => format!("opened {}", disk(&runs)),
+        delivery::Ended::Ignored(because) => format!("ignored: {because}"),
+    });
+    [received, ended].into_iter().flatten().collect()
+}
+
+fn of_run(lines: &[Line], entries: &Entries<run::Entry>) -> Vec<String> {
+    let run = Run::replay(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
+    let opened = run.opened().unwrap();
+    let mut facts = vec![format!("{} of {} for {}", opened.id, opened.commit.short, disk(&opened.event))];
+    facts.extend(opened.mistakes.iter().map(|mistake| format!("mistake {mistake}")));
+    facts.extend(opened.retry_of.iter().map(|run| format!("retries {run}")));
+    for step in run.steps() {
+        let id = &step.id;
+        facts.push(match run.status(id) {
+            Status::Waiting => format!("{id} waits"),
+            Status::Started { attempt, since } => format!("{id} started attempt {attempt} at {since}"),
+            Status::Ended { attempt, at, outcome } => {
+                format!("{id} ended attempt {attempt} at {at}: {}", disk(&outcome))
+            }
+            Status::Skipped { because } => format!("{id} skipped: {}", reason(lines, &because)),
+            Status::Refused { because } => format!("{id} refused: {}", reason(lines, &because)),
+        });
+        if let Some(asked) = run.asked(id) {
+            let answer = asked.answered.as_ref();
+            let answer =
+                answer.map(|answered| format!("{} by {} at {}", disk(&answered.answer), answered.by, answered.at));
+            facts.push(format!("{id} asked at {}: {} {}", asked.since, asked.ask, answer.unwrap_or_default()));
+        }
+    }
+    facts.extend(run.cancel().map(|(cause, because)| format!("cancelled {}: {because}", disk(&cause))));
+    facts.extend(run.outcome().map(|outcome| format!("closed {}", disk(&outcome))));
+    facts
+}
+
+fn of_image(lines: &[Line], entries: &Entries<image::Entry>) -> Vec<String> {
+    let recorded = image::Recorded::replay(entries.iter().map(|(_, _, entry)| entry));
+    let mut facts = answers(lines, |key| recorded.answer(key));
+    facts.extend(recorded.open().map(|(key, intent)| format!("{} waits for {}", key.step, disk(intent))));
+    facts
+}
+
+fn of_bump(lines: &[Line], entries: &Entries<bump::Entry>) -> Vec<String> {
+    let recorded = bump::Recorded::replay(entries.iter().map(|(_, _, entry)| entry));
+    let mut facts = answers(lines, |key| recorded.answer(key));
+    facts.extend(recorded.open().map(|(key, intent)| format!("{} waits for {}", key.step, disk(intent))));
+    facts
+}
+
+fn of_app(lines: &[Line], entries: &Entries<sync::Entry>) -> Vec<String> {
+    use sync::Custody;
+    let recorded = sync::Recorded::fold(entries.iter().map(|(at, _, entry)| (*at, entry)));
+    let mut facts = answers(lines, |key| recorded.answer(key));
+    facts.push(match recorded.custody {
+        Custody::AsFound => "as found".to_owned(),
+        Custody::Taking { since } => format!("being taken since {since}"),
+        Custody::Taken { at } => format!("taken at {at}"),
+        Custody::Giving => "being given back".to_owned(),
+    });
+    let told = |operation: &sync::Operation| {
+        format!("{} {} {} since {}", operation.revision, operation.parameters, disk(&operation.cause), operation.since)
+    };
+    facts.extend(recorded.open.iter().map(|want| format!("{} waits since {}", want.key.step, want.since)));
+    facts.extend(recorded.operation.iter().map(|operation| format!("syncs {}", told(operation))));
+    let ended =
+        |ended: &sync::Ended| format!("synced {}: {} at {}", told(&ended.operation), disk(&ended.outcome), ended.at);
+    facts.extend(recorded.history.iter().map(ended));
+    facts.extend(recorded.asked.map(|at| format!("a person asked at {at}")));
+    facts
+        .extend(recorded.healing.map(|healing| format!("healed {} times, last at {}", healing.attempts, healing.last)));
+    facts
+}
+
+fn of_rollout(lines: &[Line], entries: &Entries<canary::Entry>) -> Vec<String> {
+    let recorded = canary::Recorded::fold(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
+    let mut facts = Vec::new();
+    facts.extend(recorded.claimed_at.map(|at| format!("claimed at {at}")));
+    facts.extend(recorded.aliases.iter().map(|(ours, theirs)| format!("{ours} is called {theirs}")));
+    facts.extend(recorded.before.iter().map(|walk| format!("before: {}", of_walk(lines, walk))));
+    facts.extend(recorded.walk.iter().map(|walk| format!("newest: {}", of_walk(lines, walk))));
+    facts.extend(recorded.stable.iter().map(|stable| format!("stable: {} {}", stable.hash, stable.image)));
+    facts.extend(recorded.released.iter().map(|(hash, at)| format!("released {hash} at {at}")));
+    facts.push(format!("weight {}", recorded.asked));
+    facts.extend(recorded.routed.iter().map(|routed| format!("routed by {} for {}", routed.router, routed.rollout)));
+    let refused = recorded.refused.iter();
+    facts.extend(refused.map(|of| format!("refused {} {}: {}", of.hash, disk(&of.images), reason(lines, &of.because))));
+    facts.extend(recorded.undo.iter().map(|undo| {
+        let stands = if undo.stands == revert::Stands::Yes { "stands" } else { "is over" };
+        let outcome = undo.outcome.as_ref().map_or("promised".into(), |outcome| disk(outcome));
+        format!("git, since {}, {stands}: {outcome} {}", undo.since, disk(&undo.intent))
+    }));
+    facts.push(format!(
+        "git is promised: {}, about the newest: {}",
+        recorded.promised().is_some(),
+        recorded.undoing().is_some()
+    ));
+    facts.extend(recorded.wants.iter().map(|want| {
+        let patience = if want.patience == Patience::Waits { "waits" } else { "ran out" };
+        let answer = want.answer.as_ref().map_or("open".into(), |answer| disk(answer));
+        let bound = want.bound.as_deref().unwrap_or("nothing yet");
+        format!("{}#{} for {} is about {bound}, {patience}: {answer}", want.key.run, want.key.step, disk(&want.intent))
+    }));
+    facts.extend(
+        recorded.weights.iter().map(|one| format!("weight {} at {}, served {:?}", one.asked, one.at, one.served)),
+    );
+    facts
+}
+
+fn of_walk(lines: &[Line], walk: &canary::Walk) -> String {
+    let state = match &walk.state {
+        State::Walking => "progressing".to_owned(),
+        State::Retreated { because, at } => format!("aborted at {at}: {}", reason(lines, because)),
+        State::Promoted => "promoted".to_owned(),
+    };
+    let (paused, reached) = (walk.paused_since, walk.reached);
+    format!(
+        "{} {} began {} step {} of {} ({}) since {}, paused since {paused:?}, reached {reached}: {state}",
+        walk.hash,
+        disk(&walk.images),
+        disk(&walk.start),
+        walk.at,
+        walk.steps,
+        walk.steps_hash,
+        walk.since
+    )
+}

@@ -1,0 +1,200 @@
+//! Journals that an earlier release wrote, each replayed by its stage.
+//!
+//! Names in the code may change; what stands on disk may not. Every entry of the golden journals is read, is written
+//! again as it was (so that the earlier release can take a journal back), and is folded into the state that the
+//! earlier release folded it into. A kind of entry, or a value of one, that no golden journal holds fails here.
+//!
+//! The journals are in `engine/journal/tests/golden/stages`; its README says how they came to be. The journal's own
+//! tests restore the same files.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_methods, reason = "the files are the tests; only the crate itself may not read")]
+
+mod folded;
+
+use decide::by::By;
+use decide::want::Answer;
+use decide::{bump, canary, delivery, image, pipeline, revert, run, sync};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Kinds and values that were added after the journals were recorded: no golden journal can hold them.
+const NEW_SINCE: [(&str, &str); 0] = [];
+
+/// A line of a golden journal, as the journal keeps an entry.
+#[derive(Clone, Deserialize)]
+pub struct Line {
+    stream: String,
+    at_ms: u64,
+    by: By,
+    kind: String,
+    body: Value,
+}
+
+impl Line {
+    /// The stage's word, the first of the stream's name.
+    fn stage(&self) -> &str {
+        self.stream.split('/').next().unwrap()
+    }
+
+    /// The entry, as the driver decodes it.
+    fn entry<E: DeserializeOwned>(&self) -> E {
+        let entry = json!({ "kind": self.kind, "body": self.body });
+        serde_json::from_value(entry).unwrap_or_else(|error| panic!("{} {}: {error}", self.stream, self.kind))
+    }
+
+    /// The entry, decoded and encoded again as the driver does both.
+    fn again<E: DeserializeOwned + Serialize>(&self) -> (Value, Value) {
+        let mut written = serde_json::to_value(self.entry::<E>()).unwrap();
+        (written["kind"].take(), written.get_mut("body").map(Value::take).unwrap_or_default())
+    }
+}
+
+/// The golden journals' files.
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../journal/tests/golden/stages");
+    let items = std::fs::read_dir(folder).unwrap().map(|item| item.unwrap().path());
+    let mut files: Vec<_> = items.filter(|path| path.extension().is_some_and(|of| of == "ndjson")).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// The entries of a backup: all its lines but the header and the last.
+fn lines(file: &Path) -> Vec<Line> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let all: Vec<&str> = text.lines().collect();
+    all[1..all.len() - 1].iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn all() -> Vec<Line> {
+    files().iter().flat_map(|file| lines(file)).collect()
+}
+
+#[test]
+fn every_entry_is_written_as_it_was_read() {
+    for line in all() {
+        let (kind, body) = match line.stage() {
+            "delivery" => line.again::<delivery::Entry>(),
+            "run" => line.again::<run::Entry>(),
+            "image" => line.again::<image::Entry>(),
+            "bump" => line.again::<bump::Entry>(),
+            "app" => line.again::<sync::Entry>(),
+            "rollout" => line.again::<canary::Entry>(),
+            other => panic!("no stage has streams named `{other}`"),
+        };
+        assert_eq!((&kind, &body), (&Value::from(line.kind.as_str()), &line.body), "{}", line.stream);
+    }
+}
+
+/// The names of an enum's variants, as serde tells them of a variant that it does not know.
+fn variants<T: DeserializeOwned>(unknown: Value) -> BTreeSet<String> {
+    let error = serde_json::from_value::<T>(unknown).err().unwrap().to_string();
+    let (_, expected) = error.split_once("expected").unwrap_or_else(|| panic!("no variants in: {error}"));
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The variants of an enum that is written as a word.
+fn words<T: DeserializeOwned>() -> BTreeSet<String> {
+    variants::<T>(json!("no such variant"))
+}
+
+/// The variants of an enum that is written as an object with a tag.
+fn tagged<T: DeserializeOwned>(tag: &str) -> BTreeSet<String> {
+    variants::<T>(json!({ tag: "no such variant" }))
+}
+
+/// The words at a place of all entries of one kind. A word may also be the only key of an object.
+fn found(lines: &[Line], stage: &str, kind: &str, place: &str) -> BTreeSet<String> {
+    let of = lines.iter().filter(|line| line.stage() == stage && line.kind == kind);
+    let values = of.filter_map(|line| line.body.pointer(place)).filter(|value| !value.is_null());
+    let word = |value: &Value| match value {
+        Value::Object(map) => map.keys().next().unwrap().clone(),
+        word => word.as_str().unwrap().to_owned(),
+    };
+    values.map(word).collect()
+}
+
+#[track_caller]
+fn all_occur(what: &str, known: &BTreeSet<String>, found: &BTreeSet<String>) {
+    let new: BTreeSet<String> = NEW_SINCE.iter().filter(|(of, _)| *of == what).map(|(_, new)| (*new).into()).collect();
+    let old: BTreeSet<String> = known.difference(&new).cloned().collect();
+    assert_eq!(&old, found, "{what}: on the left what the code knows, on the right what the golden journals hold");
+}
+
+#[test]
+fn every_kind_of_every_entry_occurs() {
+    let lines = all();
+    let kinds = |stage: &str, known: BTreeSet<String>| {
+        let found = lines.iter().filter(|line| line.stage() == stage).map(|line| line.kind.clone()).collect();
+        all_occur(stage, &known, &found);
+    };
+    kinds("delivery", tagged::<delivery::Entry>("kind"));
+    kinds("run", tagged::<run::Entry>("kind"));
+    kinds("image", tagged::<image::Entry>("kind"));
+    kinds("bump", tagged::<bump::Entry>("kind"));
+    kinds("app", tagged::<sync::Entry>("kind"));
+    kinds("rollout", tagged::<canary::Entry>("kind"));
+}
+
+#[test]
+fn every_value_of_every_entry_occurs() {
+    let lines = all();
+    let values = |stage: &str, kind: &str, place: &str, known: BTreeSet<String>| {
+        all_occur(&format!("{stage} {kind} {place}"), &known, &found(&lines, stage, kind, place));
+    };
+    values("delivery", "received", "/change", words::<delivery::Change>());
+    values("delivery", "received", "/paths/known", tagged::<delivery::Paths>("known"));
+    values("delivery", "proposed", "/activity", words::<pipeline::Activity>());
+    values("delivery", "proposed", "/origin", words::<delivery::Origin>());
+    values("run", "opened", "/run/event/pull_request/origin", words::<delivery::Origin>());
+    values("run", "opened", "/run/pipeline/concurrency/supersede", words::<pipeline::Supersede>());
+    values("run", "ended", "/outcome/is", tagged::<run::Outcome>("is"));
+    values("run", "approval-answered", "/answer", words::<run::Answer>());
+    values("run", "cancel-asked", "/cause", words::<run::CancelCause>());
+    values("run", "closed", "/outcome", words::<run::RunOutcome>());
+    values("image", "wanted", "/intent/intent", tagged::<image::Intent>("intent"));
+    values("image", "wanted", "/intent/network", words::<image::Network>());
+    values("app", "syncing", "/cause", words::<sync::Cause>());
+    values("app", "synced", "/outcome/outcome", tagged::<sync::Outcome>("outcome"));
+    values("rollout", "wanted", "/intent/on-timeout", words::<canary::OnTimeout>());
+    values("rollout", "asked", "/action", words::<canary::Action>());
+    values("rollout", "asked", "/through", words::<canary::Through>());
+    values("rollout", "began", "/start", words::<canary::Start>());
+    values("rollout", "retreated", "/cause", words::<canary::Cause>());
+    values("rollout", "putting-back", "/intent/how", words::<revert::How>());
+    values("rollout", "putting-back", "/intent/depth", words::<sync::application::Depth>());
+    values("rollout", "put-back", "/outcome/outcome", tagged::<revert::Outcome>("outcome"));
+    for stage in ["image", "bump", "app", "rollout"] {
+        values(stage, "answered", "/answer/answer", tagged::<Answer>("answer"));
+    }
+    let kinds = ["push", "tag", "pull_request", "manual"].map(str::to_owned).into();
+    values("run", "opened", "/run/event/kind", kinds);
+}
+
+#[test]
+fn every_stream_adds_up_to_what_it_did() {
+    for file in files() {
+        let mut streams: Vec<(String, Vec<Line>)> = Vec::new();
+        for line in lines(&file) {
+            match streams.iter_mut().find(|(stream, _)| *stream == line.stream) {
+                Some((_, lines)) => lines.push(line),
+                None => streams.push((line.stream.clone(), vec![line])),
+            }
+        }
+        let told: Vec<String> = streams.iter().map(|(stream, lines)| folded::tell(stream, lines)).collect();
+        let (told, beside) = (told.concat(), file.with_extension("txt"));
+        // Written once, by the release that the journal is of, and never anew.
+        if std::env::var_os("UPDATE").is_some() && !beside.exists() {
+            std::fs::write(&beside, &told).unwrap();
+        }
+        let expected = std::fs::read_to_string(&beside).unwrap();
+        for (told, expected) in told.lines().zip(expected.lines()) {
+            assert_eq!(told, expected, "{}", beside.display());
+        }
+        assert_eq!(told.lines().count(), expected.lines().count(), "{}", beside.display());
+    }
+}
