@@ -8,9 +8,10 @@
 //! stage that waited for that place would wait for ever.
 
 use crate::plugins::{Known, Plugins};
-use decide::pipeline::lock::plugin_reference;
 use images::Error;
-use sandbox::{Busy, Limit, Limits, Sandbox, Settings, Verdict, World};
+use pipeline::limits::{Limit, Limits};
+use pipeline::lock::plugin_reference;
+use sandbox::{Busy, Sandbox, Settings, Verdict, World};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;

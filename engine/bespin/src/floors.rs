@@ -1,16 +1,14 @@
 //! The numbers that a pipeline's runs have left in registries and manifests,
 //! for when the journal does not know them.
 
-use crate::config::Policy;
 use crate::drive::{Trouble, now};
-use crate::policy;
 use crate::stages::delivery::Floors;
 use async_trait::async_trait;
 use decide::run::Opened;
 use decide::trigger::{Place, by_tags, by_trailers, places};
 use forge::Forge;
 use images::Registries;
-use sandbox::{Grants, Whose};
+use pipeline::permission::{self, Permissions, Policy, Whose};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,10 +33,10 @@ impl Elsewhere {
     }
 
     /// Both keys, as for the step itself: a pipeline file must not make the server call anywhere else.
-    fn leave(&self, opened: &Opened, own: &BTreeMap<String, Vec<String>>) -> Grants {
-        // Grants that do not parse let the step do nothing, so it has left no number.
-        let own = Grants::parse(Whose::Step, own).unwrap_or_else(|_| Grants::none());
-        policy::both(&self.policy, opened, None, own)
+    fn leave(&self, opened: &Opened, own: &BTreeMap<String, Vec<String>>) -> Permissions {
+        // Permissions that do not parse let the step do nothing, so it has left no number.
+        let own = Permissions::parse(Whose::Step, own).unwrap_or_else(|_| Permissions::none());
+        permission::both(&self.policy, &opened.subject(), None, own)
     }
 
     async fn tagged(&self, to: &str) -> Result<Option<u64>, Trouble> {

@@ -24,7 +24,6 @@ pub mod ownership;
 pub mod play;
 pub mod plugin_commands;
 pub mod plugins;
-pub mod policy;
 pub mod reporter;
 pub mod resume;
 pub mod retention;

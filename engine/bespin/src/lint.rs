@@ -1,8 +1,8 @@
 //! `bespin lint` and `bespin plan`: what a pipeline file says, before anything runs.
 
 use clap::Args;
-use decide::pipeline::lock::Pins;
-use decide::pipeline::{Activity, Cause, Plan, Read, lint as render, plan as decide_plan, read_with as read_pipeline};
+use pipeline::lock::Pins;
+use pipeline::{Activity, Cause, Plan, Read, lint as render, plan as decide_plan, read_with as read_pipeline};
 use std::path::{Path, PathBuf};
 
 /// What `bespin plan` is asked about.

@@ -6,9 +6,9 @@ pub mod remote;
 
 pub use identity::Identity;
 
-use decide::image::Digest;
-use decide::pipeline::lock::plugin_reference;
 use images::Error;
+use pipeline::Digest;
+use pipeline::lock::plugin_reference;
 use remote::Remote;
 use sandbox::{Plugin, Sandbox};
 use std::collections::BTreeMap;

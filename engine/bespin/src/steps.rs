@@ -1,12 +1,12 @@
 //! One attempt of one step: the plugin, caged by two keys, with the host's
 //! abilities behind it.
 
-use crate::config::Policy;
 use crate::plugins::{Known, Plugins};
-use crate::policy;
 use async_trait::async_trait;
 use decide::run::{Opened, Outcome};
-use sandbox::{Abilities, Grants, Limits, Sandbox, Verdict, Whose};
+use pipeline::limits::Limits;
+use pipeline::permission::{self, Permissions, Policy, Whose};
+use sandbox::{Abilities, Sandbox, Verdict};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,17 +76,18 @@ impl PluginSteps {
             let from = format!("the plugin {manifest}, signed by {signer}");
             self.host.note(asked, "info", &from);
         }
-        let own = match Grants::parse(Whose::Step, &asked.grants) {
+        let own = match Permissions::parse(Whose::Step, &asked.grants) {
             Ok(own) => own,
             Err(mistakes) => return Outcome::Rejected { because: mistakes.join("; ") },
         };
         let (rows, approved_by) = (identity.rows(&self.policy), asked.approved_by.as_deref());
-        let leave = policy::both(&rows, &asked.run, approved_by, own);
+        let run = asked.run.subject();
+        let permissions = permission::both(&rows, &run, approved_by, own);
         // The run ends an attempt at its timeout; the sandbox's own clock is the second lock on that door.
         let wall = Duration::from_millis(asked.timeout_ms);
-        let limits = Limits { wall, ..policy::limits(&rows, &asked.run, approved_by) };
+        let limits = Limits { wall, ..permission::limits(&rows, &run, approved_by) };
         let abilities = self.host.abilities(asked);
-        let verdict = self.sandbox.run(&plugin, &asked.settings.to_string(), &leave, &limits, abilities).await;
+        let verdict = self.sandbox.run(&plugin, &asked.settings.to_string(), &permissions, &limits, abilities).await;
         outcome(verdict)
     }
 }

@@ -9,9 +9,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use bespin::host::{Connector, Network};
 use bytes::Bytes;
-use sandbox::{
-    Abilities, Failure, Grants, HttpRequest, HttpResponse, Level, Limits, Sandbox, Settings, Verdict, Whose,
-};
+use pipeline::limits::Limits;
+use pipeline::permission::{Permissions, Whose};
+use sandbox::{Abilities, Failure, HttpRequest, HttpResponse, Level, Sandbox, Settings, Verdict};
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -151,7 +151,7 @@ async fn no_request_leaves_its_grant() {
         let world = Arc::new(World(Connector::over(network.clone()).unwrap()));
         let mut settings = serde_json::json!(row.with);
         settings["attack"] = row.attack.as_ref().unwrap_or(&row.name).as_str().into();
-        let granted = Grants::parse(Whose::Step, &row.grants).unwrap();
+        let granted = Permissions::parse(Whose::Step, &row.grants).unwrap();
         let verdict = sandbox.run(&plugin, &settings.to_string(), &granted, &Limits::default(), world).await;
         let (verdict, text) = told(verdict);
         let dialled = network.dialled.lock().unwrap().clone();

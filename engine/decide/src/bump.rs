@@ -11,9 +11,9 @@ pub use edit::{Edit, Report, Swap, edit, put_back};
 pub(crate) use edit::{mentions, names};
 pub(crate) use find::name_of;
 
-use crate::image::ImageRef;
 use crate::next::{Next, Timestamp, Wake};
 use crate::want::{Answer, Key};
+use pipeline::ImageRef;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

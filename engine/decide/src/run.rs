@@ -7,13 +7,14 @@
 mod approval;
 mod plan;
 mod render;
+mod subject;
 #[cfg(test)]
 mod tests;
 
 use crate::by::By;
 use crate::delivery::Origin;
 use crate::next::Timestamp;
-use crate::pipeline::{Pipeline, Step};
+use pipeline::{Pipeline, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

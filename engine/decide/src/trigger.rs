@@ -12,8 +12,8 @@ pub use plan::{Plan, idle, plan};
 
 use crate::delivery::{Change, Ended, Entry, Push, Received, Recorded, Skipped};
 use crate::next::{Next, Timestamp, Wake};
-use crate::pipeline::{Pipeline, Supersede};
 use crate::run::{Commit, Event, Opened};
+use pipeline::{Pipeline, Supersede};
 use std::collections::BTreeMap;
 
 /// How long a commit may be missing before the delivery is given up, in ms.

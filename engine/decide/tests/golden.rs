@@ -14,7 +14,7 @@ mod folded;
 
 use decide::by::By;
 use decide::want::Answer;
-use decide::{bump, canary, delivery, image, pipeline, revert, run, sync};
+use decide::{bump, canary, delivery, image, revert, run, sync};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

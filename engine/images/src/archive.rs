@@ -2,10 +2,10 @@
 
 use crate::error::Error;
 use crate::layout::{Layout, descriptor};
-use decide::image::Digest;
 use decide::want::Key;
 use flate2::read::MultiGzDecoder;
 use oci_client::manifest::IMAGE_LAYER_GZIP_MEDIA_TYPE;
+use pipeline::Digest;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -8,10 +8,10 @@ use crate::context::{self, Context};
 use crate::error::Error;
 use crate::layout::{Layout, descriptor};
 use crate::tree::{self, Tree};
-use decide::image::Digest;
 use decide::image::dockerfile::Recipe;
 use decide::want::Key;
 use oci_client::manifest::IMAGE_LAYER_GZIP_MEDIA_TYPE;
+use pipeline::Digest;
 
 /// Assembles an image into the layout. Blocking.
 ///

@@ -1,8 +1,8 @@
 //! Writers that count and digest what passes through them.
 
-use decide::image::Digest;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
+use pipeline::Digest;
 use sha2::Digest as _;
 use std::io::{self, BufWriter, Write};
 

@@ -12,7 +12,7 @@ use crate::registry::Registry;
 use crate::signature::{Form, STATEMENT, Signature};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use decide::image::{Digest, ImageRef};
+use pipeline::{Digest, ImageRef};
 use serde::Deserialize;
 
 /// The type of a bundle, as an artifact, as a layer and in itself.

@@ -13,9 +13,10 @@ use bollard::models::{BuildInfoAux, ImageSummary};
 use bollard::query_parameters::{
     BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder, RemoveImageOptions,
 };
-use decide::image::{Digest, Network, build_id};
+use decide::image::{Network, build_id};
 use decide::want::Key;
 use futures::{StreamExt, TryStreamExt};
+use pipeline::Digest;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;

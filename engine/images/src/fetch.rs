@@ -4,13 +4,13 @@
 use crate::error::Error;
 use crate::registry::Registry;
 use bytes::Bytes;
-use decide::image::{Digest, ImageRef};
 use futures::StreamExt;
 use oci_client::client::ClientProtocol;
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
+use pipeline::{Digest, ImageRef};
 use reqwest::header::ACCEPT;
 use std::time::Duration;
 

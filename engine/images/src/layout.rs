@@ -7,9 +7,10 @@
 
 use crate::blobs::{Digested, Layer, LayerWriter};
 use crate::error::Error;
-use decide::image::{Digest, build_id};
+use decide::image::build_id;
 use decide::want::Key;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
+use pipeline::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

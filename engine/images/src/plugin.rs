@@ -10,9 +10,9 @@ use crate::signature::{Form, Signature, SigningKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use decide::image::{Digest, ImageRef};
 use oci_client::RegistryOperation;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
+use pipeline::{Digest, ImageRef};
 use serde_json::json;
 use std::collections::BTreeMap;
 

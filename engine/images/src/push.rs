@@ -5,12 +5,12 @@ use crate::layout::Layout;
 use crate::registry::Registry;
 use crate::sink::{LogSink, Stream};
 use bytes::Bytes;
-use decide::image::{Digest, ImageRef};
 use futures::TryStreamExt;
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
+use pipeline::{Digest, ImageRef};
 use tokio_util::io::ReaderStream;
 
 /// What a push moved.

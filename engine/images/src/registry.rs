@@ -2,11 +2,11 @@
 
 use crate::ecr::Ecr;
 use crate::error::Error;
-use decide::image::{Digest, ImageRef};
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
+use pipeline::{Digest, ImageRef};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -303,7 +303,7 @@ async fn golden() -> String {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path()).unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/samples/petclinic-was.yaml");
-    let pipeline = decide::pipeline::parse("was.yaml", &std::fs::read_to_string(file).unwrap()).unwrap();
+    let pipeline = pipeline::parse("was.yaml", &std::fs::read_to_string(file).unwrap()).unwrap();
     let opened = json!({
         "id": "user/petclinic/petclinic-was/56", "number": 56, "repository": "user/petclinic",
         "pipeline_file": ".bespin/was.yaml", "pipeline": pipeline, "title": "Größe ✓",

@@ -7,15 +7,15 @@
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::ability::Ability;
-use crate::limits::Limit;
-use crate::verdict::Denied;
+use pipeline::limits::Limit;
+use pipeline::permission::Ability;
+use pipeline::permission::Denied;
 
 pub use crate::asked::{
     Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Change, Container, Exit, Follow, Followed, Found,
     HttpRequest, HttpResponse, List, Listed, ListedKind, Mount, Named, OnTimeout, Place, PlanMode, PlanRequest,
-    Planned, Process, Push, Pushed, Query, Reach, Read, Redirects, Restore, Sample, Save, Saved, Stored, SyncRequest,
-    Synced, Variable,
+    Planned, Process, Push, Pushed, Query, Read, Redirects, Restore, Sample, Save, Saved, Stored, SyncRequest, Synced,
+    Variable,
 };
 
 /// The host's side of `bespin:plugin`, for one attempt of one step or one call of another world.

@@ -4,6 +4,7 @@ mod terraform;
 
 use std::collections::BTreeMap;
 
+use pipeline::permission::Reach;
 use secrecy::SecretString;
 
 pub use terraform::{Applied, ApplyRequest, Change, PlanMode, PlanRequest, Planned, Variable};
@@ -141,17 +142,6 @@ pub struct HttpRequest {
     pub redirects: Redirects,
     /// An answer with a longer body is to be rejected, in bytes.
     pub at_most: u64,
-}
-
-/// Which addresses a granted host may resolve to. Each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
-    /// Global unicast only: the grant was a pattern.
-    Public,
-    /// Private ranges as well: the grant names this very host. Still no loopback and no link-local.
-    Private,
-    /// Anything: the grant names this literal address, or `localhost`.
-    Local,
 }
 
 /// What a connector does with a redirect.

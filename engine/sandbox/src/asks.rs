@@ -7,10 +7,10 @@ use wasmtime::Store;
 use crate::host::bindings::StepPre;
 use crate::host::bindings::bespin::plugin::failures::Failure;
 use crate::host::worlds::{generate, health, measure, route};
-use crate::limits::Limit;
 use crate::state::State;
 use crate::verdict::Verdict;
 use crate::worlds::{Destination, Health, HealthStatus, Judgement, Measurement, Split, Verification};
+use pipeline::limits::Limit;
 
 /// What a guest's function returns: its answer, its failure, or its end.
 pub(crate) type Returned<T> = wasmtime::Result<Result<T, Failure>>;

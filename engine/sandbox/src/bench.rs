@@ -13,13 +13,13 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::abilities::{Abilities, Failure, Level, List, Listed};
 use crate::engine::{self, Settings};
-use crate::grants::Grants;
 use crate::host::bindings::StepPre;
 use crate::host::bindings::bespin::plugin::{failures, log, workspace};
-use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::sandbox::Sandbox;
 use crate::verdict::Verdict;
+use pipeline::limits::Limits;
+use pipeline::permission::Permissions;
 
 /// Times calls of a plugin one after another, each of them whole: wait for a place, instantiate, run, drop.
 ///
@@ -29,7 +29,7 @@ use crate::verdict::Verdict;
 ///
 /// The first verdict that is no success: a time without one would mean nothing.
 pub async fn calls(sandbox: &Sandbox, plugin: &Plugin, settings: &str, times: usize) -> Result<Vec<Duration>, Verdict> {
-    let (grants, limits) = (Grants::none(), Limits::default());
+    let (grants, limits) = (Permissions::none(), Limits::default());
     let nobody: Arc<dyn Abilities> = Arc::new(Nobody);
     let mut took = Vec::with_capacity(times);
     for _ in 0..times {
@@ -101,9 +101,9 @@ fn spawn(
     for _ in 0..times {
         let (sandbox, plugin, settings) = (Arc::clone(sandbox), plugin.clone(), settings.to_owned());
         let abilities = Arc::clone(abilities);
-        calls.spawn(
-            async move { sandbox.run(&plugin, &settings, &Grants::none(), &Limits::default(), abilities).await },
-        );
+        calls.spawn(async move {
+            sandbox.run(&plugin, &settings, &Permissions::none(), &Limits::default(), abilities).await
+        });
     }
     calls
 }

@@ -9,12 +9,12 @@ use wasmtime_wasi::I32Exit;
 
 use crate::abilities::Abilities;
 use crate::asks::{Ask, Returned};
-use crate::grants::Grants;
 use crate::host::bindings::bespin::plugin::failures::Failure;
-use crate::limits::{Limit, Limits};
 use crate::meter::{Clock, FirstSlice, Meter, Metered};
 use crate::state::State;
 use crate::verdict::Verdict;
+use pipeline::limits::{Limit, Limits};
+use pipeline::permission::Permissions;
 
 /// What the host copies from a guest for one call, beside what it may answer, in bytes: a text is copied whole before
 /// anybody can look how long it is.
@@ -27,7 +27,7 @@ const REASON: usize = 8 << 10;
 pub(crate) struct Call<A> {
     pub(crate) engine: Engine,
     pub(crate) asked: A,
-    pub(crate) grants: Grants,
+    pub(crate) grants: Permissions,
     pub(crate) limits: Limits,
     pub(crate) abilities: Arc<dyn Abilities>,
     /// Where abilities are called.

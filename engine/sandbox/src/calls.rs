@@ -7,14 +7,14 @@ use tokio::runtime::Handle;
 use crate::abilities::Abilities;
 use crate::asks::{Ask, Assess, Generate, Measure, Remove, Run, SetWeight, VerifyWeight};
 use crate::call::Call;
-use crate::grants::Grants;
-use crate::limits::{Limit, Limits};
 use crate::meter::Meter;
 use crate::plugin::{Plugin, Pre};
 use crate::sandbox::Sandbox;
 use crate::threads::Panicked;
 use crate::verdict::Verdict;
 use crate::worlds::{Health, Measurement, Split, Verification, World};
+use pipeline::limits::{Limit, Limits};
+use pipeline::permission::Permissions;
 
 /// Each call gets an instance of its own. Dropping a future stops its call. Abilities are called on the runtime that
 /// the method is called on.
@@ -26,7 +26,7 @@ impl Sandbox {
         &self,
         plugin: &Plugin,
         settings: &str,
-        grants: &Grants,
+        grants: &Permissions,
         limits: &Limits,
         abilities: Arc<dyn Abilities>,
     ) -> Verdict {
@@ -45,7 +45,7 @@ impl Sandbox {
     ) -> Verdict<Health> {
         let Pre::Health(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Health) };
         let asked = Assess { plugin: pre.clone(), object: object.to_owned() };
-        self.ask(plugin, asked, &Grants::none(), limits, abilities).await
+        self.ask(plugin, asked, &Permissions::none(), limits, abilities).await
     }
 
     /// Makes manifests of the folder that the abilities show as the workspace: texts of YAML.
@@ -60,7 +60,7 @@ impl Sandbox {
     ) -> Verdict<Vec<String>> {
         let Pre::Generate(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Generate) };
         let asked = Generate { plugin: pre.clone(), parameters: parameters.to_owned() };
-        self.ask(plugin, asked, &Grants::none(), limits, abilities).await
+        self.ask(plugin, asked, &Permissions::none(), limits, abilities).await
     }
 
     /// Measures once. Whatever is no success is an error of the measurement.
@@ -70,7 +70,7 @@ impl Sandbox {
         &self,
         plugin: &Plugin,
         metric: &str,
-        grants: &Grants,
+        grants: &Permissions,
         limits: &Limits,
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<Measurement> {
@@ -84,7 +84,7 @@ impl Sandbox {
         &self,
         plugin: &Plugin,
         split: &Split,
-        grants: &Grants,
+        grants: &Permissions,
         limits: &Limits,
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<()> {
@@ -97,7 +97,7 @@ impl Sandbox {
         &self,
         plugin: &Plugin,
         split: &Split,
-        grants: &Grants,
+        grants: &Permissions,
         limits: &Limits,
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<Verification> {
@@ -110,7 +110,7 @@ impl Sandbox {
         &self,
         plugin: &Plugin,
         rollout: &str,
-        grants: &Grants,
+        grants: &Permissions,
         limits: &Limits,
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<()> {
@@ -122,7 +122,7 @@ impl Sandbox {
         &self,
         plugin: &Plugin,
         asked: A,
-        grants: &Grants,
+        grants: &Permissions,
         limits: &Limits,
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<A::Answer> {

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use wasmparser::{Parser, Payload, Validator};
 
-use crate::ability::Ability;
 use crate::plugin::{OFFERED, PACKAGE};
 use crate::worlds::World;
+use pipeline::permission::Ability;
 
 /// No byte in particular is wrong.
 const NOWHERE: Option<u64> = None;
@@ -90,50 +90,6 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspected, Refused> {
 pub fn too_long(size: u64) -> Refused {
     let because = format!("it has {size} bytes, and a plugin has {LONGEST} at most");
     refused(NOWHERE, &because, "leave debugging information out (`strip = true`)")
-}
-
-impl Ability {
-    /// What leave to use it means, in a sentence for whoever gives it.
-    pub fn means(self) -> &'static str {
-        match self {
-            Ability::Log => "writes lines to the step's log",
-            Ability::Workspace => "reads the files of the pushed commit",
-            Ability::Artifacts => "leaves files for the other steps of the run, and reads what they left",
-            Ability::Cache => "keeps archives for later runs of the same repository, and reads them",
-            Ability::Metrics => "asks the metric providers that are granted",
-            Ability::Http => "sends requests to the hosts that are granted, and to no others",
-            Ability::Secrets => {
-                "uses the secrets that are granted, unseen; it sees the value of one only where the grant says `read:`"
-            }
-            Ability::Containers => "runs the images that are granted, with the pushed commit's files in them",
-            Ability::Images => "builds images from the pushed commit's Dockerfiles",
-            Ability::Registry => "pushes images to the repositories that are granted, with the server's login",
-            Ability::Git => "commits to the git repositories that are granted, with the server's login",
-            Ability::Terraform => {
-                "plans or applies the infrastructure of the folders that are granted: Terraform runs what the repository \
-                 says there, with the server's network and the credentials of its [terraform] table"
-            }
-            Ability::Cluster => "brings the applications that are granted to what git says",
-            Ability::Canary => "follows the rollouts that are granted, and may send a canary back",
-        }
-    }
-
-    /// A grant of it, as a step or a policy writes it; empty where none is needed.
-    pub fn example(self) -> &'static str {
-        match self {
-            Ability::Log | Ability::Workspace | Ability::Artifacts | Ability::Cache => "",
-            Ability::Http => "http: [\"POST hooks.example.com\"]",
-            Ability::Secrets => "secrets: [name]",
-            Ability::Containers => "containers: [\"docker.io/library/maven:*\"]",
-            Ability::Images => "images: [build]",
-            Ability::Registry => "registry: [\"host/name\"]",
-            Ability::Git => "git: [\"github.com/owner/repository\"]",
-            Ability::Terraform => "terraform: [\"plan infrastructure\"]",
-            Ability::Cluster => "cluster: [\"cluster/namespace/name\"]",
-            Ability::Canary => "canary: [\"cluster/namespace/name\"]",
-            Ability::Metrics => "metrics: [name]",
-        }
-    }
 }
 
 /// The outermost component's names.

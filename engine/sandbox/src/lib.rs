@@ -2,14 +2,13 @@
 //!
 //! A plugin is a component of one of the worlds in `plugins/wit`. It sees nothing
 //! but the abilities that it imports, each call of which is checked against
-//! [`Grants`] and [`Limits`] here, before [`Abilities`] is asked. Every call
+//! `pipeline`'s permissions and limits here, before [`Abilities`] is asked. Every call
 //! gets a fresh instance, so nothing that a plugin did is there for the next.
 //!
 //! Deliberately absent: file systems, environment, sockets, threads, and any
 //! way to compile while a step waits for it.
 
 mod abilities;
-mod ability;
 mod asked;
 mod asks;
 pub mod bench;
@@ -19,13 +18,10 @@ mod calls;
 mod clocks;
 mod compiler;
 mod engine;
-mod grants;
 mod host;
 pub mod inspect;
-mod limits;
 mod meter;
 mod output;
-mod overrides;
 mod places;
 mod plugin;
 mod sandbox;
@@ -38,16 +34,12 @@ mod worlds;
 pub use abilities::{
     Abilities, Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Change, Container, Exit, Failure, Follow,
     Followed, Found, HttpRequest, HttpResponse, Level, List, Listed, ListedKind, Mount, Named, OnTimeout, Place,
-    PlanMode, PlanRequest, Planned, Process, Push, Pushed, Query, Reach, Read, Redirects, Restore, Sample, Save, Saved,
+    PlanMode, PlanRequest, Planned, Process, Push, Pushed, Query, Read, Redirects, Restore, Sample, Save, Saved,
     Stored, SyncRequest, Synced, Variable,
 };
-pub use ability::Ability;
 pub use compiler::{Compiler, compile_alone};
 pub use engine::{Busy, Settings};
-pub use grants::{Grants, Whose};
-pub use limits::{Limit, Limits};
-pub use overrides::Overrides;
 pub use plugin::{LoadError, Plugin};
 pub use sandbox::Sandbox;
-pub use verdict::{Denied, Verdict};
+pub use verdict::Verdict;
 pub use worlds::{Destination, Health, HealthStatus, Judgement, Measurement, Split, Verification, World};

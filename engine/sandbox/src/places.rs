@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::Limits;
+use pipeline::limits::Limits;
 
 /// The places of a sandbox.
 pub(crate) struct Places {

@@ -6,13 +6,13 @@ use thiserror::Error;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
-use crate::ability::Ability;
 use crate::host::bindings::StepPre;
 use crate::host::worlds::{generate::GeneratePre, health::HealthPre, measure::MeasurePre, route::RoutePre};
 use crate::meter::FirstSlice;
 use crate::state::State;
 use crate::verdict::Verdict;
 use crate::worlds::World;
+use pipeline::permission::Ability;
 
 /// The package that the contract is, without its version.
 pub(crate) const PACKAGE: &str = "bespin:plugin/";

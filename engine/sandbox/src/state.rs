@@ -10,13 +10,13 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::abilities::{Abilities, Failure};
-use crate::ability::Ability;
 use crate::clocks::{Stopwatch, TimeOfDay};
-use crate::grants::Grants;
-use crate::limits::{Limit, Limits};
 use crate::meter::Meter;
 use crate::output::Printed;
-use crate::verdict::Denied;
+use pipeline::limits::{Limit, Limits};
+use pipeline::permission::Ability;
+use pipeline::permission::Denied;
+use pipeline::permission::Permissions;
 
 /// Random bytes that a guest gets at once.
 const RANDOM: u64 = 64 << 10;
@@ -24,7 +24,7 @@ const RANDOM: u64 = 64 << 10;
 /// The data of a store: one for each call of a plugin.
 pub(crate) struct State {
     pub(crate) abilities: Arc<dyn Abilities>,
-    pub(crate) grants: Grants,
+    pub(crate) grants: Permissions,
     pub(crate) limits: Limits,
     pub(crate) meter: Arc<Meter>,
     pub(crate) memory: Memory,
@@ -57,7 +57,7 @@ impl State {
     /// `home` is the runtime that abilities are called on.
     pub(crate) fn new(
         abilities: Arc<dyn Abilities>,
-        grants: Grants,
+        grants: Permissions,
         limits: Limits,
         home: Handle,
         meter: Arc<Meter>,

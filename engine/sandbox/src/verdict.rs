@@ -1,11 +1,10 @@
 //! How a call of a plugin ended.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
-use crate::ability::Ability;
-use crate::limits::Limit;
+use pipeline::limits::Limit;
+use pipeline::permission::Denied;
 
 /// How a call of a plugin ended. Only [`Verdict::Succeeded`] is a success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,24 +43,4 @@ pub enum Verdict<T = BTreeMap<String, String>> {
         /// What the engine or the panic said.
         because: String,
     },
-}
-
-/// Leave that a plugin asked for and does not have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denied {
-    /// The ability.
-    pub grant: Ability,
-    /// What was to be done with it; may be empty when the ability is not granted at all.
-    pub value: String,
-    /// What to add, and where: `add to the step: grants: { registry: ["host/name"] }`.
-    pub mend: String,
-}
-
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.value.as_str() {
-            "" => write!(f, "not granted: {}; {}", self.grant, self.mend),
-            value => write!(f, "not granted: {} for {value}; {}", self.grant, self.mend),
-        }
-    }
 }

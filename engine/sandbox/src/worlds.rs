@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ability::Ability;
+use pipeline::permission::Ability;
 
 /// What a plugin is for. A component is of exactly one world, by what it exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

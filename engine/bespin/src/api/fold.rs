@@ -6,8 +6,8 @@ use crate::views::{
     AnswerView, AnsweredView, ApprovalView, AttemptView, CorridorView, PhaseView, RunState, RunStepView, RunSummary,
     StationView, StatusView, StepState,
 };
-use decide::pipeline::{Approval, Step};
 use decide::run::{Answer, Entry, Opened, Outcome, Run, RunOutcome, Status};
+use pipeline::{Approval, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -4,16 +4,16 @@ use super::ApiState;
 use super::guard::Viewer;
 use super::problem::Problem;
 use super::runs::read;
-use crate::config::{Policy, RoutePlugin};
+use crate::config::RoutePlugin;
 use crate::extensions::Extensions;
 use crate::plugins::{Identity, Known, Plugins};
-use crate::policy;
 use crate::views::{AskView, PluginOrigin, PluginView, PluginsView, RowView, ServeView, UseView};
 use axum::Json;
 use axum::extract::State;
-use decide::pipeline::Step;
-use decide::pipeline::lock::plugin_reference;
 use decide::run::Run;
+use pipeline::Step;
+use pipeline::lock::plugin_reference;
+use pipeline::permission::{Ability, Policy};
 use sandbox::World;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// How many of the newest runs are looked at.
 const RUNS: usize = 50;
 
-/// The plugins of the server, and the policy that gives them leave.
+/// The plugins of the server, and the policy that gives them permissions.
 pub struct Installed {
     /// The plugins.
     pub plugins: Arc<Plugins>,
@@ -98,7 +98,7 @@ fn rows(policy: &[Policy], run: &Run, step: &Step, identity: Option<&Identity>) 
     let (Some(identity), Some(opened)) = (identity, run.opened()) else { return Vec::new() };
     let approved_by = run.approved_by(&step.id);
     let gives = |row: &Policy| step.grants.0.keys().any(|ability| row.grants.contains_key(ability));
-    let is_for = |row: &Policy| gives(row) && identity.is_named(row) && policy::matches(row, opened);
+    let is_for = |row: &Policy| gives(row) && identity.is_named(row) && row.matches(&opened.subject());
     let shown = |(at, row): (usize, &Policy)| RowView {
         number: at + 1,
         approved_by: row.approved_by.clone().unwrap_or_default(),
@@ -113,7 +113,7 @@ fn uses(known: &Known) -> String {
 
 fn loaded(known: &Known) -> PluginView {
     let Known { plugin, identity } = known;
-    let ask = |ability: &sandbox::Ability| AskView {
+    let ask = |ability: &Ability| AskView {
         ability: ability.name().into(),
         means: ability.means().into(),
         free: ability.is_free(),

@@ -131,7 +131,7 @@ fn opened() -> Value {
         json!({ "id": id, "uses": id, "with": { "to": "x" }, "needs": needs, "condition": null,
                 "timeout_ms": 60000, "retry": 1, "grants": { "git": ["github.com/user/k8s-manifests"] } })
     };
-    let mut pipeline = serde_json::to_value(decide::pipeline::Pipeline {
+    let mut pipeline = serde_json::to_value(pipeline::Pipeline {
         name: "petclinic-was".into(),
         on: Default::default(),
         concurrency: None,

@@ -1,9 +1,9 @@
 //! What the types of the configuration cannot say.
 
-use super::{Config, FromFork, GitAuth, RegistryAuth, SecretSource, plugin_source};
+use super::{Config, GitAuth, RegistryAuth, SecretSource, plugin_source};
 use crate::login::{Role, User};
-use crate::policy::covers;
 use decide::run::Event;
+use pipeline::permission::{FromFork, covers};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -72,9 +72,10 @@ fn policy(config: &Config, found: &mut Vec<String>) {
         if let Some(people) = &row.approved_by {
             approvers(people, &config.user, &mut mistakes);
         }
-        let whose = if row.is_for_forks() { sandbox::Whose::Fork } else { sandbox::Whose::Policy };
-        mistakes.extend(sandbox::Overrides::of_steps(&row.limits).err().into_iter().flatten());
-        mistakes.extend(sandbox::Grants::parse(whose, &row.grants).err().into_iter().flatten());
+        let whose =
+            if row.is_for_forks() { pipeline::permission::Whose::Fork } else { pipeline::permission::Whose::Policy };
+        mistakes.extend(pipeline::limits::Overrides::of_steps(&row.limits).err().into_iter().flatten());
+        mistakes.extend(pipeline::permission::Permissions::parse(whose, &row.grants).err().into_iter().flatten());
         found.extend(mistakes.into_iter().map(|mistake| format!("policy {}: {mistake}", index + 1)));
     }
 }

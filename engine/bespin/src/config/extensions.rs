@@ -4,8 +4,8 @@
 
 use super::PluginSource;
 use decide::health::Kind;
-use decide::pipeline::lock::plugin_reference;
-use sandbox::{Limits, Overrides};
+use pipeline::limits::{Limits, Overrides};
+use pipeline::lock::plugin_reference;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

@@ -19,6 +19,7 @@ pub use route::RoutePlugin;
 pub use secret::SecretSource;
 pub use terraform::{As as TerraformAs, Terraform, Value as TerraformValue};
 
+use pipeline::permission::Policy;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -250,57 +251,6 @@ pub enum RegistryAuth {
         #[serde(default)]
         api_endpoint: Option<String>,
     },
-}
-
-/// What pipelines may do. A missing key matches everything; `*` matches any part.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Policy {
-    /// `owner/name`.
-    #[serde(default)]
-    pub repository: Option<String>,
-    /// The pipeline's file, such as `.bespin/was.yaml`.
-    #[serde(default)]
-    pub pipeline: Option<String>,
-    /// The full reference, such as `refs/heads/main`; of a pull request, the branch that it asks to change.
-    #[serde(default, rename = "ref")]
-    pub reference: Option<String>,
-    /// `push`, `tag`, `pull_request` or `manual`. A row is for pull requests only where it says `pull_request`.
-    #[serde(default)]
-    pub event: Option<String>,
-    /// Whether forks' pull requests are meant as well. Theirs are `images`, `containers` and `http` at most.
-    #[serde(default)]
-    pub from_fork: FromFork,
-    /// The plugins that the row is for, by digest, or by name where they are built in; all when absent. A row that
-    /// grants a secret names them.
-    #[serde(default)]
-    pub plugins: Option<Vec<String>>,
-    /// Operators: the row counts only for a step that one of them approved in the same run. Its pipeline asks them, by
-    /// `approval`.
-    #[serde(default)]
-    pub approved_by: Option<Vec<String>>,
-    /// Abilities and their values.
-    pub grants: BTreeMap<String, Vec<String>>,
-    /// Other limits than the usual ones, such as `{ memory = "128MiB" }`. Of several rows, the last counts.
-    #[serde(default)]
-    pub limits: BTreeMap<String, String>,
-}
-
-/// Whether a row is for the pull requests of forks as well: `from-fork = true`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "bool")]
-pub enum FromFork {
-    /// It is not.
-    #[default]
-    No,
-    /// It is.
-    Yes,
-}
-
-impl From<bool> for FromFork {
-    fn from(said: bool) -> FromFork {
-        if said { FromFork::Yes } else { FromFork::No }
-    }
 }
 
 /// A configuration to begin with, shown by `bespin serve --help`.

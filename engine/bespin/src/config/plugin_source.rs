@@ -82,7 +82,7 @@ pub(super) fn check_named(plugins: Option<&[String]>, grants_secrets: bool, foun
 }
 
 fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && text.parse::<decide::image::Digest>().is_ok())
+    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && text.parse::<pipeline::Digest>().is_ok())
 }
 
 #[cfg(test)]

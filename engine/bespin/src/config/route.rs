@@ -2,8 +2,8 @@
 
 use super::extensions::{mistakes, unusable};
 use super::{PluginSource, SecretSource};
-use crate::policy::covers;
-use sandbox::{Grants, Whose};
+use pipeline::permission::covers;
+use pipeline::permission::{Permissions, Whose};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -33,8 +33,8 @@ impl RoutePlugin {
     ///
     /// # Errors
     /// Every value that its ability cannot have.
-    pub fn grants(&self) -> Result<Grants, Vec<String>> {
-        Grants::parse(Whose::Policy, &self.written())
+    pub fn grants(&self) -> Result<Permissions, Vec<String>> {
+        Permissions::parse(Whose::Policy, &self.written())
     }
 
     /// The same as it is written, by ability.
@@ -74,7 +74,7 @@ impl RoutePlugin {
                     .push("rollouts: the list is empty, so the row is for none; name one, or leave the key out".into());
             }
             let canary = BTreeMap::from([("canary".to_owned(), rollouts.clone())]);
-            let found = Grants::parse(Whose::Policy, &canary).err().into_iter().flatten();
+            let found = Permissions::parse(Whose::Policy, &canary).err().into_iter().flatten();
             wrong.extend(found.map(|mistake| mistake.replacen("grants: canary", "rollouts", 1)));
         }
         let missing = self.secrets.iter().filter(|secret| !known.contains_key(*secret));

@@ -77,7 +77,7 @@ impl Default for Terraform {
 impl Terraform {
     /// How long one plan or apply may take, in ms. The check at the start has read it before.
     pub fn timeout_ms(&self) -> u64 {
-        decide::pipeline::duration::parse(&self.timeout).unwrap_or(3_600_000)
+        pipeline::duration::parse(&self.timeout).unwrap_or(3_600_000)
     }
 
     /// The environment of plans.
@@ -99,7 +99,7 @@ impl Terraform {
                 found.push(format!("terraform: `{name}` is {value}; write {least} to {most}"));
             }
         }
-        if let Err((wrong, mend)) = decide::pipeline::duration::parse(&self.timeout) {
+        if let Err((wrong, mend)) = pipeline::duration::parse(&self.timeout) {
             found.push(format!("terraform: timeout: {wrong}; {mend}"));
         }
         if self.work.as_ref().is_some_and(|work| work.starts_with(data)) {

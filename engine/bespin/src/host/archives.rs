@@ -6,7 +6,7 @@
 //! time of change is when it was used last.
 
 use super::artifacts::{blocking, failed, rejected, there, whole};
-use decide::image::Digest;
+use pipeline::Digest;
 use sandbox::{Failure, Found, Restore, Save, Saved};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};

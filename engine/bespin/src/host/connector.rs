@@ -4,8 +4,9 @@
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use pipeline::permission::{Ability, Denied, Reach};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use sandbox::{Ability, Denied, Failure, HttpRequest, HttpResponse, Reach};
+use sandbox::{Failure, HttpRequest, HttpResponse};
 use secrecy::ExposeSecret;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 
 use super::connector::Connector;
 use crate::config::SecretSource;
-use sandbox::{Failure, HttpRequest, HttpResponse, Query, Reach, Redirects, Sample};
+use pipeline::permission::Reach;
+use sandbox::{Failure, HttpRequest, HttpResponse, Query, Redirects, Sample};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;

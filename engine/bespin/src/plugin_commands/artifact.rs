@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use clap::Args;
-use decide::image::ImageRef;
-use decide::pipeline::lock::plugin_reference;
 use images::plugin::{New, Tag};
 use images::signature::{PublicKey, SigningKey, signer};
+use pipeline::ImageRef;
+use pipeline::lock::plugin_reference;
 use sandbox::inspect::{LONGEST, inspect};
 use std::path::{Path, PathBuf};
 

@@ -3,9 +3,10 @@
 use super::artifact::Where;
 use super::reach::{Reach, told};
 use clap::Args;
-use decide::image::ImageRef;
+use pipeline::ImageRef;
+use pipeline::permission::Ability;
+use sandbox::World;
 use sandbox::inspect::{self, Inspected};
-use sandbox::{Ability, World};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Read as _;

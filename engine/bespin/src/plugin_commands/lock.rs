@@ -2,9 +2,9 @@
 
 use super::reach::{Reach, told};
 use clap::Args;
-use decide::image::ImageRef;
-use decide::pipeline::lock::{LOCK, Lock, Pins};
-use decide::pipeline::{lint, read_with};
+use pipeline::ImageRef;
+use pipeline::lock::{LOCK, Lock, Pins};
+use pipeline::{lint, read_with};
 use sandbox::inspect::{LONGEST, inspect};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

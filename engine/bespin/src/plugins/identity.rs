@@ -1,7 +1,7 @@
 //! Who a plugin is, to whoever gives it leave.
 
-use crate::config::Policy;
-use decide::image::Digest;
+use pipeline::Digest;
+use pipeline::permission::Policy;
 
 /// A plugin, as the policy can name it.
 #[derive(Clone, Debug, PartialEq, Eq)]

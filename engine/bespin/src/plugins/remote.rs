@@ -8,10 +8,10 @@
 use crate::config::PluginSource;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use decide::image::{Digest, ImageRef};
 use images::plugin::Pulled;
 use images::signature::{Form, PublicKey, Signature, signer};
 use images::{Error, Registries};
+use pipeline::{Digest, ImageRef};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -53,7 +53,7 @@ impl World {
             number,
             repository: "user/petclinic".into(),
             pipeline_file: ".bespin/was.yaml".into(),
-            pipeline: decide::pipeline::Pipeline { name: "was".into(), ..Default::default() },
+            pipeline: pipeline::Pipeline { name: "was".into(), ..Default::default() },
             event: Event::default(),
             commit: Default::default(),
             title: "Fix it".into(),

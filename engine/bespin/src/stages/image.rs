@@ -2,12 +2,11 @@
 
 use crate::drive::{Stage, Trouble, Written, now};
 use async_trait::async_trait;
-use decide::image::{
-    self, Act, Build, BuildId, Entry, Health, ImageRef, Intent, Local, Network, Push, Recorded, Seen, View,
-};
+use decide::image::{self, Act, Build, BuildId, Entry, Health, Intent, Local, Network, Push, Recorded, Seen, View};
 use decide::next::{Next, Timestamp};
 use decide::want::Key;
 use images::{Error, Images, Job, LogSink, Registries};
+use pipeline::ImageRef;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -6,7 +6,7 @@
 
 use super::File;
 use super::find::{Part, Spot, find, name_of};
-use crate::image::ImageRef;
+use pipeline::ImageRef;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

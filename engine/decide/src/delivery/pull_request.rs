@@ -1,7 +1,7 @@
 //! A pull request: what it asks for, and whose it is.
 
 use super::payload::{self, Mistake, Parsed, RawRepository, mistake};
-use crate::pipeline::Activity;
+use pipeline::Activity;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 

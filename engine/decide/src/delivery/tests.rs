@@ -263,7 +263,7 @@ fn an_edit_counts_where_it_changes_the_base() {
         ask("pull_request", payload.to_string().as_bytes())
     };
     let asked = proposed(edited(json!({ "base": { "ref": { "from": "next" }, "sha": { "from": A } } })));
-    assert_eq!((asked.activity, asked.base.as_str()), (crate::pipeline::Activity::Synchronize, "refs/heads/main"));
+    assert_eq!((asked.activity, asked.base.as_str()), (pipeline::Activity::Synchronize, "refs/heads/main"));
     for changes in [Value::Null, json!({}), json!({ "title": { "from": "Greet" } }), json!({ "base": null })] {
         let answer = edited(changes);
         assert!(matches!(&answer, Answer::Ignored { because } if because.contains("edited")), "{answer:?}");

@@ -1,7 +1,7 @@
 //! The name of a build: whose it is, and what it is.
 
-use super::reference::Digest;
 use crate::want::Key;
+use pipeline::Digest;
 use std::fmt;
 use std::str::FromStr;
 

@@ -9,13 +9,12 @@
 pub mod build_id;
 pub mod dockerfile;
 pub mod ignore;
-pub mod reference;
 
 pub use build_id::BuildId;
-pub use reference::{BadReference, Digest, ImageRef};
 
 use crate::next::{Next, Timestamp, Wake};
 use crate::want::{Answer, Key};
+use pipeline::{BadReference, Digest, ImageRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use super::render::question;
 use super::{Entry, Opened, Outcome, Run, Seen, Status};
 use crate::by::By;
 use crate::next::Timestamp;
-use crate::pipeline::{Approval, Step, duration};
+use pipeline::{Approval, Step, duration};
 use serde::{Deserialize, Serialize};
 
 /// How much of a question stands where there is room for a line, in characters.

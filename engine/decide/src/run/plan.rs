@@ -4,9 +4,9 @@ use super::approval::{Gate, gate, until, waits};
 use super::render::{render, scope};
 use super::{CancelCause, Entry, Opened, Outcome, Run, RunOutcome, Seen, Status};
 use crate::by::By;
-use crate::expr;
 use crate::next::{Next, Timestamp, Wake};
-use crate::pipeline::{Step, Supersede};
+use pipeline::expr;
+use pipeline::{Step, Supersede};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

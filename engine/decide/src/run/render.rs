@@ -3,8 +3,8 @@
 use super::plan::ending;
 use super::{Answer, Opened, Outcome, Run, Seen, Status};
 use crate::by::By;
-use crate::expr::{self, Scope};
-use crate::pipeline::{Approval, Step};
+use pipeline::expr::{self, Scope};
+use pipeline::{Approval, Step};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ mod approvals;
 
 use super::*;
 use crate::next::Wake;
-use crate::pipeline::{Concurrency, Grants, Pipeline, Supersede};
+use pipeline::{Concurrency, Grants, Pipeline, Supersede};
 use serde_json::json;
 
 /// How the small world answers an attempt of a step: by step and attempt.

@@ -5,9 +5,9 @@
 
 use super::{FileState, Found, Known, Plan, plan};
 use crate::delivery::Received;
-use crate::expr::{self, Scope};
-use crate::pipeline::Step;
 use crate::run::{Commit, Event, Opened};
+use pipeline::Step;
+use pipeline::expr::{self, Scope};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -121,7 +121,6 @@ fn digits(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::delivery::{Change, Paths, Push};
-    use crate::pipeline;
     use crate::trigger::{Changed, File, Standing};
 
     const FILE: &str = "name: was

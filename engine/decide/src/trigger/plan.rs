@@ -2,8 +2,8 @@
 
 use super::{Ancestry, Changed, File, Found, Known, RunKey, Standing, why_nothing};
 use crate::delivery::{Change, PullRequest, Push, Received, Reference, Skipped};
-use crate::pipeline::{self, Cause, Concurrency, Pipeline, Supersede};
 use crate::run::{self, Event, Opened};
+use pipeline::{Cause, Concurrency, Pipeline, Supersede};
 use std::collections::BTreeMap;
 
 /// How long a run's title may be, in characters.

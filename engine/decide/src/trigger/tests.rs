@@ -1,9 +1,9 @@
 //! The trigger as tables, and its whole way with every cut.
 
 use super::*;
+use crate::delivery;
 use crate::delivery::{NOTHING, Origin as Whose, Paths, PullRequest, Push};
-use crate::pipeline::{Concurrency, On, Tag};
-use crate::{delivery, pipeline};
+use pipeline::{Concurrency, On, Tag};
 
 const A: &str = "1111111111111111111111111111111111111111";
 const B: &str = "2222222222222222222222222222222222222222";

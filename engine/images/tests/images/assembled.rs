@@ -1,8 +1,8 @@
 //! Images that are assembled without a daemon.
 
 use crate::world::{Log, Made, Shop, key};
-use decide::image::Digest;
 use images::{Choice, Error, Layout};
+use pipeline::Digest;
 use std::collections::BTreeMap;
 use std::io::Read;
 

@@ -1,8 +1,8 @@
 //! Pushing: to the playground's registry, and to a real one behind the ECR API.
 
 use crate::world::{HOST, Log, Made, Program, Served, Shop, free_port, known, real};
-use decide::image::{Digest, ImageRef};
 use images::{Auth, Choice, Error, Registries};
+use pipeline::{Digest, ImageRef};
 use playground::faults::{Fault, Target};
 use std::path::Path;
 use std::process::Command;

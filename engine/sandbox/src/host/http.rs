@@ -6,10 +6,10 @@ use url::Url;
 use super::bindings::bespin::plugin::http::{Field, Header, Host, Request, Response};
 use super::secrets::{self, Assembled, Whole};
 use super::{Answer, value};
-use crate::abilities::{Failure, HttpRequest, HttpResponse, Reach, Redirects};
-use crate::ability::Ability;
-use crate::grants::Target;
+use crate::abilities::{Failure, HttpRequest, HttpResponse, Redirects};
 use crate::state::State;
+use pipeline::permission::Ability;
+use pipeline::permission::{Reach, Target};
 
 /// Headers that frame the message or name its host: the connector writes them, from the address that was checked.
 const FRAMING: [&str; 10] = [

@@ -3,8 +3,8 @@
 use super::bindings::bespin::plugin::{artifacts, cache, metrics};
 use super::{Answer, value};
 use crate::abilities::{Artifact, Failure, Found, Query, Read, Restore, Sample, Save, Saved, Stored};
-use crate::ability::Ability;
 use crate::state::State;
+use pipeline::permission::Ability;
 
 /// Prefixes of one search of the cache.
 const PREFIXES: usize = 16;

@@ -9,9 +9,9 @@ mod value;
 pub(crate) mod worlds;
 
 use crate::abilities::{Failure, Level};
-use crate::limits::Limit;
 use crate::output;
 use crate::state::State;
+use pipeline::limits::Limit;
 
 /// The bindings to `plugins/wit`.
 pub(crate) mod bindings {

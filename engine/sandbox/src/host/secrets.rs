@@ -6,9 +6,9 @@ use wasmtime::component::Resource;
 use super::bindings::bespin::plugin::secrets::{Host, HostSecret, Part};
 use super::{Answer, value};
 use crate::abilities::Failure;
-use crate::ability::Ability;
-use crate::limits::Limit;
 use crate::state::State;
+use pipeline::limits::Limit;
+use pipeline::permission::Ability;
 
 /// What a guest's handle stands for.
 pub struct Secret {

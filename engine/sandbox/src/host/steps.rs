@@ -10,9 +10,9 @@ use crate::abilities::{
     Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed, List, Listed, ListedKind, Mount, Named,
     OnTimeout, Place, Process, Push, Pushed, Read, SyncRequest, Synced,
 };
-use crate::ability::Ability;
-use crate::grants;
 use crate::state::State;
+use pipeline::permission;
+use pipeline::permission::Ability;
 
 /// All arguments or all variables of a container or a build together, in bytes; a kernel takes about as many.
 const WORDS: usize = 128 << 10;
@@ -179,7 +179,7 @@ impl State {
 
     async fn push_image(&mut self, asked: Push) -> Result<Pushed, Failure> {
         value::at_most("the repository's name", asked.to.len(), NAME)?;
-        grants::registry_value(&asked.to).map_err(Failure::Rejected)?;
+        permission::registry_value(&asked.to).map_err(Failure::Rejected)?;
         value::tag(&asked.tag)?;
         value::optional_word("build", asked.build.as_ref())?;
         self.covers(Ability::Registry, &asked.to)?;
@@ -189,7 +189,7 @@ impl State {
     async fn bump_image(&mut self, asked: Bump) -> Result<Bumped, Failure> {
         value::at_most("the repository's address", asked.repo.len(), NAME)?;
         value::at_most("the message", asked.message.as_ref().map_or(0, String::len), MESSAGE)?;
-        let repository = grants::git_value(&asked.repo).map_err(Failure::Rejected)?;
+        let repository = permission::git_value(&asked.repo).map_err(Failure::Rejected)?;
         value::optional_word("branch", asked.branch.as_ref())?;
         value::word("image", &asked.image)?;
         let asked = Bump { path: value::path(&asked.path)?, ..asked };

@@ -5,9 +5,9 @@ use secrecy::ExposeSecret;
 use super::bindings::bespin::plugin::terraform::{self, Host};
 use super::{Answer, value};
 use crate::abilities::{Applied, ApplyRequest, Change, Failure, PlanMode, PlanRequest, Planned, Variable};
-use crate::ability::Ability;
-use crate::grants;
 use crate::state::State;
+use pipeline::permission;
+use pipeline::permission::Ability;
 
 /// All variables together, in bytes: they go through the environment, which a kernel bounds.
 const VARIABLES: usize = 96 << 10;
@@ -65,7 +65,7 @@ impl State {
     ) -> Result<Planned, Failure> {
         let folder = value::path(&folder)?;
         value::workspace(workspace.as_deref())?;
-        self.covers(Ability::Terraform, &grants::terraform_value("plan", &folder))?;
+        self.covers(Ability::Terraform, &permission::terraform_value("plan", &folder))?;
         let asked = PlanRequest { folder, workspace, variables, mode };
         self.ask(|abilities| async move { abilities.plan(asked).await }).await
     }
@@ -76,7 +76,7 @@ impl State {
         self.grants.holds(Ability::Terraform, "apply .").map_err(Failure::Denied)?;
         let asked = plan.clone();
         let folder = self.ask(|abilities| async move { abilities.planned_folder(asked).await }).await?;
-        self.covers(Ability::Terraform, &grants::terraform_value("apply", &folder))?;
+        self.covers(Ability::Terraform, &permission::terraform_value("apply", &folder))?;
         let asked = ApplyRequest { plan, folder };
         self.ask(|abilities| async move { abilities.apply(asked).await }).await
     }

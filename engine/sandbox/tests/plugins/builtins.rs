@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use sandbox::{Ability, Level, OnTimeout, Process, Verdict};
+use pipeline::permission::Ability;
+use sandbox::{Level, OnTimeout, Process, Verdict};
 
 use crate::world::{PLAN, World, outputs, plugin, run};
 

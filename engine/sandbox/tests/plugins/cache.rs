@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandbox::{Abilities, Grants, Sandbox, Settings};
+use pipeline::permission::Permissions;
+use sandbox::{Abilities, Sandbox, Settings};
 
 use crate::world::{World, component, limits, outputs};
 
@@ -29,7 +30,7 @@ async fn works(dir: &Path) {
     assert_eq!(outputs(verdict)["revision"], "head");
 }
 
-fn grants() -> Grants {
+fn grants() -> Permissions {
     crate::world::grants(&[("cluster", "*/*/*")])
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{Level, Limits, Verdict};
+use pipeline::limits::Limits;
+use sandbox::{Level, Verdict};
 
 use crate::world::{World, limits, outputs, plugin, run, run_within, sandbox};
 

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use pipeline::permission::Ability;
+use sandbox::World;
 use sandbox::inspect::{LONGEST, inspect};
-use sandbox::{Ability, World};
 
 use crate::world::component;
 

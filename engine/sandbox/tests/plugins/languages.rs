@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sandbox::{Abilities, Limit, Limits, Plugin, Sandbox, Settings, Verdict, inspect};
+use pipeline::limits::{Limit, Limits};
+use sandbox::{Abilities, Plugin, Sandbox, Settings, Verdict, inspect};
 
 use crate::world::{World, grants, outputs};
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipeline::limits::{Limit, Limits};
+use pipeline::permission::Permissions;
 use sandbox::bench;
-use sandbox::{Abilities, Grants, Limit, Limits, Sandbox, Settings, Verdict};
+use sandbox::{Abilities, Sandbox, Settings, Verdict};
 
 use crate::world::{World, component, example, limits, run_within};
 
@@ -49,7 +51,7 @@ async fn a_run_has_so_many_calls_at_once_and_so_many_that_wait() {
         let (sandbox, plugin, limits) = (Arc::clone(&sandbox), plugin.clone(), limits.clone());
         let settings = format!(r#"{{"attack":"{attack}","on":""}}"#);
         let world = Arc::new(World { run: Some(run.to_owned()), ..World::petclinic() }) as Arc<dyn Abilities>;
-        async move { sandbox.run(&plugin, &settings, &Grants::none(), &limits, world).await }
+        async move { sandbox.run(&plugin, &settings, &Permissions::none(), &limits, world).await }
     };
     let mut first = Box::pin(call("sleep", "a"));
     let mut second = Box::pin(call("none", "a"));
@@ -87,7 +89,7 @@ async fn a_plugin_that_was_brief_until_it_spins_leaves_its_callers_thread() {
         let settings = format!(r#"{{"attack":"{attack}","on":""}}"#);
         async move {
             let world = Arc::new(World::petclinic());
-            sandbox.run(plugin, &settings, &Grants::none(), &limits, world).await
+            sandbox.run(plugin, &settings, &Permissions::none(), &limits, world).await
         }
     };
     for _ in 0..5 {

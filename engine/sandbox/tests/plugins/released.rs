@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandbox::{Abilities, Ability, Health, HealthStatus, Judgement, Plugin, Split, Verification};
+use pipeline::permission::Ability;
+use sandbox::{Abilities, Health, HealthStatus, Judgement, Plugin, Split, Verification};
 
 use crate::world::{World, example, grants, limits, outputs, sandbox};
 use crate::worlds::{METRIC, ROLLOUT, answer};

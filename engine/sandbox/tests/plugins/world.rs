@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pipeline::limits::Limits;
+use pipeline::permission::{Permissions, Whose};
 use sandbox::{
     Abilities, Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Change, Container, Exit, Failure, Follow,
-    Followed, Found, Grants, HttpRequest, HttpResponse, Level, Limits, List, Listed, ListedKind, Named, Place,
-    PlanRequest, Planned, Plugin, Process, Push, Pushed, Query, Read, Restore, Sample, Sandbox, Save, Saved, Settings,
-    Stored, SyncRequest, Synced, Verdict, Whose,
+    Followed, Found, HttpRequest, HttpResponse, Level, List, Listed, ListedKind, Named, Place, PlanRequest, Planned,
+    Plugin, Process, Push, Pushed, Query, Read, Restore, Sample, Sandbox, Save, Saved, Settings, Stored, SyncRequest,
+    Synced, Verdict,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -245,12 +247,12 @@ pub async fn plugin(name: &str) -> Plugin {
 }
 
 /// `grants(&[("registry", "host/name")])`.
-pub fn grants(written: &[(&str, &str)]) -> Grants {
+pub fn grants(written: &[(&str, &str)]) -> Permissions {
     let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (ability, value) in written {
         map.entry((*ability).to_owned()).or_default().push((*value).to_owned());
     }
-    Grants::parse(Whose::Step, &map).unwrap()
+    Permissions::parse(Whose::Step, &map).unwrap()
 }
 
 /// Small enough that a test of a limit ends soon.

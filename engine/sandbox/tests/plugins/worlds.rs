@@ -3,10 +3,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use sandbox::{
-    Abilities, Ability, Grants, Health, HealthStatus, Judgement, Limit, Limits, Plugin, Sandbox, Split, Verdict,
-    Verification,
-};
+use pipeline::limits::{Limit, Limits};
+use pipeline::permission::{Ability, Permissions};
+use sandbox::{Abilities, Health, HealthStatus, Judgement, Plugin, Sandbox, Split, Verdict, Verification};
 
 use crate::world::{self, World, example, grants, limits, sandbox};
 
@@ -133,7 +132,7 @@ async fn a_router_sets_verifies_and_removes() {
     let url = "https://router.example/weights/petclinic/was";
     let expected = [("PUT", "20"), ("GET", ""), ("DELETE", "")];
     assert_eq!(sent, expected.map(|(method, body)| (method.to_owned(), url.to_owned(), body.to_owned())));
-    let verdict = sandbox().set_weight(&plugin, &split, &Grants::none(), &limits(), host).await;
+    let verdict = sandbox().set_weight(&plugin, &split, &Permissions::none(), &limits(), host).await;
     assert!(matches!(&verdict, Verdict::Denied(denied) if denied.grant == Ability::Secrets), "{verdict:?}");
 }
 
@@ -141,7 +140,7 @@ async fn a_router_sets_verifies_and_removes() {
 async fn a_plugin_of_another_world_is_not_asked() {
     let (_, host) = abilities(World::petclinic());
     let health = plugin("health").await;
-    let verdict = sandbox().run(&health, "{}", &Grants::none(), &limits(), Arc::clone(&host)).await;
+    let verdict = sandbox().run(&health, "{}", &Permissions::none(), &limits(), Arc::clone(&host)).await;
     let because = "the plugin `health` is of the world `health`, and not of `step`".to_owned();
     assert_eq!(verdict, Verdict::Rejected { because });
     let step = world::plugin("sync").await;

@@ -1,6 +1,7 @@
 //! What an administrator is told at the start, where `[terraform]` trusts somebody with more than may be meant.
 
-use crate::config::{Config, GitAuth, Policy, RegistryAuth, SecretSource, TerraformValue};
+use crate::config::{Config, GitAuth, RegistryAuth, SecretSource, TerraformValue};
+use pipeline::permission::Policy;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 

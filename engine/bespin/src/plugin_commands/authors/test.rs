@@ -6,7 +6,8 @@ use super::recorded::Recorded;
 use super::told::{Answer, Told};
 use crate::plugin_commands::inspect;
 use clap::Args;
-use sandbox::{Abilities, Limits, Plugin, Sandbox, Settings};
+use pipeline::limits::Limits;
+use sandbox::{Abilities, Plugin, Sandbox, Settings};
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -14,9 +14,9 @@ use crate::stages::sync::lines::Lines;
 use async_trait::async_trait;
 use decide::canary::{Mends, Reply, Said, Serves, Split, Told, Trouble};
 use decide::next::Timestamp;
-use sandbox::{
-    Abilities, Failure, Grants, HttpRequest, HttpResponse, Level, Limit, Limits, Verdict, Verification, World,
-};
+use pipeline::limits::{Limit, Limits};
+use pipeline::permission::Permissions;
+use sandbox::{Abilities, Failure, HttpRequest, HttpResponse, Level, Verdict, Verification, World};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -46,7 +46,7 @@ pub struct Routers {
 struct Route {
     row: RoutePlugin,
     extension: Arc<Extension>,
-    grants: Grants,
+    grants: Permissions,
     connector: Arc<Connector>,
     secrets: BTreeMap<String, SecretSource>,
 }

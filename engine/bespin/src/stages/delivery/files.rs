@@ -1,10 +1,10 @@
 //! The pipeline files of a commit, read with the lock file beside them.
 
 use crate::drive::Trouble;
-use decide::pipeline::lock::{LOCK, Lock, Pins};
-use decide::pipeline::{self, Pipeline};
 use decide::trigger::File;
 use forge::{FileAt, Limits, Mirror};
+use pipeline::Pipeline;
+use pipeline::lock::{LOCK, Lock, Pins};
 
 /// Where pipelines stand in a repository.
 const FOLDER: &str = ".bespin";

@@ -216,7 +216,7 @@ fn asked(delivery: &str, head_sha: &str) -> PullRequest {
         delivery: delivery.into(),
         repository: REPOSITORY.into(),
         number: 7,
-        activity: decide::pipeline::Activity::Synchronize,
+        activity: pipeline::Activity::Synchronize,
         base: "refs/heads/main".into(),
         base_sha: "1".repeat(40),
         head: "fix".into(),
@@ -348,7 +348,7 @@ async fn no_head_is_fetched_that_no_pipeline_asks_for() {
     let next = PullRequest { base: "refs/heads/next".into(), ..asked("d1", &head) };
     let idle = world.propose(next).await;
     assert!(idle[0].contains(".bespin/check.yaml: the branch `next` is not among `main`"), "{idle:?}");
-    let closed = PullRequest { activity: decide::pipeline::Activity::ReadyForReview, ..asked("d2", &head) };
+    let closed = PullRequest { activity: pipeline::Activity::ReadyForReview, ..asked("d2", &head) };
     let idle = world.propose(closed).await;
     assert!(idle[0].contains("`ready_for_review` is not among"), "{idle:?}");
     assert!(world.heads().is_empty(), "{:?}", world.heads());

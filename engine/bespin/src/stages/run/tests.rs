@@ -54,7 +54,7 @@ async fn a_closed_run_leaves_its_log_and_no_workspace() {
         number: 1,
         repository: "user/petclinic".into(),
         pipeline_file: ".bespin/was.yaml".into(),
-        pipeline: decide::pipeline::parse("was.yaml", text).expect("it is a pipeline"),
+        pipeline: pipeline::parse("was.yaml", text).expect("it is a pipeline"),
         event: Event::default(),
         commit: decide::run::Commit::default(),
         title: "Fix it".into(),

@@ -1,7 +1,7 @@
 //! Steps that wait for a person.
 
 use super::*;
-use crate::pipeline::Approval;
+use pipeline::Approval;
 
 const DAY_MS: u64 = 86_400_000;
 

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sandbox::{Abilities, Grants, Limits, Verdict, Whose};
+use pipeline::limits::Limits;
+use pipeline::permission::{Permissions, Whose};
+use sandbox::{Abilities, Verdict};
 use serde_json::json;
 use table::{By, Row};
 
@@ -124,7 +126,7 @@ async fn load_and_run(row: &Row, bytes: &[u8]) -> Ended {
 
 async fn run(row: &Row, plugin: &sandbox::Plugin, settings: &str) -> Ended {
     let world = Arc::new(World::petclinic());
-    let granted = Grants::parse(Whose::Step, &row.grants).unwrap();
+    let granted = Permissions::parse(Whose::Step, &row.grants).unwrap();
     let limits = Limits { wall: row.wall_ms.map_or(limits().wall, Duration::from_millis), ..limits() };
     let abilities = Arc::clone(&world) as Arc<dyn Abilities>;
     let (verdict, text) = told(sandbox().run(plugin, settings, &granted, &limits, abilities).await);
@@ -174,7 +176,7 @@ async fn cancel() {
     let spins = plugin("hostile").await;
     let forever = Limits { cpu: Duration::from_secs(3600), ..limits() };
     let abilities = Arc::clone(&world) as Arc<dyn Abilities>;
-    let none = Grants::none();
+    let none = Permissions::none();
     let call = sandbox().run(&spins, r#"{"attack":"loop"}"#, &none, &forever, abilities);
     assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
     // The guest holds the world until it is gone.

@@ -1,6 +1,6 @@
 //! The calls whose answers can be recorded, by the names of the contract: what each is asked, and what it answers.
 
-use sandbox::Ability;
+use pipeline::permission::Ability;
 use serde_json::{Map, Value};
 
 /// A function of the contract.

@@ -4,8 +4,9 @@ use super::calls::{FUNCTIONS, Function};
 use super::written::{self, Page, Written};
 use super::{Asked, Call, Case, Ending, Exchange, Expected, Fault};
 use crate::plugin_commands::authors::told::Answer;
-use decide::pipeline::Mistake;
-use sandbox::{Ability, Destination, Grants, HealthStatus, Judgement, Split, Verification, Whose, World};
+use pipeline::Mistake;
+use pipeline::permission::{Ability, Permissions, Whose};
+use sandbox::{Destination, HealthStatus, Judgement, Split, Verification, World};
 use serde_json::{Value, json};
 use serde_saphyr::{Location, Spanned};
 use std::collections::BTreeMap;
@@ -71,14 +72,14 @@ impl Check<'_> {
         }
     }
 
-    fn grants(&mut self, written: Option<Spanned<BTreeMap<String, Vec<String>>>>) -> Option<Grants> {
-        let Some(Spanned { value, referenced: at, .. }) = written else { return Some(Grants::none()) };
+    fn grants(&mut self, written: Option<Spanned<BTreeMap<String, Vec<String>>>>) -> Option<Permissions> {
+        let Some(Spanned { value, referenced: at, .. }) = written else { return Some(Permissions::none()) };
         if self.world.may_ask().iter().all(|ability| ability.is_free()) {
             let message = format!("nothing is granted to a plugin of the world `{}`", self.world);
             self.wrong(at, message, "leave `grants` out");
             return None;
         }
-        let mistakes = match Grants::parse(Whose::Step, &value) {
+        let mistakes = match Permissions::parse(Whose::Step, &value) {
             Ok(grants) => return Some(grants),
             Err(mistakes) => mistakes,
         };

@@ -7,8 +7,9 @@ mod check;
 mod written;
 
 use super::told::{Answer, Told};
-use decide::pipeline::lint;
-use sandbox::{Failure, Grants, Split, World};
+use pipeline::lint;
+use pipeline::permission::Permissions;
+use sandbox::{Failure, Split, World};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ pub struct Case {
     /// What the plugin is asked.
     pub asked: Asked,
     /// Its leave; the server's policy is taken to allow it.
-    pub grants: Grants,
+    pub grants: Permissions,
     /// The pushed commit or source folder, by path.
     pub files: BTreeMap<String, String>,
     /// What earlier steps of the run have stored, by name.

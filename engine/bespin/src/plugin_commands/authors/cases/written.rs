@@ -1,6 +1,6 @@
 //! A case as it stands in its file, before anybody has asked whether it makes sense.
 
-use decide::pipeline::Mistake;
+use pipeline::Mistake;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use serde_saphyr::{DefaultMessageFormatter, Error, Location, MessageFormatter, Spanned};

@@ -8,11 +8,20 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::abilities::Reach;
+/// Which addresses a granted host may resolve to. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Global unicast only: the grant was a pattern.
+    Public,
+    /// Private ranges as well: the grant names this very host. Still no loopback and no link-local.
+    Private,
+    /// Anything: the grant names this literal address, or `localhost`.
+    Local,
+}
 
 /// Where a request goes, as a grant judges it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub struct Target {
     method: String,
     scheme: Scheme,
     host: String,
@@ -59,7 +68,7 @@ impl Target {
     ///
     /// The address has a scheme other than `http` and `https`, a user, a password or no host.
     /// The text does not repeat the address, which may hold a secret.
-    pub(crate) fn of(method: &str, url: &Url) -> Result<Target, &'static str> {
+    pub fn of(method: &str, url: &Url) -> Result<Target, &'static str> {
         let scheme = match url.scheme() {
             "https" => Scheme::Https,
             "http" => Scheme::Http,
@@ -74,12 +83,12 @@ impl Target {
     }
 
     /// Whether it is sent by POST.
-    pub(crate) fn is_post(&self) -> bool {
+    pub fn is_post(&self) -> bool {
         self.method == "POST"
     }
 
     /// How far an address may reach that the server's own administrator stored as a secret.
-    pub(crate) fn reach_by_its_own_name(&self) -> Reach {
+    pub fn reach_by_its_own_name(&self) -> Reach {
         match Pattern::parse(&self.host) {
             Ok(Pattern::Literal(_)) => Reach::Local,
             Ok(Pattern::Name(_)) => Reach::Private,

@@ -1,11 +1,11 @@
 //! Reads what a step `uses`: a plugin that comes with Bespin, or one in a registry.
 
-use super::Pipeline;
-use super::lock::{Pins, plugin_reference};
-use super::reader::Reader;
-use super::tree::Node;
+use crate::ImageRef;
+use crate::Pipeline;
 use crate::expr;
-use crate::image::ImageRef;
+use crate::lock::{Pins, plugin_reference};
+use crate::reader::Reader;
+use crate::tree::Node;
 
 /// The plugins that come with Bespin.
 const BUILT_IN: [&str; 11] =

@@ -4,21 +4,23 @@
 //! layers (the step's own `grants:`, the server's policy), and each of them has
 //! to agree: a layer can only narrow the others. Absent means none.
 
+mod ability;
+mod denied;
 mod http;
+mod policy;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::abilities::Reach;
-use crate::ability::Ability;
-use crate::verdict::Denied;
-
-pub(crate) use http::Target;
-pub(crate) use value::{git_value, registry_value, terraform_value};
+pub use ability::Ability;
+pub use denied::Denied;
+pub use http::{Reach, Target};
+pub use policy::{FromFork, Policy, Provenance, Subject, both, covers, limits};
+pub use value::{git_value, registry_value, terraform_value};
 
 /// What one call of a plugin may do.
 #[derive(Clone, Debug)]
-pub struct Grants {
+pub struct Permissions {
     layers: Vec<Layer>,
 }
 
@@ -63,10 +65,10 @@ struct Held {
     layer: Layer,
 }
 
-impl Grants {
+impl Permissions {
     /// No leave at all, but for what is free.
     pub fn none() -> Self {
-        Grants { layers: vec![Layer::empty(Whose::Step)] }
+        Permissions { layers: vec![Layer::empty(Whose::Step)] }
     }
 
     /// Reads leave as it is written: an ability's name and its values.
@@ -89,19 +91,19 @@ impl Grants {
                 }
             }
         }
-        if mistakes.is_empty() { Ok(Grants { layers: vec![layer] }) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(Permissions { layers: vec![layer] }) } else { Err(mistakes) }
     }
 
     /// Narrowed by another's leave: both have to agree from now on.
     #[must_use]
-    pub fn within(mut self, other: &Grants) -> Self {
+    pub fn within(mut self, other: &Permissions) -> Self {
         self.layers.extend(other.layers.iter().cloned());
         self
     }
 
     /// The same leave: what else there would be, had one of these people approved the step, only mends its denials.
     #[must_use]
-    pub fn once_approved(mut self, by: &[String], more: Grants) -> Self {
+    pub fn once_approved(mut self, by: &[String], more: Permissions) -> Self {
         for layer in &mut self.layers {
             layer.held.extend(more.layers.iter().map(|more| Held { by: by.to_vec(), layer: more.clone() }));
         }
@@ -123,7 +125,7 @@ impl Grants {
     /// # Errors
     ///
     /// The leave that is missing, for what the plugin wanted to do.
-    pub(crate) fn holds(&self, ability: Ability, wanted: &str) -> Result<(), Denied> {
+    pub fn holds(&self, ability: Ability, wanted: &str) -> Result<(), Denied> {
         match self.layers.iter().find(|layer| !layer.holds(ability)) {
             Some(layer) if !ability.is_free() => Err(layer.denies(ability, wanted, |held| held.holds(ability))),
             _ => Ok(()),
@@ -135,7 +137,7 @@ impl Grants {
     /// # Errors
     ///
     /// The leave that is missing.
-    pub(crate) fn covers(&self, ability: Ability, value: &str) -> Result<(), Denied> {
+    pub fn covers(&self, ability: Ability, value: &str) -> Result<(), Denied> {
         match self.layers.iter().find(|layer| !layer.covers(ability, value)) {
             Some(layer) if !ability.is_free() => Err(layer.denies(ability, value, |held| held.covers(ability, value))),
             _ => Ok(()),
@@ -147,7 +149,7 @@ impl Grants {
     /// # Errors
     ///
     /// The leave that is missing.
-    pub(crate) fn reach(&self, target: &Target, shown: &str) -> Result<Reach, Denied> {
+    pub fn reach(&self, target: &Target, shown: &str) -> Result<Reach, Denied> {
         let mut reach = Reach::Local;
         for layer in &self.layers {
             let denied = || layer.denies(Ability::Http, shown, |held| held.reach(target).is_some());
@@ -229,14 +231,14 @@ fn approval_by(people: BTreeSet<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn grants(whose: Whose, ability: &str, values: &[&str]) -> Grants {
+    fn grants(whose: Whose, ability: &str, values: &[&str]) -> Permissions {
         let values = values.iter().map(|&v| v.to_owned()).collect();
-        Grants::parse(whose, &BTreeMap::from([(ability.to_owned(), values)])).unwrap()
+        Permissions::parse(whose, &BTreeMap::from([(ability.to_owned(), values)])).unwrap()
     }
 
     #[test]
     fn absent_means_none_but_for_what_is_free() {
-        let none = Grants::none();
+        let none = Permissions::none();
         for ability in Ability::ALL {
             assert_eq!(none.covers(ability, "x/y/z").is_ok(), ability.is_free(), "{ability}");
             assert_eq!(none.holds(ability, "").is_ok(), ability.is_free(), "{ability}");
@@ -300,14 +302,14 @@ mod tests {
             assert_eq!(Whose::Fork.may_give(ability), given, "{ability}");
         }
         let written = |ability: &str| BTreeMap::from([(ability.to_owned(), vec!["token".to_owned()])]);
-        let refused = Grants::parse(Whose::Fork, &written("secrets")).unwrap_err();
+        let refused = Permissions::parse(Whose::Fork, &written("secrets")).unwrap_err();
         assert!(refused[0].contains("a fork's pull request never gets it"), "{refused:?}");
-        let nothing = Grants::parse(Whose::Fork, &BTreeMap::new()).unwrap();
+        let nothing = Permissions::parse(Whose::Fork, &BTreeMap::new()).unwrap();
         let never = nothing.covers(Ability::Secrets, "token").unwrap_err();
         assert_eq!(never.mend, "a fork's pull request never gets `secrets`");
         let unasked = nothing.covers(Ability::Images, "build").unwrap_err();
         assert!(unasked.mend.ends_with(r#"and `from-fork = true`: images = ["build"]"#), "{}", unasked.mend);
-        let own = Grants::parse(Whose::PullRequest, &written("secrets")).unwrap();
+        let own = Permissions::parse(Whose::PullRequest, &written("secrets")).unwrap();
         assert!(own.covers(Ability::Secrets, "token").is_ok());
         let other = own.covers(Ability::Secrets, "other").unwrap_err();
         assert!(other.mend.ends_with(r#"`event = "pull_request"`: secrets = ["other"]"#), "{}", other.mend);
@@ -332,7 +334,7 @@ mod tests {
             ("images".to_owned(), vec!["build".to_owned(), "destroy".to_owned()]),
             ("http".to_owned(), vec!["FTP x y".to_owned()]),
         ]);
-        let mistakes = Grants::parse(Whose::Step, &written).unwrap_err();
+        let mistakes = Permissions::parse(Whose::Step, &written).unwrap_err();
         assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Durations as people write them: `90s`, `15m`, `1h30m`.
 
-use super::reader::Reader;
-use super::tree::Node;
+use crate::reader::Reader;
+use crate::tree::Node;
 
 /// The longest that a step may be given, in ms: a week.
 pub const LONGEST_MS: u64 = 7 * 24 * 3_600_000;

@@ -1,9 +1,9 @@
 //! Reads values off the tree, and notes what is wrong instead of stopping at it.
 
-use super::lock::Pins;
-use super::mistake::{Mistake, Source};
-use super::tree::{Key, Kind, Node};
 use crate::expr::{self, Known, Piece};
+use crate::lock::Pins;
+use crate::mistake::{Mistake, Source};
+use crate::tree::{Key, Kind, Node};
 use std::ops::Range;
 
 /// A text and where it stands.

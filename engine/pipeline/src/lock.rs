@@ -4,8 +4,8 @@
 //! file is committed beside the pipelines, so that a change of a plugin is a
 //! change of the repository, seen and reviewed like any other.
 
-use super::mistake::{Mistake, Source};
-use crate::image::{BadReference, Digest, ImageRef};
+use crate::mistake::{Mistake, Source};
+use crate::{BadReference, Digest, ImageRef};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -180,7 +180,7 @@ mod tests {
             hex("b"),
         );
         let mistakes = Lock::read(LOCK, &text).unwrap_err();
-        let all = super::super::lint(&mistakes);
+        let all = crate::lint(&mistakes);
         for part in [
             ".bespin/plugins.lock:1:11: its version is not 1",
             ".bespin/plugins.lock:3:1: `acme/lint:1` does not name its registry",

@@ -1,10 +1,10 @@
 //! Reads a pipeline file: its top, and what starts it.
 
-use super::lock::{Lock, Pins};
-use super::mistake::{Mistake, Source};
-use super::reader::{Hint, Placed, Reader, field, head};
-use super::tree::{self, Key, Kind, Node};
-use super::{Activity, Concurrency, Manual, On, Pipeline, PullRequest, Push, Supersede, Tag, glob, shape, steps};
+use crate::lock::{Lock, Pins};
+use crate::mistake::{Mistake, Source};
+use crate::reader::{Hint, Placed, Reader, field, head};
+use crate::tree::{self, Key, Kind, Node};
+use crate::{Activity, Concurrency, Manual, On, Pipeline, PullRequest, Push, Supersede, Tag, glob, shape, steps};
 use std::collections::BTreeMap;
 
 /// The largest file, in bytes.

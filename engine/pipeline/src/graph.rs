@@ -1,9 +1,9 @@
 //! What follows what: ids, needs and cycles.
 
-use super::Step;
-use super::reader::{Placed, Reader};
-use super::tree::Node;
+use crate::Step;
 use crate::expr;
+use crate::reader::{Placed, Reader};
+use crate::tree::Node;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 

@@ -1,18 +1,28 @@
-//! The pipeline file: what it means once it is read, and how it is read.
+//! The pipeline file: what it means once it is read, and how it is read; and what its steps may do.
 //!
 //! [`parse`] reports every mistake at once, with its place and its mend. What
 //! a journal recorded is not parsed again: a run keeps the pipeline it began with.
+//! [`permission`] and [`limits`] are what the server's policy and a step's grants say together.
+//!
+//! Deliberately absent: files, network, clock, environment and async.
+
+#![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods)]
 
 mod approval;
 pub mod duration;
+pub mod expr;
 pub mod glob;
 mod graph;
+pub mod limits;
 pub mod lock;
 mod mistake;
+pub mod permission;
 mod plan;
 mod plugin;
 mod read;
 mod reader;
+mod reference;
 pub mod shape;
 mod steps;
 mod tree;
@@ -21,6 +31,7 @@ pub use approval::Approval;
 pub use mistake::{Mistake, lint};
 pub use plan::{Cause, Plan, Row, plan};
 pub use read::{Read, read, read_with};
+pub use reference::{BadReference, Digest, ImageRef};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,12 +1,12 @@
 //! The pipeline files of `pipelines/`, each a test; and texts that are none.
 //!
-//! `UPDATE=1 cargo test -p decide --test pipelines` writes the expected texts
+//! `UPDATE=1 cargo test -p pipeline --test pipelines` writes the expected texts
 //! and the schema anew; read the difference before it is committed.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "the files are the tests; only the crate itself may not read")]
 
-use decide::pipeline::{self, Cause, Plan, Supersede, lint, plan, shape};
+use pipeline::{Cause, Plan, Supersede, lint, plan, shape};
 use std::path::{Path, PathBuf};
 
 fn folder(name: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! What would run, and why, told before anything does.
 
-use super::{Activity, Concurrency, Grants, Pipeline, PullRequest, Push, Step, Supersede, duration, glob};
+use crate::{Activity, Concurrency, Grants, Pipeline, PullRequest, Push, Step, Supersede, duration, glob};
 use std::fmt;
 
 /// Something that may start a pipeline.

@@ -1,38 +1,25 @@
 //! Which rows give leave to which runs, and what a fork's pull request never gets.
 
-use super::{both, covers, limits};
-use crate::config::Policy;
-use decide::delivery::Origin;
-use decide::run::{Event, Opened, PullRequest};
-use sandbox::{Grants, Limits, Whose};
+use super::{Policy, Provenance, Subject, both, covers, limits};
+use crate::limits::Limits;
+use crate::permission::{Permissions, Whose};
 use std::collections::BTreeMap;
 
 const REGISTRY: &str = "registry.example/was";
 const MANIFESTS: &str = "https://git.example/user/manifests.git";
+const MAIN: &str = "refs/heads/main";
+/// Pull requests of a branch of the repository itself, of a fork, and of nothing that is known.
+const OWN: Provenance<'_> = Provenance::Own { base: MAIN };
+const FORK: Provenance<'_> = Provenance::Fork { base: Some(MAIN) };
+const UNKNOWN: Provenance<'_> = Provenance::Fork { base: None };
 
-fn run(event: Event) -> Opened {
-    Opened {
-        id: "user/petclinic/was/1".into(),
-        number: 1,
-        repository: "user/petclinic".into(),
-        pipeline_file: ".bespin/was.yaml".into(),
-        pipeline: Default::default(),
-        event,
-        commit: Default::default(),
-        title: String::new(),
-        mistakes: Vec::new(),
-        retry_of: None,
-    }
+fn pushed() -> Subject<'static> {
+    let (repository, pipeline, provenance) = ("user/petclinic", ".bespin/was.yaml", Provenance::Reference(MAIN));
+    Subject { repository, pipeline, event: "push", provenance }
 }
 
-fn pushed() -> Event {
-    Event { kind: "push".into(), reference: "refs/heads/main".into(), ..Event::default() }
-}
-
-fn asked(origin: Origin) -> Event {
-    let (base, head) = ("refs/heads/main".into(), "fix".into());
-    let pull_request = Some(PullRequest { number: 7, base, head, origin });
-    Event { kind: "pull_request".into(), reference: "refs/pull/7/head".into(), pull_request, ..Event::default() }
+fn asked(provenance: Provenance<'static>) -> Subject<'static> {
+    Subject { event: "pull_request", provenance, ..pushed() }
 }
 
 /// A row with everything, limited by these keys.
@@ -44,24 +31,24 @@ fn row(keys: &str) -> Policy {
 }
 
 /// What a step that asks for everything may do, once this person has approved it: push, and bump.
-fn may_after(rows: &[Policy], event: Event, approved_by: Option<&str>) -> (bool, bool) {
+fn may_after(rows: &[Policy], run: Subject<'_>, approved_by: Option<&str>) -> (bool, bool) {
     let own = BTreeMap::from([
         ("registry".to_owned(), vec![REGISTRY.to_owned()]),
         ("git".to_owned(), vec!["git.example/user/manifests".to_owned()]),
     ]);
-    let grants = both(rows, &run(event), approved_by, Grants::parse(Whose::Step, &own).unwrap());
+    let grants = both(rows, &run, approved_by, Permissions::parse(Whose::Step, &own).unwrap());
     (grants.let_push(REGISTRY), grants.let_bump(MANIFESTS))
 }
 
 /// The same where nobody approved anything.
-fn may(policy: &Policy, event: Event) -> (bool, bool) {
-    may_after(std::slice::from_ref(policy), event, None)
+fn may(policy: &Policy, run: Subject<'_>) -> (bool, bool) {
+    may_after(std::slice::from_ref(policy), run, None)
 }
 
 #[test]
 fn which_rows_are_for_pull_requests() {
-    let own = || asked(Origin::Own);
-    for (keys, event, expected) in [
+    let own = || asked(OWN);
+    for (keys, run, expected) in [
         ("", pushed(), true),
         ("ref = \"refs/heads/main\"", pushed(), true),
         ("ref = \"refs/heads/*\"\nevent = \"push\"", pushed(), true),
@@ -81,16 +68,15 @@ fn which_rows_are_for_pull_requests() {
         ("event = \"pull_request\"\nrepository = \"user/other\"", own(), false),
         ("event = \"pull_request\"\npipeline = \".bespin/web.yaml\"", own(), false),
     ] {
-        assert_eq!(may(&row(keys), event.clone()), (expected, expected), "{keys} for {event:?}");
+        assert_eq!(may(&row(keys), run), (expected, expected), "{keys} for {run:?}");
     }
 }
 
 #[test]
 fn a_fork_gets_nothing_that_it_could_steal_or_write_to() {
     for keys in ["", "event = \"*\"", "event = \"pull_request\"", "event = \"pull_request\"\nfrom-fork = true"] {
-        assert_eq!(may(&row(keys), asked(Origin::Fork)), (false, false), "{keys}");
-        let unknown = Event { pull_request: None, ..asked(Origin::Fork) };
-        assert_eq!(may(&row(keys), unknown), (false, false), "{keys}: it could be anybody's");
+        assert_eq!(may(&row(keys), asked(FORK)), (false, false), "{keys}");
+        assert_eq!(may(&row(keys), asked(UNKNOWN)), (false, false), "{keys}: it could be anybody's");
     }
     assert!(row("event = \"pull_request\"\nfrom-fork = true").is_for_forks());
     assert!(!row("event = \"pull_request\"").is_for_forks() && !row("from-fork = true").is_for_forks());
@@ -105,19 +91,19 @@ fn a_matching_row_sets_limits_and_the_last_one_counts() {
         limited("repository = \"user/other\"", "memory = \"1MiB\"\ncpu = \"1s\""),
     ];
     let expected = Limits { memory_bytes: 256 << 20, host_calls: 50, ..Limits::default() };
-    assert_eq!(limits(&rows, &run(pushed()), None), expected);
+    assert_eq!(limits(&rows, &pushed(), None), expected);
     // Of a pull request, rows that were written with pushes in mind say nothing.
-    assert_eq!(limits(&rows, &run(asked(Origin::Fork)), None), Limits::default());
+    assert_eq!(limits(&rows, &asked(FORK), None), Limits::default());
 }
 
 #[test]
 fn a_row_that_names_people_counts_after_the_approval_of_one_of_them() {
     let both = ["approved-by = [\"ann\", \"bob\"]", "event = \"pull_request\"\napproved-by = [\"ann\", \"bob\"]"];
-    for (keys, event) in both.into_iter().zip([pushed(), asked(Origin::Own)]) {
+    for (keys, run) in both.into_iter().zip([pushed(), asked(OWN)]) {
         for (approved_by, expected) in
             [(None, false), (Some("ann"), true), (Some("bob"), true), (Some("val"), false), (Some(""), false)]
         {
-            let given = may_after(&[row(keys)], event.clone(), approved_by);
+            let given = may_after(&[row(keys)], run, approved_by);
             assert_eq!(given, (expected, expected), "{keys} after {approved_by:?}");
         }
     }
@@ -132,7 +118,7 @@ fn a_row_that_names_people_counts_after_the_approval_of_one_of_them() {
 #[test]
 fn an_approval_gives_a_fork_nothing_more_than_before() {
     let keys = "event = \"pull_request\"\nfrom-fork = true\napproved-by = [\"ann\"]";
-    assert_eq!(may_after(&[row(keys)], asked(Origin::Fork), Some("ann")), (false, false));
+    assert_eq!(may_after(&[row(keys)], asked(FORK), Some("ann")), (false, false));
 }
 
 #[test]
@@ -142,7 +128,7 @@ fn the_limits_of_a_row_wait_for_its_approval_too() {
     let raised = Limits { host_calls: 50, ..Limits::default() };
     for (approved_by, expected) in [(None, Limits::default()), (Some("bob"), Limits::default()), (Some("ann"), raised)]
     {
-        assert_eq!(limits(&rows, &run(pushed()), approved_by), expected, "{approved_by:?}");
+        assert_eq!(limits(&rows, &pushed(), approved_by), expected, "{approved_by:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::ability::Ability;
+use super::Ability;
 
 /// Whether `value` is what `pattern` says, `*` standing for any characters but `/`.
 pub(super) fn matches(pattern: &str, value: &str) -> bool {
@@ -35,7 +35,7 @@ fn is_wild(value: &str) -> bool {
 }
 
 /// The grant's spelling of what is done with a folder of infrastructure; the top of the repository is `.`.
-pub(crate) fn terraform_value(action: &str, folder: &str) -> String {
+pub fn terraform_value(action: &str, folder: &str) -> String {
     format!("{action} {}", if folder.is_empty() { "." } else { folder })
 }
 
@@ -87,7 +87,7 @@ pub(super) fn check_pattern(ability: Ability, value: &str) -> Result<(), String>
 /// # Errors
 ///
 /// The address is none that git can speak to over HTTP(S) or SSH, or holds a password.
-pub(crate) fn git_value(address: &str) -> Result<String, String> {
+pub fn git_value(address: &str) -> Result<String, String> {
     let refuse = |why: &str| Err(format!("`{}` {why}; write https://host/owner/repository.git", without_user(address)));
     // The short form of SSH, `git@host:owner/repository`, is no URL.
     let spelled = match address.split_once(':') {
@@ -124,7 +124,7 @@ fn without_user(address: &str) -> &str {
 /// # Errors
 ///
 /// It is not `host/name`.
-pub(crate) fn registry_value(to: &str) -> Result<&str, String> {
+pub fn registry_value(to: &str) -> Result<&str, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     let host_allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
     let refuse = || Err(format!("`{to}` is no image repository; write `host/name`, in lower case, without a tag"));

@@ -1,8 +1,8 @@
 //! Reads a step's `approval`: what a person is asked before it starts.
 
-use super::reader::{Reader, field, head};
-use super::tree::{Kind, Node, Style};
-use super::{duration, shape};
+use crate::reader::{Reader, field, head};
+use crate::tree::{Kind, Node, Style};
+use crate::{duration, shape};
 use serde::{Deserialize, Serialize};
 
 /// How long an answer is waited for where the pipeline does not say, in ms.

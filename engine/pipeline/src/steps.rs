@@ -1,13 +1,13 @@
 //! Reads the steps of a pipeline file.
 
-use super::duration;
-use super::graph::{self, Draft};
-use super::plugin::{id_of, plugin};
-use super::read::unplaced;
-use super::reader::{Reader, field, head};
-use super::tree::{Key, Kind, Node, Style};
-use super::{Grants, Step, approval, shape};
+use crate::duration;
 use crate::expr::{self, Known, Place};
+use crate::graph::{self, Draft};
+use crate::plugin::{id_of, plugin};
+use crate::read::unplaced;
+use crate::reader::{Reader, field, head};
+use crate::tree::{Key, Kind, Node, Style};
+use crate::{Grants, Step, approval, shape};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step may take where it does not say, in ms.

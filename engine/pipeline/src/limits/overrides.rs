@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::limits::Limits;
+use super::Limits;
 
 /// What a row of the server's configuration says of limits: `{ memory = "128MiB", cpu = "30s", host-calls = "50000" }`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,13 +1,17 @@
 //! How much one call of a plugin may use.
 
+mod overrides;
+
 use std::fmt;
 use std::time::Duration;
+
+pub use overrides::Overrides;
 
 /// The bounds of one call. Exceeding one ends the call with a typed verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Linear memory, all memories of the component together, in bytes.
-    /// What a pool slot can hold ([`crate::Settings::memory_bytes`]) bounds it as well.
+    /// What a pool slot can hold (the sandbox's own `memory_bytes`) bounds it as well.
     pub memory_bytes: usize,
     /// Elements of all tables together.
     pub table_elements: usize,
@@ -26,10 +30,10 @@ pub struct Limits {
     /// One file, artifact, archive or HTTP body, in bytes. Past it the call is rejected, and the guest goes on.
     pub response_bytes: u64,
     /// Calls of plugins for one run at the same time; further ones wait for their turn.
-    /// [`crate::Settings::concurrent`] bounds all runs together.
+    /// the sandbox's own `concurrent` bounds all runs together.
     pub concurrent: u32,
     /// Calls for one run that wait for their turn; one more is refused.
-    /// [`crate::Settings::waiting`] bounds all runs together.
+    /// the sandbox's own `waiting` bounds all runs together.
     pub waiting: usize,
 }
 
@@ -76,7 +80,7 @@ pub enum Limit {
     Processes,
     /// What a container may write.
     Disk,
-    /// [`Limits::waiting`], or [`crate::Settings::waiting`].
+    /// [`Limits::waiting`], or the sandbox's own `waiting`.
     Concurrent,
 }
 

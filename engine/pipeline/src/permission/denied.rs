@@ -1,0 +1,25 @@
+//! What a plugin is told when it asked for something without permission.
+
+use std::fmt;
+
+use super::Ability;
+
+/// Leave that a plugin asked for and does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The ability.
+    pub grant: Ability,
+    /// What was to be done with it; may be empty when the ability is not granted at all.
+    pub value: String,
+    /// What to add, and where: `add to the step: grants: { registry: ["host/name"] }`.
+    pub mend: String,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value.as_str() {
+            "" => write!(f, "not granted: {}; {}", self.grant, self.mend),
+            value => write!(f, "not granted: {} for {value}; {}", self.grant, self.mend),
+        }
+    }
+}
