@@ -38,9 +38,9 @@ struct Trailer {
 /// What a backup was found to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verified {
-    /// How many entries.
+    /// Entries of all streams together.
     pub entries: u64,
-    /// How many streams.
+    /// Streams that have at least one entry.
     pub streams: u64,
     /// The newest global sequence of the journal that it was made from.
     pub up_to: u64,

@@ -45,7 +45,7 @@ impl Batch {
         self.puts.insert(key, kept);
     }
 
-    /// Removes a key.
+    /// Removes a key with all parts of its value; nothing where it is absent.
     pub fn remove(&mut self, key: Vec<u8>) {
         self.removes.push(key);
     }
@@ -56,7 +56,7 @@ impl Batch {
 pub enum WriteError {
     /// The disk is full.
     Full(String),
-    /// Anything else.
+    /// The store failed for another reason, in its own words; what the disk holds is then unknown.
     Failed(String),
 }
 
@@ -163,7 +163,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Reads one key.
+    /// The value of a key, put together from its parts; `None` where it is absent.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         guard(|| {
             let Some(kept) = self.db.get(key)? else { return Ok(None) };

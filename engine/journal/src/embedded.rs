@@ -72,7 +72,7 @@ pub struct Durable {
     pub meta: Meta,
 }
 
-/// A stream's end.
+/// Where a stream ends: what an append compares and what a listing shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// How many entries it has.

@@ -30,7 +30,7 @@ pub const VERSION: u32 = 1;
 pub struct NewEntry {
     /// Milliseconds since the epoch, from the decision that made the entry.
     pub at_ms: u64,
-    /// Who caused it.
+    /// Who caused the entry: the server, a person, a delivery or a run.
     pub by: By,
     /// What kind of entry, such as `started`.
     pub kind: String,
@@ -47,15 +47,15 @@ pub struct Entry {
     pub stream: String,
     /// Its place in its stream, from 0.
     pub index: u64,
-    /// The format's version.
+    /// The format's version, at most [`VERSION`] of the server that wrote it.
     pub v: u32,
     /// Milliseconds since the epoch.
     pub at_ms: u64,
-    /// Who caused it.
+    /// Who caused the entry, as it was given to the append.
     pub by: By,
     /// What kind of entry.
     pub kind: String,
-    /// What it says.
+    /// What the entry says, as the kind's own JSON; this crate does not read it.
     pub body: serde_json::Value,
 }
 

@@ -25,7 +25,7 @@ pub enum Request {
         entries: Vec<NewEntry>,
         answer: oneshot::Sender<Result<u64, AppendError>>,
     },
-    /// Remove whole streams.
+    /// Remove whole streams, and answer with how many entries went.
     Remove { streams: Vec<String>, answer: oneshot::Sender<Result<u64, Error>> },
 }
 

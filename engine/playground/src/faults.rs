@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 /// Which part of the playground a fault is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The Kubernetes API.
+    /// The Kubernetes API; a fault matches by the request's method and path.
     Kube,
-    /// The OCI registry.
+    /// The OCI registry; a fault matches by the request's method and path.
     Registry,
-    /// The git remotes.
+    /// The git remotes over HTTP; a fault matches by the request's method and path.
     Git,
 }
 

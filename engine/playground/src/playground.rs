@@ -199,7 +199,7 @@ impl Playground {
         &self.loads
     }
 
-    /// The git repositories.
+    /// The bare repositories below the folder, past HTTP, for tests that commit or look.
     pub fn repositories(&self) -> Repositories {
         self.repositories.clone()
     }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::git::{Push, Repositories, deliver};
 use crate::{Error, Playground};
 
-/// The application's repository.
+/// The repository that the sample's pushes go to, with its pipeline in `.bespin`.
 pub const APPLICATION: &str = "user/petclinic";
-/// The manifests' repository.
+/// The repository that the sample's bumps go to and its Application reads.
 pub const MANIFESTS: &str = "user/k8s-manifests";
 /// The folder of the manifests in their repository.
 const FOLDER: &str = "petclinic";

@@ -27,25 +27,25 @@ const OWNERLESS: &[&[&str]] = &[
 pub struct Applied {
     /// The merged object, before defaults.
     pub object: Value,
-    /// The managers afterwards.
+    /// All managers after the apply, with the fields that each owns then.
     pub managers: Managers,
 }
 
 /// Fields that another manager owns and that would change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conflict {
-    /// The other manager.
+    /// The manager that owns the fields and did not apply.
     pub who: Who,
-    /// The fields' paths.
+    /// The fields that both would own, as paths in the server's notation such as `.spec.replicas`.
     pub paths: Vec<String>,
 }
 
 /// Whether a conflict is refused, or the fields are taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Force {
-    /// Refuse.
+    /// A conflict refuses the whole apply with 409.
     No,
-    /// Take over.
+    /// The applier becomes the only owner of the fields (`force=true`).
     Yes,
 }
 

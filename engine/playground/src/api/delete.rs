@@ -22,7 +22,7 @@ pub enum Propagation {
     Orphan,
 }
 
-/// How to delete.
+/// The `DeleteOptions` of a request.
 #[derive(Clone, Debug)]
 pub struct Deletion {
     /// Delete only the object with this uid.
@@ -33,7 +33,7 @@ pub struct Deletion {
     pub propagation: Propagation,
     /// How many seconds a pod gets; its own wish without it.
     pub grace_seconds: Option<i64>,
-    /// Whether in earnest.
+    /// Whether the object really goes, or the answer only shows it (`dryRun`).
     pub rehearsal: Rehearsal,
 }
 

@@ -26,7 +26,7 @@ impl Set {
         self.here
     }
 
-    /// Adds one path.
+    /// Adds the field at this path, not those below it.
     pub fn insert(&mut self, path: &[String]) {
         let mut at = self;
         for step in path {
@@ -40,7 +40,7 @@ impl Set {
         self.children.get(step)
     }
 
-    /// Both sets together.
+    /// The set of all fields that are in either of the two.
     pub fn union(mut self, other: &Set) -> Set {
         self.here |= other.here;
         for (step, theirs) in &other.children {
@@ -123,7 +123,7 @@ impl Set {
         }
     }
 
-    /// The `FieldsV1` form.
+    /// The set as `managedFields` writes it: nested objects with `f:`, `k:` and `v:` keys (`FieldsV1`).
     pub fn to_json(&self) -> Value {
         let mut map = Map::new();
         if self.here && !self.children.is_empty() {

@@ -27,7 +27,7 @@ pub struct ScalePaths {
     pub selector: Option<String>,
 }
 
-/// One served kind.
+/// A kind as discovery lists it, with what its requests need to know.
 #[derive(Debug)]
 pub struct Kind {
     /// The API group; empty for the core group.
@@ -36,7 +36,7 @@ pub struct Kind {
     pub version: String,
     /// The plural name in addresses.
     pub plural: String,
-    /// The singular name.
+    /// The singular name in lower case, such as `deployment`; kubectl takes it as well.
     pub singular: String,
     /// The name in `kind`.
     pub kind: String,

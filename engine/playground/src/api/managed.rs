@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 /// How a manager writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
-    /// By server-side apply.
+    /// By server-side apply: what a manager no longer sends, it gives up.
     Apply,
     /// By any other write.
     Update,
@@ -21,7 +21,7 @@ pub enum Operation {
 pub struct Who {
     /// The name, such as `kube-controller-manager`.
     pub manager: String,
-    /// How it writes.
+    /// Whether it applies or updates; the same name may do both, and is two managers then.
     pub operation: Operation,
     /// The version of the API that it writes in.
     pub api_version: String,
@@ -113,12 +113,12 @@ impl Managers {
         self.0.iter().find(|e| e.who.is(who)).map(|e| &e.set)
     }
 
-    /// Everybody else.
+    /// All managers but this one, each with the fields that it owns.
     pub fn others(&self, who: &Who) -> Vec<(Who, Set)> {
         self.0.iter().filter(|e| !e.who.is(who)).map(|e| (e.who.clone(), e.set.clone())).collect()
     }
 
-    /// What anybody owns.
+    /// All fields that have an owner.
     pub fn union(&self) -> Set {
         self.0.iter().fold(Set::default(), |all, e| all.union(&e.set))
     }

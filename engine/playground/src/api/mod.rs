@@ -99,7 +99,7 @@ impl Api {
         self.store().compact();
     }
 
-    /// The newest version.
+    /// The resourceVersion of the newest change; the next change gets a greater one.
     pub fn version(&self) -> u64 {
         self.store().version()
     }

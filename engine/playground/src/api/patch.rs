@@ -8,9 +8,9 @@ use super::shape::Shape;
 /// A change to an object, as it was sent.
 #[derive(Clone, Debug)]
 pub enum Patch {
-    /// RFC 6902.
+    /// A list of operations, `application/json-patch+json` (RFC 6902).
     Json(Value),
-    /// RFC 7386.
+    /// A partial object whose nulls remove, `application/merge-patch+json` (RFC 7386).
     Merge(Value),
     /// Kubernetes' own: lists of built-in kinds merge by key.
     Strategic(Value),

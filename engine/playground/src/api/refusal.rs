@@ -114,7 +114,7 @@ impl Refusal {
         Refusal { details, ..Self::plain(409, "Conflict", message) }
     }
 
-    /// 403.
+    /// 403 for an object that may not be written, with the reason as the server words it.
     pub fn forbidden(kind: &Kind, name: &str, because: &str) -> Refusal {
         let message = format!("{} \"{name}\" is forbidden: {because}", kind.resource());
         Self::about(403, "Forbidden", message, kind, name)
@@ -136,12 +136,12 @@ impl Refusal {
         Refusal { details, ..Self::plain(422, "Invalid", message) }
     }
 
-    /// 400.
+    /// 400 for a request that cannot be read.
     pub fn bad_request(message: impl Into<String>) -> Refusal {
         Self::plain(400, "BadRequest", message)
     }
 
-    /// 405.
+    /// 405 for a method that the resource does not have.
     pub fn method_not_allowed() -> Refusal {
         let message = "the server does not allow this method on the requested resource";
         Refusal { details: json!({}), ..Self::plain(405, "MethodNotAllowed", message) }
@@ -159,7 +159,7 @@ impl Refusal {
         Self::plain(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
-    /// 500.
+    /// 500 for a fault of the playground itself; a test that meets it has found one.
     pub fn internal(message: impl std::fmt::Display) -> Refusal {
         let details = json!({"causes": [{"message": message.to_string()}]});
         Refusal { details, ..Self::plain(500, "InternalError", format!("Internal error occurred: {message}")) }

@@ -10,7 +10,7 @@ use super::select::{Fields, Labels, Selection};
 /// A parsed address below `/api/v1` or `/apis/GROUP/VERSION`.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// The kind.
+    /// The kind that the group, the version and the plural name of the address are served as.
     pub kind: Arc<Kind>,
     /// The namespace; empty for all, or for kinds without one.
     pub namespace: String,

@@ -12,7 +12,7 @@ enum Need {
     Absent(String),
 }
 
-/// A label selector.
+/// A label selector: every requirement in it must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels(Vec<Need>);
 
@@ -164,9 +164,9 @@ impl Fields {
 /// Both selectors of a list or a watch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
-    /// By label.
+    /// What `labelSelector` asks; empty lets every object through.
     pub labels: Labels,
-    /// By field.
+    /// What `fieldSelector` asks; empty lets every object through.
     pub fields: Fields,
 }
 

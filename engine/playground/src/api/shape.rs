@@ -39,7 +39,7 @@ pub enum Shape {
 /// Whether a field name comes from the schema, or is a key that the object's author chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Naming {
-    /// From the schema.
+    /// The schema declares the name, so that it is checked and ordered as the schema says.
     Declared,
     /// Chosen by the author.
     Free,

@@ -15,13 +15,13 @@ const HISTORY: usize = 20_000;
 /// Where an object is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// The API group.
+    /// The API group; empty for the core group.
     pub group: String,
     /// The plural name of its kind.
     pub plural: String,
     /// The namespace; empty for what lives in none.
     pub namespace: String,
-    /// The name.
+    /// The object's name, unique for its kind in its namespace.
     pub name: String,
 }
 
@@ -41,22 +41,22 @@ impl Key {
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// It is new.
+    /// The object was created.
     Added,
-    /// It changed.
+    /// The object was written, and something of it differs.
     Modified,
-    /// It is gone.
+    /// The object was removed from the store; one that waits for finalizers was only modified.
     Deleted,
 }
 
-/// One change.
+/// A change of one object, as the history keeps it and watches are told.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// The version that the change made.
     pub version: u64,
-    /// What happened.
+    /// Whether the object was created, written or removed.
     pub happened: Happened,
-    /// Where.
+    /// The object that changed.
     pub key: Key,
     /// The object after it; for a deletion the last state, with the deletion's version.
     pub object: Arc<Value>,
@@ -64,7 +64,7 @@ pub struct Event {
     pub before: Option<Arc<Value>>,
 }
 
-/// The objects.
+/// All objects of the cluster by their keys, with the latest changes and an index of owners.
 #[derive(Debug)]
 pub struct Store {
     objects: BTreeMap<Key, Arc<Value>>,
@@ -95,12 +95,12 @@ impl Store {
         store
     }
 
-    /// The newest version.
+    /// The resourceVersion of the newest change.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// One object.
+    /// The object as it stands; `None` where there is none of this key.
     pub fn get(&self, key: &Key) -> Option<Arc<Value>> {
         self.objects.get(key).cloned()
     }

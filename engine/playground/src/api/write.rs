@@ -15,11 +15,11 @@ use super::{Api, birth, clock, defaults, incoming, scale, validate};
 /// Which part of an object a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The object itself.
+    /// All of the object but its status, where the kind has a status subresource.
     Whole,
-    /// Its status subresource.
+    /// The status alone (`/status`); what the body says of the rest is ignored.
     Status,
-    /// Its scale subresource.
+    /// The number of replicas alone (`/scale`), whatever the kind calls the field.
     Scale,
 }
 
@@ -36,7 +36,7 @@ impl Part {
 /// Who writes, and whether in earnest.
 #[derive(Clone, Debug)]
 pub struct Write {
-    /// The field manager.
+    /// The name that the written fields are recorded under (`fieldManager`).
     pub manager: String,
     /// Whether conflicts of an apply are overridden.
     pub force: Force,
@@ -47,7 +47,7 @@ pub struct Write {
 /// Whether a write is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rehearsal {
-    /// It is kept.
+    /// The write is made.
     No,
     /// It is not: `dryRun=All`.
     Yes,
@@ -72,9 +72,9 @@ impl Write {
 /// Whether an apply made the object.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// It is new.
+    /// The object was created by the apply (201); as it stands now.
     Created(Arc<Value>),
-    /// It was there.
+    /// The object existed (200); as it stands now.
     Kept(Arc<Value>),
 }
 

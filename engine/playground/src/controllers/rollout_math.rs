@@ -40,7 +40,7 @@ fn share(value: &Value, replicas: i64, rounding: Rounding) -> i64 {
     }
 }
 
-/// One ReplicaSet's numbers.
+/// The pods of one ReplicaSet, asked for and available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
     /// What it is asked for.

@@ -10,7 +10,7 @@ use crate::Error;
 /// A push to a branch.
 #[derive(Clone, Debug)]
 pub struct Push<'a> {
-    /// `owner/name`.
+    /// The repository as GitHub names it, `owner/name`.
     pub repository: &'a str,
     /// Where it can be cloned from.
     pub clone_url: &'a str,
@@ -20,7 +20,7 @@ pub struct Push<'a> {
     pub before: &'a str,
     /// The commit after, 40 hexadecimal digits.
     pub after: &'a str,
-    /// The commit's message.
+    /// The message of the commit after, as the payload's `head_commit` has it.
     pub message: &'a str,
     /// The paths that the commit modified.
     pub modified: &'a [String],

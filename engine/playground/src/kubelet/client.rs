@@ -29,10 +29,10 @@ pub enum Failure {
     Refused {
         /// The HTTP status code.
         code: u16,
-        /// What it said.
+        /// The message of the `Status` in the answer, or the whole text where it is none.
         message: String,
     },
-    /// No answer came.
+    /// No answer came, or one that could not be read; what the client says of it.
     #[error("no answer: {0}")]
     Silent(String),
 }
@@ -79,13 +79,13 @@ impl Client {
         Err(Failure::Refused { code, message })
     }
 
-    /// Reads.
+    /// The answer to a GET below the server's address, as JSON.
     pub async fn get(&self, path: &str) -> Result<Value, Failure> {
         let response = self.send(Method::GET, path, KUBELET, "", None).await?;
         response.json().await.map_err(|e| Failure::Silent(e.to_string()))
     }
 
-    /// Creates.
+    /// Creates what the body says; `agent` is the name that the server records as the manager.
     pub async fn post(&self, path: &str, agent: &str, body: &Value) -> Result<(), Failure> {
         self.send(Method::POST, path, agent, "application/json", Some(body)).await.map(drop)
     }
@@ -95,7 +95,7 @@ impl Client {
         self.send(Method::PATCH, path, KUBELET, "application/strategic-merge-patch+json", Some(body)).await.map(drop)
     }
 
-    /// Deletes.
+    /// Deletes with these `DeleteOptions`.
     pub async fn delete(&self, path: &str, options: &Value) -> Result<(), Failure> {
         self.send(Method::DELETE, path, KUBELET, "application/json", Some(options)).await.map(drop)
     }

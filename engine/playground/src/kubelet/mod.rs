@@ -26,7 +26,7 @@ use client::{Client, Failure, KUBELET};
 pub struct KubeletOptions {
     /// The address of the API server, such as `https://127.0.0.1:6443`.
     pub url: String,
-    /// The bearer token.
+    /// The bearer token that the API server takes from it.
     pub token: String,
     /// The certificate authority of the server, as PEM; the system's ones without it.
     pub ca_pem: Option<String>,

@@ -11,19 +11,19 @@ pub enum State {
     Running(Ready),
     /// They wait, for this reason; they have run and crashed so often.
     Waiting {
-        /// Such as `CrashLoopBackOff`.
+        /// The waiting reason in the container's status, such as `CrashLoopBackOff`.
         reason: &'static str,
         /// How often they were restarted.
         restarts: u32,
     },
-    /// They have exited.
+    /// They have exited with this code.
     Exited(i64),
 }
 
 /// Whether containers are ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
-    /// Yes.
+    /// Every container has passed its readiness.
     Yes,
     /// Not yet, or never.
     No,
@@ -32,9 +32,9 @@ pub enum Ready {
 /// The addresses of a pod.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// The node's address.
+    /// The node's IP address (`hostIP`).
     pub host: String,
-    /// The pod's own.
+    /// The pod's own IP address (`podIP`).
     pub pod: String,
 }
 

@@ -28,7 +28,7 @@ pub struct Counters {
 pub struct Digest(String);
 
 impl Digest {
-    /// Checks a text.
+    /// A digest from its text; `None` for all but `sha256:` and 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Digest> {
         let hex = text.strip_prefix("sha256:")?;
         let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -40,7 +40,7 @@ impl Digest {
         Digest(format!("sha256:{}", hex::encode(Sha256::digest(bytes))))
     }
 
-    /// As `sha256:...`.
+    /// The digest as manifests write it, `sha256:` and 64 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }

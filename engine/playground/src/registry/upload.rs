@@ -32,7 +32,7 @@ pub async fn begin(store: &Store, name: &str, request: Request<Incoming>) -> Res
     Ok(answer(StatusCode::ACCEPTED).header("location", location(name, &id)).header("range", "0-0").body(empty())?)
 }
 
-/// Appends a chunk.
+/// Appends the request's body to an upload (PATCH), and answers how much of it is there.
 pub async fn append(
     store: &Store,
     name: &str,
