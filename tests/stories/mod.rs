@@ -6,6 +6,7 @@ mod canary_retreats;
 mod container_is_caged;
 mod disk_is_full;
 mod fork_pr_steals_nothing;
+mod groups_survive_a_restart;
 mod hpa_keeps_its_replicas;
 mod journal_is_carried;
 mod manifests_push;

@@ -1,7 +1,9 @@
-//! The attempts that live in this process. After a restart there are none;
-//! that is seen by the run, not remembered here.
+//! Who runs an attempt: the instance that its entry names, and within this process the attempts themselves.
+//!
+//! After a restart the process has no attempts and another instance id, so that what the earlier one
+//! started is lost: a run observes that, and nothing here remembers it.
 
-use decide::run::Outcome;
+use decide::run::{Instance, Outcome};
 use futures::FutureExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -11,6 +13,36 @@ use tokio::task::JoinHandle;
 
 /// A step of a run, and which attempt at it.
 type Key = (String, String, u32);
+
+/// Knows the server instances that exist.
+pub trait Owners: Send + Sync + 'static {
+    /// The instance that this process is.
+    fn instance(&self) -> &Instance;
+
+    /// Whether an instance exists, so that what it started goes on. Of one that nothing is known of: no.
+    fn exists(&self, instance: &Instance) -> bool;
+}
+
+/// The owner registry of a server that is alone with its journal: the store admits one process,
+/// so that no other instance exists.
+pub struct Alone(Instance);
+
+impl Alone {
+    /// Names this process by a new id, a ULID, at its start.
+    pub fn start() -> Alone {
+        Alone(Instance(ulid::Ulid::generate().to_string()))
+    }
+}
+
+impl Owners for Alone {
+    fn instance(&self) -> &Instance {
+        &self.0
+    }
+
+    fn exists(&self, instance: &Instance) -> bool {
+        *instance == self.0
+    }
+}
 
 /// The attempts of all runs.
 #[derive(Default)]

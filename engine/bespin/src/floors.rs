@@ -4,8 +4,8 @@
 use crate::drive::{Trouble, now};
 use crate::stages::delivery::Floors;
 use async_trait::async_trait;
+use decide::delivery::{Place, by_tags, by_trailers, places};
 use decide::run::Opened;
-use decide::trigger::{Place, by_tags, by_trailers, places};
 use forge::Forge;
 use images::Registries;
 use pipeline::permission::{self, Permissions, Policy, Whose};

@@ -19,7 +19,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
 use decide::by::By;
-use decide::delivery::{self, Answer, Received};
+use decide::delivery::{self, Received};
 use forge::signature::{self, Verdict};
 use journal::AppendError;
 use secrecy::SecretString;
@@ -169,7 +169,7 @@ fn judge(hook: &Hook, headers: &HeaderMap, given: &[u8], body: &[u8]) -> Result<
         return Err(Told::new(StatusCode::UNAUTHORIZED, "refused", because));
     }
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let answer = delivery::answer(&delivery::Request {
+    let answer = delivery::respond(&delivery::Webhook {
         hook: &hook.name,
         repositories: &hook.repositories,
         event: header("x-github-event"),
@@ -178,10 +178,12 @@ fn judge(hook: &Hook, headers: &HeaderMap, given: &[u8], body: &[u8]) -> Result<
         body,
     });
     match answer {
-        Answer::Accepted(received) => Ok(received),
-        Answer::Ignored { because } => Err(Told::new(StatusCode::ACCEPTED, "ignored", because)),
-        Answer::Malformed(mistake) => Err(Told::new(StatusCode::BAD_REQUEST, "refused", mistake.to_string())),
-        Answer::Foreign { because } => Err(Told::new(StatusCode::FORBIDDEN, "refused", because)),
+        delivery::Response::Accepted(received) => Ok(received),
+        delivery::Response::Ignored { because } => Err(Told::new(StatusCode::ACCEPTED, "ignored", because)),
+        delivery::Response::Malformed(mistake) => {
+            Err(Told::new(StatusCode::BAD_REQUEST, "refused", mistake.to_string()))
+        }
+        delivery::Response::Foreign { because } => Err(Told::new(StatusCode::FORBIDDEN, "refused", because)),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod extensions;
 pub mod floors;
 pub mod hooks;
 pub mod host;
+pub mod index;
 pub mod journal_commands;
 pub mod leftovers;
 pub mod lint;

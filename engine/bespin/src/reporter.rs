@@ -3,7 +3,7 @@
 use crate::drive::Trouble;
 use crate::stages::run::Reporter;
 use async_trait::async_trait;
-use decide::run::{Event, Opened, RunOutcome};
+use decide::run::{Event, EventKind, Opened, RunOutcome};
 use forge::Forge;
 use forge::status::{Cause, State, Status};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ fn cause(event: &Event) -> Cause {
             Cause::PullRequest { into }
         }
         // One of which nothing is known is no push's all the same.
-        None if event.kind == Event::PULL_REQUEST => Cause::PullRequest { into: "an unknown branch".into() },
+        None if event.kind == EventKind::PullRequest => Cause::PullRequest { into: "an unknown branch".into() },
         None => Cause::Commit,
     }
 }

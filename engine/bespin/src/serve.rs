@@ -2,6 +2,7 @@
 
 use crate::api::plugins::Installed;
 use crate::api::{self, ApiState};
+use crate::attempts::Alone;
 use crate::board::Board;
 use crate::commands::Buttons;
 use crate::config::Config;
@@ -9,6 +10,7 @@ use crate::drive::Drivers;
 use crate::extensions::Extensions;
 use crate::floors::Elsewhere;
 use crate::host::{Archives, Artifacts, Connector, ContainerSteps, Doors, Plans, PluginHost, Waiting};
+use crate::index::JournalIndex;
 use crate::leftovers::Leftovers;
 use crate::login::Login;
 use crate::logs::Logs;
@@ -230,9 +232,13 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     });
     let (steps, plugins) = plugin_steps(config, host, remote).await?;
     let reporter = Arc::new(CommitStatuses::new(forge.clone()));
-    let run = Arc::new(RunStage::new(drivers, Arc::new(steps), reporter, leftovers.clone(), url.to_owned()));
+    let index = Arc::new(JournalIndex::new(drivers.journal().clone()));
+    let owners = Arc::new(Alone::start());
+    let steps = Arc::new(steps);
+    let run = RunStage::new(drivers, steps, reporter, leftovers.clone(), index.clone(), owners, url.to_owned());
+    let run = Arc::new(run);
     let numbers = config.server.numbers.clone();
-    let delivery = DeliveryStage::new(drivers, &forge, numbers, floors, start_run(drivers, &run));
+    let delivery = DeliveryStage::new(drivers, &forge, index, numbers, floors, start_run(drivers, &run));
     for cluster in clusters {
         supervise(drivers, &sync, &canary, cluster);
     }

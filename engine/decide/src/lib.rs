@@ -21,5 +21,4 @@ pub mod retry;
 pub mod revert;
 pub mod run;
 pub mod sync;
-pub mod trigger;
 pub mod want;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use decide::by::By;
-use decide::run::{CancelCause, Entry, Outcome, Run, RunOutcome, Status};
+use decide::run::{CancelCause, Entry, Outcome, RunOutcome, State, Status};
 use futures::StreamExt;
 use journal::{AppendError, Journal, NewEntry, Settings, open, open_with};
 use serde_json::json;
@@ -272,7 +272,7 @@ async fn the_golden_journal_is_read_by_every_later_version() {
         (e.at_ms, e.by, entry)
     };
     let entries: Vec<_> = entries.into_iter().map(decode).collect();
-    let run = Run::replay(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
+    let run = State::replay(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
     assert_eq!(run.outcome(), Some(RunOutcome::Cancelled));
     assert!(matches!(run.status("image"), Status::Ended { attempt: 2, outcome: Outcome::Succeeded { .. }, .. }));
     assert!(matches!(run.status("push"), Status::Skipped { .. }));
@@ -317,9 +317,9 @@ async fn golden() -> String {
     let outputs = json!({ "build": "sha256:1", "digest": "sha256:2" });
     let entries = [
         ("delivery:72d3162e", Entry::Opened { run: serde_json::from_value(opened).unwrap() }),
-        ("server", Entry::Started { step: "image".into(), attempt: 1 }),
+        ("server", Entry::Started { step: "image".into(), attempt: 1, owner: None }),
         ("server", step(1, Outcome::Lost)),
-        ("server", Entry::Started { step: "image".into(), attempt: 2 }),
+        ("server", Entry::Started { step: "image".into(), attempt: 2, owner: None }),
         ("server", step(2, Outcome::Succeeded { outputs })),
         ("person:ann", Entry::CancelAsked { because: "Ann asked".into(), cause: CancelCause::Asked }),
         ("server", Entry::Skipped { step: "push".into(), because: "the run was cancelled".into() }),

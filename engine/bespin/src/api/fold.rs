@@ -6,7 +6,7 @@ use crate::views::{
     AnswerView, AnsweredView, ApprovalView, AttemptView, CorridorView, PhaseView, RunState, RunStepView, RunSummary,
     StationView, StatusView, StepState,
 };
-use decide::run::{Answer, Entry, Opened, Outcome, Run, RunOutcome, Status};
+use decide::run::{Answer, Entry, Opened, Outcome, RunOutcome, State, Status};
 use pipeline::{Approval, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(super) type Wants = BTreeMap<String, String>;
 pub(super) struct Fold {
     pub cancel_asked: Option<String>,
     /// What the run's own rules make of the same entries.
-    pub run: Run,
+    pub run: State,
     opened_ms: u64,
     by: String,
     steps: BTreeMap<String, StepFold>,
@@ -31,7 +31,6 @@ struct StepFold {
     attempts: Vec<AttemptView>,
     outputs: BTreeMap<String, Value>,
     skipped: Option<String>,
-    failures: u32,
     last: Option<Outcome>,
 }
 
@@ -50,7 +49,7 @@ impl Fold {
             }
             // The run's own rules know whose answer counts.
             Entry::ApprovalAsked { .. } | Entry::ApprovalAnswered { .. } => {}
-            Entry::Started { step, attempt } => self.start(step, attempt, entry.at_ms),
+            Entry::Started { step, attempt, .. } => self.start(step, attempt, entry.at_ms),
             Entry::Ended { step, attempt, outcome } => self.end(step, attempt, outcome, entry.at_ms),
             Entry::Skipped { step, because } => self.steps.entry(step).or_default().skipped = Some(because),
             Entry::CancelAsked { because, .. } => {
@@ -80,8 +79,7 @@ impl Fold {
             Outcome::Succeeded { outputs: Value::Object(outputs) } => {
                 step.outputs = outputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
             }
-            Outcome::Succeeded { .. } | Outcome::Lost => {}
-            _ => step.failures += 1,
+            _ => {}
         }
         step.last = Some(outcome);
     }
@@ -195,16 +193,12 @@ impl Fold {
         if fold.skipped.is_some() {
             return StepState::Skipped;
         }
-        let again = !self.is_closed();
         match &fold.last {
             None if fold.attempts.is_empty() => StepState::Waiting,
             None => StepState::Running,
             Some(Outcome::Succeeded { .. }) => StepState::Succeeded,
             Some(Outcome::Cancelled) => StepState::Cancelled,
-            Some(Outcome::Lost) if again => StepState::Retrying,
-            Some(Outcome::Transient { .. } | Outcome::TimedOut { .. }) if again && fold.failures <= step.retry => {
-                StepState::Retrying
-            }
+            Some(_) if !self.is_closed() && self.run.retries(step) => StepState::Retrying,
             Some(_) => StepState::Failed,
         }
     }
@@ -229,7 +223,7 @@ impl Fold {
             sha: opened.commit.sha.clone(),
             author: opened.commit.author.clone(),
             reference: opened.event.reference.clone(),
-            event: opened.event.kind.clone(),
+            event: opened.event.kind.as_str().to_owned(),
             by: self.by.clone(),
             retry_of: opened.retry_of.clone(),
             state: self.closed.map_or(RunState::Open, |(outcome, _)| run_state(outcome)),

@@ -10,7 +10,7 @@ use crate::plugins::{Identity, Known, Plugins};
 use crate::views::{AskView, PluginOrigin, PluginView, PluginsView, RowView, ServeView, UseView};
 use axum::Json;
 use axum::extract::State;
-use decide::run::Run;
+use decide::run::State as RunState;
 use pipeline::Step;
 use pipeline::lock::plugin_reference;
 use pipeline::permission::{Ability, Policy};
@@ -94,7 +94,7 @@ fn serving(installed: &Installed, all: &mut BTreeMap<String, PluginView>) {
 
 /// The rows of the policy that give a plugin something of what its step grants, some once the step is approved; none for
 /// a plugin that is not known.
-fn rows(policy: &[Policy], run: &Run, step: &Step, identity: Option<&Identity>) -> Vec<RowView> {
+fn rows(policy: &[Policy], run: &RunState, step: &Step, identity: Option<&Identity>) -> Vec<RowView> {
     let (Some(identity), Some(opened)) = (identity, run.opened()) else { return Vec::new() };
     let approved_by = run.approved_by(&step.id);
     let gives = |row: &Policy| step.grants.0.keys().any(|ability| row.grants.contains_key(ability));

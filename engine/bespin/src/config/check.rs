@@ -2,7 +2,7 @@
 
 use super::{Config, GitAuth, RegistryAuth, SecretSource, plugin_source};
 use crate::login::{Role, User};
-use decide::run::Event;
+use decide::run::EventKind;
 use pipeline::permission::{FromFork, covers};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -61,8 +61,9 @@ fn policy(config: &Config, found: &mut Vec<String>) {
         if row.from_fork == FromFork::Yes && !row.is_for_forks() {
             mistakes.push("`from-fork` goes with `event = \"pull_request\"` alone; add it".to_owned());
         }
-        if let Some(event) = row.event.as_deref().filter(|event| !Event::KINDS.iter().any(|kind| covers(event, kind))) {
-            let events = Event::KINDS.join(", ");
+        let kinds = EventKind::OPENING.map(EventKind::as_str);
+        if let Some(event) = row.event.as_deref().filter(|event| !kinds.iter().any(|kind| covers(event, kind))) {
+            let events = kinds.join(", ");
             mistakes.push(format!("event: `{event}` is none; the row would never count. Write one of {events}"));
         }
         if let Some(short) = row.reference.as_deref().filter(|name| !name.starts_with("refs/") && !name.contains('*')) {

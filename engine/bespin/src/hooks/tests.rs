@@ -63,6 +63,7 @@ impl World {
         let stage = DeliveryStage::new(
             &drivers,
             &forge,
+            Arc::new(crate::index::JournalIndex::new(drivers.journal().clone())),
             BTreeMap::new(),
             crate::floors::Elsewhere::new(forge.clone(), Arc::default(), Vec::new()),
             Arc::new(|_| {}),

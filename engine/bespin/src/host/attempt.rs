@@ -351,7 +351,7 @@ fn git(error: forge::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use decide::run::PullRequest;
+    use decide::run::{EventKind, PullRequest};
 
     #[test]
     fn a_run_finds_its_branchs_archives_and_a_fork_adds_none() {
@@ -360,12 +360,12 @@ mod tests {
             (references, mode)
         };
         let main = "refs/heads/main".to_owned();
-        let pushed = Event { kind: "push".into(), reference: main.clone(), ..Event::default() };
+        let pushed = Event { kind: EventKind::Push, reference: main.clone(), ..Event::default() };
         assert_eq!(of(pushed), (vec![main.clone()], Mode::ReadWrite(main.clone())));
         let head = "refs/pull/7/head".to_owned();
         let asked = |origin| {
             let pull_request = Some(PullRequest { number: 7, base: main.clone(), head: "fix".into(), origin });
-            Event { kind: "pull_request".into(), reference: head.clone(), pull_request, ..Event::default() }
+            Event { kind: EventKind::PullRequest, reference: head.clone(), pull_request, ..Event::default() }
         };
         assert_eq!(of(asked(Origin::Own)), (vec![head.clone(), main.clone()], Mode::ReadWrite(head.clone())));
         assert_eq!(of(asked(Origin::Fork)), (vec![main.clone()], Mode::ReadOnly));

@@ -29,7 +29,8 @@ impl World {
         let drivers = Drivers::new(journal, Arc::new(Board::default()));
         let forge = forge::Forge::new(forge::Settings::default(), directory.path().join("git")).unwrap();
         let elsewhere = Elsewhere::new(forge.clone(), Arc::default(), Vec::new());
-        let delivery = DeliveryStage::new(&drivers, &forge, BTreeMap::new(), elsewhere, Arc::new(|_| {}));
+        let index = Arc::new(crate::index::JournalIndex::new(drivers.journal().clone()));
+        let delivery = DeliveryStage::new(&drivers, &forge, index, BTreeMap::new(), elsewhere, Arc::new(|_| {}));
         let logs = Arc::new(Logs::open(directory.path().join("logs")));
         let leftovers = Arc::new(Leftovers::new(
             logs.clone(),

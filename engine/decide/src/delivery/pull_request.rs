@@ -1,60 +1,10 @@
-//! A pull request: what it asks for, and whose it is.
+//! Reads the payload of a pull request: what it asks for, and whose it is.
 
+use super::entry::{Origin, PullRequest};
 use super::payload::{self, Mistake, Parsed, RawRepository, mistake};
 use pipeline::Activity;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
-
-/// A pull request, as far as the trigger needs it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PullRequest {
-    /// The hook that it came by.
-    pub hook: String,
-    /// GitHub's id of the delivery.
-    pub delivery: String,
-    /// `owner/repo` of the base, as the hook's configuration spells it.
-    pub repository: String,
-    /// Its number there, from 1.
-    pub number: u64,
-    /// What happened to it.
-    pub activity: Activity,
-    /// The branch that it asks to change, as a full reference such as `refs/heads/main`.
-    pub base: String,
-    /// The commit that GitHub says stood there. For the record: the pipeline is read where the branch stands.
-    pub base_sha: String,
-    /// The branch that it comes from, by its short name and for people; it may be of another repository.
-    pub head: String,
-    /// The commit that is to be checked.
-    pub head_sha: String,
-    /// Whose it is.
-    pub origin: Origin,
-    /// The login of who did it, for people.
-    pub sender: String,
-}
-
-/// Whose a pull request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// Its head is a branch of the base's own repository: whoever made it may push there.
-    Own,
-    /// Its head is anywhere else, or gone: anybody may have made it.
-    Fork,
-}
-
-impl PullRequest {
-    /// The reference under which the base's repository keeps the head, forks' heads as well.
-    ///
-    /// Source: GitHub's documentation, "Checking out pull requests locally".
-    pub fn reference(&self) -> String {
-        format!("refs/pull/{}/head", self.number)
-    }
-
-    /// The short name of the branch that it asks to change.
-    pub fn base_branch(&self) -> &str {
-        self.base.strip_prefix("refs/heads/").unwrap_or(&self.base)
-    }
-}
 
 #[derive(Deserialize)]
 pub(super) struct Raw {

@@ -1,316 +1,417 @@
-//! Deliveries as tables: what comes in, what is answered.
+//! What a delivery opens, as tables, and its whole way with every cut.
 
+use super::decide::open;
 use super::*;
-use serde_json::{Value, json};
+use crate::next::{Timestamp, Wake};
+use crate::run::{Commit, EventKind, Opened};
+use pipeline::{Concurrency, On, Tag};
+use pipeline::{Pipeline, Supersede};
+use std::collections::BTreeMap;
 
 const A: &str = "1111111111111111111111111111111111111111";
 const B: &str = "2222222222222222222222222222222222222222";
 
-fn push() -> Value {
-    json!({
-        "ref": "refs/heads/main", "before": A, "after": B,
-        "created": false, "deleted": false, "forced": false,
-        "repository": { "full_name": "user/petclinic", "clone_url": "https://evil.example/x.git" },
-        "pusher": { "name": "kim" },
-        "commits": [
-            { "id": A, "added": ["was/b"], "removed": [], "modified": ["pom.xml"] },
-            { "id": B, "added": [], "removed": ["was/a"], "modified": ["pom.xml"] },
-        ],
-    })
-}
-
-fn ask(event: &str, body: &[u8]) -> Answer {
-    let repositories = ["User/Petclinic".to_owned()];
-    answer(&Request {
-        hook: "default",
-        repositories: &repositories,
-        event: Some(event),
-        delivery: Some("72d3162e-cc78-11e3-81ab-4c9367dc0958"),
-        content_type: Some("application/json; charset=utf-8"),
-        body,
-    })
-}
-
-fn ask_push(change: impl FnOnce(&mut Value)) -> Answer {
-    let mut payload = push();
-    change(&mut payload);
-    ask("push", payload.to_string().as_bytes())
-}
-
-fn accepted(answer: Answer) -> Push {
-    match answer {
-        Answer::Accepted(received) => match *received {
-            Received::Push(push) => push,
-            Received::PullRequest(asked) => panic!("not a push: {asked:?}"),
-        },
-        other => panic!("not accepted: {other:?}"),
+fn push() -> Push {
+    Push {
+        hook: "default".into(),
+        delivery: "d1".into(),
+        repository: "user/petclinic".into(),
+        reference: "refs/heads/main".into(),
+        before: A.into(),
+        after: B.into(),
+        change: Change::Forward,
+        pusher: "kim".into(),
+        paths: Paths::Listed { paths: vec!["was/x".into()] },
     }
 }
 
-fn malformed(answer: Answer) -> String {
-    match answer {
-        Answer::Malformed(mistake) => mistake.to_string(),
-        other => panic!("not malformed: {other:?}"),
+fn was(supersede: Supersede) -> Pipeline {
+    let on = pipeline::Push { branches: vec!["main".into()], paths: vec!["was/**".into()] };
+    Pipeline {
+        name: "petclinic-was".into(),
+        on: On { push: Some(on), ..On::default() },
+        concurrency: Some(Concurrency { group: "was".into(), supersede }),
+        ..Pipeline::default()
+    }
+}
+
+fn file(path: &str, pipeline: Pipeline) -> File {
+    File { path: path.into(), pipeline: Ok(pipeline) }
+}
+
+fn found(files: Vec<File>) -> Context {
+    let commit = Commit { sha: B.into(), short: B[..7].into(), message: "Fix it\n\nlong".into(), author: "Kim".into() };
+    let changed = Changed::Paths(vec!["was/x".into()]);
+    let (files_at, standing) = (B.into(), Standing::Current);
+    Context { commit, files, files_at, changed, standing, runs: Vec::new(), floors: BTreeMap::new() }
+}
+
+fn known(number: u64, after: &str, delivery: &str) -> KnownRun {
+    let found = found(Vec::new());
+    let push = Push { after: after.into(), delivery: delivery.into(), ..push() };
+    let one = Context { files: vec![file(".bespin/was.yaml", was(Supersede::UntilBump))], ..found };
+    let Some(Plan::Open(mut opened)) = plan(&pushed(&push), &one).pop() else { panic!("it opens") };
+    opened.number = number;
+    opened.id = format!("user/petclinic/petclinic-was/{number}");
+    KnownRun::new(&opened)
+}
+
+fn pushed(push: &Push) -> Received {
+    Received::Push(push.clone())
+}
+
+fn plan_one(push: &Push, found: &Context) -> Plan {
+    plan(&pushed(push), found).remove(0)
+}
+
+fn skip(plan: Plan) -> String {
+    match plan {
+        Plan::Skip { because, .. } => because,
+        other => panic!("not skipped: {other:?}"),
+    }
+}
+
+fn run_of(plan: Plan) -> Opened {
+    match plan {
+        Plan::Open(opened) => *opened,
+        other => panic!("not opened: {other:?}"),
     }
 }
 
 #[test]
-fn a_push_becomes_what_the_trigger_needs() {
-    let push = accepted(ask_push(|_| {}));
-    assert_eq!(push.repository, "User/Petclinic", "the configuration's spelling is ours");
-    assert_eq!(push.short_reference(), Some(Reference::Branch("main")));
-    assert_eq!(push.change, Change::Forward);
-    assert_eq!(Received::Push(push.clone()).stream(), "delivery/default/72d3162e-cc78-11e3-81ab-4c9367dc0958");
-    let paths = ["pom.xml", "was/a", "was/b"].map(String::from).to_vec();
-    assert_eq!(push.paths, Paths::Listed { paths });
+fn a_push_opens_its_run_with_the_next_number() {
+    let mut world = found(vec![file(".bespin/was.yaml", was(Supersede::UntilBump))]);
+    world.floors.insert("petclinic-was".into(), 55);
+    let opened = run_of(plan_one(&push(), &world));
+    assert_eq!(opened.id, "user/petclinic/petclinic-was/56");
+    assert_eq!((opened.title.as_str(), opened.event.kind), ("Fix it", EventKind::Push));
+    world.runs.push(known(60, A, "d0"));
+    assert_eq!(run_of(plan_one(&push(), &world)).number, 61);
 }
 
 #[test]
-fn what_happened_to_the_reference() {
-    let cases: [(&str, Value, Change); 4] = [
-        ("new", json!({"before": NOTHING, "created": true}), Change::New),
-        ("gone", json!({"after": NOTHING, "deleted": true}), Change::Deleted),
-        ("forced", json!({"forced": true}), Change::Forced),
-        ("tag", json!({"ref": "refs/tags/v1", "before": NOTHING, "created": true}), Change::New),
+fn which_pushes_a_pipeline_is_for() {
+    let world = found(vec![file(".bespin/was.yaml", was(Supersede::Never))]);
+    let other_branch = Push { reference: "refs/heads/feature/x".into(), ..push() };
+    assert!(skip(plan_one(&other_branch, &world)).contains("`feature/x` is not among `main`"));
+    let elsewhere = Context { changed: Changed::Paths(vec!["web/x".into()]), ..world.clone() };
+    assert!(skip(plan_one(&push(), &elsewhere)).contains("nothing changed in `was/**`"));
+    let unknown = Context { changed: Changed::Everything, ..world.clone() };
+    run_of(plan_one(&push(), &unknown));
+    let tag = Push { reference: "refs/tags/v1.2".into(), before: NOTHING.into(), change: Change::New, ..push() };
+    assert!(skip(plan_one(&tag, &world)).contains("does not start on tags"));
+    let mut on_tag = was(Supersede::Never);
+    on_tag.on = On { tag: Some(Tag { tags: vec!["v*".into()] }), ..On::default() };
+    let world = found(vec![file(".bespin/was.yaml", on_tag)]);
+    assert_eq!(run_of(plan_one(&tag, &world)).event.kind, EventKind::Tag);
+    assert!(skip(plan_one(&Push { reference: "refs/tags/x".into(), ..tag }, &world)).contains("`x` is not among `v*`"));
+    assert!(skip(plan_one(&push(), &world)).contains("does not start on pushes"));
+}
+
+#[test]
+fn a_bad_file_opens_a_run_that_has_failed() {
+    let bad = File { path: ".bespin/was.yaml".into(), pipeline: Err(vec!["one".into(), "two".into()]) };
+    let mut world = found(vec![bad]);
+    let opened = run_of(plan_one(&push(), &world));
+    assert_eq!((opened.id.as_str(), opened.mistakes.len()), ("user/petclinic/was/1", 2));
+    world.runs.push(known(60, A, "d0"));
+    let opened = run_of(plan_one(&push(), &world));
+    assert_eq!(opened.id, "user/petclinic/petclinic-was/61", "under the name that the file had");
+}
+
+#[test]
+fn two_files_of_one_name() {
+    let files = ["a", "b"].map(|stem| file(&format!(".bespin/{stem}.yaml"), was(Supersede::Never)));
+    let mut plans = plan(&pushed(&push()), &found(files.to_vec()));
+    let second = run_of(plans.pop().unwrap());
+    assert!(second.mistakes[0].contains("taken by .bespin/a.yaml"), "{:?}", second.mistakes);
+    assert!(run_of(plans.pop().unwrap()).mistakes.is_empty());
+}
+
+#[test]
+fn a_late_delivery_of_an_older_commit_opens_nothing() {
+    let mut world = found(vec![file(".bespin/was.yaml", was(Supersede::UntilBump))]);
+    world.runs.push(KnownRun { ancestry: Ancestry::Newer, ..known(7, A, "d9") });
+    assert!(skip(plan_one(&push(), &world)).contains("/7 is a run of a newer commit"));
+    run_of(plan_one(&Push { change: Change::Forced, ..push() }, &world));
+    world.files = vec![file(".bespin/was.yaml", was(Supersede::Never))];
+    run_of(plan_one(&push(), &world));
+}
+
+#[test]
+fn which_runs_are_superseded() {
+    let mine = known(9, B, "d1");
+    let cases: [(&str, Supersede, KnownRun, bool); 7] = [
+        ("an older one", Supersede::UntilBump, known(8, A, "d0"), true),
+        ("its bump is recorded", Supersede::UntilBump, KnownRun { bump: Bump::Recorded, ..known(8, A, "d0") }, false),
+        ("whatever its bump", Supersede::Always, KnownRun { bump: Bump::Recorded, ..known(8, A, "d0") }, true),
+        ("never", Supersede::Never, known(8, A, "d0"), false),
+        ("it has ended", Supersede::Always, KnownRun { phase: RunPhase::Closed, ..known(8, A, "d0") }, false),
+        ("it was asked", Supersede::Always, KnownRun { phase: RunPhase::Ending, ..known(8, A, "d0") }, false),
+        ("the same push", Supersede::Always, KnownRun { file: "other".into(), ..known(8, B, "d1") }, false),
     ];
-    for (name, edit, change) in cases {
-        let push = accepted(ask_push(|p| merge(p, &edit)));
-        assert_eq!(push.change, change, "{name}");
-        let compare = matches!(push.paths, Paths::Compare { .. });
-        assert_eq!(compare, change != Change::Deleted, "{name}: git is asked");
-    }
-}
-
-fn merge(into: &mut Value, edit: &Value) {
-    for (key, value) in edit.as_object().unwrap() {
-        into[key] = value.clone();
+    for (name, supersede, old, expected) in cases {
+        let mut world = found(vec![file(".bespin/was.yaml", was(supersede))]);
+        // A run that was opened later is never superseded, whatever its number.
+        world.runs = vec![old, mine.clone(), known(4, A, "d2")];
+        let next = open(&pushed(&push()), &world);
+        let supersede = Act::Supersede { run: "user/petclinic/petclinic-was/8".into(), by: mine.id.clone() };
+        assert_eq!(next.acts, if expected { vec![supersede] } else { Vec::new() }, "{name}");
+        assert_eq!(next.record.is_empty(), expected, "{name}: recorded once nothing is left to do");
     }
 }
 
 #[test]
-fn lists_that_may_be_capped_are_not_believed() {
-    let many: Vec<String> = (0..MAX_PATHS + 1).map(|n| format!("f{n}")).collect();
-    let long = vec!["x".repeat(MAX_PATH_BYTES + 1)];
-    for (name, edit) in [
-        ("too many", json!({"commits": [{"id": B, "added": many}]})),
-        ("too long", json!({"commits": [{"id": B, "added": long}]})),
-        ("the newest is missing", json!({"commits": [{"id": A, "added": ["x"]}]})),
-        ("no commits", json!({"commits": []})),
-        ("no list", json!({"commits": null})),
+fn what_needs_no_look_and_what_is_given_up() {
+    let recorded = |push: Push| State { received: Some((Received::Push(push), 1_000)), ended: None };
+    let gone = Push { change: Change::Deleted, after: NOTHING.into(), ..push() };
+    let next = decide(&recorded(gone), &Observed::Nothing, 2_000);
+    assert!(matches!(&next.record[..], [Entry::Ignored { because }] if because.contains("was deleted")));
+    let next = decide(&recorded(push()), &Observed::Missing, 3_000);
+    assert_eq!((next.wake, next.record.len()), (Wake::At(4_000), 0));
+    let next = decide(&recorded(push()), &Observed::Missing, 1_001 + PATIENCE_MS);
+    assert!(matches!(&next.record[..], [Entry::Ignored { .. }]));
+    let next = decide(&recorded(push()), &Observed::Readable(Box::new(found(Vec::new()))), 2_000);
+    assert!(matches!(&next.record[..], [Entry::Ignored { because }] if because.contains("no pipeline in `.bespin`")));
+    assert_eq!(decide(&State::default(), &Observed::Nothing, 0).wake, Wake::OnChange);
+}
+
+#[test]
+fn what_cannot_be_read_is_given_up_after_a_while() {
+    let state = State { received: Some((Received::PullRequest(asked()), 1_000)), ended: None };
+    let seen = Observed::Unreadable { because: "it is broken".into() };
+    let next = decide(&state, &seen, 3_000);
+    assert_eq!((next.wake, next.record.len()), (Wake::At(4_000), 0));
+    assert_eq!(next.status.message, "it is broken; trying again");
+    let next = decide(&state, &seen, 1_000 + PATIENCE_MS);
+    assert!(next.record.is_empty(), "{next:?}");
+    let next = decide(&state, &seen, 1_001 + PATIENCE_MS);
+    let because = "it is broken; given up after 10 minutes".to_owned();
+    assert_eq!(next.record, [Entry::Ignored { because }]);
+}
+
+/// A world of one repository; acts are done or lost, as a crash has it.
+#[derive(Clone)]
+struct World {
+    found: Context,
+    journal: Vec<(Timestamp, Entry)>,
+    opened: Vec<Opened>,
+    cancelled: Vec<String>,
+}
+
+impl World {
+    fn turn(&mut self) -> Wake {
+        let state = State::replay(self.journal.iter().map(|(at, entry)| (*at, entry)));
+        let next = decide(&state, &Observed::Readable(Box::new(self.found.clone())), 2_000);
+        self.journal.extend(next.record.into_iter().map(|entry| (2_000, entry)));
+        for act in next.acts {
+            self.act(act);
+        }
+        next.wake
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Open(opened) => {
+                assert!(self.opened.iter().all(|other| other.id != opened.id), "a stream is opened once");
+                self.found.runs.push(KnownRun::new(&opened));
+                self.opened.push(*opened);
+            }
+            Act::Supersede { run, .. } => {
+                let old = self.found.runs.iter_mut().find(|known| known.id == run).unwrap();
+                assert_eq!(old.phase, RunPhase::Open, "nobody is asked twice");
+                old.phase = RunPhase::Ending;
+                self.cancelled.push(run);
+            }
+        }
+    }
+
+    fn finish(mut self) -> (Vec<(Timestamp, Entry)>, Vec<Opened>, Vec<String>) {
+        for _ in 0..20 {
+            if self.turn() == Wake::Never {
+                return (self.journal, self.opened, self.cancelled);
+            }
+        }
+        panic!("it does not end");
+    }
+}
+
+#[test]
+fn cut_anywhere_it_ends_the_same() {
+    let mut web = was(Supersede::Always);
+    web.name = "web".into();
+    web.concurrency = None;
+    let files = vec![file(".bespin/was.yaml", was(Supersede::UntilBump)), file(".bespin/web.yaml", web)];
+    let mut found = found(files);
+    found.runs.push(known(8, A, "d0"));
+    let world =
+        World { found, journal: vec![(1_000, Entry::Received(push()))], opened: Vec::new(), cancelled: Vec::new() };
+    let whole = world.clone().finish();
+    assert_eq!(
+        whole.1.iter().map(|o| o.id.as_str()).collect::<Vec<_>>(),
+        ["user/petclinic/petclinic-was/9", "user/petclinic/web/1"]
+    );
+    assert_eq!(whole.2, ["user/petclinic/petclinic-was/8"]);
+    // Die after each turn, and within each turn after each of its acts.
+    for turns in 0..4 {
+        for acts in 0..4 {
+            let mut cut = world.clone();
+            for _ in 0..turns {
+                let _wake = cut.turn();
+            }
+            let state = State::replay(cut.journal.iter().map(|(at, entry)| (*at, entry)));
+            let next = decide(&state, &Observed::Readable(Box::new(cut.found.clone())), 2_000);
+            cut.journal.extend(next.record.into_iter().map(|entry| (2_000, entry)));
+            next.acts.into_iter().take(acts).for_each(|act| cut.act(act));
+            assert_eq!(cut.finish(), whole, "cut after {turns} turns and {acts} acts");
+        }
+    }
+}
+
+const BASE: &str = "3333333333333333333333333333333333333333";
+
+fn asked() -> PullRequest {
+    PullRequest {
+        hook: "default".into(),
+        delivery: "d1".into(),
+        repository: "user/petclinic".into(),
+        number: 7,
+        activity: pipeline::Activity::Opened,
+        base: "refs/heads/main".into(),
+        base_sha: A.into(),
+        head: "fix".into(),
+        head_sha: B.into(),
+        origin: Origin::Fork,
+        sender: "kim".into(),
+    }
+}
+
+/// A world whose pipeline stands at the base's head and is for pull requests to `main`.
+fn proposed_to(supersede: Option<Supersede>) -> Context {
+    let pull_request = pipeline::PullRequest { branches: vec!["main".into()], ..Default::default() };
+    let mut check = was(Supersede::Never);
+    check.on = On { pull_request: Some(pull_request), ..On::default() };
+    check.concurrency = supersede.map(|supersede| Concurrency { group: "was".into(), supersede });
+    Context { files_at: BASE.into(), ..found(vec![file(".bespin/was.yaml", check)]) }
+}
+
+fn plan_asked(asked: &PullRequest, found: &Context) -> Plan {
+    plan(&Received::PullRequest(asked.clone()), found).remove(0)
+}
+
+#[test]
+fn a_pull_request_opens_a_run_of_its_head_that_says_whose_it_is() {
+    let opened = run_of(plan_asked(&asked(), &proposed_to(None)));
+    let event = &opened.event;
+    assert_eq!((event.kind, event.reference.as_str()), (EventKind::PullRequest, "refs/pull/7/head"));
+    assert_eq!((event.before.as_str(), event.after.as_str()), (BASE, B), "the base's pipeline, the head's commit");
+    let expected =
+        crate::run::PullRequest { number: 7, base: "refs/heads/main".into(), head: "fix".into(), origin: Origin::Fork };
+    assert_eq!(event.pull_request, Some(expected));
+    let json = serde_json::to_value(&opened).unwrap();
+    assert_eq!(json["event"]["pull_request"]["origin"], "fork");
+    assert_eq!(serde_json::from_value::<Opened>(json).unwrap(), opened);
+    let json = serde_json::to_value(run_of(plan_one(&push(), &found(vec![file("x", was(Supersede::Never))])))).unwrap();
+    assert_eq!(json["event"].get("pull_request"), None, "older servers read what they know");
+}
+
+#[test]
+fn which_pull_requests_a_pipeline_is_for() {
+    let world = proposed_to(None);
+    let other = PullRequest { base: "refs/heads/next".into(), ..asked() };
+    assert_eq!(skip(plan_asked(&other, &world)), "the branch `next` is not among `main`");
+    let ready = PullRequest { activity: pipeline::Activity::ReadyForReview, ..asked() };
+    let because = "`ready_for_review` is not among `opened`, `synchronize`, `reopened`";
+    assert_eq!(skip(plan_asked(&ready, &world)), because);
+    let moved = Context { standing: Standing::Passed { by: A.into() }, ..world.clone() };
+    assert_eq!(skip(plan_asked(&asked(), &moved)), "the pull request has a newer head, 1111111");
+    let pushes = found(vec![file(".bespin/was.yaml", was(Supersede::Never))]);
+    assert_eq!(skip(plan_asked(&asked(), &pushes)), "it does not start on pull requests");
+    assert_eq!(skip(plan_one(&push(), &world)), "it does not start on pushes to branches");
+}
+
+#[test]
+fn what_can_be_told_without_the_head() {
+    let idle = |asked: &PullRequest, files: &[File]| idle(&Received::PullRequest(asked.clone()), BASE, files);
+    let check = proposed_to(None).files.remove(0);
+    let pushes = file(".bespin/push.yaml", was(Supersede::Never));
+    assert_eq!(idle(&asked(), &[pushes.clone(), check.clone()]), None, "one is enough");
+    let because = "no pipeline is for this: .bespin/push.yaml: it does not start on pull requests";
+    assert_eq!(idle(&asked(), std::slice::from_ref(&pushes)).as_deref(), Some(because));
+    let other = PullRequest { base: "refs/heads/next".into(), ..asked() };
+    assert!(idle(&other, std::slice::from_ref(&check)).unwrap().contains("`next` is not among `main`"));
+    let ready = PullRequest { activity: pipeline::Activity::ReadyForReview, ..asked() };
+    assert!(idle(&ready, std::slice::from_ref(&check)).is_some());
+    let mut of_paths = check.clone();
+    let on = &mut of_paths.pipeline.as_mut().unwrap().on;
+    on.pull_request.as_mut().unwrap().paths = vec!["web/**".into()];
+    assert_eq!(idle(&asked(), &[of_paths]), None, "what it changes is not known");
+    let broken = File { path: "x".into(), pipeline: Err(vec!["one".into()]) };
+    assert_eq!(idle(&asked(), &[pushes, broken]), None, "it may be for anything");
+    assert!(idle(&asked(), &[]).unwrap().contains("there is no pipeline in `.bespin` at 3333333"));
+}
+
+#[test]
+fn the_same_head_opens_no_second_run_wherever_the_base_stands() {
+    let mut world = proposed_to(None);
+    let first = run_of(plan_asked(&asked(), &world));
+    world.runs.push(KnownRun::new(&first));
+    world.files_at = A.into();
+    // Also after it has moved on: a resumed delivery finds the run that it opened.
+    world.standing = Standing::Passed { by: A.into() };
+    let again =
+        PullRequest { delivery: "d2".into(), activity: pipeline::Activity::Reopened, base_sha: B.into(), ..asked() };
+    assert!(matches!(plan_asked(&again, &world), Plan::Exists { run, .. } if run == first.id));
+    world.standing = Standing::Current;
+    for other in [PullRequest { number: 8, ..asked() }, PullRequest { head_sha: A.into(), ..asked() }] {
+        assert_eq!(run_of(plan_asked(&other, &world)).number, 2);
+    }
+    // Another base branch is checked anew, by its own pipelines.
+    let mut everywhere = world.clone();
+    everywhere.files[0].pipeline.as_mut().unwrap().on.pull_request = Some(pipeline::PullRequest::default());
+    let retargeted = PullRequest { base: "refs/heads/next".into(), ..again.clone() };
+    let second = run_of(plan_asked(&retargeted, &everywhere));
+    assert_eq!((second.number, second.event.pull_request.as_ref().unwrap().base.as_str()), (2, "refs/heads/next"));
+    everywhere.runs.push(KnownRun::new(&second));
+    assert!(matches!(plan_asked(&retargeted, &everywhere), Plan::Exists { run, .. } if run == second.id));
+    assert!(matches!(plan_asked(&again, &everywhere), Plan::Exists { run, .. } if run == first.id));
+    // A push of the same commit is another run, and so is the pull request beside a push's.
+    let pushed =
+        KnownRun::new(&run_of(plan_one(&push(), &found(vec![file(".bespin/was.yaml", was(Supersede::Never))]))));
+    world.runs = vec![pushed];
+    run_of(plan_asked(&asked(), &world));
+}
+
+#[test]
+fn a_pull_request_stands_in_nobody_elses_way() {
+    for (supersede, expected) in [
+        (None, Supersede::Always),
+        (Some(Supersede::Never), Supersede::Never),
+        (Some(Supersede::UntilBump), Supersede::UntilBump),
     ] {
-        let push = accepted(ask_push(|p| merge(p, &edit)));
-        assert!(matches!(push.paths, Paths::Compare { .. }), "{name}: {:?}", push.paths);
+        let mut world = proposed_to(supersede);
+        let mine = run_of(plan_asked(&asked(), &world));
+        let concurrency = mine.pipeline.concurrency.clone().unwrap();
+        assert_eq!(concurrency.supersede, expected);
+        let older = |number: u64, delivery: &str| {
+            let asked = PullRequest { number, head_sha: A.into(), delivery: delivery.into(), ..asked() };
+            KnownRun::new(&run_of(plan_asked(&asked, &proposed_to(supersede))))
+        };
+        // A deployment of the same group, an older head of another pull request, and one of its own.
+        let deployment = known(8, A, "d0");
+        assert_eq!(deployment.group.as_deref(), Some("was"));
+        let others = KnownRun { id: "others".into(), ..older(6, "d2") };
+        let own = KnownRun { id: "own".into(), ..older(7, "d3") };
+        world.runs = vec![deployment, others, own, KnownRun::new(&mine)];
+        let next = open(&Received::PullRequest(asked()), &world);
+        let ended = Act::Supersede { run: "own".into(), by: mine.id.clone() };
+        assert_eq!(next.acts, if expected == Supersede::Never { Vec::new() } else { vec![ended] });
     }
 }
 
 #[test]
-fn malformed_payloads_name_the_place() {
-    let cases: [(Value, &str); 13] = [
-        (json!({"ref": null}), "/ref: is missing"),
-        (json!({"ref": "main"}), "/ref: does not start with `refs/`"),
-        (json!({"ref": "refs/heads/a..b"}), "/ref: has characters that git forbids"),
-        (json!({"ref": "refs/heads/a/../../x"}), "/ref: has characters"),
-        (json!({"ref": "refs/heads/a\nb"}), "/ref: has characters"),
-        (json!({"ref": "refs/heads/"}), "/ref: is not a name"),
-        (json!({"ref": format!("refs/heads/{}", "a".repeat(300))}), "/ref: is longer than 300 bytes"),
-        (json!({"before": "HEAD"}), "/before: is not a full commit id"),
-        (json!({"after": NOTHING}), "/deleted: contradicts"),
-        (json!({"after": NOTHING, "before": NOTHING, "deleted": true}), "/after: is zeros"),
-        (json!({"created": true}), "/created: contradicts"),
-        (json!({"repository": {}}), "/repository/full_name: is missing"),
-        (json!({"repository": {"full_name": "../x/y"}}), "/repository/full_name: is not `owner/repo`"),
-    ];
-    for (edit, expected) in cases {
-        let text = malformed(ask_push(|p| merge(p, &edit)));
-        assert!(text.starts_with(expected), "{edit}: {text}");
-    }
-    assert!(malformed(ask("push", b"{\"ref\": 7}")).contains("line 1 column 9"));
-    assert!(malformed(ask("push", b"")).starts_with("the payload: EOF"));
-    assert!(malformed(ask("push", &[0xff; 9])).starts_with("the payload:"));
-    let deep = "[".repeat(1_000_000);
-    assert!(malformed(ask("issues", deep.as_bytes())).starts_with("the payload:"));
-    let deep = format!("{{\"x\": {deep}");
-    assert!(malformed(ask("issues", deep.as_bytes())).starts_with("the payload:"));
-}
-
-#[test]
-fn headers_are_checked_before_the_payload() {
-    let body = push().to_string();
-    let repositories = ["user/petclinic".to_owned()];
-    let good = Request {
-        hook: "default",
-        repositories: &repositories,
-        event: Some("push"),
-        delivery: Some("id-1"),
-        content_type: None,
-        body: body.as_bytes(),
-    };
-    assert!(matches!(answer(&good), Answer::Accepted(_)));
-    for (request, expected) in [
-        (Request { delivery: None, ..good }, "X-GitHub-Delivery: is missing"),
-        (Request { delivery: Some("a/b"), ..good }, "X-GitHub-Delivery: is not"),
-        (Request { delivery: Some(""), ..good }, "X-GitHub-Delivery: is not"),
-        (Request { event: None, ..good }, "X-GitHub-Event: is missing"),
-        (Request { event: Some("a b"), ..good }, "X-GitHub-Event: is not"),
-        (Request { content_type: Some("text/plain"), ..good }, "Content-Type: is neither"),
-    ] {
-        assert!(malformed(answer(&request)).starts_with(expected), "{expected}");
-    }
-    let form: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", &body).finish();
-    let content_type = Some("application/x-www-form-urlencoded");
-    assert!(matches!(answer(&Request { content_type, body: form.as_bytes(), ..good }), Answer::Accepted(_)));
-    let form = Request { content_type, body: b"x=1", ..good };
-    assert_eq!(malformed(answer(&form)), "the form: has no field `payload`");
-}
-
-#[test]
-fn foreign_repositories_and_events_without_runs() {
-    let theirs = ask_push(|p| p["repository"]["full_name"] = "user/other".into());
-    assert!(matches!(theirs, Answer::Foreign { because } if because.contains("`user/other`")));
-    let notes = ask_push(|p| p["ref"] = "refs/notes/commits".into());
-    assert!(matches!(notes, Answer::Ignored { because } if because.contains("refs/notes/commits")));
-    let ping = ask("ping", br#"{"zen": "x", "repository": {"full_name": "user/petclinic"}}"#);
-    assert!(matches!(ping, Answer::Ignored { because } if because.contains("ping")));
-    let ping = ask("ping", br#"{"zen": "x", "repository": {"full_name": "user/other"}}"#);
-    assert!(matches!(ping, Answer::Foreign { .. }));
-    let star = ask("star", br#"{"action": "created", "repository": null}"#);
-    assert!(matches!(star, Answer::Ignored { because } if because.contains("`star`")));
-}
-
-#[test]
-fn a_journal_folds_back() {
-    let push = accepted(ask_push(|_| {}));
-    let entries = [
-        Entry::Received(push.clone()),
-        Entry::Opened { runs: vec!["user/petclinic/was/1".into()], skipped: Vec::new() },
-    ];
-    let text = serde_json::to_string(&entries).unwrap();
-    assert!(text.contains(r#"{"kind":"opened","body":{"runs":["user/petclinic/was/1"]}}"#), "{text}");
-    let entries: Vec<Entry> = serde_json::from_str(&text).unwrap();
-    let recorded = Recorded::replay(entries.iter().map(|entry| (5, entry)));
-    assert_eq!(recorded.received, Some((Received::Push(push), 5)));
-    assert_eq!(recorded.ended, Some(Ended::Opened(vec!["user/petclinic/was/1".into()])));
-}
-
-fn proposal() -> Value {
-    json!({
-        "action": "opened", "number": 7,
-        "pull_request": {
-            "number": 7, "title": "${{ secrets }}",
-            "base": { "ref": "main", "sha": A, "repo": { "full_name": "user/petclinic" } },
-            "head": { "ref": "fix", "sha": B, "repo": {
-                "full_name": "mallory/petclinic", "clone_url": "https://evil.example/x.git",
-            } },
-        },
-        "repository": { "full_name": "user/petclinic" },
-        "sender": { "login": "mallory" },
-    })
-}
-
-fn ask_proposal(pointer: &str, value: Value) -> Answer {
-    let mut payload = proposal();
-    if !pointer.is_empty() {
-        *payload.pointer_mut(pointer).unwrap() = value;
-    }
-    ask("pull_request", payload.to_string().as_bytes())
-}
-
-fn proposed(answer: Answer) -> PullRequest {
-    match answer {
-        Answer::Accepted(received) => match *received {
-            Received::PullRequest(asked) => asked,
-            Received::Push(push) => panic!("not a pull request: {push:?}"),
-        },
-        other => panic!("not accepted: {other:?}"),
-    }
-}
-
-#[test]
-fn a_pull_request_becomes_what_the_trigger_needs() {
-    let asked = proposed(ask_proposal("", Value::Null));
-    assert_eq!((asked.repository.as_str(), asked.number, asked.sender.as_str()), ("User/Petclinic", 7, "mallory"));
-    assert_eq!((asked.base.as_str(), asked.base_sha.as_str()), ("refs/heads/main", A));
-    assert_eq!((asked.head.as_str(), asked.head_sha.as_str()), ("fix", B));
-    assert_eq!((asked.reference().as_str(), asked.base_branch()), ("refs/pull/7/head", "main"));
-    let entry = Received::PullRequest(asked.clone()).entry();
-    let text = serde_json::to_string(&entry).unwrap();
-    assert!(text.starts_with(r#"{"kind":"proposed","body":{"#) && !text.contains("evil.example"), "{text}");
-    let recorded = Recorded::replay([(5, &serde_json::from_str::<Entry>(&text).unwrap())]);
-    assert_eq!(recorded.received, Some((Received::PullRequest(asked), 5)));
-}
-
-#[test]
-fn whose_a_pull_request_is() {
-    let repo = "/pull_request/head/repo";
-    for (value, origin) in [
-        (json!({ "full_name": "user/petclinic" }), Origin::Own),
-        (json!({ "full_name": "mallory/petclinic" }), Origin::Fork),
-        (json!({ "full_name": "user/petclinic2" }), Origin::Fork),
-        (json!({ "full_name": "user/petclinic ", "fork": false }), Origin::Fork),
-        (json!({ "fork": false }), Origin::Fork),
-        (Value::Null, Origin::Fork),
-    ] {
-        assert_eq!(proposed(ask_proposal(repo, value.clone())).origin, origin, "{value}");
-    }
-}
-
-#[test]
-fn an_edit_counts_where_it_changes_the_base() {
-    let edited = |changes: Value| {
-        let mut payload = proposal();
-        payload["action"] = "edited".into();
-        payload["changes"] = changes;
-        ask("pull_request", payload.to_string().as_bytes())
-    };
-    let asked = proposed(edited(json!({ "base": { "ref": { "from": "next" }, "sha": { "from": A } } })));
-    assert_eq!((asked.activity, asked.base.as_str()), (pipeline::Activity::Synchronize, "refs/heads/main"));
-    for changes in [Value::Null, json!({}), json!({ "title": { "from": "Greet" } }), json!({ "base": null })] {
-        let answer = edited(changes);
-        assert!(matches!(&answer, Answer::Ignored { because } if because.contains("edited")), "{answer:?}");
-    }
-}
-
-#[test]
-fn pull_requests_that_start_nothing_and_those_of_others() {
-    for action in ["closed", "labeled", "edited", "surprise"] {
-        let answer = ask_proposal("/action", action.into());
-        assert!(matches!(&answer, Answer::Ignored { because } if because.contains(action)), "{answer:?}");
-    }
-    for (pointer, value) in [("/repository/full_name", json!("mallory/petclinic")), ("/action", json!("closed"))] {
-        let mut payload = proposal();
-        payload["repository"]["full_name"] = "mallory/petclinic".into();
-        payload["pull_request"]["base"]["repo"]["full_name"] = "mallory/petclinic".into();
-        *payload.pointer_mut(pointer).unwrap() = value;
-        let answer = ask("pull_request", payload.to_string().as_bytes());
-        assert!(matches!(&answer, Answer::Foreign { because } if because.contains("mallory")), "{answer:?}");
-    }
-}
-
-#[test]
-fn malformed_pull_requests_name_the_place() {
-    let long = "x".repeat(300);
-    for (pointer, value, expected) in [
-        ("/action", Value::Null, "/action: is missing"),
-        ("/number", Value::Null, "/number: is missing"),
-        ("/number", json!(0), "/number: is 0"),
-        ("/number", json!(8), "/pull_request/number: contradicts"),
-        ("/number", json!("7/../../heads/main"), "the payload:"),
-        ("/number", json!(-7), "the payload:"),
-        ("/pull_request", Value::Null, "/pull_request: is missing"),
-        ("/pull_request/base", Value::Null, "/pull_request/base: is missing"),
-        ("/pull_request/head", Value::Null, "/pull_request/head: is missing"),
-        ("/pull_request/base/repo", Value::Null, "/pull_request/base/repo/full_name: is missing"),
-        ("/pull_request/base/repo/full_name", json!("mallory/x"), "/pull_request/base/repo/full_name: contradicts"),
-        ("/pull_request/base/ref", Value::Null, "/pull_request/base/ref: is missing"),
-        ("/pull_request/base/ref", json!("../tags/v1"), "/pull_request/base/ref: has characters"),
-        ("/pull_request/base/ref", json!(""), "/pull_request/base/ref: is not a name"),
-        ("/pull_request/base/ref", json!(long), "/pull_request/base/ref: is longer"),
-        ("/pull_request/base/sha", json!("main"), "/pull_request/base/sha: is not a full commit id"),
-        ("/pull_request/head/sha", Value::Null, "/pull_request/head/sha: is missing"),
-        ("/pull_request/head/sha", json!("HEAD"), "/pull_request/head/sha: is not a full commit id"),
-        ("/pull_request/head/sha", json!(NOTHING), "/pull_request/head/sha: is zeros"),
-    ] {
-        let text = malformed(ask_proposal(pointer, value.clone()));
-        assert!(text.starts_with(expected), "{pointer} = {value}: {text}");
-    }
+fn a_pull_request_leaves_the_numbers_to_its_base() {
+    let opened = unnumbered(&Received::PullRequest(asked()), &proposed_to(None)).remove(0);
+    assert_eq!((opened.event.kind, opened.event.reference.as_str()), (EventKind::Push, "refs/heads/main"));
+    assert_eq!((opened.event.pull_request, opened.commit), (None, Commit::default()));
 }

@@ -1,7 +1,8 @@
 //! What a step is given, and what expressions may name.
 
-use super::plan::ending;
-use super::{Answer, Opened, Outcome, Run, Seen, Status};
+use super::entry::{Answer, Opened, Outcome};
+use super::observed::Observed;
+use super::state::{State, Status};
 use crate::by::By;
 use pipeline::expr::{self, Scope};
 use pipeline::{Approval, Step};
@@ -15,8 +16,8 @@ type Rendered = (Value, BTreeMap<String, Vec<String>>);
 ///
 /// # Errors
 /// The expression that cannot be evaluated, as a sentence.
-pub(super) fn render(run: &Run, opened: &Opened, seen: &Seen, step: &Step) -> Result<Rendered, String> {
-    let scope = scope(run, opened, seen);
+pub(super) fn render(state: &State, opened: &Opened, observed: &Observed, step: &Step) -> Result<Rendered, String> {
+    let scope = scope(state, opened, observed);
     let settings = expr::render(&Value::Object(step.with.clone()), &scope)?;
     let mut grants = BTreeMap::new();
     for (ability, values) in &step.grants.0 {
@@ -36,8 +37,13 @@ const LONGEST_QUESTION: usize = 4_000;
 ///
 /// # Errors
 /// The expression that cannot be evaluated, or what makes it no question, as a sentence.
-pub(super) fn question(run: &Run, opened: &Opened, seen: &Seen, approval: &Approval) -> Result<String, String> {
-    let ask = match expr::render(&Value::String(approval.ask.clone()), &scope(run, opened, seen))? {
+pub(super) fn question(
+    state: &State,
+    opened: &Opened,
+    observed: &Observed,
+    approval: &Approval,
+) -> Result<String, String> {
+    let ask = match expr::render(&Value::String(approval.ask.clone()), &scope(state, opened, observed))? {
         Value::String(text) => text.trim().to_owned(),
         other => return Err(format!("approval: `{}` is {other}, not a text", approval.ask)),
     };
@@ -51,10 +57,10 @@ pub(super) fn question(run: &Run, opened: &Opened, seen: &Seen, approval: &Appro
 }
 
 /// What expressions may name; see [`Scope`].
-pub(super) fn scope(run: &Run, opened: &Opened, seen: &Seen) -> Scope {
+pub(super) fn scope(state: &State, opened: &Opened, observed: &Observed) -> Scope {
     let mut steps = Map::new();
-    for step in run.steps() {
-        let (outputs, outcome) = match run.status(&step.id) {
+    for step in state.steps() {
+        let (outputs, outcome) = match state.status(&step.id) {
             Status::Ended { outcome: Outcome::Succeeded { outputs }, .. } => (outputs, "succeeded"),
             Status::Ended { .. } | Status::Refused { .. } => (Value::Null, "failed"),
             Status::Skipped { .. } => (Value::Null, "skipped"),
@@ -62,7 +68,7 @@ pub(super) fn scope(run: &Run, opened: &Opened, seen: &Seen) -> Scope {
         };
         let mut known = outputs.as_object().cloned().unwrap_or_default();
         known.insert("outcome".into(), outcome.into());
-        let answered = run.asked(&step.id).and_then(|asked| asked.answered.as_ref());
+        let answered = state.asked(&step.id).and_then(|asked| asked.answered.as_ref());
         if let Some(By::Person(name)) = answered.filter(|one| one.answer == Answer::Approved).map(|one| &one.by) {
             known.insert("approved_by".into(), name.as_str().into());
         }
@@ -72,8 +78,8 @@ pub(super) fn scope(run: &Run, opened: &Opened, seen: &Seen) -> Scope {
     let commit = &opened.commit;
     Scope(json!({
         "run": {
-            "number": opened.number, "id": opened.id, "url": format!("{}/runs/{}", seen.url, opened.id),
-            "title": opened.title, "outcome": ending(run),
+            "number": opened.number, "id": opened.id, "url": format!("{}/runs/{}", observed.url, opened.id),
+            "title": opened.title, "outcome": state.ending(),
         },
         "commit": {
             "sha": commit.sha, "short": commit.short, "message": commit.message,

@@ -1,6 +1,6 @@
 //! A run, as the rows of the server's policy are matched with it.
 
-use super::Opened;
+use super::entry::Opened;
 use crate::delivery::Origin;
 use pipeline::permission::{Provenance, Subject};
 
@@ -13,16 +13,21 @@ impl Opened {
             (Some(Origin::Own), Some(base)) => Provenance::Own { base },
             (Some(Origin::Own | Origin::Fork), base) => Provenance::Fork { base },
         };
-        Subject { repository: &self.repository, pipeline: &self.pipeline_file, event: &self.event.kind, provenance }
+        Subject {
+            repository: &self.repository,
+            pipeline: &self.pipeline_file,
+            event: self.event.kind.as_str(),
+            provenance,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Event, PullRequest};
+    use crate::run::{Event, EventKind, PullRequest};
 
-    fn provenance(kind: &str, pull_request: Option<Origin>) -> (String, String) {
+    fn provenance(kind: EventKind, pull_request: Option<Origin>) -> (String, String) {
         let asked = |origin| PullRequest { number: 7, base: "refs/heads/main".into(), head: "fix".into(), origin };
         let opened = Opened {
             id: "user/petclinic/was/1".into(),
@@ -31,7 +36,7 @@ mod tests {
             pipeline_file: ".bespin/was.yaml".into(),
             pipeline: Default::default(),
             event: Event {
-                kind: kind.into(),
+                kind,
                 reference: "refs/heads/next".into(),
                 pull_request: pull_request.map(asked),
                 ..Event::default()
@@ -49,8 +54,8 @@ mod tests {
     #[test]
     fn a_pull_request_is_judged_by_its_base_and_by_whose_it_is() {
         let is = |kind: &str, text: &str| (kind.to_owned(), text.to_owned());
-        assert_eq!(provenance("push", None), is("push", r#"Reference("refs/heads/next")"#));
-        let asked = |origin| provenance("pull_request", origin);
+        assert_eq!(provenance(EventKind::Push, None), is("push", r#"Reference("refs/heads/next")"#));
+        let asked = |origin| provenance(EventKind::PullRequest, origin);
         assert_eq!(asked(Some(Origin::Own)), is("pull_request", r#"Own { base: "refs/heads/main" }"#));
         assert_eq!(asked(Some(Origin::Fork)), is("pull_request", r#"Fork { base: Some("refs/heads/main") }"#));
         assert_eq!(asked(None), is("pull_request", "Fork { base: None }"));

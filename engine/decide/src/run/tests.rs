@@ -3,8 +3,10 @@
 mod approvals;
 
 use super::*;
+use crate::by::By;
+use crate::next::Timestamp;
 use crate::next::Wake;
-use pipeline::{Concurrency, Grants, Pipeline, Supersede};
+use pipeline::{Concurrency, Grants, Pipeline, Step, Supersede};
 use serde_json::json;
 
 /// How the small world answers an attempt of a step: by step and attempt.
@@ -67,7 +69,7 @@ type People = fn(&str) -> Option<(By, Answer)>;
 /// A journal, its clock, and what lives in the process.
 struct World {
     journal: Vec<(Timestamp, By, Entry)>,
-    seen: Seen,
+    seen: Observed,
     now: Timestamp,
     acts: Vec<Act>,
     people: People,
@@ -77,11 +79,11 @@ struct World {
 impl World {
     fn resume(journal: Vec<(Timestamp, By, Entry)>) -> World {
         let now = journal.last().map_or(0, |(at, ..)| *at);
-        World { journal, seen: Seen::default(), now, acts: Vec::new(), people: |_| None, because: String::new() }
+        World { journal, seen: Observed::default(), now, acts: Vec::new(), people: |_| None, because: String::new() }
     }
 
-    fn run(&self) -> Run {
-        Run::replay(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)))
+    fn run(&self) -> State {
+        State::replay(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)))
     }
 
     fn write(&mut self, by: By, entry: Entry) {
@@ -186,7 +188,7 @@ fn a_failure_skips_what_needs_it_but_not_the_final_steps() {
 #[test]
 fn an_attempt_that_a_restart_took_does_not_count() {
     let mut journal: Vec<_> = diamond().into_iter().map(|entry| (0, By::Server, entry)).collect();
-    journal.push((0, By::Server, Entry::Started { step: "lint".into(), attempt: 1 }));
+    journal.push((0, By::Server, Entry::Started { step: "lint".into(), attempt: 1, owner: None }));
     let mut world = World::resume(journal);
     world.turn();
     world.turn();
@@ -200,7 +202,7 @@ fn a_failure_that_may_pass_is_tried_again_later_and_only_as_often_as_asked() {
     let Entry::Opened { run } = &mut entries[0] else { unreachable!() };
     run.pipeline.steps[2].retry = 1;
     let world = ends(entries, image_recovers, RunOutcome::Succeeded);
-    let started = |attempt| Entry::Started { step: "image".into(), attempt };
+    let started = |attempt| Entry::Started { step: "image".into(), attempt, owner: Some(Instance::default()) };
     let at = |entry| world.journal.iter().find(|(.., e)| *e == entry).map(|(at, ..)| *at).expect("it was recorded");
     assert_eq!(at(started(2)) - at(started(1)), 2_000);
     ends(diamond(), image_recovers, RunOutcome::Failed);
@@ -292,4 +294,32 @@ fn a_name_that_does_not_exist_rejects_the_step() {
     let world = ends(vec![opened(vec![only], vec![])], all_well, RunOutcome::Failed);
     let is_rejected = matches!(world.run().status("only"), Status::Ended { outcome: Outcome::Rejected { .. }, .. });
     assert!(is_rejected, "{:#?}", world.journal);
+}
+
+#[test]
+fn an_event_keeps_its_word_and_an_unknown_one_is_refused() {
+    let words = ["push", "tag", "pull_request", "schedule", "manual", "alert", "release"];
+    for word in words {
+        let kind: EventKind = serde_json::from_value(json!(word)).expect("it is a kind");
+        assert_eq!((kind.as_str(), serde_json::to_value(kind).unwrap()), (word, json!(word)));
+    }
+    for unknown in ["", "Push", "pull-request", "deployment"] {
+        assert!(serde_json::from_value::<EventKind>(json!(unknown)).is_err(), "{unknown}");
+    }
+}
+
+#[test]
+fn an_attempt_names_the_instance_that_runs_it() {
+    let observed = Observed { instance: Instance("01A".into()), ..Observed::default() };
+    let mut world = World::resume(start(diamond()).journal);
+    world.seen = observed;
+    world.turn();
+    let run = world.run();
+    let Status::Started { owner, .. } = run.status("test") else { panic!("it starts: {:?}", run.status("test")) };
+    assert_eq!(owner, Some(Instance("01A".into())));
+    let old: Entry =
+        serde_json::from_value(json!({ "kind": "started", "body": { "step": "a", "attempt": 1 } })).unwrap();
+    assert_eq!(old, Entry::Started { step: "a".into(), attempt: 1, owner: None });
+    let again = serde_json::to_value(&old).unwrap();
+    assert_eq!(again, json!({ "kind": "started", "body": { "step": "a", "attempt": 1 } }), "as it was written");
 }

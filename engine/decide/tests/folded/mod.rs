@@ -5,7 +5,7 @@
 use super::Line;
 use decide::by::By;
 use decide::canary::{self, Patience, State};
-use decide::run::{self, Run, Status};
+use decide::run::{self, Status};
 use decide::want::{Answer, Key};
 use decide::{bump, delivery, image, revert, sync};
 use serde::Serialize;
@@ -58,7 +58,7 @@ fn answers<'a>(lines: &[Line], answer: impl Fn(&Key) -> Option<&'a Answer>) -> V
 }
 
 fn of_delivery(entries: &Entries<delivery::Entry>) -> Vec<String> {
-    let recorded = delivery::Recorded::replay(entries.iter().map(|(at, _, entry)| (*at, entry)));
+    let recorded = delivery::State::replay(entries.iter().map(|(at, _, entry)| (*at, entry)));
     let received = recorded.received.map(|(received, at)| {
         format!("{} {} {} at {at}", received.repository(), received.reference(), received.commit())
     });
@@ -70,7 +70,7 @@ fn of_delivery(entries: &Entries<delivery::Entry>) -> Vec<String> {
 }
 
 fn of_run(lines: &[Line], entries: &Entries<run::Entry>) -> Vec<String> {
-    let run = Run::replay(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
+    let run = run::State::replay(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
     let opened = run.opened().unwrap();
     let mut facts = vec![format!("{} of {} for {}", opened.id, opened.commit.short, disk(&opened.event))];
     facts.extend(opened.mistakes.iter().map(|mistake| format!("mistake {mistake}")));
@@ -79,7 +79,7 @@ fn of_run(lines: &[Line], entries: &Entries<run::Entry>) -> Vec<String> {
         let id = &step.id;
         facts.push(match run.status(id) {
             Status::Waiting => format!("{id} waits"),
-            Status::Started { attempt, since } => format!("{id} started attempt {attempt} at {since}"),
+            Status::Started { attempt, since, .. } => format!("{id} started attempt {attempt} at {since}"),
             Status::Ended { attempt, at, outcome } => {
                 format!("{id} ended attempt {attempt} at {at}: {}", disk(&outcome))
             }

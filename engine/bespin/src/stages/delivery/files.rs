@@ -1,7 +1,7 @@
 //! The pipeline files of a commit, read with the lock file beside them.
 
 use crate::drive::Trouble;
-use decide::trigger::File;
+use decide::delivery::File;
 use forge::{FileAt, Limits, Mirror};
 use pipeline::Pipeline;
 use pipeline::lock::{LOCK, Lock, Pins};

@@ -4,34 +4,34 @@
 //! configuration gives it. A fork's own address is in no journal and is never
 //! asked for anything: GitHub keeps every head at the base, as `refs/pull/N/head`.
 
-use super::{DeliveryStage, Looked};
+use super::DeliveryStage;
+use super::observe::AtRepository;
 use crate::drive::{Trouble, now};
-use decide::delivery::{PullRequest, Received};
+use decide::delivery::{self, Changed, KnownRun, Observed, PullRequest, Received, Standing};
 use decide::next::Timestamp;
 use decide::run::Commit;
-use decide::trigger::{self, Changed, Known, Seen, Standing};
 use forge::{Error, Fetched, HEAD_KEPT, Head, HeadLimits, Mirror};
 
 impl DeliveryStage {
     /// Looks at a pull request that was received at `at`, or says why there is nothing
     /// to decide on. Anybody can make one, so this holds up nothing but other heads of
     /// the repository, and no head is fetched that no pipeline of the base asks for.
-    pub(super) async fn look_at_pull_request(
+    pub(super) async fn observe_pull_request(
         &self,
         mirror: &Mirror,
         asked: &PullRequest,
         at: Timestamp,
-    ) -> Result<Result<Looked, Seen>, Trouble> {
+    ) -> Result<Result<AtRepository, Observed>, Trouble> {
         // The pipeline that counts is the branch's newest, not the one that the payload remembers.
         mirror.fetch(at).await.map_err(trouble)?;
-        let Some(base) = mirror.resolve(&asked.base).await.map_err(trouble)? else { return Ok(Err(Seen::Missing)) };
+        let Some(base) = mirror.resolve(&asked.base).await.map_err(trouble)? else { return Ok(Err(Observed::Missing)) };
         let Some(at_base) = self.read_at(mirror, &asked.repository, &base).await? else {
-            return Ok(Err(Seen::Missing));
+            return Ok(Err(Observed::Missing));
         };
         // Whoever opened a run before a crash finds it, whatever the base's pipelines say by now.
         let opened = self.runs(&asked.repository).await?.iter().any(|run| is_of(run, asked));
-        if !opened && let Some(because) = trigger::idle(&Received::PullRequest(asked.clone()), &base, &at_base.files) {
-            return Ok(Err(Seen::Refused { because }));
+        if !opened && let Some(because) = delivery::idle(&Received::PullRequest(asked.clone()), &base, &at_base.files) {
+            return Ok(Err(Observed::Refused { because }));
         }
         let Fetched { commit, tip } = match self.fetch_head(mirror, asked, &base).await? {
             Ok(fetched) => fetched,
@@ -43,7 +43,7 @@ impl DeliveryStage {
         };
         let standing = if tip == asked.head_sha { Standing::Current } else { Standing::Passed { by: tip } };
         let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
-        Ok(Ok(Looked { commit, files: at_base.files.clone(), files_at: base, changed, standing }))
+        Ok(Ok(AtRepository { commit, files: at_base.files.clone(), files_at: base, changed, standing }))
     }
 
     async fn fetch_head(
@@ -51,7 +51,7 @@ impl DeliveryStage {
         mirror: &Mirror,
         asked: &PullRequest,
         base: &str,
-    ) -> Result<Result<Fetched, Seen>, Trouble> {
+    ) -> Result<Result<Fetched, Observed>, Trouble> {
         let head = Head { number: asked.number, sha: asked.head_sha.clone() };
         let turn = mirror.heads().await;
         let needed = self.index.heads().await.map_err(|error| Trouble::new("reading the heads", error))?;
@@ -59,14 +59,14 @@ impl DeliveryStage {
         drop(turn);
         match fetched {
             Ok(Some(fetched)) => Ok(Ok(fetched)),
-            Ok(None) => Ok(Err(Seen::Missing)),
-            Err(error @ Error::TooLarge { .. }) => Ok(Err(Seen::Refused { because: error.to_string() })),
+            Ok(None) => Ok(Err(Observed::Missing)),
+            Err(error @ Error::TooLarge { .. }) => Ok(Err(Observed::Refused { because: error.to_string() })),
             // The server's own disk is no fault of the pull request's.
             Err(error @ Error::Directory { .. }) => Err(trouble(error)),
             Err(error) => {
                 // Nor is a remote that nothing can be read from.
                 mirror.fetch(now()).await.map_err(trouble)?;
-                Ok(Err(Seen::Unreadable { because: error.to_string() }))
+                Ok(Err(Observed::Unreadable { because: error.to_string() }))
             }
         }
     }
@@ -85,7 +85,7 @@ impl DeliveryStage {
     }
 }
 
-fn is_of(run: &Known, asked: &PullRequest) -> bool {
+fn is_of(run: &KnownRun, asked: &PullRequest) -> bool {
     let same = |of: &decide::run::PullRequest| of.number == asked.number && of.base == asked.base;
     run.event.after == asked.head_sha && run.event.pull_request.as_ref().is_some_and(same)
 }

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::board::Board;
-use crate::drive::read;
+use crate::drive::{encode, now, read};
 use crate::floors::Elsewhere;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
-use decide::delivery::{NOTHING, Origin, PullRequest};
-use decide::run::Entry as RunEntry;
+use decide::by::By;
+use decide::delivery::{NOTHING, Origin, Paths, PullRequest};
+use decide::run::{CancelCause, Entry as RunEntry};
 use forge::{Credentials, Remote, Settings};
 use playground::faults::Faults;
 use playground::registry::Registry;
@@ -106,7 +107,8 @@ fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, regis
     let grants = format!("grants = {{ registry = [\"{HOST}/*\"], git = [\"{}/user/*\"] }}", &git.url[7..]);
     let policy = toml::from_str(&format!("approved-by = [\"ann\"]\n{grants}")).unwrap();
     let elsewhere = Elsewhere::new(forge.clone(), registries, vec![policy]);
-    let stage = DeliveryStage::new(&drivers, &forge, floors, elsewhere, start);
+    let index = Arc::new(crate::index::JournalIndex::new(drivers.journal().clone()));
+    let stage = DeliveryStage::new(&drivers, &forge, index, floors, elsewhere, start);
     (drivers, stage, started)
 }
 
@@ -371,7 +373,7 @@ async fn a_head_that_cannot_be_fetched_is_given_up() {
     std::fs::remove_file(&tree).unwrap();
     world.record(Received::PullRequest(asked("d1", &head))).await;
     world.says("d1", "fetching a pull request of").await;
-    let old = now() - decide::trigger::PATIENCE_MS - 1_000;
+    let old = now() - decide::delivery::PATIENCE_MS - 1_000;
     let entries = encode(&[Received::PullRequest(asked("d2", &head)).entry()], &By::Server, old).unwrap();
     world.drivers.journal().append("delivery/default/d2", 0, entries).await.unwrap();
     world.drivers.ensure(&world.stage, "delivery/default/d2");

@@ -1,10 +1,12 @@
 //! A run's end, over a real journal.
 
 use super::*;
+use crate::attempts::Alone;
 use crate::board::Board;
 use crate::logs::{Logs, Masker};
+use crate::steps::Asked;
 use decide::by::By;
-use decide::run::{Event, Outcome};
+use decide::run::{Event, Instance, Outcome};
 
 const ID: &str = "user/petclinic/was/1";
 
@@ -46,7 +48,10 @@ async fn a_closed_run_leaves_its_log_and_no_workspace() {
         crate::host::Artifacts::open(directory.path().join("artifacts")),
     ));
     let (talker, told) = (Arc::new(Talker(logs.clone())), Arc::new(Told::default()));
-    let stage = Arc::new(RunStage::new(&drivers, talker, told.clone(), leftovers, "http://localhost".into()));
+    let index = Arc::new(JournalIndex::new(drivers.journal().clone()));
+    let owners = Arc::new(Alone::start());
+    let url = "http://localhost".to_owned();
+    let stage = Arc::new(RunStage::new(&drivers, talker, told.clone(), leftovers, index, owners, url));
 
     let text = "name: was\non:\n  manual: {}\nsteps:\n  - id: talk\n    uses: talk\n";
     let opened = Opened {
@@ -77,5 +82,93 @@ async fn a_closed_run_leaves_its_log_and_no_workspace() {
     let lines = logs.read(&crate::logs::Place::new(ID, "talk", 1), 1, 10).unwrap();
     assert_eq!(lines.len(), 1, "the log stays");
     assert!(!lines[0].text.contains("hush"), "{}", lines[0].text);
+    drivers.stop().await;
+}
+
+/// Reports to no forge.
+struct Silent;
+
+#[async_trait]
+impl Reporter for Silent {
+    async fn report(&self, _: &Opened, _: Option<RunOutcome>, _: &str, _: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
+
+/// A registry with this process, and another instance that exists or not.
+struct Two {
+    other_exists: bool,
+    mine: Instance,
+}
+
+impl Owners for Two {
+    fn instance(&self) -> &Instance {
+        &self.mine
+    }
+
+    fn exists(&self, instance: &Instance) -> bool {
+        *instance == self.mine || self.other_exists
+    }
+}
+
+fn stage(directory: &std::path::Path, drivers: &Arc<Drivers>, owners: Arc<dyn Owners>) -> RunStage {
+    let logs = Arc::new(Logs::open(directory.join("logs")));
+    let artifacts = crate::host::Artifacts::open(directory.join("artifacts"));
+    let leftovers = Arc::new(Leftovers::new(logs.clone(), directory.join("workspaces"), artifacts));
+    let index = Arc::new(JournalIndex::new(drivers.journal().clone()));
+    RunStage::new(drivers, Arc::new(Talker(logs)), Arc::new(Silent), leftovers, index, owners, String::new())
+}
+
+#[tokio::test]
+async fn a_queued_run_that_is_looked_at_first_waits_all_the_same() {
+    for names in [["a", "b"], ["b", "a"]] {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = journal::open(&directory.path().join("journal")).unwrap();
+        let drivers = Drivers::new(journal, Arc::new(Board::default()));
+        let [older, younger] = names.map(|name| crate::index::tests::opened(name, 1, Some("deploy")));
+        for run in [&older, &younger] {
+            let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Box::new(run.clone()) }]);
+            drivers.append(&format!("run/{}", run.id), By::Server, opening).await.unwrap();
+        }
+        // A new process; the older run has no driver yet.
+        let stage = stage(directory.path(), &drivers, Arc::new(Alone::start()));
+        let stream = format!("run/{}", younger.id);
+        let state = fold(&crate::drive::read::<Entry>(drivers.journal(), &stream).await.unwrap());
+        assert_eq!(stage.observe(&stream, &state).await.unwrap().ahead, Some(older.id), "{names:?}");
+        drivers.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_instance_that_is_gone_had_started_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = journal::open(&directory.path().join("journal")).unwrap();
+    let drivers = Drivers::new(journal, Arc::new(Board::default()));
+    let [mine, other] = ["mine", "other"].map(|id| Instance(id.into()));
+    let mut run = crate::index::tests::opened("a", 1, None);
+    run.pipeline = pipeline::parse("a.yaml", "name: a\non: push\nsteps:\n  - id: talk\n    uses: talk\n").unwrap();
+    let (id, key) = (run.id.clone(), ("talk".to_owned(), 1));
+    let entries = |owner: Option<&Instance>| {
+        let started = Entry::Started { step: "talk".into(), attempt: 1, owner: owner.cloned() };
+        [Entry::Opened { run: Box::new(run.clone()) }, started]
+    };
+    let cases = [
+        ("an old journal names none", None, true, false),
+        ("another that exists", Some(&other), true, true),
+        ("another that is gone", Some(&other), false, false),
+        ("this one, which does not run it", Some(&mine), true, false),
+    ];
+    for (name, owner, other_exists, alive) in cases {
+        let stage = stage(directory.path(), &drivers, Arc::new(Two { other_exists, mine: mine.clone() }));
+        let state = State::replay(entries(owner).iter().map(|entry| (1, &By::Server, entry)));
+        let observed = stage.observe(&format!("run/{id}"), &state).await.unwrap();
+        assert_eq!(observed.alive.contains(&key), alive, "{name}");
+        assert_eq!(observed.instance, mine);
+    }
+    let stage = stage(directory.path(), &drivers, Arc::new(Two { other_exists: false, mine: mine.clone() }));
+    stage.attempts.start(&id, "talk", 1, std::future::pending(), || {});
+    let state = State::replay(entries(Some(&mine)).iter().map(|entry| (1, &By::Server, entry)));
+    assert!(stage.observe(&format!("run/{id}"), &state).await.unwrap().alive.contains(&key), "it runs here");
+    stage.attempts.stop(&id, "talk", 1).await;
     drivers.stop().await;
 }

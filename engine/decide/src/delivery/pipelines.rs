@@ -1,8 +1,9 @@
 //! What becomes of each pipeline file of a pushed or proposed commit.
 
-use super::{Ancestry, Changed, File, Found, Known, RunKey, Standing, why_nothing};
-use crate::delivery::{Change, PullRequest, Push, Received, Reference, Skipped};
-use crate::run::{self, Event, Opened};
+use super::entry::{Change, PullRequest, Push, Received, Reference, Skipped};
+use super::messages::why_nothing;
+use super::observed::{Ancestry, Changed, Context, File, KnownRun, RunKey, Standing};
+use crate::run::{self, Event, EventKind, Opened};
 use pipeline::{Cause, Concurrency, Pipeline, Supersede};
 use std::collections::BTreeMap;
 
@@ -31,9 +32,9 @@ pub enum Plan {
 }
 
 /// Plans the runs of a delivery, one for each file at most.
-pub fn plan(received: &Received, found: &Found) -> Vec<Plan> {
+pub fn plan(received: &Received, context: &Context) -> Vec<Plan> {
     let mut names = BTreeMap::new();
-    found.files.iter().map(|file| plan_file(received, found, file, &mut names)).collect()
+    context.files.iter().map(|file| plan_file(received, context, file, &mut names)).collect()
 }
 
 /// Why none of the pipelines at `files_at` is for a delivery, as a sentence, when that
@@ -50,7 +51,7 @@ pub fn idle(received: &Received, files_at: &str, files: &[File]) -> Option<Strin
 
 fn plan_file<'f>(
     received: &Received,
-    found: &'f Found,
+    context: &'f Context,
     file: &'f File,
     names: &mut BTreeMap<&'f str, &'f str>,
 ) -> Plan {
@@ -59,26 +60,26 @@ fn plan_file<'f>(
         Ok(pipeline) => names.insert(pipeline.name.as_str(), &file.path).map(str::to_owned),
         Err(_) => None,
     };
-    if let Some(known) = found.runs.iter().find(|known| known.is(&key)) {
+    if let Some(known) = context.runs.iter().find(|known| known.is(&key)) {
         let pipeline = file.pipeline.as_ref().ok();
         let supersede = pipeline.and_then(|pipeline| concurrency(received, pipeline, &file.path)).map(|c| c.supersede);
         return Plan::Exists { run: known.id.clone(), supersede };
     }
     let skip = |because| Plan::Skip { file: file.path.clone(), because };
-    if let Standing::Passed { by } = &found.standing {
+    if let Standing::Passed { by } = &context.standing {
         return skip(format!("the pull request has a newer head, {}", by.get(..7).unwrap_or(by)));
     }
     match (&file.pipeline, twin) {
         (Ok(pipeline), Some(twin)) => {
             let mistake =
                 format!("{}: the name `{}` is taken by {twin}; give this pipeline another", file.path, pipeline.name);
-            Plan::Open(broken(received, found, &file.path, &[mistake]))
+            Plan::Open(broken(received, context, &file.path, &[mistake]))
         }
-        (Err(mistakes), _) => Plan::Open(broken(received, found, &file.path, mistakes)),
+        (Err(mistakes), _) => Plan::Open(broken(received, context, &file.path, mistakes)),
         (Ok(pipeline), None) => {
-            match unfit(pipeline, received, &found.changed).or_else(|| outrun(pipeline, received, file, found)) {
+            match unfit(pipeline, received, &context.changed).or_else(|| outrun(pipeline, received, file, context)) {
                 Some(because) => skip(because),
-                None => Plan::Open(opened(received, found, &file.path, pipeline.clone(), Vec::new())),
+                None => Plan::Open(opened(received, context, &file.path, pipeline.clone(), Vec::new())),
             }
         }
     }
@@ -117,25 +118,25 @@ fn concurrency(received: &Received, pipeline: &Pipeline, file: &str) -> Option<C
 
 /// Why a push that only moved forwards comes too late: deliveries may be
 /// worked off out of order, and an older commit must not get a higher number.
-fn outrun(pipeline: &Pipeline, received: &Received, file: &File, found: &Found) -> Option<String> {
+fn outrun(pipeline: &Pipeline, received: &Received, file: &File, context: &Context) -> Option<String> {
     let Received::Push(push) = received else { return None };
     let supersede = pipeline.concurrency.as_ref()?.supersede;
     if supersede == Supersede::Never || push.change != Change::Forward {
         return None;
     }
-    let newer = |known: &&Known| {
+    let newer = |known: &&KnownRun| {
         known.ancestry == Ancestry::Newer && known.file == file.path && known.event.reference == push.reference
     };
-    let newer = found.runs.iter().find(newer)?;
+    let newer = context.runs.iter().find(newer)?;
     Some(format!("{} is a run of a newer commit that contains this one", newer.id))
 }
 
 /// A run that has failed before it starts, and shows every mistake.
-fn broken(received: &Received, found: &Found, path: &str, mistakes: &[String]) -> Box<Opened> {
+fn broken(received: &Received, context: &Context, path: &str, mistakes: &[String]) -> Box<Opened> {
     // The name that the file had while it could be read keeps its runs together.
-    let before = found.runs.iter().rev().find(|known| known.file == path).map(|known| known.pipeline.clone());
+    let before = context.runs.iter().rev().find(|known| known.file == path).map(|known| known.pipeline.clone());
     let name = before.unwrap_or_else(|| stem(path));
-    opened(received, found, path, Pipeline { name, ..Pipeline::default() }, mistakes.to_vec())
+    opened(received, context, path, Pipeline { name, ..Pipeline::default() }, mistakes.to_vec())
 }
 
 fn stem(path: &str) -> String {
@@ -148,13 +149,13 @@ fn stem(path: &str) -> String {
 
 fn opened(
     received: &Received,
-    found: &Found,
+    context: &Context,
     path: &str,
     mut pipeline: Pipeline,
     mistakes: Vec<String>,
 ) -> Box<Opened> {
-    let used = found.runs.iter().filter(|known| known.pipeline == pipeline.name).map(|known| known.number);
-    let floor = found.floors.get(&pipeline.name).copied();
+    let used = context.runs.iter().filter(|known| known.pipeline == pipeline.name).map(|known| known.number);
+    let floor = context.floors.get(&pipeline.name).copied();
     let number = used.chain(floor).max().unwrap_or(0) + 1;
     pipeline.concurrency = concurrency(received, &pipeline, path);
     Box::new(Opened {
@@ -165,19 +166,22 @@ fn opened(
         pipeline,
         event: match received {
             Received::Push(push) => pushed(push),
-            Received::PullRequest(asked) => proposed(asked, &found.files_at),
+            Received::PullRequest(asked) => proposed(asked, &context.files_at),
         },
-        title: title(&found.commit.message, &received.reference()),
-        commit: found.commit.clone(),
+        title: title(&context.commit.message, &received.reference()),
+        commit: context.commit.clone(),
         mistakes,
         retry_of: None,
     })
 }
 
 fn pushed(push: &Push) -> Event {
-    let kind = if push.reference.starts_with("refs/tags/") { "tag" } else { "push" };
+    let kind = match push.short_reference() {
+        Some(Reference::Tag(_)) => EventKind::Tag,
+        Some(Reference::Branch(_)) | None => EventKind::Push,
+    };
     Event {
-        kind: kind.into(),
+        kind,
         reference: push.reference.clone(),
         before: push.before.clone(),
         after: push.after.clone(),
@@ -190,7 +194,7 @@ fn pushed(push: &Push) -> Event {
 fn proposed(asked: &PullRequest, files_at: &str) -> Event {
     let (number, base, head) = (asked.number, asked.base.clone(), asked.head.clone());
     Event {
-        kind: Event::PULL_REQUEST.into(),
+        kind: EventKind::PullRequest,
         reference: asked.reference(),
         before: files_at.to_owned(),
         after: asked.head_sha.clone(),

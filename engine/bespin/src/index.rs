@@ -1,9 +1,12 @@
-//! What the journal says of runs and pending deliveries, kept up to date by
-//! reading only what is new in it.
+//! What the journal says of runs and pending deliveries: which numbers are taken, which run is ahead of
+//! which in its concurrency group, what has not ended.
+//!
+//! One index for the process, shared by the stages that decide from it. Every answer is complete: what is
+//! new in the journal is read first, up to its newest entry, so that nothing depends on which drivers
+//! have looked so far. What stands here is a copy of the journal; a restart reads it again.
 
-use decide::delivery::PullRequest;
+use decide::delivery::{Bump, KnownRun, PullRequest, RunPhase};
 use decide::run::Opened;
-use decide::trigger::{Bump, Known, State};
 use forge::Head;
 use journal::{Entry, Journal};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,7 +16,7 @@ use tokio::sync::{Mutex, MutexGuard};
 const PAGE: usize = 1_000;
 
 /// The runs by repository, and the deliveries that have not ended.
-pub struct Index {
+pub struct JournalIndex {
     journal: Journal,
     folded: Mutex<Folded>,
 }
@@ -22,7 +25,7 @@ pub struct Index {
 struct Folded {
     seq: u64,
     /// By repository, in the order in which they were opened.
-    runs: HashMap<String, Vec<Known>>,
+    runs: HashMap<String, Vec<KnownRun>>,
     /// A run's repository and its place there, by id.
     places: HashMap<String, (String, usize)>,
     /// Streams, by the sequence of their first entry.
@@ -34,18 +37,35 @@ struct Folded {
     proposed_to: BTreeSet<String>,
 }
 
-impl Index {
+impl JournalIndex {
     /// Starts with nothing; the first question reads the whole journal.
-    pub fn new(journal: Journal) -> Index {
-        Index { journal, folded: Mutex::default() }
+    pub fn new(journal: Journal) -> JournalIndex {
+        JournalIndex { journal, folded: Mutex::default() }
     }
 
     /// The runs of a repository, in the order in which they were opened.
     ///
     /// # Errors
     /// The journal's, when it cannot be read.
-    pub async fn of(&self, repository: &str) -> Result<Vec<Known>, journal::Error> {
+    pub async fn of(&self, repository: &str) -> Result<Vec<KnownRun>, journal::Error> {
         Ok(self.fresh().await?.runs.get(repository).cloned().unwrap_or_default())
+    }
+
+    /// The run that `run` waits for: of the open runs of its concurrency group that were opened before it,
+    /// the newest. `None` where it is the first, has no group, or is not known.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn ahead_of(&self, run: &str) -> Result<Option<String>, journal::Error> {
+        let folded = self.fresh().await?;
+        let Some((repository, place)) = folded.places.get(run) else { return Ok(None) };
+        let Some((mine, before)) = folded.runs.get(repository).and_then(|runs| runs.get(..=*place)?.split_last())
+        else {
+            return Ok(None);
+        };
+        let ahead =
+            |other: &&KnownRun| mine.group.is_some() && other.group == mine.group && other.phase != RunPhase::Closed;
+        Ok(before.iter().rev().find(ahead).map(|other| other.id.clone()))
     }
 
     /// The streams of deliveries that have not ended, in the order received.
@@ -64,7 +84,7 @@ impl Index {
     /// The journal's, when it cannot be read.
     pub async fn heads(&self) -> Result<BTreeSet<Head>, journal::Error> {
         let folded = self.fresh().await?;
-        let open = folded.runs.values().flatten().filter(|run| run.state != State::Closed);
+        let open = folded.runs.values().flatten().filter(|run| run.phase != RunPhase::Closed);
         let of_runs = open.filter_map(|run| {
             let asked = run.event.pull_request.as_ref()?;
             Some(Head { number: asked.number, sha: run.event.after.clone() })
@@ -88,7 +108,7 @@ impl Index {
         known.retain(|_, of_one| !of_one.is_empty());
         places.clear();
         for (repository, of_one) in known {
-            let place = |(place, run): (usize, &Known)| (run.id.clone(), (repository.clone(), place));
+            let place = |(place, run): (usize, &KnownRun)| (run.id.clone(), (repository.clone(), place));
             places.extend(of_one.iter().enumerate().map(place));
         }
     }
@@ -115,11 +135,11 @@ impl Folded {
         match (family, entry.kind.as_str()) {
             ("run", "opened") => return self.opened(entry),
             ("run", "cancel-asked") => self.change(rest, |run| {
-                if run.state == State::Open {
-                    run.state = State::Ending;
+                if run.phase == RunPhase::Open {
+                    run.phase = RunPhase::Ending;
                 }
             }),
-            ("run", "closed") => self.change(rest, |run| run.state = State::Closed),
+            ("run", "closed") => self.change(rest, |run| run.phase = RunPhase::Closed),
             ("bump", "wanted") => {
                 // The last part is the step.
                 let run = rest.rsplit_once('/').map_or(rest, |(run, _)| run);
@@ -156,14 +176,17 @@ impl Folded {
         let opened: Opened = serde_json::from_value(entry.body["run"].clone()).map_err(|e| place(e.to_string()))?;
         let runs = self.runs.entry(opened.repository.clone()).or_default();
         self.places.insert(opened.id.clone(), (opened.repository.clone(), runs.len()));
-        runs.push(Known::new(&opened));
+        runs.push(KnownRun::new(&opened));
         Ok(())
     }
 
-    fn change(&mut self, run: &str, change: impl FnOnce(&mut Known)) {
+    fn change(&mut self, run: &str, change: impl FnOnce(&mut KnownRun)) {
         let Some((repository, place)) = self.places.get(run) else { return };
         if let Some(known) = self.runs.get_mut(repository).and_then(|runs| runs.get_mut(*place)) {
             change(known);
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -3,9 +3,10 @@
 //! A journal that was lost must not count from 1 again: the tags of earlier
 //! runs are taken, and the trailers in the manifests name them.
 
-use super::{FileState, Found, Known, Plan, plan};
-use crate::delivery::Received;
-use crate::run::{Commit, Event, Opened};
+use super::entry::Received;
+use super::observed::{Context, FileState, KnownRun};
+use super::pipelines::{Plan, plan};
+use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Step;
 use pipeline::expr::{self, Scope};
 use serde_json::{Value, json};
@@ -36,13 +37,13 @@ pub enum Place {
 /// no readable run of the pipeline is known, and no floor either. A pull
 /// request's is shown as its base branch's own, which numbers go on from: the
 /// pull request itself has no say in where the server looks for them.
-pub fn unnumbered(received: &Received, found: &Found) -> Vec<Opened> {
+pub fn unnumbered(received: &Received, context: &Context) -> Vec<Opened> {
     let rests_on_something = |opened: &Opened| {
-        let sound = |known: &&Known| known.pipeline == opened.pipeline.name && known.file_state == FileState::Sound;
-        found.floors.contains_key(&opened.pipeline.name) || found.runs.iter().any(|known| sound(&known))
+        let sound = |known: &&KnownRun| known.pipeline == opened.pipeline.name && known.file_state == FileState::Sound;
+        context.floors.contains_key(&opened.pipeline.name) || context.runs.iter().any(|known| sound(&known))
     };
     // A file with mistakes names no places; its run leaves no number there either.
-    let open = plan(received, found).into_iter().filter_map(|plan| match plan {
+    let open = plan(received, context).into_iter().filter_map(|plan| match plan {
         Plan::Open(opened) if opened.mistakes.is_empty() => Some(*opened),
         Plan::Open(_) | Plan::Exists { .. } | Plan::Skip { .. } => None,
     });
@@ -51,7 +52,7 @@ pub fn unnumbered(received: &Received, found: &Found) -> Vec<Opened> {
 
 fn of_the_base(opened: Opened) -> Opened {
     let Some(asked) = &opened.event.pull_request else { return opened };
-    let event = Event { kind: "push".into(), reference: asked.base.clone(), ..Event::default() };
+    let event = Event { kind: EventKind::Push, reference: asked.base.clone(), ..Event::default() };
     Opened { event, commit: Commit::default(), ..opened }
 }
 
@@ -120,8 +121,7 @@ fn digits(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{Change, Paths, Push};
-    use crate::trigger::{Changed, File, Standing};
+    use crate::delivery::{Change, Changed, File, Paths, Push, Standing};
 
     const FILE: &str = "name: was
 on:
@@ -155,11 +155,11 @@ steps:
         })
     }
 
-    fn found(text: &str) -> Found {
+    fn context(text: &str) -> Context {
         let mistakes = |all: Vec<pipeline::Mistake>| all.iter().map(ToString::to_string).collect();
         let file =
             File { path: ".bespin/was.yaml".into(), pipeline: pipeline::parse("was.yaml", text).map_err(mistakes) };
-        Found {
+        Context {
             commit: Commit::default(),
             files: vec![file],
             files_at: "2".repeat(40),
@@ -172,23 +172,23 @@ steps:
 
     #[test]
     fn a_number_rests_on_a_readable_run_or_on_a_floor() {
-        let fresh = found(FILE);
+        let fresh = context(FILE);
         let opened = unnumbered(&push(), &fresh);
         assert_eq!(opened.len(), 1);
-        let with_floor = Found { floors: BTreeMap::from([("was".into(), 5)]), ..fresh.clone() };
+        let with_floor = Context { floors: BTreeMap::from([("was".into(), 5)]), ..fresh.clone() };
         assert!(unnumbered(&push(), &with_floor).is_empty());
         let earlier = Opened { event: crate::run::Event::default(), ..opened[0].clone() };
-        let with_run = Found { runs: vec![Known::new(&earlier)], ..fresh.clone() };
+        let with_run = Context { runs: vec![KnownRun::new(&earlier)], ..fresh.clone() };
         assert!(unnumbered(&push(), &with_run).is_empty());
         let broken = Opened { mistakes: vec!["a mistake".into()], ..earlier };
-        let with_broken = Found { runs: vec![Known::new(&broken)], ..fresh };
+        let with_broken = Context { runs: vec![KnownRun::new(&broken)], ..fresh };
         assert_eq!(unnumbered(&push(), &with_broken).len(), 1, "its number was a guess");
-        assert!(unnumbered(&push(), &found("name: was\nsteps: 1\n")).is_empty(), "there is nowhere to look");
+        assert!(unnumbered(&push(), &context("name: was\nsteps: 1\n")).is_empty(), "there is nowhere to look");
     }
 
     #[test]
     fn the_places_are_what_push_and_bump_name() {
-        let opened = unnumbered(&push(), &found(FILE)).remove(0);
+        let opened = unnumbered(&push(), &context(FILE)).remove(0);
         let grants = |ability: &str, value: &str| BTreeMap::from([(ability.to_owned(), vec![value.to_owned()])]);
         let manifests = Place::Manifests {
             repo: "https://host.example/user/manifests.git".into(),

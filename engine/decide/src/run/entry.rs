@@ -1,26 +1,9 @@
-//! Decides which steps of a run start next, and how the run ends.
-//!
-//! A run *is* its journal: [`Run::replay`] folds the entries, and starting a
-//! run is replaying a journal that holds only [`Entry::Opened`]. There is no
-//! other way in, so resuming after a crash is not a special case.
+//! What a run writes down, and what it rests on.
 
-mod approval;
-mod plan;
-mod render;
-mod subject;
-#[cfg(test)]
-mod tests;
-
-use crate::by::By;
 use crate::delivery::Origin;
-use crate::next::Timestamp;
-use pipeline::{Pipeline, Step};
+use pipeline::Pipeline;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-
-pub use approval::{Answer, Answered, Asked, Fit, Unfit};
-pub use plan::{Act, decide};
 
 /// One line of a run's journal, in the past tense.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +20,10 @@ pub enum Entry {
         step: String,
         /// Counted from 1 for each step.
         attempt: u32,
+        /// The server instance that runs it. Absent in journals that were written before instances
+        /// were named: such an instance does not exist any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<Instance>,
     },
     /// An attempt ended.
     Ended {
@@ -82,6 +69,11 @@ pub enum Entry {
     },
 }
 
+/// One life of a server process, by the id that it was given at its start; a restart is another instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Instance(pub String);
+
 /// Why a run is to end early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,8 +114,8 @@ pub struct Opened {
 /// What caused a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// `push`, `tag`, `pull_request` or `manual`.
-    pub kind: String,
+    /// What kind of thing happened.
+    pub kind: EventKind,
     /// The full reference, such as `refs/heads/main` or `refs/pull/7/head`.
     pub reference: String,
     /// The commit before; all zeros for a new branch. Of a pull request, the commit
@@ -140,17 +132,54 @@ pub struct Event {
     pub pull_request: Option<PullRequest>,
 }
 
-impl Event {
-    /// The kind of a pull request's runs.
-    pub const PULL_REQUEST: &'static str = "pull_request";
-    /// Every kind that opens a run.
-    pub const KINDS: [&'static str; 4] = ["push", "tag", Event::PULL_REQUEST, "manual"];
+/// What kind of thing happened, by the word that pipelines, policies and journals use for it.
+///
+/// A word that is not among these is refused where it is read: a run of an unknown kind could match
+/// the policy rows of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A branch was pushed.
+    #[default]
+    Push,
+    /// A tag was pushed.
+    Tag,
+    /// A pull request was opened, or got another head or base.
+    PullRequest,
+    /// The clock reached a time that the pipeline names.
+    Schedule,
+    /// A person started it.
+    Manual,
+    /// An alert fired.
+    Alert,
+    /// A release was published.
+    Release,
+}
 
+impl EventKind {
+    /// The kinds that open runs today.
+    pub const OPENING: [EventKind; 4] = [EventKind::Push, EventKind::Tag, EventKind::PullRequest, EventKind::Manual];
+
+    /// The kind's word, as it stands in files and journals.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::Push => "push",
+            EventKind::Tag => "tag",
+            EventKind::PullRequest => "pull_request",
+            EventKind::Schedule => "schedule",
+            EventKind::Manual => "manual",
+            EventKind::Alert => "alert",
+            EventKind::Release => "release",
+        }
+    }
+}
+
+impl Event {
     /// Whose pull request it is; `None` of any other event. One of which nothing is known could be anybody's.
     pub fn origin(&self) -> Option<Origin> {
         match &self.pull_request {
             Some(asked) => Some(asked.origin),
-            None => (self.kind == Event::PULL_REQUEST).then_some(Origin::Fork),
+            None => (self.kind == EventKind::PullRequest).then_some(Origin::Fork),
         }
     }
 }
@@ -232,132 +261,14 @@ pub enum RunOutcome {
     Superseded,
 }
 
-/// Where a step stands.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Status {
-    /// Nothing has been recorded about it yet.
-    #[default]
-    Waiting,
-    /// An attempt was started and has not ended.
-    Started {
-        /// Which attempt.
-        attempt: u32,
-        /// When it was recorded, in ms since the epoch.
-        since: Timestamp,
-    },
-    /// An attempt ended.
-    Ended {
-        /// Which attempt.
-        attempt: u32,
-        /// When it was recorded, in ms since the epoch.
-        at: Timestamp,
-        /// How.
-        outcome: Outcome,
-    },
-    /// It will not start.
-    Skipped {
-        /// Why.
-        because: String,
-    },
-    /// It asked for leave to start, and did not get it.
-    Refused {
-        /// Who refused, or that nobody answered.
-        because: String,
-    },
-}
-
-/// The state that a run's journal adds up to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Run {
-    opened: Option<Box<Opened>>,
-    statuses: BTreeMap<String, Status>,
-    /// Failures that count against `retry`, by step.
-    failures: BTreeMap<String, u32>,
-    /// What steps asked before they start, by step.
-    asked: BTreeMap<String, Asked>,
-    cancel: Option<(CancelCause, String)>,
-    closed: Option<RunOutcome>,
-}
-
-/// What the server sees of a run's attempts.
-///
-/// After a restart nothing is alive; that is seen, not remembered.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
-    /// Attempts that run in this process.
-    pub alive: BTreeSet<(String, u32)>,
-    /// Attempts that ended in this process and are not recorded yet.
-    pub exits: BTreeMap<(String, u32), Outcome>,
-    /// An older run of the same concurrency group that is still open.
-    pub ahead: Option<String>,
-    /// Where this server is read by people; empty where it has no address.
-    pub url: String,
-}
-
-impl Run {
-    /// Folds a journal; each entry comes with its moment in ms since the epoch, and with who wrote it.
-    pub fn replay<'a>(journal: impl IntoIterator<Item = (Timestamp, &'a By, &'a Entry)>) -> Run {
-        let mut run = Run::default();
-        for (at, by, entry) in journal {
-            run.apply(at, by, entry);
-        }
-        run
-    }
-
-    /// Adds the journal's next entry; the same as a replay of all of them.
-    pub fn apply(&mut self, at: Timestamp, by: &By, entry: &Entry) {
-        match entry {
-            Entry::Opened { run } => self.opened = Some(run.clone()),
-            Entry::Started { step, attempt } => {
-                self.statuses.insert(step.clone(), Status::Started { attempt: *attempt, since: at });
-            }
-            Entry::Ended { step, attempt, outcome } => {
-                if !matches!(outcome, Outcome::Succeeded { .. } | Outcome::Lost) {
-                    *self.failures.entry(step.clone()).or_default() += 1;
-                }
-                let status = Status::Ended { attempt: *attempt, at, outcome: outcome.clone() };
-                self.statuses.insert(step.clone(), status);
-            }
-            Entry::Skipped { step, because } => {
-                self.statuses.insert(step.clone(), Status::Skipped { because: because.clone() });
-            }
-            Entry::ApprovalAsked { step, ask } => self.note_asked(step, ask, at),
-            Entry::ApprovalAnswered { step, answer } => self.note_answered(step, *answer, by, at),
-            Entry::CancelAsked { because, cause } => {
-                self.cancel.get_or_insert_with(|| (*cause, because.clone()));
-            }
-            Entry::Closed { outcome } => self.closed = Some(*outcome),
-        }
-    }
-
-    /// What the run rests on; absent only for an empty journal.
-    pub fn opened(&self) -> Option<&Opened> {
-        self.opened.as_deref()
-    }
-
-    /// How the run ended, once it has.
-    pub fn outcome(&self) -> Option<RunOutcome> {
-        self.closed
-    }
-
-    /// Where a step stands.
-    pub fn status(&self, step: &str) -> Status {
-        self.statuses.get(step).cloned().unwrap_or_default()
-    }
-
-    /// Whether somebody asked the run to end early.
-    pub fn cancel(&self) -> Option<(CancelCause, &str)> {
-        self.cancel.as_ref().map(|(cause, because)| (*cause, because.as_str()))
-    }
-
-    /// The steps and then the final steps, in the file's order.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        let pipeline = self.opened.as_deref().map(|opened| &opened.pipeline);
-        pipeline.into_iter().flat_map(|pipeline| pipeline.steps.iter().chain(&pipeline.finally))
-    }
-
-    /// A step of the pipeline by its id.
-    pub fn step(&self, id: &str) -> Option<&Step> {
-        self.steps().find(|step| step.id == id)
-    }
+/// What came of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// A person lets the step start.
+    Approved,
+    /// A person does not.
+    Refused,
+    /// Nobody answered in time, which counts as a refusal.
+    Expired,
 }

@@ -1,0 +1,143 @@
+//! A push or a pull request that was received becomes runs.
+
+mod act;
+mod files;
+mod observe;
+mod pull_request;
+
+use crate::drive::{Drivers, Stage, Trouble, Written};
+use crate::index::JournalIndex;
+use crate::retention::Memory;
+use async_trait::async_trait;
+use decide::delivery::{self, Act, Change, Entry, File, Observed, Push, Received, State};
+use decide::next::{Next, Timestamp};
+use decide::run::{Commit, Opened};
+use forge::Forge;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+/// Starts the driver of a run, by its stream.
+pub type StartRun = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Knows the numbers that runs have left elsewhere, when the journal does not.
+#[async_trait]
+pub trait Floors: Send + Sync + 'static {
+    /// The last number that runs of the pipeline have used, as far as their
+    /// traces show; 0 where there are none. `opened` is the run that waits for a number.
+    ///
+    /// # Errors
+    /// A place that may hold traces could not be looked at, so the number is not known.
+    async fn last(&self, opened: &Opened) -> Result<u64, Trouble>;
+}
+
+/// The stage `delivery`, on streams `delivery/<hook>/<delivery id>`.
+pub struct DeliveryStage {
+    drivers: Arc<Drivers>,
+    forge: Arc<Forge>,
+    index: Arc<JournalIndex>,
+    floors: BTreeMap<String, u64>,
+    elsewhere: Arc<dyn Floors>,
+    start: StartRun,
+    /// The turns in which deliveries observe a repository. They decide nothing: two deliveries that observed at the
+    /// same time would find the same number, and the append of the second would be refused.
+    gates: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// A cache of what git says of commits, which never changes.
+    commits: Mutex<HashMap<(String, String), Arc<AtCommit>>>,
+}
+
+/// What a commit holds for the trigger; it never changes.
+#[derive(Clone)]
+struct AtCommit {
+    commit: Commit,
+    files: Vec<File>,
+}
+
+impl DeliveryStage {
+    /// Binds the stage. `floors` holds the last run numbers used elsewhere, by
+    /// `owner/repo/pipeline`, and `elsewhere` finds those that are neither there nor
+    /// in the journal; `start` begins to drive a run, by its stream.
+    pub fn new(
+        drivers: &Arc<Drivers>,
+        forge: &Arc<Forge>,
+        index: Arc<JournalIndex>,
+        floors: BTreeMap<String, u64>,
+        elsewhere: Arc<dyn Floors>,
+        start: StartRun,
+    ) -> Arc<DeliveryStage> {
+        Arc::new(DeliveryStage {
+            drivers: drivers.clone(),
+            forge: forge.clone(),
+            index,
+            floors,
+            elsewhere,
+            start,
+            gates: Mutex::default(),
+            commits: Mutex::default(),
+        })
+    }
+
+    /// Goes on with every delivery that has not ended, in the order received.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn resume(self: &Arc<Self>) -> Result<(), journal::Error> {
+        for stream in self.index.pending().await? {
+            self.drivers.ensure(self, &stream);
+        }
+        Ok(())
+    }
+
+    /// The runs of all repositories, as far as superseding goes.
+    pub fn index(&self) -> &JournalIndex {
+        &self.index
+    }
+}
+
+#[async_trait]
+impl Memory for DeliveryStage {
+    async fn forget(&self, runs: &BTreeSet<String>) {
+        self.index.forget(runs).await;
+    }
+
+    async fn tidy(&self) {
+        if let Err(trouble) = self.tidy_heads().await {
+            tracing::warn!(%trouble, "heads of pull requests were left behind");
+        }
+    }
+}
+
+#[async_trait]
+impl Stage for DeliveryStage {
+    const NAME: &'static str = "delivery";
+    type Entry = Entry;
+    type Recorded = State;
+    type Seen = Observed;
+    type Act = Act;
+
+    fn replay(&self, entries: &[Written<Entry>]) -> State {
+        State::replay(entries.iter().map(|written| (written.at_ms, &written.entry)))
+    }
+
+    async fn observe(&self, _stream: &str, state: &State) -> Result<Observed, Trouble> {
+        let (Some((received, at)), None) = (&state.received, &state.ended) else { return Ok(Observed::Nothing) };
+        if matches!(received, Received::Push(Push { change: Change::Deleted, .. })) {
+            return Ok(Observed::Nothing);
+        }
+        self.observe_repository(received, *at).await
+    }
+
+    fn decide(&self, state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+        delivery::decide(state, observed, now)
+    }
+
+    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
+        match act {
+            Act::Open(opened) => self.open(stream.rsplit('/').next().unwrap_or(stream), opened).await,
+            Act::Supersede { run, by } => self.supersede(run, by).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! What a delivery observes of its repository: the commit, its pipelines, the runs so far.
+
+use super::{AtCommit, DeliveryStage, files};
+use crate::drive::{Trouble, now};
+use decide::delivery::{
+    self, Ancestry, Change, Changed, Context, File, KnownRun, Observed, Paths, Push, Received, Standing,
+};
+use decide::next::Timestamp;
+use decide::run::Commit;
+use forge::Mirror;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many commits' pipelines are kept in memory.
+const KEPT_COMMITS: usize = 64;
+/// How many of a reference's newest runs are compared with a late delivery.
+const COMPARED_RUNS: usize = 20;
+
+/// What a repository shows of a delivery.
+pub(super) struct AtRepository {
+    pub(super) commit: Commit,
+    pub(super) files: Vec<File>,
+    pub(super) files_at: String,
+    pub(super) changed: Changed,
+    pub(super) standing: Standing,
+}
+
+impl DeliveryStage {
+    /// Observes the repository of what was received at `at`, in ms since the epoch.
+    pub(super) async fn observe_repository(&self, received: &Received, at: Timestamp) -> Result<Observed, Trouble> {
+        let repository = received.repository();
+        let mirror = self.forge.repository(repository).map_err(|e| Trouble(e.to_string()))?;
+        let (_turn, at_repository, runs) = match received {
+            Received::Push(push) => {
+                let turn = self.turn(repository).await?;
+                let Some(at_repository) = self.observe_push(&mirror, push, at).await? else {
+                    return Ok(Observed::Missing);
+                };
+                let mut runs = self.runs(repository).await?;
+                compare(&mirror, push, &mut runs).await?;
+                (turn, at_repository, runs)
+            }
+            Received::PullRequest(asked) => {
+                // Before its turn: a stranger's head may be slow, and no push waits for it.
+                let at_repository = match self.observe_pull_request(&mirror, asked, at).await? {
+                    Ok(at_repository) => at_repository,
+                    Err(seen) => return Ok(seen),
+                };
+                (self.turn(repository).await?, at_repository, self.runs(repository).await?)
+            }
+        };
+        let prefix = format!("{repository}/");
+        let floors =
+            self.floors.iter().filter_map(|(name, floor)| Some((name.strip_prefix(&prefix)?.to_owned(), *floor)));
+        let AtRepository { commit, files, files_at, changed, standing } = at_repository;
+        let mut context = Context { commit, files, files_at, changed, standing, runs, floors: floors.collect() };
+        for opened in delivery::unnumbered(received, &context) {
+            // Asked each time: what others left there since is as much a fact as what the journal says.
+            let floor = self.elsewhere.last(&opened).await?;
+            context.floors.insert(opened.pipeline.name, floor);
+        }
+        Ok(Observed::Readable(Box::new(context)))
+    }
+
+    /// The runs of a repository, as far as the journal says.
+    pub(super) async fn runs(&self, repository: &str) -> Result<Vec<KnownRun>, Trouble> {
+        self.index.of(repository).await.map_err(|error| Trouble::new("reading the runs", error))
+    }
+
+    /// The pushed commit with its pipelines; `None` where the remote has not got it.
+    async fn observe_push(&self, mirror: &Mirror, push: &Push, at: Timestamp) -> Result<Option<AtRepository>, Trouble> {
+        let trouble = |e: forge::Error| Trouble(e.to_string());
+        let mut at_commit = match push.change {
+            // A new reference is compared with the others, so they must be fresh.
+            Change::New => {
+                mirror.fetch(at).await.map_err(trouble)?;
+                self.read_at(mirror, &push.repository, &push.after).await?
+            }
+            Change::Forward | Change::Forced | Change::Deleted => {
+                self.read_at(mirror, &push.repository, &push.after).await?
+            }
+        };
+        for since in [at, now()] {
+            if at_commit.is_none() {
+                mirror.fetch(since).await.map_err(trouble)?;
+                at_commit = self.read_at(mirror, &push.repository, &push.after).await?;
+            }
+        }
+        let Some(at_commit) = at_commit else { return Ok(None) };
+        let changed = changed(mirror, push).await?;
+        let AtCommit { commit, files } = (*at_commit).clone();
+        Ok(Some(AtRepository { files_at: commit.sha.clone(), commit, files, changed, standing: Standing::Current }))
+    }
+
+    /// A commit with its pipelines; `None` where the mirror has not got it.
+    pub(super) async fn read_at(
+        &self,
+        mirror: &Mirror,
+        repository: &str,
+        id: &str,
+    ) -> Result<Option<Arc<AtCommit>>, Trouble> {
+        let key = (repository.to_owned(), id.to_owned());
+        let kept = self.commits.lock().expect("nobody panics while holding the commits").get(&key).cloned();
+        if kept.is_some() {
+            return Ok(kept);
+        }
+        let Some(commit) = mirror.commit(id).await.map_err(|e| Trouble(e.to_string()))? else { return Ok(None) };
+        let files = files::at(mirror, &commit.sha).await?;
+        let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
+        let at_commit = Arc::new(AtCommit { commit, files });
+        let mut commits = self.commits.lock().expect("nobody panics while holding the commits");
+        if commits.len() >= KEPT_COMMITS {
+            commits.clear();
+        }
+        commits.insert(key, at_commit.clone());
+        Ok(Some(at_commit))
+    }
+
+    /// Waits until nobody else looks at the repository: deliveries take turns, in the order received.
+    async fn turn(&self, repository: &str) -> Result<OwnedSemaphorePermit, Trouble> {
+        let gate = {
+            let mut gates = self.gates.lock().expect("nobody panics while holding the gates");
+            gates.entry(repository.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+        };
+        gate.acquire_owned().await.map_err(|error| Trouble(error.to_string()))
+    }
+}
+
+async fn changed(mirror: &Mirror, push: &Push) -> Result<Changed, Trouble> {
+    if let Paths::Listed { paths } = &push.paths {
+        return Ok(Changed::Paths(paths.clone()));
+    }
+    let changed = mirror.changed(&push.reference, &push.before, &push.after).await;
+    Ok(match changed.map_err(|error| Trouble(error.to_string()))? {
+        forge::Changed::Paths(paths) => Changed::Paths(paths),
+        forge::Changed::Everything { .. } => Changed::Everything,
+    })
+}
+
+/// Finds the runs of newer commits, for a push that only moved forwards.
+async fn compare(mirror: &Mirror, push: &Push, runs: &mut [KnownRun]) -> Result<(), Trouble> {
+    if push.change != Change::Forward {
+        return Ok(());
+    }
+    let same =
+        runs.iter_mut().rev().filter(|run| run.event.reference == push.reference && run.event.after != push.after);
+    for run in same.take(COMPARED_RUNS) {
+        let newer = mirror.contains(&run.event.after, &push.after).await;
+        if newer.map_err(|error| Trouble(error.to_string()))? {
+            run.ancestry = Ancestry::Newer;
+        }
+    }
+    Ok(())
+}

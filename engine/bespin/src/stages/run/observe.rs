@@ -1,0 +1,55 @@
+//! What a run observes: which of its attempts are alive, and the run ahead of it.
+
+use super::RunStage;
+use crate::drive::Trouble;
+use decide::run::{Observed, Opened, State, Status};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl RunStage {
+    /// Observes the attempts of a run and its concurrency group.
+    ///
+    /// # Errors
+    /// The journal could not be read, so it is not known whether another run is ahead.
+    pub(super) async fn observe_attempts(&self, stream: &str, run: &State) -> Result<Observed, Trouble> {
+        let Some(opened) = run.opened() else { return Ok(Observed::default()) };
+        self.driven().entry(stream.to_owned()).or_insert_with(|| Arc::new(opened.clone()));
+        let instance = self.owners.instance().clone();
+        if run.outcome().is_some() {
+            self.wake_those_behind(opened);
+            self.attempts.forget(&opened.id, |_, _| true);
+            self.leftovers.closed(&opened.id).await;
+            return Ok(Observed { instance, url: self.url.clone(), ..Observed::default() });
+        }
+        self.attempts.forget(
+            &opened.id,
+            |step, attempt| !matches!(run.status(step), Status::Started { attempt: current, .. } if current == attempt),
+        );
+        let here = self.attempts.of(&opened.id);
+        let ahead = self.index.ahead_of(&opened.id).await;
+        let ahead = ahead.map_err(|error| Trouble::new("reading who is ahead in the group", error))?;
+        let alive = self.alive(run, &here.alive);
+        Ok(Observed { instance, alive, exits: here.exits, ahead, url: self.url.clone() })
+    }
+
+    /// The attempts that the instance which their entry names still runs. `here` are those of this process:
+    /// of its own attempts it knows each one, of another instance only whether it exists.
+    fn alive(&self, run: &State, here: &BTreeSet<(String, u32)>) -> BTreeSet<(String, u32)> {
+        let started = run.steps().filter_map(|step| match run.status(&step.id) {
+            Status::Started { attempt, owner, .. } => Some(((step.id.clone(), attempt), owner?)),
+            _ => None,
+        });
+        let is_alive = started.filter(|(attempt, owner)| match owner == self.owners.instance() {
+            true => here.contains(attempt),
+            false => self.owners.exists(owner),
+        });
+        is_alive.map(|(attempt, _)| attempt).collect()
+    }
+
+    /// Wakes the runs that may wait for this one, which is closed.
+    fn wake_those_behind(&self, opened: &Opened) {
+        if let (Some(_), Some(drivers)) = (&opened.pipeline.concurrency, self.drivers.upgrade()) {
+            drivers.poke_all(&format!("run/{}/", opened.repository));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Decides which runs a delivery opens, and which older ones they supersede.
+//!
+//! A run is known by its [`RunKey`](super::RunKey): the same push never opens a second run of
+//! a pipeline, by whichever delivery it comes and however often the server
+//! dies between opening the run and recording that it did.
+
+use super::entry::{Change, Entry, Push, Received, Skipped};
+use super::messages;
+use super::observed::{Bump, Context, Observed, RunPhase};
+use super::pipelines::{Plan, plan};
+use super::state::{Ended, State};
+use crate::next::{Next, Timestamp, Wake};
+use crate::run::Opened;
+use pipeline::Supersede;
+
+/// How long a commit may be missing before the delivery is given up, in ms.
+pub const PATIENCE_MS: u64 = 10 * 60 * 1_000;
+
+/// What a delivery may cause.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Open a run, unless its stream exists already.
+    Open(Box<Opened>),
+    /// Ask an older run to end, unless it was asked or has ended.
+    Supersede {
+        /// The older run's id.
+        run: String,
+        /// The newer run's id.
+        by: String,
+    },
+}
+
+/// Decides what a delivery does next.
+pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+    match &state.ended {
+        Some(Ended::Opened(runs)) => return Next::done(Wake::Never, format!("opened {}", runs.join(", "))),
+        Some(Ended::Ignored(because)) => return Next::done(Wake::Never, because.clone()),
+        None => {}
+    }
+    let Some((received, at)) = &state.received else {
+        return Next::blocked("this delivery's journal does not begin with its receipt");
+    };
+    if let Received::Push(Push { change: Change::Deleted, reference, .. }) = received {
+        return ignore(format!("`{reference}` was deleted, and a deletion opens no runs"));
+    }
+    let waited = now.saturating_sub(*at);
+    let again = Wake::At(now + (waited / 2).clamp(500, 30_000));
+    match observed {
+        Observed::Nothing => Next::waiting(Wake::Now, "looking at the repository"),
+        Observed::Missing if waited > PATIENCE_MS => ignore(format!(
+            "the commit {} is not in {}; its reference was moved or deleted before it could be read",
+            received.commit(),
+            received.repository()
+        )),
+        Observed::Missing => {
+            Next::waiting(again, format!("waiting until the commit {} can be read", &received.commit()[..7]))
+        }
+        Observed::Unreadable { because } if waited > PATIENCE_MS => {
+            ignore(format!("{because}; given up after {} minutes", PATIENCE_MS / 60_000))
+        }
+        Observed::Unreadable { because } => Next::waiting(again, format!("{because}; trying again")),
+        Observed::Refused { because } => ignore(because.clone()),
+        Observed::Readable(context) => open(received, context),
+    }
+}
+
+fn ignore(because: String) -> Next<Entry, Act> {
+    let record = vec![Entry::Ignored { because: because.clone() }];
+    Next { record, ..Next::done(Wake::Never, because) }
+}
+
+pub(super) fn open(received: &Received, context: &Context) -> Next<Entry, Act> {
+    let plans = plan(received, context);
+    let (mut acts, mut runs, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+    for plan in plans {
+        match plan {
+            Plan::Open(opened) => acts.push(Act::Open(opened)),
+            Plan::Exists { run, supersede } => {
+                acts.extend(
+                    superseded(&run, supersede, context).map(|old| Act::Supersede { run: old, by: run.clone() }),
+                );
+                runs.push(run);
+            }
+            Plan::Skip { file, because } => skipped.push(Skipped { file, because }),
+        }
+    }
+    if !acts.is_empty() {
+        let because = format!("opening the runs of {}", &context.commit.short);
+        return Next { acts, ..Next::progressing(Wake::Now, because) };
+    }
+    if runs.is_empty() {
+        return ignore(messages::why_nothing(&context.files_at, &skipped));
+    }
+    let because = format!("opened {}", runs.join(", "));
+    Next { record: vec![Entry::Opened { runs, skipped }], ..Next::done(Wake::Never, because) }
+}
+
+/// The older runs of the group that the run takes the place of.
+fn superseded<'a>(run: &str, supersede: Option<Supersede>, context: &'a Context) -> impl Iterator<Item = String> + 'a {
+    let place = context.runs.iter().position(|known| known.id == run).unwrap_or(0);
+    let mine = context.runs.get(place);
+    context.runs[..place].iter().filter_map(move |old| {
+        let same_group = mine.is_some_and(|mine| mine.group.is_some() && mine.group == old.group);
+        // Two pipelines that one push opens do not take each other's place.
+        let same_push = mine.is_some_and(|mine| mine.event.delivery == old.event.delivery);
+        let may = match supersede {
+            None | Some(Supersede::Never) => false,
+            Some(Supersede::UntilBump) => old.bump == Bump::Ahead,
+            Some(Supersede::Always) => true,
+        };
+        (same_group && !same_push && may && old.phase == RunPhase::Open).then(|| old.id.clone())
+    })
+}

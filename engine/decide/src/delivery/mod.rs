@@ -1,0 +1,37 @@
+//! A push or a pull request that was received becomes runs.
+//!
+//! [`respond`] answers the webhook. What it accepts is the first entry of a stream, from which
+//! [`decide`] goes on; its rules, in the order in which they are tried:
+//!
+//! 1. a delivery that has ended does nothing more;
+//! 2. a deletion opens no runs;
+//! 3. a commit that cannot be read is waited for, for [`PATIENCE_MS`] at most;
+//! 4. each pipeline file opens its run, or is skipped, for a reason that is recorded ([`plan`]);
+//! 5. the older runs of a group are asked to end once the newer run is open;
+//! 6. when nothing is left to open or to ask, the delivery ends.
+
+mod decide;
+mod entry;
+mod messages;
+mod observed;
+mod payload;
+mod pipelines;
+mod pull_request;
+mod push;
+mod run_number_floor;
+mod state;
+#[cfg(test)]
+mod tests;
+mod webhook;
+
+pub use decide::{Act, PATIENCE_MS, decide};
+pub use entry::{Change, Entry, NOTHING, Origin, Paths, PullRequest, Push, Received, Reference, Skipped};
+pub use observed::{
+    Ancestry, Bump, Changed, Context, File, FileState, KnownRun, Observed, OpenedBy, RunKey, RunPhase, Standing,
+};
+pub use payload::{Mistake, Parsed};
+pub use pipelines::{Plan, idle, plan};
+pub use push::{MAX_PATH_BYTES, MAX_PATHS};
+pub use run_number_floor::{Place, by_tags, by_trailers, places, unnumbered};
+pub use state::{Ended, State};
+pub use webhook::{Response, Webhook, parse, respond};

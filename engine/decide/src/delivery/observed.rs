@@ -1,0 +1,223 @@
+//! What a delivery observes: the commit, its pipeline files, and the repository's runs.
+
+use super::entry::Received;
+use crate::run::{Commit, Event, EventKind, Opened};
+use pipeline::Pipeline;
+use std::collections::BTreeMap;
+
+/// What a delivery observes.
+#[derive(Clone, Debug)]
+pub enum Observed {
+    /// Nothing was looked at, for nothing depends on it.
+    Nothing,
+    /// The commit is not in the repository, as of a fetch just now; or the base branch is not.
+    Missing,
+    /// The commit cannot be read, and the repository's branches could be just now.
+    Unreadable {
+        /// Why, as a fragment.
+        because: String,
+    },
+    /// Nothing will come of it, whatever is looked at further.
+    Refused {
+        /// Why, as a fragment.
+        because: String,
+    },
+    /// The commit and all that depends on it.
+    Readable(Box<Context>),
+}
+
+/// A commit and all that depends on it.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The commit.
+    pub commit: Commit,
+    /// The pipeline files, as they are at `files_at`.
+    pub files: Vec<File>,
+    /// The commit that the pipelines were read at: the pushed one, or the head of a pull request's base branch.
+    pub files_at: String,
+    /// Which paths the push or the pull request changed.
+    pub changed: Changed,
+    /// Whether the pull request has moved on.
+    pub standing: Standing,
+    /// The repository's runs, in the order in which they were opened.
+    pub runs: Vec<KnownRun>,
+    /// The last number used elsewhere, by pipeline.
+    pub floors: BTreeMap<String, u64>,
+}
+
+/// A pipeline file.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its path, such as `.bespin/was.yaml`.
+    pub path: String,
+    /// What it says, or every mistake in it, each as a whole text.
+    pub pipeline: Result<Pipeline, Vec<String>>,
+}
+
+/// Whether a pull request has moved on since the delivery was sent. A push's runs tell that by their ancestry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has not, or it is a push.
+    Current,
+    /// The pull request has a newer head, which contains the commit.
+    Passed {
+        /// The newer head.
+        by: String,
+    },
+}
+
+/// Which paths a push or a pull request changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// These.
+    Paths(Vec<String>),
+    /// It cannot be told, so everything counts.
+    Everything,
+}
+
+/// What makes two runs the same, the repository being given.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RunKey<'a> {
+    /// Of a push.
+    Push {
+        /// The full reference.
+        reference: &'a str,
+        /// The commit before.
+        before: &'a str,
+        /// The commit after.
+        after: &'a str,
+        /// The pipeline's file.
+        file: &'a str,
+    },
+    /// Of a pull request. Another base branch makes another run of it; where that branch stands makes none.
+    PullRequest {
+        /// Its number.
+        number: u64,
+        /// The full reference of its base branch.
+        base: &'a str,
+        /// Its commit.
+        head: &'a str,
+        /// The pipeline's file.
+        file: &'a str,
+    },
+}
+
+impl<'a> RunKey<'a> {
+    /// The key of the run of a pipeline file that a delivery would open.
+    pub fn of(received: &'a Received, file: &'a str) -> RunKey<'a> {
+        match received {
+            Received::Push(push) => {
+                RunKey::Push { reference: &push.reference, before: &push.before, after: &push.after, file }
+            }
+            Received::PullRequest(asked) => {
+                RunKey::PullRequest { number: asked.number, base: &asked.base, head: &asked.head_sha, file }
+            }
+        }
+    }
+}
+
+/// A run that exists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownRun {
+    /// The run's id.
+    pub id: String,
+    /// Its number.
+    pub number: u64,
+    /// Its pipeline's name.
+    pub pipeline: String,
+    /// Its pipeline's file.
+    pub file: String,
+    /// What caused it.
+    pub event: Event,
+    /// How it came to be.
+    pub opened_by: OpenedBy,
+    /// Whether its pipeline could be read.
+    pub file_state: FileState,
+    /// Its concurrency group, if it has one.
+    pub group: Option<String>,
+    /// Where it stands.
+    pub phase: RunPhase,
+    /// Whether its bump is recorded.
+    pub bump: Bump,
+    /// How its commit stands to the pushed one.
+    pub ancestry: Ancestry,
+}
+
+/// How a run came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenedBy {
+    /// By a push or a pull request.
+    Delivery,
+    /// By a person; never the same as a run that a delivery opened.
+    Person,
+}
+
+/// Whether a run's pipeline file could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// It could.
+    Sound,
+    /// It had mistakes, so that nobody could look where its pipeline has left numbers.
+    Broken,
+}
+
+/// Where a run stands, as far as superseding goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunPhase {
+    /// It goes on.
+    Open,
+    /// It was asked to end.
+    Ending,
+    /// It has ended.
+    Closed,
+}
+
+/// Whether a run's bump is recorded; after it, it goes on to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bump {
+    /// Not yet.
+    Ahead,
+    /// It is.
+    Recorded,
+}
+
+/// How a run's commit stands to the pushed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ancestry {
+    /// Its history contains the pushed commit, and is longer.
+    Newer,
+    /// Anything else.
+    Other,
+}
+
+impl KnownRun {
+    /// Reads what superseding needs out of a run's opening.
+    pub fn new(opened: &Opened) -> KnownRun {
+        KnownRun {
+            id: opened.id.clone(),
+            number: opened.number,
+            pipeline: opened.pipeline.name.clone(),
+            file: opened.pipeline_file.clone(),
+            event: opened.event.clone(),
+            opened_by: if opened.retry_of.is_none() && opened.event.kind != EventKind::Manual {
+                OpenedBy::Delivery
+            } else {
+                OpenedBy::Person
+            },
+            file_state: if opened.mistakes.is_empty() { FileState::Sound } else { FileState::Broken },
+            group: opened.pipeline.concurrency.as_ref().map(|concurrency| concurrency.group.clone()),
+            phase: RunPhase::Open,
+            bump: Bump::Ahead,
+            ancestry: Ancestry::Other,
+        }
+    }
+
+    pub(super) fn is(&self, key: &RunKey<'_>) -> bool {
+        let (event, file) = (&self.event, self.file.as_str());
+        let mine = match &event.pull_request {
+            Some(asked) => RunKey::PullRequest { number: asked.number, base: &asked.base, head: &event.after, file },
+            None => RunKey::Push { reference: &event.reference, before: &event.before, after: &event.after, file },
+        };
+        self.opened_by == OpenedBy::Delivery && mine == *key
+    }
+}

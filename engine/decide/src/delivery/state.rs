@@ -1,0 +1,38 @@
+//! What a delivery's journal adds up to.
+
+use super::entry::{Entry, Received};
+use crate::next::Timestamp;
+
+/// What a delivery's journal adds up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// What was received and when, once it was.
+    pub received: Option<(Received, Timestamp)>,
+    /// How it ended, once it did.
+    pub ended: Option<Ended>,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With these runs.
+    Opened(Vec<String>),
+    /// With nothing, because.
+    Ignored(String),
+}
+
+impl State {
+    /// Folds a delivery's journal, given as entries with their moments.
+    pub fn replay<'a>(entries: impl IntoIterator<Item = (Timestamp, &'a Entry)>) -> State {
+        let mut state = State::default();
+        for (at, entry) in entries {
+            match entry {
+                Entry::Received(push) => state.received = Some((Received::Push(push.clone()), at)),
+                Entry::Proposed(asked) => state.received = Some((Received::PullRequest(asked.clone()), at)),
+                Entry::Opened { runs, .. } => state.ended = Some(Ended::Opened(runs.clone())),
+                Entry::Ignored { because } => state.ended = Some(Ended::Ignored(because.clone())),
+            }
+        }
+        state
+    }
+}

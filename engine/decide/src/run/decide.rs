@@ -1,0 +1,297 @@
+//! The rules of a state, in the order in which they are tried.
+
+use super::approval::until;
+use super::entry::{Answer, Entry, Opened, Outcome, RunOutcome};
+use super::messages::{starting, summary, waits};
+use super::observed::Observed;
+use super::render::{question, render, scope};
+use super::state::{State, Status};
+use crate::by::By;
+use crate::next::{Next, Timestamp, Wake};
+use pipeline::Step;
+use pipeline::expr;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a run may cause.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Start an attempt, unless exactly this one is alive already.
+    Start {
+        /// The step's id.
+        step: String,
+        /// The attempt, counted from 1.
+        attempt: u32,
+        /// The plugin's name.
+        uses: String,
+        /// The step's settings, rendered.
+        settings: Value,
+        /// What the pipeline leaves to the plugin, rendered: ability to values.
+        grants: BTreeMap<String, Vec<String>>,
+        /// What the step may take, in ms.
+        timeout_ms: u64,
+        /// Who approved the step in this state.
+        approved_by: Option<String>,
+    },
+    /// Stop an attempt, and return only when it is gone.
+    Stop {
+        /// The step's id.
+        step: String,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Let the stages know that nobody waits any more for what this step wanted: its time ran out.
+    GiveUp {
+        /// The step's id.
+        step: String,
+    },
+    /// Tell the forge how the commit fares, unless exactly this is what it was told last.
+    Report {
+        /// `None` while the run goes on.
+        outcome: Option<RunOutcome>,
+        /// One line for people.
+        text: String,
+    },
+}
+
+type RunNext = Next<Entry, Act>;
+
+/// Decides what a run does next.
+pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> RunNext {
+    let Some(opened) = state.opened() else {
+        return Next::blocked("this run's journal does not begin with its opening");
+    };
+    closed(state, opened)
+        .or_else(|| refuse_mistakes(opened))
+        .or_else(|| note_ends(state, observed, now))
+        .or_else(|| cancel(state, opened, observed))
+        .or_else(|| time_out(state, observed, now))
+        .or_else(|| queue(state, observed))
+        .or_else(|| start(state, opened, observed, now))
+        .or_else(|| wait(state, now))
+        .unwrap_or_else(|| close(state))
+}
+
+/// A closed run only tells the forge, as often as it is asked.
+fn closed(state: &State, opened: &Opened) -> Option<RunNext> {
+    let outcome = state.outcome()?;
+    let text = match opened.mistakes.first() {
+        Some(first) => first.lines().next().unwrap_or("the pipeline file has mistakes").to_owned(),
+        None => summary(state, outcome),
+    };
+    // A crash may have come between a timeout's entry and its act.
+    let late = state.steps().filter(|step| state.timed_out(step)).map(|step| Act::GiveUp { step: step.id.clone() });
+    let acts = late.chain([Act::Report { outcome: Some(outcome), text: text.clone() }]).collect();
+    Some(Next { acts, ..Next::done(Wake::Never, text) })
+}
+
+/// A pipeline file with mistakes is a run that has failed.
+fn refuse_mistakes(opened: &Opened) -> Option<RunNext> {
+    if opened.mistakes.is_empty() {
+        return None;
+    }
+    let record = vec![Entry::Closed { outcome: RunOutcome::Failed }];
+    let because = format!("{} has {} mistakes", opened.pipeline_file, opened.mistakes.len());
+    Some(Next { record, ..Next::progressing(Wake::Now, because) })
+}
+
+/// What ended is written down, and so is what a restart took from us; what follows from it goes into the same append.
+fn note_ends(state: &State, observed: &Observed, now: Timestamp) -> Option<RunNext> {
+    let mut record = Vec::new();
+    for (step, attempt, _) in state.running() {
+        let key = (step.id.clone(), attempt);
+        let outcome = match observed.exits.get(&key) {
+            Some(outcome) => outcome.clone(),
+            None if observed.alive.contains(&key) => continue,
+            None => Outcome::Lost,
+        };
+        record.push(Entry::Ended { step: step.id.clone(), attempt, outcome });
+    }
+    if record.is_empty() {
+        return None;
+    }
+    let mut after = state.clone();
+    record.iter().for_each(|entry| after.apply(now, &By::Server, entry));
+    let next = decide(&after, observed, now);
+    record.extend(next.record);
+    Some(Next { record, ..next })
+}
+
+/// A cancelled run stops what runs and starts nothing more, but its final steps.
+fn cancel(state: &State, opened: &Opened, observed: &Observed) -> Option<RunNext> {
+    let (_, because) = state.effective_cancel()?;
+    let mut record = Vec::new();
+    let mut acts = Vec::new();
+    for (step, attempt, _) in state.running().filter(|(step, ..)| !state.is_final(step)) {
+        record.push(Entry::Ended { step: step.id.clone(), attempt, outcome: Outcome::Cancelled });
+        if observed.alive.contains(&(step.id.clone(), attempt)) {
+            acts.push(Act::Stop { step: step.id.clone(), attempt });
+        }
+    }
+    for step in &opened.pipeline.steps {
+        let starts_later = match state.status(&step.id) {
+            Status::Waiting => true,
+            Status::Ended { .. } => state.retries(step),
+            _ => false,
+        };
+        if starts_later {
+            record.push(Entry::Skipped { step: step.id.clone(), because: because.to_owned() });
+        }
+    }
+    (!record.is_empty()).then(|| Next { record, acts, ..Next::progressing(Wake::Now, format!("cancelled: {because}")) })
+}
+
+/// An attempt that takes longer than its step allows is ended.
+fn time_out(state: &State, observed: &Observed, now: Timestamp) -> Option<RunNext> {
+    let late = state.running().find(|(step, _, since)| now >= since + step.timeout_ms)?;
+    let (step, attempt, _) = late;
+    let outcome = Outcome::TimedOut { after_ms: step.timeout_ms };
+    let record = vec![Entry::Ended { step: step.id.clone(), attempt, outcome }];
+    let alive = observed.alive.contains(&(step.id.clone(), attempt));
+    let stop = alive.then(|| Act::Stop { step: step.id.clone(), attempt });
+    let acts = stop.into_iter().chain([Act::GiveUp { step: step.id.clone() }]).collect();
+    let because = format!("{} took longer than {} s", step.id, step.timeout_ms / 1000);
+    Some(Next { record, acts, ..Next::progressing(Wake::Now, because) })
+}
+
+/// One run of a concurrency group at a time; the older goes first.
+fn queue(state: &State, observed: &Observed) -> Option<RunNext> {
+    let ahead = observed.ahead.as_ref()?;
+    let untouched = state.steps().all(|step| state.status(&step.id) == Status::Waiting);
+    untouched.then(|| Next::waiting(Wake::OnChange, format!("waits for {ahead}, which is ahead in the same group")))
+}
+
+/// Starts what is ready, skips what cannot be, tries again what may.
+fn start(state: &State, opened: &Opened, observed: &Observed, now: Timestamp) -> Option<RunNext> {
+    let mut record = Vec::new();
+    let mut acts = Vec::new();
+    let fresh = state.steps().all(|step| state.status(&step.id) == Status::Waiting);
+    for step in state.steps() {
+        let attempt = match state.status(&step.id) {
+            Status::Waiting if state.settled(step) => 1,
+            Status::Ended { attempt, .. } if state.retries(step) && now >= state.retry_at(step) => attempt + 1,
+            _ => continue,
+        };
+        if attempt == 1
+            && let Some(because) = skip(state, opened, observed, step)
+        {
+            record.push(Entry::Skipped { step: step.id.clone(), because });
+            continue;
+        }
+        if let Gate::Closed(entries) = gate(state, opened, observed, step, now) {
+            record.extend(entries);
+            continue;
+        }
+        record.push(Entry::Started { step: step.id.clone(), attempt, owner: Some(observed.instance.clone()) });
+        match render(state, opened, observed, step) {
+            Ok((settings, grants)) => acts.push(Act::Start {
+                step: step.id.clone(),
+                attempt,
+                uses: step.uses.clone(),
+                settings,
+                grants,
+                timeout_ms: step.timeout_ms,
+                approved_by: state.approved_by(&step.id).map(str::to_owned),
+            }),
+            Err(because) => {
+                let outcome = Outcome::Rejected { because };
+                record.push(Entry::Ended { step: step.id.clone(), attempt, outcome });
+            }
+        }
+    }
+    if record.is_empty() {
+        return None;
+    }
+    if fresh {
+        acts.push(Act::Report { outcome: None, text: "running".into() });
+    }
+    let because = starting(&record);
+    Some(Next { record, acts, ..Next::progressing(Wake::Now, because) })
+}
+
+/// Waits for what runs, for a person's answer, or for the moment of the next retry.
+fn wait(state: &State, now: Timestamp) -> Option<RunNext> {
+    let running: Vec<_> = state.running().map(|(step, ..)| step.id.as_str()).collect();
+    let at = next_clock(state, now)?;
+    let running = (!running.is_empty()).then(|| format!("{} running", running.join(", ")));
+    let waits = waits(state);
+    // Said at each look, so that a restart does not leave the forge with the question of an hour ago.
+    let text = waits.clone().unwrap_or_else(|| "running".into());
+    let report = (!state.asked.is_empty()).then_some(Act::Report { outcome: None, text });
+    let because = match (running, waits) {
+        (None, None) => format!("tries again in {} s", at.saturating_sub(now).div_ceil(1000)),
+        (running, waits) => running.into_iter().chain(waits).collect::<Vec<_>>().join("; "),
+    };
+    Some(Next { acts: report.into_iter().collect(), ..Next::waiting(Wake::At(at), because) })
+}
+
+/// The next moment at which the clock alone changes the decision.
+fn next_clock(state: &State, now: Timestamp) -> Option<Timestamp> {
+    let timeouts = state.running().map(|(step, _, since)| since + step.timeout_ms);
+    let retries = state.steps().filter(|step| state.retries(step)).map(|step| state.retry_at(step));
+    let answers = state.asking().map(|(_, approval, asked)| until(asked, approval));
+    timeouts.chain(retries).chain(answers).map(|at| at.max(now)).min()
+}
+
+/// Nothing is left to start.
+fn close(state: &State) -> RunNext {
+    let outcome = state.ending();
+    let because = summary(state, outcome);
+    Next { record: vec![Entry::Closed { outcome }], ..Next::progressing(Wake::Now, because) }
+}
+
+/// Why a step that could start does not, if it does not.
+fn skip(state: &State, opened: &Opened, observed: &Observed, step: &Step) -> Option<String> {
+    let broken = broken_need(state, step);
+    match (&step.condition, broken) {
+        (None, Some(need)) if !state.is_final(step) => Some(format!("{need} did not succeed")),
+        (None, _) => None,
+        (Some(condition), broken) => {
+            let mut scope = scope(state, opened, observed);
+            scope.0["run"]["succeeding"] = Value::Bool(broken.is_none() && state.ending() == RunOutcome::Succeeded);
+            match expr::holds(condition, &scope) {
+                Ok(true) => None,
+                Ok(false) => Some(format!("its condition `{condition}` does not hold")),
+                Err(error) => Some(format!("its condition `{condition}` cannot be evaluated: {error}")),
+            }
+        }
+    }
+}
+
+/// A step among the ancestors that failed, if any.
+fn broken_need<'a>(state: &'a State, step: &'a Step) -> Option<&'a str> {
+    let needs = step.needs.iter().filter_map(|id| state.step(id));
+    let broken = |need: &'a Step| if state.failed(need) { Some(need.id.as_str()) } else { broken_need(state, need) };
+    needs.into_iter().find_map(broken)
+}
+
+/// What stands between a step that is ready and its first attempt.
+pub(super) enum Gate {
+    /// Nothing.
+    Open,
+    /// Somebody's answer; these entries say what is asked, or that nobody answered.
+    Closed(Vec<Entry>),
+}
+
+/// Whether a step that is ready may start.
+pub(super) fn gate(state: &State, opened: &Opened, observed: &Observed, step: &Step, now: Timestamp) -> Gate {
+    let Some(approval) = &step.approval else { return Gate::Open };
+    let id = || step.id.clone();
+    match state.asked(&step.id) {
+        None => Gate::Closed(match question(state, opened, observed, approval) {
+            Ok(ask) => vec![Entry::ApprovalAsked { step: id(), ask }],
+            Err(because) => {
+                let outcome = Outcome::Rejected { because };
+                let owner = Some(observed.instance.clone());
+                vec![Entry::Started { step: id(), attempt: 1, owner }, Entry::Ended { step: id(), attempt: 1, outcome }]
+            }
+        }),
+        Some(asked) => match &asked.answered {
+            Some(answered) if answered.answer == Answer::Approved => Gate::Open,
+            None if now >= until(asked, approval) => {
+                Gate::Closed(vec![Entry::ApprovalAnswered { step: id(), answer: Answer::Expired }])
+            }
+            _ => Gate::Closed(Vec::new()),
+        },
+    }
+}

@@ -1,0 +1,298 @@
+//! What a run's journal adds up to, and what follows from it alone.
+
+use super::approval::{Answered, Asked, Fit, Unfit, may_say, until};
+use super::entry::{Answer, CancelCause, Entry, Instance, Opened, Outcome, RunOutcome};
+use crate::by::By;
+use crate::next::Timestamp;
+use pipeline::{Approval, Step, Supersede};
+use std::collections::BTreeMap;
+
+/// The first wait before a retry, in ms; it doubles with each failure.
+const RETRY_FIRST_MS: u64 = 2_000;
+/// The longest wait before a retry, in ms.
+const RETRY_MOST_MS: u64 = 60_000;
+
+/// Where a step stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Status {
+    /// Nothing has been recorded about it yet.
+    #[default]
+    Waiting,
+    /// An attempt was started and has not ended.
+    Started {
+        /// Which attempt.
+        attempt: u32,
+        /// When it was recorded, in ms since the epoch.
+        since: Timestamp,
+        /// The instance that runs it; `None` where the journal is from before instances were named.
+        owner: Option<Instance>,
+    },
+    /// An attempt ended.
+    Ended {
+        /// Which attempt.
+        attempt: u32,
+        /// When it was recorded, in ms since the epoch.
+        at: Timestamp,
+        /// How.
+        outcome: Outcome,
+    },
+    /// It will not start.
+    Skipped {
+        /// Why.
+        because: String,
+    },
+    /// It asked for leave to start, and did not get it.
+    Refused {
+        /// Who refused, or that nobody answered.
+        because: String,
+    },
+}
+
+/// The state that a run's journal adds up to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    opened: Option<Box<Opened>>,
+    statuses: BTreeMap<String, Status>,
+    /// Failures that count against `retry`, by step.
+    failures: BTreeMap<String, u32>,
+    /// What steps asked before they start, by step.
+    pub(super) asked: BTreeMap<String, Asked>,
+    cancel: Option<(CancelCause, String)>,
+    closed: Option<RunOutcome>,
+}
+
+impl State {
+    /// Folds a journal; each entry comes with its moment in ms since the epoch, and with who wrote it.
+    pub fn replay<'a>(journal: impl IntoIterator<Item = (Timestamp, &'a By, &'a Entry)>) -> State {
+        let mut run = State::default();
+        for (at, by, entry) in journal {
+            run.apply(at, by, entry);
+        }
+        run
+    }
+
+    /// Adds the journal's next entry; the same as a replay of all of them.
+    pub fn apply(&mut self, at: Timestamp, by: &By, entry: &Entry) {
+        match entry {
+            Entry::Opened { run } => self.opened = Some(run.clone()),
+            Entry::Started { step, attempt, owner } => {
+                let status = Status::Started { attempt: *attempt, since: at, owner: owner.clone() };
+                self.statuses.insert(step.clone(), status);
+            }
+            Entry::Ended { step, attempt, outcome } => {
+                if !matches!(outcome, Outcome::Succeeded { .. } | Outcome::Lost) {
+                    *self.failures.entry(step.clone()).or_default() += 1;
+                }
+                let status = Status::Ended { attempt: *attempt, at, outcome: outcome.clone() };
+                self.statuses.insert(step.clone(), status);
+            }
+            Entry::Skipped { step, because } => {
+                self.statuses.insert(step.clone(), Status::Skipped { because: because.clone() });
+            }
+            Entry::ApprovalAsked { step, ask } => self.note_asked(step, ask, at),
+            Entry::ApprovalAnswered { step, answer } => self.note_answered(step, *answer, by, at),
+            Entry::CancelAsked { because, cause } => {
+                self.cancel.get_or_insert_with(|| (*cause, because.clone()));
+            }
+            Entry::Closed { outcome } => self.closed = Some(*outcome),
+        }
+    }
+
+    /// What the run rests on; absent only for an empty journal.
+    pub fn opened(&self) -> Option<&Opened> {
+        self.opened.as_deref()
+    }
+
+    /// How the run ended, once it has.
+    pub fn outcome(&self) -> Option<RunOutcome> {
+        self.closed
+    }
+
+    /// Where a step stands.
+    pub fn status(&self, step: &str) -> Status {
+        self.statuses.get(step).cloned().unwrap_or_default()
+    }
+
+    /// Whether somebody asked the run to end early.
+    pub fn cancel(&self) -> Option<(CancelCause, &str)> {
+        self.cancel.as_ref().map(|(cause, because)| (*cause, because.as_str()))
+    }
+
+    /// The steps and then the final steps, in the file's order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        let pipeline = self.opened.as_deref().map(|opened| &opened.pipeline);
+        pipeline.into_iter().flat_map(|pipeline| pipeline.steps.iter().chain(&pipeline.finally))
+    }
+
+    /// A step of the pipeline by its id.
+    pub fn step(&self, id: &str) -> Option<&Step> {
+        self.steps().find(|step| step.id == id)
+    }
+
+    /// What a step asked, if it did.
+    pub fn asked(&self, step: &str) -> Option<&Asked> {
+        self.asked.get(step)
+    }
+
+    /// Who approved a step in this run; `None` where nobody did.
+    pub fn approved_by(&self, step: &str) -> Option<&str> {
+        match self.asked(step)?.answered.as_ref()? {
+            Answered { answer: Answer::Approved, by: By::Person(name), .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The steps that wait for an answer, with what they ask.
+    pub fn asking(&self) -> impl Iterator<Item = (&Step, &Approval, &Asked)> {
+        self.steps().filter_map(|step| {
+            let (approval, asked) = (step.approval.as_ref()?, self.asked(&step.id)?);
+            let open = asked.answered.is_none() && self.closed.is_none() && self.status(&step.id) == Status::Waiting;
+            open.then_some((step, approval, asked))
+        })
+    }
+
+    /// A newer run takes a run's place only before its bump is recorded: after
+    /// that the manifests may name its image, and it goes on to its end.
+    pub(super) fn effective_cancel(&self) -> Option<(CancelCause, &str)> {
+        let (cause, because) = self.cancel()?;
+        let bumped = || {
+            let started = |step: &Step| {
+                step.uses == "bump" && matches!(self.status(&step.id), Status::Started { .. } | Status::Ended { .. })
+            };
+            self.opened().is_some_and(|opened| opened.pipeline.steps.iter().any(started))
+        };
+        let until_bump = self
+            .opened()
+            .and_then(|opened| opened.pipeline.concurrency.as_ref())
+            .is_none_or(|concurrency| concurrency.supersede != Supersede::Always);
+        let too_late = cause == CancelCause::Superseded && until_bump && bumped();
+        (!too_late).then_some((cause, because))
+    }
+
+    /// How the run would end if nothing more happened.
+    pub(super) fn ending(&self) -> RunOutcome {
+        let Some(opened) = self.opened() else { return RunOutcome::Failed };
+        match self.effective_cancel() {
+            Some((CancelCause::Asked, _)) => RunOutcome::Cancelled,
+            Some((CancelCause::Superseded, _)) => RunOutcome::Superseded,
+            None if opened.pipeline.steps.iter().any(|step| self.failed(step)) => RunOutcome::Failed,
+            None => RunOutcome::Succeeded,
+        }
+    }
+
+    /// The steps that have an attempt under way, with its number and its start.
+    pub(super) fn running(&self) -> impl Iterator<Item = (&Step, u32, Timestamp)> {
+        self.steps().filter_map(|step| match self.status(&step.id) {
+            Status::Started { attempt, since, .. } => Some((step, attempt, since)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn is_final(&self, step: &Step) -> bool {
+        self.opened().is_some_and(|opened| opened.pipeline.finally.iter().any(|last| last.id == step.id))
+    }
+
+    /// Whether a step that ended will be tried again.
+    pub fn retries(&self, step: &Step) -> bool {
+        let Status::Ended { outcome, .. } = self.status(&step.id) else { return false };
+        match outcome {
+            Outcome::Lost => true,
+            Outcome::Transient { .. } | Outcome::TimedOut { .. } => self.failures(step) <= step.retry,
+            Outcome::Succeeded { .. } | Outcome::Rejected { .. } | Outcome::Limit { .. } | Outcome::Cancelled => false,
+        }
+    }
+
+    pub(super) fn timed_out(&self, step: &Step) -> bool {
+        matches!(self.status(&step.id), Status::Ended { outcome: Outcome::TimedOut { .. }, .. })
+    }
+
+    pub(super) fn failures(&self, step: &Step) -> u32 {
+        self.failures.get(&step.id).copied().unwrap_or_default()
+    }
+
+    /// When a step is tried again: at once after a restart, else with growing waits.
+    pub(super) fn retry_at(&self, step: &Step) -> Timestamp {
+        match self.status(&step.id) {
+            Status::Ended { outcome: Outcome::Lost, .. } => 0,
+            Status::Ended { at, .. } => {
+                let doublings = self.failures(step).saturating_sub(1).min(5);
+                at + (RETRY_FIRST_MS << doublings).min(RETRY_MOST_MS)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether a step has come to its end, whatever that was.
+    pub(super) fn ended(&self, step: &Step) -> bool {
+        match self.status(&step.id) {
+            Status::Skipped { .. } | Status::Refused { .. } => true,
+            Status::Ended { .. } => !self.retries(step),
+            Status::Waiting | Status::Started { .. } => false,
+        }
+    }
+
+    pub(super) fn failed(&self, step: &Step) -> bool {
+        match self.status(&step.id) {
+            Status::Refused { .. } => true,
+            Status::Ended { outcome, .. } => !matches!(outcome, Outcome::Succeeded { .. }) && !self.retries(step),
+            Status::Waiting | Status::Started { .. } | Status::Skipped { .. } => false,
+        }
+    }
+
+    /// Whether everything that a step waits for has ended.
+    pub(super) fn settled(&self, step: &Step) -> bool {
+        let needs = step.needs.iter().filter_map(|id| self.step(id)).all(|need| self.ended(need));
+        let body = !self.is_final(step)
+            || self.opened().is_none_or(|opened| opened.pipeline.steps.iter().all(|step| self.ended(step)));
+        needs && body
+    }
+
+    /// Whether an answer would be taken at `at`, in ms since the epoch.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub fn fits(&self, id: &str, answer: Answer, by: &By, at: Timestamp) -> Result<Fit, Unfit> {
+        let step = self.step(id).ok_or_else(|| Unfit::NoStep(id.to_owned()))?;
+        let approval = step.approval.as_ref().ok_or_else(|| Unfit::NoApproval(id.to_owned()))?;
+        if !may_say(approval, answer, by) {
+            return Err(Unfit::NotYours { step: id.to_owned(), who: approval.who() });
+        }
+        match self.asked(id).and_then(|asked| asked.answered.as_ref()) {
+            Some(answered) if answered.answer == answer && answered.by == *by => return Ok(Fit::Same),
+            Some(answered) => return Err(Unfit::Answered { step: id.to_owned(), said: answered.said() }),
+            None if self.closed.is_some() || self.status(id) != Status::Waiting => {
+                return Err(Unfit::Over(id.to_owned()));
+            }
+            None => {}
+        }
+        let asked = self.asked(id).ok_or_else(|| Unfit::NotAsked(id.to_owned()))?;
+        let in_time = at < until(asked, approval);
+        match answer {
+            Answer::Expired if in_time => Err(Unfit::NotYours { step: id.to_owned(), who: approval.who() }),
+            Answer::Approved | Answer::Refused if !in_time => {
+                Err(Unfit::Late { step: id.to_owned(), waited_ms: approval.timeout_ms })
+            }
+            _ => Ok(Fit::New),
+        }
+    }
+
+    pub(super) fn note_asked(&mut self, step: &str, ask: &str, since: Timestamp) {
+        if self.step(step).is_some_and(|step| step.approval.is_some()) {
+            let asked = Asked { ask: ask.to_owned(), since, answered: None };
+            self.asked.entry(step.to_owned()).or_insert(asked);
+        }
+    }
+
+    pub(super) fn note_answered(&mut self, step: &str, answer: Answer, by: &By, at: Timestamp) {
+        if self.fits(step, answer, by, at) != Ok(Fit::New) {
+            return;
+        }
+        let Some(asked) = self.asked.get_mut(step) else { return };
+        let answered = Answered { answer, by: by.clone(), at };
+        if answer != Answer::Approved {
+            let because = answered.said();
+            self.statuses.insert(step.to_owned(), Status::Refused { because });
+        }
+        asked.answered = Some(answered);
+    }
+}
