@@ -17,11 +17,11 @@ pub struct Address {
 /// How a remote is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// Encrypted HTTP.
+    /// HTTP over TLS, with the system's certificates.
     Https,
     /// HTTP in the clear.
     Http,
-    /// SSH.
+    /// SSH, in either of its two notations.
     Ssh,
 }
 
@@ -74,7 +74,7 @@ impl Address {
         self.scheme
     }
 
-    /// The host's name.
+    /// The host's name or IP address, without user and port.
     pub fn host(&self) -> &str {
         &self.host
     }

@@ -26,14 +26,14 @@ pub struct NewCommit {
 pub enum Pushed {
     /// The branch is at this commit.
     Landed {
-        /// The full id.
+        /// The id of the new commit, 40 hexadecimal digits.
         sha: String,
     },
     /// Somebody else was faster: fetch, and look again.
     Stale,
     /// The remote does not take it: a protected branch, a hook, a missing right.
     Refused {
-        /// The remote's words.
+        /// Why, as the remote worded it.
         because: String,
     },
 }

@@ -14,7 +14,7 @@ pub enum Error {
     /// The configuration does not say where a repository is.
     #[error("no git address is configured for `{repository}`; add it to `git.repositories` or set `git.base`")]
     Unknown {
-        /// `owner/repo`.
+        /// The repository that was asked for, as `owner/repo`.
         repository: String,
     },
     /// There is no such commit, branch or path.
@@ -22,13 +22,13 @@ pub enum Error {
     Missing {
         /// What was looked for.
         what: String,
-        /// Where.
+        /// The remote's address, or that of its mirror.
         address: String,
     },
     /// Something is larger than what Bespin takes in.
     #[error("{what} is larger than {limit}")]
     TooLarge {
-        /// What.
+        /// What is too large, such as a file with its path.
         what: String,
         /// The limit, with its unit.
         limit: String,
@@ -38,7 +38,7 @@ pub enum Error {
     Full {
         /// What takes the room.
         what: String,
-        /// The remote's address.
+        /// The remote whose room is taken.
         address: String,
     },
     /// git or the network failed.
@@ -46,17 +46,17 @@ pub enum Error {
     Git {
         /// What was tried, such as `fetching`.
         tried: &'static str,
-        /// The remote's address.
+        /// The remote that git was speaking with.
         address: String,
-        /// The library's words.
+        /// What libgit2 or the network said.
         problem: String,
     },
     /// The mirror's directory cannot be used.
     #[error("the mirror directory {directory}: {problem}")]
     Directory {
-        /// Which.
+        /// The path of the directory.
         directory: String,
-        /// The system's words.
+        /// What the operating system or libgit2 said.
         problem: String,
     },
 }

@@ -45,7 +45,7 @@ impl Client {
         Client { http, limited: Mutex::default() }
     }
 
-    /// Begins a request.
+    /// A request that takes at most 15 s and follows no redirect; [`Client::send`] adds the token.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         self.http.request(method, url)
     }

@@ -34,7 +34,7 @@ pub struct Head {
 /// A head that is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
-    /// The commit.
+    /// The head itself, as it is kept apart from the branches.
     pub commit: Commit,
     /// Where the pull request's reference was when one of its heads was fetched: at
     /// the commit, or at a newer one whose history has it.

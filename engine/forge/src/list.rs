@@ -11,9 +11,9 @@ const MOST_ENTRIES: usize = 20_000;
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The bare name.
+    /// The last part of its path, without slashes.
     pub name: String,
-    /// What bears it.
+    /// Whether the name is a file, a directory or something else.
     pub kind: ListedKind,
     /// In bytes; 0 for what is not a file.
     pub size: u64,
@@ -22,9 +22,9 @@ pub struct Listed {
 /// What a name in a directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListedKind {
-    /// A file.
+    /// A regular file, executable or not.
     File,
-    /// A directory.
+    /// A directory, whose names are listed by another call.
     Directory,
     /// A link or a submodule.
     Other,

@@ -8,13 +8,13 @@ use git2::{ErrorCode, ObjectType, Oid, Repository};
 /// A commit, as far as others need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// The full id.
+    /// The commit's id, 40 hexadecimal digits.
     pub sha: String,
     /// Its first seven digits.
     pub short: String,
     /// The whole message, at most [`MESSAGE_LIMIT`] bytes of it.
     pub message: String,
-    /// The author's name.
+    /// The author's name, as the commit has it; it proves nothing.
     pub author: String,
     /// When it was committed, in seconds since the epoch.
     pub at_s: i64,
@@ -28,14 +28,14 @@ pub const MESSAGE_LIMIT: usize = 16 * 1024;
 pub struct FileAt {
     /// Its path from the repository's root.
     pub path: String,
-    /// Its bytes.
+    /// The whole content, in no particular encoding.
     pub bytes: Vec<u8>,
 }
 
 /// How much is read at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most files.
+    /// How many files are read at most; one more is an error.
     pub files: usize,
     /// The most bytes of one file.
     pub file_bytes: usize,
@@ -46,7 +46,7 @@ pub struct Limits {
 /// A commit that carries Bespin's trailers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trailered {
-    /// The full id.
+    /// The commit's id, 40 hexadecimal digits.
     pub sha: String,
     /// The trailers, in the message's order.
     pub trailers: Vec<(String, String)>,

@@ -80,7 +80,7 @@ impl Forge {
         Ok(mirror)
     }
 
-    /// Posts commit statuses.
+    /// The client that posts commit statuses for all repositories.
     pub fn statuses(&self) -> &crate::status::Statuses {
         &self.statuses
     }

@@ -16,7 +16,7 @@ pub struct NewPull {
     pub head: String,
     /// The branch that it merges into.
     pub base: String,
-    /// Its title.
+    /// The title, on one line.
     pub title: String,
     /// Its text, in Markdown.
     pub body: String,
@@ -26,7 +26,7 @@ pub struct NewPull {
 #[derive(Debug, thiserror::Error)]
 #[error("the pull requests of {repository}: {problem}")]
 pub struct PullError {
-    /// `owner/repo`.
+    /// The repository whose pull requests were asked for, as `owner/repo`.
     pub repository: String,
     /// What the API or the network said.
     pub problem: String,

@@ -82,16 +82,16 @@ pub enum PlainHttp {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Credentials {
-    /// Nothing.
+    /// No credentials: the remote is public, or refuses.
     #[default]
     None,
     /// A token, as GitHub takes it: the password of the user `x-access-token`.
     Token(SecretString),
-    /// HTTP's basic authentication.
+    /// A user and a password, as HTTP's basic authentication sends them.
     Basic {
-        /// The user's name.
+        /// The user's name; some hosts take any.
         username: String,
-        /// The password.
+        /// The password, or a token in its place.
         password: SecretString,
     },
     /// An SSH key, and the host keys that are trusted.

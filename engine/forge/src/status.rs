@@ -30,10 +30,10 @@ fn github() -> String {
     "https://api.github.com".into()
 }
 
-/// One status.
+/// A commit status as it is posted; GitHub shows the newest of each context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// `owner/repo`.
+    /// The repository of the commit, as `owner/repo`.
     pub repository: String,
     /// The full commit id.
     pub sha: String,
@@ -41,7 +41,7 @@ pub struct Status {
     pub pipeline: String,
     /// What the pipeline ran for.
     pub cause: Cause,
-    /// How it fares.
+    /// What the run has come to so far.
     pub state: State,
     /// One line for people; GitHub's limit of 140 characters is kept by cutting.
     pub description: String,
@@ -56,7 +56,7 @@ pub struct Status {
 pub enum Cause {
     /// The commit itself: a push, a tag, a person.
     Commit,
-    /// A pull request.
+    /// A pull request; its context names the branch that it asks to change.
     PullRequest {
         /// The short name of the branch that it asks to change.
         into: String,
@@ -67,9 +67,9 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Not known yet.
+    /// The run has not ended; GitHub's merge button waits where the check is required.
     Pending,
-    /// All went well.
+    /// The run has ended, and succeeded.
     Success,
     /// The commit is at fault.
     Failure,
@@ -81,7 +81,7 @@ pub enum State {
 #[derive(Debug, thiserror::Error)]
 #[error("posting the commit status of {repository}: {problem}")]
 pub struct PostError {
-    /// `owner/repo`.
+    /// The repository of the commit, as `owner/repo`.
     pub repository: String,
     /// What the API or the network said.
     pub problem: String,
@@ -92,13 +92,13 @@ pub struct PostError {
 /// Whether a status was posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Posted {
-    /// It was.
+    /// GitHub took the status.
     Yes,
     /// No token is configured; that was said once in the log.
     NotConfigured,
 }
 
-/// Posts statuses.
+/// A client that posts commit statuses, or says once that no token is configured.
 pub struct Statuses {
     settings: Option<Settings>,
     client: github::Client,

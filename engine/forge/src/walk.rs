@@ -75,11 +75,11 @@ impl Budget {
 
 /// What stands at a path.
 pub(crate) enum Place<'r> {
-    /// A directory.
+    /// A directory, opened as its tree.
     Directory(Tree<'r>),
-    /// Anything else.
+    /// A file, a link or a submodule.
     Leaf {
-        /// The object.
+        /// The id of what stands there; of a submodule, a commit of another repository.
         id: Oid,
         /// What it is, in git's way.
         mode: i32,
