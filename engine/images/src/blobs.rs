@@ -18,7 +18,7 @@ pub struct Digesting<W> {
 pub struct Digested {
     /// The SHA-256 of all bytes.
     pub digest: Digest,
-    /// How many bytes.
+    /// The number of all bytes.
     pub size: u64,
 }
 

@@ -23,7 +23,7 @@ const KEPT: usize = 50;
 /// After how long a build that nobody came back for goes from the engine.
 const WAITED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Who builds.
+/// Whether a Docker Engine builds, or the process itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {

@@ -57,7 +57,7 @@ impl Default for Bounds {
 /// One container to run.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// `<run>#<step>#<attempt>`.
+    /// The attempt that it belongs to, as `<run>#<step>#<attempt>`; by this it is found after a crash.
     pub attempt: String,
     /// The image's reference; it must be there already.
     pub image: String,
@@ -65,7 +65,7 @@ pub struct Spec {
     pub entrypoint: Option<Vec<String>>,
     /// Its arguments; the image's own where they are absent.
     pub args: Option<Vec<String>>,
-    /// `NAME=value`.
+    /// Variables as `NAME=value`, beside those of the image.
     pub env: Vec<String>,
     /// Where it starts: relative to the workspace, or absolute.
     pub workdir: Option<String>,
@@ -82,16 +82,16 @@ pub struct Spec {
 /// A user and its group, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The user.
+    /// The user's number; never 0.
     pub uid: u32,
-    /// The group.
+    /// The group's number; never 0.
     pub gid: u32,
 }
 
 /// A directory of this machine, as a container sees it.
 #[derive(Clone, Debug)]
 pub struct Mounted {
-    /// The directory.
+    /// The directory on this machine, as an absolute path.
     pub source: PathBuf,
     /// Where it is in the container.
     pub target: String,
@@ -104,16 +104,16 @@ pub struct Mounted {
 pub struct Floor {
     /// Any directory of the file system.
     pub place: PathBuf,
-    /// In bytes.
+    /// How much must stay free, in bytes.
     pub least_bytes: u64,
 }
 
 /// Whether a mount may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Only read.
+    /// The container only reads it.
     Read,
-    /// Read and written.
+    /// The container reads and writes it.
     Write,
 }
 
@@ -129,13 +129,13 @@ pub enum Ended {
 /// Which bound a container came up against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// [`Bounds::memory_bytes`].
+    /// It was killed for its memory, [`Bounds::memory_bytes`].
     Memory,
-    /// [`Bounds::processes`].
+    /// It could start no further process, [`Bounds::processes`].
     Processes,
-    /// [`Spec::floors`].
+    /// The disk came below one of [`Spec::floors`].
     Disk,
-    /// [`Bounds::log_bytes`].
+    /// It wrote more than [`Bounds::log_bytes`].
     Log,
 }
 

@@ -21,22 +21,22 @@ pub struct Context {
 /// One file of the context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// What it is.
+    /// Whether it is a directory, a file or a link.
     pub kind: FoundKind,
-    /// Permission bits.
+    /// The permission bits of its header in the tar, such as `0o755`.
     pub mode: u32,
 }
 
 /// What a file of the context is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FoundKind {
-    /// A directory.
+    /// A directory; its files are entries of their own.
     Directory,
     /// Bytes, where they are in the tar.
     File {
         /// From the tar's beginning.
         offset: u64,
-        /// How many.
+        /// How many bytes, as the header says.
         size: u64,
     },
     /// A symbolic link, with its target.
@@ -73,7 +73,7 @@ impl Context {
         Ok(context)
     }
 
-    /// The Dockerfile's text.
+    /// The Dockerfile as it stands in the context.
     pub fn dockerfile_text(&self) -> &str {
         &self.text
     }

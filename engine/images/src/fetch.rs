@@ -16,9 +16,9 @@ use std::time::Duration;
 
 /// What a registry answered.
 pub(crate) enum Got {
-    /// All of it.
+    /// All bytes of the answer, within what was asked for.
     Whole(Bytes),
-    /// There is none.
+    /// The registry has none of that name (404).
     Absent,
     /// There is more than was asked for.
     TooLong,

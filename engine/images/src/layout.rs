@@ -35,7 +35,7 @@ pub struct Layout {
 struct Index {
     schema_version: u8,
     media_type: String,
-    /// Oldest first.
+    /// The builds in the layout, the oldest first.
     manifests: Vec<Indexed>,
 }
 

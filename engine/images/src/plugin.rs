@@ -36,22 +36,22 @@ pub(crate) const SIGNATURES: usize = 32;
 pub struct Pulled {
     /// The digest of the manifest: what a reference by digest names, and what is signed.
     pub manifest: Digest,
-    /// The manifest.
+    /// The manifest, byte for byte as the digest is over it.
     pub manifest_bytes: Bytes,
     /// The digest of the component.
     pub component: Digest,
-    /// The component.
+    /// The WebAssembly component, byte for byte.
     pub wasm: Bytes,
 }
 
 /// A plugin to push.
 #[derive(Clone, Debug)]
 pub struct New {
-    /// The component.
+    /// The WebAssembly component to push, byte for byte.
     pub wasm: Bytes,
     /// What it imports and exports, by full names, for those who only look.
     pub imports: Vec<String>,
-    /// What it exports.
+    /// The interfaces that it exports, by full names.
     pub exports: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ pub struct New {
 pub enum Tag {
     /// It stays, and the push is refused.
     Stays,
-    /// It moves.
+    /// It moves to the new artifact.
     Moves,
 }
 

@@ -31,20 +31,20 @@ pub struct RegistrySettings {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Auth {
-    /// Anonymously.
+    /// Without credentials; public registries still hand out a token to pull.
     #[default]
     None,
     /// By a user's name and a password.
     Basic {
-        /// The user's name.
+        /// The user's name; with a token for a password, what the registry asks for.
         username: String,
-        /// The password.
+        /// The password, or a token in its place.
         password: SecretString,
     },
     /// By a token of the ECR API, with the credentials that the AWS SDK finds.
     #[serde(rename_all = "kebab-case")]
     Ecr {
-        /// The region.
+        /// The AWS region of the registry, such as `ap-northeast-2`.
         region: String,
         /// Where the API listens, if elsewhere.
         #[serde(default)]

@@ -62,7 +62,7 @@ pub struct Signature {
     pub form: Form,
     /// The payload, as it was signed.
     pub payload: Vec<u8>,
-    /// The signature's bytes.
+    /// The signature itself: 64 bytes by ed25519, ASN.1 DER by ECDSA.
     pub signature: Vec<u8>,
 }
 
@@ -157,7 +157,7 @@ impl SigningKey {
         PublicKey { algorithm, key: key.to_owned() }
     }
 
-    /// Signs bytes.
+    /// A signature over these bytes, in the encoding that cosign verifies.
     pub fn sign(&self, bytes: &[u8]) -> Vec<u8> {
         match &self.0 {
             Pair::Ed25519(pair) => pair.sign(bytes).as_ref().to_owned(),
