@@ -33,7 +33,7 @@ pub enum Reach {
     InCluster,
     /// By an address and a token.
     Url {
-        /// Such as `https://127.0.0.1:6443`.
+        /// The API server's address, such as `https://127.0.0.1:6443`.
         url: String,
         /// The bearer token; none is sent when absent.
         #[serde(default)]

@@ -23,7 +23,7 @@ pub enum Error {
     Unreachable {
         /// What was tried, naming the object.
         tried: String,
-        /// What happened instead.
+        /// What happened in place of an answer, such as a refused connection or a timeout.
         cause: String,
     },
     /// The API server answered something that is not an answer.
@@ -37,17 +37,17 @@ pub enum Error {
     /// A kind that the cluster does not serve.
     #[error("cluster `{cluster}` does not serve {kind} of {api_version}; install its CustomResourceDefinition")]
     UnknownKind {
-        /// The cluster's name.
+        /// The cluster's name in the configuration.
         cluster: String,
         /// Group and version, such as `argoproj.io/v1alpha1`.
         api_version: String,
-        /// The kind.
+        /// The kind that was asked for, such as `Rollout`.
         kind: String,
     },
     /// The configuration of the cluster cannot be used.
     #[error("cluster `{cluster}`: {what}")]
     Settings {
-        /// The cluster's name.
+        /// The cluster's name in the configuration.
         cluster: String,
         /// What is wrong and where.
         what: String,

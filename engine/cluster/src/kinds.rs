@@ -13,7 +13,7 @@ pub struct Kind {
     pub group: String,
     /// Version without the group.
     pub version: String,
-    /// The kind.
+    /// The kind as manifests write it, such as `Deployment`.
     pub kind: String,
     /// The word in the address, such as `deployments`.
     pub plural: String,

@@ -24,7 +24,7 @@ pub const CANARY_MANAGER: &str = "bespin-canary";
 /// What an act came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acted {
-    /// It is done.
+    /// The API server took the write, or there was nothing to write.
     Done,
     /// The object has changed since it was looked at: look again.
     Stale,

@@ -20,7 +20,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// The object.
+    /// The object as it lives now, or as it lived last.
     pub fn object(&self) -> &Value {
         match self {
             Change::There(object) | Change::Gone(object) => object,

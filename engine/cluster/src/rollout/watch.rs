@@ -14,14 +14,14 @@ use std::time::Duration;
 pub enum Noticed {
     /// One rollout, or its ReplicaSets or pods.
     Rollout {
-        /// Its namespace.
+        /// The namespace that the rollout lives in.
         namespace: String,
-        /// Its name.
+        /// The rollout's name, unique in its namespace.
         name: String,
     },
     /// Something that any rollout of the namespace may lean on.
     Around {
-        /// The namespace.
+        /// The namespace of what has changed.
         namespace: String,
     },
 }
