@@ -148,11 +148,11 @@ pub enum Failure {
     Rejected(String),
     /// The same call may succeed later.
     Transient(String),
-    /// Leave is missing.
+    /// A permission is missing; the plugin may go on without.
     Denied(Denied),
     /// What was done for the plugin came up against a limit, which ends the plugin as well.
     Limit {
-        /// Which.
+        /// The limit that was exceeded.
         which: Limit,
         /// With the limit's value.
         because: String,
@@ -164,7 +164,7 @@ pub enum Failure {
 pub enum Level {
     /// For whoever looks for a fault in the plugin.
     Debug,
-    /// What happens.
+    /// What the step does, for the person who reads its log.
     Info,
     /// What should be looked at, though the step goes on.
     Warn,

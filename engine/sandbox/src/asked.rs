@@ -28,9 +28,9 @@ pub struct List {
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The bare name.
+    /// The last part of its path, without slashes.
     pub name: String,
-    /// What bears it.
+    /// Whether the name is a file, a directory or something else.
     pub kind: ListedKind,
     /// In bytes; 0 for what is not a file.
     pub size: u64,
@@ -39,9 +39,9 @@ pub struct Listed {
 /// What a name in a directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListedKind {
-    /// A file.
+    /// A regular file, executable or not.
     File,
-    /// A directory.
+    /// A directory, whose names are listed by another call.
     Directory,
     /// A link or a submodule, which is not followed.
     Other,
@@ -52,7 +52,7 @@ pub enum ListedKind {
 pub struct Artifact {
     /// A bare file name.
     pub name: String,
-    /// All of it.
+    /// The whole content, in no particular encoding.
     pub content: Vec<u8>,
 }
 
@@ -61,7 +61,7 @@ pub struct Artifact {
 pub struct Stored {
     /// A bare file name.
     pub name: String,
-    /// In bytes.
+    /// The length of its content, in bytes.
     pub size: u64,
     /// The step that stored it.
     pub step: String,
@@ -70,7 +70,7 @@ pub struct Stored {
 /// An archive to find in the repository's cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restore {
-    /// The key.
+    /// The exact key that is looked for first.
     pub key: String,
     /// Where there is none of that key: the newest that begins with the first of these that any begins with.
     pub prefixes: Vec<String>,
@@ -83,16 +83,16 @@ pub struct Restore {
 pub struct Found {
     /// The key that it was saved under.
     pub key: String,
-    /// All of it.
+    /// The whole archive, as it was saved.
     pub archive: Vec<u8>,
 }
 
 /// An archive to save in the repository's cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Save {
-    /// The key.
+    /// The key that later runs find it by; a key that is there already is kept.
     pub key: String,
-    /// All of it.
+    /// The whole archive, in a format of the plugin's own.
     pub archive: Vec<u8>,
 }
 
@@ -110,7 +110,7 @@ pub enum Saved {
 /// A question to a metric provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// The provider's name.
+    /// The provider's name in the server's `[[metrics]]`.
     pub provider: String,
     /// An instant query in PromQL.
     pub query: String,
@@ -119,7 +119,7 @@ pub struct Query {
 /// What one series is at the moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Names and values.
+    /// The series' labels, by name.
     pub labels: BTreeMap<String, String>,
     /// May be infinite, or no number.
     pub value: f64,
@@ -128,7 +128,7 @@ pub struct Sample {
 /// A request that was granted, with its secrets filled in: never log it.
 #[derive(Clone)]
 pub struct HttpRequest {
-    /// An upper-case method.
+    /// The HTTP method in upper case, such as `POST`.
     pub method: String,
     /// `http` or `https`, without user information or fragment.
     pub url: SecretString,
@@ -154,18 +154,18 @@ pub enum Redirects {
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpResponse {
-    /// 100 to 599.
+    /// The HTTP status code, 100 to 599.
     pub status: u16,
     /// In the order of the answer; a value that is not UTF-8 is left out.
     pub headers: Vec<(String, String)>,
-    /// Whole.
+    /// The whole body, within the limit on answers.
     pub body: Vec<u8>,
 }
 
 /// An image to run.
 #[derive(Clone)]
 pub struct Container {
-    /// The image's reference.
+    /// The image's reference, as a grant must cover it.
     pub image: String,
     /// What to run in it.
     pub process: Process,
@@ -191,9 +191,9 @@ pub enum Process {
 /// How a container sees the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mount {
-    /// Not at all.
+    /// The container does not see it.
     None,
-    /// To read.
+    /// The container only reads it.
     ReadOnly,
     /// To read and write; later steps of the run see what it wrote.
     ReadWrite,
@@ -217,7 +217,7 @@ pub struct Build {
     pub build_args: BTreeMap<String, String>,
 }
 
-/// What was built.
+/// An image that the host has built, and keeps until its run is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
     /// An opaque id, for [`Push::build`].
@@ -233,18 +233,18 @@ pub struct Push {
     pub build: Option<String>,
     /// `host/name`, without a tag.
     pub to: String,
-    /// The tag.
+    /// The tag that the image gets; one that names another image is not overwritten.
     pub tag: String,
 }
 
-/// What was pushed.
+/// An image that is in the registry, by tag and by digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushed {
-    /// `<to>:<tag>`.
+    /// The image by its tag, `<to>:<tag>`.
     pub image: String,
     /// The manifest's digest, `sha256:...`.
     pub digest: String,
-    /// `<to>@sha256:...`.
+    /// The image by its digest, `<to>@sha256:...`.
     pub reference: String,
 }
 
@@ -257,13 +257,13 @@ pub struct Bump {
     pub branch: Option<String>,
     /// The folder or file whose image changes.
     pub path: String,
-    /// `host/name:tag`.
+    /// The image that the files shall name, as `host/name:tag`.
     pub image: String,
     /// The commit's subject; without it, the host writes one.
     pub message: Option<String>,
 }
 
-/// What was committed.
+/// The commit at which the manifests name the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bumped {
     /// The commit that names the image.
@@ -288,7 +288,7 @@ pub struct Place {
     pub cluster: String,
     /// The namespace that is written to.
     pub namespace: String,
-    /// The object's name.
+    /// The name of the Application or Rollout.
     pub name: String,
 }
 
@@ -328,14 +328,14 @@ pub struct Follow {
 pub enum OnTimeout {
     /// It stays where it is.
     Hold,
-    /// It walks back.
+    /// It aborts: all traffic goes back to the stable version.
     Retreat,
 }
 
 /// How a rollout ended, when it ended well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
-    /// `promoted`.
+    /// How it ended, as the step's output says it: `promoted`.
     pub outcome: String,
 }
 

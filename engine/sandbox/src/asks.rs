@@ -41,19 +41,19 @@ pub(crate) struct Assess {
     pub(crate) object: String,
 }
 
-/// To make manifests.
+/// To make the manifests of an Application from a source folder.
 pub(crate) struct Generate {
     pub(crate) plugin: generate::GeneratePre<State>,
     pub(crate) parameters: String,
 }
 
-/// To measure.
+/// To measure one metric, by its settings.
 pub(crate) struct Measure {
     pub(crate) plugin: measure::MeasurePre<State>,
     pub(crate) metric: String,
 }
 
-/// To share traffic.
+/// To share the traffic of a rollout as the split says.
 pub(crate) struct SetWeight {
     pub(crate) plugin: route::RoutePre<State>,
     pub(crate) split: Split,

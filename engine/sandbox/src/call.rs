@@ -38,7 +38,7 @@ pub(crate) struct Call<A> {
     pub(crate) first: Arc<FirstSlice>,
     /// What makes guests look up, and has their turns.
     pub(crate) clock: Arc<Clock>,
-    /// What it uses.
+    /// Counts the CPU time that it has used.
     pub(crate) meter: Arc<Meter>,
 }
 

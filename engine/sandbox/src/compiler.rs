@@ -30,15 +30,15 @@ const REASON: usize = 4 << 10;
 /// Who compiles a component that the cache does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Compiler {
-    /// This process.
+    /// This process itself, on a thread that may block.
     #[default]
     Here,
     /// A program, started for each component. It is given the component on its standard input, calls
     /// [`compile_alone`] with the cache of this sandbox, and ends with 0; or it says on its standard output why not.
     Program {
-        /// The program.
+        /// The program's path, absolute or looked up in PATH.
         program: PathBuf,
-        /// Its arguments.
+        /// The arguments that it is started with, before the component is written to it.
         arguments: Vec<OsString>,
     },
 }

@@ -25,7 +25,7 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// The longest component that is compiled, in bytes.
     pub component_bytes: u64,
-    /// Who compiles.
+    /// Whether this process or a program compiles what the cache does not have.
     pub compiler: Compiler,
 }
 

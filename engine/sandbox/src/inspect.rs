@@ -23,7 +23,7 @@ pub const LONGEST: u64 = 64 << 20;
 pub struct Inspected {
     /// The SHA-256 of the component, as `sha256:` and 64 hexadecimal digits.
     pub digest: String,
-    /// In bytes.
+    /// The length of the component, in bytes.
     pub size: u64,
     /// The world that it is a component of.
     pub world: World,

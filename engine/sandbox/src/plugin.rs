@@ -48,7 +48,7 @@ pub(crate) enum Pre {
 #[derive(Debug, Error)]
 #[error("cannot load the plugin `{plugin}`: {because}")]
 pub struct LoadError {
-    /// The plugin's name.
+    /// The plugin's name, as it was given to the load.
     pub plugin: String,
     /// What is wrong with it, and how to mend it.
     pub because: String,

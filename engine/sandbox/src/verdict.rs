@@ -28,14 +28,14 @@ pub enum Verdict<T = BTreeMap<String, String>> {
     Denied(Denied),
     /// A limit was exceeded.
     Limit {
-        /// Which.
+        /// The limit that was exceeded.
         which: Limit,
         /// With the limit's value.
         because: String,
     },
-    /// [`crate::Limits::wall`] was exceeded.
+    /// The call took longer than its wall time, waiting included.
     TimedOut {
-        /// The limit.
+        /// The wall time that it was given.
         after: Duration,
     },
     /// The plugin crashed: a panic, an access out of bounds. It is a fault of the plugin.

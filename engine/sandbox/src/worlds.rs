@@ -13,14 +13,14 @@ pub enum World {
     Health,
     /// Manifests from a source folder.
     Generate,
-    /// A metric provider.
+    /// Measures a metric for a rollout.
     Measure,
-    /// A traffic router.
+    /// Shares the traffic of rollouts.
     Route,
 }
 
 impl World {
-    /// All of them.
+    /// All worlds, in the contract's order.
     pub const ALL: [World; 5] = [World::Step, World::Health, World::Generate, World::Measure, World::Route];
 
     /// The name in the contract, such as `step`.
@@ -66,7 +66,7 @@ impl fmt::Display for World {
 /// How an object is, by a plugin of the world `health`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// How it is.
+    /// What the plugin judges the object to be.
     pub status: HealthStatus,
     /// Why; may be empty.
     pub message: String,
@@ -90,7 +90,7 @@ pub enum HealthStatus {
 }
 
 impl HealthStatus {
-    /// All of them.
+    /// All statuses, from the best to the unknown.
     pub const ALL: [HealthStatus; 6] = [
         HealthStatus::Healthy,
         HealthStatus::Progressing,
@@ -129,16 +129,16 @@ pub struct Measurement {
 pub enum Judgement {
     /// Nothing: the metric's own conditions judge it.
     Unjudged,
-    /// It is good.
+    /// The measurement is good, whatever the metric's conditions would say.
     Successful,
-    /// It is bad.
+    /// The measurement is bad, whatever the metric's conditions would say.
     Failed,
     /// A person has to look.
     Inconclusive,
 }
 
 impl Judgement {
-    /// All of them.
+    /// All judgements, in the contract's order.
     pub const ALL: [Judgement; 4] =
         [Judgement::Unjudged, Judgement::Successful, Judgement::Failed, Judgement::Inconclusive];
 
@@ -178,7 +178,7 @@ pub struct Destination {
 /// Whether the traffic is shared as it is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// It is.
+    /// The router serves the shares that were asked for.
     Verified,
     /// It is not, or not yet.
     NotVerified,
@@ -187,7 +187,7 @@ pub enum Verification {
 }
 
 impl Verification {
-    /// All of them.
+    /// All answers, in the contract's order.
     pub const ALL: [Verification; 3] = [Verification::Verified, Verification::NotVerified, Verification::NotSupported];
 
     /// As the contract spells it.

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-/// Infrastructure to plan.
+/// A plan of the infrastructure that a folder of the repository describes.
 #[derive(Clone, Debug)]
 pub struct PlanRequest {
     /// Relative to the top of the repository, which itself is the empty path.
@@ -11,7 +11,7 @@ pub struct PlanRequest {
     pub workspace: Option<String>,
     /// Values for the configuration's variables, with the secrets filled in.
     pub variables: Vec<Variable>,
-    /// What is planned.
+    /// Whether the plan brings the infrastructure about or destroys it.
     pub mode: PlanMode,
 }
 
@@ -26,7 +26,7 @@ pub struct Variable {
     pub secrets: Vec<SecretString>,
 }
 
-/// What is planned.
+/// Whether a plan brings the infrastructure about or destroys it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanMode {
     /// What the configuration says.
@@ -48,7 +48,7 @@ pub struct Planned {
     pub to_destroy: u32,
     /// Resources that are destroyed and created anew.
     pub to_replace: u32,
-    /// Everything that changes.
+    /// Every resource and output that changes, in Terraform's order.
     pub changes: Vec<Change>,
     /// The difference for people.
     pub text: String,

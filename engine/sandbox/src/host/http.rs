@@ -31,7 +31,7 @@ const ADDRESS: usize = 8 << 10;
 /// The longest header, its name included, in bytes.
 const HEADER: usize = 16 << 10;
 
-/// The most headers.
+/// The most headers of one request.
 const HEADERS: usize = 100;
 
 impl Host for State {

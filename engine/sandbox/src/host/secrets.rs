@@ -32,7 +32,7 @@ pub(super) struct Assembled {
 pub(super) enum Whole {
     /// Of one secret and nothing else.
     Secret,
-    /// Of anything else.
+    /// Of several secrets, or of a secret and other text, or of no secret.
     Mixed,
 }
 

@@ -1,6 +1,6 @@
 //! The bindings to the worlds beside `step`: what each exports. What they import is the step's own.
 
-/// The world `health`.
+/// Bindings of the world `health`, which judges objects.
 pub(crate) mod health {
     wasmtime::component::bindgen!({
         path: "../../plugins/wit",
@@ -15,7 +15,7 @@ pub(crate) mod health {
     pub(crate) use exports::bespin::plugin::health_guest as guest;
 }
 
-/// The world `generate`.
+/// Bindings of the world `generate`, which makes manifests.
 pub(crate) mod generate {
     wasmtime::component::bindgen!({
         path: "../../plugins/wit",
@@ -30,7 +30,7 @@ pub(crate) mod generate {
     });
 }
 
-/// The world `measure`.
+/// Bindings of the world `measure`, which measures metrics.
 pub(crate) mod measure {
     wasmtime::component::bindgen!({
         path: "../../plugins/wit",
@@ -48,7 +48,7 @@ pub(crate) mod measure {
     pub(crate) use exports::bespin::plugin::measure_guest as guest;
 }
 
-/// The world `route`.
+/// Bindings of the world `route`, which shares traffic.
 pub(crate) mod route {
     wasmtime::component::bindgen!({
         path: "../../plugins/wit",
