@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod pages;
+mod readme;
+
 /// Which of our crates may name which: the whole dependency law.
 const LAW: [(&str, &[&str]); 10] = [
     ("pipeline", &[]),
