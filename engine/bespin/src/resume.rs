@@ -9,7 +9,7 @@ use crate::stages::image::ImageStage;
 use crate::stages::run::RunStage;
 use crate::wants::{Stand, Wanted, stand};
 use decide::by::By;
-use decide::image::{self, Recorded};
+use decide::image::{self, State};
 use decide::want::{Answer, Key};
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ async fn answer_for_closed_runs(drivers: &Drivers) -> Result<(), journal::Error>
     for stream in drivers.journal().streams("image/").await? {
         let written = read::<image::Entry>(drivers.journal(), &stream.name).await?;
         let open: Vec<Key> =
-            Recorded::replay(written.iter().map(|one| &one.entry)).open().map(|(key, _)| key.clone()).collect();
+            State::replay(written.iter().map(|one| &one.entry)).open().map(|(key, _)| key.clone()).collect();
         let mut answers = Vec::new();
         for key in open {
             let run = drivers.journal().read(&format!("run/{}", key.run)).await?;

@@ -68,11 +68,11 @@ mod tests {
     /// Whether each stage holds a want for open that was answered so, and then asked for once more.
     fn open_again(answer: &Answer) -> [bool; 4] {
         let build = json!({ "intent": "build", "repository": "a/b", "commit": "c", "context": "", "dockerfile": "D" });
-        let image = image::Recorded::replay(&journal::<image::Entry>(&build, answer));
+        let image = image::State::replay(&journal::<image::Entry>(&build, answer));
         let bump = json!({ "repo": "https://host/a/b", "path": "p", "image": "host/a:1" });
-        let bump = bump::Recorded::replay(&journal::<bump::Entry>(&bump, answer));
+        let bump = bump::State::replay(&journal::<bump::Entry>(&bump, answer));
         let sync = journal::<sync::Entry>(&json!({ "revision": "c" }), answer);
-        let sync = sync::Recorded::fold(sync.iter().map(|entry| (1, entry)));
+        let sync = sync::State::fold(sync.iter().map(|entry| (1, entry)));
         let canary = journal::<canary::Entry>(&json!({ "image": "was:1" }), answer);
         let canary = canary::Recorded::fold(canary.iter().map(|entry| (1, &By::Server, entry)));
         let answers = [image.answer(&key()), bump.answer(&key()), sync.answer(&key()), canary.answer(&key())];

@@ -3,7 +3,7 @@
 
 use cluster::{Cluster, Error, Reach, Settings, Written};
 use decide::sync::prepare::Served;
-use decide::sync::{self, Act, Entry, Gvk, Objects, Recorded, Refused, Scope, Seen};
+use decide::sync::{self, Act, Entry, Gvk, Objects, Observed, Refused, Scope, State};
 use playground::{Options, Playground};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,8 +85,8 @@ impl Driver {
     }
 
     pub async fn turn(&mut self) -> String {
-        let seen = Seen::read(self.look().await);
-        let recorded = Recorded::fold(self.journal.iter().map(|(at, entry)| (*at, entry)));
+        let seen = Observed::read(self.look().await);
+        let recorded = State::fold(self.journal.iter().map(|(at, entry)| (*at, entry)));
         let next = sync::decide(&recorded, &seen, now());
         self.journal.extend(next.record.into_iter().map(|entry| (now(), entry)));
         for act in &next.acts {

@@ -1,6 +1,10 @@
 //! Bumps as tables of texts, and their whole way with every cut.
 
+use super::messages::message;
 use super::*;
+use crate::next::{Next, Wake};
+use crate::want::{Answer, Key};
+use pipeline::ImageRef;
 
 const NAME: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/petclinic-was";
 const RUN: &str = "user/petclinic/petclinic-was/56";
@@ -159,7 +163,7 @@ fn branch(tag: &str) -> Branch {
 }
 
 fn answer_of(branch: Branch) -> Answer {
-    let next = decide(&Recorded::replay(&wanted()), &Seen::Branch(Box::new(branch)), 0);
+    let next = decide(&State::replay(&wanted()), &Observed::Branch(Box::new(branch)), 0);
     match &next.record[..] {
         [Entry::Answered { answer, .. }] => answer.clone(),
         other => panic!("not answered: {other:?}, {:?}", next.status),
@@ -190,14 +194,14 @@ fn what_is_answered() {
         Past { image: "x/y:1".into(), ..past("user/petclinic/petclinic-was/99", "") },
     ] {
         let next = decide(
-            &Recorded::replay(&wanted()),
-            &Seen::Branch(Box::new(Branch { bumps: vec![past], ..branch("v55") })),
+            &State::replay(&wanted()),
+            &Observed::Branch(Box::new(Branch { bumps: vec![past], ..branch("v55") })),
             0,
         );
         assert_eq!(next.acts.len(), 1);
     }
     let bad = Entry::Wanted { key: key(), intent: Intent { image: NAME.into(), ..intent() } };
-    let next = decide(&Recorded::replay([&bad]), &Seen::Nothing, 0);
+    let next = decide(&State::replay([&bad]), &Observed::Nothing, 0);
     assert!(
         matches!(&next.record[..], [Entry::Answered { answer: Answer::Failed { because, .. }, .. }] if because.contains("neither a tag"))
     );
@@ -224,7 +228,7 @@ struct World {
 
 impl World {
     fn decide(&self) -> Next<Entry, Act> {
-        decide(&Recorded::replay(&self.journal), &Seen::Branch(Box::new(self.branch.clone())), 0)
+        decide(&State::replay(&self.journal), &Observed::Branch(Box::new(self.branch.clone())), 0)
     }
 
     fn act(&mut self, act: &Act) {

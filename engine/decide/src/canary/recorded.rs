@@ -106,7 +106,7 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Undo {
     /// Whether the retreat that it follows from is the newest one.
-    pub stands: revert::Stands,
+    pub stands: revert::AbortStatus,
     /// When it was promised.
     pub since: Timestamp,
     /// What git shall no longer say.
@@ -198,7 +198,7 @@ impl Recorded {
             Entry::Promoted { hash } => self.promoted(at, hash),
             Entry::PuttingBack { intent } => {
                 let intent = (**intent).clone();
-                self.undo = Some(Undo { stands: revert::Stands::Yes, since: at, intent, outcome: None });
+                self.undo = Some(Undo { stands: revert::AbortStatus::Yes, since: at, intent, outcome: None });
             }
             Entry::PutBack { since, outcome } => {
                 if let Some(undo) = self.undo.as_mut().filter(|undo| undo.since == *since) {
@@ -210,7 +210,7 @@ impl Recorded {
 
     /// The promise that follows from the retreat at which the rollout is.
     pub fn undoing(&self) -> Option<&Undo> {
-        self.undo.as_ref().filter(|undo| undo.stands == revert::Stands::Yes && self.is_retreated())
+        self.undo.as_ref().filter(|undo| undo.stands == revert::AbortStatus::Yes && self.is_retreated())
     }
 
     /// The promise that is not answered yet.
@@ -343,7 +343,7 @@ impl Recorded {
     fn retreated(&mut self, at: Timestamp, because: &str, cause: Cause) {
         let Some(walk) = &mut self.walk else { return };
         if let Some(undo) = &mut self.undo {
-            undo.stands = revert::Stands::No;
+            undo.stands = revert::AbortStatus::No;
         }
         walk.state = State::Retreated { because: because.to_owned(), at };
         walk.at = 0;

@@ -1,7 +1,10 @@
 //! The stage's decisions: tables, and a small world that crashes everywhere.
 
 use super::*;
-use crate::next::Phase;
+use crate::next::{Next, Phase, Timestamp, Wake};
+use crate::want::{Answer, Key};
+use pipeline::Digest;
+use std::collections::BTreeMap;
 
 fn key(step: &str) -> Key {
     Key { run: "user/petclinic/was/56".into(), step: step.into() }
@@ -31,9 +34,9 @@ fn wanted(step: &str, intent: Intent) -> Entry {
     Entry::Wanted { key: key(step), intent }
 }
 
-fn look(step: &str, intent: Intent, view: View, now: Timestamp) -> Next<Entry, Act> {
-    let recorded = Recorded::replay(&[wanted(step, intent)]);
-    decide(&recorded, &Seen::from([(key(step), view)]), now)
+fn look(step: &str, intent: Intent, availability: Availability, now: Timestamp) -> Next<Entry, Act> {
+    let state = State::replay(&[wanted(step, intent)]);
+    decide(&state, &Observed::from([(key(step), availability)]), now)
 }
 
 fn failure(next: &Next<Entry, Act>) -> (&str, bool) {
@@ -45,7 +48,7 @@ fn failure(next: &Next<Entry, Act>) -> (&str, bool) {
 
 #[test]
 fn a_push_of_what_is_there_is_met() {
-    let next = look("push", Intent::Push(push()), View::Tagged(digest("was")), 0);
+    let next = look("push", Intent::Push(push()), Availability::Tagged(digest("was")), 0);
     let Entry::Answered { answer: Answer::Met { outputs }, .. } = &next.record[0] else { panic!("{next:?}") };
     assert_eq!(outputs["image"], "registry.local:5000/petclinic-was:v56-f31bdcc");
     assert_eq!(outputs["digest"], digest("was").as_str());
@@ -55,7 +58,7 @@ fn a_push_of_what_is_there_is_met() {
 
 #[test]
 fn a_tag_with_another_digest_is_never_overwritten() {
-    let next = look("push", Intent::Push(push()), View::Tagged(digest("other")), 0);
+    let next = look("push", Intent::Push(push()), Availability::Tagged(digest("other")), 0);
     let (because, transient) = failure(&next);
     assert!(because.contains("never overwritten"), "{because}");
     assert!(!transient && next.acts.is_empty());
@@ -71,7 +74,7 @@ fn a_push_that_cannot_be_read_is_refused_before_anything_is_seen() {
         (Push { build: push().build.replace("/56#", "/55#"), ..push() }, "belongs to another run"),
     ];
     for (push, wanted) in rows {
-        let next = look("push", Intent::Push(push), View::Untagged(Local::Held, Health::Well), 0);
+        let next = look("push", Intent::Push(push), Availability::Untagged(Local::Held, Health::Well), 0);
         let (because, transient) = failure(&next);
         assert!(because.contains(wanted) && !transient, "{because}");
     }
@@ -81,26 +84,26 @@ fn a_push_that_cannot_be_read_is_refused_before_anything_is_seen() {
 fn trouble_is_borne_for_an_hour() {
     let since = 1_000;
     let failing = Health::Failing { since, because: "the daemon is away".into() };
-    let view = View::Unbuilt(failing);
-    assert_eq!(look("image", build(), view.clone(), since + PATIENCE_MS - 1).acts.len(), 1);
-    let next = look("image", build(), view, since + PATIENCE_MS);
+    let availability = Availability::Unbuilt(failing);
+    assert_eq!(look("image", build(), availability.clone(), since + PATIENCE_MS - 1).acts.len(), 1);
+    let next = look("image", build(), availability, since + PATIENCE_MS);
     let (because, transient) = failure(&next);
     assert!(because.contains("the daemon is away") && transient, "{because}");
 }
 
 #[test]
 fn a_lost_build_and_a_refused_one_are_failures() {
-    let next = look("push", Intent::Push(push()), View::Untagged(Local::Missing, Health::Well), 0);
+    let next = look("push", Intent::Push(push()), Availability::Untagged(Local::Missing, Health::Well), 0);
     assert!(failure(&next).0.contains("no longer held"));
-    let next = look("image", build(), View::Refused("line 3: RUN".into()), 0);
+    let next = look("image", build(), Availability::Refused("line 3: RUN".into()), 0);
     assert_eq!(failure(&next), ("line 3: RUN", false));
 }
 
 #[test]
 fn nothing_wanted_and_nothing_seen_do_nothing() {
-    assert_eq!(decide(&Recorded::default(), &Seen::new(), 0).wake, Wake::Never);
-    let recorded = Recorded::replay(&[wanted("image", build())]);
-    let next = decide(&recorded, &Seen::new(), 0);
+    assert_eq!(decide(&State::default(), &Observed::new(), 0).wake, Wake::Never);
+    let state = State::replay(&[wanted("image", build())]);
+    let next = decide(&state, &Observed::new(), 0);
     assert_eq!((next.status.phase, next.wake), (Phase::Waiting, Wake::OnChange));
 }
 
@@ -138,17 +141,19 @@ struct World {
 }
 
 impl World {
-    fn look(&self, recorded: &Recorded) -> Seen {
-        let view = |key: &Key, intent: &Intent| match intent {
-            Intent::Build(_) => self.built.get(key).map_or(View::Unbuilt(Health::Well), |d| View::Built(d.clone())),
+    fn look(&self, state: &State) -> Observed {
+        let availability = |key: &Key, intent: &Intent| match intent {
+            Intent::Build(_) => {
+                self.built.get(key).map_or(Availability::Unbuilt(Health::Well), |d| Availability::Built(d.clone()))
+            }
             Intent::Push(push) => {
                 let (build, to) = push.target().expect("the test's push is well-formed");
                 let local = if self.built.contains_key(&build.key) { Local::Held } else { Local::Missing };
                 let tag = self.tags.get(&to.to_string()).cloned();
-                tag.map_or(View::Untagged(local, Health::Well), View::Tagged)
+                tag.map_or(Availability::Untagged(local, Health::Well), Availability::Tagged)
             }
         };
-        recorded.open().map(|(key, intent)| (key.clone(), view(key, intent))).collect()
+        state.open().map(|(key, intent)| (key.clone(), availability(key, intent))).collect()
     }
 
     fn act(&mut self, act: &Act) {
@@ -178,8 +183,8 @@ enum Cut {
 /// Drives until the stream is finished or the server dies in turn `cut`.
 fn drive(mut journal: Vec<Entry>, world: &mut World, cut: Cut) -> Vec<Entry> {
     for turn in 0..20 {
-        let recorded = Recorded::replay(&journal);
-        let next = decide(&recorded, &world.look(&recorded), 0);
+        let state = State::replay(&journal);
+        let next = decide(&state, &world.look(&state), 0);
         journal.extend(next.record);
         if cut == Cut::AfterAppend(turn) {
             return journal;
@@ -191,7 +196,7 @@ fn drive(mut journal: Vec<Entry>, world: &mut World, cut: Cut) -> Vec<Entry> {
             return journal;
         }
         if next.wake == Wake::Never {
-            if recorded.intent(&key("push")).is_some() {
+            if state.intent(&key("push")).is_some() {
                 return journal;
             }
             // The run goes on to its next step once the image is there.
@@ -212,7 +217,7 @@ fn killed_anywhere_it_ends_the_same() {
             let mut world = World::default();
             let journal = drive(start.clone(), &mut world, cut);
             let journal = drive(journal, &mut world, Cut::Never);
-            let answers = |journal: &[Entry]| Recorded::replay(journal).answers;
+            let answers = |journal: &[Entry]| State::replay(journal).answers;
             assert_eq!(answers(&journal), answers(&whole));
             assert_eq!((world.builds_made, world.tags_moved), (1, 1));
             assert_eq!((&world.built, &world.tags), (&whole_world.built, &whole_world.tags));
@@ -229,7 +234,7 @@ fn every_prefix_of_the_journal_ends_the_same() {
     for len in 1..=whole.len() {
         let mut world = world.clone();
         let ended = drive(whole[..len].to_vec(), &mut world, Cut::Never);
-        assert_eq!(Recorded::replay(&ended), Recorded::replay(&whole));
+        assert_eq!(State::replay(&ended), State::replay(&whole));
         assert_eq!((world.builds_made, world.tags_moved), (1, 1), "nothing is done twice");
     }
 }

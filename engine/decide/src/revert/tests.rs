@@ -1,7 +1,11 @@
 //! Decisions about git after a retreat.
 
+use super::decide::Move;
+use super::messages::{body, message};
 use super::*;
-use crate::bump::RUN_TRAILER;
+use crate::bump::{RUN_TRAILER, Swap};
+use crate::next::{Phase, Wake};
+use crate::sync::application::Depth;
 
 const BAD: &str = "registry.example/petclinic-was:v56";
 const GOOD: &str = "registry.example/petclinic-was:v55";
@@ -53,7 +57,7 @@ fn decided(how: How, branch: Branch) -> Move {
 }
 
 fn decided_on(intent: Intent, git: Git) -> Move {
-    decide(&Seen::Promised(Box::new(Promised { since: 7, intent, stands: Stands::Yes, git })), 0)
+    decide(&Observed::Promised(Box::new(Promised { since: 7, intent, abort: AbortStatus::Yes, git })), 0)
 }
 
 #[track_caller]
@@ -66,7 +70,7 @@ fn answered(next: &Move) -> &Outcome {
 
 #[test]
 fn what_nobody_promised_is_not_done() {
-    let next = decide(&Seen::Nothing, 0);
+    let next = decide(&Observed::Nothing, 0);
     assert_eq!((next.acts.len(), next.wake), (0, Wake::Never));
 }
 

@@ -1,9 +1,7 @@
-//! What the sync writes down, and what it may cause.
+//! What an application's stream holds.
 
-use super::object::Id;
 use crate::want::{Answer, Key};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// What a step wants of an application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,59 +89,4 @@ pub enum Outcome {
         /// To which commit.
         by: String,
     },
-}
-
-impl Outcome {
-    /// The outcome in words.
-    pub fn spoken(&self) -> String {
-        match self {
-            Outcome::Succeeded => "succeeded".into(),
-            Outcome::Failed { because } => format!("failed: {because}"),
-            Outcome::Superseded { by } => format!("superseded by {}", short(by)),
-        }
-    }
-}
-
-/// A commit as people say it.
-pub fn short(commit: &str) -> &str {
-    commit.get(..7).unwrap_or(commit)
-}
-
-/// What the sync may cause. Each is absolute and may be repeated.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Act {
-    /// The namespace is there.
-    CreateNamespace(String),
-    /// The API server would accept all of these; nothing is written.
-    Rehearse(Vec<Value>),
-    /// The replaced managers' share is ours, if the object is still as it was read.
-    Adopt {
-        /// The live object, as it was read.
-        live: Value,
-        /// The new `managedFields`.
-        managed: Value,
-    },
-    /// The field is also owned by the second manager.
-    HandOver(Value),
-    /// These objects, of one kind, are as sent.
-    Apply(Vec<Value>),
-    /// The object is gone, if it is still as it was read.
-    Prune {
-        /// Which object.
-        id: Id,
-        /// Its `apiVersion`.
-        api_version: String,
-        /// Its uid.
-        uid: String,
-        /// Its resourceVersion.
-        resource_version: String,
-    },
-    /// The Application's status says this.
-    Status(Value),
-    /// Argo CD lets the Application go.
-    LetGo,
-    /// The Application carries our annotation.
-    Claim,
-    /// The Application carries neither our annotation nor the one that keeps Argo CD off.
-    Release,
 }

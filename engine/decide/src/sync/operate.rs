@@ -2,11 +2,13 @@
 //! pruned before what is applied, one kind after the other.
 
 use super::application::{Prune, SelfHeal};
-use super::entry::{Act, Cause, Entry, Outcome, short};
+use super::decide::Act;
+use super::entry::{Cause, Entry, Outcome};
+use super::messages::short;
 use super::object::{self, Id};
-use super::plan::{Care, ExtraItem, Item, Plan};
-use super::tracking::Extra;
-use super::{Decision, Ended, Look, Operation, Recorded, Refused};
+use super::plan::{ExtraItem, Item, Plan, Prerequisite};
+use super::tracking::PruneDecision;
+use super::{Context, Decision, Ended, Operation, Refused, State};
 use crate::health::Status;
 use crate::next::{Next, Timestamp, Wake};
 use serde_json::Value;
@@ -19,35 +21,35 @@ const HEAL_FIRST: u64 = 2_000;
 const HEAL_LONGEST: u64 = 300_000;
 
 /// Goes on with the sync that is under way.
-pub(super) fn go_on(recorded: &Recorded, look: &Look, now: Timestamp) -> Option<Decision> {
-    let operation = recorded.operation.as_ref()?;
-    let plan = look.plan.as_ref().ok()?;
+pub(super) fn go_on(state: &State, context: &Context, now: Timestamp) -> Option<Decision> {
+    let operation = state.operation.as_ref()?;
+    let plan = context.plan.as_ref().ok()?;
     Some(
-        moved_on(operation, look)
-            .or_else(|| refused(operation, look, plan))
+        moved_on(operation, context)
+            .or_else(|| refused(operation, context, plan))
             .or_else(|| namespace(plan))
-            .or_else(|| care(plan))
+            .or_else(|| prerequisites(plan))
             .or_else(|| waves(operation, plan, now))
             .unwrap_or_else(|| {
-                end(operation, Outcome::Succeeded, format!("everything is applied at {}", short(&look.head)))
+                end(operation, Outcome::Succeeded, format!("everything is applied at {}", short(&context.head)))
             }),
     )
 }
 
 /// Git went on in the middle: this sync ends, and the next one starts from what is there.
-fn moved_on(operation: &Operation, look: &Look) -> Option<Decision> {
-    if operation.revision == look.head && operation.parameters == look.application.parameters {
+fn moved_on(operation: &Operation, context: &Context) -> Option<Decision> {
+    if operation.revision == context.head && operation.parameters == context.application.parameters {
         return None;
     }
-    let because = format!("git moved on to {}", short(&look.head));
-    Some(end(operation, Outcome::Superseded { by: look.head.clone() }, because))
+    let because = format!("git moved on to {}", short(&context.head));
+    Some(end(operation, Outcome::Superseded { by: context.head.clone() }, because))
 }
 
-fn refused(operation: &Operation, look: &Look, plan: &Plan) -> Option<Decision> {
+fn refused(operation: &Operation, context: &Context, plan: &Plan) -> Option<Decision> {
     let answer = || {
         let is_sent = |sent: &Value| plan.items.iter().any(|item| item.is_pending() && is_same(&item.sent, sent));
         let counts = |refused: &&Refused| refused.at >= operation.since && refused.sent.as_ref().is_none_or(is_sent);
-        look.refused.iter().find(counts).map(|refused| refused.because.clone())
+        context.refused.iter().find(counts).map(|refused| refused.because.clone())
     };
     let because = plan.blocks.first().cloned().or_else(answer)?;
     Some(end(operation, Outcome::Failed { because: because.clone() }, because))
@@ -76,13 +78,13 @@ fn namespace(plan: &Plan) -> Option<Decision> {
 }
 
 /// Ownership moves before anything is applied: dropping a field that nobody else owns would reset it.
-pub(super) fn care(plan: &Plan) -> Option<Decision> {
-    let adopt = |item: &Item| match (&item.care, &item.live) {
-        (Care::Adopt(managed), Some(live)) => Some(Act::Adopt { live: live.clone(), managed: managed.clone() }),
+pub(super) fn prerequisites(plan: &Plan) -> Option<Decision> {
+    let adopt = |item: &Item| match (&item.prerequisite, &item.live) {
+        (Prerequisite::Adopt(managed), Some(live)) => Some(Act::Adopt { live: live.clone(), managed: managed.clone() }),
         _ => None,
     };
-    let hand_over = |item: &Item| match &item.care {
-        Care::HandOver(object) => Some((item.id.to_string(), Act::HandOver(object.clone()))),
+    let hand_over = |item: &Item| match &item.prerequisite {
+        Prerequisite::HandOver(object) => Some((item.id.to_string(), Act::HandOver(object.clone()))),
         _ => None,
     };
     let adopted: Vec<Act> = plan.items.iter().filter_map(adopt).collect();
@@ -102,7 +104,7 @@ pub(super) fn care(plan: &Plan) -> Option<Decision> {
 
 /// The lowest wave with something to do.
 fn waves(operation: &Operation, plan: &Plan, now: Timestamp) -> Option<Decision> {
-    let going = |extra: &&ExtraItem| extra.fate == Extra::Going;
+    let going = |extra: &&ExtraItem| extra.decision == PruneDecision::Going;
     let waves: BTreeSet<i64> = plan
         .items
         .iter()
@@ -179,32 +181,32 @@ fn unhealthy(operation: &Operation, wave: i64, items: &[&Item], now: Timestamp) 
 }
 
 /// Starts a sync, where there is a reason.
-pub(super) fn start(recorded: &Recorded, look: &Look, now: Timestamp) -> Option<Decision> {
-    let plan = look.plan.as_ref().ok()?;
-    let parameters = &look.application.parameters;
-    let before = recorded.ended(&look.head, parameters);
-    if recorded.asked.is_some() {
-        return Some(begin(recorded, look, plan, Cause::Asked, "a person asked for a sync"));
+pub(super) fn start(state: &State, context: &Context, now: Timestamp) -> Option<Decision> {
+    let plan = context.plan.as_ref().ok()?;
+    let parameters = &context.application.parameters;
+    let before = state.ended(&context.head, parameters);
+    if state.asked.is_some() {
+        return Some(begin(state, context, plan, Cause::Asked, "a person asked for a sync"));
     }
     if !plan.is_pending() && plan.blocks.is_empty() {
         return None;
     }
-    if wanted_since(recorded, look).is_some_and(|since| before.is_none_or(|ended| ended.operation.since < since)) {
-        return Some(begin(recorded, look, plan, Cause::Wanted, "a step wants it"));
+    if wanted_since(state, context).is_some_and(|since| before.is_none_or(|ended| ended.operation.since < since)) {
+        return Some(begin(state, context, plan, Cause::Wanted, "a step wants it"));
     }
-    let Some(automated) = look.application.automated else {
+    let Some(automated) = context.application.automated else {
         return Some(Next::waiting(Wake::OnChange, format!("out of sync, and not automated: {}", first(plan))));
     };
     match before {
-        None => Some(begin(recorded, look, plan, Cause::Automated, "git moved")),
+        None => Some(begin(state, context, plan, Cause::Automated, "git moved")),
         Some(Ended { outcome: Outcome::Failed { because }, .. }) => Some(Next::blocked(format!(
             "the sync of {} failed: {because}; it is tried again when git or the Application changes, or by hand",
-            short(&look.head)
+            short(&context.head)
         ))),
         Some(_) if automated.self_heal == SelfHeal::Off && drifted(plan) => {
             Some(Next::waiting(Wake::OnChange, format!("drifted, and selfHeal is off: {}", first(plan))))
         }
-        Some(ended) => heal(recorded, look, plan, ended, now),
+        Some(ended) => heal(state, context, plan, ended, now),
     }
 }
 
@@ -214,11 +216,11 @@ fn drifted(plan: &Plan) -> bool {
 }
 
 /// Since when the newest want waits that the head contains.
-fn wanted_since(recorded: &Recorded, look: &Look) -> Option<Timestamp> {
-    let contained = recorded
+fn wanted_since(state: &State, context: &Context) -> Option<Timestamp> {
+    let contained = state
         .open
         .iter()
-        .filter(|want| look.standing.get(&want.intent.revision) == Some(&super::Standing::Contained));
+        .filter(|want| context.standing.get(&want.intent.revision) == Some(&super::Standing::Contained));
     contained.map(|want| want.since).max()
 }
 
@@ -229,11 +231,11 @@ fn first(plan: &Plan) -> String {
 }
 
 /// Drift is healed at once, and more slowly each time that it comes back.
-fn heal(recorded: &Recorded, look: &Look, plan: &Plan, ended: &Ended, now: Timestamp) -> Option<Decision> {
+fn heal(state: &State, context: &Context, plan: &Plan, ended: &Ended, now: Timestamp) -> Option<Decision> {
     if !drifted(plan) {
-        return care(plan);
+        return prerequisites(plan);
     }
-    let healing = recorded.healing.filter(|healing| now < healing.last + 2 * HEAL_LONGEST);
+    let healing = state.healing.filter(|healing| now < healing.last + 2 * HEAL_LONGEST);
     let attempts = healing.map_or(0, |healing| healing.attempts);
     let last = healing.map_or(ended.at, |healing| healing.last);
     let pause = HEAL_FIRST.saturating_mul(3u64.saturating_pow(attempts.saturating_sub(1))).min(HEAL_LONGEST);
@@ -242,21 +244,21 @@ fn heal(recorded: &Recorded, look: &Look, plan: &Plan, ended: &Ended, now: Times
         let because = format!("drifted again: {}; healing in {} s", first(plan), (due - now).div_ceil(1_000));
         return Some(Next::waiting(Wake::At(due), because));
     }
-    Some(begin(recorded, look, plan, Cause::Healing(attempts + 1), &format!("drifted: {}", first(plan))))
+    Some(begin(state, context, plan, Cause::Healing(attempts + 1), &format!("drifted: {}", first(plan))))
 }
 
 /// The promise, and, where more than one object is new, a rehearsal of all of them.
-fn begin(recorded: &Recorded, look: &Look, plan: &Plan, cause: Cause, why: &str) -> Decision {
-    let revision = look.head.clone();
-    let parameters = look.application.parameters.clone();
+fn begin(state: &State, context: &Context, plan: &Plan, cause: Cause, why: &str) -> Decision {
+    let revision = context.head.clone();
+    let parameters = context.application.parameters.clone();
     let served = |item: &&Item| item.is_out_of_sync() && plan.items.iter().all(|other| !defines(other, &item.id));
     let sent: Vec<Value> = plan.items.iter().filter(served).map(|item| item.sent.clone()).collect();
     let mut acts = Vec::new();
-    if plan.blocks.is_empty() && (sent.len() > 1 || recorded.history.is_empty()) && !sent.is_empty() {
+    if plan.blocks.is_empty() && (sent.len() > 1 || state.history.is_empty()) && !sent.is_empty() {
         acts.extend(plan.namespace.clone().map(Act::CreateNamespace));
         acts.push(Act::Rehearse(sent));
     }
-    let because = format!("syncing to {}: {why}", short(&look.head));
+    let because = format!("syncing to {}: {why}", short(&context.head));
     Next { record: vec![Entry::Syncing { revision, parameters, cause }], acts, ..Next::progressing(Wake::Now, because) }
 }
 
@@ -269,6 +271,6 @@ fn defines(definition: &Item, id: &Id) -> bool {
 }
 
 /// Whether the application prunes by itself.
-pub(super) fn prunes(look: &Look) -> bool {
-    look.application.automated.is_some_and(|automated| automated.prune == Prune::On)
+pub(super) fn prunes(context: &Context) -> bool {
+    context.application.automated.is_some_and(|automated| automated.prune == Prune::On)
 }

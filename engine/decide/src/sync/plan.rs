@@ -8,10 +8,10 @@ use super::diff::{self, Difference};
 use super::fields;
 use super::ignore::{self, Respect};
 use super::object::{self, Id};
+use super::objects::{Objects, Scope};
 use super::order;
 use super::prepare::{self, Served};
-use super::seen::{Objects, Scope};
-use super::tracking::{self, Extra};
+use super::tracking::{self, PruneDecision};
 use crate::health::{self, Health, Judge, Judged, Status};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,7 @@ pub struct Item {
     /// What is not as git says; empty where the object is missing altogether.
     pub differences: Vec<Difference>,
     /// What must happen before the object may be applied.
-    pub care: Care,
+    pub prerequisite: Prerequisite,
     /// What others own, in words.
     pub owned: Vec<String>,
     /// Its health; `None` for kinds without a rule.
@@ -60,7 +60,7 @@ pub struct Item {
 
 /// What must happen before an object may be applied.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Care {
+pub enum Prerequisite {
     /// Nothing.
     None,
     /// What the replaced managers applied becomes ours: the new `managedFields`.
@@ -79,7 +79,7 @@ pub struct ExtraItem {
     /// The live object.
     pub live: Value,
     /// What may be done about it.
-    pub fate: Extra,
+    pub decision: PruneDecision,
 }
 
 impl Item {
@@ -90,7 +90,7 @@ impl Item {
 
     /// Whether anything is to be done.
     pub fn is_pending(&self) -> bool {
-        self.is_out_of_sync() || self.care != Care::None
+        self.is_out_of_sync() || self.prerequisite != Prerequisite::None
     }
 
     /// The first difference, as a sentence.
@@ -135,7 +135,7 @@ impl Plan {
     /// The extras that may be pruned now.
     pub fn prunable(&self) -> impl Iterator<Item = &ExtraItem> {
         let held = self.prune_hold.is_some();
-        self.extras.iter().filter(move |extra| !held && extra.fate == Extra::Prune)
+        self.extras.iter().filter(move |extra| !held && extra.decision == PruneDecision::Prune)
     }
 
     /// Whether a sync has anything left to do.
@@ -237,7 +237,7 @@ fn item(
     let desired = prepare::compared(&wanted, autoscaler, live);
     let mut sent = desired.clone();
     let mut differences = Vec::new();
-    let mut care = Care::None;
+    let mut prerequisite = Prerequisite::None;
     let mut owned = Vec::new();
     if let Some(live) = live {
         let (mut ours, mut theirs) = (desired.clone(), live.clone());
@@ -252,7 +252,7 @@ fn item(
         }
         differences = diff::compare(&id.group, &ours, &theirs);
         differences.extend(left_git(&desired, live, autoscaler));
-        care = care_for(live, autoscaler, &mut differences);
+        prerequisite = prerequisite_of(live, autoscaler, &mut differences);
         owned.extend(autoscaler.map(|autoscaler| autoscale::sentence(live, autoscaler)));
     } else {
         for (rule, matched) in app.rules.iter().zip(&mut *matched).filter(|(rule, _)| rule.is_about(&id)) {
@@ -268,7 +268,7 @@ fn item(
         id,
         desired,
         differences,
-        care,
+        prerequisite,
         owned,
     })
 }
@@ -285,18 +285,18 @@ fn left_git(desired: &Value, live: &Value, autoscaler: Option<&Autoscaler>) -> V
 }
 
 /// First the old managers' work becomes ours, then ours goes to the autoscaler.
-fn care_for(live: &Value, autoscaler: Option<&Autoscaler>, differences: &mut Vec<Difference>) -> Care {
+fn prerequisite_of(live: &Value, autoscaler: Option<&Autoscaler>, differences: &mut Vec<Difference>) -> Prerequisite {
     if let Some(managed) = fields::adopted(live, MANAGER) {
-        return Care::Adopt(managed);
+        return Prerequisite::Adopt(managed);
     }
     match autoscaler.map(|autoscaler| (autoscaler, autoscale::replicas(live, autoscaler))) {
-        Some((_, Replicas::HandOver { value })) => Care::HandOver(autoscale::handover(live, value)),
+        Some((_, Replicas::HandOver { value })) => Prerequisite::HandOver(autoscale::handover(live, value)),
         Some((autoscaler, Replicas::Outside { found, mend })) => {
             let range = format!("{} to {} of {} {}", autoscaler.min, autoscaler.max, autoscaler.kind, autoscaler.name);
             differences.push(Difference { path: ".spec.replicas".into(), desired: json!(range), live: json!(found) });
-            Care::HandOver(autoscale::handover(live, mend))
+            Prerequisite::HandOver(autoscale::handover(live, mend))
         }
-        Some((_, Replicas::LeftAlone)) | None => Care::None,
+        Some((_, Replicas::LeftAlone)) | None => Prerequisite::None,
     }
 }
 
@@ -340,20 +340,20 @@ fn extras(app: &Application, objects: &Objects, plan: &mut Plan) {
     let named: BTreeSet<&Id> = plan.items.iter().map(|item| &item.id).collect();
     let is_extra =
         |object: &&Value| tracking::tracked_by(object) == Some(&app.name) && !named.contains(&Id::of(object));
-    let extras: Vec<(&Value, Extra)> = objects
+    let extras: Vec<(&Value, PruneDecision)> = objects
         .live
         .iter()
         .filter(is_extra)
         .map(|object| (object, tracking::extra(object, app.approval)))
-        .filter(|(_, fate)| *fate != Extra::Child)
+        .filter(|(_, decision)| *decision != PruneDecision::Child)
         .collect();
     let lives: Vec<&Value> = extras.iter().map(|(object, _)| *object).collect();
     let waves = order::prune_waves(&lives, app.prune_last, plan.items.iter().map(|item| item.wave).max());
-    let one = |((object, fate), wave): ((&Value, Extra), i64)| ExtraItem {
+    let one = |((object, decision), wave): ((&Value, PruneDecision), i64)| ExtraItem {
         id: Id::of(object),
         wave,
         live: object.clone(),
-        fate,
+        decision,
     };
     let found: Vec<ExtraItem> = extras.into_iter().zip(waves).map(one).collect();
     if found.is_empty() {
@@ -369,9 +369,9 @@ fn extras(app: &Application, objects: &Objects, plan: &mut Plan) {
         }
         Some(_) => None,
     };
-    let kept = found.iter().filter_map(|extra| match extra.fate {
-        Extra::Kept => Some(format!("{} left git and stays, for it says Prune=false", extra.id)),
-        Extra::Confirm => {
+    let kept = found.iter().filter_map(|extra| match extra.decision {
+        PruneDecision::Kept => Some(format!("{} left git and stays, for it says Prune=false", extra.id)),
+        PruneDecision::Confirm => {
             Some(format!("{} left git and waits for argocd.argoproj.io/deletion-approved on the Application", extra.id))
         }
         _ => None,

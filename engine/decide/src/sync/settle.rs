@@ -1,11 +1,13 @@
 //! How wants end, and what is said when there is nothing to do.
 
 use super::application::SelfHeal;
-use super::entry::{Act, Entry, Outcome, short};
+use super::decide::Act;
+use super::entry::{Entry, Outcome};
+use super::messages::short;
 use super::operate;
 use super::plan::{Item, Plan};
 use super::status;
-use super::{Decision, Look, Recorded, Standing, Want};
+use super::{Context, Decision, Standing, State, Want};
 use crate::health::{Judge, Status};
 use crate::next::{Next, Timestamp, Wake};
 use crate::want::Answer;
@@ -14,13 +16,13 @@ use crate::want::Answer;
 const UNKNOWN: u64 = 60_000;
 
 /// Answers wants that git has left behind, or never knew.
-pub(super) fn answer_overtaken(recorded: &Recorded, look: &Look, now: Timestamp) -> Option<Decision> {
-    let target = &look.application.source.target_revision;
+pub(super) fn answer_overtaken(state: &State, context: &Context, now: Timestamp) -> Option<Decision> {
+    let target = &context.application.source.target_revision;
     let answer = |want: &Want| {
         let revision = short(&want.intent.revision);
-        match look.standing.get(&want.intent.revision) {
+        match context.standing.get(&want.intent.revision) {
             Some(Standing::Diverged) => Some(Answer::Superseded {
-                because: format!("{target} is at {}, which does not contain {revision}", short(&look.head)),
+                because: format!("{target} is at {}, which does not contain {revision}", short(&context.head)),
             }),
             Some(Standing::Unknown(because)) if now > want.since + UNKNOWN => {
                 Some(Answer::Failed { because: format!("{revision} is not known: {because}"), transient: true })
@@ -29,7 +31,7 @@ pub(super) fn answer_overtaken(recorded: &Recorded, look: &Look, now: Timestamp)
         }
     };
     let entry = |want: &Want| answer(want).map(|answer| Entry::Answered { key: want.key.clone(), answer });
-    let record: Vec<Entry> = recorded.open.iter().filter_map(entry).collect();
+    let record: Vec<Entry> = state.open.iter().filter_map(entry).collect();
     if record.is_empty() {
         return None;
     }
@@ -37,54 +39,55 @@ pub(super) fn answer_overtaken(recorded: &Recorded, look: &Look, now: Timestamp)
 }
 
 /// Answers wants whose own sync has ended without them being met.
-pub(super) fn answer_ended(recorded: &Recorded, look: &Look) -> Option<Decision> {
-    let plan = look.plan.as_ref().ok()?;
-    let ended = recorded.ended(&look.head, &look.application.parameters)?;
-    let heals = look.application.automated.is_some_and(|automated| automated.self_heal == SelfHeal::On);
+pub(super) fn answer_ended(state: &State, context: &Context) -> Option<Decision> {
+    let plan = context.plan.as_ref().ok()?;
+    let ended = state.ended(&context.head, &context.application.parameters)?;
+    let heals = context.application.automated.is_some_and(|automated| automated.self_heal == SelfHeal::On);
     let because = match &ended.outcome {
         Outcome::Failed { because } => because.clone(),
         Outcome::Succeeded if plan.is_pending() && !heals => "the cluster changed again right after the sync".into(),
         Outcome::Succeeded | Outcome::Superseded { .. } => return None,
     };
     let tried = |want: &&Want| {
-        want.since <= ended.operation.since && look.standing.get(&want.intent.revision) == Some(&Standing::Contained)
+        want.since <= ended.operation.since && context.standing.get(&want.intent.revision) == Some(&Standing::Contained)
     };
-    let record: Vec<Entry> = recorded.open.iter().filter(tried).map(|want| super::failed(want, &because)).collect();
-    if record.is_empty() || recorded.operation.is_some() {
+    let record: Vec<Entry> =
+        state.open.iter().filter(tried).map(|want| super::decide::failed(want, &because)).collect();
+    if record.is_empty() || state.operation.is_some() {
         return None;
     }
     Some(Next {
         record,
-        ..Next::progressing(Wake::Now, format!("the sync of {} failed: {because}", short(&look.head)))
+        ..Next::progressing(Wake::Now, format!("the sync of {} failed: {because}", short(&context.head)))
     })
 }
 
 /// Nothing is to be applied: wants are answered by health, and the status is kept.
-pub(super) fn rest(recorded: &Recorded, look: &Look, now: Timestamp) -> Decision {
-    let Ok(plan) = &look.plan else { return Next::blocked("the manifests cannot be read") };
-    if let Some(decision) = answer_contained(recorded, look, plan) {
+pub(super) fn rest(state: &State, context: &Context, now: Timestamp) -> Decision {
+    let Ok(plan) = &context.plan else { return Next::blocked("the manifests cannot be read") };
+    if let Some(decision) = answer_contained(state, context, plan) {
         return decision;
     }
-    let acts = status::patch(recorded, look, plan).map(Act::Status).into_iter().collect();
-    let decision = said(recorded, look, plan, now);
+    let acts = status::patch(state, context, plan).map(Act::Status).into_iter().collect();
+    let decision = said(state, context, plan, now);
     Next { acts, ..decision }
 }
 
 /// A want is met once everything is applied and what runs is healthy; the
 /// canary of a Rollout is the next step's matter.
-fn answer_contained(recorded: &Recorded, look: &Look, plan: &Plan) -> Option<Decision> {
+fn answer_contained(state: &State, context: &Context, plan: &Plan) -> Option<Decision> {
     let answer = match waits_for(plan) {
         Some((item, Status::Degraded)) => Answer::Failed { because: told(item), transient: false },
         Some(_) => return None,
-        None => Answer::Met { outputs: serde_json::json!({ "revision": look.head }) },
+        None => Answer::Met { outputs: serde_json::json!({ "revision": context.head }) },
     };
-    let contained = |want: &&Want| look.standing.get(&want.intent.revision) == Some(&Standing::Contained);
+    let contained = |want: &&Want| context.standing.get(&want.intent.revision) == Some(&Standing::Contained);
     let entry = |want: &Want| Entry::Answered { key: want.key.clone(), answer: answer.clone() };
-    let record: Vec<Entry> = recorded.open.iter().filter(contained).map(entry).collect();
+    let record: Vec<Entry> = state.open.iter().filter(contained).map(entry).collect();
     if record.is_empty() {
         return None;
     }
-    Some(Next { record, ..Next::progressing(Wake::Now, format!("synced to {}", short(&look.head))) })
+    Some(Next { record, ..Next::progressing(Wake::Now, format!("synced to {}", short(&context.head))) })
 }
 
 /// The workload that a want waits for, the worst first, and whatever a plugin
@@ -109,25 +112,25 @@ fn told(item: &Item) -> String {
     format!("{} is {}: {message}", item.id, health.map_or("there", |health| health.status.word()))
 }
 
-fn said(recorded: &Recorded, look: &Look, plan: &Plan, now: Timestamp) -> Decision {
-    let behind = recorded.open.iter().find(|want| {
-        matches!(look.standing.get(&want.intent.revision), None | Some(Standing::Behind | Standing::Unknown(_)))
+fn said(state: &State, context: &Context, plan: &Plan, now: Timestamp) -> Decision {
+    let behind = state.open.iter().find(|want| {
+        matches!(context.standing.get(&want.intent.revision), None | Some(Standing::Behind | Standing::Unknown(_)))
     });
     if let Some(want) = behind {
         let because = format!(
             "waiting until {} arrives at {}",
-            look.application.source.target_revision,
+            context.application.source.target_revision,
             short(&want.intent.revision)
         );
         return Next::waiting(Wake::At(now + 2_000), because);
     }
-    if !recorded.open.is_empty()
+    if !state.open.is_empty()
         && let Some((item, _)) = waits_for(plan)
     {
-        return Next::waiting(Wake::At(now + 5_000), format!("applied at {}; {}", short(&look.head), told(item)));
+        return Next::waiting(Wake::At(now + 5_000), format!("applied at {}; {}", short(&context.head), told(item)));
     }
     if let Some(hold) = plan.prune_hold.as_ref().filter(|_| !plan.extras.is_empty()) {
-        return match operate::prunes(look) {
+        return match operate::prunes(context) {
             true => Next::blocked(hold.clone()),
             false => Next::waiting(Wake::OnChange, hold.clone()),
         };
@@ -135,5 +138,5 @@ fn said(recorded: &Recorded, look: &Look, plan: &Plan, now: Timestamp) -> Decisi
     if let Some(extra) = plan.extras.first() {
         return Next::waiting(Wake::OnChange, format!("{} left git and is still there", extra.id));
     }
-    Next::done(Wake::OnChange, format!("synced at {}, {}", short(&look.head), plan.health().word()))
+    Next::done(Wake::OnChange, format!("synced at {}, {}", short(&context.head), plan.health().word()))
 }

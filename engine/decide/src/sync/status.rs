@@ -3,14 +3,14 @@
 
 use super::entry::Outcome;
 use super::plan::Plan;
-use super::{Look, Recorded};
+use super::{Context, State};
 use serde_json::{Value, json};
 
 /// What the status should say, where it says something else.
-pub(super) fn patch(recorded: &Recorded, look: &Look, plan: &Plan) -> Option<Value> {
-    let spec = &look.object["spec"];
+pub(super) fn patch(state: &State, context: &Context, plan: &Plan) -> Option<Value> {
+    let spec = &context.object["spec"];
     let sync = if plan.is_out_of_sync() { "OutOfSync" } else { "Synced" };
-    let succeeded = recorded.history.iter().filter(|ended| ended.outcome == Outcome::Succeeded);
+    let succeeded = state.history.iter().filter(|ended| ended.outcome == Outcome::Succeeded);
     let mut history: Vec<Value> = succeeded
         .map(|ended| {
             json!({ "id": ended.operation.since, "revision": ended.operation.revision, "source": spec["source"],
@@ -24,13 +24,13 @@ pub(super) fn patch(recorded: &Recorded, look: &Look, plan: &Plan) -> Option<Val
             "status": if item.is_out_of_sync() { "OutOfSync" } else { "Synced" } })
     };
     let status = json!({
-        "sync": { "status": sync, "revision": look.head,
+        "sync": { "status": sync, "revision": context.head,
             "comparedTo": { "source": spec["source"], "destination": spec["destination"] } },
         "health": { "status": plan.health().word() },
         "history": history,
         "resources": plan.items.iter().map(resource).collect::<Vec<_>>(),
     });
-    let live = &look.object["status"];
+    let live = &context.object["status"];
     let same = status.as_object().is_some_and(|status| status.iter().all(|(key, value)| live[key] == *value));
     (!same).then_some(status)
 }

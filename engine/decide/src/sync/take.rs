@@ -2,7 +2,7 @@
 //! ours writes nothing until its writes have stopped.
 
 use super::application::Ownership;
-use super::{Act, Custody, Decision, Entry, Look, Recorded};
+use super::{Act, Context, Custody, Decision, Entry, State};
 use crate::next::{Next, Timestamp, Wake};
 use crate::sync::application::SKIP;
 use crate::sync::object::annotation;
@@ -12,25 +12,25 @@ use crate::sync::object::annotation;
 const SILENCE: u64 = 15_000;
 
 /// Takes or gives, while a person's wish is not fulfilled.
-pub(super) fn change_hands(recorded: &Recorded, look: &Look, now: Timestamp) -> Option<Decision> {
-    match recorded.custody {
-        Custody::Taking { since } => Some(taking(look, since, now)),
-        Custody::Giving => Some(giving(look)),
+pub(super) fn change_hands(state: &State, context: &Context, now: Timestamp) -> Option<Decision> {
+    match state.custody {
+        Custody::Taking { since } => Some(taking(context, since, now)),
+        Custody::Giving => Some(giving(context)),
         Custody::AsFound | Custody::Taken { .. } => None,
     }
 }
 
-fn taking(look: &Look, since: Timestamp, now: Timestamp) -> Decision {
-    if look.ownership == Ownership::Owned {
+fn taking(context: &Context, since: Timestamp, now: Timestamp) -> Decision {
+    if context.ownership == Ownership::Owned {
         return Next { record: vec![Entry::Taken], ..Next::progressing(Wake::Now, "the application is ours") };
     }
-    if annotation(&look.object, SKIP) != Some("true") {
+    if annotation(&context.object, SKIP) != Some("true") {
         return Next {
             acts: vec![Act::LetGo],
             ..Next::progressing(Wake::Now, "telling Argo CD to let the application go")
         };
     }
-    let newest = look.newest_foreign_write().unwrap_or(0).max(since);
+    let newest = context.newest_foreign_write().unwrap_or(0).max(since);
     // The grain of a write's time is one second.
     let quiet_at = newest + 1_000 + SILENCE;
     if now < quiet_at {
@@ -40,8 +40,8 @@ fn taking(look: &Look, since: Timestamp, now: Timestamp) -> Decision {
     Next { acts: vec![Act::Claim], ..Next::progressing(Wake::Now, "claiming the application") }
 }
 
-fn giving(look: &Look) -> Decision {
-    if look.ownership == Ownership::Owned || annotation(&look.object, SKIP) == Some("true") {
+fn giving(context: &Context) -> Decision {
+    if context.ownership == Ownership::Owned || annotation(&context.object, SKIP) == Some("true") {
         return Next { acts: vec![Act::Release], ..Next::progressing(Wake::Now, "giving the application back") };
     }
     Next { record: vec![Entry::Given], ..Next::progressing(Wake::Now, "the application is given back") }

@@ -3,10 +3,11 @@
 #[path = "tests/world.rs"]
 mod world;
 
+use super::application::Ownership;
 use super::*;
 use crate::health::{Health, Judged, Status};
 use crate::next::Phase;
-use crate::want::Key;
+use crate::want::{Answer, Key};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use world::World;
@@ -173,8 +174,9 @@ fn a_wave_waits_for_what_a_plugin_judges() {
 fn what_the_server_lacks_is_a_refusal_and_no_decision() {
     let world = World::new(&[config("a", "1")]);
     let lacking = Some("no [[generate]] is named `x`".to_owned());
-    let seen = Seen::read(Objects { application: Some(world.application.clone()), lacking, ..Objects::default() });
-    let next = decide(&world.recorded(), &seen, world.now);
+    let observed =
+        Observed::read(Objects { application: Some(world.application.clone()), lacking, ..Objects::default() });
+    let next = decide(&world.recorded(), &observed, world.now);
     assert_eq!((next.status.phase, next.status.message.as_str()), (Phase::Blocked, "no [[generate]] is named `x`"));
     assert!(next.acts.is_empty() && next.record.is_empty());
 }

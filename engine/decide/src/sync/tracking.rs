@@ -25,7 +25,7 @@ pub fn tracked_by(object: &Value) -> Option<&str> {
 
 /// What may be done about an object that git does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extra {
+pub enum PruneDecision {
     /// It is pruned.
     Prune,
     /// It asks to stay, by `Prune=false`.
@@ -41,21 +41,21 @@ pub enum Extra {
 /// Decides about an object that is tracked and that git does not name.
 /// Guards are read from the live object. `approved` says whether the
 /// application carries `argocd.argoproj.io/deletion-approved`.
-pub fn extra(live: &Value, approved: Approval) -> Extra {
+pub fn extra(live: &Value, approved: Approval) -> PruneDecision {
     let asks = |option: &str| has_option(live, SYNC_OPTIONS, option);
     if object::is_going(live) {
-        return Extra::Going;
+        return PruneDecision::Going;
     }
     if live["metadata"]["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty()) {
-        return Extra::Child;
+        return PruneDecision::Child;
     }
     if asks("Prune=false") {
-        return Extra::Kept;
+        return PruneDecision::Kept;
     }
     if asks("Prune=confirm") && approved == Approval::None {
-        return Extra::Confirm;
+        return PruneDecision::Confirm;
     }
-    Extra::Prune
+    PruneDecision::Prune
 }
 
 /// Whether a person has approved deletions on the application.
@@ -95,14 +95,14 @@ mod tests {
     #[test]
     fn guards_hold_an_extra_object() {
         let with = |options: &str| live(json!({ SYNC_OPTIONS: options }), json!({}));
-        assert_eq!(extra(&with(""), Approval::None), Extra::Prune);
-        assert_eq!(extra(&with("Prune=false"), Approval::Given), Extra::Kept);
-        assert_eq!(extra(&with("Validate=false, Prune=false"), Approval::None), Extra::Kept);
-        assert_eq!(extra(&with("Prune=confirm"), Approval::None), Extra::Confirm);
-        assert_eq!(extra(&with("Prune=confirm"), Approval::Given), Extra::Prune);
+        assert_eq!(extra(&with(""), Approval::None), PruneDecision::Prune);
+        assert_eq!(extra(&with("Prune=false"), Approval::Given), PruneDecision::Kept);
+        assert_eq!(extra(&with("Validate=false, Prune=false"), Approval::None), PruneDecision::Kept);
+        assert_eq!(extra(&with("Prune=confirm"), Approval::None), PruneDecision::Confirm);
+        assert_eq!(extra(&with("Prune=confirm"), Approval::Given), PruneDecision::Prune);
         let going = live(json!({}), json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }));
-        assert_eq!(extra(&going, Approval::None), Extra::Going);
+        assert_eq!(extra(&going, Approval::None), PruneDecision::Going);
         let child = live(json!({}), json!({ "ownerReferences": [{ "kind": "X" }] }));
-        assert_eq!(extra(&child, Approval::None), Extra::Child);
+        assert_eq!(extra(&child, Approval::None), PruneDecision::Child);
     }
 }

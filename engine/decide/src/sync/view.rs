@@ -1,6 +1,6 @@
 //! What the dashboard is shown of an application.
 
-use super::Look;
+use super::Context;
 use super::application::Ownership;
 use super::object::{self, Id};
 use super::plan::{ExtraItem, Item, Plan};
@@ -32,8 +32,8 @@ pub struct Row {
 }
 
 /// `synced`, `out-of-sync` or `unknown`.
-pub fn sync(look: &Look) -> &'static str {
-    match &look.plan {
+pub fn sync(context: &Context) -> &'static str {
+    match &context.plan {
         Ok(plan) if plan.is_out_of_sync() => "out-of-sync",
         Ok(_) => "synced",
         Err(_) => "unknown",
@@ -41,19 +41,19 @@ pub fn sync(look: &Look) -> &'static str {
 }
 
 /// `owned` or `observed`.
-pub fn ownership(look: &Look) -> &'static str {
-    match look.ownership {
+pub fn ownership(context: &Context) -> &'static str {
+    match context.ownership {
         Ownership::Owned => "owned",
         Ownership::Observed => "observed",
     }
 }
 
 /// Every object: what git names, what left git, and their children.
-pub fn rows(look: &Look) -> Vec<Row> {
-    let Ok(plan) = &look.plan else { return Vec::new() };
-    let named = plan.items.iter().map(named).chain(plan.extras.iter().map(|extra| left(extra, &look.judged)));
+pub fn rows(context: &Context) -> Vec<Row> {
+    let Ok(plan) = &context.plan else { return Vec::new() };
+    let named = plan.items.iter().map(named).chain(plan.extras.iter().map(|extra| left(extra, &context.judged)));
     let mut rows: Vec<Row> = named.collect();
-    rows.extend(children(look, plan));
+    rows.extend(children(context, plan));
     rows
 }
 
@@ -111,7 +111,7 @@ fn observed(live: &Value, parent: String, judged: &Judged) -> Row {
 }
 
 /// What the objects made: ReplicaSets and Pods, by their owners' uids.
-fn children(look: &Look, plan: &Plan) -> Vec<Row> {
+fn children(context: &Context, plan: &Plan) -> Vec<Row> {
     let roots =
         plan.items.iter().filter_map(|item| item.live.as_ref()).chain(plan.extras.iter().map(|extra| &extra.live));
     let mut known: BTreeMap<String, String> = roots.map(|live| (object::uid(live).to_owned(), spoken(live))).collect();
@@ -119,11 +119,11 @@ fn children(look: &Look, plan: &Plan) -> Vec<Row> {
     // A Rollout owns ReplicaSets, which own Pods: two generations, found in any order.
     for _generation in 0..2 {
         let mut born = BTreeMap::new();
-        for live in look.live.iter().filter(|live| !known.contains_key(object::uid(live))) {
+        for live in context.live.iter().filter(|live| !known.contains_key(object::uid(live))) {
             let owners = live["metadata"]["ownerReferences"].as_array().into_iter().flatten();
             let parent = owners.filter_map(|owner| owner["uid"].as_str()).find_map(|uid| known.get(uid));
             if let Some(parent) = parent {
-                rows.push(observed(live, parent.clone(), &look.judged));
+                rows.push(observed(live, parent.clone(), &context.judged));
                 born.insert(object::uid(live).to_owned(), spoken(live));
             }
         }

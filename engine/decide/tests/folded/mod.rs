@@ -99,14 +99,14 @@ fn of_run(lines: &[Line], entries: &Entries<run::Entry>) -> Vec<String> {
 }
 
 fn of_image(lines: &[Line], entries: &Entries<image::Entry>) -> Vec<String> {
-    let recorded = image::Recorded::replay(entries.iter().map(|(_, _, entry)| entry));
+    let recorded = image::State::replay(entries.iter().map(|(_, _, entry)| entry));
     let mut facts = answers(lines, |key| recorded.answer(key));
     facts.extend(recorded.open().map(|(key, intent)| format!("{} waits for {}", key.step, disk(intent))));
     facts
 }
 
 fn of_bump(lines: &[Line], entries: &Entries<bump::Entry>) -> Vec<String> {
-    let recorded = bump::Recorded::replay(entries.iter().map(|(_, _, entry)| entry));
+    let recorded = bump::State::replay(entries.iter().map(|(_, _, entry)| entry));
     let mut facts = answers(lines, |key| recorded.answer(key));
     facts.extend(recorded.open().map(|(key, intent)| format!("{} waits for {}", key.step, disk(intent))));
     facts
@@ -114,7 +114,7 @@ fn of_bump(lines: &[Line], entries: &Entries<bump::Entry>) -> Vec<String> {
 
 fn of_app(lines: &[Line], entries: &Entries<sync::Entry>) -> Vec<String> {
     use sync::Custody;
-    let recorded = sync::Recorded::fold(entries.iter().map(|(at, _, entry)| (*at, entry)));
+    let recorded = sync::State::fold(entries.iter().map(|(at, _, entry)| (*at, entry)));
     let mut facts = answers(lines, |key| recorded.answer(key));
     facts.push(match recorded.custody {
         Custody::AsFound => "as found".to_owned(),
@@ -150,7 +150,7 @@ fn of_rollout(lines: &[Line], entries: &Entries<canary::Entry>) -> Vec<String> {
     let refused = recorded.refused.iter();
     facts.extend(refused.map(|of| format!("refused {} {}: {}", of.hash, disk(&of.images), reason(lines, &of.because))));
     facts.extend(recorded.undo.iter().map(|undo| {
-        let stands = if undo.stands == revert::Stands::Yes { "stands" } else { "is over" };
+        let stands = if undo.stands == revert::AbortStatus::Yes { "stands" } else { "is over" };
         let outcome = undo.outcome.as_ref().map_or("promised".into(), |outcome| disk(outcome));
         format!("git, since {}, {stands}: {outcome} {}", undo.since, disk(&undo.intent))
     }));

@@ -98,8 +98,8 @@ fn written(journal: &[Entry]) -> Vec<Written<Entry>> {
     journal.iter().map(|entry| Written { at_ms: 0, by: By::Server, entry: entry.clone() }).collect()
 }
 
-fn outputs(recorded: &Recorded, step: &str) -> serde_json::Value {
-    match recorded.answer(&key(step)) {
+fn outputs(state: &State, step: &str) -> serde_json::Value {
+    match state.answer(&key(step)) {
         Some(Answer::Met { outputs }) => outputs.clone(),
         other => panic!("{step}: {other:?}"),
     }
@@ -113,9 +113,9 @@ async fn drive(stage: &ImageStage, journal: &mut Vec<Entry>, mut left: usize) {
         survives
     };
     for _ in 0..20 {
-        let recorded = stage.replay(&written(journal));
-        let seen = stage.observe("image/user/petclinic/was/56/image", &recorded).await.unwrap();
-        let next = stage.decide(&recorded, &seen, 0);
+        let state = stage.replay(&written(journal));
+        let seen = stage.observe("image/user/petclinic/was/56/image", &state).await.unwrap();
+        let next = stage.decide(&state, &observed, 0);
         journal.extend(next.record);
         if !survives() {
             return;
@@ -127,8 +127,8 @@ async fn drive(stage: &ImageStage, journal: &mut Vec<Entry>, mut left: usize) {
             return;
         }
         if next.wake == Wake::Never {
-            match recorded.intent(&key("push")) {
-                None => journal.push(push(&outputs(&recorded, "image"))),
+            match state.intent(&key("push")) {
+                None => journal.push(push(&outputs(&state, "image"))),
                 Some(_) => return,
             }
         }
@@ -144,8 +144,8 @@ async fn killed_anywhere_there_is_one_image_under_one_tag() {
         let mut journal = vec![build()];
         drive(&world.server(), &mut journal, point).await;
         drive(&world.server(), &mut journal, usize::MAX).await;
-        let recorded = world.server().replay(&written(&journal));
-        endings.push((outputs(&recorded, "image"), outputs(&recorded, "push")));
+        let state = world.server().replay(&written(&journal));
+        endings.push((outputs(&state, "image"), outputs(&state, "push")));
         assert_eq!(world.contexts.0.load(Ordering::SeqCst), 1, "built once, killed at point {point}");
         let counters = world.registry.counters();
         let pushed = (counters.blobs.load(Ordering::SeqCst), counters.manifests.load(Ordering::SeqCst));
@@ -162,13 +162,13 @@ async fn a_refusal_is_an_answer_and_not_tried_again() {
     let Entry::Wanted { key, intent: Intent::Build(build) } = build() else { unreachable!("it is a build") };
     let intent = Intent::Build(Build { dockerfile: "Dockerfile.missing".into(), ..build });
     let journal = [Entry::Wanted { key: key.clone(), intent }];
-    let recorded = stage.replay(&written(&journal));
-    let seen = stage.observe("image/x", &recorded).await.unwrap();
-    for act in stage.decide(&recorded, &seen, 0).acts {
+    let state = stage.replay(&written(&journal));
+    let seen = stage.observe("image/x", &state).await.unwrap();
+    for act in stage.decide(&state, &observed, 0).acts {
         stage.act("image/x", &act).await.unwrap();
     }
-    let seen = stage.observe("image/x", &recorded).await.unwrap();
-    let next = stage.decide(&recorded, &seen, 0);
+    let seen = stage.observe("image/x", &state).await.unwrap();
+    let next = stage.decide(&state, &observed, 0);
     let [Entry::Answered { answer: Answer::Failed { because, transient: false }, .. }] = &next.record[..] else {
         panic!("{next:?}")
     };

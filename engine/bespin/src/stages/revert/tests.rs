@@ -294,6 +294,6 @@ async fn what_was_decided_before_the_promise_was_dropped_is_not_done() {
     stage.act(OURS, &Act::Answer { since, outcome: Outcome::Overtaken }).await.unwrap();
     assert_eq!(stage.recorded(OURS).await.unwrap().undo.unwrap().outcome, Some(outcome));
     let seen = stage.observe(OURS, &()).await.unwrap();
-    assert_eq!((seen.clone(), stage.decide(&(), &seen, 0).wake), (Seen::Nothing, decide::next::Wake::Never));
+    assert_eq!((seen.clone(), stage.decide(&(), &seen, 0).wake), (Observed::Nothing, decide::next::Wake::Never));
     drivers.stop().await;
 }

@@ -29,13 +29,13 @@ const MESSAGE: usize = 500;
 #[derive(Default)]
 pub struct Judges {
     by_kind: BTreeMap<Kind, Arc<Extension>>,
-    said: Mutex<HashMap<(String, String), Said>>,
+    said: Mutex<HashMap<(String, String), Response>>,
     /// By their digests, the plugins that hung: until when they are not asked, and why.
     hung: Mutex<HashMap<String, (Instant, String)>>,
 }
 
 /// What a plugin said of one version of an object.
-struct Said {
+struct Response {
     plugin: String,
     version: String,
     health: Health,
@@ -46,7 +46,7 @@ struct Said {
 
 /// Whether a look came to every object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Came {
+pub(super) enum Coverage {
     /// It did.
     ToAll,
     /// Another look has to go on.
@@ -69,14 +69,14 @@ impl Judges {
     }
 
     /// What plugins say of the live objects of a cluster.
-    pub(super) async fn ask(&self, stream: &str, cluster: &str, live: &[Value]) -> (Judged, Came) {
+    pub(super) async fn ask(&self, stream: &str, cluster: &str, live: &[Value]) -> (Judged, Coverage) {
         self.ask_until(stream, cluster, live, Instant::now() + BUDGET).await
     }
 
-    async fn ask_until(&self, stream: &str, cluster: &str, live: &[Value], end: Instant) -> (Judged, Came) {
+    async fn ask_until(&self, stream: &str, cluster: &str, live: &[Value], end: Instant) -> (Judged, Coverage) {
         let kinds = self.by_kind.keys().cloned().collect();
         let mut judged = Judged { kinds, answers: BTreeMap::new() };
-        let mut came = Came::ToAll;
+        let mut came = Coverage::ToAll;
         let mut live: Vec<&Value> = live.iter().filter(|object| judged.asks_about(object)).collect();
         // What a plugin hung over must not keep it from the rest a second time.
         live.sort_by_cached_key(|object| self.failed(cluster, object));
@@ -85,7 +85,7 @@ impl Judges {
             let health = match self.health(stream, cluster, extension, object, end).await {
                 Some(health) => health,
                 None => {
-                    came = Came::ToSome;
+                    came = Coverage::ToSome;
                     continue;
                 }
             };
@@ -134,7 +134,7 @@ impl Judges {
             let until = Instant::now() + AGAIN;
             self.hung.lock().expect("nobody panics while holding the names").insert(plugin.clone(), (until, because));
         }
-        self.remember(key, Said { plugin, version, health: health.clone(), until, used: Instant::now() });
+        self.remember(key, Response { plugin, version, health: health.clone(), until, used: Instant::now() });
         Some(health)
     }
 
@@ -162,7 +162,7 @@ impl Judges {
         holds.then(|| known.health.clone())
     }
 
-    fn remember(&self, key: (String, String), fresh: Said) {
+    fn remember(&self, key: (String, String), fresh: Response) {
         let mut said = self.said.lock().expect("nobody panics while holding the answers");
         if said.len() >= REMEMBERED && !said.contains_key(&key) {
             let mut used: Vec<Instant> = said.values().map(|known| known.used).collect();

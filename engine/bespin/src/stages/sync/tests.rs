@@ -231,7 +231,7 @@ async fn a_repository_that_cannot_be_fetched_is_told_and_nothing_is_pruned() {
     assert_ne!(synced.health, "Unknown");
     assert_eq!(synced.warnings, Vec::<String>::new());
 
-    // Seen before, it keeps what was seen; and what runs goes on.
+    // Observed before, it keeps what was seen; and what runs goes on.
     std::fs::rename(&home, &away).expect("the repository can be hidden");
     server.stage.pushed(&sample.manifests_repository);
     let blind = server.shows("blind again", |view| view.sync == "unknown").await;

@@ -2,40 +2,34 @@
 
 use crate::views::{AppView, ResourceView, SyncedView};
 use decide::sync::application::Ownership;
-use decide::sync::{Look, Recorded, object, view};
+use decide::sync::{Context, State, object, view};
 use serde_json::Value;
 
 /// An application that was compared, with what the generator of its manifests warned of.
-pub(super) fn view(stream: &str, recorded: &Recorded, look: &Look, remarks: &[String]) -> AppView {
-    let source = &look.application.source;
-    let (health, mut warnings) = match &look.plan {
+pub(super) fn view(stream: &str, state: &State, context: &Context, remarks: &[String]) -> AppView {
+    let source = &context.application.source;
+    let (health, mut warnings) = match &context.plan {
         Ok(plan) => (plan.health().word(), plan.warnings.clone()),
-        Err(mistakes) => ("Unknown", look.application.warnings.iter().chain(mistakes).cloned().collect()),
+        Err(mistakes) => ("Unknown", context.application.warnings.iter().chain(mistakes).cloned().collect()),
     };
     warnings.extend_from_slice(remarks);
     AppView {
-        name: name(&look.object),
+        name: name(&context.object),
         cluster: cluster(stream),
         repo: source.repo_url.clone(),
         path: source.path.clone(),
-        revision: look.head.clone(),
-        sync: view::sync(look).into(),
+        revision: context.head.clone(),
+        sync: view::sync(context).into(),
         health: health.into(),
-        ownership: view::ownership(look).into(),
-        resources: view::rows(look).into_iter().map(resource).collect(),
-        history: history(recorded),
+        ownership: view::ownership(context).into(),
+        resources: view::rows(context).into_iter().map(resource).collect(),
+        history: history(state),
         warnings,
     }
 }
 
 /// An application that this version cannot sync.
-pub(super) fn unreadable(
-    stream: &str,
-    recorded: &Recorded,
-    object: &Value,
-    because: &str,
-    ownership: Ownership,
-) -> AppView {
+pub(super) fn unreadable(stream: &str, state: &State, object: &Value, because: &str, ownership: Ownership) -> AppView {
     let source = |key: &str| object["spec"]["source"][key].as_str().unwrap_or_default().to_owned();
     AppView {
         name: name(object),
@@ -47,7 +41,7 @@ pub(super) fn unreadable(
         health: "Unknown".into(),
         ownership: if ownership == Ownership::Owned { "owned" } else { "observed" }.into(),
         resources: Vec::new(),
-        history: history(recorded),
+        history: history(state),
         warnings: vec![because.to_owned()],
     }
 }
@@ -65,13 +59,13 @@ fn cluster(stream: &str) -> String {
     stream.split('/').nth(1).unwrap_or_default().to_owned()
 }
 
-fn history(recorded: &Recorded) -> Vec<SyncedView> {
+fn history(state: &State) -> Vec<SyncedView> {
     let synced = |ended: &decide::sync::Ended| SyncedView {
         revision: ended.operation.revision.clone(),
         at_ms: ended.at,
         outcome: ended.outcome.spoken(),
     };
-    recorded.history.iter().map(synced).collect()
+    state.history.iter().map(synced).collect()
 }
 
 fn resource(row: view::Row) -> ResourceView {

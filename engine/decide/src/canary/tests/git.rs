@@ -5,7 +5,7 @@
 use super::super::*;
 use super::world::World;
 use crate::bump::{IMAGE_TRAILER, Past, RUN_TRAILER};
-use crate::revert::{self, Aside, Branch, Folder, Git as Looked, Promised, Request, Stands};
+use crate::revert::{self, AbortStatus, Aside, Branch, Folder, Git as Looked, Promised, Request};
 use crate::sync::application::ON_RETREAT;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ impl Git {
         aside.map(|(name, commits)| (name.clone(), commits.len() - main)).collect()
     }
 
-    fn look(&self, undo: &Undo, stands: Stands) -> revert::Seen {
+    fn look(&self, undo: &Undo, stands: AbortStatus) -> revert::Observed {
         let commits = &self.branches["main"];
         let file = |text: &str| Ok(Folder::new(&undo.intent, [(FILE.to_owned(), text.as_bytes().to_vec())]));
         let past = |commit: &Commit| {
@@ -118,7 +118,12 @@ impl Git {
             refused: None,
         };
         let (since, intent) = (undo.since, undo.intent.clone());
-        revert::Seen::Promised(Box::new(Promised { since, intent, stands, git: Looked::Branch(Box::new(branch)) }))
+        revert::Observed::Promised(Box::new(Promised {
+            since,
+            intent,
+            abort: stands,
+            git: Looked::Branch(Box::new(branch)),
+        }))
     }
 }
 
@@ -153,7 +158,7 @@ impl World {
         let Some(git) = self.git.clone() else { return false };
         let recorded = self.recorded();
         let Some(undo) = recorded.promised() else { return self.sync() };
-        let stands = if recorded.undoing().is_some() { Stands::Yes } else { Stands::No };
+        let stands = if recorded.undoing().is_some() { AbortStatus::Yes } else { AbortStatus::No };
         let next = revert::decide(&git.look(undo, stands), self.now);
         self.turns += 1;
         self.acts.push(next.acts.len());

@@ -4,6 +4,7 @@
 use super::super::*;
 use super::key;
 use crate::health::Judged;
+use crate::next::{Next, Timestamp, Wake};
 use crate::sync::object::Id;
 use crate::sync::prepare::Served;
 use serde_json::{Map, Value, json};
@@ -94,8 +95,8 @@ impl World {
         self.snapshots.push((here.clone(), here));
     }
 
-    pub fn recorded(&self) -> Recorded {
-        Recorded::fold(self.journal.iter().map(|(at, entry)| (*at, entry)))
+    pub fn recorded(&self) -> State {
+        State::fold(self.journal.iter().map(|(at, entry)| (*at, entry)))
     }
 
     pub fn disown(&mut self) {
@@ -118,7 +119,7 @@ impl World {
 
     fn run(&mut self, mut wait: impl FnMut(&mut World, Timestamp) -> bool) -> Next<Entry, Act> {
         for _turn in 0..200 {
-            let next = decide(&self.recorded(), &self.seen(), self.now);
+            let next = decide(&self.recorded(), &self.observed(), self.now);
             let (record, acts) = (next.record.clone(), next.acts.clone());
             for entry in &record {
                 // What is written must read back as it was.
@@ -144,7 +145,7 @@ impl World {
                 _ => return next,
             }
         }
-        let next = decide(&self.recorded(), &self.seen(), self.now);
+        let next = decide(&self.recorded(), &self.observed(), self.now);
         panic!("it never comes to rest: {}: {:?}", next.status.message, next.acts);
     }
 
@@ -169,8 +170,8 @@ impl World {
         self.objects.values().map(bare).collect()
     }
 
-    fn seen(&self) -> Seen {
-        Seen::read(Objects {
+    fn observed(&self) -> Observed {
+        Observed::read(Objects {
             application: Some(self.application.clone()),
             head: self.head(),
             manifests: Some(Ok(self.manifests.clone())),

@@ -26,7 +26,7 @@ async fn a_plugin_says_how_its_kind_is_and_is_asked_once_for_each_version() {
     let judges = judges(dir.path(), &[("cert-manager.io/Certificate", "health")]).await;
     let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "uid": "u2" } });
     let (judged, came) = judges.ask(STREAM, "test", &[certificate("1", json!("True")), pod]).await;
-    assert_eq!(came, Came::ToAll);
+    assert_eq!(came, Coverage::ToAll);
     let healthy = Health::new(Status::Healthy, "as it is");
     assert_eq!(judged.answers, BTreeMap::from([("u1".to_owned(), healthy.clone())]));
 
@@ -52,14 +52,14 @@ async fn a_plugin_that_hangs_takes_the_time_of_one_look_and_asks_for_no_other() 
     // A spinning call ends after a second of the processor.
     let ask = async || judges.ask_until(STREAM, "test", &live, Instant::now() + Duration::from_millis(500)).await;
     let (judged, came) = ask().await;
-    assert_eq!(came, Came::ToAll, "a look that is asked for at once would come no further");
+    assert_eq!(came, Coverage::ToAll, "a look that is asked for at once would come no further");
     for uid in ["works", "next"] {
         let health = &judged.answers[uid];
         assert_eq!(health.status, Status::Unknown, "{uid}");
         let because = "its plugin is left alone for a while: at Widget/spins, the plugin came up against its limit";
         assert!(health.message.starts_with(because), "{health:?}");
     }
-    assert_eq!(ask().await, (judged, Came::ToAll), "it is not asked again");
+    assert_eq!(ask().await, (judged, Coverage::ToAll), "it is not asked again");
 
     // A while later the failures stand no longer, and what it hung over comes last.
     judges.hung.lock().unwrap().clear();
@@ -118,7 +118,7 @@ fn what_is_remembered_is_bounded() {
     let judges = Judges::default();
     for n in 0..=REMEMBERED {
         let health = Health::new(Status::Healthy, "");
-        let said = Said { plugin: "p".into(), version: "1".into(), health, until: None, used: Instant::now() };
+        let said = Response { plugin: "p".into(), version: "1".into(), health, until: None, used: Instant::now() };
         judges.remember(("c".into(), n.to_string()), said);
     }
     assert!(judges.said.lock().unwrap().len() <= REMEMBERED);
@@ -131,7 +131,7 @@ fn what_is_remembered_is_bounded() {
 #[test]
 fn a_failure_stands_for_a_while_only() {
     let judges = Judges::default();
-    let said = |until| Said {
+    let said = |until| Response {
         plugin: "p".into(),
         version: "1".into(),
         health: unknown("it crashed"),

@@ -10,7 +10,7 @@ const HISTORY: usize = 10;
 
 /// What an application's stream adds up to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Recorded {
+pub struct State {
     /// Wants without an answer, oldest first.
     pub open: Vec<Want>,
     /// The sync that is under way.
@@ -90,14 +90,14 @@ pub enum Custody {
     Giving,
 }
 
-impl Recorded {
+impl State {
     /// Folds a stream, each entry with its moment.
-    pub fn fold<'a>(entries: impl IntoIterator<Item = (Timestamp, &'a Entry)>) -> Recorded {
-        let mut recorded = Recorded::default();
+    pub fn fold<'a>(entries: impl IntoIterator<Item = (Timestamp, &'a Entry)>) -> State {
+        let mut state = State::default();
         for (at, entry) in entries {
-            recorded.add(at, entry);
+            state.add(at, entry);
         }
-        recorded
+        state
     }
 
     fn add(&mut self, at: Timestamp, entry: &Entry) {

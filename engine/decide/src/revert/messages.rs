@@ -1,10 +1,39 @@
 //! What git's readers are told about a retreat.
 
-use super::{Branch, Intent, REVERTS_TRAILER};
-use crate::bump::{IMAGE_TRAILER, RUN_TRAILER, name_of};
+use super::{Branch, How, Intent, Outcome, REVERTS_TRAILER};
+use crate::bump::{IMAGE_TRAILER, RUN_TRAILER, Swap, name_of};
 
 /// How much of a reason is told to other people's repositories, in characters.
 const REASON: usize = 300;
+
+impl Intent {
+    /// The images that go and come, as people say them.
+    pub fn spoken(&self) -> (String, String) {
+        let list =
+            |pick: fn(&Swap) -> &String| self.images.iter().map(|s| pick(s).as_str()).collect::<Vec<_>>().join(", ");
+        (list(|swap| &swap.from), list(|swap| &swap.to))
+    }
+
+    /// What becomes of git, as part of a sentence.
+    pub fn told(&self, outcome: Option<&Outcome>) -> String {
+        let (from, to) = self.spoken();
+        match outcome {
+            None if self.how == How::Revert => format!("putting {to} back into {}", self.repo),
+            None => format!("preparing a pull request for {} that puts {to} back", self.repo),
+            Some(Outcome::Clean { commit }) => format!("git no longer names {from}, at {}", short(commit)),
+            Some(Outcome::Requested { url }) => format!("git still names {from}; {url} puts {to} back"),
+            Some(Outcome::Pushed { branch, because }) => {
+                format!("git still names {from}; the branch `{branch}` of {} puts {to} back: {because}", self.repo)
+            }
+            Some(Outcome::Overtaken) => "another version came before git was put back".to_owned(),
+            Some(Outcome::Dropped { because }) => {
+                format!("git is left as it stands, for {because}; if it names {from}, put {to} back by hand")
+            }
+            // What could not be read may have been mended by somebody.
+            Some(Outcome::Failed { because }) => format!("git may still name {from}: {because}"),
+        }
+    }
+}
 
 /// One line, such as `Put petclinic-was back to v55-f31bdcc`.
 pub(super) fn subject(intent: &Intent) -> String {
@@ -54,4 +83,8 @@ pub(super) fn body(intent: &Intent) -> String {
         intent.rollout,
         reason(intent)
     )
+}
+
+pub(super) fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
 }

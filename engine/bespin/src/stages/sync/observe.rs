@@ -1,6 +1,6 @@
 //! One look at an application: itself, git's head, and the cluster.
 
-use super::judge::Came;
+use super::judge::Coverage;
 use super::{Memory, SyncStage};
 use crate::drive::Trouble;
 use cluster::Cluster;
@@ -10,7 +10,7 @@ use decide::sync::application::{self, Application, Source};
 use decide::sync::object::{self, Id};
 use decide::sync::prepare::{Served, complete};
 use decide::sync::tracking::tracked_by;
-use decide::sync::{Gvk, Objects, Recorded, Scope, Standing};
+use decide::sync::{Gvk, Objects, Scope, Standing, State};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ const ALWAYS: [(&str, &str); 3] =
     [("autoscaling/v2", "HorizontalPodAutoscaler"), ("apps/v1", "ReplicaSet"), ("v1", "Pod")];
 
 impl SyncStage {
-    pub(super) async fn look(&self, stream: &str, recorded: &Recorded, now: Timestamp) -> Result<Objects, Trouble> {
+    pub(super) async fn objects(&self, stream: &str, state: &State, now: Timestamp) -> Result<Objects, Trouble> {
         let (cluster, _, _) = self.find(stream)?;
         let Some(object) = self.application(stream).await? else { return Ok(Objects::default()) };
         self.remember(stream, |memory| memory.application = Some(object.clone()));
@@ -38,7 +38,7 @@ impl SyncStage {
         if lacking.is_some() {
             return Ok(Objects { application: Some(object), lacking, ..Objects::default() });
         }
-        let (head, standing) = self.head_now(stream, &app.source, recorded, now).await?;
+        let (head, standing) = self.head_now(stream, &app.source, state, now).await?;
         let manifests = self.read(stream, &app, &head).await?.manifests;
         let desired = manifests.as_ref().as_ref().map(Vec::as_slice).unwrap_or_default();
         let memory = self.memory(stream);
@@ -76,7 +76,7 @@ impl SyncStage {
     /// What plugins say of the live objects of their kinds. What there was no time for is the next look's, at once.
     async fn judged(&self, stream: &str, cluster: &Cluster, live: &[Value]) -> Judged {
         let (judged, came) = self.judges.ask(stream, cluster.name(), live).await;
-        if let (Came::ToSome, Some(drivers)) = (came, self.drivers.upgrade()) {
+        if let (Coverage::ToSome, Some(drivers)) = (came, self.drivers.upgrade()) {
             drivers.poke(stream);
         }
         judged
@@ -88,13 +88,13 @@ impl SyncStage {
         &self,
         stream: &str,
         source: &Source,
-        recorded: &Recorded,
+        state: &State,
         now: Timestamp,
     ) -> Result<(String, BTreeMap<String, Standing>), Trouble> {
-        let asked = recorded.asked.into_iter().chain(recorded.open.iter().map(|want| want.since)).max().unwrap_or(0);
+        let asked = state.asked.into_iter().chain(state.open.iter().map(|want| want.since)).max().unwrap_or(0);
         let Memory { head: known, pushes, .. } = self.memory(stream);
         if let Some((_, head, _)) = known.filter(|(of, _, at)| of == source && *at > asked && now < at + HEAD_HOLDS) {
-            let standing = self.standing(source, &head, recorded).await?;
+            let standing = self.standing(source, &head, state).await?;
             if standing.values().all(|standing| *standing == Standing::Contained) {
                 return Ok((head, standing));
             }
@@ -105,7 +105,7 @@ impl SyncStage {
                 memory.head = Some((source.clone(), head.clone(), now));
             }
         });
-        let standing = self.standing(source, &head, recorded).await?;
+        let standing = self.standing(source, &head, state).await?;
         Ok((head, standing))
     }
 
@@ -114,10 +114,10 @@ impl SyncStage {
         &self,
         source: &Source,
         head: &str,
-        recorded: &Recorded,
+        state: &State,
     ) -> Result<BTreeMap<String, Standing>, Trouble> {
         let mut standing = BTreeMap::new();
-        for want in &recorded.open {
+        for want in &state.open {
             let wanted = want.intent.revision.as_str();
             if standing.contains_key(wanted) {
                 continue;

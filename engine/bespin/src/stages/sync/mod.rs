@@ -9,7 +9,7 @@ mod act;
 mod generate;
 mod judge;
 pub(super) mod lines;
-mod look;
+mod observe;
 mod pushes;
 mod read;
 mod supervise;
@@ -24,7 +24,7 @@ use cluster::Cluster;
 use decide::by::By;
 use decide::next::{Next, Timestamp};
 use decide::sync::application::Source;
-use decide::sync::{self, Act, Entry, Gvk, Intent, Recorded, Refused, Seen};
+use decide::sync::{self, Act, Entry, Gvk, Intent, Observed, Refused, State};
 use sandbox::{Failure, Listed, Place};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -236,14 +236,14 @@ impl SyncStage {
 
 impl SyncStage {
     /// An application that cannot be compared is shown all the same: as it was seen last, and why not now.
-    fn show_blind(&self, stream: &str, recorded: &Recorded, trouble: &Trouble) {
+    fn show_blind(&self, stream: &str, state: &State, trouble: &Trouble) {
         let Some(drivers) = self.drivers.upgrade() else { return };
         let before = drivers.board().apps().remove(stream);
         let blind = match (before, self.memory(stream).application) {
             (Some(before), _) => view::blind(before, &trouble.0),
             (None, Some(object)) => {
                 let ownership = sync::application::ownership(&object);
-                view::unreadable(stream, recorded, &object, &trouble.0, ownership)
+                view::unreadable(stream, state, &object, &trouble.0, ownership)
             }
             (None, None) => return,
         };
@@ -260,45 +260,45 @@ async fn record(drivers: &Arc<Drivers>, stream: &str, by: By, entry: Entry) -> R
 impl Stage for SyncStage {
     const NAME: &'static str = "sync";
     type Entry = Entry;
-    type Recorded = Recorded;
-    type Seen = Seen;
+    type Recorded = State;
+    type Seen = Observed;
     type Act = Act;
 
-    fn replay(&self, entries: &[Written<Entry>]) -> Recorded {
-        Recorded::fold(entries.iter().map(|written| (written.at_ms, &written.entry)))
+    fn replay(&self, entries: &[Written<Entry>]) -> State {
+        State::fold(entries.iter().map(|written| (written.at_ms, &written.entry)))
     }
 
-    async fn observe(&self, stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
-        let objects = match self.look(stream, recorded, now()).await {
+    async fn observe(&self, stream: &str, state: &State) -> Result<Observed, Trouble> {
+        let objects = match self.objects(stream, state, now()).await {
             Ok(objects) => objects,
             Err(trouble) => {
-                self.show_blind(stream, recorded, &trouble);
+                self.show_blind(stream, state, &trouble);
                 return Err(trouble);
             }
         };
-        let seen = Seen::read(objects);
+        let observed = Observed::read(objects);
         if let Some(drivers) = self.drivers.upgrade() {
-            match &seen {
-                Seen::Present(look) => {
+            match &observed {
+                Observed::Present(context) => {
                     let remarks = self.memory(stream).read.map(|read| read.remarks).unwrap_or_default();
-                    drivers.board().show_app(stream, view::view(stream, recorded, look, &remarks));
+                    drivers.board().show_app(stream, view::view(stream, state, context, &remarks));
                 }
-                Seen::Unreadable { because, ownership } => {
+                Observed::Unreadable { because, ownership } => {
                     let object = self.memory(stream).application.unwrap_or_default();
-                    let view = view::unreadable(stream, recorded, &object, because, *ownership);
+                    let view = view::unreadable(stream, state, &object, because, *ownership);
                     drivers.board().show_app(stream, view);
                 }
-                Seen::Gone => {
+                Observed::Gone => {
                     drivers.board().forget_app(stream);
                     self.forget(stream);
                 }
             }
         }
-        Ok(seen)
+        Ok(observed)
     }
 
-    fn decide(&self, recorded: &Recorded, seen: &Seen, now: Timestamp) -> Next<Entry, Act> {
-        sync::decide(recorded, seen, now)
+    fn decide(&self, state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+        sync::decide(state, observed, now)
     }
 
     async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
@@ -307,5 +307,4 @@ impl Stage for SyncStage {
 }
 
 #[cfg(test)]
-#[path = "sync/tests.rs"]
 mod tests;

@@ -2,81 +2,16 @@
 
 use super::application::{self, Application, Ownership};
 use super::object::{self, Id};
+use super::objects::{Objects, Refused, Standing};
 use super::plan::{self, Plan};
-use super::prepare::Served;
 use crate::health::Judged;
 use crate::next::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A kind as objects name it: `apiVersion` and `kind`.
-pub type Gvk = (String, String);
-
-/// One look, as it came in.
-#[derive(Clone, Debug, Default)]
-pub struct Objects {
-    /// The Application, where it is still there.
-    pub application: Option<Value>,
-    /// The commit that its target revision names now; empty where the
-    /// Application cannot be read.
-    pub head: String,
-    /// What git names at that commit, or every mistake in it.
-    pub manifests: Option<Result<Vec<Value>, Vec<String>>>,
-    /// Live objects of the kinds in use.
-    pub live: Vec<Value>,
-    /// How the cluster serves the kinds that git names.
-    pub served: BTreeMap<Gvk, Served>,
-    /// The namespaces that exist, of those that matter.
-    pub namespaces: Vec<String>,
-    /// How the head stands to each revision that is wanted.
-    pub standing: BTreeMap<String, Standing>,
-    /// What the API server refused, by what was sent.
-    pub refused: Vec<Refused>,
-    /// What plugins say of the live objects of their kinds.
-    pub judged: Judged,
-    /// What the Application asks for and this server has not, with the mend.
-    pub lacking: Option<String>,
-    /// Whether every kind of the cluster has been looked through once.
-    pub scope: Scope,
-}
-
-/// How git's head stands to a wanted revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The head is the revision or comes after it.
-    Contained,
-    /// The head comes before it: the branch has not arrived there yet.
-    Behind,
-    /// The branch went another way.
-    Diverged,
-    /// It cannot be told, with the reason.
-    Unknown(String),
-}
-
-/// Something that was tried and refused for good.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refused {
-    /// The object that was sent; for anything else than an apply, nothing.
-    pub sent: Option<Value>,
-    /// The API server's answer, naming the object.
-    pub because: String,
-    /// When, in ms since the epoch.
-    pub at: Timestamp,
-}
-
-/// How much of the cluster has been looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// The kinds in use only: nothing may be pruned yet.
-    #[default]
-    InUse,
-    /// Every kind, once since the server started.
-    Full,
-}
-
-/// A look, understood.
+/// What an observation comes to.
 #[derive(Clone, Debug)]
-pub enum Seen {
+pub enum Observed {
     /// The Application is not there, or is going.
     Gone,
     /// The Application asks for what this version cannot do.
@@ -87,12 +22,12 @@ pub enum Seen {
         ownership: Ownership,
     },
     /// It can be compared.
-    Present(Box<Look>),
+    Present(Box<Context>),
 }
 
 /// An application and all that belongs to it.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct Context {
     /// The Application, as it lives.
     pub object: Value,
     /// The Application, understood.
@@ -113,27 +48,27 @@ pub struct Look {
     pub judged: Judged,
 }
 
-impl Seen {
-    /// Understands a look.
-    pub fn read(objects: Objects) -> Seen {
-        let Some(object) = &objects.application else { return Seen::Gone };
+impl Observed {
+    /// Understands what was read.
+    pub fn read(objects: Objects) -> Observed {
+        let Some(object) = &objects.application else { return Observed::Gone };
         if object::is_going(object) {
-            return Seen::Gone;
+            return Observed::Gone;
         }
         let ownership = application::ownership(object);
         let application = match application::read(object) {
             Ok(application) => application,
-            Err(because) => return Seen::Unreadable { because, ownership },
+            Err(because) => return Observed::Unreadable { because, ownership },
         };
         if let Some(because) = objects.lacking.clone() {
-            return Seen::Unreadable { because, ownership };
+            return Observed::Unreadable { because, ownership };
         }
         let plan = match &objects.manifests {
             Some(Ok(manifests)) => plan::make(&application, manifests, &objects),
             Some(Err(mistakes)) => Err(mistakes.clone()),
             None => Err(vec!["the manifests were not read".into()]),
         };
-        Seen::Present(Box::new(Look {
+        Observed::Present(Box::new(Context {
             object: object.clone(),
             application,
             ownership,
@@ -147,7 +82,7 @@ impl Seen {
     }
 }
 
-impl Look {
+impl Context {
     /// The live object with an id.
     pub fn live(&self, id: &Id) -> Option<&Value> {
         self.live.iter().find(|object| Id::of(object) == *id)

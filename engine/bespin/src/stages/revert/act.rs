@@ -1,0 +1,56 @@
+//! Commits, and opens pull requests.
+
+use super::{Asked, RevertStage, rollout, trouble};
+use crate::drive::{Trouble, Written};
+use decide::by::By;
+use decide::canary::{self, Recorded};
+use decide::next::Timestamp;
+use decide::revert;
+use forge::pulls::NewPull;
+use forge::{NewCommit, Pushed};
+
+impl RevertStage {
+    pub(super) async fn commit(&self, stream: &str, repo: &str, new: NewCommit) -> Result<(), Trouble> {
+        let mirror = self.forge.mirror(repo).map_err(trouble)?;
+        let branch = new.branch.clone();
+        match mirror.push(new).await.map_err(trouble)? {
+            Pushed::Landed { .. } => self.sync.pushed(repo),
+            // The next look sees who was faster, and comes after a pause.
+            Pushed::Stale => return Err(Trouble(format!("`{branch}` of {repo} has moved meanwhile"))),
+            Pushed::Refused { because } => self.refused(stream, Asked::Push, because),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn request(&self, stream: &str, repo: &str, new: NewPull) -> Result<(), Trouble> {
+        let mirror = self.forge.mirror(repo).map_err(trouble)?;
+        let Some(pulls) = self.pulls.of(mirror.address()) else { return Ok(()) };
+        match pulls.open(&new).await {
+            // The next look finds it.
+            Ok(_) => Ok(()),
+            Err(error) if error.transient => Err(Trouble(error.to_string())),
+            Err(error) => {
+                self.refused(stream, Asked::PullRequest, error.problem);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) async fn answer(
+        &self,
+        stream: &str,
+        since: Timestamp,
+        outcome: &revert::Outcome,
+    ) -> Result<(), Trouble> {
+        let make = |written: &[Written<canary::Entry>]| {
+            let recorded = Recorded::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry)));
+            let open = recorded.promised().is_some_and(|undo| undo.since == since);
+            open.then(|| vec![canary::Entry::PutBack { since, outcome: outcome.clone() }])
+        };
+        let told = self.drivers.append(&rollout(stream), By::Server, make).await;
+        // What was refused was refused to this promise.
+        self.refusal(stream, Asked::Push);
+        self.refusal(stream, Asked::PullRequest);
+        told.map(drop).map_err(|error| Trouble::new("writing the journal", error))
+    }
+}

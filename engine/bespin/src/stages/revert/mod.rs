@@ -1,0 +1,120 @@
+//! Revert: after a canary's retreat, git stops naming the image that failed.
+//!
+//! Its driver's name is `revert/<cluster>/<namespace>/<name>`; promise and
+//! outcome stand in the stream of the rollout, which is told at the end.
+
+mod act;
+mod observe;
+
+use super::sync::SyncStage;
+use crate::drive::{Drivers, Stage, Trouble, Written, read};
+use async_trait::async_trait;
+use decide::by::By;
+use decide::canary::{self, Recorded};
+use decide::next::{Next, Timestamp};
+use decide::revert::{self, AbortStatus, Act, Entry, Observed, Promised};
+use forge::Forge;
+use forge::NewCommit;
+use forge::pulls::{NewPull, Pulls};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// The stage `revert`, one driver for each rollout that has retreated.
+pub struct RevertStage {
+    drivers: Arc<Drivers>,
+    forge: Arc<Forge>,
+    pulls: Pulls,
+    sync: Arc<SyncStage>,
+    /// What a remote said when it refused something; seen once, by stream.
+    refusals: Mutex<HashMap<(String, Asked), String>>,
+}
+
+/// What a remote can refuse.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Asked {
+    Push,
+    PullRequest,
+}
+
+impl RevertStage {
+    /// Binds the stage. The sync is told of each push, so that the applications of that repository look at once.
+    pub fn new(drivers: &Arc<Drivers>, forge: &Arc<Forge>, pulls: Pulls, sync: &Arc<SyncStage>) -> Arc<RevertStage> {
+        let (drivers, forge, sync) = (drivers.clone(), forge.clone(), sync.clone());
+        Arc::new(RevertStage { drivers, forge, pulls, sync, refusals: Mutex::default() })
+    }
+
+    /// Starts the driver that keeps a rollout's promise, unless it runs.
+    pub fn keep(self: &Arc<Self>, rollout: &str) {
+        let stream = rollout.replacen("rollout/", "revert/", 1);
+        if !self.drivers.is_driven(&stream) {
+            self.drivers.ensure(self, &stream);
+        }
+    }
+
+    async fn recorded(&self, stream: &str) -> Result<Recorded, Trouble> {
+        let written = read::<canary::Entry>(self.drivers.journal(), &rollout(stream)).await;
+        let written = written.map_err(|error| Trouble::new("reading the journal", error))?;
+        Ok(Recorded::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry))))
+    }
+
+    fn refused(&self, stream: &str, asked: Asked, because: String) {
+        let mut refusals = self.refusals.lock().expect("nobody panics while holding the refusals");
+        refusals.insert((stream.to_owned(), asked), because);
+    }
+
+    fn refusal(&self, stream: &str, asked: Asked) -> Option<String> {
+        let mut refusals = self.refusals.lock().expect("nobody panics while holding the refusals");
+        refusals.remove(&(stream.to_owned(), asked))
+    }
+}
+
+fn rollout(stream: &str) -> String {
+    stream.replacen("revert/", "rollout/", 1)
+}
+
+fn trouble(error: forge::Error) -> Trouble {
+    Trouble(error.to_string())
+}
+
+#[async_trait]
+impl Stage for RevertStage {
+    const NAME: &'static str = "revert";
+    type Entry = Entry;
+    type Recorded = ();
+    type Seen = Observed;
+    type Act = Act;
+
+    fn replay(&self, _: &[Written<Entry>]) {}
+
+    async fn observe(&self, stream: &str, (): &()) -> Result<Observed, Trouble> {
+        let recorded = self.recorded(stream).await?;
+        let abort = if recorded.undoing().is_some() { AbortStatus::Yes } else { AbortStatus::No };
+        let Some(undo) = recorded.promised() else { return Ok(Observed::Nothing) };
+        let git = self.git(stream, &undo.intent).await?;
+        Ok(Observed::Promised(Box::new(Promised { since: undo.since, intent: undo.intent.clone(), abort, git })))
+    }
+
+    fn decide(&self, (): &(), observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+        revert::decide(observed, now)
+    }
+
+    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
+        // Whoever has answered the promise meanwhile has ended it.
+        let recorded = self.recorded(stream).await?;
+        let Some(undo) = recorded.promised() else { return Ok(()) };
+        let repo = &undo.intent.repo;
+        match act.clone() {
+            Act::Commit { branch, parent, files, message } => {
+                let files = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+                self.commit(stream, repo, NewCommit { branch, parent, files, message }).await
+            }
+            Act::Request { head, base, title, body } => {
+                self.request(stream, repo, NewPull { head, base, title, body }).await
+            }
+            Act::Answer { since, outcome } => self.answer(stream, since, &outcome).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

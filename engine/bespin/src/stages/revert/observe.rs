@@ -1,0 +1,78 @@
+//! Looks at the manifests repository, and at the forge's pull requests.
+
+use super::super::bump::observe as bump;
+use super::{Asked, RevertStage, trouble};
+use crate::drive::Trouble;
+use crate::sources;
+use decide::revert::{Aside, Branch, Folder, Git, How, Intent, Request};
+use forge::Mirror;
+
+impl RevertStage {
+    pub(super) async fn git(&self, stream: &str, intent: &Intent) -> Result<Git, Trouble> {
+        let mirror = match self.forge.mirror(&intent.repo) {
+            Ok(mirror) => mirror,
+            Err(error) => return Ok(Git::Unusable { because: error.to_string() }),
+        };
+        let Some((name, head)) = bump::tip(&mirror, intent.branch.as_deref()).await? else {
+            let branch = intent.branch.as_ref().map_or("default branch".into(), |name| format!("branch `{name}`"));
+            return Ok(Git::NoBranch { branch });
+        };
+        let files = folder(&mirror, &head, intent).await?;
+        let bumps = bump::past(&mirror, &head).await?;
+        let (aside, request) = match intent.how {
+            How::PullRequest => self.aside(stream, &mirror, intent, &name, &head).await?,
+            How::Revert => (Aside::Absent, Request::NoApi),
+        };
+        let refused = self.refusal(stream, Asked::Push);
+        Ok(Git::Branch(Box::new(Branch { name, head, files, bumps, aside, request, refused })))
+    }
+
+    /// The branch of the pull request, and the pull request once that branch is there.
+    async fn aside(
+        &self,
+        stream: &str,
+        mirror: &Mirror,
+        intent: &Intent,
+        base: &str,
+        head: &str,
+    ) -> Result<(Aside, Request), Trouble> {
+        let name = intent.aside();
+        let tip = mirror.resolve(&format!("refs/heads/{name}")).await.map_err(trouble)?;
+        let Some(tip) = tip else { return Ok((Aside::Absent, Request::Absent)) };
+        if mirror.contains(head, &tip).await.map_err(trouble)? {
+            return Ok((Aside::Absent, Request::Absent));
+        }
+        let aside = Aside::There { files: folder(mirror, &tip, intent).await? };
+        let Some(pulls) = self.pulls.of(mirror.address()) else { return Ok((aside, Request::NoApi)) };
+        let found = match pulls.find(&name, base).await {
+            Err(error) if error.transient => return Err(Trouble(error.to_string())),
+            found => found,
+        };
+        // The forge also refuses what is there already, so what it has comes before what it said.
+        let request = match (found, self.refusal(stream, Asked::PullRequest)) {
+            (Ok(Some(url)), _) => Request::Open { url },
+            (Ok(None), Some(because)) => Request::Refused { because },
+            (Ok(None), None) => Request::Absent,
+            (Err(error), _) => Request::Refused { because: error.problem },
+        };
+        Ok((aside, request))
+    }
+}
+
+/// What a sync of the application reads at this commit, or why that is not read.
+async fn folder(mirror: &Mirror, commit: &str, intent: &Intent) -> Result<Result<Folder, String>, Trouble> {
+    let Intent { repo, path, .. } = intent;
+    match sources::manifests(mirror, commit, path).await {
+        Ok(Some(files)) => Ok(Ok(Folder::new(intent, files.into_iter().map(|file| (file.path, file.bytes))))),
+        Ok(None) => {
+            let commit = commit.get(..7).unwrap_or(commit);
+            Ok(Err(format!(
+                "{repo} has no folder `{path}` at {commit}; put the image back by hand where it stands now"
+            )))
+        }
+        Err(error @ forge::Error::TooLarge { .. }) => {
+            Ok(Err(format!("{error}, below `{path}`; put the image back by hand")))
+        }
+        Err(error) => Err(trouble(error)),
+    }
+}

@@ -1,0 +1,49 @@
+//! What a bump's stream holds.
+
+use crate::want::{Answer, Key};
+use serde::{Deserialize, Serialize};
+
+/// The trailer that names the run, as `owner/repo/pipeline/number`.
+pub const RUN_TRAILER: &str = "Bespin-Run";
+/// The trailer that names the step.
+pub const STEP_TRAILER: &str = "Bespin-Step";
+/// The trailer that names the image, as it stands in the manifests.
+pub const IMAGE_TRAILER: &str = "Bespin-Image";
+
+/// One line of a bump's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
+pub enum Entry {
+    /// A step wants an image bumped.
+    Wanted {
+        /// Which step.
+        key: Key,
+        /// What it wants.
+        intent: Intent,
+    },
+    /// A want has ended.
+    Answered {
+        /// Whose want.
+        key: Key,
+        /// How it ended.
+        answer: Answer,
+    },
+}
+
+/// What a step wants to stand in the manifests repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Intent {
+    /// The repository's address.
+    pub repo: String,
+    /// The branch's short name; the remote's default branch where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The folder or file whose image changes.
+    pub path: String,
+    /// The image, as `host/name:tag`.
+    pub image: String,
+    /// The commit's subject; one is written where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

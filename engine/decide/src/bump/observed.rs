@@ -1,0 +1,55 @@
+//! The manifests repository, as far as a bump needs it.
+
+/// What is seen for the first open want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Nothing was looked at, for no want is open.
+    Nothing,
+    /// The address is not one that can be used, or is not one that is allowed.
+    Unusable {
+        /// Why, as a sentence with the mend.
+        because: String,
+    },
+    /// The repository has no such branch.
+    NoBranch {
+        /// What was looked for.
+        branch: String,
+    },
+    /// The branch.
+    Branch(Box<Branch>),
+}
+
+/// A branch of a manifests repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// Its short name.
+    pub name: String,
+    /// The commit that it is at.
+    pub head: String,
+    /// The YAML files below the path, or why they were not read.
+    pub files: Result<Vec<File>, String>,
+    /// Bespin's own commits, newest first.
+    pub bumps: Vec<Past>,
+    /// What the remote said when it refused the last push, if it did.
+    pub refused: Option<String>,
+}
+
+/// A file of the manifests repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its path from the repository's root.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A commit that an earlier bump made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// The commit.
+    pub commit: String,
+    /// The run's id.
+    pub run: String,
+    /// The image, as `host/name:tag`.
+    pub image: String,
+}

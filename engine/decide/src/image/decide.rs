@@ -1,0 +1,138 @@
+//! The rules of builds and pushes.
+
+use super::messages::last_word;
+use super::{Availability, Build, BuildId, Entry, Health, Intent, Local, Observed, Push, State};
+use crate::next::{Next, Timestamp, Wake};
+use crate::want::{Answer, Key};
+use pipeline::ImageRef;
+
+/// How long a builder or registry may be in trouble before the want is answered, in ms.
+pub const PATIENCE_MS: u64 = 60 * 60 * 1000;
+
+/// What the stage may cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Make the store hold an image for this key.
+    Build {
+        /// Whose build it is; builders find it again by this key.
+        key: Key,
+        /// What to build.
+        build: Build,
+    },
+    /// Make the registry's tag have the digest of this build, unless it has another.
+    Push {
+        /// Whose push it is.
+        key: Key,
+        /// The build.
+        build: BuildId,
+        /// Where to, with a tag.
+        to: ImageRef,
+    },
+}
+
+/// What one want comes to.
+enum Verdict {
+    Answer(Answer, String),
+    Act(Act, String),
+    Hold(String),
+}
+
+/// Decides what an image's stream does next.
+pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+    let mut record = Vec::new();
+    let mut acts = Vec::new();
+    let mut said: Option<String> = None;
+    for (key, intent) in state.open() {
+        let verdict = match intent {
+            Intent::Build(build) => decide_build(key, build, observed.get(key), now),
+            Intent::Push(push) => decide_push(key, push, observed.get(key), now),
+        };
+        let because = match verdict {
+            Verdict::Answer(answer, because) => {
+                record.push(Entry::Answered { key: key.clone(), answer });
+                because
+            }
+            Verdict::Act(act, because) => {
+                acts.push(act);
+                because
+            }
+            Verdict::Hold(because) => because,
+        };
+        said.get_or_insert(because);
+    }
+    match said {
+        None => Next::done(Wake::Never, last_word(state)),
+        Some(because) if record.is_empty() && acts.is_empty() => Next::waiting(Wake::OnChange, because),
+        Some(because) => Next { record, acts, ..Next::progressing(Wake::Now, because) },
+    }
+}
+
+fn decide_build(key: &Key, build: &Build, availability: Option<&Availability>, now: Timestamp) -> Verdict {
+    match availability {
+        Some(Availability::Built(digest)) => {
+            let id = BuildId { key: key.clone(), digest: digest.clone() };
+            let outputs = serde_json::json!({ "build": id.to_string(), "digest": digest.as_str() });
+            Verdict::Answer(Answer::Met { outputs }, format!("built {}", digest.short()))
+        }
+        Some(Availability::Unbuilt(health)) => persist(health, now, || {
+            let commit = build.commit.get(..7).unwrap_or(&build.commit);
+            let because = format!("building {} of {} at {commit}", build.dockerfile, build.repository);
+            Verdict::Act(Act::Build { key: key.clone(), build: build.clone() }, because)
+        }),
+        Some(Availability::Refused(because)) => failed(because.clone()),
+        Some(Availability::Untagged(..) | Availability::Tagged(_)) | None => unseen(),
+    }
+}
+
+fn decide_push(key: &Key, push: &Push, availability: Option<&Availability>, now: Timestamp) -> Verdict {
+    let (build, to) = match push.target() {
+        Ok(target) => target,
+        Err(because) => return failed(because),
+    };
+    if build.key.run != key.run {
+        let because = format!("the build {build} belongs to another run; push what this run has built");
+        return failed(because);
+    }
+    match availability {
+        Some(Availability::Tagged(digest)) if *digest == build.digest => {
+            let reference = to.pinned(digest).to_string();
+            let outputs =
+                serde_json::json!({ "image": to.to_string(), "digest": digest.as_str(), "reference": reference });
+            Verdict::Answer(Answer::Met { outputs }, format!("{to} is in the registry"))
+        }
+        Some(Availability::Tagged(other)) => failed(format!(
+            "{to} exists already with {other}, and this build is {}; a tag is never overwritten: choose another tag",
+            build.digest
+        )),
+        Some(Availability::Untagged(Local::Missing, _)) => failed(format!(
+            "the build {} is no longer held by this server; retry the run, which builds it again",
+            build.digest
+        )),
+        Some(Availability::Untagged(Local::Held, health)) => persist(health, now, || {
+            let because = format!("pushing {to}");
+            Verdict::Act(Act::Push { key: key.clone(), build: build.clone(), to: to.clone() }, because)
+        }),
+        Some(Availability::Refused(because)) => failed(because.clone()),
+        Some(Availability::Unbuilt(_) | Availability::Built(_)) | None => unseen(),
+    }
+}
+
+/// Goes on acting through trouble, until it has lasted too long.
+fn persist(health: &Health, now: Timestamp, act: impl FnOnce() -> Verdict) -> Verdict {
+    match health {
+        Health::Failing { since, because } if now.saturating_sub(*since) >= PATIENCE_MS => {
+            let because = format!("given up after {} minutes: {because}", PATIENCE_MS / 60_000);
+            Verdict::Answer(Answer::Failed { because: because.clone(), transient: true }, because)
+        }
+        Health::Failing { .. } | Health::Well => act(),
+    }
+}
+
+fn failed(because: String) -> Verdict {
+    Verdict::Answer(Answer::Failed { because: because.clone(), transient: false }, because)
+}
+
+/// A look that says nothing about a want is no ground for an answer.
+fn unseen() -> Verdict {
+    Verdict::Hold("waiting for a look at the builder and the registry".into())
+}

@@ -1,0 +1,96 @@
+//! What an image's stream holds.
+
+use super::BuildId;
+use crate::want::{Answer, Key};
+use pipeline::{BadReference, ImageRef};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One line of an image's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
+pub enum Entry {
+    /// A step wants an image built or pushed.
+    Wanted {
+        /// Which step.
+        key: Key,
+        /// What it wants.
+        intent: Intent,
+    },
+    /// The want ended.
+    Answered {
+        /// Which step.
+        key: Key,
+        /// How.
+        answer: Answer,
+    },
+}
+
+/// What a step can want of this stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "intent", rename_all = "kebab-case")]
+pub enum Intent {
+    /// An image built from a directory of a repository at a commit.
+    Build(Build),
+    /// A built image under a tag in a registry.
+    Push(Push),
+}
+
+/// An image to build. Met with the outputs `build` and `digest`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Build {
+    /// The repository, as the configuration names it: `owner/name`.
+    pub repository: String,
+    /// The full commit id.
+    pub commit: String,
+    /// The directory in the repository that is the context; empty for its root.
+    pub context: String,
+    /// The Dockerfile's path within the context.
+    pub dockerfile: String,
+    /// Values for the Dockerfile's `ARG`s.
+    #[serde(default)]
+    pub build_args: BTreeMap<String, String>,
+    /// What its commands reach.
+    #[serde(default)]
+    pub network: Network,
+}
+
+/// What network a `RUN` of a build has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// The builder's own.
+    #[default]
+    Builder,
+    /// None at all: the commands are a stranger's.
+    None,
+}
+
+/// A built image to push. Met with the outputs `image`, `digest` and `reference`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Push {
+    /// What the build answered as `build`.
+    pub build: String,
+    /// The repository in the registry: `host/name`, without a tag.
+    pub to: String,
+    /// The tag.
+    pub tag: String,
+}
+
+impl Push {
+    /// Reads the push's names.
+    ///
+    /// # Errors
+    /// A sentence with the mend, for the pipeline's author.
+    pub fn target(&self) -> Result<(BuildId, ImageRef), String> {
+        let build: BuildId = self.build.parse()?;
+        let to: ImageRef = self.to.parse().map_err(|error: BadReference| error.to_string())?;
+        if to.tag.is_some() || to.digest.is_some() {
+            return Err(format!("`to: {}` has a tag or a digest; write the tag as `tag:`", self.to));
+        }
+        let to = to.tagged(&self.tag).map_err(|error| error.to_string())?;
+        Ok((build, to))
+    }
+}

@@ -1,0 +1,132 @@
+//! The rules of a sync, in their order: the first that applies wins.
+
+use super::application::{self, Ownership};
+use super::object::Id;
+use super::{Context, Custody, Entry, Observed, Standing, State, Want, operate, settle, short, take};
+use crate::next::{Next, Timestamp, Wake};
+use crate::want::Answer;
+use serde_json::Value;
+
+/// What the sync may cause. Each is absolute and may be repeated.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// The namespace is there.
+    CreateNamespace(String),
+    /// The API server would accept all of these; nothing is written.
+    Rehearse(Vec<Value>),
+    /// The replaced managers' share is ours, if the object is still as it was read.
+    Adopt {
+        /// The live object, as it was read.
+        live: Value,
+        /// The new `managedFields`.
+        managed: Value,
+    },
+    /// The field is also owned by the second manager.
+    HandOver(Value),
+    /// These objects, of one kind, are as sent.
+    Apply(Vec<Value>),
+    /// The object is gone, if it is still as it was read.
+    Prune {
+        /// Which object.
+        id: Id,
+        /// Its `apiVersion`.
+        api_version: String,
+        /// Its uid.
+        uid: String,
+        /// Its resourceVersion.
+        resource_version: String,
+    },
+    /// The Application's status says this.
+    Status(Value),
+    /// Argo CD lets the Application go.
+    LetGo,
+    /// The Application carries our annotation.
+    Claim,
+    /// The Application carries neither our annotation nor the one that keeps Argo CD off.
+    Release,
+}
+
+pub(super) type Decision = Next<Entry, Act>;
+
+/// Decides the next move of an application.
+pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Decision {
+    match observed {
+        Observed::Gone => fail_all(state, "the Application is gone", || {
+            Next::waiting(Wake::OnChange, "the Application is gone; nothing that it brought is deleted")
+        }),
+        Observed::Unreadable { because, ownership: Ownership::Owned } => {
+            fail_all(state, because, || Next::blocked(because.clone()))
+        }
+        Observed::Unreadable { because, ownership: Ownership::Observed } => fail_all(state, because, || {
+            Next::waiting(Wake::OnChange, format!("observed only; as ours it would be refused: {because}"))
+        }),
+        Observed::Present(context) => present(state, context, now),
+    }
+}
+
+fn present(state: &State, context: &Context, now: Timestamp) -> Decision {
+    take::change_hands(state, context, now)
+        .or_else(|| observe_only(state, context))
+        .or_else(|| two_masters(state, context))
+        .or_else(|| mistakes(state, context))
+        .or_else(|| settle::answer_overtaken(state, context, now))
+        .or_else(|| operate::go_on(state, context, now))
+        .or_else(|| settle::answer_ended(state, context))
+        .or_else(|| operate::start(state, context, now))
+        .unwrap_or_else(|| settle::rest(state, context, now))
+}
+
+/// An Application without our annotation is only looked at.
+fn observe_only(state: &State, context: &Context) -> Option<Decision> {
+    if context.ownership == Ownership::Owned {
+        return None;
+    }
+    let name = &context.application.name;
+    let refusal =
+        format!("`{name}` is only observed, for it does not carry {}: run `bespin take {name}`", application::OWNER);
+    Some(fail_all(state, &refusal, || {
+        let would = match &context.plan {
+            Err(mistakes) => format!("would stop at {}", mistakes.first().map_or("a mistake", String::as_str)),
+            Ok(plan) => match plan.items.iter().find(|item| item.is_out_of_sync()) {
+                Some(item) => format!("would sync, for {}", item.because()),
+                None if plan.is_out_of_sync() => format!("would prune {} objects", plan.extras.len()),
+                None => "would change nothing".to_owned(),
+            },
+        };
+        Next::waiting(Wake::OnChange, format!("observed only; {would}"))
+    }))
+}
+
+/// A write of the old controller after the claim: nothing more is written.
+fn two_masters(state: &State, context: &Context) -> Option<Decision> {
+    let Custody::Taken { at } = state.custody else { return None };
+    // The old controller may have been in the middle of a write, and times have a grain of 1 s.
+    let writer = context.foreign_write(at + 2_000)?;
+    Some(Next::blocked(format!(
+        "held: {writer}, though the application is ours; stop that writer, or run `bespin give`"
+    )))
+}
+
+fn mistakes(state: &State, context: &Context) -> Option<Decision> {
+    let Err(mistakes) = &context.plan else { return None };
+    let first = mistakes.first().map_or("the manifests cannot be read", String::as_str);
+    let more = match mistakes.len() {
+        0 | 1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    let because = format!("at {}: {first}{more}", short(&context.head));
+    let contained = |want: &Want| context.standing.get(&want.intent.revision) == Some(&Standing::Contained);
+    let record = state.open.iter().filter(|want| contained(want)).map(|want| failed(want, &because)).collect();
+    Some(Next { record, ..Next::blocked(because) })
+}
+
+pub(super) fn failed(want: &Want, because: &str) -> Entry {
+    let answer = Answer::Failed { because: because.to_owned(), transient: false };
+    Entry::Answered { key: want.key.clone(), answer }
+}
+
+/// Answers every open want with a failure; otherwise decides by `or`.
+fn fail_all(state: &State, because: &str, or: impl FnOnce() -> Decision) -> Decision {
+    let record: Vec<Entry> = state.open.iter().map(|want| failed(want, because)).collect();
+    Next { record, ..or() }
+}

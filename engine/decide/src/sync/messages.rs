@@ -1,0 +1,19 @@
+//! What people are told about syncs.
+
+use super::Outcome;
+
+impl Outcome {
+    /// The outcome in words.
+    pub fn spoken(&self) -> String {
+        match self {
+            Outcome::Succeeded => "succeeded".into(),
+            Outcome::Failed { because } => format!("failed: {because}"),
+            Outcome::Superseded { by } => format!("superseded by {}", short(by)),
+        }
+    }
+}
+
+/// A commit as people say it.
+pub fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}

@@ -1,0 +1,49 @@
+//! Decides how a cluster becomes what git says.
+//!
+//! The rules are tried from the top; the first that applies wins, and their
+//! order is the policy. What is not ours is only looked at.
+
+mod advice;
+pub mod application;
+pub mod autoscale;
+mod decide;
+pub mod diff;
+mod entry;
+pub mod fields;
+pub mod generator;
+pub mod ignore;
+mod jq;
+mod messages;
+pub mod object;
+mod objects;
+mod observed;
+mod operate;
+pub mod order;
+pub mod plan;
+pub mod prepare;
+pub mod quantity;
+mod settle;
+mod state;
+mod status;
+mod take;
+pub mod tracking;
+pub mod view;
+
+pub use decide::{Act, decide};
+pub use entry::{Cause, Entry, Intent, Outcome};
+pub use messages::short;
+pub use objects::{Gvk, Objects, Refused, Scope, Standing};
+pub use observed::{Context, Observed};
+pub use state::{Custody, Ended, Healing, Operation, State, Want};
+
+use decide::Decision;
+
+/// The field manager of everything that is applied.
+pub const MANAGER: &str = "bespin";
+/// The second manager, to whom a field is handed that an autoscaler owns.
+pub const HANDOVER: &str = "bespin-handover";
+/// The annotation with Argo CD's options for one object.
+pub const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+
+#[cfg(test)]
+mod tests;
