@@ -299,7 +299,7 @@ impl Abilities for Attempt {
             Some(revision) => revision,
             None => self.doors.sync.head(&stream).await.map_err(|trouble| Failure::Transient(trouble.to_string()))?,
         };
-        let intent = decide::sync::Intent { revision };
+        let intent = decide::sync::Intent { revision: revision.into() };
         let outputs = want(&self.doors.drivers, &self.doors.sync, &stream, &self.key(), intent).await?;
         Ok(Synced { revision: text(&outputs, "revision")? })
     }

@@ -149,7 +149,7 @@ impl Driver {
         let namespace = self.cluster.get("v1", "Namespace", "", "petclinic").await.expect("it is read");
         Objects {
             application: Some(self.application().await),
-            head: format!("c{}", self.commit),
+            head: format!("c{}", self.commit).into(),
             manifests: Some(Ok(self.manifests.clone())),
             live,
             served,

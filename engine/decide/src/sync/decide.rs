@@ -2,7 +2,7 @@
 
 use super::application::{self, Ownership};
 use super::object::Id;
-use super::{Context, Custody, Entry, Observed, Standing, State, Want, operate, settle, short, take};
+use super::{Context, Custody, Entry, Observed, Standing, State, Want, operate, settle, take};
 use crate::next::{Next, Timestamp, Wake};
 use crate::want::Answer;
 use serde_json::Value;
@@ -114,7 +114,7 @@ fn mistakes(state: &State, context: &Context) -> Option<Decision> {
         0 | 1 => String::new(),
         n => format!(" (and {} more)", n - 1),
     };
-    let because = format!("at {}: {first}{more}", short(&context.head));
+    let because = format!("at {}: {first}{more}", context.head.short());
     let contained = |want: &Want| context.standing.get(&want.intent.revision) == Some(&Standing::Contained);
     let record = state.open.iter().filter(|want| contained(want)).map(|want| failed(want, &because)).collect();
     Some(Next { record, ..Next::blocked(because) })

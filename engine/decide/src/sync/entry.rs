@@ -1,5 +1,6 @@
 //! What an application's stream holds.
 
+use super::Revision;
 use crate::want::{Answer, Key};
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Intent {
-    /// The application is synced to this commit, or to one that contains it.
-    pub revision: String,
+    /// The application is synced to this revision, or to one that contains it.
+    pub revision: Revision,
 }
 
 /// One entry of an application's stream.
@@ -33,18 +34,18 @@ pub enum Entry {
     Asked,
     /// A sync starts; what follows belongs to it until it has ended.
     Syncing {
-        /// The commit.
-        revision: String,
-        /// The digest of what is applied besides the commit.
+        /// What git said.
+        revision: Revision,
+        /// The digest of what is applied besides the revision.
         parameters: String,
         /// Why.
         cause: Cause,
     },
     /// A sync has ended.
     Synced {
-        /// The commit.
-        revision: String,
-        /// The digest of what was applied besides the commit.
+        /// What git said.
+        revision: Revision,
+        /// The digest of what was applied besides the revision.
         parameters: String,
         /// How.
         outcome: Outcome,
@@ -86,7 +87,7 @@ pub enum Outcome {
     },
     /// Git moved on in the middle.
     Superseded {
-        /// To which commit.
-        by: String,
+        /// To which revision.
+        by: Revision,
     },
 }

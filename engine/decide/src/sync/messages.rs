@@ -8,12 +8,7 @@ impl Outcome {
         match self {
             Outcome::Succeeded => "succeeded".into(),
             Outcome::Failed { because } => format!("failed: {because}"),
-            Outcome::Superseded { by } => format!("superseded by {}", short(by)),
+            Outcome::Superseded { by } => format!("superseded by {}", by.short()),
         }
     }
-}
-
-/// A commit as people say it.
-pub fn short(commit: &str) -> &str {
-    commit.get(..7).unwrap_or(commit)
 }

@@ -22,6 +22,7 @@ pub mod order;
 pub mod plan;
 pub mod prepare;
 pub mod quantity;
+mod revision;
 mod settle;
 mod state;
 mod status;
@@ -31,9 +32,9 @@ pub mod view;
 
 pub use decide::{Act, decide};
 pub use entry::{Cause, Entry, Intent, Outcome};
-pub use messages::short;
 pub use objects::{Gvk, Objects, Refused, Scope, Standing};
 pub use observed::{Context, Observed};
+pub use revision::Revision;
 pub use state::{Custody, Ended, Healing, Operation, State, Want};
 
 use decide::Decision;

@@ -1,5 +1,6 @@
 //! What one observation of an application brings in, before it is understood.
 
+use super::Revision;
 use super::prepare::Served;
 use crate::health::Judged;
 use crate::next::Timestamp;
@@ -14,9 +15,9 @@ pub type Gvk = (String, String);
 pub struct Objects {
     /// The Application, where it is still there.
     pub application: Option<Value>,
-    /// The commit that its target revision names now; empty where the
+    /// The revision that its target revision names now; empty where the
     /// Application cannot be read.
-    pub head: String,
+    pub head: Revision,
     /// What git names at that commit, or every mistake in it.
     pub manifests: Option<Result<Vec<Value>, Vec<String>>>,
     /// Live objects of the kinds in use.
@@ -26,7 +27,7 @@ pub struct Objects {
     /// The namespaces that exist, of those that matter.
     pub namespaces: Vec<String>,
     /// How the head stands to each revision that is wanted.
-    pub standing: BTreeMap<String, Standing>,
+    pub standing: BTreeMap<Revision, Standing>,
     /// What the API server refused, by what was sent.
     pub refused: Vec<Refused>,
     /// What plugins say of the live objects of their kinds.

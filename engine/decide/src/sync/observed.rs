@@ -1,5 +1,6 @@
 //! What the sync sees: one application, git's head, and the cluster.
 
+use super::Revision;
 use super::application::{self, Application, Ownership};
 use super::object::{self, Id};
 use super::objects::{Objects, Refused, Standing};
@@ -35,13 +36,13 @@ pub struct Context {
     /// Whose it is.
     pub ownership: Ownership,
     /// Git's head.
-    pub head: String,
+    pub head: Revision,
     /// The comparison, or the mistakes in git.
     pub plan: Result<Plan, Vec<String>>,
     /// Live objects of the application, its extras and their children.
     pub live: Vec<Value>,
     /// How the head stands to each wanted revision.
-    pub standing: BTreeMap<String, Standing>,
+    pub standing: BTreeMap<Revision, Standing>,
     /// What the API server refused.
     pub refused: Vec<Refused>,
     /// What plugins say of live objects.

@@ -4,7 +4,6 @@
 use super::application::{Prune, SelfHeal};
 use super::decide::Act;
 use super::entry::{Cause, Entry, Outcome};
-use super::messages::short;
 use super::object::{self, Id};
 use super::plan::{ExtraItem, Item, Plan, Prerequisite};
 use super::tracking::PruneDecision;
@@ -31,7 +30,7 @@ pub(super) fn go_on(state: &State, context: &Context, now: Timestamp) -> Option<
             .or_else(|| prerequisites(plan))
             .or_else(|| waves(operation, plan, now))
             .unwrap_or_else(|| {
-                end(operation, Outcome::Succeeded, format!("everything is applied at {}", short(&context.head)))
+                end(operation, Outcome::Succeeded, format!("everything is applied at {}", context.head.short()))
             }),
     )
 }
@@ -41,7 +40,7 @@ fn moved_on(operation: &Operation, context: &Context) -> Option<Decision> {
     if operation.revision == context.head && operation.parameters == context.application.parameters {
         return None;
     }
-    let because = format!("git moved on to {}", short(&context.head));
+    let because = format!("git moved on to {}", context.head.short());
     Some(end(operation, Outcome::Superseded { by: context.head.clone() }, because))
 }
 
@@ -201,7 +200,7 @@ pub(super) fn start(state: &State, context: &Context, now: Timestamp) -> Option<
         None => Some(begin(state, context, plan, Cause::Automated, "git moved")),
         Some(Ended { outcome: Outcome::Failed { because }, .. }) => Some(Next::blocked(format!(
             "the sync of {} failed: {because}; it is tried again when git or the Application changes, or by hand",
-            short(&context.head)
+            context.head.short()
         ))),
         Some(_) if automated.self_heal == SelfHeal::Off && drifted(plan) => {
             Some(Next::waiting(Wake::OnChange, format!("drifted, and selfHeal is off: {}", first(plan))))
@@ -258,7 +257,7 @@ fn begin(state: &State, context: &Context, plan: &Plan, cause: Cause, why: &str)
         acts.extend(plan.namespace.clone().map(Act::CreateNamespace));
         acts.push(Act::Rehearse(sent));
     }
-    let because = format!("syncing to {}: {why}", short(&context.head));
+    let because = format!("syncing to {}: {why}", context.head.short());
     Next { record: vec![Entry::Syncing { revision, parameters, cause }], acts, ..Next::progressing(Wake::Now, because) }
 }
 

@@ -3,7 +3,6 @@
 use super::application::SelfHeal;
 use super::decide::Act;
 use super::entry::{Entry, Outcome};
-use super::messages::short;
 use super::operate;
 use super::plan::{Item, Plan};
 use super::status;
@@ -19,10 +18,10 @@ const UNKNOWN: u64 = 60_000;
 pub(super) fn answer_overtaken(state: &State, context: &Context, now: Timestamp) -> Option<Decision> {
     let target = &context.application.source.target_revision;
     let answer = |want: &Want| {
-        let revision = short(&want.intent.revision);
+        let revision = want.intent.revision.short();
         match context.standing.get(&want.intent.revision) {
             Some(Standing::Diverged) => Some(Answer::Superseded {
-                because: format!("{target} is at {}, which does not contain {revision}", short(&context.head)),
+                because: format!("{target} is at {}, which does not contain {revision}", context.head.short()),
             }),
             Some(Standing::Unknown(because)) if now > want.since + UNKNOWN => {
                 Some(Answer::Failed { because: format!("{revision} is not known: {because}"), transient: true })
@@ -58,7 +57,7 @@ pub(super) fn answer_ended(state: &State, context: &Context) -> Option<Decision>
     }
     Some(Next {
         record,
-        ..Next::progressing(Wake::Now, format!("the sync of {} failed: {because}", short(&context.head)))
+        ..Next::progressing(Wake::Now, format!("the sync of {} failed: {because}", context.head.short()))
     })
 }
 
@@ -79,7 +78,7 @@ fn answer_contained(state: &State, context: &Context, plan: &Plan) -> Option<Dec
     let answer = match waits_for(plan) {
         Some((item, Status::Degraded)) => Answer::Failed { because: told(item), transient: false },
         Some(_) => return None,
-        None => Answer::Met { outputs: serde_json::json!({ "revision": context.head }) },
+        None => Answer::Met { outputs: serde_json::json!({ "revision": context.head.to_string() }) },
     };
     let contained = |want: &&Want| context.standing.get(&want.intent.revision) == Some(&Standing::Contained);
     let entry = |want: &Want| Entry::Answered { key: want.key.clone(), answer: answer.clone() };
@@ -87,7 +86,7 @@ fn answer_contained(state: &State, context: &Context, plan: &Plan) -> Option<Dec
     if record.is_empty() {
         return None;
     }
-    Some(Next { record, ..Next::progressing(Wake::Now, format!("synced to {}", short(&context.head))) })
+    Some(Next { record, ..Next::progressing(Wake::Now, format!("synced to {}", context.head.short())) })
 }
 
 /// The workload that a want waits for, the worst first, and whatever a plugin
@@ -120,14 +119,14 @@ fn said(state: &State, context: &Context, plan: &Plan, now: Timestamp) -> Decisi
         let because = format!(
             "waiting until {} arrives at {}",
             context.application.source.target_revision,
-            short(&want.intent.revision)
+            want.intent.revision.short()
         );
         return Next::waiting(Wake::At(now + 2_000), because);
     }
     if !state.open.is_empty()
         && let Some((item, _)) = waits_for(plan)
     {
-        return Next::waiting(Wake::At(now + 5_000), format!("applied at {}; {}", short(&context.head), told(item)));
+        return Next::waiting(Wake::At(now + 5_000), format!("applied at {}; {}", context.head.short(), told(item)));
     }
     if let Some(hold) = plan.prune_hold.as_ref().filter(|_| !plan.extras.is_empty()) {
         return match operate::prunes(context) {
@@ -138,5 +137,5 @@ fn said(state: &State, context: &Context, plan: &Plan, now: Timestamp) -> Decisi
     if let Some(extra) = plan.extras.first() {
         return Next::waiting(Wake::OnChange, format!("{} left git and is still there", extra.id));
     }
-    Next::done(Wake::OnChange, format!("synced at {}, {}", short(&context.head), plan.health().word()))
+    Next::done(Wake::OnChange, format!("synced at {}, {}", context.head.short(), plan.health().word()))
 }

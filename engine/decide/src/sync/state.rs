@@ -1,5 +1,6 @@
 //! What an application's stream adds up to.
 
+use super::Revision;
 use super::entry::{Cause, Entry, Intent, Outcome};
 use crate::next::Timestamp;
 use crate::want::{Answer, Key};
@@ -40,8 +41,8 @@ pub struct Want {
 /// A sync that is under way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// The commit.
-    pub revision: String,
+    /// What git said.
+    pub revision: Revision,
     /// The digest of what is applied besides it.
     pub parameters: String,
     /// Why.
@@ -145,10 +146,10 @@ impl State {
 
     /// How the last sync of this revision with these parameters ended, git
     /// having moved on not counted.
-    pub fn ended(&self, revision: &str, parameters: &str) -> Option<&Ended> {
+    pub fn ended(&self, revision: &Revision, parameters: &str) -> Option<&Ended> {
         let same = |ended: &&Ended| {
             let operation = &ended.operation;
-            operation.revision == revision
+            operation.revision == *revision
                 && operation.parameters == parameters
                 && !matches!(ended.outcome, Outcome::Superseded { .. })
         };

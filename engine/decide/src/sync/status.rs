@@ -13,7 +13,7 @@ pub(super) fn patch(state: &State, context: &Context, plan: &Plan) -> Option<Val
     let succeeded = state.history.iter().filter(|ended| ended.outcome == Outcome::Succeeded);
     let mut history: Vec<Value> = succeeded
         .map(|ended| {
-            json!({ "id": ended.operation.since, "revision": ended.operation.revision, "source": spec["source"],
+            json!({ "id": ended.operation.since, "revision": ended.operation.revision.to_string(), "source": spec["source"],
                 "deployedAt": time(ended.at), "deployStartedAt": time(ended.operation.since) })
         })
         .collect();
@@ -24,7 +24,7 @@ pub(super) fn patch(state: &State, context: &Context, plan: &Plan) -> Option<Val
             "status": if item.is_out_of_sync() { "OutOfSync" } else { "Synced" } })
     };
     let status = json!({
-        "sync": { "status": sync, "revision": context.head,
+        "sync": { "status": sync, "revision": context.head.to_string(),
             "comparedTo": { "source": spec["source"], "destination": spec["destination"] } },
         "health": { "status": plan.health().word() },
         "history": history,

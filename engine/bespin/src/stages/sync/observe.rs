@@ -10,7 +10,7 @@ use decide::sync::application::{self, Application, Source};
 use decide::sync::object::{self, Id};
 use decide::sync::prepare::{Served, complete};
 use decide::sync::tracking::tracked_by;
-use decide::sync::{Gvk, Objects, Scope, Standing, State};
+use decide::sync::{Gvk, Objects, Revision, Scope, Standing, State};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ impl SyncStage {
         }
         Ok(Objects {
             application: Some(object),
-            head,
+            head: Revision::One(head),
             manifests: Some(manifests.as_ref().clone()),
             live,
             served,
@@ -90,7 +90,7 @@ impl SyncStage {
         source: &Source,
         state: &State,
         now: Timestamp,
-    ) -> Result<(String, BTreeMap<String, Standing>), Trouble> {
+    ) -> Result<(String, BTreeMap<Revision, Standing>), Trouble> {
         let asked = state.asked.into_iter().chain(state.open.iter().map(|want| want.since)).max().unwrap_or(0);
         let Memory { head: known, pushes, .. } = self.memory(stream);
         if let Some((_, head, _)) = known.filter(|(of, _, at)| of == source && *at > asked && now < at + HEAD_HOLDS) {
@@ -115,13 +115,17 @@ impl SyncStage {
         source: &Source,
         head: &str,
         state: &State,
-    ) -> Result<BTreeMap<String, Standing>, Trouble> {
+    ) -> Result<BTreeMap<Revision, Standing>, Trouble> {
         let mut standing = BTreeMap::new();
         for want in &state.open {
-            let wanted = want.intent.revision.as_str();
-            if standing.contains_key(wanted) {
+            if standing.contains_key(&want.intent.revision) {
                 continue;
             }
+            let Revision::One(wanted) = &want.intent.revision else {
+                let because = "the application has one source, and commits of several are asked for".to_owned();
+                standing.insert(want.intent.revision.clone(), Standing::Unknown(because));
+                continue;
+            };
             let contains = async |newer: &str, older: &str| self.git.contains(&source.repo_url, newer, older).await;
             let stands = if wanted.is_empty() || wanted == head || contains(head, wanted).await? {
                 Standing::Contained
@@ -132,7 +136,7 @@ impl SyncStage {
             } else {
                 Standing::Unknown(format!("{} has no such commit", source.repo_url))
             };
-            standing.insert(wanted.to_owned(), stands);
+            standing.insert(want.intent.revision.clone(), stands);
         }
         Ok(standing)
     }

@@ -163,7 +163,7 @@ async fn a_restart_changes_nothing_and_a_want_outlives_it() {
     server.shows("synced", |view| view.sync == "synced").await;
     let head = edit(&sample, "web.yaml", "petclinic-web:", "petclinic-web:next-").await;
     let key = Key { run: "user/petclinic/petclinic-was/56".into(), step: "sync".into() };
-    let entry = super::Entry::Wanted { key, intent: Intent { revision: head.clone() } };
+    let entry = super::Entry::Wanted { key, intent: Intent { revision: head.as_str().into() } };
     super::record(&server.drivers, STREAM, By::Server, entry).await.expect("it is recorded");
     server.stop().await;
 

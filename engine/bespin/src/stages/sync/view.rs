@@ -18,7 +18,7 @@ pub(super) fn view(stream: &str, state: &State, context: &Context, remarks: &[St
         cluster: cluster(stream),
         repo: source.repo_url.clone(),
         path: source.path.clone(),
-        revision: context.head.clone(),
+        revision: context.head.to_string(),
         sync: view::sync(context).into(),
         health: health.into(),
         ownership: view::ownership(context).into(),
@@ -61,7 +61,7 @@ fn cluster(stream: &str) -> String {
 
 fn history(state: &State) -> Vec<SyncedView> {
     let synced = |ended: &decide::sync::Ended| SyncedView {
-        revision: ended.operation.revision.clone(),
+        revision: ended.operation.revision.to_string(),
         at_ms: ended.at,
         outcome: ended.outcome.spoken(),
     };

@@ -21,7 +21,7 @@ pub struct World {
     pub application: Value,
     pub journal: Vec<(Timestamp, Entry)>,
     pub namespaces: Vec<String>,
-    pub standing: BTreeMap<String, Standing>,
+    pub standing: BTreeMap<Revision, Standing>,
     pub served: BTreeMap<Gvk, Served>,
     pub judged: Judged,
     pub scope: Scope,
@@ -80,8 +80,8 @@ impl World {
         self.standing.insert(self.head(), Standing::Contained);
     }
 
-    fn head(&self) -> String {
-        format!("c{}", self.commit)
+    fn head(&self) -> Revision {
+        format!("c{}", self.commit).into()
     }
 
     pub fn append(&mut self, entry: Entry) {
