@@ -9,7 +9,7 @@ use super::recorded::{Recorded, State};
 use crate::bump::{Swap, name_of};
 use crate::next::{Next, Wake};
 use crate::revert::{How, Intent, Outcome};
-use crate::sync::application::{self, Maker, OnRetreat, Ownership, Source};
+use crate::sync::application::{self, Maker, OnAbort, Ownership, Source};
 use crate::sync::{object, tracking};
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub enum Origin {
         /// Where its manifests are.
         source: Source,
         /// What it says about retreats, or the mistake in that.
-        on_retreat: Result<OnRetreat, String>,
+        on_abort: Result<OnAbort, String>,
     },
 }
 
@@ -59,7 +59,7 @@ pub(super) fn read(rollout: &Value, applications: Option<Result<Vec<Value>, Stri
         Ok(read) => Origin::Application {
             name: name.to_owned(),
             source: read.source,
-            on_retreat: application::on_retreat(application),
+            on_abort: application::on_abort(application),
         },
         Err(because) => Origin::Unknown(because),
     }
@@ -68,13 +68,13 @@ pub(super) fn read(rollout: &Value, applications: Option<Result<Vec<Value>, Stri
 /// Promises that git will be put back, once for each retreat.
 pub(super) fn put_back(look: &Look) -> Option<Move> {
     let State::Retreated { because, .. } = &look.walk.state else { return None };
-    let Origin::Application { source, on_retreat: Ok(on_retreat), .. } = &look.live.origin else { return None };
+    let Origin::Application { source, on_abort: Ok(on_abort), .. } = &look.live.origin else { return None };
     // Which text of which file becomes the image is known to the plugin alone.
     let Maker::Files(depth) = &source.maker else { return None };
-    let how = match on_retreat {
-        OnRetreat::Hold => return None,
-        OnRetreat::PullRequest => How::PullRequest,
-        OnRetreat::Revert => How::Revert,
+    let how = match on_abort {
+        OnAbort::Hold => return None,
+        OnAbort::PullRequest => How::PullRequest,
+        OnAbort::Revert => How::Revert,
     };
     let images = swaps(look);
     if images.is_empty() || look.recorded.undoing().is_some() {
@@ -157,9 +157,9 @@ pub(super) fn told(look: &Look) -> Option<Told> {
     match &look.live.origin {
         Origin::NotAsked => None,
         Origin::Unknown(because) => told("False", "Unknown", still(because)),
-        Origin::Application { on_retreat: Err(mistake), .. } => told("False", "Held", still(mistake)),
-        Origin::Application { on_retreat: Ok(OnRetreat::Hold), name, .. } => {
-            let why = format!("the Application `{name}` says {}: hold", application::ON_RETREAT);
+        Origin::Application { on_abort: Err(mistake), .. } => told("False", "Held", still(mistake)),
+        Origin::Application { on_abort: Ok(OnAbort::Hold), name, .. } => {
+            let why = format!("the Application `{name}` says {}: hold", application::ON_ABORT);
             told("False", "Held", still(&why))
         }
         Origin::Application { source: Source { maker: Maker::Plugin(generator), .. }, .. } => {

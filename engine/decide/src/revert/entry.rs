@@ -38,7 +38,7 @@ pub struct Intent {
     pub depth: Depth,
     /// Each image with the one before it; at least one.
     pub images: Vec<Swap>,
-    /// Why the canary has retreated, as a sentence.
+    /// Why the rollout was aborted, as a sentence.
     pub because: String,
 }
 

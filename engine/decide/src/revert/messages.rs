@@ -1,7 +1,8 @@
-//! What git's readers are told about a retreat.
+//! What git's readers are told about an abort.
 
 use super::{Branch, How, Intent, Outcome, REVERTS_TRAILER};
 use crate::bump::{IMAGE_TRAILER, RUN_TRAILER, Swap, name_of};
+use crate::sync::application::ON_ABORT;
 
 /// How much of a reason is told to other people's repositories, in characters.
 const REASON: usize = 300;
@@ -58,7 +59,7 @@ pub(super) fn message(intent: &Intent, branch: &Branch) -> String {
     let (from, to) = intent.spoken();
     let reason = reason(intent);
     let mut text = format!(
-        "{}\n\nThe canary of {} has retreated: {reason}\nGit named {from} until now.\n\n",
+        "{}\n\nThe rollout of {} was aborted: {reason}\nGit named {from} until now.\n\n",
         subject(intent),
         intent.rollout
     );
@@ -75,11 +76,11 @@ pub(super) fn message(intent: &Intent, branch: &Branch) -> String {
 pub(super) fn body(intent: &Intent) -> String {
     let (from, to) = intent.spoken();
     format!(
-        "The canary of `{}` has retreated:\n\n```\n{}\n```\n\n\
+        "The rollout of `{}` was aborted:\n\n```\n{}\n```\n\n\
          Git still names `{from}`, while `{to}` serves everything. Merging this makes git say so.\n\n\
          If the cause was elsewhere, a database for example, close this and press *Retry* on the rollout instead.\n\n\
-         The Application's annotation `bespin.dev/on-retreat` says what follows a retreat: `pull-request` (as here), \
-         `revert` or `hold`.\n",
+         The Application's annotation `{ON_ABORT}` says what follows an abort: `pull-request` (as here), `revert` or \
+         `hold`.\n",
         intent.rollout,
         reason(intent)
     )

@@ -1,4 +1,4 @@
-//! Decides how git stops naming an image whose canary has retreated.
+//! Decides how git stops naming the image of an aborted rollout.
 //!
 //! Promise and outcome stand in the rollout's journal; this stage has none of
 //! its own. Its truth is the branch: as soon as that no longer names the image,

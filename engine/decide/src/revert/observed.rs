@@ -20,13 +20,13 @@ pub struct Promised {
     pub since: Timestamp,
     /// What was promised.
     pub intent: Intent,
-    /// Whether the retreat still stands.
+    /// Whether the rollout is still aborted.
     pub abort: AbortStatus,
     /// The repository.
     pub git: Git,
 }
 
-/// Whether a retreat is still what the rollout is at.
+/// Whether an abort is still what the rollout is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbortStatus {
     /// It is.

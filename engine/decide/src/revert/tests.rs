@@ -1,4 +1,4 @@
-//! Decisions about git after a retreat.
+//! Decisions about git after an abort.
 
 use super::decide::Move;
 use super::messages::{body, message};

@@ -18,8 +18,10 @@ pub const OWNER: &str = "bespin.dev/owner";
 /// The annotation by which Argo CD lets an Application go.
 pub const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
 
-/// The annotation that says what follows the retreat of a canary.
-pub const ON_RETREAT: &str = "bespin.dev/on-retreat";
+/// The annotation that says what becomes of git after a rollout was aborted.
+pub const ON_ABORT: &str = "bespin.dev/on-abort";
+/// The older name of [`ON_ABORT`], which counts where the newer one is absent.
+const ON_RETREAT: &str = "bespin.dev/on-retreat";
 
 /// An Application that this version can sync.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,9 +156,9 @@ pub fn ownership(application: &Value) -> Ownership {
     }
 }
 
-/// What follows the retreat of a canary.
+/// What becomes of git after a rollout was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnRetreat {
+pub enum OnAbort {
     /// Git goes on naming the image that failed.
     Hold,
     /// A pull request puts the image before it back.
@@ -165,21 +167,37 @@ pub enum OnRetreat {
     Revert,
 }
 
-/// What follows the retreat of a canary. Whoever says nothing gets a pull
-/// request: the cause may have been elsewhere.
+/// What becomes of git after a rollout was aborted. An Application that does not say gets a pull request: the cause
+/// may have been elsewhere.
 ///
 /// # Errors
 /// A word that is none of the three, as a sentence; nothing may follow from it.
-pub fn on_retreat(application: &Value) -> Result<OnRetreat, String> {
-    match annotation(application, ON_RETREAT) {
-        None | Some("pull-request") => Ok(OnRetreat::PullRequest),
-        Some("revert") => Ok(OnRetreat::Revert),
-        Some("hold") => Ok(OnRetreat::Hold),
-        Some(other) => {
+pub fn on_abort(application: &Value) -> Result<OnAbort, String> {
+    let newer = annotation(application, ON_ABORT).map(|word| (ON_ABORT, word));
+    let Some((name, word)) = newer.or_else(|| annotation(application, ON_RETREAT).map(|word| (ON_RETREAT, word)))
+    else {
+        return Ok(OnAbort::PullRequest);
+    };
+    match word {
+        "pull-request" => Ok(OnAbort::PullRequest),
+        "revert" => Ok(OnAbort::Revert),
+        "hold" => Ok(OnAbort::Hold),
+        other => {
             let word: String = other.chars().take(40).collect();
-            Err(format!("{ON_RETREAT}: `{word}` is none of hold, pull-request and revert, and is taken as hold"))
+            Err(format!("{name}: `{word}` is none of hold, pull-request and revert, and is taken as hold"))
         }
     }
+}
+
+/// What is to be said about the name of the annotation.
+fn older_name(application: &Value) -> Option<String> {
+    annotation(application, ON_RETREAT)?;
+    Some(match annotation(application, ON_ABORT) {
+        None => {
+            format!("the annotation {ON_RETREAT} is called {ON_ABORT} now; the older name is still read: rename it")
+        }
+        Some(_) => format!("the annotation {ON_RETREAT} has no effect beside {ON_ABORT}: remove it"),
+    })
 }
 
 /// Reads an Application.
@@ -218,7 +236,8 @@ pub fn read(object: &Value) -> Result<Application, String> {
     if object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty()) {
         warnings.push("finalizers are not run by this version: deleting the Application deletes nothing else".into());
     }
-    warnings.extend(on_retreat(object).err());
+    warnings.extend(older_name(object));
+    warnings.extend(on_abort(object).err());
     let rules = spec["ignoreDifferences"].clone();
     let rules = if rules.is_null() { Value::Array(Vec::new()) } else { rules };
     let rules =

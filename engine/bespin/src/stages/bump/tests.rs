@@ -4,6 +4,7 @@ use super::*;
 use crate::board::Board;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use crate::wants::want;
+use decide::bump::Intent;
 use decide::want::Key;
 use forge::{Credentials, Remote, Settings};
 use serde_json::Value;

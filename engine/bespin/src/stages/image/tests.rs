@@ -2,6 +2,7 @@
 
 use super::*;
 use decide::by::By;
+use decide::image::{Build, Intent, Network, Push};
 use decide::next::Wake;
 use decide::want::Answer;
 use images::{Auth, Choice, RegistrySettings, Silent};
@@ -9,6 +10,7 @@ use playground::faults::Faults;
 use playground::registry::Registry;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 const HOST: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com";
@@ -114,7 +116,7 @@ async fn drive(stage: &ImageStage, journal: &mut Vec<Entry>, mut left: usize) {
     };
     for _ in 0..20 {
         let state = stage.replay(&written(journal));
-        let seen = stage.observe("image/user/petclinic/was/56/image", &state).await.unwrap();
+        let observed = stage.observe("image/user/petclinic/was/56/image", &state).await.unwrap();
         let next = stage.decide(&state, &observed, 0);
         journal.extend(next.record);
         if !survives() {
@@ -163,11 +165,11 @@ async fn a_refusal_is_an_answer_and_not_tried_again() {
     let intent = Intent::Build(Build { dockerfile: "Dockerfile.missing".into(), ..build });
     let journal = [Entry::Wanted { key: key.clone(), intent }];
     let state = stage.replay(&written(&journal));
-    let seen = stage.observe("image/x", &state).await.unwrap();
+    let observed = stage.observe("image/x", &state).await.unwrap();
     for act in stage.decide(&state, &observed, 0).acts {
         stage.act("image/x", &act).await.unwrap();
     }
-    let seen = stage.observe("image/x", &state).await.unwrap();
+    let observed = stage.observe("image/x", &state).await.unwrap();
     let next = stage.decide(&state, &observed, 0);
     let [Entry::Answered { answer: Answer::Failed { because, transient: false }, .. }] = &next.record[..] else {
         panic!("{next:?}")

@@ -1,4 +1,4 @@
-//! Revert: after a canary's retreat, git stops naming the image that failed.
+//! Revert: after a rollout was aborted, git stops naming the image that failed.
 //!
 //! Its driver's name is `revert/<cluster>/<namespace>/<name>`; promise and
 //! outcome stand in the stream of the rollout, which is told at the end.
@@ -19,7 +19,7 @@ use forge::pulls::{NewPull, Pulls};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// The stage `revert`, one driver for each rollout that has retreated.
+/// The stage `revert`, one driver for each rollout that was aborted.
 pub struct RevertStage {
     drivers: Arc<Drivers>,
     forge: Arc<Forge>,

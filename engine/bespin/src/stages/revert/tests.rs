@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use decide::bump::Swap;
 use decide::canary::{Cause, Start};
-use decide::revert::Outcome;
+use decide::revert::{How, Intent, Outcome};
 use decide::sync::application::Depth;
 use forge::{Credentials, Remote, Settings};
 use serde_json::{Value, json};

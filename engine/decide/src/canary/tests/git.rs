@@ -6,7 +6,7 @@ use super::super::*;
 use super::world::World;
 use crate::bump::{IMAGE_TRAILER, Past, RUN_TRAILER};
 use crate::revert::{self, AbortStatus, Aside, Branch, Folder, Git as Looked, Promised, Request};
-use crate::sync::application::ON_RETREAT;
+use crate::sync::application::ON_ABORT;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -34,13 +34,13 @@ fn manifest(image: &str) -> String {
 }
 
 impl Git {
-    pub fn new(on_retreat: Option<&str>) -> Git {
+    pub fn new(on_abort: Option<&str>) -> Git {
         let mut application = json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
             "metadata": { "name": "petclinic", "namespace": "argocd", "annotations": { OWNER: "bespin" } },
             "spec": { "source": { "repoURL": "http://git/k8s-manifests.git", "path": "petclinic" },
                 "destination": { "server": "https://kubernetes.default.svc", "namespace": "petclinic" } } });
-        if let Some(word) = on_retreat {
-            application["metadata"]["annotations"][ON_RETREAT] = json!(word);
+        if let Some(word) = on_abort {
+            application["metadata"]["annotations"][ON_ABORT] = json!(word);
         }
         Git { branches: BTreeMap::new(), requests: Vec::new(), has_api: true, application }
     }
@@ -129,11 +129,11 @@ impl Git {
 
 impl World {
     /// The seed's world, its Rollout brought by an Application.
-    pub fn with_git(on_retreat: Option<&str>) -> World {
+    pub fn with_git(on_abort: Option<&str>) -> World {
         let mut world = World::seed();
         world.rollout["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] =
             json!("petclinic:argoproj.io/Rollout:petclinic/was");
-        world.git = Some(Git::new(on_retreat));
+        world.git = Some(Git::new(on_abort));
         world
     }
 

@@ -10,8 +10,8 @@ const V55: &str = "was:v55-f31bdcc";
 const V56: &str = "was:v56-crash";
 
 /// A world in which v55 serves everything, and v56 has just been shipped.
-fn shipped(on_retreat: Option<&str>) -> World {
-    let mut world = World::with_git(on_retreat);
+fn shipped(on_abort: Option<&str>) -> World {
+    let mut world = World::with_git(on_abort);
     world.ship(V55, 55);
     world.settle();
     assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
@@ -79,15 +79,15 @@ fn revert_puts_the_image_before_it_back_and_the_rollout_comes_to_rest() {
 
 #[test]
 fn hold_changes_nothing_and_so_does_a_word_that_nobody_knows() {
-    for (word, told) in [("hold", "says bespin.dev/on-retreat: hold"), ("undo", "`undo` is none of hold,")] {
+    for (word, told) in [("hold", "says bespin.dev/on-abort: hold"), ("undo", "`undo` is none of hold,")] {
         let mut world = shipped(Some(word));
         world.run_until(|world| world.phase() == "Degraded" && world.running().len() == 1);
-        world.run_until(|world| world.said.1.contains("on-retreat"));
+        world.run_until(|world| world.said.1.contains("on-abort"));
         assert_eq!((git(&world).image().as_deref(), git(&world).aside()), (Some(V56), Vec::new()));
         let (reason, message) = condition(&world);
         assert!(reason == "Held" && message.contains(told), "{message}");
         // A person may change their mind.
-        world.git.as_mut().unwrap().application["metadata"]["annotations"]["bespin.dev/on-retreat"] = "revert".into();
+        world.git.as_mut().unwrap().application["metadata"]["annotations"]["bespin.dev/on-abort"] = "revert".into();
         world.settle();
         assert_eq!(git(&world).image().as_deref(), Some(V55));
     }

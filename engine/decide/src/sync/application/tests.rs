@@ -81,3 +81,23 @@ fn parameters_change_with_what_is_applied_and_not_with_the_policy() {
     assert_eq!(plain, digest(json!({ "syncPolicy": { "automated": { "selfHeal": false } } })));
     assert_ne!(plain, digest(json!({ "source": { "path": "other" } })));
 }
+
+#[test]
+fn the_older_name_of_on_abort_is_read_with_a_warning() {
+    let annotated = |annotations: Value| {
+        let mut app = seed();
+        app["metadata"]["annotations"] = annotations;
+        (on_abort(&app), read(&app).expect("it is supported").warnings)
+    };
+    assert_eq!(annotated(json!({})), (Ok(OnAbort::PullRequest), Vec::new()));
+    assert_eq!(annotated(json!({ ON_ABORT: "revert" })), (Ok(OnAbort::Revert), Vec::new()));
+    let (older, warnings) = annotated(json!({ ON_RETREAT: "hold" }));
+    assert_eq!(older, Ok(OnAbort::Hold));
+    assert!(warnings.len() == 1 && warnings[0].contains("is called bespin.dev/on-abort now"), "{warnings:?}");
+    let (newer, warnings) = annotated(json!({ ON_RETREAT: "hold", ON_ABORT: "revert" }));
+    assert_eq!(newer, Ok(OnAbort::Revert));
+    assert!(warnings.len() == 1 && warnings[0].contains("has no effect"), "{warnings:?}");
+    let (wrong, warnings) = annotated(json!({ ON_RETREAT: "undo" }));
+    assert!(wrong.is_err_and(|error| error.starts_with("bespin.dev/on-retreat: `undo` is none of")));
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
