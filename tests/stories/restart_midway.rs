@@ -1,9 +1,11 @@
-//! The server kills itself after every append of the corridor, and again after the acts that follow it. Each time it
-//! is started again, and each time the ending is the same: one image, one commit, one rollout, nothing twice.
+//! The server kills itself after every append of a push's way, the receipt included, and after every act, also of turns
+//! that record nothing. Each time it is started again, and each time the ending is the same: one image, one commit, one
+//! rollout, nothing twice.
 
 use serde_json::Value;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use world::bespin::Bespin;
 use world::dashboard::Dashboard;
@@ -20,15 +22,15 @@ const LANES: u32 = 3;
 enum Point {
     /// Right after its n-th append.
     AfterAppend(u32),
-    /// After the acts that follow its n-th append.
-    AfterActs(u32),
+    /// Right after its n-th act, whichever stage's.
+    AfterAct(u32),
 }
 
 impl Point {
     fn environment(self) -> (String, String) {
         match self {
             Point::AfterAppend(n) => ("BESPIN_FAULT_AFTER_APPEND".into(), n.to_string()),
-            Point::AfterActs(n) => ("BESPIN_FAULT_AFTER_ACTS".into(), n.to_string()),
+            Point::AfterAct(n) => ("BESPIN_FAULT_AFTER_ACT".into(), n.to_string()),
         }
     }
 }
@@ -46,32 +48,39 @@ async fn the_ending_is_the_same_wherever_it_dies() {
     // Every point is a death; `BESPIN_EVERY=3` looks at each third one only, and says so.
     let every: u32 = std::env::var("BESPIN_EVERY").ok().and_then(|n| n.parse().ok()).unwrap_or(1).max(1);
     if every > 1 {
-        eprintln!("NOT CHECKED: only every {every}th point of the corridor is a death");
+        eprintln!("NOT CHECKED: only every {every}th point of a push's way is a death");
     }
     let mut lanes = Vec::new();
     for lane in (0..LANES).map(|_| tokio::spawn(begin())).collect::<Vec<_>>() {
         lanes.push(lane.await.expect("the sample comes to its beginning"));
     }
-    let (lanes, appends) = deaths(lanes, Point::AfterAppend, every, u32::MAX).await;
-    assert!(appends > 10, "the corridor has more appends than {appends}; were faults built in?");
-    // Not every append is followed by acts: where none are, the server lives.
-    let (_, points) = deaths(lanes, Point::AfterActs, every, appends).await;
-    eprintln!("the corridor had {appends} appends; the server died after each, and after what follows up to {points}");
+    let (lanes, appends) = deaths(lanes, Point::AfterAppend, every).await;
+    let (_, acts) = deaths(lanes, Point::AfterAct, every).await;
+    for (what, deaths) in [("append", &appends), ("act", &acts)] {
+        let skipped: Vec<_> =
+            (1..).step_by(every as usize).take(deaths.len()).filter(|n| !deaths.contains(n)).collect();
+        assert!(skipped.is_empty(), "it did not die after each {what}: {skipped:?} of {deaths:?} are missing");
+        assert!(every > 1 || deaths.len() > 10, "a push has more than {} {what}s; were faults built in?", deaths.len());
+        eprintln!("the server died after {} {what}s of a push's way, and skipped none", deaths.len());
+    }
 }
 
-/// Walks until a walk ends before its death comes, or to the last point; answers the point after the last.
-async fn deaths(lanes: Vec<Lane>, point: fn(u32) -> Point, every: u32, last: u32) -> (Vec<Lane>, u32) {
-    let (next, end) = (Arc::new(AtomicU32::new(1)), Arc::new(AtomicU32::new(last)));
+/// Sends pushes, each with the next death, until one comes to its end before its death; answers the points at which
+/// the server died.
+async fn deaths(lanes: Vec<Lane>, point: fn(u32) -> Point, every: u32) -> (Vec<Lane>, BTreeSet<u32>) {
+    let (next, end) = (Arc::new(AtomicU32::new(1)), Arc::new(AtomicU32::new(u32::MAX)));
+    let deaths = Arc::new(Mutex::new(BTreeSet::new()));
     let walks = lanes.into_iter().map(|lane| {
-        let (next, end) = (next.clone(), end.clone());
+        let (next, end, deaths) = (next.clone(), end.clone(), deaths.clone());
         tokio::spawn(async move {
             loop {
                 let n = next.fetch_add(every, Ordering::SeqCst);
                 if n > end.load(Ordering::SeqCst) {
                     return lane;
                 }
-                if walk(&lane, point(n)).await == Ending::Lived && last == u32::MAX {
-                    end.fetch_min(n, Ordering::SeqCst);
+                match walk(&lane, point(n)).await {
+                    Ending::Died => drop(deaths.lock().expect("no walk panics while it holds the deaths").insert(n)),
+                    Ending::Lived => drop(end.fetch_min(n, Ordering::SeqCst)),
                 }
             }
         })
@@ -80,7 +89,10 @@ async fn deaths(lanes: Vec<Lane>, point: fn(u32) -> Point, every: u32, last: u32
     for walk in walks.collect::<Vec<_>>() {
         back.push(walk.await.expect("every ending is the same"));
     }
-    (back, end.load(Ordering::SeqCst))
+    let end = end.load(Ordering::SeqCst);
+    let died =
+        deaths.lock().expect("no walk panics while it holds the deaths").iter().copied().filter(|n| *n < end).collect();
+    (back, died)
 }
 
 /// A lane whose beginning is the sample, synced and healthy at v55.

@@ -1,21 +1,18 @@
 //! What the dashboard's buttons do: each is an entry, appended by a person.
 
 use crate::api::Commands;
-use crate::drive::{Drivers, now, read};
-use crate::stages::run::RunStage;
+use crate::drive::{Begun, Drivers, read};
 use crate::stages::sync::SyncStage;
 use async_trait::async_trait;
 use decide::by::By;
 use decide::run::{CancelCause, Entry, Opened};
-use journal::AppendError;
+use decide::stream::Stream;
 use std::sync::Arc;
 
 /// The buttons, over the stages.
 pub struct Buttons {
     /// The drivers, with the journal.
     pub drivers: Arc<Drivers>,
-    /// Runs.
-    pub run: Arc<RunStage>,
     /// Applications.
     pub sync: Arc<SyncStage>,
 }
@@ -29,17 +26,11 @@ impl Commands for Buttons {
             let number = self.next_number(&prefix).await?;
             let id = format!("{prefix}/{number}");
             let again = Opened { id: id.clone(), number, retry_of: Some(old.id.clone()), ..old.clone() };
-            let stream = format!("run/{id}");
-            let entries = crate::drive::encode(&[Entry::Opened { run: Box::new(again) }], &by, now());
-            let entries = entries.map_err(|error| error.to_string())?;
-            match self.drivers.journal().append(&stream, 0, entries).await {
-                Ok(_) => {
-                    self.drivers.ensure(&self.run, &stream);
-                    return Ok(id);
-                }
+            let first = Entry::Opened { run: Box::new(again) };
+            match self.drivers.open(&Stream::run(&id), &by, &first).await.map_err(|error| error.to_string())? {
+                Begun::Now => return Ok(id),
                 // A push was faster and took the number.
-                Err(AppendError::Conflict { .. }) => continue,
-                Err(error) => return Err(error.to_string()),
+                Begun::Before => continue,
             }
         }
     }
@@ -51,8 +42,7 @@ impl Commands for Buttons {
             let ended = written.iter().any(|one| matches!(one.entry, Entry::Closed { .. }));
             (!ended).then(|| vec![Entry::CancelAsked { because: because.clone(), cause: CancelCause::Asked }])
         };
-        let stream = format!("run/{run}");
-        match self.drivers.append(&stream, by, asked).await {
+        match self.drivers.append(&Stream::run(run), by, asked).await {
             Ok(true) => Ok(()),
             Ok(false) => Err("the run has ended already".into()),
             Err(error) => Err(error.to_string()),
@@ -60,17 +50,19 @@ impl Commands for Buttons {
     }
 
     async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), String> {
-        crate::stages::canary::ask(&self.drivers, stream, action, by).await.map_err(|error| error.to_string())
+        let stream = Stream::parse(stream).map_err(|error| error.to_string())?;
+        crate::stages::canary::ask(&self.drivers, &stream, action, by).await
     }
 
     async fn sync_app(&self, stream: &str, by: By) -> Result<(), String> {
-        self.sync.ask(&self.drivers, stream, by).await.map_err(|error| error.to_string())
+        let stream = Stream::parse(stream).map_err(|error| error.to_string())?;
+        self.sync.ask(&self.drivers, &stream, by).await.map_err(|error| error.to_string())
     }
 }
 
 impl Buttons {
     async fn opened(&self, run: &str) -> Result<Opened, String> {
-        let written = read::<Entry>(self.drivers.journal(), &format!("run/{run}")).await;
+        let written = read::<Entry>(self.drivers.journal(), Stream::run(run)).await;
         match written.map_err(|error| error.to_string())?.into_iter().next().map(|first| first.entry) {
             Some(Entry::Opened { run }) => Ok(*run),
             _ => Err(format!("there is no run {run}")),

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use decide::by::By;
+use decide::stream::Stream;
 use futures::StreamExt;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
@@ -82,17 +83,17 @@ async fn change_hands(
     UrlPath(path): UrlPath<(String, String, String, String)>,
 ) -> Response {
     let (verb, cluster, namespace, name) = path;
-    let stream = format!("app/{cluster}/{namespace}/{name}");
+    let stream = Stream::app(&cluster, &namespace, &name);
     let by = By::Person("control-socket".into());
     let (asked, wanted) = match verb.as_str() {
         "take" => (reach.sync.take(&reach.drivers, &stream, by).await, "owned"),
         "give" => (reach.sync.give(&reach.drivers, &stream, by).await, "observed"),
-        _ => (Err(Trouble(format!("`{verb}` is neither take nor give"))), ""),
+        _ => (Err(Trouble::passing(format!("`{verb}` is neither take nor give"))), ""),
     };
     if let Err(trouble) = asked {
         return (StatusCode::BAD_REQUEST, format!("{trouble}\n")).into_response();
     }
-    reach.drivers.ensure(&reach.sync, &stream);
+    reach.drivers.ensure(&stream);
     let told = futures::stream::unfold(Some(String::new()), move |last| {
         let (reach, stream) = (reach.clone(), stream.clone());
         async move {
@@ -100,8 +101,9 @@ async fn change_hands(
             let mut changed = reach.drivers.board().changed();
             loop {
                 changed.mark_unchanged();
-                let done = reach.drivers.board().apps().get(&stream).is_some_and(|app| app.ownership == wanted);
-                let said = reach.drivers.board().status(&stream).map(|said| said.status.message).unwrap_or_default();
+                let done = reach.drivers.board().apps().get(stream.as_str()).is_some_and(|app| app.ownership == wanted);
+                let said =
+                    reach.drivers.board().status(stream.as_str()).map(|said| said.status.message).unwrap_or_default();
                 if done {
                     return Some((Ok(format!("{stream} is {wanted} now\n")), None));
                 }

@@ -10,8 +10,7 @@ mod serve;
 
 pub use serve::serve;
 
-use crate::drive::{Drivers, encode, now};
-use crate::stages::delivery::DeliveryStage;
+use crate::drive::{Begun, Drivers};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +20,6 @@ use bytes::Bytes;
 use decide::by::By;
 use decide::delivery::{self, Received};
 use forge::signature::{self, Verdict};
-use journal::AppendError;
 use secrecy::SecretString;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -81,16 +79,15 @@ struct Inner {
     limits: Limits,
     budget: Arc<Semaphore>,
     drivers: Arc<Drivers>,
-    stage: Arc<DeliveryStage>,
 }
 
 impl HookState {
     /// Binds the hooks to the journal (through the drivers) and to the stage
     /// that works deliveries off.
-    pub fn new(hooks: Vec<Hook>, limits: Limits, drivers: &Arc<Drivers>, stage: &Arc<DeliveryStage>) -> HookState {
+    pub fn new(hooks: Vec<Hook>, limits: Limits, drivers: &Arc<Drivers>) -> HookState {
         let hooks = hooks.into_iter().map(|hook| (hook.name.clone(), hook)).collect();
         let budget = Arc::new(Semaphore::new(limits.budget_bytes));
-        let inner = Inner { hooks, limits, budget, drivers: drivers.clone(), stage: stage.clone() };
+        let inner = Inner { hooks, limits, budget, drivers: drivers.clone() };
         HookState { inner: Arc::new(inner) }
     }
 }
@@ -189,26 +186,17 @@ fn judge(hook: &Hook, headers: &HeaderMap, given: &[u8], body: &[u8]) -> Result<
 
 /// Makes the delivery durable, and only then accepts it.
 async fn record(state: &HookState, received: Received) -> Told {
-    let (drivers, stage) = (&state.inner.drivers, &state.inner.stage);
     let stream = received.stream();
     let by = By::Delivery(received.delivery().to_owned());
-    let unavailable = |because: String| Told::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", because);
-    let entries = match encode(&[received.entry()], &by, now()) {
-        Ok(entries) => entries,
-        Err(error) => return unavailable(error.to_string()),
-    };
-    let told = match drivers.journal().append(&stream, 0, entries).await {
-        Ok(_) => Told::new(StatusCode::ACCEPTED, "accepted", "the delivery is recorded"),
-        Err(AppendError::Conflict { .. }) => {
-            Told::new(StatusCode::ACCEPTED, "duplicate", "this delivery was recorded before")
-        }
+    let told = match state.inner.drivers.open(&stream, &by, &received.entry()).await {
+        Ok(Begun::Now) => Told::new(StatusCode::ACCEPTED, "accepted", "the delivery is recorded"),
+        Ok(Begun::Before) => Told::new(StatusCode::ACCEPTED, "duplicate", "this delivery was recorded before"),
         Err(error) => {
-            tracing::error!(%error, stream, "a delivery could not be recorded");
-            return unavailable(error.to_string());
+            tracing::error!(%error, %stream, "a delivery could not be recorded");
+            return Told::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string());
         }
     };
-    drivers.ensure(stage, &stream);
-    Told { stream: Some(stream), ..told }
+    Told { stream: Some(stream.to_string()), ..told }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use decide::delivery::{Bump, KnownRun, PullRequest, RunPhase};
 use decide::run::Opened;
+use decide::stream::Stream;
 use forge::Head;
 use journal::{Entry, Journal};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -72,8 +73,8 @@ impl JournalIndex {
     ///
     /// # Errors
     /// The journal's, when it cannot be read.
-    pub async fn pending(&self) -> Result<Vec<String>, journal::Error> {
-        Ok(self.fresh().await?.pending.values().cloned().collect())
+    pub async fn pending(&self) -> Result<Vec<Stream>, journal::Error> {
+        Ok(self.fresh().await?.pending.values().filter_map(|name| Stream::parse(name).ok()).collect())
     }
 
     /// The heads of pull requests that somebody may still read: those of open runs, and

@@ -2,97 +2,81 @@
 //! their end get their driver back. An entry that this version does not know
 //! refuses the start, naming the stream and the version that wrote it.
 
-use crate::drive::{Drivers, Stage, Written, now, read};
-use crate::stages::bump::BumpStage;
+use crate::drive::{Drivers, Written, now, read};
+use crate::requests::ledger;
 use crate::stages::delivery::DeliveryStage;
-use crate::stages::image::ImageStage;
-use crate::stages::run::RunStage;
-use crate::wants::{Stand, Wanted, stand};
 use decide::by::By;
-use decide::image::{self, State};
-use decide::want::{Answer, Key};
+use decide::request::{Key, Requests, Response};
+use decide::stream::{Family, Stream};
+use decide::{bump, image, run};
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// For how long after its end a run tells the forge again, in ms: its last
 /// report may have been lost with the process.
 const REPORT_AGAIN_MS: u64 = 60 * 60 * 1000;
 
-/// The stages whose streams are found in the journal. Applications and
-/// rollouts are found in their clusters instead.
-pub struct Stages {
-    /// Deliveries.
-    pub delivery: Arc<DeliveryStage>,
-    /// Runs.
-    pub run: Arc<RunStage>,
-    /// Builds and pushes.
-    pub image: Arc<ImageStage>,
-    /// Bumps.
-    pub bump: Arc<BumpStage>,
-}
-
-/// Gives every unfinished stream its driver back.
+/// Gives every unfinished stream its driver back; their stages are registered before. Applications and rollouts are
+/// found in their clusters instead.
 ///
 /// # Errors
 /// The journal cannot be read, or holds what this version does not know.
-pub async fn resume(drivers: &Arc<Drivers>, stages: &Stages) -> Result<usize, journal::Error> {
+pub async fn resume(drivers: &Arc<Drivers>, delivery: &DeliveryStage) -> Result<usize, journal::Error> {
     let mut resumed = 0;
-    stages.delivery.resume().await?;
+    delivery.resume(drivers).await?;
     let recent = now().saturating_sub(REPORT_AGAIN_MS);
-    resumed += unfinished(drivers, &stages.run, "run/", |written| match written.last() {
-        Some(Written { entry: decide::run::Entry::Closed { .. }, at_ms, .. }) => *at_ms >= recent,
+    resumed += unfinished::<run::Entry>(drivers, Family::Run, |written| match written.last() {
+        Some(Written { entry: run::Entry::Closed { .. }, at_ms, .. }) => *at_ms >= recent,
         Some(_) => true,
         None => false,
     })
     .await?;
     answer_for_closed_runs(drivers).await?;
-    resumed += unfinished(drivers, &stages.image, "image/", has_open_want::<ImageStage>).await?;
-    resumed += unfinished(drivers, &stages.bump, "bump/", has_open_want::<BumpStage>).await?;
+    resumed += unfinished::<image::Entry>(drivers, Family::Image, is_asked).await?;
+    resumed += unfinished::<bump::Entry>(drivers, Family::Bump, is_asked).await?;
     Ok(resumed)
 }
 
 /// Answers what closed runs still want of images: nobody waits for it any more, and a build takes long.
 async fn answer_for_closed_runs(drivers: &Drivers) -> Result<(), journal::Error> {
-    for stream in drivers.journal().streams("image/").await? {
-        let written = read::<image::Entry>(drivers.journal(), &stream.name).await?;
-        let open: Vec<Key> =
-            State::replay(written.iter().map(|one| &one.entry)).open().map(|(key, _)| key.clone()).collect();
+    for stream in drivers.streams(Family::Image).await? {
+        let written = read::<image::Entry>(drivers.journal(), &stream).await?;
+        let open: Vec<Key> = ledger(&written).open().map(|request| request.key.clone()).collect();
         let mut answers = Vec::new();
         for key in open {
-            let run = drivers.journal().read(&format!("run/{}", key.run)).await?;
+            let run = drivers.journal().read(Stream::run(&key.run).as_str()).await?;
             if run.last().is_some_and(|last| last.kind == "closed") {
                 let because = "the run had ended before this was done".to_owned();
                 // Whoever asks once more is served.
-                answers.push(image::Entry::Answered { key, answer: Answer::Failed { because, transient: true } });
+                answers.push(image::Entry::Answered { key, answer: Response::Failed { because, transient: true } });
             }
         }
         // Nothing is driven yet, so that nobody else has answered since.
         let answer = |_: &[Written<image::Entry>]| (!answers.is_empty()).then(|| answers.clone());
-        drivers.append(&stream.name, By::Server, answer).await.map_err(|error| journal::Error(error.to_string()))?;
+        drivers.append(&stream, By::Server, answer).await.map_err(|error| journal::Error(error.to_string()))?;
     }
     Ok(())
 }
 
-async fn unfinished<S: Stage>(
+async fn unfinished<E: DeserializeOwned>(
     drivers: &Arc<Drivers>,
-    stage: &Arc<S>,
-    prefix: &str,
-    is_unfinished: impl Fn(&[Written<S::Entry>]) -> bool,
+    family: Family,
+    is_unfinished: impl Fn(&[Written<E>]) -> bool,
 ) -> Result<usize, journal::Error> {
     let mut resumed = 0;
-    for stream in drivers.journal().streams(prefix).await? {
-        let written = read::<S::Entry>(drivers.journal(), &stream.name).await?;
+    for stream in drivers.streams(family).await? {
+        let written = read::<E>(drivers.journal(), &stream).await?;
         if is_unfinished(&written) {
-            drivers.ensure(stage, &stream.name);
+            drivers.ensure(&stream);
             resumed += 1;
         }
     }
     Ok(resumed)
 }
 
-/// Whether some step still waits for an answer of this stream.
-fn has_open_want<S: Wanted>(written: &[Written<S::Entry>]) -> bool {
-    let mut keys = written.iter().filter_map(|one| S::asks(&one.entry));
-    keys.any(|key| matches!(stand::<S>(written, key), Stand::Open | Stand::GivenUp))
+/// Whether a request of this stream has no response yet.
+fn is_asked<E: Requests>(written: &[Written<E>]) -> bool {
+    ledger(written).open().next().is_some()
 }
 
 #[cfg(test)]
@@ -110,7 +94,7 @@ mod tests {
             let key = Key { run: run.into(), step: "push".into() };
             let wanted = image::Entry::Wanted { key, intent: Intent::Push(push.clone()) };
             let mut one = Some(vec![wanted]);
-            drivers.append(&format!("image/{run}/push"), By::Server, |_| one.take()).await.unwrap();
+            drivers.append(&Stream::image(run, "push"), By::Server, |_| one.take()).await.unwrap();
             let entry = |kind: &&str| journal::NewEntry {
                 at_ms: 0,
                 by: By::Server,
@@ -122,7 +106,7 @@ mod tests {
         }
         let stands = async |run: &str| {
             let written = read::<image::Entry>(drivers.journal(), &format!("image/{run}/push")).await.unwrap();
-            has_open_want::<ImageStage>(&written)
+            is_asked(&written)
         };
         for _ in 0..2 {
             answer_for_closed_runs(&drivers).await.unwrap();

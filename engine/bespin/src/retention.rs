@@ -5,6 +5,7 @@ use crate::drive::{Drivers, Trouble, now};
 use crate::leftovers::Leftovers;
 use async_trait::async_trait;
 use decide::retention::{self, Delivery, Gone, Run, Seen, Stand};
+use decide::stream::Stream;
 use journal::Entry;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -67,11 +68,11 @@ impl Retention {
             self.leftovers.tidy(&run.id).await;
         }
         let Gone { runs, mut streams } = retention::decide(&seen, self.keep_runs, now());
-        streams.retain(|stream| !self.drivers.is_driven(stream));
+        streams.retain(|stream| !self.is_driven(stream));
         let mut forgotten = BTreeSet::new();
         for (run, of_run) in runs {
             // A cancelled step's push may still be on its way; its driver writes down how it went.
-            if of_run.iter().any(|stream| self.drivers.is_driven(stream)) {
+            if of_run.iter().any(|stream| self.is_driven(stream)) {
                 continue;
             }
             // Before the journal forgets the run, or nobody would know of its logs any more.
@@ -99,6 +100,10 @@ impl Retention {
             memory.tidy().await;
         }
         Ok(removed)
+    }
+
+    fn is_driven(&self, stream: &str) -> bool {
+        Stream::parse(stream).is_ok_and(|stream| self.drivers.is_driven(&stream))
     }
 
     async fn look(&self) -> Result<Seen, journal::Error> {

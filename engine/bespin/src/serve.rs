@@ -17,12 +17,12 @@ use crate::logs::Logs;
 use crate::plugins::Plugins;
 use crate::plugins::remote::Remote;
 use crate::reporter::CommitStatuses;
-use crate::resume::{Stages, resume};
+use crate::resume::resume;
 use crate::retention::{Memory, Retention};
 use crate::sources::Repositories;
 use crate::stages::bump::BumpStage;
 use crate::stages::canary::{CanaryStage, Routers};
-use crate::stages::delivery::{DeliveryStage, StartRun};
+use crate::stages::delivery::DeliveryStage;
 use crate::stages::image::ImageStage;
 use crate::stages::revert::RevertStage;
 use crate::stages::run::RunStage;
@@ -104,7 +104,7 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let drivers = Drivers::new(journal, Arc::new(Board::default()));
     let logs = Arc::new(Logs::open(data.join("logs")));
     let stages = bind(&config, &drivers, &logs, &dashboard).await?;
-    let resumed = resume(&drivers, &stages.resumable).await.map_err(|error| error.to_string())?;
+    let resumed = resume(&drivers, &stages.delivery).await.map_err(|error| error.to_string())?;
     tracing::info!(resumed, "the journal was read");
 
     let stop = CancellationToken::new();
@@ -119,13 +119,12 @@ pub async fn start(config: Config) -> Result<Server, String> {
         extensions: stages.extensions,
         route: config.route.clone(),
     });
-    let memories: Vec<Arc<dyn Memory>> = vec![Arc::new(api.clone()), stages.resumable.delivery.clone()];
+    let memories: Vec<Arc<dyn Memory>> = vec![Arc::new(api.clone()), stages.delivery.clone()];
     let keep_runs = config.server.keep_runs;
     let retention = Retention { drivers: drivers.clone(), leftovers: stages.leftovers, memories, keep_runs };
     drivers.beside(retention.rounds());
     serve_dashboard(listener, api, stop.clone());
-    let state =
-        hooks::HookState::new(doors::hooks(&config)?, hooks::Limits::default(), &drivers, &stages.resumable.delivery);
+    let state = hooks::HookState::new(doors::hooks(&config)?, hooks::Limits::default(), &drivers);
     tokio::spawn(hooks::serve(hook_listener, state, stop.clone()));
     let server = Server { drivers, dashboard, hooks: hook_address, login, stop };
     server.tell(&data)?;
@@ -174,7 +173,7 @@ fn serve_dashboard(listener: TcpListener, state: ApiState, stop: CancellationTok
 
 /// The stages, as the rest of the server needs them.
 struct Bound {
-    resumable: Stages,
+    delivery: Arc<DeliveryStage>,
     buttons: Buttons,
     leftovers: Arc<Leftovers>,
     plugins: Arc<Plugins>,
@@ -201,16 +200,16 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let containers = container_steps(config, &images, &forge, logs);
     let floors = Elsewhere::new(forge.clone(), registries.clone(), config.policy.clone());
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
-    let bump = BumpStage::new(drivers, &forge);
+    let bump = BumpStage::new(&forge);
     let (remote, extensions) = stage_plugins(config, registries)?;
     let judges = Judges::load(&config.health, &extensions).await?;
     let generators = Generators::load(&config.generate, &extensions).await?;
-    let sync = SyncStage::extended(drivers, clusters.iter().cloned(), repositories, judges, generators);
+    let sync = SyncStage::extended(clusters.iter().cloned(), repositories, judges, generators);
     let pulls = Pulls::new(doors::forge(config)?.status);
-    let revert = RevertStage::new(drivers, &forge, pulls, &sync);
+    let revert = RevertStage::new(&forge, pulls, &sync);
     let connector = Arc::new(Connector::new().map_err(|error| error.to_string())?);
     let routers = Routers::load(&config.route, &extensions, &connector, &config.secret).await?;
-    let canary = CanaryStage::new(drivers, clusters.iter().cloned(), &revert).routed_by(routers);
+    let canary = CanaryStage::new(clusters.iter().cloned()).routed_by(routers);
     let canary = Arc::new(canary);
     let host = PluginHost::new(Doors {
         drivers: drivers.clone(),
@@ -223,10 +222,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         containers,
         terraform,
         waiting,
-        image: image.clone(),
-        bump: bump.clone(),
         sync: sync.clone(),
-        canary: canary.clone(),
         clusters: clusters.iter().map(|cluster| cluster.name().to_owned()).collect(),
         connector,
     });
@@ -235,16 +231,23 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let index = Arc::new(JournalIndex::new(drivers.journal().clone()));
     let owners = Arc::new(Alone::start());
     let steps = Arc::new(steps);
-    let run = RunStage::new(drivers, steps, reporter, leftovers.clone(), index.clone(), owners, url.to_owned());
+    let run = RunStage::new(steps, reporter, leftovers.clone(), index.clone(), owners, url.to_owned());
     let run = Arc::new(run);
     let numbers = config.server.numbers.clone();
-    let delivery = DeliveryStage::new(drivers, &forge, index, numbers, floors, start_run(drivers, &run));
+    let delivery = DeliveryStage::new(&forge, index, numbers, floors);
+    drivers.register(&delivery);
+    drivers.register(&run);
+    drivers.register(&image);
+    drivers.register(&bump);
+    drivers.register(&sync);
+    drivers.register(&canary);
+    drivers.register(&revert);
     for cluster in clusters {
         supervise(drivers, &sync, &canary, cluster);
     }
     drivers.beside(sync.clone().hear(drivers.clone(), forge.clone()));
-    let buttons = Buttons { drivers: drivers.clone(), run: run.clone(), sync };
-    Ok(Bound { resumable: Stages { delivery, run, image, bump }, buttons, leftovers, plugins, extensions })
+    let buttons = Buttons { drivers: drivers.clone(), sync };
+    Ok(Bound { delivery, buttons, leftovers, plugins, extensions })
 }
 
 /// What runs the containers of steps; those that an earlier process left are removed meanwhile.
@@ -291,16 +294,6 @@ fn stage_plugins(
 
 fn plugins_dir(config: &Config) -> PathBuf {
     config.server.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"))
-}
-
-/// How a delivery sets a run going that it has opened.
-fn start_run(drivers: &Arc<Drivers>, run: &Arc<RunStage>) -> StartRun {
-    let (drivers, run) = (Arc::downgrade(drivers), run.clone());
-    Arc::new(move |stream: &str| {
-        if let Some(drivers) = drivers.upgrade() {
-            drivers.ensure(&run, stream);
-        }
-    })
 }
 
 async fn connect(config: &Config) -> Result<Vec<Arc<Cluster>>, String> {

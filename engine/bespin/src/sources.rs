@@ -54,19 +54,19 @@ impl Manifests for Repositories {
         let mirror = self.forge.mirror(repo_url).map_err(trouble)?;
         mirror.fetch(now_ms()).await.map_err(trouble)?;
         let head = mirror.resolve(target_revision).await.map_err(trouble)?;
-        head.ok_or_else(|| Trouble(format!("{repo_url} has no {target_revision}")))
+        head.ok_or_else(|| Trouble::passing(format!("{repo_url} has no {target_revision}")))
     }
 
     async fn files(&self, repo_url: &str, commit: &str, path: &str) -> Result<Vec<(String, String)>, Trouble> {
         let mirror = self.forge.mirror(repo_url).map_err(trouble)?;
         let path = path.trim_matches('/');
         let files = manifests(&mirror, commit, path).await.map_err(trouble)?;
-        let files = files.ok_or_else(|| Trouble(format!("{repo_url} has no folder `{path}` at {commit}")))?;
+        let files = files.ok_or_else(|| Trouble::passing(format!("{repo_url} has no folder `{path}` at {commit}")))?;
         let text = |file: FileAt| match String::from_utf8(file.bytes) {
             Ok(text) => {
                 Ok((file.path.strip_prefix(path).unwrap_or(&file.path).trim_start_matches('/').to_owned(), text))
             }
-            Err(error) => Err(Trouble(format!("{} is not UTF-8: {error}", file.path))),
+            Err(error) => Err(Trouble::passing(format!("{} is not UTF-8: {error}", file.path))),
         };
         files.into_iter().map(text).collect()
     }
@@ -118,5 +118,5 @@ fn failure(error: forge::Error) -> Failure {
 }
 
 fn trouble(error: forge::Error) -> Trouble {
-    Trouble(error.to_string())
+    Trouble::passing(error.to_string())
 }

@@ -42,7 +42,7 @@ pub use words::{Offer, allowed};
 
 use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
-use crate::want::Answer;
+use crate::request::Response;
 use look::Look;
 use spec::{Mistake, Spec};
 
@@ -180,7 +180,7 @@ fn invalid(recorded: &Recorded, live: &Live, mistakes: &[Mistake], now: Timestam
     let text = format!("the Rollout's spec cannot be followed: {}", all.join("; "));
     let images = spec::images_of(&live.rollout["spec"]["template"]);
     let about = |want: &&Want| want.intent.image.as_ref().is_none_or(|image| images.contains(image));
-    let failed = Answer::Failed { because: text.clone(), transient: false };
+    let failed = Response::Failed { because: text.clone(), transient: false };
     let record: Vec<Entry> = recorded
         .open()
         .filter(about)
@@ -195,7 +195,7 @@ fn invalid(recorded: &Recorded, live: &Live, mistakes: &[Mistake], now: Timestam
 
 /// Answers the wants whose step has stopped waiting, where no walk does it.
 fn given_up(recorded: &Recorded, because: &str) -> Option<Move> {
-    let failed = Answer::Failed { because: format!("the step stopped waiting: {because}"), transient: true };
+    let failed = Response::Failed { because: format!("the step stopped waiting: {because}"), transient: true };
     let record: Vec<Entry> = recorded
         .open()
         .filter(|want| want.patience == Patience::RanOut)

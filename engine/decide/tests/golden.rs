@@ -13,7 +13,7 @@
 mod folded;
 
 use decide::by::By;
-use decide::want::Answer;
+use decide::request::Response;
 use decide::{bump, canary, delivery, image, revert, run, sync};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -169,7 +169,7 @@ fn every_value_of_every_entry_occurs() {
     values("rollout", "putting-back", "/intent/depth", words::<sync::application::Depth>());
     values("rollout", "put-back", "/outcome/outcome", tagged::<revert::Outcome>("outcome"));
     for stage in ["image", "bump", "app", "rollout"] {
-        values(stage, "answered", "/answer/answer", tagged::<Answer>("answer"));
+        values(stage, "answered", "/answer/answer", tagged::<Response>("answer"));
     }
     let kinds = ["push", "tag", "pull_request", "manual"].map(str::to_owned).into();
     values("run", "opened", "/run/event/kind", kinds);

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::layout::{Layout, descriptor};
-use decide::want::Key;
+use decide::request::Key;
 use flate2::read::MultiGzDecoder;
 use oci_client::manifest::IMAGE_LAYER_GZIP_MEDIA_TYPE;
 use pipeline::Digest;

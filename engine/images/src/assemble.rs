@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::layout::{Layout, descriptor};
 use crate::tree::{self, Tree};
 use decide::image::dockerfile::Recipe;
-use decide::want::Key;
+use decide::request::Key;
 use oci_client::manifest::IMAGE_LAYER_GZIP_MEDIA_TYPE;
 use pipeline::Digest;
 

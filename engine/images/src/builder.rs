@@ -9,7 +9,7 @@ use crate::names::Names;
 use crate::sink::{LogSink, Stream};
 use decide::image::dockerfile::{self, Kind, Recipe};
 use decide::image::{Network, build_id};
-use decide::want::Key;
+use decide::request::Key;
 use pipeline::Digest;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ use bollard::query_parameters::{
     BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder, RemoveImageOptions,
 };
 use decide::image::{Network, build_id};
-use decide::want::Key;
+use decide::request::Key;
 use futures::{StreamExt, TryStreamExt};
 use pipeline::Digest;
 use std::collections::HashMap;

@@ -8,7 +8,7 @@
 use crate::blobs::{Digested, Layer, LayerWriter};
 use crate::error::Error;
 use decide::image::build_id;
-use decide::want::Key;
+use decide::request::Key;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use pipeline::Digest;
 use serde::{Deserialize, Serialize};

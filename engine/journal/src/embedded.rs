@@ -208,7 +208,12 @@ impl Store for Embedded {
     async fn append(&self, stream: &str, expected_len: u64, entries: Vec<NewEntry>) -> Result<u64, AppendError> {
         let (answer, answered) = oneshot::channel();
         let request = Request::Append { stream: stream.to_owned(), expected_len, entries, answer };
-        self.ask(request, answered).await?
+        let appended = self.ask(request, answered).await?;
+        #[cfg(feature = "faults")]
+        if appended.is_ok() {
+            crate::fault::after_append();
+        }
+        appended
     }
 
     async fn read_from(&self, stream: &str, index: u64) -> Result<Vec<Entry>, Error> {

@@ -7,6 +7,8 @@
 mod carry;
 mod disk;
 mod embedded;
+#[cfg(feature = "faults")]
+pub mod fault;
 mod keys;
 mod parts;
 mod room;

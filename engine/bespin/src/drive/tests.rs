@@ -1,9 +1,24 @@
-//! The loop over a real journal, with a stage that is done at its second look.
+//! The loop over a real journal: what is published, what is kept of the acts, how a stream begins.
 
 use super::*;
+use decide::next::Wake;
 use serde::Deserialize;
+use std::sync::Mutex;
+use std::time::Duration;
 
-struct Brief;
+/// Ends its stream once its act has worked, which fails as often as it is told to.
+/// `N` is the place of its family among [`Family::ALL`].
+struct Brief<const N: usize> {
+    failing: Mutex<u32>,
+    /// How often in a row the act had failed, by each observation.
+    observed: Mutex<Vec<u32>>,
+}
+
+impl<const N: usize> Brief<N> {
+    fn failing(times: u32) -> Arc<Brief<N>> {
+        Arc::new(Brief { failing: Mutex::new(times), observed: Mutex::default() })
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
@@ -12,31 +27,67 @@ enum Entry {
     Ended,
 }
 
+/// What the entries add up to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Over,
+}
+
 #[async_trait]
-impl Stage for Brief {
+impl<const N: usize> Stage for Brief<N> {
     const NAME: &'static str = "brief";
+    const FAMILY: Family = Family::ALL[N];
     type Entry = Entry;
-    type Recorded = bool;
-    type Seen = ();
-    type Act = ();
+    type State = State;
+    type Observed = bool;
+    type Act = &'static str;
+    type Reply = u32;
 
-    fn replay(&self, entries: &[Written<Entry>]) -> bool {
-        entries.iter().any(|written| matches!(written.entry, Entry::Ended))
-    }
-
-    async fn observe(&self, _stream: &str, _recorded: &bool) -> Result<(), Trouble> {
-        Ok(())
-    }
-
-    fn decide(&self, recorded: &bool, (): &(), _now: Timestamp) -> Next<Entry, ()> {
-        match recorded {
-            true => Next::done(Wake::Never, "it is over"),
-            false => Next { record: vec![Entry::Ended], ..Next::progressing(Wake::Now, "ending") },
+    fn replay(&self, entries: &[Written<Entry>]) -> State {
+        match entries.iter().any(|written| matches!(written.entry, Entry::Ended)) {
+            true => State::Over,
+            false => State::Open,
         }
     }
 
-    async fn act(&self, _stream: &str, (): &()) -> Result<(), Trouble> {
-        Ok(())
+    fn is_current(&self, state: &State, _: &&'static str) -> bool {
+        *state == State::Open
+    }
+
+    async fn observe(&self, _: &Turn<'_>, _: &State, outcomes: &Outcomes<&'static str, u32>) -> Result<bool, Trouble> {
+        let attempted = outcomes.of(&"try");
+        self.observed.lock().unwrap().push(attempted.map_or(0, |attempted| attempted.failures));
+        Ok(attempted.is_some_and(|attempted| attempted.result == Ok(7)))
+    }
+
+    fn decide(&self, state: &State, worked: &bool, _now: Timestamp) -> Next<Entry, &'static str> {
+        match (state, worked) {
+            (State::Over, _) => Next::done(Wake::Never, "it is over"),
+            (State::Open, true) => Next { record: vec![Entry::Ended], ..Next::progressing(Wake::Now, "ending") },
+            (State::Open, false) => Next { acts: vec!["try"], ..Next::progressing(Wake::Now, "trying") },
+        }
+    }
+
+    async fn act(&self, _: &Turn<'_>, _: &State, _: &&'static str) -> Result<u32, Trouble> {
+        let mut failing = self.failing.lock().unwrap();
+        match *failing {
+            0 => Ok(7),
+            _ => {
+                *failing -= 1;
+                Err(Trouble::passing("it is away"))
+            }
+        }
+    }
+}
+
+async fn until_done(drivers: &Drivers, stream: &Stream) {
+    let mut changed = drivers.board().changed();
+    while drivers.is_driven(stream) {
+        tokio::select! {
+            change = changed.changed() => change.unwrap(),
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
     }
 }
 
@@ -44,22 +95,47 @@ impl Stage for Brief {
 async fn what_nobody_reads_leaves_the_board_and_a_runs_last_word_stays() {
     let directory = tempfile::tempdir().unwrap();
     let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
-    let stage = Arc::new(Brief);
-    let mut changed = drivers.board().changed();
-    for stream in ["delivery/default/1", "image/a/b/c/1/image", "bump/a/b/c/1/bump", "run/a/b/c/1"] {
-        drivers.append(stream, By::Server, |_: &[Written<Entry>]| Some(vec![Entry::Begun])).await.unwrap();
-        drivers.ensure(&stage, stream);
-        while drivers.is_driven(stream) {
-            tokio::select! {
-                change = changed.changed() => change.unwrap(),
-                () = tokio::time::sleep(Duration::from_millis(10)) => {}
-            }
-        }
+    drivers.register(&Brief::<0>::failing(0));
+    drivers.register(&Brief::<1>::failing(0));
+    drivers.register(&Brief::<2>::failing(0));
+    drivers.register(&Brief::<3>::failing(0));
+    for name in ["delivery/default/1", "image/a/b/c/1/image", "bump/a/b/c/1/bump", "run/a/b/c/1"] {
+        let stream = Stream::parse(name).unwrap();
+        assert_eq!(drivers.open(&stream, &By::Server, &Entry::Begun).await.unwrap(), Begun::Now);
+        until_done(&drivers, &stream).await;
+        let last = drivers.journal().read(name).await.unwrap().pop().map(|entry| entry.kind);
+        assert_eq!(last.as_deref(), Some("ended"), "{name} was driven");
     }
-    let said = drivers.board().statuses();
-    assert_eq!(said.keys().collect::<Vec<_>>(), ["run/a/b/c/1"]);
-    assert_eq!(said["run/a/b/c/1"].status.message, "it is over");
+    let statuses = drivers.board().statuses();
+    assert_eq!(statuses.keys().collect::<Vec<_>>(), ["run/a/b/c/1"]);
+    assert_eq!(statuses["run/a/b/c/1"].status.message, "it is over");
     drivers.stop().await;
+}
+
+#[tokio::test]
+async fn what_came_of_an_act_is_handed_to_the_next_observation_until_it_is_not_asked_for_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+    let stage = Brief::<1>::failing(2);
+    drivers.register(&stage);
+    let stream = Stream::run("a/b/c/1");
+    drivers.open(&stream, &By::Server, &Entry::Begun).await.unwrap();
+    until_done(&drivers, &stream).await;
+    assert_eq!(*stage.observed.lock().unwrap(), [0, 1, 2, 0, 0], "before, after two failures, after it worked, over");
+    drivers.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_begins_once_however_often_it_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+    let stream = Stream::run("a/b/c/1");
+    let opened = [Begun::Now, Begun::Before, Begun::Before];
+    for expected in opened {
+        assert_eq!(drivers.open(&stream, &By::Server, &Entry::Begun).await.unwrap(), expected);
+    }
+    assert_eq!(drivers.journal().read(stream.as_str()).await.unwrap().len(), 1);
+    assert!(!drivers.is_driven(&stream), "no stage of this family is registered");
 }
 
 #[tokio::test]
@@ -73,7 +149,8 @@ async fn the_moment_that_decides_is_the_one_that_is_written() {
         while now() < at_ms + 5 {}
         Some(vec![Entry::Begun])
     };
-    drivers.append_at("run/a/b/c/1", By::Server, make).await.unwrap();
-    let written = read::<Entry>(drivers.journal(), "run/a/b/c/1").await.unwrap();
+    let stream = Stream::run("a/b/c/1");
+    drivers.append_at(&stream, By::Server, make).await.unwrap();
+    let written = read::<Entry>(drivers.journal(), &stream).await.unwrap();
     assert_eq!(written[0].at_ms, decided_at);
 }

@@ -4,7 +4,6 @@ use super::*;
 use crate::board::Board;
 use axum::body::{Body, to_bytes};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -21,9 +20,14 @@ struct Disk {
 
 #[async_trait::async_trait]
 impl journal::Store for Disk {
-    async fn append(&self, stream: &str, expected: u64, entries: Vec<journal::NewEntry>) -> Result<u64, AppendError> {
+    async fn append(
+        &self,
+        stream: &str,
+        expected: u64,
+        entries: Vec<journal::NewEntry>,
+    ) -> Result<u64, journal::AppendError> {
         if self.full.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(AppendError::Full("no space left on device".into()));
+            return Err(journal::AppendError::Full("no space left on device".into()));
         }
         self.journal.append(stream, expected, entries).await
     }
@@ -59,22 +63,13 @@ impl World {
         let journal = journal::open(&directory.path().join("journal")).unwrap();
         let disk = Arc::new(Disk { journal, full: false.into() });
         let drivers = Drivers::new(disk.clone(), Arc::new(Board::default()));
-        let forge = forge::Forge::new(forge::Settings::default(), directory.path().join("git")).unwrap();
-        let stage = DeliveryStage::new(
-            &drivers,
-            &forge,
-            Arc::new(crate::index::JournalIndex::new(drivers.journal().clone())),
-            BTreeMap::new(),
-            crate::floors::Elsewhere::new(forge.clone(), Arc::default(), Vec::new()),
-            Arc::new(|_| {}),
-        );
         let hook = |name: &str, secrets: &[&str]| Hook {
             name: name.into(),
             secrets: secrets.iter().map(|s| SecretString::from(*s)).collect(),
             repositories: vec!["user/petclinic".into()],
         };
         let hooks = vec![hook("default", &["old", "new"]), hook("other", &["other"])];
-        World { state: HookState::new(hooks, limits, &drivers, &stage), disk, _directory: directory }
+        World { state: HookState::new(hooks, limits, &drivers), disk, _directory: directory }
     }
 
     async fn ask(&self, request: Request) -> (StatusCode, Value) {

@@ -11,16 +11,14 @@ use super::terraform::Terraform;
 use crate::config::SecretSource;
 use crate::drive::Drivers;
 use crate::logs::{Logs, Masker};
-use crate::stages::bump::BumpStage;
-use crate::stages::canary::CanaryStage;
-use crate::stages::image::ImageStage;
+use crate::requests::request;
 use crate::stages::sync::SyncStage;
 use crate::steps::{Asked, Host};
-use crate::wants::want;
 use async_trait::async_trait;
 use decide::delivery::Origin;
+use decide::request::Key;
 use decide::run::Event;
-use decide::want::Key;
+use decide::stream::Stream;
 use forge::Forge;
 use sandbox::{
     Abilities, Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed,
@@ -54,14 +52,8 @@ pub struct Doors {
     pub terraform: Option<Arc<Terraform>>,
     /// Which attempt waits for which want.
     pub waiting: Arc<Waiting>,
-    /// The stage that builds and pushes.
-    pub image: Arc<ImageStage>,
-    /// The stage that writes into manifests.
-    pub bump: Arc<BumpStage>,
     /// The stage that syncs applications.
     pub sync: Arc<SyncStage>,
-    /// The stage that walks rollouts.
-    pub canary: Arc<CanaryStage>,
     /// The names of the clusters, the first of which is meant where none is named.
     pub clusters: Vec<String>,
     /// Plugins' requests.
@@ -109,19 +101,15 @@ impl Attempt {
         Key { run: self.asked.run.id.clone(), step: self.asked.step.clone() }
     }
 
-    /// The stream of a stage that belongs to this step alone.
-    fn own_stream(&self, stage: &str) -> String {
-        format!("{stage}/{}/{}", self.asked.run.id, self.asked.step)
-    }
-
     async fn image(&self, intent: decide::image::Intent) -> Result<Value, Failure> {
         self.doors.waiting.enter(&self.asked);
-        want(&self.doors.drivers, &self.doors.image, &self.own_stream("image"), &self.key(), intent).await
+        let key = self.key();
+        request::<decide::image::Entry>(&self.doors.drivers, &Stream::image(&key.run, &key.step), &key, intent).await
     }
 
     /// The newest build of this run, for a push that names none.
     async fn newest_build(&self) -> Result<String, Failure> {
-        let stream = format!("run/{}", self.asked.run.id);
+        let stream = Stream::run(&self.asked.run.id);
         let written = crate::drive::read::<decide::run::Entry>(self.doors.drivers.journal(), &stream)
             .await
             .map_err(|error| Failure::Transient(error.to_string()))?;
@@ -264,10 +252,11 @@ impl Abilities for Attempt {
             image: asked.image,
             message: asked.message,
         };
-        let (drivers, stage, repo) = (&self.doors.drivers, &self.doors.bump, intent.repo.clone());
-        let outputs = want(drivers, stage, &self.own_stream("bump"), &self.key(), intent).await?;
+        let (key, repo) = (self.key(), intent.repo.clone());
+        let stream = Stream::bump(&key.run, &key.step);
+        let outputs = request::<decide::bump::Entry>(&self.doors.drivers, &stream, &key, intent).await?;
         // The commit is there: whoever follows that repository can look at once.
-        self.doors.sync.pushed(&repo);
+        self.doors.sync.pushed(&self.doors.drivers, &repo);
         Ok(Bumped { commit: text(&outputs, "commit")?, changed: text(&outputs, "changed")? == "true" })
     }
 
@@ -300,7 +289,7 @@ impl Abilities for Attempt {
             None => self.doors.sync.head(&stream).await.map_err(|trouble| Failure::Transient(trouble.to_string()))?,
         };
         let intent = decide::sync::Intent { revision: revision.into() };
-        let outputs = want(&self.doors.drivers, &self.doors.sync, &stream, &self.key(), intent).await?;
+        let outputs = request::<decide::sync::Entry>(&self.doors.drivers, &stream, &self.key(), intent).await?;
         Ok(Synced { revision: text(&outputs, "revision")? })
     }
 
@@ -310,20 +299,24 @@ impl Abilities for Attempt {
             OnTimeout::Retreat => decide::canary::OnTimeout::Retreat,
         };
         let intent = decide::canary::Intent { image: asked.image, on_timeout };
-        let stream = format!("rollout/{}", asked.place);
-        let outputs = want(&self.doors.drivers, &self.doors.canary, &stream, &self.key(), intent).await?;
+        let Place { cluster, namespace, name } = &asked.place;
+        let stream = Stream::rollout(cluster, namespace, name);
+        let outputs = request::<decide::canary::Entry>(&self.doors.drivers, &stream, &self.key(), intent).await?;
         Ok(Followed { outcome: text(&outputs, "outcome")? })
     }
 }
 
 impl Attempt {
     /// The stream of an application, by the name that a pipeline gives it.
-    async fn application(&self, name: &str) -> Result<String, Failure> {
+    async fn application(&self, name: &str) -> Result<Stream, Failure> {
         let found = self.doors.sync.named(name).await.map_err(|trouble| Failure::Transient(trouble.to_string()))?;
         match found.as_slice() {
             [only] => Ok(only.clone()),
             [] => Err(Failure::Transient(format!("no cluster has an application `{name}`"))),
-            several => Err(Failure::Rejected(format!("`{name}` could be {}; name one of them", several.join(" or ")))),
+            several => {
+                let several: Vec<&str> = several.iter().map(Stream::as_str).collect();
+                Err(Failure::Rejected(format!("`{name}` could be {}; name one of them", several.join(" or "))))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::logs::Logs;
 use crate::stages::image::Sinks;
 use crate::steps::Asked;
-use decide::want::Key;
+use decide::request::Key;
 use images::{LogSink, Silent, Stream};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -30,7 +30,7 @@ impl World {
         let forge = forge::Forge::new(forge::Settings::default(), directory.path().join("git")).unwrap();
         let elsewhere = Elsewhere::new(forge.clone(), Arc::default(), Vec::new());
         let index = Arc::new(crate::index::JournalIndex::new(drivers.journal().clone()));
-        let delivery = DeliveryStage::new(&drivers, &forge, index, BTreeMap::new(), elsewhere, Arc::new(|_| {}));
+        let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), elsewhere);
         let logs = Arc::new(Logs::open(directory.path().join("logs")));
         let leftovers = Arc::new(Leftovers::new(
             logs.clone(),
@@ -89,7 +89,7 @@ impl World {
         let stream = push.stream();
         let ignored = ended.then(|| DeliveryEntry::Ignored { because: "a test".into() });
         let entries: Vec<_> = [push.entry()].into_iter().chain(ignored).collect();
-        self.write(&stream, at_ms, &entries).await;
+        self.write(stream.as_str(), at_ms, &entries).await;
     }
 
     async fn streams(&self, prefix: &str) -> Vec<String> {

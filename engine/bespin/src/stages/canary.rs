@@ -12,40 +12,33 @@ mod watch;
 
 pub use routers::Routers;
 
-use super::revert::RevertStage;
-use crate::drive::{Drivers, Stage, Trouble, Written, now};
+use super::revert;
+use crate::drive::{Drivers, Stage, Trouble, Turn, Written, now};
 use async_trait::async_trait;
 use cluster::{Acted, Annotations, Cluster, Router};
 use decide::by::By;
-use decide::canary::{self, Act, Action, Entry, Intent, Objects, Owner, Recorded, Seen, Through};
+use decide::canary::{self, Act, Action, Entry, Objects, Owner, Recorded, Seen, Through};
 use decide::next::{Next, Timestamp};
-use decide::want::Key;
+use decide::outcome::Outcomes;
+use decide::request::Key;
+use decide::stream::{Family, Stream};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// The stage `canary`, on streams `rollout/<cluster>/<namespace>/<name>`.
 pub struct CanaryStage {
-    drivers: Weak<Drivers>,
     clusters: BTreeMap<String, Arc<Cluster>>,
     router: Arc<dyn Router>,
     routers: Routers,
-    revert: Arc<RevertStage>,
 }
-
-crate::wanted!(CanaryStage, Entry, Intent, gives up by TimedOut);
 
 impl CanaryStage {
     /// Binds the stage to the clusters that it may act upon. The weights that
     /// are served are taken from the live Ingresses; what is promised about git
     /// is kept by `revert`.
-    pub fn new(
-        drivers: &Arc<Drivers>,
-        clusters: impl IntoIterator<Item = Arc<Cluster>>,
-        revert: &Arc<RevertStage>,
-    ) -> CanaryStage {
+    pub fn new(clusters: impl IntoIterator<Item = Arc<Cluster>>) -> CanaryStage {
         let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
-        let (router, revert) = (Arc::new(Annotations), revert.clone());
-        CanaryStage { drivers: Arc::downgrade(drivers), clusters, router, routers: Routers::default(), revert }
+        CanaryStage { clusters, router: Arc::new(Annotations), routers: Routers::default() }
     }
 
     /// Follows Rollouts whose traffic these plugins share, too.
@@ -55,14 +48,13 @@ impl CanaryStage {
     }
 
     /// Has a router take back what it has made, and records that it has: nobody else can know.
-    async fn unroute(&self, stream: &str, router: &str, rollout: &serde_json::Value) -> Result<(), Trouble> {
-        self.routers.take_back(stream, router, rollout).await.map_err(Trouble)?;
-        let Some(drivers) = self.drivers.upgrade() else { return Ok(()) };
+    async fn unroute(&self, turn: &Turn<'_>, router: &str, rollout: &serde_json::Value) -> Result<(), Trouble> {
+        self.routers.take_back(turn.stream.as_str(), router, rollout).await.map_err(Trouble::passing)?;
         let make = |written: &[Written<Entry>]| {
             let still = fold(written).routed.is_some_and(|routed| routed.router == router);
             still.then(|| vec![Entry::Unrouted { router: router.to_owned() }])
         };
-        let recorded = drivers.append(stream, By::Server, make).await;
+        let recorded = turn.drivers().append(turn.stream, By::Server, make).await;
         recorded.map(drop).map_err(|error| Trouble::new("writing the journal", error))
     }
 
@@ -70,12 +62,13 @@ impl CanaryStage {
         let mut parts = stream.split('/').skip(1);
         let place = (parts.next(), parts.next(), parts.next(), parts.next());
         let (Some(cluster), Some(namespace), Some(name), None) = place else {
-            return Err(Trouble(format!(
+            return Err(Trouble::passing(format!(
                 "`{stream}` is no stream of a rollout; it reads rollout/cluster/namespace/name"
             )));
         };
         let known = self.clusters.get(cluster);
-        let known = known.ok_or_else(|| Trouble(format!("cluster `{cluster}` is not in the configuration")))?;
+        let known =
+            known.ok_or_else(|| Trouble::passing(format!("cluster `{cluster}` is not in the configuration")))?;
         Ok((known, namespace, name))
     }
 }
@@ -83,16 +76,23 @@ impl CanaryStage {
 #[async_trait]
 impl Stage for CanaryStage {
     const NAME: &'static str = "canary";
+    const FAMILY: Family = Family::Rollout;
     type Entry = Entry;
-    type Recorded = Recorded;
-    type Seen = Seen;
+    type State = Recorded;
+    type Observed = Seen;
     type Act = Act;
+    type Reply = ();
 
     fn replay(&self, entries: &[Written<Entry>]) -> Recorded {
         fold(entries)
     }
 
-    async fn observe(&self, stream: &str, recorded: &Recorded) -> Result<Seen, Trouble> {
+    fn is_current(&self, _: &Recorded, _: &Act) -> bool {
+        true
+    }
+
+    async fn observe(&self, turn: &Turn<'_>, recorded: &Recorded, _: &Outcomes<Act, ()>) -> Result<Seen, Trouble> {
+        let (stream, board) = (turn.stream.as_str(), turn.board());
         let (cluster, namespace, name) = self.find(stream)?;
         let tried = "looking at the rollout";
         let objects = cluster.look_at_rollout(namespace, name, &*self.router).await;
@@ -108,15 +108,13 @@ impl Stage for CanaryStage {
         }
         let promised = recorded.promised().is_some();
         if matches!(&seen, Seen::Present(live) if promised && live.owner == Owner::Ours) {
-            self.revert.keep(stream);
+            revert::keep(turn.drivers(), turn.stream);
         }
-        if let Some(drivers) = self.drivers.upgrade() {
-            match &seen {
-                Seen::Present(live) => {
-                    drivers.board().show_rollout(stream, view::view(cluster.name(), recorded, live, now()));
-                }
-                Seen::Absent => drivers.board().forget_rollout(stream),
+        match &seen {
+            Seen::Present(live) => {
+                board.show_rollout(stream, view::view(cluster.name(), recorded, live, now()));
             }
+            Seen::Absent => board.forget_rollout(stream),
         }
         Ok(seen)
     }
@@ -125,7 +123,8 @@ impl Stage for CanaryStage {
         canary::decide(recorded, seen, now)
     }
 
-    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
+    async fn act(&self, turn: &Turn<'_>, _: &Recorded, act: &Act) -> Result<(), Trouble> {
+        let stream = turn.stream.as_str();
         let (cluster, namespace, _) = self.find(stream)?;
         match act {
             // How it has taken it is for the next look.
@@ -133,18 +132,14 @@ impl Stage for CanaryStage {
                 self.routers.tell(stream, split).await;
                 return Ok(());
             }
-            Act::Unroute { router, rollout } => return self.unroute(stream, router, rollout).await,
+            Act::Unroute { router, rollout } => return self.unroute(turn, router, rollout).await,
             _ => {}
         }
         let acted = cluster.act_on_rollout(namespace, act).await;
-        match acted.map_err(|error| Trouble(error.to_string()))? {
+        match acted.map_err(|error| Trouble::passing(error.to_string()))? {
             Acted::Done => {}
             // Somebody was faster: what was decided is stale, and is decided again at once.
-            Acted::Stale => {
-                if let Some(drivers) = self.drivers.upgrade() {
-                    drivers.poke(stream);
-                }
-            }
+            Acted::Stale => turn.drivers().poke(turn.stream),
         }
         Ok(())
     }
@@ -178,13 +173,13 @@ fn fold(entries: &[Written<Entry>]) -> Recorded {
 /// # Errors
 /// A sentence: an action that nobody knows or that means nothing now, or a
 /// journal that cannot be written.
-pub async fn ask(drivers: &Arc<Drivers>, stream: &str, action: &str, by: By) -> Result<(), String> {
+pub async fn ask(drivers: &Arc<Drivers>, stream: &Stream, action: &str, by: By) -> Result<(), String> {
     let word = serde_json::Value::from(action);
     let Ok(action) = serde_json::from_value::<Action>(word) else {
         return Err(format!("`{action}` is not one of promote, promote-full, retreat, retry, resume"));
     };
     // What holds a rollout from outside is seen, not recorded: the view knows.
-    let shown = drivers.board().rollouts().remove(stream);
+    let shown = drivers.board().rollouts().remove(stream.as_str());
     let offered = shown.is_some_and(|view| view.actions.iter().any(|offer| offer.action == view::word(action)));
     let mut refused = None;
     let make = |written: &[Written<Entry>]| {
@@ -203,7 +198,7 @@ pub async fn ask(drivers: &Arc<Drivers>, stream: &str, action: &str, by: By) -> 
 /// # Errors
 /// A journal that cannot be read or written, as a sentence.
 pub async fn gave_up(drivers: &Arc<Drivers>, key: &Key) -> Result<(), String> {
-    let streams = drivers.journal().streams("rollout/").await.map_err(|error| error.to_string())?;
+    let streams = drivers.streams(Family::Rollout).await.map_err(|error| error.to_string())?;
     for stream in streams {
         let make = |written: &[Written<Entry>]| {
             let recorded = fold(written);
@@ -211,7 +206,7 @@ pub async fn gave_up(drivers: &Arc<Drivers>, key: &Key) -> Result<(), String> {
             open.then(|| vec![Entry::TimedOut { key: key.clone() }])
         };
         let by = By::Run(format!("{}#{}", key.run, key.step));
-        drivers.append(&stream.name, by, make).await.map_err(|error| error.to_string())?;
+        drivers.append(&stream, by, make).await.map_err(|error| error.to_string())?;
     }
     Ok(())
 }

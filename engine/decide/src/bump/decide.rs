@@ -1,9 +1,10 @@
 //! The rules of a bump.
 
 use super::messages::{message, short};
-use super::{Branch, Edit, Entry, Intent, Observed, Past, State, edit};
+use super::{Branch, Edit, Entry, Intent, Observed, Past, Reply, State, edit};
 use crate::next::{Next, Timestamp, Wake};
-use crate::want::{Answer, Key};
+use crate::outcome::Outcomes;
+use crate::request::{Key, Response};
 use pipeline::ImageRef;
 use serde_json::{Map, Value};
 
@@ -21,6 +22,14 @@ pub enum Act {
         /// The message, trailers included.
         message: String,
     },
+}
+
+/// What the remote said when it refused the newest push, if it did.
+pub fn refused(outcomes: &Outcomes<Act, Reply>) -> Option<String> {
+    match &outcomes.iter().next_back()?.result {
+        Ok(Reply::Refused(because)) => Some(because.clone()),
+        Ok(Reply::Done) | Err(_) => None,
+    }
 }
 
 /// Decides what a bump does next. The clock has no say in it.
@@ -49,7 +58,7 @@ fn on_branch(key: &Key, intent: &Intent, image: &ImageRef, branch: &Branch) -> N
     }
     if let Some(newer) = newer(key, image, branch) {
         let because = format!("{} has bumped {} to {} already", newer.run, image.name(), newer.image);
-        return answer(key, Answer::Superseded { because: because.clone() }, because);
+        return answer(key, Response::Superseded { because: because.clone() }, because);
     }
     if let Some(refused) = &branch.refused {
         return fail(key, format!("{} refuses the push to `{}`: {refused}", intent.repo, branch.name));
@@ -112,14 +121,14 @@ fn met(key: &Key, commit: &str, changed: Changed, warnings: &[String]) -> Next<E
         Changed::Yes => format!("the manifests name the image since {}", short(commit)),
         Changed::No => format!("the manifests name the image already, at {}", short(commit)),
     };
-    answer(key, Answer::Met { outputs: Value::Object(outputs) }, because)
+    answer(key, Response::Met { outputs: Value::Object(outputs) }, because)
 }
 
 fn fail(key: &Key, because: String) -> Next<Entry, Act> {
-    answer(key, Answer::Failed { because: because.clone(), transient: false }, because)
+    answer(key, Response::Failed { because: because.clone(), transient: false }, because)
 }
 
-fn answer(key: &Key, answer: Answer, because: String) -> Next<Entry, Act> {
+fn answer(key: &Key, answer: Response, because: String) -> Next<Entry, Act> {
     let record = vec![Entry::Answered { key: key.clone(), answer }];
     // Another want may be open; the next turn finds none, and ends.
     Next { record, ..Next::done(Wake::Now, because) }

@@ -1,6 +1,6 @@
 //! What a bump's stream holds.
 
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use serde::{Deserialize, Serialize};
 
 /// The trailer that names the run, as `owner/repo/pipeline/number`.
@@ -26,9 +26,11 @@ pub enum Entry {
         /// Whose want.
         key: Key,
         /// How it ended.
-        answer: Answer,
+        answer: Response,
     },
 }
+
+crate::request::requests!(Entry, Intent);
 
 /// What a step wants to stand in the manifests repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! What the commit says.
 
 use super::{IMAGE_TRAILER, Intent, RUN_TRAILER, STEP_TRAILER};
-use crate::want::Key;
+use crate::request::Key;
 use pipeline::ImageRef;
 
 /// A subject, what else the author wrote, and the trailers by which it is found.

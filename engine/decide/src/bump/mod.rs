@@ -12,12 +12,12 @@ mod messages;
 mod observed;
 mod state;
 
-pub use decide::{Act, decide};
+pub use decide::{Act, decide, refused};
 pub use edit::{Edit, Report, Swap, edit, put_back};
 pub(crate) use edit::{mentions, names};
 pub use entry::{Entry, IMAGE_TRAILER, Intent, RUN_TRAILER, STEP_TRAILER};
 pub(crate) use find::name_of;
-pub use observed::{Branch, File, Observed, Past};
+pub use observed::{Branch, File, Observed, Past, Reply};
 pub use state::State;
 
 #[cfg(test)]

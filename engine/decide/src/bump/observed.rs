@@ -19,6 +19,15 @@ pub enum Observed {
     Branch(Box<Branch>),
 }
 
+/// What an act answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It was carried out, or another commit was faster; the next observation sees which.
+    Done,
+    /// The remote refused the push, with this sentence.
+    Refused(String),
+}
+
 /// A branch of a manifests repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {

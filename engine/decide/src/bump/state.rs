@@ -1,13 +1,13 @@
 //! What a bump's stream adds up to.
 
 use super::{Entry, Intent};
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use std::collections::BTreeMap;
 
 /// What a bump's journal adds up to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    wants: BTreeMap<Key, (Intent, Option<Answer>)>,
+    wants: BTreeMap<Key, (Intent, Option<Response>)>,
 }
 
 impl State {
@@ -31,7 +31,7 @@ impl State {
     }
 
     /// How a want ended, once it has.
-    pub fn answer(&self, key: &Key) -> Option<&Answer> {
+    pub fn answer(&self, key: &Key) -> Option<&Response> {
         self.wants.get(key).and_then(|(_, answer)| answer.as_ref())
     }
 

@@ -3,7 +3,7 @@
 use super::messages::message;
 use super::*;
 use crate::next::{Next, Wake};
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use pipeline::ImageRef;
 
 const NAME: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/petclinic-was";
@@ -162,7 +162,7 @@ fn branch(tag: &str) -> Branch {
     }
 }
 
-fn answer_of(branch: Branch) -> Answer {
+fn answer_of(branch: Branch) -> Response {
     let next = decide(&State::replay(&wanted()), &Observed::Branch(Box::new(branch)), 0);
     match &next.record[..] {
         [Entry::Answered { answer, .. }] => answer.clone(),
@@ -176,16 +176,16 @@ fn past(run: &str, tag: &str) -> Past {
 
 #[test]
 fn what_is_answered() {
-    let met = |commit: &str, changed: &str| Answer::Met {
+    let met = |commit: &str, changed: &str| Response::Met {
         outputs: serde_json::json!({"commit": commit, "changed": changed}),
     };
     assert_eq!(answer_of(branch("v56")), met("h0", "false"));
     assert_eq!(answer_of(Branch { bumps: vec![past(RUN, "v56")], ..branch("v99") }), met("c1c1c1c1", "true"));
     let newer = Branch { bumps: vec![past("user/petclinic/petclinic-was/57", "v57")], ..branch("v57") };
-    assert!(matches!(answer_of(newer), Answer::Superseded { because } if because.contains("was/57 has bumped")));
+    assert!(matches!(answer_of(newer), Response::Superseded { because } if because.contains("was/57 has bumped")));
     let refused = Branch { refused: Some("protected branch".into()), ..branch("v55") };
     assert!(
-        matches!(answer_of(refused), Answer::Failed { because, transient: false } if because.contains("protected"))
+        matches!(answer_of(refused), Response::Failed { because, transient: false } if because.contains("protected"))
     );
     // Older runs, other pipelines and other images do not stand in the way.
     for past in [
@@ -203,7 +203,7 @@ fn what_is_answered() {
     let bad = Entry::Wanted { key: key(), intent: Intent { image: NAME.into(), ..intent() } };
     let next = decide(&State::replay([&bad]), &Observed::Nothing, 0);
     assert!(
-        matches!(&next.record[..], [Entry::Answered { answer: Answer::Failed { because, .. }, .. }] if because.contains("neither a tag"))
+        matches!(&next.record[..], [Entry::Answered { answer: Response::Failed { because, .. }, .. }] if because.contains("neither a tag"))
     );
 }
 

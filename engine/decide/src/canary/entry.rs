@@ -2,8 +2,8 @@
 
 use super::reply::Split;
 use crate::next::Timestamp;
+use crate::request::{Key, Response};
 use crate::revert;
-use crate::want::{Answer, Key};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ pub enum Entry {
         /// Which step.
         key: Key,
         /// The answer.
-        answer: Answer,
+        answer: Response,
     },
     /// Somebody asked for something. Done by being recorded.
     Asked {
@@ -140,6 +140,8 @@ pub enum Entry {
         outcome: revert::Outcome,
     },
 }
+
+crate::request::requests!(Entry, Intent, gives up by TimedOut);
 
 /// What a step of a run wants of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use super::entry::{Action, Cause, Entry, Intent, OnTimeout, Start};
 use super::reply::Routed;
 use crate::by::By;
 use crate::next::Timestamp;
+use crate::request::{Key, Response};
 use crate::revert;
-use crate::want::{Answer, Key};
 use std::collections::BTreeMap;
 
 /// How many weights are kept to be shown.
@@ -127,7 +127,7 @@ pub struct Want {
     /// Whether the step has given up waiting.
     pub patience: Patience,
     /// How it ended.
-    pub answer: Option<Answer>,
+    pub answer: Option<Response>,
 }
 
 /// Whether a step still waits.
@@ -161,7 +161,7 @@ impl Recorded {
     }
 
     /// The answer to a want, once it has one.
-    pub fn answer(&self, key: &Key) -> Option<&Answer> {
+    pub fn answer(&self, key: &Key) -> Option<&Response> {
         self.wants.iter().find(|want| want.key == *key)?.answer.as_ref()
     }
 

@@ -13,7 +13,7 @@ use super::spec::{Hand, Overdue, Spec};
 use super::step::{Length, Step};
 use super::{Move, hash};
 use crate::next::{Next, Timestamp, Wake};
-use crate::want::Answer;
+use crate::request::Response;
 use serde_json::{Value, json};
 
 /// How long until the Application is asked again what follows a retreat, in ms.
@@ -240,16 +240,16 @@ pub(super) fn answer(look: &Look) -> Option<Move> {
     (!record.is_empty()).then(|| moving(record, "answering the steps that wait"))
 }
 
-fn answer_of(look: &Look, want: &Want) -> Option<Answer> {
-    let failed = |because: String| Some(Answer::Failed { because, transient: false });
+fn answer_of(look: &Look, want: &Want) -> Option<Response> {
+    let failed = |because: String| Some(Response::Failed { because, transient: false });
     let image = look.walk.images.first().map_or("", String::as_str);
     let about_this = want.bound.as_ref() == Some(&look.walk.hash);
     match (&want.bound, &look.walk.state) {
         (Some(_), _) if !about_this => {
-            Some(Answer::Superseded { because: format!("{image} took its place before it was promoted") })
+            Some(Response::Superseded { because: format!("{image} took its place before it was promoted") })
         }
         (Some(_), State::Promoted) if is_settled(look) => {
-            Some(Answer::Met { outputs: json!({ "outcome": "promoted" }) })
+            Some(Response::Met { outputs: json!({ "outcome": "promoted" }) })
         }
         (Some(_), State::Retreated { because, .. }) => {
             failed(format!("the canary has retreated: {because}; mend it and push, or retry"))
@@ -258,11 +258,11 @@ fn answer_of(look: &Look, want: &Want) -> Option<Answer> {
             failed(format!("{image} makes no progress, and there is no stable version to go back to"))
         }
         (None, _) if replaced(look, want) => {
-            Some(Answer::Superseded { because: format!("{image} took its place before it was promoted") })
+            Some(Response::Superseded { because: format!("{image} took its place before it was promoted") })
         }
         _ if want.patience == Patience::RanOut => {
             let because = "the step stopped waiting; the canary goes on".to_owned();
-            Some(Answer::Failed { because, transient: true })
+            Some(Response::Failed { because, transient: true })
         }
         _ => None,
     }

@@ -3,6 +3,7 @@
 //! Every field of a [`Push`] or a [`PullRequest`] comes from an authentic payload, and is still
 //! untrusted: it is bounded, and has the form that it claims, before it stands here.
 
+use crate::stream::Stream;
 use pipeline::Activity;
 use serde::{Deserialize, Serialize};
 
@@ -205,12 +206,12 @@ impl Received {
     }
 
     /// The stream that this delivery is journaled in.
-    pub fn stream(&self) -> String {
+    pub fn stream(&self) -> Stream {
         let hook = match self {
             Received::Push(push) => &push.hook,
             Received::PullRequest(asked) => &asked.hook,
         };
-        format!("delivery/{hook}/{}", self.delivery())
+        Stream::delivery(hook, self.delivery())
     }
 
     /// The first entry of its stream.

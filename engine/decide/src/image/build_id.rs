@@ -1,6 +1,6 @@
 //! The name of a build: whose it is, and what it is.
 
-use crate::want::Key;
+use crate::request::Key;
 use pipeline::Digest;
 use std::fmt;
 use std::str::FromStr;

@@ -1,9 +1,10 @@
 //! The rules of builds and pushes.
 
 use super::messages::last_word;
-use super::{Availability, Build, BuildId, Entry, Health, Intent, Local, Observed, Push, State};
+use super::{Availability, Build, BuildId, Entry, Health, Intent, Local, Observed, Push, Reply, State};
 use crate::next::{Next, Timestamp, Wake};
-use crate::want::{Answer, Key};
+use crate::outcome::Outcomes;
+use crate::request::{Key, Response};
 use pipeline::ImageRef;
 
 /// How long a builder or registry may be in trouble before the want is answered, in ms.
@@ -30,9 +31,31 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// Whose act it is.
+    pub fn key(&self) -> &Key {
+        match self {
+            Act::Build { key, .. } | Act::Push { key, .. } => key,
+        }
+    }
+}
+
+/// How the attempts at one request went, since the server started.
+///
+/// # Errors
+/// The newest was refused: no more are made, and this is what is observed.
+pub fn attempts(key: &Key, outcomes: &Outcomes<Act, Reply>) -> Result<Health, Availability> {
+    let newest = outcomes.iter().rev().find(|attempted| attempted.act.key() == key);
+    match newest.map(|attempted| (&attempted.result, attempted.since)) {
+        Some((Ok(Reply::Refused(because)), _)) => Err(Availability::Refused(because.clone())),
+        Some((Err(failure), since)) => Ok(Health::Failing { since, because: failure.message.clone() }),
+        Some((Ok(Reply::Done), _)) | None => Ok(Health::Well),
+    }
+}
+
 /// What one want comes to.
 enum Verdict {
-    Answer(Answer, String),
+    Answer(Response, String),
     Act(Act, String),
     Hold(String),
 }
@@ -72,7 +95,7 @@ fn decide_build(key: &Key, build: &Build, availability: Option<&Availability>, n
         Some(Availability::Built(digest)) => {
             let id = BuildId { key: key.clone(), digest: digest.clone() };
             let outputs = serde_json::json!({ "build": id.to_string(), "digest": digest.as_str() });
-            Verdict::Answer(Answer::Met { outputs }, format!("built {}", digest.short()))
+            Verdict::Answer(Response::Met { outputs }, format!("built {}", digest.short()))
         }
         Some(Availability::Unbuilt(health)) => persist(health, now, || {
             let commit = build.commit.get(..7).unwrap_or(&build.commit);
@@ -98,7 +121,7 @@ fn decide_push(key: &Key, push: &Push, availability: Option<&Availability>, now:
             let reference = to.pinned(digest).to_string();
             let outputs =
                 serde_json::json!({ "image": to.to_string(), "digest": digest.as_str(), "reference": reference });
-            Verdict::Answer(Answer::Met { outputs }, format!("{to} is in the registry"))
+            Verdict::Answer(Response::Met { outputs }, format!("{to} is in the registry"))
         }
         Some(Availability::Tagged(other)) => failed(format!(
             "{to} exists already with {other}, and this build is {}; a tag is never overwritten: choose another tag",
@@ -122,14 +145,14 @@ fn persist(health: &Health, now: Timestamp, act: impl FnOnce() -> Verdict) -> Ve
     match health {
         Health::Failing { since, because } if now.saturating_sub(*since) >= PATIENCE_MS => {
             let because = format!("given up after {} minutes: {because}", PATIENCE_MS / 60_000);
-            Verdict::Answer(Answer::Failed { because: because.clone(), transient: true }, because)
+            Verdict::Answer(Response::Failed { because: because.clone(), transient: true }, because)
         }
         Health::Failing { .. } | Health::Well => act(),
     }
 }
 
 fn failed(because: String) -> Verdict {
-    Verdict::Answer(Answer::Failed { because: because.clone(), transient: false }, because)
+    Verdict::Answer(Response::Failed { because: because.clone(), transient: false }, because)
 }
 
 /// A look that says nothing about a want is no ground for an answer.

@@ -1,7 +1,7 @@
 //! What an image's stream holds.
 
 use super::BuildId;
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use pipeline::{BadReference, ImageRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,9 +22,11 @@ pub enum Entry {
         /// Which step.
         key: Key,
         /// How.
-        answer: Answer,
+        answer: Response,
     },
 }
+
+crate::request::requests!(Entry, Intent);
 
 /// What a step can want of this stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

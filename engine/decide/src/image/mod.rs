@@ -16,9 +16,9 @@ mod observed;
 mod state;
 
 pub use build_id::BuildId;
-pub use decide::{Act, PATIENCE_MS, decide};
+pub use decide::{Act, PATIENCE_MS, attempts, decide};
 pub use entry::{Build, Entry, Intent, Network, Push};
-pub use observed::{Availability, Health, Local, Observed};
+pub use observed::{Availability, Health, Local, Observed, Reply};
 pub use state::State;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the builder, the store and the registry say.
 
 use crate::next::Timestamp;
-use crate::want::Key;
+use crate::request::Key;
 use pipeline::Digest;
 use std::collections::BTreeMap;
 
@@ -20,6 +20,15 @@ pub enum Availability {
     /// The registry's tag has this digest.
     Tagged(Digest),
     /// It was tried, and refused for a reason that trying again does not change.
+    Refused(String),
+}
+
+/// What an act answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It was carried out; the next observation sees what came of it.
+    Done,
+    /// The builder or the registry refused it for a reason that trying again does not change.
     Refused(String),
 }
 

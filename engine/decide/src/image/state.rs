@@ -1,14 +1,14 @@
 //! What an image's stream adds up to.
 
 use super::{Entry, Intent};
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use std::collections::BTreeMap;
 
 /// What an image's stream adds up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub(super) wants: Vec<(Key, Intent)>,
-    pub(super) answers: BTreeMap<Key, Answer>,
+    pub(super) answers: BTreeMap<Key, Response>,
 }
 
 impl State {
@@ -22,7 +22,7 @@ impl State {
                 }
                 // A want that is known already is the same want; asked for once more, it may be open again.
                 Entry::Wanted { key, .. } => {
-                    if state.answer(key).is_some_and(Answer::is_transient) {
+                    if state.answer(key).is_some_and(Response::is_transient) {
                         state.answers.remove(key);
                     }
                 }
@@ -35,7 +35,7 @@ impl State {
     }
 
     /// How a want ended, once it has.
-    pub fn answer(&self, key: &Key) -> Option<&Answer> {
+    pub fn answer(&self, key: &Key) -> Option<&Response> {
         self.answers.get(key)
     }
 

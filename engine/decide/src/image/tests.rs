@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::next::{Next, Phase, Timestamp, Wake};
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use pipeline::Digest;
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ fn look(step: &str, intent: Intent, availability: Availability, now: Timestamp) 
 
 fn failure(next: &Next<Entry, Act>) -> (&str, bool) {
     match &next.record[..] {
-        [Entry::Answered { answer: Answer::Failed { because, transient }, .. }] => (because, *transient),
+        [Entry::Answered { answer: Response::Failed { because, transient }, .. }] => (because, *transient),
         other => panic!("not a failure: {other:?}"),
     }
 }
@@ -49,7 +49,7 @@ fn failure(next: &Next<Entry, Act>) -> (&str, bool) {
 #[test]
 fn a_push_of_what_is_there_is_met() {
     let next = look("push", Intent::Push(push()), Availability::Tagged(digest("was")), 0);
-    let Entry::Answered { answer: Answer::Met { outputs }, .. } = &next.record[0] else { panic!("{next:?}") };
+    let Entry::Answered { answer: Response::Met { outputs }, .. } = &next.record[0] else { panic!("{next:?}") };
     assert_eq!(outputs["image"], "registry.local:5000/petclinic-was:v56-f31bdcc");
     assert_eq!(outputs["digest"], digest("was").as_str());
     assert_eq!(outputs["reference"], format!("registry.local:5000/petclinic-was@{}", digest("was")));

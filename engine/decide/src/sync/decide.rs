@@ -4,7 +4,7 @@ use super::application::{self, Ownership};
 use super::object::Id;
 use super::{Context, Custody, Entry, Observed, Standing, State, Want, operate, settle, take};
 use crate::next::{Next, Timestamp, Wake};
-use crate::want::Answer;
+use crate::request::Response;
 use serde_json::Value;
 
 /// What the sync may cause. Each is absolute and may be repeated.
@@ -121,7 +121,7 @@ fn mistakes(state: &State, context: &Context) -> Option<Decision> {
 }
 
 pub(super) fn failed(want: &Want, because: &str) -> Entry {
-    let answer = Answer::Failed { because: because.to_owned(), transient: false };
+    let answer = Response::Failed { because: because.to_owned(), transient: false };
     Entry::Answered { key: want.key.clone(), answer }
 }
 

@@ -1,7 +1,7 @@
 //! What an application's stream holds.
 
 use super::Revision;
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use serde::{Deserialize, Serialize};
 
 /// What a step wants of an application.
@@ -28,7 +28,7 @@ pub enum Entry {
         /// Whose want.
         key: Key,
         /// How.
-        answer: Answer,
+        answer: Response,
     },
     /// A person asks for a sync.
     Asked,
@@ -59,6 +59,8 @@ pub enum Entry {
     /// It is no longer ours.
     Given,
 }
+
+crate::request::requests!(Entry, Intent);
 
 /// Why a sync starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use super::status;
 use super::{Context, Decision, Standing, State, Want};
 use crate::health::{Judge, Status};
 use crate::next::{Next, Timestamp, Wake};
-use crate::want::Answer;
+use crate::request::Response;
 
 /// How long a revision may be unknown to the repository, in ms.
 const UNKNOWN: u64 = 60_000;
@@ -20,11 +20,11 @@ pub(super) fn answer_overtaken(state: &State, context: &Context, now: Timestamp)
     let answer = |want: &Want| {
         let revision = want.intent.revision.short();
         match context.standing.get(&want.intent.revision) {
-            Some(Standing::Diverged) => Some(Answer::Superseded {
+            Some(Standing::Diverged) => Some(Response::Superseded {
                 because: format!("{target} is at {}, which does not contain {revision}", context.head.short()),
             }),
             Some(Standing::Unknown(because)) if now > want.since + UNKNOWN => {
-                Some(Answer::Failed { because: format!("{revision} is not known: {because}"), transient: true })
+                Some(Response::Failed { because: format!("{revision} is not known: {because}"), transient: true })
             }
             _ => None,
         }
@@ -76,9 +76,9 @@ pub(super) fn rest(state: &State, context: &Context, now: Timestamp) -> Decision
 /// canary of a Rollout is the next step's matter.
 fn answer_contained(state: &State, context: &Context, plan: &Plan) -> Option<Decision> {
     let answer = match waits_for(plan) {
-        Some((item, Status::Degraded)) => Answer::Failed { because: told(item), transient: false },
+        Some((item, Status::Degraded)) => Response::Failed { because: told(item), transient: false },
         Some(_) => return None,
-        None => Answer::Met { outputs: serde_json::json!({ "revision": context.head.to_string() }) },
+        None => Response::Met { outputs: serde_json::json!({ "revision": context.head.to_string() }) },
     };
     let contained = |want: &&Want| context.standing.get(&want.intent.revision) == Some(&Standing::Contained);
     let entry = |want: &Want| Entry::Answered { key: want.key.clone(), answer: answer.clone() };

@@ -3,7 +3,7 @@
 use super::Revision;
 use super::entry::{Cause, Entry, Intent, Outcome};
 use crate::next::Timestamp;
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use std::collections::BTreeMap;
 
 /// How many ended syncs are remembered.
@@ -24,7 +24,7 @@ pub struct State {
     pub healing: Option<Healing>,
     /// Who holds the application, as far as people asked.
     pub custody: Custody,
-    answers: BTreeMap<Key, Answer>,
+    answers: BTreeMap<Key, Response>,
 }
 
 /// A want without an answer.
@@ -104,7 +104,7 @@ impl State {
     fn add(&mut self, at: Timestamp, entry: &Entry) {
         match entry {
             Entry::Wanted { key, intent } => {
-                if self.answer(key).is_some_and(Answer::is_transient) {
+                if self.answer(key).is_some_and(Response::is_transient) {
                     self.answers.remove(key);
                 }
                 let known = self.answers.contains_key(key) || self.open.iter().any(|want| want.key == *key);
@@ -140,7 +140,7 @@ impl State {
     }
 
     /// The answer to a want, once there is one.
-    pub fn answer(&self, key: &Key) -> Option<&Answer> {
+    pub fn answer(&self, key: &Key) -> Option<&Response> {
         self.answers.get(key)
     }
 

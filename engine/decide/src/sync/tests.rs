@@ -7,7 +7,7 @@ use super::application::Ownership;
 use super::*;
 use crate::health::{Health, Judged, Status};
 use crate::next::Phase;
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use world::World;
@@ -63,7 +63,7 @@ fn a_want_is_met_by_the_commit_and_its_workloads() {
     world.ready = true;
     world.controllers();
     let _next = world.settle();
-    let met = Answer::Met { outputs: json!({ "revision": "c2" }) };
+    let met = Response::Met { outputs: json!({ "revision": "c2" }) };
     assert_eq!(world.recorded().answer(&key("sync")), Some(&met));
 }
 
@@ -76,7 +76,7 @@ fn a_want_fails_with_the_workload_and_with_the_refusal() {
     let _next = world.settle();
     let answer = world.recorded().answer(&key("degraded")).cloned();
     assert!(
-        matches!(&answer, Some(Answer::Failed { because, .. }) if because.contains("exceeded its progress deadline")),
+        matches!(&answer, Some(Response::Failed { because, .. }) if because.contains("exceeded its progress deadline")),
         "{answer:?}"
     );
 
@@ -89,7 +89,7 @@ fn a_want_fails_with_the_workload_and_with_the_refusal() {
     assert_eq!(mood, Phase::Blocked);
     assert!(text.contains("web:bad is refused") && text.contains("c2"), "{text}");
     assert!(
-        matches!(world.recorded().answer(&key("refused")), Some(Answer::Failed { because, .. }) if because.contains("web:bad"))
+        matches!(world.recorded().answer(&key("refused")), Some(Response::Failed { because, .. }) if because.contains("web:bad"))
     );
     assert!(world.live("ConfigMap", "a").is_none(), "the rehearsal failed: nothing was applied");
     let tries = world.recorded().history.len();
@@ -128,13 +128,13 @@ fn what_a_plugin_judges_is_waited_for_and_shown() {
     assert_eq!(world.writes(), 1, "and nothing is written or pruned for it");
     judged(&mut world, Status::Healthy);
     let _next = world.settle();
-    assert!(matches!(world.recorded().answer(&key("sync")), Some(Answer::Met { .. })));
+    assert!(matches!(world.recorded().answer(&key("sync")), Some(Response::Met { .. })));
     world.want("again", "c1");
     judged(&mut world, Status::Degraded);
     let _next = world.settle();
     let answer = world.recorded().answer(&key("again")).cloned();
     assert!(
-        matches!(&answer, Some(Answer::Failed { because, .. }) if because.contains("Degraded: so says")),
+        matches!(&answer, Some(Response::Failed { because, .. }) if because.contains("Degraded: so says")),
         "{answer:?}"
     );
 }
@@ -150,7 +150,7 @@ fn what_cannot_be_told_hides_no_workload_that_failed() {
     let _next = world.settle();
     let answer = world.recorded().answer(&key("sync")).cloned();
     assert!(
-        matches!(&answer, Some(Answer::Failed { because, transient: false }) if because.contains("Deployment/web")),
+        matches!(&answer, Some(Response::Failed { because, transient: false }) if because.contains("Deployment/web")),
         "{answer:?}"
     );
 }
@@ -187,7 +187,7 @@ fn a_branch_that_went_another_way_supersedes() {
     world.standing.insert("lost".into(), Standing::Diverged);
     world.want("sync", "lost");
     let _next = world.settle();
-    assert!(matches!(world.recorded().answer(&key("sync")), Some(Answer::Superseded { .. })));
+    assert!(matches!(world.recorded().answer(&key("sync")), Some(Response::Superseded { .. })));
     world.standing.insert("soon".into(), Standing::Behind);
     world.want("later", "soon");
     let (mood, text) = said(&mut world);
@@ -293,7 +293,7 @@ fn what_is_not_ours_is_only_looked_at() {
     assert_eq!(text, "observed only; would sync, for ConfigMap/a in petclinic is missing");
     assert_eq!(world.writes(), 0);
     assert!(
-        matches!(world.recorded().answer(&key("sync")), Some(Answer::Failed { because, .. }) if because.contains("bespin take petclinic"))
+        matches!(world.recorded().answer(&key("sync")), Some(Response::Failed { because, .. }) if because.contains("bespin take petclinic"))
     );
 }
 
@@ -362,7 +362,7 @@ fn the_journal_may_be_cut_after_every_entry() {
     let before = whole.journal.len();
     whole.snapshots.clear();
     story(&mut whole);
-    assert!(matches!(whole.recorded().answer(&key("sync")), Some(Answer::Met { .. })));
+    assert!(matches!(whole.recorded().answer(&key("sync")), Some(Response::Met { .. })));
     let cuts = whole.snapshots.len();
     assert!(cuts >= 4, "the story has several entries: {cuts}");
     for cut in 0..cuts {
@@ -371,7 +371,10 @@ fn the_journal_may_be_cut_after_every_entry() {
             assert!(resumed.journal.len() > before);
             let _next = resumed.settle_with_time();
             assert_eq!(resumed.essence(), whole.essence(), "cut {cut} {when:?}");
-            assert!(matches!(resumed.recorded().answer(&key("sync")), Some(Answer::Met { .. })), "cut {cut} {when:?}");
+            assert!(
+                matches!(resumed.recorded().answer(&key("sync")), Some(Response::Met { .. })),
+                "cut {cut} {when:?}"
+            );
         }
     }
 }

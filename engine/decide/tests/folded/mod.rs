@@ -5,8 +5,8 @@
 use super::Line;
 use decide::by::By;
 use decide::canary::{self, Patience, State};
+use decide::request::{Key, Response};
 use decide::run::{self, Status};
-use decide::want::{Answer, Key};
 use decide::{bump, delivery, image, revert, sync};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,7 +44,7 @@ fn reason(lines: &[Line], because: &str) -> String {
 }
 
 /// The steps that asked, in the order in which they first did, with their answers.
-fn answers<'a>(lines: &[Line], answer: impl Fn(&Key) -> Option<&'a Answer>) -> Vec<String> {
+fn answers<'a>(lines: &[Line], answer: impl Fn(&Key) -> Option<&'a Response>) -> Vec<String> {
     let keys = lines.iter().filter_map(|line| serde_json::from_value::<Key>(line.body["key"].clone()).ok());
     let mut seen = Vec::new();
     for key in keys {

@@ -63,8 +63,8 @@ pub fn context(path: &Path, at: u64, files: &[Made<'_>]) {
 }
 
 /// The key of a step, by its name.
-pub fn key(step: &str) -> decide::want::Key {
-    decide::want::Key { run: "user/petclinic/was/56".into(), step: step.into() }
+pub fn key(step: &str) -> decide::request::Key {
+    decide::request::Key { run: "user/petclinic/was/56".into(), step: step.into() }
 }
 
 /// A builder with its layout and contexts in one directory.

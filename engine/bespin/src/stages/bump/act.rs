@@ -1,31 +1,20 @@
 //! Commits and pushes to the manifests repository.
 
 use super::{BumpStage, trouble};
-use crate::drive::{Stage, Trouble};
-use decide::bump::{Act, Entry, Intent};
+use crate::drive::Trouble;
+use decide::bump::{Act, Intent, Reply};
 use forge::{NewCommit, Pushed};
 
 impl BumpStage {
-    pub(super) async fn commit(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
+    pub(super) async fn commit(&self, intent: &Intent, act: &Act) -> Result<Reply, Trouble> {
         let Act::Commit { branch, parent, files, message } = act;
-        let Some(intent) = self.intent(stream).await? else { return Ok(()) };
         let mirror = self.forge.mirror(&intent.repo).map_err(trouble)?;
         let files = files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).collect();
         let new = NewCommit { branch: branch.clone(), parent: parent.clone(), files, message: message.clone() };
         match mirror.push(new).await.map_err(trouble)? {
-            // The next look finds the commit by its trailer, or whoever was faster.
-            Pushed::Landed { .. } | Pushed::Stale => Ok(()),
-            Pushed::Refused { because } => {
-                let mut refusals = self.refusals.lock().expect("nobody panics while holding the refusals");
-                refusals.insert(stream.to_owned(), because);
-                Ok(())
-            }
+            // The next observation finds the commit by its trailer, or the one that was faster.
+            Pushed::Landed { .. } | Pushed::Stale => Ok(Reply::Done),
+            Pushed::Refused { because } => Ok(Reply::Refused(because)),
         }
-    }
-
-    async fn intent(&self, stream: &str) -> Result<Option<Intent>, Trouble> {
-        let written = crate::drive::read::<Entry>(self.drivers.journal(), stream).await;
-        let written = written.map_err(|error| Trouble::new("reading the journal", error))?;
-        Ok(self.replay(&written).open().next().map(|(_, intent)| intent.clone()))
     }
 }

@@ -3,50 +3,52 @@
 mod act;
 pub(in crate::stages) mod observe;
 
-use crate::drive::{Drivers, Stage, Trouble, Written};
+use crate::drive::{Stage, Trouble, Turn, Written};
 use async_trait::async_trait;
-use decide::bump::{self, Act, Entry, Observed, State};
+use decide::bump::{self, Act, Entry, Observed, Reply, State};
 use decide::next::{Next, Timestamp};
+use decide::outcome::Outcomes;
+use decide::stream::Family;
 use forge::Forge;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The stage `bump`, on streams `bump/<run id>/<step>`.
 pub struct BumpStage {
-    drivers: Arc<Drivers>,
     forge: Arc<Forge>,
-    /// What a remote said when it refused a push; seen once, by stream.
-    refusals: Mutex<HashMap<String, String>>,
 }
-
-crate::wanted!(BumpStage, decide::bump::Entry, decide::bump::Intent);
 
 impl BumpStage {
     /// Binds the stage.
-    pub fn new(drivers: &Arc<Drivers>, forge: &Arc<Forge>) -> Arc<BumpStage> {
-        Arc::new(BumpStage { drivers: drivers.clone(), forge: forge.clone(), refusals: Mutex::default() })
+    pub fn new(forge: &Arc<Forge>) -> Arc<BumpStage> {
+        Arc::new(BumpStage { forge: forge.clone() })
     }
 }
 
 fn trouble(error: forge::Error) -> Trouble {
-    Trouble(error.to_string())
+    Trouble::passing(error.to_string())
 }
 
 #[async_trait]
 impl Stage for BumpStage {
     const NAME: &'static str = "bump";
+    const FAMILY: Family = Family::Bump;
     type Entry = Entry;
-    type Recorded = State;
-    type Seen = Observed;
+    type State = State;
+    type Observed = Observed;
     type Act = Act;
+    type Reply = Reply;
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {
         State::replay(entries.iter().map(|written| &written.entry))
     }
 
-    async fn observe(&self, stream: &str, state: &State) -> Result<Observed, Trouble> {
+    fn is_current(&self, state: &State, _: &Act) -> bool {
+        state.open().next().is_some()
+    }
+
+    async fn observe(&self, _: &Turn<'_>, state: &State, outcomes: &Outcomes<Act, Reply>) -> Result<Observed, Trouble> {
         match state.open().next() {
-            Some((_, intent)) => self.manifests(stream, intent).await,
+            Some((_, intent)) => self.manifests(intent, bump::refused(outcomes)).await,
             None => Ok(Observed::Nothing),
         }
     }
@@ -55,8 +57,11 @@ impl Stage for BumpStage {
         bump::decide(state, observed, now)
     }
 
-    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
-        self.commit(stream, act).await
+    async fn act(&self, _: &Turn<'_>, state: &State, act: &Act) -> Result<Reply, Trouble> {
+        match state.open().next() {
+            Some((_, intent)) => self.commit(intent, act).await,
+            None => Ok(Reply::Done),
+        }
     }
 }
 

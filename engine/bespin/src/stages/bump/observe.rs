@@ -13,7 +13,7 @@ const LIMITS: Limits = Limits { files: 5_000, file_bytes: 1024 * 1024, bytes: 32
 const ENDINGS: [&str; 3] = [".yaml", ".yml", "Kustomization"];
 
 impl BumpStage {
-    pub(super) async fn manifests(&self, stream: &str, intent: &Intent) -> Result<Observed, Trouble> {
+    pub(super) async fn manifests(&self, intent: &Intent, refused: Option<String>) -> Result<Observed, Trouble> {
         let mirror = match self.forge.mirror(&intent.repo) {
             Ok(mirror) => mirror,
             Err(error) => return Ok(Observed::Unusable { because: error.to_string() }),
@@ -28,7 +28,6 @@ impl BumpStage {
         };
         let files = files(&mirror, &head, &intent.path).await?;
         let bumps = past(&mirror, &head).await?;
-        let refused = self.refusals.lock().expect("nobody panics while holding the refusals").remove(stream);
         Ok(Observed::Branch(Box::new(Branch { name, head, files, bumps, refused })))
     }
 }

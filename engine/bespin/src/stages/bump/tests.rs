@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::board::Board;
+use crate::drive::Drivers;
+use crate::requests::request;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
-use crate::wants::want;
 use decide::bump::Intent;
-use decide::want::Key;
+use decide::request::Key;
+use decide::stream::Stream;
 use forge::{Credentials, Remote, Settings};
 use serde_json::Value;
 
@@ -16,7 +18,6 @@ struct World {
     git: GitServer,
     url: String,
     drivers: Arc<Drivers>,
-    stage: Arc<BumpStage>,
     directory: tempfile::TempDir,
 }
 
@@ -32,8 +33,8 @@ impl World {
         let files = [("petclinic/was.yaml", manifest("was")), ("petclinic/web.yaml", manifest("web"))];
         let url = git.create(REPOSITORY, &files.each_ref().map(|(path, text)| (*path, text.as_str())));
         let directory = tempfile::tempdir().unwrap();
-        let (drivers, stage) = server(&git, &directory, "journal");
-        World { git, url, drivers, stage, directory }
+        let drivers = server(&git, &directory, "journal");
+        World { git, url, drivers, directory }
     }
 
     fn intent(&self, image: &str) -> Intent {
@@ -42,7 +43,7 @@ impl World {
     }
 
     async fn bump(&self, run: &str, image: &str) -> Result<Value, sandbox::Failure> {
-        bump(&self.drivers, &self.stage, run, self.intent(image)).await
+        bump(&self.drivers, run, self.intent(image)).await
     }
 
     fn commits(&self) -> String {
@@ -54,27 +55,22 @@ impl World {
     }
 }
 
-fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> (Arc<Drivers>, Arc<BumpStage>) {
+fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Arc<Drivers> {
     let journal = journal::open(&directory.path().join(name)).unwrap();
     let drivers = Drivers::new(journal, Arc::new(Board::default()));
     let credentials = Credentials::Basic { username: USER.into(), password: PASSWORD.into() };
     let remotes = vec![Remote { url: git.url.clone(), credentials, plain_http: Default::default() }];
     let settings = Settings { remotes, ..Settings::default() };
     let forge = Forge::new(settings, directory.path().join(format!("git-{name}"))).unwrap();
-    let stage = BumpStage::new(&drivers, &forge);
-    (drivers, stage)
+    drivers.register(&BumpStage::new(&forge));
+    drivers
 }
 
-async fn bump(
-    drivers: &Arc<Drivers>,
-    stage: &Arc<BumpStage>,
-    run: &str,
-    intent: Intent,
-) -> Result<Value, sandbox::Failure> {
+async fn bump(drivers: &Arc<Drivers>, run: &str, intent: Intent) -> Result<Value, sandbox::Failure> {
     let key = Key { run: run.into(), step: "bump".into() };
-    let stream = format!("bump/{run}/bump");
-    let wanting = want(drivers, stage, &stream, &key, intent);
-    let in_time = tokio::time::timeout(std::time::Duration::from_secs(60), wanting).await;
+    let stream = Stream::bump(run, "bump");
+    let asking = request::<Entry>(drivers, &stream, &key, intent);
+    let in_time = tokio::time::timeout(std::time::Duration::from_secs(60), asking).await;
     in_time.unwrap_or_else(|_| panic!("no answer: {:?}", drivers.board().statuses()))
 }
 
@@ -99,11 +95,11 @@ async fn a_bump_lands_once_and_changes_one_line() {
 async fn many_bumps_at_once_all_land() {
     let world = World::new().await;
     // Another server of its own, with a mirror of its own, bumps at the same time.
-    let (drivers, stage) = server(&world.git, &world.directory, "other");
+    let drivers = server(&world.git, &world.directory, "other");
     let intent = world.intent("web:v2");
     let (was, web, again) = tokio::join!(
         world.bump("user/petclinic/was/2", "was:v2"),
-        bump(&drivers, &stage, "user/petclinic/web/2", intent),
+        bump(&drivers, "user/petclinic/web/2", intent),
         world.bump("user/petclinic/was/3", "was:v3"),
     );
     web.unwrap();
@@ -135,10 +131,10 @@ async fn a_refused_push_fails_with_the_remotes_words() {
         "{error:?}"
     );
     let gone = Intent { branch: Some("gone".into()), ..world.intent("was:v2") };
-    let error = bump(&world.drivers, &world.stage, "user/petclinic/was/3", gone).await.unwrap_err();
+    let error = bump(&world.drivers, "user/petclinic/was/3", gone).await.unwrap_err();
     assert!(format!("{error:?}").contains("no branch `gone`"), "{error:?}");
     let local = Intent { repo: world.git.bare(REPOSITORY).display().to_string(), ..world.intent("was:v2") };
-    let error = bump(&world.drivers, &world.stage, "user/petclinic/was/4", local).await.unwrap_err();
+    let error = bump(&world.drivers, "user/petclinic/was/4", local).await.unwrap_err();
     assert!(format!("{error:?}").contains("path of this machine"), "{error:?}");
 }
 
@@ -151,13 +147,13 @@ async fn cut_anywhere_there_is_one_commit() {
     let whole = world.drivers.journal().tail(0, 100).await.unwrap();
     assert_eq!(whole.iter().map(|e| e.kind.as_str()).collect::<Vec<_>>(), ["wanted", "answered"]);
     for cut in 0..=whole.len() {
-        let (drivers, stage) = server(&world.git, &world.directory, &format!("cut-{cut}"));
+        let drivers = server(&world.git, &world.directory, &format!("cut-{cut}"));
         for entry in &whole[..cut] {
             let (by, kind, body) = (entry.by.clone(), entry.kind.clone(), entry.body.clone());
             let again = journal::NewEntry { at_ms: entry.at_ms, by, kind, body };
             drivers.journal().append(&entry.stream, entry.index, vec![again]).await.unwrap();
         }
-        assert_eq!(bump(&drivers, &stage, run, world.intent("was:v2")).await.unwrap(), outputs, "cut after {cut}");
+        assert_eq!(bump(&drivers, run, world.intent("was:v2")).await.unwrap(), outputs, "cut after {cut}");
         assert_eq!(world.commits(), "2", "cut after {cut}");
         drivers.stop().await;
     }

@@ -5,19 +5,20 @@ use super::routers::tests::{Api, Mode};
 use super::{CanaryStage, Routers, ask, gave_up};
 use crate::board::Board;
 use crate::drive::Drivers;
+use crate::requests::request;
 use crate::sources::Repositories;
 use crate::stages::revert::RevertStage;
 use crate::stages::sync::SyncStage;
 use crate::views::RolloutView;
-use crate::wants::want;
 use cluster::{Cluster, Reach, Settings};
 use decide::bump::Swap;
 use decide::by::By;
 use decide::canary::{Cause, Entry, Intent, OnTimeout, Recorded, Start};
 use decide::next::Phase;
+use decide::request::Key;
 use decide::revert::{self, How, Outcome};
+use decide::stream::Stream;
 use decide::sync::application::Depth;
-use decide::want::Key;
 use playground::{Options, Playground};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -27,6 +28,10 @@ use std::time::Duration;
 const STREAM: &str = "rollout/test/petclinic/was";
 const V55: &str = "petclinic-was:v55-f31bdcc";
 const V56: &str = "petclinic-was:v56-0a1b2c3";
+
+fn stream() -> Stream {
+    Stream::parse(STREAM).expect("it is a rollout's")
+}
 
 /// A server's part of the world: everything of it ends with the process.
 struct Server {
@@ -48,9 +53,11 @@ impl Server {
         let cluster = Arc::new(cluster);
         cluster.install_crds().await.expect("the kinds are installed");
         let forge = forge::Forge::new(forge::Settings::default(), dir.join("mirrors")).expect("the mirrors open");
-        let sync = SyncStage::new(&drivers, [cluster.clone()], Repositories::new(forge.clone()));
-        let revert = RevertStage::new(&drivers, &forge, forge::pulls::Pulls::new(None), &sync);
-        let stage = Arc::new(CanaryStage::new(&drivers, [cluster.clone()], &revert).routed_by(routers));
+        let sync = SyncStage::new([cluster.clone()], Repositories::new(forge.clone()));
+        let revert = RevertStage::new(&forge, forge::pulls::Pulls::new(None), &sync);
+        let stage = Arc::new(CanaryStage::new([cluster.clone()]).routed_by(routers));
+        drivers.register(&revert);
+        drivers.register(&stage);
         let watch = stage.clone().watch(drivers.clone(), cluster);
         let watching = tokio::spawn(async move { watch.await.expect("the watch goes on") });
         Server { drivers, stage, watching }
@@ -167,9 +174,9 @@ async fn a_step_waits_for_its_image_to_be_promoted() {
     let playground = playground(dir.path()).await;
     let server = Server::start(dir.path(), &playground).await;
     // The want is there before the Rollout is, and before the Rollout names its image.
-    let (drivers, stage) = (server.drivers.clone(), server.stage.clone());
+    let drivers = server.drivers.clone();
     let waiting = tokio::spawn(async move {
-        want(&drivers, &stage, STREAM, &key("user/petclinic/was/56"), wants(V56, OnTimeout::Hold)).await
+        request::<Entry>(&drivers, &stream(), &key("user/petclinic/was/56"), wants(V56, OnTimeout::Hold)).await
     });
     furnish(&playground).await;
     rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
@@ -199,17 +206,17 @@ async fn people_ask_and_are_told_what_means_nothing() {
     furnish(&playground).await;
     rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
     server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
-    assert!(ask(&server.drivers, STREAM, "retreat", mina()).await.unwrap_err().contains("no canary"));
-    assert!(ask(&server.drivers, STREAM, "explode", mina()).await.unwrap_err().contains("not one of"));
+    assert!(ask(&server.drivers, &stream(), "retreat", mina()).await.unwrap_err().contains("no canary"));
+    assert!(ask(&server.drivers, &stream(), "explode", mina()).await.unwrap_err().contains("not one of"));
     deploy(&playground, V56).await;
     server.shows("25 %", |view| view.served == Some(25)).await;
-    ask(&server.drivers, STREAM, "retreat", mina()).await.expect("a canary walks");
+    ask(&server.drivers, &stream(), "retreat", mina()).await.expect("a canary walks");
     let back = server.shows("Degraded", |view| view.phase == "Degraded" && serves(view, V55)).await;
     assert!(back.message.contains("asked for by mina"), "{}", back.message);
     assert_eq!(back.served, Some(0));
-    ask(&server.drivers, STREAM, "retry", mina()).await.expect("it has retreated");
+    ask(&server.drivers, &stream(), "retry", mina()).await.expect("it has retreated");
     server.shows("10 %", |view| view.served == Some(10)).await;
-    ask(&server.drivers, STREAM, "promote-full", mina()).await.expect("steps are left");
+    ask(&server.drivers, &stream(), "promote-full", mina()).await.expect("steps are left");
     server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
     server.stop().await;
     playground.stop().await;
@@ -246,10 +253,10 @@ async fn a_step_out_of_time_takes_its_canary_back() {
     rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
     server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
     deploy(&playground, "petclinic-was:v56-never-ready").await;
-    let (drivers, stage) = (server.drivers.clone(), server.stage.clone());
+    let drivers = server.drivers.clone();
     let waiting = tokio::spawn(async move {
         let intent = wants("petclinic-was:v56-never-ready", OnTimeout::Retreat);
-        want(&drivers, &stage, STREAM, &key("run/56"), intent).await
+        request::<Entry>(&drivers, &stream(), &key("run/56"), intent).await
     });
     server
         .shows("a canary's pods", |view| view.revisions.iter().any(|set| set.role == "canary" && set.wanted == 1))
@@ -310,7 +317,7 @@ async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
     let mina = || By::Person("mina".into());
     // While nobody can tell what is served, a retreat is recorded, and takes nothing away.
     api.set(Mode::Busy);
-    ask(&server.drivers, STREAM, "retreat", mina()).await.expect("a canary walks");
+    ask(&server.drivers, &stream(), "retreat", mina()).await.expect("a canary walks");
     let tried = api.asked(&reqwest::Method::PUT);
     let back = server.shows("Degraded", |view| view.phase == "Degraded" && view.asked == 0).await;
     assert_eq!(back.served, None);
@@ -329,7 +336,7 @@ async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
     api.set(Mode::Works);
     let back = server.shows("v55 alone", |view| serves(view, V55)).await;
     assert_eq!((back.served, api.weight().as_deref()), (Some(0), Some("0")));
-    ask(&server.drivers, STREAM, "retry", mina()).await.expect("it has retreated");
+    ask(&server.drivers, &stream(), "retry", mina()).await.expect("it has retreated");
     server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
 
     // While it is another's, that one may tell the router something else: what it was told is not remembered.
@@ -411,7 +418,7 @@ async fn dropped(server: &Server) -> String {
     };
     let because = tokio::time::timeout(Duration::from_secs(60), answered).await.expect("it is answered");
     let left = async {
-        while server.drivers.is_driven("revert/test/petclinic/was") {
+        while server.drivers.is_driven(&Stream::revert_of(&stream())) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -430,7 +437,7 @@ async fn a_promise_about_git_ends_with_the_care_for_its_rollout() {
         if let Some(annotations) = annotations {
             rollout(&playground, annotations).await;
         }
-        server.drivers.append(STREAM, By::Server, |_| Some(promise())).await.expect("the journal is there");
+        server.drivers.append(&stream(), By::Server, |_| Some(promise())).await.expect("the journal is there");
         server.stop().await;
         let server = Server::start(dir.path(), &playground).await;
         let because = dropped(&server).await;
@@ -446,10 +453,10 @@ async fn a_driver_that_keeps_a_promise_stops_when_it_is_dropped() {
     let playground = playground(dir.path()).await;
     let server = Server::start(dir.path(), &playground).await;
     furnish(&playground).await;
-    server.drivers.append(STREAM, By::Server, |_| Some(promise())).await.expect("the journal is there");
-    server.stage.revert.keep(STREAM);
-    assert!(server.drivers.is_driven("revert/test/petclinic/was"));
-    server.drivers.ensure(&server.stage, STREAM);
+    server.drivers.append(&stream(), By::Server, |_| Some(promise())).await.expect("the journal is there");
+    crate::stages::revert::keep(&server.drivers, &stream());
+    assert!(server.drivers.is_driven(&Stream::revert_of(&stream())));
+    server.drivers.ensure(&stream());
     assert!(dropped(&server).await.contains("no such Rollout"));
     server.stop().await;
     playground.stop().await;

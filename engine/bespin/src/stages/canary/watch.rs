@@ -3,6 +3,7 @@
 use super::CanaryStage;
 use crate::drive::{Drivers, Trouble};
 use cluster::{Cluster, Noticed};
+use decide::stream::{Family, Stream};
 use futures::StreamExt;
 use std::sync::Arc;
 
@@ -15,10 +16,9 @@ impl CanaryStage {
     /// A cluster without Rollouts, or a journal that cannot be read.
     pub async fn watch(self: Arc<Self>, drivers: Arc<Drivers>, cluster: Arc<Cluster>) -> Result<(), Trouble> {
         let prefix = format!("rollout/{}/", cluster.name());
-        let streams = drivers.journal().streams(&prefix).await;
-        for stream in streams.map_err(|error| Trouble::new("reading the journal", error))? {
-            drivers.ensure(&self, &stream.name);
-        }
+        let streams = drivers.streams(Family::Rollout).await?;
+        let here = |stream: &&Stream| stream.object().is_some_and(|(place, ..)| place == cluster.name());
+        streams.iter().filter(here).for_each(|stream| drivers.ensure(stream));
         let watched = cluster.watch_rollouts().await;
         let mut changes = watched.map_err(|error| Trouble::new("watching the rollouts", error))?;
         loop {
@@ -28,7 +28,7 @@ impl CanaryStage {
             };
             match noticed {
                 Some(Noticed::Rollout { namespace, name }) => {
-                    drivers.ensure(&self, &format!("{prefix}{namespace}/{name}"))
+                    drivers.ensure(&Stream::rollout(cluster.name(), &namespace, &name))
                 }
                 Some(Noticed::Around { namespace }) => drivers.poke_all(&format!("{prefix}{namespace}/")),
                 None => return Ok(()),

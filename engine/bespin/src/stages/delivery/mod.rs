@@ -5,20 +5,19 @@ mod files;
 mod observe;
 mod pull_request;
 
-use crate::drive::{Drivers, Stage, Trouble, Written};
+use crate::drive::{Drivers, Stage, Trouble, Turn, Written};
 use crate::index::JournalIndex;
 use crate::retention::Memory;
 use async_trait::async_trait;
 use decide::delivery::{self, Act, Change, Entry, File, Observed, Push, Received, State};
 use decide::next::{Next, Timestamp};
+use decide::outcome::Outcomes;
 use decide::run::{Commit, Opened};
+use decide::stream::Family;
 use forge::Forge;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
-
-/// Starts the driver of a run, by its stream.
-pub type StartRun = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Knows the numbers that runs have left elsewhere, when the journal does not.
 #[async_trait]
@@ -33,12 +32,10 @@ pub trait Floors: Send + Sync + 'static {
 
 /// The stage `delivery`, on streams `delivery/<hook>/<delivery id>`.
 pub struct DeliveryStage {
-    drivers: Arc<Drivers>,
     forge: Arc<Forge>,
     index: Arc<JournalIndex>,
     floors: BTreeMap<String, u64>,
     elsewhere: Arc<dyn Floors>,
-    start: StartRun,
     /// The turns in which deliveries observe a repository. They decide nothing: two deliveries that observed at the
     /// same time would find the same number, and the append of the second would be refused.
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -56,22 +53,18 @@ struct AtCommit {
 impl DeliveryStage {
     /// Binds the stage. `floors` holds the last run numbers used elsewhere, by
     /// `owner/repo/pipeline`, and `elsewhere` finds those that are neither there nor
-    /// in the journal; `start` begins to drive a run, by its stream.
+    /// in the journal.
     pub fn new(
-        drivers: &Arc<Drivers>,
         forge: &Arc<Forge>,
         index: Arc<JournalIndex>,
         floors: BTreeMap<String, u64>,
         elsewhere: Arc<dyn Floors>,
-        start: StartRun,
     ) -> Arc<DeliveryStage> {
         Arc::new(DeliveryStage {
-            drivers: drivers.clone(),
             forge: forge.clone(),
             index,
             floors,
             elsewhere,
-            start,
             gates: Mutex::default(),
             commits: Mutex::default(),
         })
@@ -81,9 +74,9 @@ impl DeliveryStage {
     ///
     /// # Errors
     /// The journal's, when it cannot be read.
-    pub async fn resume(self: &Arc<Self>) -> Result<(), journal::Error> {
+    pub async fn resume(&self, drivers: &Arc<Drivers>) -> Result<(), journal::Error> {
         for stream in self.index.pending().await? {
-            self.drivers.ensure(self, &stream);
+            drivers.ensure(&stream);
         }
         Ok(())
     }
@@ -110,16 +103,22 @@ impl Memory for DeliveryStage {
 #[async_trait]
 impl Stage for DeliveryStage {
     const NAME: &'static str = "delivery";
+    const FAMILY: Family = Family::Delivery;
     type Entry = Entry;
-    type Recorded = State;
-    type Seen = Observed;
+    type State = State;
+    type Observed = Observed;
     type Act = Act;
+    type Reply = ();
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {
         State::replay(entries.iter().map(|written| (written.at_ms, &written.entry)))
     }
 
-    async fn observe(&self, _stream: &str, state: &State) -> Result<Observed, Trouble> {
+    fn is_current(&self, state: &State, _: &Act) -> bool {
+        state.ended.is_none()
+    }
+
+    async fn observe(&self, _: &Turn<'_>, state: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
         let (Some((received, at)), None) = (&state.received, &state.ended) else { return Ok(Observed::Nothing) };
         if matches!(received, Received::Push(Push { change: Change::Deleted, .. })) {
             return Ok(Observed::Nothing);
@@ -131,10 +130,10 @@ impl Stage for DeliveryStage {
         delivery::decide(state, observed, now)
     }
 
-    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
+    async fn act(&self, turn: &Turn<'_>, _: &State, act: &Act) -> Result<(), Trouble> {
         match act {
-            Act::Open(opened) => self.open(stream.rsplit('/').next().unwrap_or(stream), opened).await,
-            Act::Supersede { run, by } => self.supersede(run, by).await,
+            Act::Open(opened) => self.open(turn, opened).await,
+            Act::Supersede { run, by } => self.supersede(turn, run, by).await,
         }
     }
 }

@@ -91,5 +91,5 @@ fn is_of(run: &KnownRun, asked: &PullRequest) -> bool {
 }
 
 fn trouble(error: Error) -> Trouble {
-    Trouble(error.to_string())
+    Trouble::passing(error.to_string())
 }

@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::board::Board;
-use crate::drive::{encode, now, read};
+use crate::drive::{Begun, encode, now, read};
 use crate::floors::Elsewhere;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use decide::by::By;
 use decide::delivery::{NOTHING, Origin, Paths, PullRequest};
+use decide::next::Wake;
 use decide::run::{CancelCause, Entry as RunEntry};
+use decide::stream::Stream;
 use forge::{Credentials, Remote, Settings};
 use playground::faults::Faults;
 use playground::registry::Registry;
@@ -66,10 +68,8 @@ impl World {
     }
 
     async fn record(&self, received: Received) {
-        let stream = received.stream();
-        let entries = encode(&[received.entry()], &By::Server, now()).unwrap();
-        self.drivers.journal().append(&stream, 0, entries).await.unwrap();
-        self.drivers.ensure(&self.stage, &stream);
+        let begun = self.drivers.open(&received.stream(), &By::Server, &received.entry()).await.unwrap();
+        assert_eq!(begun, Begun::Now);
     }
 
     async fn ended(&self, delivery: &str) -> Vec<String> {
@@ -82,6 +82,39 @@ impl World {
     }
 }
 
+/// Stands in for the stage of runs: it notes which are driven.
+struct Started(Arc<Mutex<Vec<String>>>);
+
+#[async_trait]
+impl Stage for Started {
+    const NAME: &'static str = "run";
+    const FAMILY: Family = Family::Run;
+    type Entry = RunEntry;
+    type State = ();
+    type Observed = ();
+    type Act = ();
+    type Reply = ();
+
+    fn replay(&self, _: &[Written<RunEntry>]) {}
+
+    fn is_current(&self, (): &(), (): &()) -> bool {
+        false
+    }
+
+    async fn observe(&self, turn: &Turn<'_>, (): &(), _: &Outcomes<(), ()>) -> Result<(), Trouble> {
+        self.0.lock().unwrap().push(turn.stream.to_string());
+        Ok(())
+    }
+
+    fn decide(&self, (): &(), (): &(), _: Timestamp) -> Next<RunEntry, ()> {
+        Next::done(Wake::Never, "it is noted")
+    }
+
+    async fn act(&self, _: &Turn<'_>, (): &(), (): &()) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
+
 /// A stage on an empty journal, which reaches the git server and this registry.
 fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, registry: Option<SocketAddr>) -> Server {
     let journal = journal::open(&directory.path().join(name)).unwrap();
@@ -91,8 +124,6 @@ fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, regis
     let settings = Settings { base: Some(git.url.clone()), remotes, ..Settings::default() };
     let forge = Forge::new(settings, directory.path().join("git")).unwrap();
     let started = Arc::new(Mutex::new(Vec::new()));
-    let told = started.clone();
-    let start: StartRun = Arc::new(move |stream: &str| told.lock().unwrap().push(stream.to_owned()));
     let floors = match registry {
         None => BTreeMap::from([("user/petclinic/petclinic-was".to_owned(), 55)]),
         Some(_) => BTreeMap::new(),
@@ -108,7 +139,9 @@ fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, regis
     let policy = toml::from_str(&format!("approved-by = [\"ann\"]\n{grants}")).unwrap();
     let elsewhere = Elsewhere::new(forge.clone(), registries, vec![policy]);
     let index = Arc::new(crate::index::JournalIndex::new(drivers.journal().clone()));
-    let stage = DeliveryStage::new(&drivers, &forge, index, floors, elsewhere, start);
+    let stage = DeliveryStage::new(&forge, index, floors, elsewhere);
+    drivers.register(&stage);
+    drivers.register(&Arc::new(Started(started.clone())));
     (drivers, stage, started)
 }
 
@@ -376,7 +409,7 @@ async fn a_head_that_cannot_be_fetched_is_given_up() {
     let old = now() - decide::delivery::PATIENCE_MS - 1_000;
     let entries = encode(&[Received::PullRequest(asked("d2", &head)).entry()], &By::Server, old).unwrap();
     world.drivers.journal().append("delivery/default/d2", 0, entries).await.unwrap();
-    world.drivers.ensure(&world.stage, "delivery/default/d2");
+    world.drivers.ensure(&Stream::delivery("default", "d2"));
     let given_up = world.ended("d2").await;
     assert!(given_up[0].starts_with("ignored: fetching a pull request of"), "{given_up:?}");
     assert!(given_up[0].ends_with("given up after 10 minutes"), "{given_up:?}");
@@ -460,7 +493,7 @@ async fn cut_anywhere_the_same_runs_are_open() {
             };
             drivers.journal().append(&entry.stream, entry.index, vec![again]).await.unwrap();
         }
-        stage.resume().await.unwrap();
+        stage.resume(&drivers).await.unwrap();
         assert_eq!(ended(&drivers, "d1").await, expected, "cut after {cut}");
         assert_eq!(drivers.journal().streams("run/").await.unwrap().len(), 2, "cut after {cut}");
         drivers.stop().await;
@@ -516,7 +549,7 @@ impl Traces {
     /// Receives a push on an empty journal.
     async fn push(&self, journal: &str) -> Server {
         let server = server_with(&self.world.git, &self.world.directory, journal, Some(self.address));
-        let (drivers, stage, _started) = &server;
+        let drivers = &server.0;
         let push = Push {
             hook: "default".into(),
             delivery: "d1".into(),
@@ -533,7 +566,7 @@ impl Traces {
             .append(&stream, By::Server, |_: &[Written<Entry>]| Some(vec![Entry::Received(push.clone())]))
             .await
             .unwrap();
-        drivers.ensure(stage, &stream);
+        drivers.ensure(&stream);
         server
     }
 }

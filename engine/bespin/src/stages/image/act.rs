@@ -1,9 +1,8 @@
 //! Builds and pushes.
 
-use super::{ImageStage, Met};
-use crate::drive::{Trouble, now};
+use super::ImageStage;
 use decide::image::{Build, BuildId, Network};
-use decide::want::Key;
+use decide::request::Key;
 use images::{Error, Job};
 use pipeline::ImageRef;
 use std::time::Duration;
@@ -43,28 +42,5 @@ impl ImageStage {
         let registry = self.registries.of(&to.host)?;
         registry.push(self.images.layout(), &build.digest, to, &*self.sinks.of(key)).await?;
         Ok(())
-    }
-
-    /// Remembers what an act met; only what may pass is trouble for the driver.
-    pub(super) fn note(&self, key: &Key, done: Result<(), Error>) -> Result<(), Trouble> {
-        let mut met = self.met.lock().expect("nobody panics while holding what was met");
-        match done {
-            Ok(()) => {
-                met.remove(key);
-                Ok(())
-            }
-            Err(Error::Refused(because)) => {
-                met.insert(key.clone(), Met::Refusal(because));
-                Ok(())
-            }
-            Err(Error::Transient(because)) => {
-                let since = match met.get(key) {
-                    Some(Met::Failing { since, .. }) => *since,
-                    _ => now(),
-                };
-                met.insert(key.clone(), Met::Failing { since, because: because.clone() });
-                Err(Trouble(because))
-            }
-        }
     }
 }

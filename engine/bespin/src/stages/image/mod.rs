@@ -3,15 +3,16 @@
 mod act;
 mod observe;
 
-use crate::drive::{Stage, Trouble, Written};
+use crate::drive::{Stage, Trouble, Turn, Written};
 use act::LONGEST;
 use async_trait::async_trait;
-use decide::image::{self, Act, Availability, Entry, Observed, State};
+use decide::image::{self, Act, Availability, Entry, Observed, Reply, State};
 use decide::next::{Next, Timestamp};
-use decide::want::Key;
+use decide::outcome::Outcomes;
+use decide::request::Key;
+use decide::stream::Family;
 use images::{Error, Images, LogSink, Registries};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
 
@@ -40,15 +41,8 @@ pub struct ImageStage {
     registries: Arc<Registries>,
     source: Arc<dyn Source>,
     sinks: Arc<dyn Sinks>,
-    met: Mutex<HashMap<Key, Met>>,
     places: Semaphore,
     strangers: Semaphore,
-}
-
-/// What acts met in this process. After a restart they are tried again, and meet the same.
-enum Met {
-    Refusal(String),
-    Failing { since: Timestamp, because: String },
 }
 
 impl ImageStage {
@@ -60,32 +54,36 @@ impl ImageStage {
         sinks: Arc<dyn Sinks>,
     ) -> Arc<ImageStage> {
         let (places, strangers) = (Semaphore::new(AT_ONCE), Semaphore::new(STRANGERS));
-        Arc::new(ImageStage { images, registries, source, sinks, met: Mutex::default(), places, strangers })
+        Arc::new(ImageStage { images, registries, source, sinks, places, strangers })
     }
 }
 
 #[async_trait]
 impl Stage for ImageStage {
     const NAME: &'static str = "image";
+    const FAMILY: Family = Family::Image;
     type Entry = Entry;
-    type Recorded = State;
-    type Seen = Observed;
+    type State = State;
+    type Observed = Observed;
     type Act = Act;
+    type Reply = Reply;
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {
         State::replay(entries.iter().map(|written| &written.entry))
     }
 
-    async fn observe(&self, _stream: &str, state: &State) -> Result<Observed, Trouble> {
-        // What was met ends with the answer: a want that is opened again has its own.
-        self.met.lock().expect("nobody panics while holding what was met").retain(|key, _| state.answer(key).is_none());
+    fn is_current(&self, state: &State, act: &Act) -> bool {
+        state.answer(act.key()).is_none()
+    }
+
+    async fn observe(&self, _: &Turn<'_>, state: &State, outcomes: &Outcomes<Act, Reply>) -> Result<Observed, Trouble> {
         let mut observed = Observed::new();
         let open: Vec<_> = state.open().collect();
         for (key, intent) in open {
-            let availability = match self.availability(key, intent).await {
+            let availability = match self.availability(key, intent, outcomes).await {
                 Ok(availability) => availability,
                 Err(Error::Refused(because)) => Availability::Refused(because),
-                Err(Error::Transient(because)) => return Err(Trouble(because)),
+                Err(Error::Transient(because)) => return Err(Trouble::passing(because)),
             };
             observed.insert(key.clone(), availability);
         }
@@ -96,15 +94,18 @@ impl Stage for ImageStage {
         image::decide(state, observed, now)
     }
 
-    async fn act(&self, _stream: &str, act: &Act) -> Result<(), Trouble> {
-        match act {
-            Act::Build { key, build } => self.note(key, self.build(key, build, LONGEST).await),
-            Act::Push { key, build, to } => self.note(key, self.push(key, build, to).await),
+    async fn act(&self, _: &Turn<'_>, _: &State, act: &Act) -> Result<Reply, Trouble> {
+        let done = match act {
+            Act::Build { key, build } => self.build(key, build, LONGEST).await,
+            Act::Push { key, build, to } => self.push(key, build, to).await,
+        };
+        match done {
+            Ok(()) => Ok(Reply::Done),
+            Err(Error::Refused(because)) => Ok(Reply::Refused(because)),
+            Err(Error::Transient(because)) => Err(Trouble::passing(because)),
         }
     }
 }
-
-crate::wanted!(ImageStage, decide::image::Entry, decide::image::Intent);
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,13 @@
 //! The stage against a real layout and the playground's registry, killed at every point.
 
 use super::*;
+use crate::board::Board;
+use crate::drive::Drivers;
 use decide::by::By;
 use decide::image::{Build, Intent, Network, Push};
 use decide::next::Wake;
-use decide::want::Answer;
+use decide::request::Response;
+use decide::stream::Stream;
 use images::{Auth, Choice, RegistrySettings, Silent};
 use playground::faults::Faults;
 use playground::registry::Registry;
@@ -102,9 +105,16 @@ fn written(journal: &[Entry]) -> Vec<Written<Entry>> {
 
 fn outputs(state: &State, step: &str) -> serde_json::Value {
     match state.answer(&key(step)) {
-        Some(Answer::Met { outputs }) => outputs.clone(),
+        Some(Response::Met { outputs }) => outputs.clone(),
         other => panic!("{step}: {other:?}"),
     }
+}
+
+/// Drivers that drive nothing here: the stage reaches none of them.
+fn drivers() -> (tempfile::TempDir, Arc<Drivers>) {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = journal::open(directory.path()).unwrap();
+    (directory, Drivers::new(journal, Arc::new(Board::default())))
 }
 
 /// Drives as the server does, until both wants are answered or `left` points of death have passed.
@@ -114,16 +124,21 @@ async fn drive(stage: &ImageStage, journal: &mut Vec<Entry>, mut left: usize) {
         left = left.saturating_sub(1);
         survives
     };
+    let (_directory, drivers) = drivers();
+    let stream = Stream::image("user/petclinic/was/56", "image");
+    let (turn, mut outcomes) = (Turn::new(&drivers, &stream), Outcomes::default());
     for _ in 0..20 {
         let state = stage.replay(&written(journal));
-        let observed = stage.observe("image/user/petclinic/was/56/image", &state).await.unwrap();
+        outcomes.retain(|act| stage.is_current(&state, act));
+        let observed = stage.observe(&turn, &state, &outcomes).await.unwrap();
         let next = stage.decide(&state, &observed, 0);
         journal.extend(next.record);
         if !survives() {
             return;
         }
-        for act in &next.acts {
-            stage.act("image/user/petclinic/was/56/image", act).await.unwrap();
+        for act in next.acts {
+            let reply = stage.act(&turn, &state, &act).await.unwrap();
+            outcomes.keep(act, Ok(reply), 0);
         }
         if !survives() {
             return;
@@ -165,13 +180,17 @@ async fn a_refusal_is_an_answer_and_not_tried_again() {
     let intent = Intent::Build(Build { dockerfile: "Dockerfile.missing".into(), ..build });
     let journal = [Entry::Wanted { key: key.clone(), intent }];
     let state = stage.replay(&written(&journal));
-    let observed = stage.observe("image/x", &state).await.unwrap();
+    let (_directory, drivers) = drivers();
+    let stream = Stream::image("x", "image");
+    let (turn, mut outcomes) = (Turn::new(&drivers, &stream), Outcomes::default());
+    let observed = stage.observe(&turn, &state, &outcomes).await.unwrap();
     for act in stage.decide(&state, &observed, 0).acts {
-        stage.act("image/x", &act).await.unwrap();
+        let reply = stage.act(&turn, &state, &act).await.unwrap();
+        outcomes.keep(act, Ok(reply), 0);
     }
-    let observed = stage.observe("image/x", &state).await.unwrap();
+    let observed = stage.observe(&turn, &state, &outcomes).await.unwrap();
     let next = stage.decide(&state, &observed, 0);
-    let [Entry::Answered { answer: Answer::Failed { because, transient: false }, .. }] = &next.record[..] else {
+    let [Entry::Answered { answer: Response::Failed { because, transient: false }, .. }] = &next.record[..] else {
         panic!("{next:?}")
     };
     assert!(because.contains("Dockerfile.missing"), "{because}");

@@ -1,23 +1,24 @@
 //! Commits, and opens pull requests.
 
-use super::{Asked, RevertStage, rollout, trouble};
-use crate::drive::{Trouble, Written};
+use super::{Asked, RevertStage, trouble};
+use crate::drive::{Trouble, Turn, Written};
 use decide::by::By;
 use decide::canary::{self, Recorded};
 use decide::next::Timestamp;
 use decide::revert;
+use decide::stream::Stream;
 use forge::pulls::NewPull;
 use forge::{NewCommit, Pushed};
 
 impl RevertStage {
-    pub(super) async fn commit(&self, stream: &str, repo: &str, new: NewCommit) -> Result<(), Trouble> {
+    pub(super) async fn commit(&self, turn: &Turn<'_>, repo: &str, new: NewCommit) -> Result<(), Trouble> {
         let mirror = self.forge.mirror(repo).map_err(trouble)?;
         let branch = new.branch.clone();
         match mirror.push(new).await.map_err(trouble)? {
-            Pushed::Landed { .. } => self.sync.pushed(repo),
+            Pushed::Landed { .. } => self.sync.pushed(turn.drivers(), repo),
             // The next look sees who was faster, and comes after a pause.
-            Pushed::Stale => return Err(Trouble(format!("`{branch}` of {repo} has moved meanwhile"))),
-            Pushed::Refused { because } => self.refused(stream, Asked::Push, because),
+            Pushed::Stale => return Err(Trouble::passing(format!("`{branch}` of {repo} has moved meanwhile"))),
+            Pushed::Refused { because } => self.refused(turn.stream.as_str(), Asked::Push, because),
         }
         Ok(())
     }
@@ -28,7 +29,7 @@ impl RevertStage {
         match pulls.open(&new).await {
             // The next look finds it.
             Ok(_) => Ok(()),
-            Err(error) if error.transient => Err(Trouble(error.to_string())),
+            Err(error) if error.transient => Err(Trouble::passing(error.to_string())),
             Err(error) => {
                 self.refused(stream, Asked::PullRequest, error.problem);
                 Ok(())
@@ -38,7 +39,7 @@ impl RevertStage {
 
     pub(super) async fn answer(
         &self,
-        stream: &str,
+        turn: &Turn<'_>,
         since: Timestamp,
         outcome: &revert::Outcome,
     ) -> Result<(), Trouble> {
@@ -47,10 +48,10 @@ impl RevertStage {
             let open = recorded.promised().is_some_and(|undo| undo.since == since);
             open.then(|| vec![canary::Entry::PutBack { since, outcome: outcome.clone() }])
         };
-        let told = self.drivers.append(&rollout(stream), By::Server, make).await;
+        let told = turn.drivers().append(&Stream::rollout_of(turn.stream), By::Server, make).await;
         // What was refused was refused to this promise.
-        self.refusal(stream, Asked::Push);
-        self.refusal(stream, Asked::PullRequest);
+        self.refusal(turn.stream.as_str(), Asked::Push);
+        self.refusal(turn.stream.as_str(), Asked::PullRequest);
         told.map(drop).map_err(|error| Trouble::new("writing the journal", error))
     }
 }

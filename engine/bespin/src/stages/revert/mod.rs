@@ -7,12 +7,13 @@ mod act;
 mod observe;
 
 use super::sync::SyncStage;
-use crate::drive::{Drivers, Stage, Trouble, Written, read};
+use crate::drive::{Drivers, Stage, Trouble, Turn, Written, read};
 use async_trait::async_trait;
-use decide::by::By;
 use decide::canary::{self, Recorded};
 use decide::next::{Next, Timestamp};
+use decide::outcome::Outcomes;
 use decide::revert::{self, AbortStatus, Act, Entry, Observed, Promised};
+use decide::stream::{Family, Stream};
 use forge::Forge;
 use forge::NewCommit;
 use forge::pulls::{NewPull, Pulls};
@@ -21,7 +22,6 @@ use std::sync::{Arc, Mutex};
 
 /// The stage `revert`, one driver for each rollout that was aborted.
 pub struct RevertStage {
-    drivers: Arc<Drivers>,
     forge: Arc<Forge>,
     pulls: Pulls,
     sync: Arc<SyncStage>,
@@ -38,22 +38,13 @@ enum Asked {
 
 impl RevertStage {
     /// Binds the stage. The sync is told of each push, so that the applications of that repository look at once.
-    pub fn new(drivers: &Arc<Drivers>, forge: &Arc<Forge>, pulls: Pulls, sync: &Arc<SyncStage>) -> Arc<RevertStage> {
-        let (drivers, forge, sync) = (drivers.clone(), forge.clone(), sync.clone());
-        Arc::new(RevertStage { drivers, forge, pulls, sync, refusals: Mutex::default() })
+    pub fn new(forge: &Arc<Forge>, pulls: Pulls, sync: &Arc<SyncStage>) -> Arc<RevertStage> {
+        let (forge, sync) = (forge.clone(), sync.clone());
+        Arc::new(RevertStage { forge, pulls, sync, refusals: Mutex::default() })
     }
 
-    /// Starts the driver that keeps a rollout's promise, unless it runs.
-    pub fn keep(self: &Arc<Self>, rollout: &str) {
-        let stream = rollout.replacen("rollout/", "revert/", 1);
-        if !self.drivers.is_driven(&stream) {
-            self.drivers.ensure(self, &stream);
-        }
-    }
-
-    async fn recorded(&self, stream: &str) -> Result<Recorded, Trouble> {
-        let written = read::<canary::Entry>(self.drivers.journal(), &rollout(stream)).await;
-        let written = written.map_err(|error| Trouble::new("reading the journal", error))?;
+    async fn recorded(&self, turn: &Turn<'_>) -> Result<Recorded, Trouble> {
+        let written = read::<canary::Entry>(turn.journal(), Stream::rollout_of(turn.stream)).await?;
         Ok(Recorded::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry))))
     }
 
@@ -68,26 +59,36 @@ impl RevertStage {
     }
 }
 
-fn rollout(stream: &str) -> String {
-    stream.replacen("revert/", "rollout/", 1)
+/// Starts the driver that keeps a rollout's promise, unless it runs.
+pub fn keep(drivers: &Arc<Drivers>, rollout: &Stream) {
+    let stream = Stream::revert_of(rollout);
+    if !drivers.is_driven(&stream) {
+        drivers.ensure(&stream);
+    }
 }
 
 fn trouble(error: forge::Error) -> Trouble {
-    Trouble(error.to_string())
+    Trouble::passing(error.to_string())
 }
 
 #[async_trait]
 impl Stage for RevertStage {
     const NAME: &'static str = "revert";
+    const FAMILY: Family = Family::Revert;
     type Entry = Entry;
-    type Recorded = ();
-    type Seen = Observed;
+    type State = ();
+    type Observed = Observed;
     type Act = Act;
+    type Reply = ();
 
     fn replay(&self, _: &[Written<Entry>]) {}
 
-    async fn observe(&self, stream: &str, (): &()) -> Result<Observed, Trouble> {
-        let recorded = self.recorded(stream).await?;
+    fn is_current(&self, (): &(), _: &Act) -> bool {
+        true
+    }
+
+    async fn observe(&self, turn: &Turn<'_>, (): &(), _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
+        let (stream, recorded) = (turn.stream.as_str(), self.recorded(turn).await?);
         let abort = if recorded.undoing().is_some() { AbortStatus::Yes } else { AbortStatus::No };
         let Some(undo) = recorded.promised() else { return Ok(Observed::Nothing) };
         let git = self.git(stream, &undo.intent).await?;
@@ -98,20 +99,20 @@ impl Stage for RevertStage {
         revert::decide(observed, now)
     }
 
-    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
+    async fn act(&self, turn: &Turn<'_>, (): &(), act: &Act) -> Result<(), Trouble> {
         // Whoever has answered the promise meanwhile has ended it.
-        let recorded = self.recorded(stream).await?;
+        let (stream, recorded) = (turn.stream.as_str(), self.recorded(turn).await?);
         let Some(undo) = recorded.promised() else { return Ok(()) };
         let repo = &undo.intent.repo;
         match act.clone() {
             Act::Commit { branch, parent, files, message } => {
                 let files = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-                self.commit(stream, repo, NewCommit { branch, parent, files, message }).await
+                self.commit(turn, repo, NewCommit { branch, parent, files, message }).await
             }
             Act::Request { head, base, title, body } => {
                 self.request(stream, repo, NewPull { head, base, title, body }).await
             }
-            Act::Answer { since, outcome } => self.answer(stream, since, &outcome).await,
+            Act::Answer { since, outcome } => self.answer(turn, since, &outcome).await,
         }
     }
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use decide::bump::Swap;
+use decide::by::By;
 use decide::canary::{Cause, Start};
 use decide::revert::{How, Intent, Outcome};
 use decide::sync::application::Depth;
@@ -22,7 +23,10 @@ const GOOD: &str = "registry.example/petclinic-was:v55";
 const REPOSITORY: &str = "user/k8s-manifests";
 const FILE: &str = "petclinic/was-rollout.yaml";
 const STREAM: &str = "rollout/production/petclinic/was";
-const OURS: &str = "revert/production/petclinic/was";
+
+fn rollout() -> Stream {
+    Stream::parse(STREAM).expect("it is a rollout's")
+}
 
 fn manifest(image: &str) -> String {
     format!(
@@ -126,15 +130,16 @@ impl World {
         let directory = self.directory.path().join(journal);
         let forge = Forge::new(Settings { remotes, ..Settings::default() }, directory.join("git")).unwrap();
         let drivers = Drivers::new(journal::open(&directory.join("journal")).unwrap(), Arc::new(Board::default()));
-        let sync = SyncStage::new(&drivers, [], Repositories::new(forge.clone()));
+        let sync = SyncStage::new([], Repositories::new(forge.clone()));
         let api = self.api.clone().map(|api_url| forge::status::Settings { api_url, token: "hush".into() });
-        let stage = RevertStage::new(&drivers, &forge, Pulls::new(api), &sync);
+        let stage = RevertStage::new(&forge, Pulls::new(api), &sync);
         let (images, intent) = (vec![BAD.to_owned()], Box::new(self.intent.clone()));
         let began =
             canary::Entry::Began { hash: "h56".into(), images, steps_hash: "s".into(), steps: 1, start: Start::Steps };
         let retreated = canary::Entry::Retreated { because: "it crashes".into(), cause: Cause::Failed };
         let entries = vec![began, retreated, canary::Entry::PuttingBack { intent }];
-        drivers.append(STREAM, By::Server, |_| Some(entries.clone())).await.unwrap();
+        drivers.append(&rollout(), By::Server, |_| Some(entries.clone())).await.unwrap();
+        drivers.register(&stage);
         (drivers, stage)
     }
 
@@ -142,11 +147,13 @@ impl World {
     async fn kept(&self, journal: &str) -> Outcome {
         let (drivers, stage) = self.server(journal).await;
         let mut newest = drivers.journal().newest();
-        stage.keep(STREAM);
+        keep(&drivers, &rollout());
+        let ours = Stream::revert_of(&rollout());
+        let turn = Turn::new(&drivers, &ours);
         let answered = async {
             loop {
                 newest.mark_unchanged();
-                let recorded = stage.recorded(OURS).await.unwrap();
+                let recorded = stage.recorded(&turn).await.unwrap();
                 if let Some(outcome) = recorded.undo.and_then(|undo| undo.outcome) {
                     return outcome;
                 }
@@ -281,19 +288,21 @@ async fn what_was_not_read_is_not_called_clean() {
 async fn what_was_decided_before_the_promise_was_dropped_is_not_done() {
     let world = World::new(How::Revert, None).await;
     let (drivers, stage) = world.server("a").await;
-    let seen = stage.observe(OURS, &()).await.unwrap();
+    let ours = Stream::revert_of(&rollout());
+    let turn = Turn::new(&drivers, &ours);
+    let seen = stage.observe(&turn, &(), &Outcomes::default()).await.unwrap();
     let next = stage.decide(&(), &seen, 0);
     let [act @ Act::Commit { .. }] = next.acts.as_slice() else { panic!("{next:?}") };
-    let since = stage.recorded(OURS).await.unwrap().promised().unwrap().since;
+    let since = stage.recorded(&turn).await.unwrap().promised().unwrap().since;
     let outcome = Outcome::Dropped { because: "the Rollout is not Bespin's any more".into() };
     let dropped = canary::Entry::PutBack { since, outcome: outcome.clone() };
-    drivers.append(STREAM, By::Server, |_| Some(vec![dropped.clone()])).await.unwrap();
-    stage.act(OURS, act).await.unwrap();
+    drivers.append(&rollout(), By::Server, |_| Some(vec![dropped.clone()])).await.unwrap();
+    stage.act(&turn, &(), act).await.unwrap();
     assert_eq!(world.commits("main"), "2");
     // Nor does the driver answer what is answered.
-    stage.act(OURS, &Act::Answer { since, outcome: Outcome::Overtaken }).await.unwrap();
-    assert_eq!(stage.recorded(OURS).await.unwrap().undo.unwrap().outcome, Some(outcome));
-    let seen = stage.observe(OURS, &()).await.unwrap();
+    stage.act(&turn, &(), &Act::Answer { since, outcome: Outcome::Overtaken }).await.unwrap();
+    assert_eq!(stage.recorded(&turn).await.unwrap().undo.unwrap().outcome, Some(outcome));
+    let seen = stage.observe(&turn, &(), &Outcomes::default()).await.unwrap();
     assert_eq!((seen.clone(), stage.decide(&(), &seen, 0).wake), (Observed::Nothing, decide::next::Wake::Never));
     drivers.stop().await;
 }

@@ -1,21 +1,19 @@
 //! What a run does: start and stop attempts, and report to the forge.
 
 use super::RunStage;
-use crate::drive::Trouble;
+use crate::drive::{Trouble, Turn};
 use crate::steps::Asked;
+use decide::request::Key;
 use decide::run::{Act, Opened, RunOutcome};
-use decide::want::Key;
+use std::sync::Arc;
 
 impl RunStage {
-    /// Carries out one act of the run on `stream`.
-    pub(super) async fn carry_out(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
-        let Some(drivers) = self.drivers.upgrade() else { return Ok(()) };
-        // Every act follows a look, which left this here.
-        let Some(opened) = self.driven().get(stream).cloned() else { return Ok(()) };
+    /// Carries out one act of a run.
+    pub(super) async fn carry_out(&self, turn: &Turn<'_>, opened: &Opened, act: &Act) -> Result<(), Trouble> {
         match act {
             Act::Start { step, attempt, uses, settings, grants, timeout_ms, approved_by } => {
                 let asked = Asked {
-                    run: opened,
+                    run: Arc::new(opened.clone()),
                     step: step.clone(),
                     attempt: *attempt,
                     uses: uses.clone(),
@@ -24,7 +22,7 @@ impl RunStage {
                     timeout_ms: *timeout_ms,
                     approved_by: approved_by.clone(),
                 };
-                self.start(stream, asked);
+                self.start(turn, asked);
                 Ok(())
             }
             Act::Stop { step, attempt } => {
@@ -33,38 +31,35 @@ impl RunStage {
             }
             Act::GiveUp { step } => {
                 let key = Key { run: opened.id.clone(), step: step.clone() };
-                super::super::canary::gave_up(&drivers, &key).await.map_err(Trouble)
+                super::super::canary::gave_up(turn.drivers(), &key).await.map_err(Trouble::passing)
             }
-            Act::Report { outcome, text } => self.report(stream, &opened, *outcome, text).await,
+            Act::Report { outcome, text } => self.report(turn, opened, *outcome, text).await,
         }
     }
 
     /// Tells the forge, unless it knows: a run that waits says the same at each look.
     async fn report(
         &self,
-        stream: &str,
+        turn: &Turn<'_>,
         opened: &Opened,
         outcome: Option<RunOutcome>,
         text: &str,
     ) -> Result<(), Trouble> {
         let told = || self.told.lock().expect("nobody panics while holding what was told");
-        if outcome.is_none() && told().get(stream).is_some_and(|last| last == text) {
+        if outcome.is_none() && told().get(turn.stream).is_some_and(|last| last == text) {
             return Ok(());
         }
         let url = format!("{}/runs/{}", self.url, opened.id);
         self.reporter.report(opened, outcome, text, &url).await?;
         match outcome {
-            None => drop(told().insert(stream.to_owned(), text.to_owned())),
-            Some(_) => {
-                told().remove(stream);
-                self.driven().remove(stream);
-            }
+            None => drop(told().insert(turn.stream.clone(), text.to_owned())),
+            Some(_) => drop(told().remove(turn.stream)),
         }
         Ok(())
     }
 
-    fn start(&self, stream: &str, asked: Asked) {
-        let (drivers, stream) = (self.drivers.clone(), stream.to_owned());
+    fn start(&self, turn: &Turn<'_>, asked: Asked) {
+        let (drivers, stream) = (Arc::downgrade(turn.drivers()), turn.stream.clone());
         let ended = move || {
             if let Some(drivers) = drivers.upgrade() {
                 drivers.poke(&stream);

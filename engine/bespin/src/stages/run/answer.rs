@@ -4,6 +4,7 @@ use super::fold;
 use crate::drive::{Drivers, Written};
 use decide::by::By;
 use decide::run::{Answer, Entry, Fit, Unfit};
+use decide::stream::Stream;
 
 /// Why an answer was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,6 @@ pub async fn answer(drivers: &Drivers, run: &str, step: &str, answer: Answer, by
         verdict = fits.map(drop).map_err(NotTaken::from);
         is_new.then(|| vec![Entry::ApprovalAnswered { step: step.to_owned(), answer }])
     };
-    drivers.append_at(&format!("run/{run}"), by.clone(), fitting).await?;
+    drivers.append_at(&Stream::run(run), by.clone(), fitting).await?;
     verdict
 }

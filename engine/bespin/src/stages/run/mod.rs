@@ -5,31 +5,30 @@ mod answer;
 mod observe;
 
 use crate::attempts::{Attempts, Owners};
-use crate::drive::{Drivers, Stage, Trouble, Written};
+use crate::drive::{Stage, Trouble, Turn, Written};
 use crate::index::JournalIndex;
 use crate::leftovers::Leftovers;
 use crate::steps::Executor;
 use async_trait::async_trait;
 use decide::next::{Next, Timestamp};
+use decide::outcome::Outcomes;
 use decide::run::{self, Act, Entry, Observed, Opened, RunOutcome, State};
+use decide::stream::{Family, Stream};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex};
 
 pub use answer::{NotTaken, answer};
 
 /// The stage `run`, on streams `run/<run id>`.
 pub struct RunStage {
-    drivers: Weak<Drivers>,
     attempts: Arc<Attempts>,
     executor: Arc<dyn Executor>,
     reporter: Arc<dyn Reporter>,
     leftovers: Arc<Leftovers>,
     index: Arc<JournalIndex>,
     owners: Arc<dyn Owners>,
-    /// What the driven runs rest on, by stream; it never changes, so acts need not read it again.
-    opened: Mutex<BTreeMap<String, Arc<Opened>>>,
     /// What the forge was told last of each driven run, by stream: it spares repetition, and nothing rests on it.
-    told: Mutex<BTreeMap<String, String>>,
+    told: Mutex<BTreeMap<Stream, String>>,
     url: String,
 }
 
@@ -44,7 +43,6 @@ impl RunStage {
     /// Binds the stage. `index` says which run is ahead in a group, `owners` which instances still run
     /// what they started; `url` is where people reach the server.
     pub fn new(
-        drivers: &Arc<Drivers>,
         executor: Arc<dyn Executor>,
         reporter: Arc<dyn Reporter>,
         leftovers: Arc<Leftovers>,
@@ -52,48 +50,41 @@ impl RunStage {
         owners: Arc<dyn Owners>,
         url: String,
     ) -> Self {
-        let (drivers, attempts) = (Arc::downgrade(drivers), Arc::default());
-        RunStage {
-            drivers,
-            attempts,
-            executor,
-            reporter,
-            leftovers,
-            index,
-            owners,
-            opened: Mutex::default(),
-            told: Mutex::default(),
-            url,
-        }
-    }
-
-    fn driven(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Opened>>> {
-        self.opened.lock().expect("nobody panics while holding the opened runs")
+        RunStage { attempts: Arc::default(), executor, reporter, leftovers, index, owners, told: Mutex::default(), url }
     }
 }
 
 #[async_trait]
 impl Stage for RunStage {
     const NAME: &'static str = "run";
+    const FAMILY: Family = Family::Run;
     type Entry = Entry;
-    type Recorded = State;
-    type Seen = Observed;
+    type State = State;
+    type Observed = Observed;
     type Act = Act;
+    type Reply = ();
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {
         fold(entries)
     }
 
-    async fn observe(&self, stream: &str, state: &State) -> Result<Observed, Trouble> {
-        self.observe_attempts(stream, state).await
+    fn is_current(&self, state: &State, _: &Act) -> bool {
+        state.outcome().is_none()
+    }
+
+    async fn observe(&self, turn: &Turn<'_>, state: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
+        self.observe_attempts(turn, state).await
     }
 
     fn decide(&self, state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
         run::decide(state, observed, now)
     }
 
-    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
-        self.carry_out(stream, act).await
+    async fn act(&self, turn: &Turn<'_>, state: &State, act: &Act) -> Result<(), Trouble> {
+        match state.opened() {
+            Some(opened) => self.carry_out(turn, opened, act).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,22 +1,21 @@
 //! What a run observes: which of its attempts are alive, and the run ahead of it.
 
 use super::RunStage;
-use crate::drive::Trouble;
+use crate::drive::{Trouble, Turn};
 use decide::run::{Observed, Opened, State, Status};
+use decide::stream::Family;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 impl RunStage {
     /// Observes the attempts of a run and its concurrency group.
     ///
     /// # Errors
     /// The journal could not be read, so it is not known whether another run is ahead.
-    pub(super) async fn observe_attempts(&self, stream: &str, run: &State) -> Result<Observed, Trouble> {
+    pub(super) async fn observe_attempts(&self, turn: &Turn<'_>, run: &State) -> Result<Observed, Trouble> {
         let Some(opened) = run.opened() else { return Ok(Observed::default()) };
-        self.driven().entry(stream.to_owned()).or_insert_with(|| Arc::new(opened.clone()));
         let instance = self.owners.instance().clone();
         if run.outcome().is_some() {
-            self.wake_those_behind(opened);
+            wake_those_behind(turn, opened);
             self.attempts.forget(&opened.id, |_, _| true);
             self.leftovers.closed(&opened.id).await;
             return Ok(Observed { instance, url: self.url.clone(), ..Observed::default() });
@@ -45,11 +44,11 @@ impl RunStage {
         });
         is_alive.map(|(attempt, _)| attempt).collect()
     }
+}
 
-    /// Wakes the runs that may wait for this one, which is closed.
-    fn wake_those_behind(&self, opened: &Opened) {
-        if let (Some(_), Some(drivers)) = (&opened.pipeline.concurrency, self.drivers.upgrade()) {
-            drivers.poke_all(&format!("run/{}/", opened.repository));
-        }
+/// Wakes the runs that may wait for this one, which is closed.
+fn wake_those_behind(turn: &Turn<'_>, opened: &Opened) {
+    if opened.pipeline.concurrency.is_some() {
+        turn.drivers().poke_all(&format!("{}{}/", Family::Run.prefix(), opened.repository));
     }
 }

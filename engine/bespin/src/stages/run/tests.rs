@@ -3,6 +3,7 @@
 use super::*;
 use crate::attempts::Alone;
 use crate::board::Board;
+use crate::drive::Drivers;
 use crate::logs::{Logs, Masker};
 use crate::steps::Asked;
 use decide::by::By;
@@ -51,7 +52,7 @@ async fn a_closed_run_leaves_its_log_and_no_workspace() {
     let index = Arc::new(JournalIndex::new(drivers.journal().clone()));
     let owners = Arc::new(Alone::start());
     let url = "http://localhost".to_owned();
-    let stage = Arc::new(RunStage::new(&drivers, talker, told.clone(), leftovers, index, owners, url));
+    let stage = Arc::new(RunStage::new(talker, told.clone(), leftovers, index, owners, url));
 
     let text = "name: was\non:\n  manual: {}\nsteps:\n  - id: talk\n    uses: talk\n";
     let opened = Opened {
@@ -66,10 +67,11 @@ async fn a_closed_run_leaves_its_log_and_no_workspace() {
         mistakes: Vec::new(),
         retry_of: None,
     };
-    let stream = format!("run/{ID}");
+    drivers.register(&stage);
+    let stream = Stream::run(ID);
     let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Box::new(opened.clone()) }]);
     drivers.append(&stream, By::Server, opening).await.unwrap();
-    drivers.ensure(&stage, &stream);
+    drivers.ensure(&stream);
     let over = async {
         while drivers.is_driven(&stream) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -111,12 +113,12 @@ impl Owners for Two {
     }
 }
 
-fn stage(directory: &std::path::Path, drivers: &Arc<Drivers>, owners: Arc<dyn Owners>) -> RunStage {
+fn stage(directory: &std::path::Path, drivers: &Drivers, owners: Arc<dyn Owners>) -> RunStage {
     let logs = Arc::new(Logs::open(directory.join("logs")));
     let artifacts = crate::host::Artifacts::open(directory.join("artifacts"));
     let leftovers = Arc::new(Leftovers::new(logs.clone(), directory.join("workspaces"), artifacts));
     let index = Arc::new(JournalIndex::new(drivers.journal().clone()));
-    RunStage::new(drivers, Arc::new(Talker(logs)), Arc::new(Silent), leftovers, index, owners, String::new())
+    RunStage::new(Arc::new(Talker(logs)), Arc::new(Silent), leftovers, index, owners, String::new())
 }
 
 #[tokio::test]
@@ -128,13 +130,18 @@ async fn a_queued_run_that_is_looked_at_first_waits_all_the_same() {
         let [older, younger] = names.map(|name| crate::index::tests::opened(name, 1, Some("deploy")));
         for run in [&older, &younger] {
             let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Box::new(run.clone()) }]);
-            drivers.append(&format!("run/{}", run.id), By::Server, opening).await.unwrap();
+            drivers.append(&Stream::run(&run.id), By::Server, opening).await.unwrap();
         }
         // A new process; the older run has no driver yet.
         let stage = stage(directory.path(), &drivers, Arc::new(Alone::start()));
-        let stream = format!("run/{}", younger.id);
+        let stream = Stream::run(&younger.id);
+        let turn = Turn::new(&drivers, &stream);
         let state = fold(&crate::drive::read::<Entry>(drivers.journal(), &stream).await.unwrap());
-        assert_eq!(stage.observe(&stream, &state).await.unwrap().ahead, Some(older.id), "{names:?}");
+        assert_eq!(
+            stage.observe(&turn, &state, &Outcomes::default()).await.unwrap().ahead,
+            Some(older.id),
+            "{names:?}"
+        );
         drivers.stop().await;
     }
 }
@@ -158,17 +165,19 @@ async fn what_an_instance_that_is_gone_had_started_is_lost() {
         ("another that is gone", Some(&other), false, false),
         ("this one, which does not run it", Some(&mine), true, false),
     ];
+    let stream = Stream::run(&id);
+    let turn = Turn::new(&drivers, &stream);
     for (name, owner, other_exists, alive) in cases {
         let stage = stage(directory.path(), &drivers, Arc::new(Two { other_exists, mine: mine.clone() }));
         let state = State::replay(entries(owner).iter().map(|entry| (1, &By::Server, entry)));
-        let observed = stage.observe(&format!("run/{id}"), &state).await.unwrap();
+        let observed = stage.observe(&turn, &state, &Outcomes::default()).await.unwrap();
         assert_eq!(observed.alive.contains(&key), alive, "{name}");
         assert_eq!(observed.instance, mine);
     }
     let stage = stage(directory.path(), &drivers, Arc::new(Two { other_exists: false, mine: mine.clone() }));
     stage.attempts.start(&id, "talk", 1, std::future::pending(), || {});
     let state = State::replay(entries(Some(&mine)).iter().map(|entry| (1, &By::Server, entry)));
-    assert!(stage.observe(&format!("run/{id}"), &state).await.unwrap().alive.contains(&key), "it runs here");
+    assert!(stage.observe(&turn, &state, &Outcomes::default()).await.unwrap().alive.contains(&key), "it runs here");
     stage.attempts.stop(&id, "talk", 1).await;
     drivers.stop().await;
 }

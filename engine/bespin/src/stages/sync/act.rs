@@ -33,7 +33,7 @@ impl SyncStage {
 
     /// The Application as it was seen by the look that led to this act.
     fn seen(&self, stream: &str) -> Result<Value, Trouble> {
-        self.memory(stream).application.ok_or_else(|| Trouble("the application was not seen yet".into()))
+        self.memory(stream).application.ok_or_else(|| Trouble::passing("the application was not seen yet"))
     }
 
     /// One kind's objects, several at a time.
@@ -66,7 +66,7 @@ impl SyncStage {
                 memory.refused.insert(0, refused);
             });
         }
-        Err(Trouble(error.to_string()))
+        Err(Trouble::passing(error.to_string()))
     }
 
     async fn tell(&self, stream: &str, cluster: &Cluster, status: &Value) -> Result<(), Trouble> {

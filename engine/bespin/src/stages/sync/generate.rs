@@ -102,7 +102,7 @@ impl Generators {
             Ok(Some(_)) => {}
             Ok(None) => {
                 let Workspace { repo_url, path, .. } = &*workspace;
-                return Err(Trouble(format!("{repo_url} has no folder `{path}` at {commit}")));
+                return Err(Trouble::passing(format!("{repo_url} has no folder `{path}` at {commit}")));
             }
             Err(fault) => return unread(name, &fault, Vec::new()),
         }
@@ -114,7 +114,7 @@ impl Generators {
 }
 
 fn failed(name: &str, because: &str) -> Trouble {
-    Trouble(format!("the generator `{name}`: {because}"))
+    Trouble::passing(format!("the generator `{name}`: {because}"))
 }
 
 /// What came of a call.
@@ -130,7 +130,7 @@ fn made(name: &str, told: Told, verdict: Verdict<Vec<String>>) -> Result<Made, T
     let manifests = match answer(verdict) {
         Ok(texts) => parse(name, &texts),
         Err(because) if passes => return Err(failed(name, &because)),
-        Err(because) => Err(vec![failed(name, &because).0]),
+        Err(because) => Err(vec![failed(name, &because).message]),
     };
     Ok(Made { manifests, remarks })
 }
@@ -142,7 +142,7 @@ fn unread(name: &str, fault: &Failure, remarks: Vec<String>) -> Result<Made, Tro
     match fault {
         Failure::Transient(_) => Err(because),
         // It is the same at the next try: the author has to make the folder smaller.
-        _ => Ok(Made { manifests: Err(vec![because.0]), remarks }),
+        _ => Ok(Made { manifests: Err(vec![because.message]), remarks }),
     }
 }
 

@@ -18,17 +18,20 @@ mod view;
 pub use generate::Generators;
 pub use judge::Judges;
 
-use crate::drive::{Drivers, Stage, Trouble, Written, now};
+use crate::board::Board;
+use crate::drive::{Drivers, Stage, Trouble, Turn, Written, now};
 use async_trait::async_trait;
 use cluster::Cluster;
 use decide::by::By;
 use decide::next::{Next, Timestamp};
+use decide::outcome::Outcomes;
+use decide::stream::{Family, Stream};
 use decide::sync::application::Source;
-use decide::sync::{self, Act, Entry, Gvk, Intent, Observed, Refused, State};
+use decide::sync::{self, Act, Entry, Gvk, Observed, Refused, State};
 use sandbox::{Failure, Listed, Place};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// Where manifests come from.
@@ -52,7 +55,6 @@ pub trait Manifests: Send + Sync + 'static {
 
 /// The stage `sync`, on streams `app/<cluster>/<namespace>/<name>`.
 pub struct SyncStage {
-    drivers: Weak<Drivers>,
     clusters: BTreeMap<String, Arc<Cluster>>,
     git: Arc<dyn Manifests>,
     judges: Judges,
@@ -61,8 +63,6 @@ pub struct SyncStage {
     /// Counts up when a look needs a kind that was not in use before.
     interest: watch::Sender<u64>,
 }
-
-crate::wanted!(SyncStage, Entry, Intent);
 
 /// What the stage remembers of one application while the server runs. All of
 /// it comes back by looking.
@@ -90,17 +90,12 @@ struct Memory {
 
 impl SyncStage {
     /// Binds the stage to the clusters whose Applications it may see. It uses no plugins.
-    pub fn new(
-        drivers: &Arc<Drivers>,
-        clusters: impl IntoIterator<Item = Arc<Cluster>>,
-        git: Arc<dyn Manifests>,
-    ) -> Arc<SyncStage> {
-        SyncStage::extended(drivers, clusters, git, Judges::default(), Generators::default())
+    pub fn new(clusters: impl IntoIterator<Item = Arc<Cluster>>, git: Arc<dyn Manifests>) -> Arc<SyncStage> {
+        SyncStage::extended(clusters, git, Judges::default(), Generators::default())
     }
 
     /// The same with plugins that judge objects and make manifests.
     pub fn extended(
-        drivers: &Arc<Drivers>,
         clusters: impl IntoIterator<Item = Arc<Cluster>>,
         git: Arc<dyn Manifests>,
         judges: Judges,
@@ -109,20 +104,20 @@ impl SyncStage {
         let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
         let memories = Mutex::default();
         let interest = watch::Sender::new(0);
-        let drivers = Arc::downgrade(drivers);
-        Arc::new(SyncStage { drivers, clusters, git, judges, generators, memories, interest })
+        Arc::new(SyncStage { clusters, git, judges, generators, memories, interest })
     }
 
     fn find<'a>(&self, stream: &'a str) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
         let mut parts = stream.split('/').skip(1);
         let place = (parts.next(), parts.next(), parts.next(), parts.next());
         let (Some(cluster), Some(namespace), Some(name), None) = place else {
-            return Err(Trouble(format!(
+            return Err(Trouble::passing(format!(
                 "`{stream}` is no stream of an application; it reads app/cluster/namespace/name"
             )));
         };
         let known = self.clusters.get(cluster);
-        let known = known.ok_or_else(|| Trouble(format!("cluster `{cluster}` is not in the configuration")))?;
+        let known =
+            known.ok_or_else(|| Trouble::passing(format!("cluster `{cluster}` is not in the configuration")))?;
         Ok((known, namespace, name))
     }
 
@@ -144,17 +139,17 @@ impl SyncStage {
     ///
     /// # Errors
     /// A cluster that cannot be read.
-    pub async fn named(&self, name: &str) -> Result<Vec<String>, Trouble> {
+    pub async fn named(&self, name: &str) -> Result<Vec<Stream>, Trouble> {
         let (full, tail) = (format!("app/{name}"), format!("/{name}"));
         let mut found = Vec::new();
         for (place, cluster) in &self.clusters {
             let kind = cluster.kind("argoproj.io/v1alpha1", "Application").await;
-            let kind = kind.map_err(|error| Trouble(error.to_string()))?;
-            let objects = cluster.list(&kind, None).await.map_err(|error| Trouble(error.to_string()))?;
-            let stream = |object: &Value| {
-                format!("app/{place}/{}/{}", sync::object::namespace(object), sync::object::name(object))
-            };
-            found.extend(objects.iter().map(stream).filter(|stream| *stream == full || stream.ends_with(&tail)));
+            let kind = kind.map_err(|error| Trouble::passing(error.to_string()))?;
+            let objects = cluster.list(&kind, None).await.map_err(|error| Trouble::passing(error.to_string()))?;
+            let stream =
+                |object: &Value| Stream::app(place, sync::object::namespace(object), sync::object::name(object));
+            let is_meant = |stream: &Stream| stream.as_str() == full || stream.as_str().ends_with(&tail);
+            found.extend(objects.iter().map(stream).filter(is_meant));
         }
         Ok(found)
     }
@@ -163,28 +158,28 @@ impl SyncStage {
     ///
     /// # Errors
     /// An application that cannot be read.
-    pub async fn destination(&self, stream: &str) -> Result<Place, Trouble> {
-        let (cluster, _, name) = self.find(stream)?;
-        let object = self.application(stream).await?;
-        let object = object.ok_or_else(|| Trouble(format!("the application `{stream}` is not there")))?;
-        let application = sync::application::read(&object).map_err(Trouble)?;
+    pub async fn destination(&self, stream: &Stream) -> Result<Place, Trouble> {
+        let (cluster, _, name) = self.find(stream.as_str())?;
+        let object = self.application(stream.as_str()).await?;
+        let object = object.ok_or_else(|| Trouble::passing(format!("the application `{stream}` is not there")))?;
+        let application = sync::application::read(&object).map_err(Trouble::passing)?;
         Ok(Place { cluster: cluster.name().into(), namespace: application.namespace, name: name.into() })
     }
 
     async fn application(&self, stream: &str) -> Result<Option<Value>, Trouble> {
         let (cluster, namespace, name) = self.find(stream)?;
         let found = cluster.get("argoproj.io/v1alpha1", "Application", namespace, name).await;
-        found.map_err(|error| Trouble(error.to_string()))
+        found.map_err(|error| Trouble::passing(error.to_string()))
     }
 
     /// The commit that an application's target revision names now.
     ///
     /// # Errors
     /// An application or a repository that cannot be read.
-    pub async fn head(&self, stream: &str) -> Result<String, Trouble> {
-        let object = self.application(stream).await?;
-        let object = object.ok_or_else(|| Trouble(format!("the application `{stream}` is not there")))?;
-        let source = sync::application::read(&object).map_err(Trouble)?.source;
+    pub async fn head(&self, stream: &Stream) -> Result<String, Trouble> {
+        let object = self.application(stream.as_str()).await?;
+        let object = object.ok_or_else(|| Trouble::passing(format!("the application `{stream}` is not there")))?;
+        let source = sync::application::read(&object).map_err(Trouble::passing)?.source;
         self.git.head(&source.repo_url, &source.target_revision).await
     }
 
@@ -192,12 +187,12 @@ impl SyncStage {
     ///
     /// # Errors
     /// An application that is only observed, or a journal that cannot be written.
-    pub async fn ask(&self, drivers: &Arc<Drivers>, stream: &str, by: By) -> Result<(), Trouble> {
-        let shown = drivers.board().apps().remove(stream);
+    pub async fn ask(&self, drivers: &Arc<Drivers>, stream: &Stream, by: By) -> Result<(), Trouble> {
+        let shown = drivers.board().apps().remove(stream.as_str());
         match shown {
             Some(view) if view.ownership == "owned" => record(drivers, stream, by, Entry::Asked).await,
-            Some(view) => Err(Trouble(format!("`{}` is only observed: run `bespin take` first", view.name))),
-            None => Err(Trouble(format!("no application `{stream}` was seen"))),
+            Some(view) => Err(Trouble::passing(format!("`{}` is only observed: run `bespin take` first", view.name))),
+            None => Err(Trouble::passing(format!("no application `{stream}` was seen"))),
         }
     }
 
@@ -205,8 +200,8 @@ impl SyncStage {
     ///
     /// # Errors
     /// A journal that cannot be written.
-    pub async fn take(&self, drivers: &Arc<Drivers>, stream: &str, by: By) -> Result<(), Trouble> {
-        self.find(stream)?;
+    pub async fn take(&self, drivers: &Arc<Drivers>, stream: &Stream, by: By) -> Result<(), Trouble> {
+        self.find(stream.as_str())?;
         record(drivers, stream, by, Entry::TakeAsked).await
     }
 
@@ -214,21 +209,20 @@ impl SyncStage {
     ///
     /// # Errors
     /// A journal that cannot be written.
-    pub async fn give(&self, drivers: &Arc<Drivers>, stream: &str, by: By) -> Result<(), Trouble> {
-        self.find(stream)?;
+    pub async fn give(&self, drivers: &Arc<Drivers>, stream: &Stream, by: By) -> Result<(), Trouble> {
+        self.find(stream.as_str())?;
         record(drivers, stream, by, Entry::GiveAsked).await
     }
 
     /// Wakes every application whose manifests are in this repository: somebody pushed to it.
-    pub fn pushed(&self, repo_url: &str) {
-        let Some(drivers) = self.drivers.upgrade() else { return };
+    pub fn pushed(&self, drivers: &Drivers, repo_url: &str) {
         let mut memories = self.memories.lock().expect("nobody panics while holding the memories");
         for (stream, memory) in memories.iter_mut() {
             let source = memory.application.as_ref().map(|object| &object["spec"]["source"]["repoURL"]);
             if source.and_then(Value::as_str).is_some_and(|source| pushes::is_same(source, repo_url)) {
                 memory.head = None;
                 memory.pushes += 1;
-                drivers.poke(stream);
+                Stream::parse(stream).iter().for_each(|stream| drivers.poke(stream));
             }
         }
     }
@@ -236,22 +230,21 @@ impl SyncStage {
 
 impl SyncStage {
     /// An application that cannot be compared is shown all the same: as it was seen last, and why not now.
-    fn show_blind(&self, stream: &str, state: &State, trouble: &Trouble) {
-        let Some(drivers) = self.drivers.upgrade() else { return };
-        let before = drivers.board().apps().remove(stream);
+    fn show_blind(&self, board: &Board, stream: &str, state: &State, trouble: &Trouble) {
+        let before = board.apps().remove(stream);
         let blind = match (before, self.memory(stream).application) {
-            (Some(before), _) => view::blind(before, &trouble.0),
+            (Some(before), _) => view::blind(before, &trouble.message),
             (None, Some(object)) => {
                 let ownership = sync::application::ownership(&object);
-                view::unreadable(stream, state, &object, &trouble.0, ownership)
+                view::unreadable(stream, state, &object, &trouble.message, ownership)
             }
             (None, None) => return,
         };
-        drivers.board().show_app(stream, blind);
+        board.show_app(stream, blind);
     }
 }
 
-async fn record(drivers: &Arc<Drivers>, stream: &str, by: By, entry: Entry) -> Result<(), Trouble> {
+async fn record(drivers: &Arc<Drivers>, stream: &Stream, by: By, entry: Entry) -> Result<(), Trouble> {
     let appended = drivers.append(stream, by, |_: &[Written<Entry>]| Some(vec![entry.clone()])).await;
     appended.map(drop).map_err(|error| Trouble::new("writing the journal", error))
 }
@@ -259,39 +252,44 @@ async fn record(drivers: &Arc<Drivers>, stream: &str, by: By, entry: Entry) -> R
 #[async_trait]
 impl Stage for SyncStage {
     const NAME: &'static str = "sync";
+    const FAMILY: Family = Family::App;
     type Entry = Entry;
-    type Recorded = State;
-    type Seen = Observed;
+    type State = State;
+    type Observed = Observed;
     type Act = Act;
+    type Reply = ();
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {
         State::fold(entries.iter().map(|written| (written.at_ms, &written.entry)))
     }
 
-    async fn observe(&self, stream: &str, state: &State) -> Result<Observed, Trouble> {
-        let objects = match self.objects(stream, state, now()).await {
+    fn is_current(&self, _: &State, _: &Act) -> bool {
+        true
+    }
+
+    async fn observe(&self, turn: &Turn<'_>, state: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
+        let (stream, board) = (turn.stream.as_str(), turn.board());
+        let objects = match self.objects(turn, state, now()).await {
             Ok(objects) => objects,
             Err(trouble) => {
-                self.show_blind(stream, state, &trouble);
+                self.show_blind(board, stream, state, &trouble);
                 return Err(trouble);
             }
         };
         let observed = Observed::read(objects);
-        if let Some(drivers) = self.drivers.upgrade() {
-            match &observed {
-                Observed::Present(context) => {
-                    let remarks = self.memory(stream).read.map(|read| read.remarks).unwrap_or_default();
-                    drivers.board().show_app(stream, view::view(stream, state, context, &remarks));
-                }
-                Observed::Unreadable { because, ownership } => {
-                    let object = self.memory(stream).application.unwrap_or_default();
-                    let view = view::unreadable(stream, state, &object, because, *ownership);
-                    drivers.board().show_app(stream, view);
-                }
-                Observed::Gone => {
-                    drivers.board().forget_app(stream);
-                    self.forget(stream);
-                }
+        match &observed {
+            Observed::Present(context) => {
+                let remarks = self.memory(stream).read.map(|read| read.remarks).unwrap_or_default();
+                board.show_app(stream, view::view(stream, state, context, &remarks));
+            }
+            Observed::Unreadable { because, ownership } => {
+                let object = self.memory(stream).application.unwrap_or_default();
+                let view = view::unreadable(stream, state, &object, because, *ownership);
+                board.show_app(stream, view);
+            }
+            Observed::Gone => {
+                board.forget_app(stream);
+                self.forget(stream);
             }
         }
         Ok(observed)
@@ -301,8 +299,8 @@ impl Stage for SyncStage {
         sync::decide(state, observed, now)
     }
 
-    async fn act(&self, stream: &str, act: &Act) -> Result<(), Trouble> {
-        self.carry_out(stream, act).await
+    async fn act(&self, turn: &Turn<'_>, _: &State, act: &Act) -> Result<(), Trouble> {
+        self.carry_out(turn.stream.as_str(), act).await
     }
 }
 

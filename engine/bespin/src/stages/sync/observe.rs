@@ -2,7 +2,7 @@
 
 use super::judge::Coverage;
 use super::{Memory, SyncStage};
-use crate::drive::Trouble;
+use crate::drive::{Trouble, Turn};
 use cluster::Cluster;
 use decide::health::Judged;
 use decide::next::Timestamp;
@@ -27,7 +27,8 @@ const ALWAYS: [(&str, &str); 3] =
     [("autoscaling/v2", "HorizontalPodAutoscaler"), ("apps/v1", "ReplicaSet"), ("v1", "Pod")];
 
 impl SyncStage {
-    pub(super) async fn objects(&self, stream: &str, state: &State, now: Timestamp) -> Result<Objects, Trouble> {
+    pub(super) async fn objects(&self, turn: &Turn<'_>, state: &State, now: Timestamp) -> Result<Objects, Trouble> {
+        let stream = turn.stream.as_str();
         let (cluster, _, _) = self.find(stream)?;
         let Some(object) = self.application(stream).await? else { return Ok(Objects::default()) };
         self.remember(stream, |memory| memory.application = Some(object.clone()));
@@ -50,11 +51,11 @@ impl SyncStage {
             false => self.in_use(cluster, &app, desired, &served, &reach).await?,
         };
         self.note(stream, reach, &live, full.then_some(now));
-        let judged = self.judged(stream, cluster, &live).await;
+        let judged = self.judged(turn, cluster, &live).await;
         let mut namespaces = Vec::new();
         for namespace in self.memory(stream).namespaces {
             let found = cluster.get("v1", "Namespace", "", &namespace).await;
-            if found.map_err(|error| Trouble(error.to_string()))?.is_some() {
+            if found.map_err(|error| Trouble::passing(error.to_string()))?.is_some() {
                 namespaces.push(namespace);
             }
         }
@@ -74,10 +75,10 @@ impl SyncStage {
     }
 
     /// What plugins say of the live objects of their kinds. What there was no time for is the next look's, at once.
-    async fn judged(&self, stream: &str, cluster: &Cluster, live: &[Value]) -> Judged {
-        let (judged, came) = self.judges.ask(stream, cluster.name(), live).await;
-        if let (Coverage::ToSome, Some(drivers)) = (came, self.drivers.upgrade()) {
-            drivers.poke(stream);
+    async fn judged(&self, turn: &Turn<'_>, cluster: &Cluster, live: &[Value]) -> Judged {
+        let (judged, came) = self.judges.ask(turn.stream.as_str(), cluster.name(), live).await;
+        if came == Coverage::ToSome {
+            turn.drivers().poke(turn.stream);
         }
         judged
     }
@@ -157,7 +158,7 @@ impl SyncStage {
                 || is_child(object)
         };
         let found = cluster.look(&reach.kinds, &reach.namespaces, &keep).await;
-        found.map_err(|error| Trouble(error.to_string()))
+        found.map_err(|error| Trouble::passing(error.to_string()))
     }
 
     /// Every kind in every namespace, once: what carries our tracking id, and autoscalers.
@@ -170,7 +171,7 @@ impl SyncStage {
         reach: &Reach,
     ) -> Result<Vec<Value>, Trouble> {
         let keep = |object: &Value| tracked_by(object) == Some(&app.name) || is_autoscaler(object);
-        let found = cluster.look_everywhere(&keep).await.map_err(|error| Trouble(error.to_string()))?;
+        let found = cluster.look_everywhere(&keep).await.map_err(|error| Trouble::passing(error.to_string()))?;
         let mut wide = reach.clone();
         wide.widen(&found, app);
         self.in_use(cluster, app, desired, served, &wide).await
@@ -271,7 +272,7 @@ fn named(app: &Application, desired: &[Value], served: &BTreeMap<Gvk, Served>) -
 
 async fn served(cluster: &Cluster, desired: &[Value]) -> Result<BTreeMap<Gvk, Served>, Trouble> {
     let kinds: BTreeSet<Gvk> = desired.iter().map(gvk).collect();
-    let found = cluster.served(&kinds).await.map_err(|error| Trouble(error.to_string()))?;
+    let found = cluster.served(&kinds).await.map_err(|error| Trouble::passing(error.to_string()))?;
     let mut served: BTreeMap<Gvk, Served> = kinds.into_iter().map(|gvk| (gvk, Served::Missing)).collect();
     for kind in found {
         let scope = match kind.scope {

@@ -35,7 +35,7 @@ impl SyncStage {
                 after = last.seq;
                 let addresses =
                     entries.iter().filter_map(pushed).filter_map(|push| forge.address(&push.repository).ok());
-                addresses.for_each(|address| self.pushed(&address));
+                addresses.for_each(|address| self.pushed(&drivers, &address));
             }
         }
     }

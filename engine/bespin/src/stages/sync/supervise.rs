@@ -3,6 +3,7 @@
 use super::SyncStage;
 use crate::drive::Drivers;
 use cluster::{Change, Cluster};
+use decide::stream::{Family, Stream};
 use decide::sync::{Gvk, object};
 use futures::StreamExt;
 use serde_json::Value;
@@ -38,18 +39,20 @@ impl SyncStage {
     }
 
     async fn applications(self: Arc<Self>, drivers: Arc<Drivers>, cluster: Arc<Cluster>) {
-        let prefix = format!("app/{}/", cluster.name());
-        // What somebody waits for is driven, even if its Application is gone.
-        match drivers.journal().streams(&prefix).await {
-            Ok(streams) => streams.iter().for_each(|stream| drivers.ensure(&self, &stream.name)),
+        // What a step waits for is driven, even if its Application is gone.
+        match drivers.streams(Family::App).await {
+            Ok(streams) => {
+                let here = |stream: &&Stream| stream.object().is_some_and(|(place, ..)| place == cluster.name());
+                streams.iter().filter(here).for_each(|stream| drivers.ensure(stream));
+            }
             Err(error) => tracing::warn!(%error, "the journal's applications cannot be listed"),
         }
         let mut changes = followed(&cluster, &(APPLICATION.0.to_owned(), APPLICATION.1.to_owned())).await;
         while let Some(change) = changes.next().await {
             let object = change.object();
-            let stream = format!("{prefix}{}/{}", object::namespace(object), object::name(object));
+            let stream = Stream::app(cluster.name(), object::namespace(object), object::name(object));
             match change {
-                Change::There(_) => drivers.ensure(&self, &stream),
+                Change::There(_) => drivers.ensure(&stream),
                 Change::Gone(_) => drivers.poke(&stream),
             }
         }
@@ -103,7 +106,7 @@ impl SyncStage {
                 let about = here.filter(|(_, memory)| places.contains("") || !places.is_disjoint(&memory.namespaces));
                 about.map(|(stream, _)| stream.clone()).collect()
             };
-            streams.iter().for_each(|stream| drivers.poke(stream));
+            streams.iter().filter_map(|name| Stream::parse(name).ok()).for_each(|stream| drivers.poke(&stream));
         }
     }
 }

@@ -4,14 +4,15 @@
 use super::SyncStage;
 use crate::board::Board;
 use crate::drive::{Drivers, now};
+use crate::requests::request;
 use crate::sources::Repositories;
 use crate::views::AppView;
-use crate::wants::want;
 use cluster::{Cluster, Reach, Settings};
 use decide::by::By;
 use decide::next::Phase;
+use decide::request::Key;
+use decide::stream::Stream;
 use decide::sync::Intent;
-use decide::want::Key;
 use forge::{Credentials, Forge, PlainHttp, Remote};
 use playground::sample::{MANIFESTS, Sample, SampleOptions};
 use playground::{Options, Playground};
@@ -21,6 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const STREAM: &str = "app/test/argocd/petclinic";
+
+fn stream() -> Stream {
+    Stream::parse(STREAM).expect("it is an application's")
+}
 
 /// A server's part of the world: everything of it ends with the process.
 struct Server {
@@ -44,7 +49,8 @@ impl Server {
         let base = Some(playground.git_url.clone());
         let settings = forge::Settings { base, remotes: vec![remote], ..forge::Settings::default() };
         let forge = Forge::new(settings, dir.join("mirrors")).expect("the mirrors open");
-        let stage = SyncStage::new(&drivers, [cluster.clone()], Repositories::new(forge.clone()));
+        let stage = SyncStage::new([cluster.clone()], Repositories::new(forge.clone()));
+        drivers.register(&stage);
         let watching = tokio::spawn(stage.clone().supervise(drivers.clone(), cluster.clone()));
         Server { drivers, stage, cluster, forge, watching }
     }
@@ -92,7 +98,8 @@ impl Server {
 
     async fn want(&self, step: &str, revision: &str) -> Result<Value, String> {
         let key = Key { run: "user/petclinic/petclinic-was/56".into(), step: step.into() };
-        let wanted = want(&self.drivers, &self.stage, STREAM, &key, Intent { revision: revision.into() });
+        let stream = stream();
+        let wanted = request::<super::Entry>(&self.drivers, &stream, &key, Intent { revision: revision.into() });
         let answer = tokio::time::timeout(Duration::from_secs(60), wanted).await;
         let said = self.drivers.board().status(STREAM);
         answer.unwrap_or_else(|_| panic!("no answer: {said:?}")).map_err(|failure| format!("{failure:?}"))
@@ -164,7 +171,7 @@ async fn a_restart_changes_nothing_and_a_want_outlives_it() {
     let head = edit(&sample, "web.yaml", "petclinic-web:", "petclinic-web:next-").await;
     let key = Key { run: "user/petclinic/petclinic-was/56".into(), step: "sync".into() };
     let entry = super::Entry::Wanted { key, intent: Intent { revision: head.as_str().into() } };
-    super::record(&server.drivers, STREAM, By::Server, entry).await.expect("it is recorded");
+    super::record(&server.drivers, &stream(), By::Server, entry).await.expect("it is recorded");
     server.stop().await;
 
     let server = Server::start(dir.path(), &playground).await;
@@ -224,7 +231,7 @@ async fn a_repository_that_cannot_be_fetched_is_told_and_nothing_is_pruned() {
     server.says(|status| status.message.starts_with("fetching ") && status.message.ends_with("trying again")).await;
 
     std::fs::rename(&away, &home).expect("the repository can be shown");
-    server.stage.pushed(&sample.manifests_repository);
+    server.stage.pushed(&server.drivers, &sample.manifests_repository);
     let is_up = |view: &AppView, name| resource(view, "Deployment", name).health == "Healthy";
     let settled = |view: &AppView| view.sync == "synced" && is_up(view, "web") && is_up(view, "redis");
     let synced = server.shows("settled", settled).await;
@@ -233,13 +240,13 @@ async fn a_repository_that_cannot_be_fetched_is_told_and_nothing_is_pruned() {
 
     // Observed before, it keeps what was seen; and what runs goes on.
     std::fs::rename(&home, &away).expect("the repository can be hidden");
-    server.stage.pushed(&sample.manifests_repository);
+    server.stage.pushed(&server.drivers, &sample.manifests_repository);
     let blind = server.shows("blind again", |view| view.sync == "unknown").await;
     assert_eq!((&blind.health, &blind.revision), (&synced.health, &synced.revision));
     assert_eq!(blind.resources.len(), synced.resources.len());
     server.live("apps/v1", "Deployment", "web").await;
     std::fs::rename(&away, &home).expect("the repository can be shown");
-    server.stage.pushed(&sample.manifests_repository);
+    server.stage.pushed(&server.drivers, &sample.manifests_repository);
     server.shows("synced again", |view| view.sync == "synced").await;
     server.stop().await;
     playground.stop().await;
@@ -260,7 +267,11 @@ async fn a_delivery_of_a_manifests_repository_wakes_what_reads_it() {
         "paths": { "known": "listed", "paths": ["petclinic/web.yaml"] } });
     let entry = decide::delivery::Entry::Received(serde_json::from_value(push).expect("it is a push"));
     let by = By::Delivery("1".into());
-    server.drivers.append("delivery/default/1", by, |_| Some(vec![entry.clone()])).await.expect("it is recorded");
+    server
+        .drivers
+        .append(&Stream::delivery("default", "1"), by, |_| Some(vec![entry.clone()]))
+        .await
+        .expect("it is recorded");
     // Nothing else looks at git within this time: the resync comes after two minutes.
     server.shows("at the pushed commit", |view| view.revision == head && view.sync == "synced").await;
     server.stop().await;

@@ -4,7 +4,7 @@ use super::super::*;
 use super::proxy::{Mode, NAME};
 use super::world::World;
 use crate::next::{Phase, Wake};
-use crate::want::Answer;
+use crate::request::Response;
 use serde_json::{Value, json};
 
 const V55: &str = "was:v55-f31bdcc";
@@ -57,7 +57,7 @@ fn a_walk_asks_for_each_weight_and_waits_until_it_is_served() {
     assert_eq!(world.weights, [10, 25, 50, 75, 100, 0]);
     assert_eq!((world.phase(), world.served()), ("Healthy", Some(0)));
     assert_eq!(world.running(), [(V56.to_owned(), 2)]);
-    assert!(matches!(world.answer(&key), Some(Answer::Met { .. })));
+    assert!(matches!(world.answer(&key), Some(Response::Met { .. })));
     assert_eq!((condition(&world).0.as_str(), verified(&world)), ("Verified", &json!(true)));
     let recorded = world.recorded();
     assert!(recorded.weights.iter().all(|point| point.served == Some(point.asked)), "{:?}", recorded.weights);
@@ -102,7 +102,7 @@ fn while_nothing_is_verified_nobody_is_scaled_down_and_the_step_stays() {
     world.proxy().mode = Mode::Verifies;
     world.settle();
     assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), 2)]));
-    assert!(matches!(world.answer(&key), Some(Answer::Failed { .. })));
+    assert!(matches!(world.answer(&key), Some(Response::Failed { .. })));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::super::*;
 use super::world::World;
 use crate::next::Phase;
-use crate::want::Answer;
+use crate::request::Response;
 use serde_json::json;
 
 const V55: &str = "was:v55-f31bdcc";
@@ -59,7 +59,7 @@ fn the_seeds_rollout_walks_its_weights_in_order() {
     assert_eq!(world.running(), [(V56.to_owned(), 2)]);
     assert_eq!((world.phase(), world.served()), ("Healthy", Some(0)));
     assert_ne!(*world.status("stableRS"), before);
-    assert_eq!(world.answer(&key), Some(Answer::Met { outputs: json!({"outcome": "promoted"}) }));
+    assert_eq!(world.answer(&key), Some(Response::Met { outputs: json!({"outcome": "promoted"}) }));
     assert!(world.now - started >= 4 * 30_000, "each pause lasts as long as it was written");
     assert_eq!(world.sets.len(), 2, "the old set stays as history");
 }
@@ -103,7 +103,7 @@ fn crashing_pods_send_the_canary_back() {
     let message = world.status("message").as_str().unwrap();
     assert!(message.starts_with("RolloutAborted: ") && message.contains("CrashLoopBackOff"), "{message}");
     assert_eq!(world.status("abort"), true);
-    let Some(Answer::Failed { because, transient: false }) = world.answer(&key) else { panic!("not failed") };
+    let Some(Response::Failed { because, transient: false }) = world.answer(&key) else { panic!("not failed") };
     assert!(because.contains("CrashLoopBackOff"), "{because}");
     let refused = world.status("conditions").as_array().unwrap().iter().find(|c| c["type"] == "Refused").unwrap();
     assert!(refused["message"].as_str().unwrap().contains("was:v56-crash"));
@@ -178,8 +178,8 @@ fn a_new_template_in_mid_walk_starts_over_without_traffic_on_what_goes() {
     world.settle();
     assert_eq!(world.weights, [10, 25, 50, 0, 10, 25, 50, 75, 100, 0]);
     assert_eq!(world.running(), [("was:v57".to_owned(), 2)]);
-    assert!(matches!(world.answer(&first), Some(Answer::Superseded { .. })), "{:?}", world.answer(&first));
-    assert!(matches!(world.answer(&second), Some(Answer::Met { .. })));
+    assert!(matches!(world.answer(&first), Some(Response::Superseded { .. })), "{:?}", world.answer(&first));
+    assert!(matches!(world.answer(&second), Some(Response::Met { .. })));
 }
 
 #[test]
@@ -385,11 +385,11 @@ fn a_want_waits_until_the_rollout_names_its_image() {
     assert_eq!(world.answer(&key), None, "v55 is not what is wanted");
     world.deploy(V56);
     world.settle();
-    assert!(matches!(world.answer(&key), Some(Answer::Met { .. })));
+    assert!(matches!(world.answer(&key), Some(Response::Met { .. })));
     // Who wants what serves already is answered at once, and a repeat joins.
     let again = world.want("run/56b", Some(V56), OnTimeout::Hold);
     world.settle();
-    assert!(matches!(world.answer(&again), Some(Answer::Met { .. })));
+    assert!(matches!(world.answer(&again), Some(Response::Met { .. })));
 }
 
 #[test]
@@ -401,7 +401,7 @@ fn a_step_out_of_time_may_want_a_retreat() {
         let mut world = at_weight(world, 25);
         world.journal.push((world.now, By::Server, Entry::TimedOut { key: key.clone() }));
         world.settle();
-        let failed = matches!(world.answer(&key), Some(Answer::Failed { .. }));
+        let failed = matches!(world.answer(&key), Some(Response::Failed { .. }));
         (failed, world.phase().to_owned(), world.running())
     };
     assert_eq!(run(OnTimeout::Hold), (true, "Healthy".into(), vec![(V56.to_owned(), 2)]));
@@ -417,7 +417,7 @@ fn a_step_that_asks_again_after_its_time_is_waited_for() {
     world.journal.push((world.now, By::Server, Entry::TimedOut { key: key.clone() }));
     assert_eq!(world.want("run/56", Some(V56), OnTimeout::Hold), key);
     world.settle();
-    assert!(matches!(world.answer(&key), Some(Answer::Met { .. })), "{:?}", world.answer(&key));
+    assert!(matches!(world.answer(&key), Some(Response::Met { .. })), "{:?}", world.answer(&key));
 }
 
 #[test]
@@ -487,7 +487,7 @@ fn a_spec_that_cannot_be_followed_says_so_and_moves_nothing() {
     assert_eq!((world.phase(), world.said.0), ("Degraded", Phase::Blocked));
     assert!(world.status("message").as_str().unwrap().starts_with("InvalidSpec: spec.strategy.canary.analysis"));
     assert_eq!(world.running(), [(V55.to_owned(), 2)]);
-    assert!(matches!(world.answer(&key), Some(Answer::Failed { .. })));
+    assert!(matches!(world.answer(&key), Some(Response::Failed { .. })));
     world.rollout["spec"]["strategy"]["canary"].as_object_mut().unwrap().remove("analysis");
     world.changed();
     world.settle();

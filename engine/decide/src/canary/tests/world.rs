@@ -5,7 +5,7 @@
 
 use super::super::*;
 use crate::next::Phase;
-use crate::want::{Answer, Key};
+use crate::request::{Key, Response};
 use serde_json::{Value, json};
 
 /// The world, the journal, and what was seen happening.
@@ -137,7 +137,7 @@ impl World {
         Recorded::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)))
     }
 
-    pub fn answer(&self, key: &Key) -> Option<Answer> {
+    pub fn answer(&self, key: &Key) -> Option<Response> {
         self.recorded().answer(key).cloned()
     }
 

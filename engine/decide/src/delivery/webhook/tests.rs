@@ -63,7 +63,7 @@ fn a_push_becomes_what_the_trigger_needs() {
     assert_eq!(push.repository, "User/Petclinic", "the configuration's spelling is ours");
     assert_eq!(push.short_reference(), Some(Reference::Branch("main")));
     assert_eq!(push.change, Change::Forward);
-    assert_eq!(Received::Push(push.clone()).stream(), "delivery/default/72d3162e-cc78-11e3-81ab-4c9367dc0958");
+    assert_eq!(Received::Push(push.clone()).stream().as_str(), "delivery/default/72d3162e-cc78-11e3-81ab-4c9367dc0958");
     let paths = ["pom.xml", "was/a", "was/b"].map(String::from).to_vec();
     assert_eq!(push.paths, Paths::Listed { paths });
 }

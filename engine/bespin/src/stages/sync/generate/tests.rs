@@ -35,7 +35,7 @@ impl Manifests for Folder {
     }
 
     async fn files(&self, _: &str, _: &str, _: &str) -> Result<Vec<(String, String)>, Trouble> {
-        Err(Trouble("its files are no manifests".into()))
+        Err(Trouble::passing("its files are no manifests"))
     }
 
     async fn file(&self, _: &str, commit: &str, path: &str, at_most: usize) -> Result<Option<Vec<u8>>, Failure> {
@@ -89,7 +89,7 @@ async fn stage(dir: &std::path::Path, git: &Arc<Folder>) -> (Arc<Drivers>, Arc<S
     let drivers = Drivers::new(journal, Arc::new(Board::default()));
     let row = config::Generator { name: "fill-in".into(), plugin: "generate".into(), limits: BTreeMap::new() };
     let generators = Generators::load(&[row], &extensions(dir)).await.unwrap();
-    let stage = SyncStage::extended(&drivers, [], git.clone(), super::super::Judges::default(), generators);
+    let stage = SyncStage::extended([], git.clone(), super::super::Judges::default(), generators);
     (drivers, stage)
 }
 
@@ -125,7 +125,7 @@ async fn what_the_author_can_mend_is_a_mistake_and_what_passes_is_no_look() {
     let app = application(&fill_in(three()));
     let nowhere = Application { source: Source { path: "nowhere".into(), ..app.source.clone() }, ..app.clone() };
     let trouble = stage.read(STREAM, &nowhere, COMMIT).await.err().unwrap();
-    assert_eq!(trouble.0, "http://git/k8s.git has no folder `nowhere` at c0ffee");
+    assert_eq!(trouble.message, "http://git/k8s.git has no folder `nowhere` at c0ffee");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +134,7 @@ async fn half_a_folder_makes_no_manifests() {
     let git = folder(Some("shop/app.yaml.in"));
     let (_drivers, stage) = stage(dir.path(), &git).await;
     let trouble = stage.read(STREAM, &application(&fill_in(three())), COMMIT).await.err().unwrap();
-    assert_eq!(trouble.0, "the generator `fill-in`: the mirror is busy");
+    assert_eq!(trouble.message, "the generator `fill-in`: the mirror is busy");
 }
 
 fn workspace(git: Arc<Folder>) -> Workspace {
@@ -234,7 +234,7 @@ impl Manifests for Hanging {
     }
 
     async fn files(&self, _: &str, _: &str, _: &str) -> Result<Vec<(String, String)>, Trouble> {
-        Err(Trouble("its files are no manifests".into()))
+        Err(Trouble::passing("its files are no manifests"))
     }
 
     async fn file(&self, _: &str, _: &str, _: &str, _: usize) -> Result<Option<Vec<u8>>, Failure> {

@@ -1,0 +1,144 @@
+//! The only loop in the program: observe, decide, append, act, wait.
+
+mod codec;
+mod drivers;
+mod fault;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+pub use codec::{encode, read};
+pub use drivers::{Begun, Drivers};
+
+use crate::board::Board;
+use async_trait::async_trait;
+use decide::by::By;
+use decide::next::{Next, Timestamp};
+use decide::outcome::{Failure, Outcomes};
+use decide::retry::Retry;
+use decide::stream::{Family, Stream};
+use journal::Journal;
+use serde::{Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// One stage of a push's way: a pure decision, bound to what it observes and does.
+#[async_trait]
+pub trait Stage: Send + Sync + 'static {
+    /// The stage's name in logs and on the dashboard.
+    const NAME: &'static str;
+    /// Whose streams it drives.
+    const FAMILY: Family;
+    /// What it records; serde's adjacently tagged `{kind, body}`.
+    type Entry: Serialize + DeserializeOwned + Send + Sync;
+    /// What its stream adds up to.
+    type State: Send + Sync;
+    /// What the world is like, as far as it matters to the decision.
+    type Observed: Send + Sync;
+    /// What it may cause.
+    type Act: Clone + PartialEq + Send + Sync;
+    /// What an act answers when it was carried out.
+    type Reply: Send + Sync;
+
+    /// Folds a stream. Starting is resuming: a fresh stream has one entry.
+    fn replay(&self, entries: &[Written<Self::Entry>]) -> Self::State;
+    /// Whether this state still asks for the act: while it does, what came of the act is handed to [`Stage::observe`].
+    fn is_current(&self, state: &Self::State, act: &Self::Act) -> bool;
+    /// Observes the world. An error means that there is no decision at all.
+    async fn observe(
+        &self,
+        turn: &Turn<'_>,
+        state: &Self::State,
+        outcomes: &Outcomes<Self::Act, Self::Reply>,
+    ) -> Result<Self::Observed, Trouble>;
+    /// Decides. Total and pure; delegates to `decide`.
+    fn decide(&self, state: &Self::State, observed: &Self::Observed, now: Timestamp) -> Next<Self::Entry, Self::Act>;
+    /// Carries out one act, given the state as it is recorded by now. Called again after any failure or crash.
+    async fn act(&self, turn: &Turn<'_>, state: &Self::State, act: &Self::Act) -> Result<Self::Reply, Trouble>;
+}
+
+/// What a stage may reach during one turn of its driver.
+pub struct Turn<'a> {
+    /// The stream that is driven.
+    pub stream: &'a Stream,
+    drivers: &'a Arc<Drivers>,
+}
+
+impl<'a> Turn<'a> {
+    /// Binds a turn; tests of a stage make one by hand.
+    pub fn new(drivers: &'a Arc<Drivers>, stream: &'a Stream) -> Turn<'a> {
+        Turn { stream, drivers }
+    }
+
+    /// Where other streams are opened, appended to and woken.
+    pub fn drivers(&self) -> &'a Arc<Drivers> {
+        self.drivers
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &'a Journal {
+        self.drivers.journal()
+    }
+
+    /// Where the stage publishes its views.
+    pub fn board(&self) -> &'a Board {
+        self.drivers.board()
+    }
+}
+
+/// An entry with its moment and its author.
+#[derive(Clone, Debug)]
+pub struct Written<E> {
+    /// Milliseconds since the epoch.
+    pub at_ms: Timestamp,
+    /// Who caused it.
+    pub by: By,
+    /// What it says.
+    pub entry: E,
+}
+
+/// Why an observation or an act did not work out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Trouble {
+    /// What happened, as a sentence without a full stop.
+    pub message: String,
+    /// Whether it is worth trying again.
+    pub retry: Retry,
+}
+
+impl Trouble {
+    /// What may pass by itself.
+    pub fn passing(message: impl Into<String>) -> Trouble {
+        Trouble { message: message.into(), retry: Retry::PASSING }
+    }
+
+    /// What may pass by itself, with what was tried.
+    pub fn new(tried: &str, error: impl std::fmt::Display) -> Trouble {
+        Trouble::passing(format!("{tried}: {error}"))
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(Trouble { message, retry }: Trouble) -> Failure {
+        Failure { message, retry }
+    }
+}
+
+impl From<journal::Error> for Trouble {
+    fn from(error: journal::Error) -> Trouble {
+        Trouble::new("reading the journal", error)
+    }
+}
+
+impl From<journal::AppendError> for Trouble {
+    fn from(error: journal::AppendError) -> Trouble {
+        Trouble::new("writing the journal", error)
+    }
+}
+
+/// The clock, in milliseconds since the epoch: read here and nowhere below.
+pub fn now() -> Timestamp {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as Timestamp)
+}

@@ -1,0 +1,212 @@
+//! How a step asks a stage for something, and is answered: one ledger for every stage that can be asked.
+//!
+//! A plugin makes one call. What it asks for is recorded in the stage's stream under a [`Key`] without the attempt, so
+//! that a later attempt joins the request of the first instead of making a second one. A request that failed for a
+//! reason that may pass, or that an attempt gave up, is recorded once more by the next attempt and is open again from
+//! then on. What was met is never asked for twice.
+
+use serde::{Deserialize, Serialize};
+
+/// Which step of which run asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The run's id, such as `user/petclinic/petclinic-was/56`.
+    pub run: String,
+    /// The step's id within that run.
+    pub step: String,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Response {
+    /// The world is as the step asked for it; `outputs` becomes the step's outputs.
+    Met {
+        /// A flat JSON object of strings.
+        outputs: serde_json::Value,
+    },
+    /// A newer request took its place.
+    Superseded {
+        /// By what, as a sentence.
+        because: String,
+    },
+    /// It cannot be met.
+    Failed {
+        /// Why, as a sentence with the help.
+        because: String,
+        /// Whether the same request may succeed later.
+        transient: bool,
+    },
+}
+
+impl Response {
+    /// Whether the same request may succeed later: recorded once more, it is open again.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Response::Failed { transient: true, .. })
+    }
+}
+
+/// What an entry says about a request.
+#[derive(Debug)]
+pub enum Change<'a, Intent> {
+    /// A step asks, for the first time or once more.
+    Asked(&'a Key, &'a Intent),
+    /// The stage has answered.
+    Answered(&'a Key, &'a Response),
+    /// The step has stopped waiting.
+    GaveUp(&'a Key),
+}
+
+/// The entries of a stage that steps can ask.
+pub trait Requests: Sized {
+    /// What can be asked for.
+    type Intent: Clone;
+    /// The entry that records a request.
+    fn asked(key: Key, intent: Self::Intent) -> Self;
+    /// What this entry says about a request, if it is about one.
+    fn change(&self) -> Option<Change<'_, Self::Intent>>;
+}
+
+/// Reads requests off entries called `Wanted` and `Answered`, and perhaps one by which a step gives up.
+macro_rules! requests {
+    ($entry:ident, $intent:ty $(, gives up by $gives_up:ident)?) => {
+        impl $crate::request::Requests for $entry {
+            type Intent = $intent;
+
+            fn asked(key: $crate::request::Key, intent: $intent) -> $entry {
+                $entry::Wanted { key, intent }
+            }
+
+            fn change(&self) -> Option<$crate::request::Change<'_, $intent>> {
+                if let $entry::Wanted { key, intent } = self {
+                    return Some($crate::request::Change::Asked(key, intent));
+                }
+                $(if let $entry::$gives_up { key } = self {
+                    return Some($crate::request::Change::GaveUp(key));
+                })?
+                if let $entry::Answered { key, answer } = self {
+                    return Some($crate::request::Change::Answered(key, answer));
+                }
+                None
+            }
+        }
+    };
+}
+pub(crate) use requests;
+
+/// Where a request stands, by the last entry about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestState {
+    /// It was asked for, or asked for once more, and waits for the stage.
+    Open,
+    /// The step that asked has stopped waiting, and the stage has not answered yet.
+    GivenUp,
+    /// The stage has answered.
+    Ended(Response),
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<Intent> {
+    /// Who asks.
+    pub key: Key,
+    /// What for.
+    pub intent: Intent,
+    /// Where it stands.
+    pub state: RequestState,
+}
+
+/// All requests of one stream, in the order in which they were first made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger<Intent>(Vec<Request<Intent>>);
+
+impl<Intent> Default for Ledger<Intent> {
+    fn default() -> Self {
+        Ledger(Vec::new())
+    }
+}
+
+impl<Intent: Clone> Ledger<Intent> {
+    /// Folds a stream's entries.
+    pub fn fold<'a, E: Requests<Intent = Intent> + 'a>(entries: impl IntoIterator<Item = &'a E>) -> Ledger<Intent> {
+        let mut ledger = Ledger::default();
+        entries.into_iter().for_each(|entry| ledger.apply(entry));
+        ledger
+    }
+
+    /// Takes in one more entry.
+    pub fn apply<E: Requests<Intent = Intent>>(&mut self, entry: &E) {
+        match entry.change() {
+            Some(Change::Asked(key, intent)) => match self.get_mut(key) {
+                Some(request) if request.may_open_again() => request.state = RequestState::Open,
+                Some(_) => {}
+                None => {
+                    let (key, intent) = (key.clone(), intent.clone());
+                    self.0.push(Request { key, intent, state: RequestState::Open });
+                }
+            },
+            Some(Change::Answered(key, response)) => {
+                if let Some(request) = self.get_mut(key).filter(|request| request.is_open()) {
+                    request.state = RequestState::Ended(response.clone());
+                }
+            }
+            Some(Change::GaveUp(key)) => {
+                if let Some(request) = self.get_mut(key).filter(|request| request.is_open()) {
+                    request.state = RequestState::GivenUp;
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A step's request, if it has made one.
+    pub fn get(&self, key: &Key) -> Option<&Request<Intent>> {
+        self.0.iter().find(|request| request.key == *key)
+    }
+
+    fn get_mut(&mut self, key: &Key) -> Option<&mut Request<Intent>> {
+        self.0.iter_mut().find(|request| request.key == *key)
+    }
+
+    /// How a request ended, once it has.
+    pub fn response(&self, key: &Key) -> Option<&Response> {
+        self.get(key).and_then(Request::response)
+    }
+
+    /// The requests that the stage has not answered, given up or not, in their order.
+    pub fn open(&self) -> impl Iterator<Item = &Request<Intent>> {
+        self.0.iter().filter(|request| request.is_open())
+    }
+
+    /// Every request, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Request<Intent>> {
+        self.0.iter()
+    }
+}
+
+impl<Intent> Request<Intent> {
+    /// Whether the stage has not answered it.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.state, RequestState::Ended(_))
+    }
+
+    /// How it ended, once it has.
+    pub fn response(&self) -> Option<&Response> {
+        match &self.state {
+            RequestState::Ended(response) => Some(response),
+            RequestState::Open | RequestState::GivenUp => None,
+        }
+    }
+
+    /// Whether recording it once more changes anything.
+    pub fn may_open_again(&self) -> bool {
+        match &self.state {
+            RequestState::Open => false,
+            RequestState::GivenUp => true,
+            RequestState::Ended(response) => response.is_transient(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
