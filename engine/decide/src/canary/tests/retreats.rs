@@ -74,7 +74,7 @@ fn revert_puts_the_image_before_it_back_and_the_rollout_comes_to_rest() {
     let message = &main[2].message;
     let wanted = "Bespin-Run: user/petclinic/was/56\nBespin-Image: was:v55-f31bdcc\nBespin-Reverts: was:v56-crash\n";
     assert!(message.ends_with(wanted), "{message}");
-    assert!(message.starts_with("Put was back to v55-f31bdcc\n\nThe canary of production/petclinic/was"), "{message}");
+    assert!(message.starts_with("Put was back to v55-f31bdcc\n\nThe rollout of production/petclinic/was"), "{message}");
 }
 
 #[test]
