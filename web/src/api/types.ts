@@ -195,7 +195,7 @@ export interface Line {
   text: string;
 }
 
-/** What kind of moment it is. */
+/** The phase of a stage, as in `decide::next`. */
 export type PhaseView = "progressing" | "waiting" | "blocked" | "done";
 
 /** Where a plugin comes from. */
@@ -487,18 +487,6 @@ export interface RunsView {
   total: number;
 }
 
-/** Why something is as it is, and since when. */
-export interface StatusView {
-  /** The stage that speaks. */
-  stage: string;
-  /** What kind of moment it is. */
-  phase: PhaseView;
-  /** The sentence. */
-  text: string;
-  /** Since when, in ms since the epoch. */
-  since_ms: number;
-}
-
 /** What a stage uses a plugin for. */
 export interface ServeView {
   /** The table of the row, such as `health`. */
@@ -539,6 +527,18 @@ export interface StationView {
   status: StatusView | null;
   /** The stage's stream that it waits for, such as `rollout/production/petclinic/was`. */
   stream: string | null;
+}
+
+/** Where a stage stands, and since when. */
+export interface StatusView {
+  /** The stage's name. */
+  stage: string;
+  /** Whether it acts, waits, needs a person, or is done. */
+  phase: PhaseView;
+  /** One sentence for a person. */
+  message: string;
+  /** Since when, in ms since the epoch. */
+  since_ms: number;
 }
 
 /** How a step stands. */
