@@ -3,7 +3,7 @@
 //!
 //! One index for the process, shared by the stages that decide from it. Every answer is complete: what is
 //! new in the journal is read first, up to its newest entry, so that nothing depends on which drivers
-//! have looked so far. What stands here is a copy of the journal; a restart reads it again.
+//! have observed so far. What stands here is a copy of the journal; a restart reads it again.
 
 use decide::delivery::{Bump, KnownRun, PullRequest, RunPhase};
 use decide::run::Opened;
@@ -77,7 +77,7 @@ impl JournalIndex {
         Ok(self.fresh().await?.pending.values().filter_map(|name| Stream::parse(name).ok()).collect())
     }
 
-    /// The heads of pull requests that somebody may still read: those of open runs, and
+    /// The heads of pull requests that may still be read: those of open runs, and
     /// of deliveries that have not ended. A delivery ends after its runs are open, so
     /// that there is no moment in between.
     ///

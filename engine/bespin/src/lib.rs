@@ -12,7 +12,7 @@ pub mod demo;
 pub mod doors;
 pub mod drive;
 pub mod extensions;
-pub mod floors;
+pub mod external_run_numbers;
 pub mod hooks;
 pub mod host;
 pub mod index;

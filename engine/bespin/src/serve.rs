@@ -8,7 +8,7 @@ use crate::commands::Buttons;
 use crate::config::Config;
 use crate::drive::Drivers;
 use crate::extensions::Extensions;
-use crate::floors::Elsewhere;
+use crate::external_run_numbers::ExternalRunNumbers;
 use crate::host::{Archives, Artifacts, Connector, ContainerSteps, Doors, Plans, PluginHost, Waiting};
 use crate::index::JournalIndex;
 use crate::leftovers::Leftovers;
@@ -198,7 +198,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let leftovers = Arc::new(leftovers);
     let terraform = doors::terraform(config, plans, &forge, logs)?;
     let containers = container_steps(config, &images, &forge, logs);
-    let floors = Elsewhere::new(forge.clone(), registries.clone(), config.policy.clone());
+    let floors = ExternalRunNumbers::new(forge.clone(), registries.clone(), config.policy.clone());
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
     let bump = BumpStage::new(&forge);
     let (remote, extensions) = stage_plugins(config, registries)?;

@@ -15,15 +15,15 @@ use std::time::Duration;
 /// What a run asks for.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The run.
+    /// What the step's run rests on.
     pub run: Arc<Opened>,
-    /// The step's id.
+    /// The step's id within the pipeline.
     pub step: String,
     /// The attempt, from 1.
     pub attempt: u32,
-    /// The plugin's name.
+    /// The plugin's name, as `uses` writes it.
     pub uses: String,
-    /// The rendered settings.
+    /// The settings, with their expressions rendered.
     pub settings: Value,
     /// The step's own grants, rendered.
     pub grants: BTreeMap<String, Vec<String>>,
@@ -83,7 +83,7 @@ impl PluginSteps {
         let (rows, approved_by) = (identity.rows(&self.policy), asked.approved_by.as_deref());
         let run = asked.run.subject();
         let permissions = permission::both(&rows, &run, approved_by, own);
-        // The run ends an attempt at its timeout; the sandbox's own clock is the second lock on that door.
+        // The run ends an attempt at its timeout; the sandbox's own clock ends it as well.
         let wall = Duration::from_millis(asked.timeout_ms);
         let limits = Limits { wall, ..permission::limits(&rows, &run, approved_by) };
         let abilities = self.host.abilities(asked);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::board::Board;
 use crate::drive::encode;
-use crate::floors::Elsewhere;
+use crate::external_run_numbers::ExternalRunNumbers;
 use crate::logs::Logs;
 use crate::stages::delivery::DeliveryStage;
 use decide::by::By;
@@ -28,9 +28,9 @@ impl World {
         let journal = journal::open(&directory.path().join("journal")).unwrap();
         let drivers = Drivers::new(journal, Arc::new(Board::default()));
         let forge = forge::Forge::new(forge::Settings::default(), directory.path().join("git")).unwrap();
-        let elsewhere = Elsewhere::new(forge.clone(), Arc::default(), Vec::new());
+        let external = ExternalRunNumbers::new(forge.clone(), Arc::default(), Vec::new());
         let index = Arc::new(crate::index::JournalIndex::new(drivers.journal().clone()));
-        let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), elsewhere);
+        let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), external);
         let logs = Arc::new(Logs::open(directory.path().join("logs")));
         let leftovers = Arc::new(Leftovers::new(
             logs.clone(),

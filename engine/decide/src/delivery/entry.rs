@@ -36,13 +36,13 @@ pub enum Entry {
 /// A pipeline that a delivery opened no run of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// The pipeline's file.
+    /// The pipeline's file, relative to the repository's root.
     pub file: String,
     /// Why, as a sentence.
     pub because: String,
 }
 
-/// A push, as far as the trigger needs it. Bounded: see [`MAX_PATHS`].
+/// A push, as far as its runs depend on it. Bounded: see [`MAX_PATHS`](super::MAX_PATHS).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
     /// The hook that it came by.
@@ -69,13 +69,13 @@ pub struct Push {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// It moved forwards.
+    /// It moved forwards: the commit before is an ancestor of the commit after.
     Forward,
-    /// It was made.
+    /// It was made: there is no commit before.
     New,
     /// It moved elsewhere: history was rewritten.
     Forced,
-    /// It was deleted.
+    /// It was deleted: there is no commit after.
     Deleted,
 }
 
@@ -95,7 +95,7 @@ pub enum Paths {
     },
 }
 
-/// A pull request, as far as the trigger needs it.
+/// A pull request, as far as its runs depend on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequest {
     /// The hook that it came by.
@@ -116,7 +116,7 @@ pub struct PullRequest {
     pub head: String,
     /// The commit that is to be checked.
     pub head_sha: String,
-    /// Whose it is.
+    /// Whose it is, which bounds what its runs may do.
     pub origin: Origin,
     /// The login of who did it, for people.
     pub sender: String,
@@ -126,9 +126,9 @@ pub struct PullRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// Its head is a branch of the base's own repository: whoever made it may push there.
+    /// Its head is a branch of the base's own repository: its author may push there.
     Own,
-    /// Its head is anywhere else, or gone: anybody may have made it.
+    /// Its head is anywhere else, or gone: its author may be a stranger.
     Fork,
 }
 
@@ -166,9 +166,9 @@ impl Push {
 /// What a delivery is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// A push.
+    /// A push of a branch or a tag.
     Push(Push),
-    /// A pull request.
+    /// A pull request that was opened, or got another head or base.
     PullRequest(PullRequest),
 }
 

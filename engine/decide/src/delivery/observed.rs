@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// What a delivery observes.
 #[derive(Clone, Debug)]
 pub enum Observed {
-    /// Nothing was looked at, for nothing depends on it.
+    /// Nothing was observed, for nothing depends on it.
     Nothing,
     /// The commit is not in the repository, as of a fetch just now; or the base branch is not.
     Missing,
@@ -17,7 +17,7 @@ pub enum Observed {
         /// Why, as a fragment.
         because: String,
     },
-    /// Nothing will come of it, whatever is looked at further.
+    /// Nothing will come of it, whatever else is observed.
     Refused {
         /// Why, as a fragment.
         because: String,
@@ -29,7 +29,7 @@ pub enum Observed {
 /// A commit and all that depends on it.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The commit.
+    /// The pushed or proposed commit.
     pub commit: Commit,
     /// The pipeline files, as they are at `files_at`.
     pub files: Vec<File>,
@@ -45,7 +45,7 @@ pub struct Context {
     pub floors: BTreeMap<String, u64>,
 }
 
-/// A pipeline file.
+/// A pipeline file as it stands at one commit.
 #[derive(Clone, Debug)]
 pub struct File {
     /// Its path, such as `.bespin/was.yaml`.
@@ -61,7 +61,7 @@ pub enum Standing {
     Current,
     /// The pull request has a newer head, which contains the commit.
     Passed {
-        /// The newer head.
+        /// The newer head's full id.
         by: String,
     },
 }
@@ -69,7 +69,7 @@ pub enum Standing {
 /// Which paths a push or a pull request changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// These.
+    /// These, relative to the repository's root.
     Paths(Vec<String>),
     /// It cannot be told, so everything counts.
     Everything,
@@ -78,26 +78,26 @@ pub enum Changed {
 /// What makes two runs the same, the repository being given.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RunKey<'a> {
-    /// Of a push.
+    /// A run that a push opens.
     Push {
-        /// The full reference.
+        /// The full reference, such as `refs/heads/main`.
         reference: &'a str,
-        /// The commit before.
+        /// The commit before the push.
         before: &'a str,
-        /// The commit after.
+        /// The commit after the push.
         after: &'a str,
-        /// The pipeline's file.
+        /// The pipeline's file, which stays the same when its name changes.
         file: &'a str,
     },
     /// Of a pull request. Another base branch makes another run of it; where that branch stands makes none.
     PullRequest {
-        /// Its number.
+        /// The pull request's number.
         number: u64,
         /// The full reference of its base branch.
         base: &'a str,
-        /// Its commit.
+        /// The commit of its head.
         head: &'a str,
-        /// The pipeline's file.
+        /// The pipeline's file, which stays the same when its name changes.
         file: &'a str,
     },
 }
@@ -119,15 +119,15 @@ impl<'a> RunKey<'a> {
 /// A run that exists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnownRun {
-    /// The run's id.
+    /// The run's id, `owner/repo/pipeline/number`.
     pub id: String,
-    /// Its number.
+    /// Its number, which no other run of the pipeline has.
     pub number: u64,
-    /// Its pipeline's name.
+    /// Its pipeline's name, from which its numbers count.
     pub pipeline: String,
-    /// Its pipeline's file.
+    /// Its pipeline's file, by which runs of one pipeline are known.
     pub file: String,
-    /// What caused it.
+    /// The event that opened it.
     pub event: Event,
     /// How it came to be.
     pub opened_by: OpenedBy,
@@ -135,7 +135,7 @@ pub struct KnownRun {
     pub file_state: FileState,
     /// Its concurrency group, if it has one.
     pub group: Option<String>,
-    /// Where it stands.
+    /// Whether it goes on, ends, or has ended.
     pub phase: RunPhase,
     /// Whether its bump is recorded.
     pub bump: Bump,
@@ -155,29 +155,29 @@ pub enum OpenedBy {
 /// Whether a run's pipeline file could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// It could.
+    /// It could be read.
     Sound,
-    /// It had mistakes, so that nobody could look where its pipeline has left numbers.
+    /// It had mistakes, so that the places where its pipeline leaves numbers are not known.
     Broken,
 }
 
 /// Where a run stands, as far as superseding goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunPhase {
-    /// It goes on.
+    /// It goes on, and nothing has asked it to end.
     Open,
     /// It was asked to end.
     Ending,
-    /// It has ended.
+    /// It has ended, and its journal is closed.
     Closed,
 }
 
 /// Whether a run's bump is recorded; after it, it goes on to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bump {
-    /// Not yet.
+    /// Its bump is not recorded yet.
     Ahead,
-    /// It is.
+    /// Its bump is recorded.
     Recorded,
 }
 
@@ -186,7 +186,7 @@ pub enum Bump {
 pub enum Ancestry {
     /// Its history contains the pushed commit, and is longer.
     Newer,
-    /// Anything else.
+    /// Its history does not contain the pushed commit, or it is the same commit, or they were not compared.
     Other,
 }
 

@@ -14,7 +14,7 @@ const MAX_REFERENCE: usize = 300;
 pub enum Parsed {
     /// GitHub tries the hook out. Hooks of an organization name no repository.
     Ping {
-        /// `owner/repo`.
+        /// `owner/repo`, as GitHub spells it.
         repository: Option<String>,
     },
     /// A push of a branch or a tag.
@@ -25,21 +25,21 @@ pub enum Parsed {
     Idle {
         /// GitHub's word for it, such as `closed`.
         action: String,
-        /// `owner/repo`.
+        /// `owner/repo`, as GitHub spells it.
         repository: String,
     },
     /// A push of something else, such as `refs/notes/commits`.
     Elsewhere {
-        /// The full reference.
+        /// The full reference that was pushed.
         reference: String,
-        /// `owner/repo`.
+        /// `owner/repo`, as GitHub spells it.
         repository: String,
     },
-    /// Any other event.
+    /// Any other event, which opens no runs.
     Other {
-        /// The event's word.
+        /// GitHub's word for the event, from the header `X-GitHub-Event`.
         event: String,
-        /// `owner/repo`.
+        /// `owner/repo`, as GitHub spells it.
         repository: Option<String>,
     },
 }

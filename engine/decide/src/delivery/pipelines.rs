@@ -15,16 +15,16 @@ const TITLE_LIMIT: usize = 120;
 pub enum Plan {
     /// Its run does not exist yet.
     Open(Box<Opened>),
-    /// Its run exists.
+    /// Its run exists already; the delivery was resumed, or repeated.
     Exists {
-        /// The run's id.
+        /// The id of that run.
         run: String,
         /// What it does to older runs of its group.
         supersede: Option<Supersede>,
     },
     /// It has no run.
     Skip {
-        /// The file.
+        /// The pipeline's file, relative to the repository's root.
         file: String,
         /// Why, as a sentence.
         because: String,

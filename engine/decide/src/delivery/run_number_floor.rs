@@ -17,14 +17,14 @@ use std::collections::BTreeMap;
 pub enum Place {
     /// The tags of an image's repository.
     Registry {
-        /// `host/name`.
+        /// The image's repository, `host/name`.
         to: String,
         /// The step's own grants, rendered.
         grants: BTreeMap<String, Vec<String>>,
     },
     /// The commits of a manifests repository.
     Manifests {
-        /// Its address.
+        /// Its address, as the step's `repo` writes it.
         repo: String,
         /// The branch; absent for the remote's default.
         branch: Option<String>,

@@ -15,9 +15,9 @@ pub struct State {
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// With these runs.
+    /// With these runs open, by their ids.
     Opened(Vec<String>),
-    /// With nothing, because.
+    /// With no run, for this reason.
     Ignored(String),
 }
 

@@ -15,13 +15,13 @@ pub struct Webhook<'a> {
     pub hook: &'a str,
     /// The repositories whose deliveries the hook takes, as `owner/repo`.
     pub repositories: &'a [String],
-    /// `X-GitHub-Event`.
+    /// The header `X-GitHub-Event`, if it was sent.
     pub event: Option<&'a str>,
-    /// `X-GitHub-Delivery`.
+    /// The header `X-GitHub-Delivery`, if it was sent.
     pub delivery: Option<&'a str>,
-    /// `Content-Type`.
+    /// The header `Content-Type`, if it was sent.
     pub content_type: Option<&'a str>,
-    /// The raw body.
+    /// The raw body, over which the signature was verified.
     pub body: &'a [u8],
 }
 

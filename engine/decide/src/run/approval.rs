@@ -12,7 +12,7 @@ use pipeline::{Approval, duration};
 /// What a step asked, and what came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
-    /// The question, rendered.
+    /// The question, with its expressions rendered.
     pub ask: String,
     /// When it was recorded, in ms since the epoch.
     pub since: Timestamp,
@@ -23,9 +23,9 @@ pub struct Asked {
 /// What came of a question, and by whom.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
-    /// What.
+    /// The answer that counts.
     pub answer: Answer,
-    /// Who said so; the server itself where nobody answered.
+    /// The person whose answer it is; the server, where the time was up.
     pub by: By,
     /// When it was recorded, in ms since the epoch.
     pub at: Timestamp,
@@ -46,13 +46,13 @@ pub enum Unfit {
     /// The pipeline has no such step.
     #[error("the run has no step `{0}`")]
     NoStep(String),
-    /// The step asks nobody.
+    /// The step has no `approval`.
     #[error("the step `{0}` needs no approval")]
     NoApproval(String),
     /// Others are named, or it is no person at all.
     #[error("`{step}` takes the answer of {who}")]
     NotYours {
-        /// The step.
+        /// The step's id within the pipeline.
         step: String,
         /// Whose answer it takes.
         who: String,
@@ -60,10 +60,10 @@ pub enum Unfit {
     /// What the step needs has not ended.
     #[error("`{0}` has not asked yet: what comes before it has not ended")]
     NotAsked(String),
-    /// Somebody was faster.
+    /// Another person's answer counts already.
     #[error("`{step}`: {said}")]
     Answered {
-        /// The step.
+        /// The step's id within the pipeline.
         step: String,
         /// What came of it, as a sentence.
         said: String,
@@ -74,7 +74,7 @@ pub enum Unfit {
     /// The time for an answer is up.
     #[error("`{step}` waited {} for an answer, and its time is up", duration::show(*.waited_ms))]
     Late {
-        /// The step.
+        /// The step's id within the pipeline.
         step: String,
         /// For how long it waited, in ms.
         waited_ms: u64,
@@ -96,7 +96,7 @@ impl Answered {
     }
 }
 
-/// Whether the pipeline takes this answer from whoever gives it: a person that it names, or the clock.
+/// Whether the pipeline takes this answer from its author: a person that it names, or the clock.
 pub(super) fn may_say(approval: &Approval, answer: Answer, by: &By) -> bool {
     match (answer, by) {
         (Answer::Approved | Answer::Refused, By::Person(name)) => {

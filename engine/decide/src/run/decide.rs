@@ -18,11 +18,11 @@ use std::collections::BTreeMap;
 pub enum Act {
     /// Start an attempt, unless exactly this one is alive already.
     Start {
-        /// The step's id.
+        /// The step's id within the pipeline.
         step: String,
         /// The attempt, counted from 1.
         attempt: u32,
-        /// The plugin's name.
+        /// The plugin's name, as `uses` writes it.
         uses: String,
         /// The step's settings, rendered.
         settings: Value,
@@ -35,14 +35,14 @@ pub enum Act {
     },
     /// Stop an attempt, and return only when it is gone.
     Stop {
-        /// The step's id.
+        /// The step's id within the pipeline.
         step: String,
-        /// The attempt.
+        /// The attempt, counted from 1.
         attempt: u32,
     },
-    /// Let the stages know that nobody waits any more for what this step wanted: its time ran out.
+    /// Withdraw what this step asked of other stages: its time ran out.
     GiveUp {
-        /// The step's id.
+        /// The step's id within the pipeline.
         step: String,
     },
     /// Tell the forge how the commit fares, unless exactly this is what it was told last.
@@ -215,7 +215,7 @@ fn wait(state: &State, now: Timestamp) -> Option<RunNext> {
     let at = next_clock(state, now)?;
     let running = (!running.is_empty()).then(|| format!("{} running", running.join(", ")));
     let waits = waits(state);
-    // Said at each look, so that a restart does not leave the forge with the question of an hour ago.
+    // Reported at each turn, so that a restart does not leave the forge with the question of an hour ago.
     let text = waits.clone().unwrap_or_else(|| "running".into());
     let report = (!state.asked.is_empty()).then_some(Act::Report { outcome: None, text });
     let because = match (running, waits) {
@@ -267,9 +267,9 @@ fn broken_need<'a>(state: &'a State, step: &'a Step) -> Option<&'a str> {
 
 /// What stands between a step that is ready and its first attempt.
 pub(super) enum Gate {
-    /// Nothing.
+    /// Nothing stands between: it starts.
     Open,
-    /// Somebody's answer; these entries say what is asked, or that nobody answered.
+    /// A person's answer. These entries say what is asked, or that the time for an answer is up.
     Closed(Vec<Entry>),
 }
 

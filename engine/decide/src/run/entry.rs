@@ -16,7 +16,7 @@ pub enum Entry {
     },
     /// An attempt of a step was started, or is about to be.
     Started {
-        /// The step's id.
+        /// The step's id within the pipeline.
         step: String,
         /// Counted from 1 for each step.
         attempt: u32,
@@ -25,37 +25,37 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<Instance>,
     },
-    /// An attempt ended.
+    /// An attempt of a step ended.
     Ended {
-        /// The step's id.
+        /// The step's id within the pipeline.
         step: String,
         /// The attempt that ended.
         attempt: u32,
-        /// How it ended.
+        /// How the attempt ended.
         outcome: Outcome,
     },
     /// A step will not start in this run.
     Skipped {
-        /// The step's id.
+        /// The step's id within the pipeline.
         step: String,
         /// Why, as a sentence.
         because: String,
     },
-    /// A step that is ready asks for leave to start; it does so once in a run.
+    /// A step that is ready asks for approval before it starts; it does so once in a run.
     ApprovalAsked {
-        /// The step's id.
+        /// The step's id within the pipeline.
         step: String,
-        /// The question, rendered.
+        /// The question, with its expressions rendered.
         ask: String,
     },
-    /// A person answered, or nobody did in time; whoever wrote the entry is who said so.
+    /// A person answered, or the time for an answer is up; the entry's author is the answer's.
     ApprovalAnswered {
-        /// The step's id.
+        /// The step's id within the pipeline.
         step: String,
         /// What came of it.
         answer: Answer,
     },
-    /// Somebody, or a newer run, wants this run to end early.
+    /// A person, or a newer run, asked for this run to end early.
     CancelAsked {
         /// Why, as a sentence.
         because: String,
@@ -64,7 +64,7 @@ pub enum Entry {
     },
     /// The run ended; always the last entry.
     Closed {
-        /// How it ended.
+        /// How the run ended.
         outcome: RunOutcome,
     },
 }
@@ -78,7 +78,7 @@ pub struct Instance(pub String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CancelCause {
-    /// A person asked.
+    /// A person asked for it.
     Asked,
     /// A newer run of the same concurrency group takes its place.
     Superseded,
@@ -87,17 +87,17 @@ pub enum CancelCause {
 /// What a run rests on. It never changes once the run is open.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Opened {
-    /// `owner/repo/pipeline/number`.
+    /// The run's id, `owner/repo/pipeline/number`.
     pub id: String,
     /// Counts per repository and pipeline; never repeats.
     pub number: u64,
-    /// `owner/repo`.
+    /// The repository as `owner/repo`, as the configuration spells it.
     pub repository: String,
     /// The file that the pipeline was read from.
     pub pipeline_file: String,
     /// The pipeline as parsed at the commit; empty where it did not parse.
     pub pipeline: Pipeline,
-    /// What happened.
+    /// The event that opened the run.
     pub event: Event,
     /// The commit that it happened to.
     pub commit: Commit,
@@ -106,7 +106,7 @@ pub struct Opened {
     /// The mistakes of a pipeline file that did not parse; such a run fails at once.
     #[serde(default)]
     pub mistakes: Vec<String>,
-    /// The run that a person wanted to have again.
+    /// The run that a person asked to repeat.
     #[serde(default)]
     pub retry_of: Option<String>,
 }
@@ -121,7 +121,7 @@ pub struct Event {
     /// The commit before; all zeros for a new branch. Of a pull request, the commit
     /// of the base branch that its pipeline was read at.
     pub before: String,
-    /// The commit after.
+    /// The commit after; the one that the run is of.
     pub after: String,
     /// The delivery's id; empty where no webhook was involved.
     pub delivery: String,
@@ -150,7 +150,7 @@ pub enum EventKind {
     Schedule,
     /// A person started it.
     Manual,
-    /// An alert fired.
+    /// An alert that the pipeline names fired.
     Alert,
     /// A release was published.
     Release,
@@ -175,7 +175,7 @@ impl EventKind {
 }
 
 impl Event {
-    /// Whose pull request it is; `None` of any other event. One of which nothing is known could be anybody's.
+    /// Whose pull request it is; `None` of any other event. One of which nothing is known counts as a stranger's.
     pub fn origin(&self) -> Option<Origin> {
         match &self.pull_request {
             Some(asked) => Some(asked.origin),
@@ -200,13 +200,13 @@ pub struct PullRequest {
 /// A commit, as far as a run shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
-    /// The full id.
+    /// The commit's full id.
     pub sha: String,
     /// Its first seven digits.
     pub short: String,
-    /// The whole message.
+    /// The whole message, with its subject.
     pub message: String,
-    /// The author's name.
+    /// The author's name, without the address.
     pub author: String,
 }
 
@@ -219,7 +219,7 @@ pub enum Outcome {
         /// A flat object of strings, for later steps.
         outputs: Value,
     },
-    /// The author can mend it; trying again cannot.
+    /// Its author can help it; trying again cannot.
     Rejected {
         /// Why, as a sentence.
         because: String,
@@ -236,7 +236,7 @@ pub enum Outcome {
     },
     /// It exceeded one of the sandbox's limits.
     Limit {
-        /// Which limit.
+        /// The limit's name, as the sandbox calls it.
         which: String,
         /// Why, as a sentence.
         because: String,
@@ -269,6 +269,6 @@ pub enum Answer {
     Approved,
     /// A person does not.
     Refused,
-    /// Nobody answered in time, which counts as a refusal.
+    /// The time for an answer was up, which counts as a refusal.
     Expired,
 }

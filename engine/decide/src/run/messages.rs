@@ -54,7 +54,7 @@ fn shortened(ask: &str) -> String {
     if begin.len() < ask.len() { format!("{begin}…") } else { begin }
 }
 
-/// What a run waits for people to say, for people; `None` where it waits for nobody.
+/// The answers that a run waits for, as a sentence; `None` where it waits for none.
 pub(super) fn waits(state: &State) -> Option<String> {
     let each = state.asking().map(|(step, approval, asked)| {
         let by = if approval.by.is_empty() { String::new() } else { format!(" by {}", approval.who()) };

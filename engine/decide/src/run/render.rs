@@ -30,7 +30,7 @@ pub(super) fn render(state: &State, opened: &Opened, observed: &Observed, step: 
     Ok((settings, grants))
 }
 
-/// How long a question may be, in characters: whoever answers it must be able to read it.
+/// How long a question may be, in characters: the person who answers must be able to read it.
 const LONGEST_QUESTION: usize = 4_000;
 
 /// Renders what a step asks before it starts.

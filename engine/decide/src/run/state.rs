@@ -20,30 +20,30 @@ pub enum Status {
     Waiting,
     /// An attempt was started and has not ended.
     Started {
-        /// Which attempt.
+        /// The attempt, counted from 1.
         attempt: u32,
         /// When it was recorded, in ms since the epoch.
         since: Timestamp,
         /// The instance that runs it; `None` where the journal is from before instances were named.
         owner: Option<Instance>,
     },
-    /// An attempt ended.
+    /// The newest attempt ended.
     Ended {
-        /// Which attempt.
+        /// The attempt, counted from 1.
         attempt: u32,
         /// When it was recorded, in ms since the epoch.
         at: Timestamp,
-        /// How.
+        /// How it ended.
         outcome: Outcome,
     },
     /// It will not start.
     Skipped {
-        /// Why.
+        /// Why it will not start, as a sentence.
         because: String,
     },
-    /// It asked for leave to start, and did not get it.
+    /// It asked for approval, and did not get it.
     Refused {
-        /// Who refused, or that nobody answered.
+        /// Who refused, or that the time for an answer was up.
         because: String,
     },
 }
@@ -113,7 +113,7 @@ impl State {
         self.statuses.get(step).cloned().unwrap_or_default()
     }
 
-    /// Whether somebody asked the run to end early.
+    /// Who or what asked the run to end early, and why, as a sentence.
     pub fn cancel(&self) -> Option<(CancelCause, &str)> {
         self.cancel.as_ref().map(|(cause, because)| (*cause, because.as_str()))
     }
@@ -134,7 +134,7 @@ impl State {
         self.asked.get(step)
     }
 
-    /// Who approved a step in this run; `None` where nobody did.
+    /// The person who approved a step in this run, if one did.
     pub fn approved_by(&self, step: &str) -> Option<&str> {
         match self.asked(step)?.answered.as_ref()? {
             Answered { answer: Answer::Approved, by: By::Person(name), .. } => Some(name),

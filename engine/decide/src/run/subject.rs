@@ -5,7 +5,7 @@ use crate::delivery::Origin;
 use pipeline::permission::{Provenance, Subject};
 
 impl Opened {
-    /// What the policy's rows look at. A pull request of which nothing is known could be anybody's.
+    /// What the policy's rows are matched with. A pull request of which nothing is known counts as a stranger's.
     pub fn subject(&self) -> Subject<'_> {
         let base = self.event.pull_request.as_ref().map(|asked| asked.base.as_str());
         let provenance = match (self.event.origin(), base) {

@@ -21,12 +21,12 @@ use tokio::sync::Semaphore;
 
 /// Knows the numbers that runs have left elsewhere, when the journal does not.
 #[async_trait]
-pub trait Floors: Send + Sync + 'static {
+pub trait RunNumberFloor: Send + Sync + 'static {
     /// The last number that runs of the pipeline have used, as far as their
     /// traces show; 0 where there are none. `opened` is the run that waits for a number.
     ///
     /// # Errors
-    /// A place that may hold traces could not be looked at, so the number is not known.
+    /// A place that may hold traces could not be read, so the number is not known.
     async fn last(&self, opened: &Opened) -> Result<u64, Trouble>;
 }
 
@@ -35,7 +35,7 @@ pub struct DeliveryStage {
     forge: Arc<Forge>,
     index: Arc<JournalIndex>,
     floors: BTreeMap<String, u64>,
-    elsewhere: Arc<dyn Floors>,
+    external: Arc<dyn RunNumberFloor>,
     /// The turns in which deliveries observe a repository. They decide nothing: two deliveries that observed at the
     /// same time would find the same number, and the append of the second would be refused.
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -43,7 +43,7 @@ pub struct DeliveryStage {
     commits: Mutex<HashMap<(String, String), Arc<AtCommit>>>,
 }
 
-/// What a commit holds for the trigger; it never changes.
+/// What a commit holds for a delivery; it never changes.
 #[derive(Clone)]
 struct AtCommit {
     commit: Commit,
@@ -52,19 +52,19 @@ struct AtCommit {
 
 impl DeliveryStage {
     /// Binds the stage. `floors` holds the last run numbers used elsewhere, by
-    /// `owner/repo/pipeline`, and `elsewhere` finds those that are neither there nor
+    /// `owner/repo/pipeline`, and `external` finds those that are neither there nor
     /// in the journal.
     pub fn new(
         forge: &Arc<Forge>,
         index: Arc<JournalIndex>,
         floors: BTreeMap<String, u64>,
-        elsewhere: Arc<dyn Floors>,
+        external: Arc<dyn RunNumberFloor>,
     ) -> Arc<DeliveryStage> {
         Arc::new(DeliveryStage {
             forge: forge.clone(),
             index,
             floors,
-            elsewhere,
+            external,
             gates: Mutex::default(),
             commits: Mutex::default(),
         })

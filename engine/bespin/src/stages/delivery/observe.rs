@@ -44,7 +44,7 @@ impl DeliveryStage {
                 // Before its turn: a stranger's head may be slow, and no push waits for it.
                 let at_repository = match self.observe_pull_request(&mirror, asked, at).await? {
                     Ok(at_repository) => at_repository,
-                    Err(seen) => return Ok(seen),
+                    Err(observed) => return Ok(observed),
                 };
                 (self.turn(repository).await?, at_repository, self.runs(repository).await?)
             }
@@ -56,7 +56,7 @@ impl DeliveryStage {
         let mut context = Context { commit, files, files_at, changed, standing, runs, floors: floors.collect() };
         for opened in delivery::unnumbered(received, &context) {
             // Asked each time: what others left there since is as much a fact as what the journal says.
-            let floor = self.elsewhere.last(&opened).await?;
+            let floor = self.external.last(&opened).await?;
             context.floors.insert(opened.pipeline.name, floor);
         }
         Ok(Observed::Readable(Box::new(context)))
@@ -118,7 +118,7 @@ impl DeliveryStage {
         Ok(Some(at_commit))
     }
 
-    /// Waits until nobody else looks at the repository: deliveries take turns, in the order received.
+    /// Waits for its turn: of the deliveries of a repository one observes at a time, in the order received.
     async fn turn(&self, repository: &str) -> Result<OwnedSemaphorePermit, Trouble> {
         let gate = {
             let mut gates = self.gates.lock().expect("nobody panics while holding the gates");

@@ -35,7 +35,7 @@ impl DeliveryStage {
         }
         let Fetched { commit, tip } = match self.fetch_head(mirror, asked, &base).await? {
             Ok(fetched) => fetched,
-            Err(seen) => return Ok(Err(seen)),
+            Err(observed) => return Ok(Err(observed)),
         };
         let changed = match mirror.changed_since(&base, &asked.head_sha).await.map_err(trouble)? {
             forge::Changed::Paths(paths) => Changed::Paths(paths),
@@ -71,11 +71,11 @@ impl DeliveryStage {
         }
     }
 
-    /// Removes the heads that nobody has needed for a day.
+    /// Removes the heads that no open run or delivery has needed for a day.
     pub(super) async fn tidy_heads(&self) -> Result<(), Trouble> {
         let reading = |error| Trouble::new("reading the heads", error);
         for repository in self.index.proposed_to().await.map_err(reading)? {
-            // One that the configuration does not name any more has nobody to tidy it.
+            // One that the configuration does not name any more has no mirror here.
             let Ok(mirror) = self.forge.repository(&repository) else { continue };
             let turn = mirror.heads().await;
             let needed = self.index.heads().await.map_err(reading)?;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::board::Board;
 use crate::drive::{Begun, encode, now, read};
-use crate::floors::Elsewhere;
+use crate::external_run_numbers::ExternalRunNumbers;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use decide::by::By;
 use decide::delivery::{NOTHING, Origin, Paths, PullRequest};
@@ -137,9 +137,9 @@ fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, regis
     // Nobody has approved anything yet: where approved steps left their numbers is looked at all the same.
     let grants = format!("grants = {{ registry = [\"{HOST}/*\"], git = [\"{}/user/*\"] }}", &git.url[7..]);
     let policy = toml::from_str(&format!("approved-by = [\"ann\"]\n{grants}")).unwrap();
-    let elsewhere = Elsewhere::new(forge.clone(), registries, vec![policy]);
+    let external = ExternalRunNumbers::new(forge.clone(), registries, vec![policy]);
     let index = Arc::new(crate::index::JournalIndex::new(drivers.journal().clone()));
-    let stage = DeliveryStage::new(&forge, index, floors, elsewhere);
+    let stage = DeliveryStage::new(&forge, index, floors, external);
     drivers.register(&stage);
     drivers.register(&Arc::new(Started(started.clone())));
     (drivers, stage, started)

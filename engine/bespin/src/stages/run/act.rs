@@ -37,7 +37,7 @@ impl RunStage {
         }
     }
 
-    /// Tells the forge, unless it knows: a run that waits says the same at each look.
+    /// Tells the forge, unless it knows: a run that waits says the same in each turn.
     async fn report(
         &self,
         turn: &Turn<'_>,

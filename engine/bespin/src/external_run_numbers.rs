@@ -2,7 +2,7 @@
 //! for when the journal does not know them.
 
 use crate::drive::{Trouble, now};
-use crate::stages::delivery::Floors;
+use crate::stages::delivery::RunNumberFloor;
 use async_trait::async_trait;
 use decide::delivery::{Place, by_tags, by_trailers, places};
 use decide::run::Opened;
@@ -17,23 +17,23 @@ const HISTORY: usize = 20_000;
 /// The trailer in which a bump names its run.
 const TRAILER: &str = "Bespin-Run";
 
-/// Looks where `push` and `bump` leave numbers.
-pub struct Elsewhere {
+/// Reads where `push` and `bump` leave numbers.
+pub struct ExternalRunNumbers {
     forge: Arc<Forge>,
     registries: Arc<Registries>,
     policy: Vec<Policy>,
 }
 
-impl Elsewhere {
-    /// Binds the doors, and the policy that says where a run may reach at all.
-    pub fn new(forge: Arc<Forge>, registries: Arc<Registries>, policy: Vec<Policy>) -> Arc<Elsewhere> {
-        // An earlier run's step may have been approved by anybody whom a row names.
+impl ExternalRunNumbers {
+    /// Binds the adapters, and the policy that says where a run may reach at all.
+    pub fn new(forge: Arc<Forge>, registries: Arc<Registries>, policy: Vec<Policy>) -> Arc<ExternalRunNumbers> {
+        // An earlier run's step may have been approved by any of the people whom a row names.
         let policy = policy.into_iter().map(|row| Policy { approved_by: None, ..row }).collect();
-        Arc::new(Elsewhere { forge, registries, policy })
+        Arc::new(ExternalRunNumbers { forge, registries, policy })
     }
 
     /// Both keys, as for the step itself: a pipeline file must not make the server call anywhere else.
-    fn leave(&self, opened: &Opened, own: &BTreeMap<String, Vec<String>>) -> Permissions {
+    fn permission(&self, opened: &Opened, own: &BTreeMap<String, Vec<String>>) -> Permissions {
         // Permissions that do not parse let the step do nothing, so it has left no number.
         let own = Permissions::parse(Whose::Step, own).unwrap_or_else(|_| Permissions::none());
         permission::both(&self.policy, &opened.subject(), None, own)
@@ -66,16 +66,18 @@ impl Elsewhere {
 }
 
 #[async_trait]
-impl Floors for Elsewhere {
+impl RunNumberFloor for ExternalRunNumbers {
     async fn last(&self, opened: &Opened) -> Result<u64, Trouble> {
         let mut last = 0;
         for place in places(opened) {
             let found = match &place {
-                Place::Registry { to, grants } if self.leave(opened, grants).let_push(to) => self.tagged(to).await?,
-                Place::Manifests { repo, branch, grants } if self.leave(opened, grants).let_bump(repo) => {
+                Place::Registry { to, grants } if self.permission(opened, grants).let_push(to) => {
+                    self.tagged(to).await?
+                }
+                Place::Manifests { repo, branch, grants } if self.permission(opened, grants).let_bump(repo) => {
                     self.committed(opened, repo, branch.as_deref()).await?
                 }
-                // Without leave no run can have been there.
+                // Without permission no run can have been there.
                 Place::Registry { .. } | Place::Manifests { .. } => None,
             };
             last = last.max(found.unwrap_or(0));
