@@ -1,42 +1,27 @@
 //! What a bump's stream adds up to.
 
 use super::{Entry, Intent};
-use crate::request::{Key, Response};
-use std::collections::BTreeMap;
+use crate::request::{Key, Ledger, Response};
 
-/// What a bump's journal adds up to.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a bump's stream adds up to: what its step has asked for, and the response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    wants: BTreeMap<Key, (Intent, Option<Response>)>,
+    requests: Ledger<Intent>,
 }
 
 impl State {
-    /// Folds a journal.
+    /// Folds a stream's entries.
     pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
-        let mut state = State::default();
-        for entry in entries {
-            match entry {
-                Entry::Wanted { key, intent } => {
-                    let (_, answer) = state.wants.entry(key.clone()).or_insert_with(|| (intent.clone(), None));
-                    answer.take_if(|answer| answer.is_transient());
-                }
-                Entry::Answered { key, answer } => {
-                    if let Some((_, slot)) = state.wants.get_mut(key) {
-                        slot.get_or_insert_with(|| answer.clone());
-                    }
-                }
-            }
-        }
-        state
+        State { requests: Ledger::fold(entries) }
     }
 
-    /// How a want ended, once it has.
+    /// How a request ended, once it has.
     pub fn answer(&self, key: &Key) -> Option<&Response> {
-        self.wants.get(key).and_then(|(_, answer)| answer.as_ref())
+        self.requests.response(key)
     }
 
-    /// The wants that have not ended, in the order of their keys.
+    /// The requests without a response, in their order.
     pub fn open(&self) -> impl Iterator<Item = (&Key, &Intent)> {
-        self.wants.iter().filter(|(_, (_, answer))| answer.is_none()).map(|(key, (intent, _))| (key, intent))
+        self.requests.open().map(|request| (&request.key, &request.intent))
     }
 }

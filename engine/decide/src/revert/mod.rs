@@ -15,7 +15,7 @@ mod observed;
 pub use decide::{Act, decide};
 pub use entry::{Entry, How, Intent, Outcome, REVERTS_TRAILER};
 pub use folder::{Fixed, Folder};
-pub use observed::{AbortStatus, Aside, Branch, Git, Observed, Promised, Request};
+pub use observed::{AbortStatus, Aside, Branch, Git, Observed, Promised, Refusals, Reply, Request};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! The manifests repository after an abort, as far as a revert needs it.
 
-use super::{Folder, Intent};
+use super::{Act, Folder, Intent};
 use crate::bump::Past;
 use crate::next::Timestamp;
+use crate::outcome::Outcomes;
 
 /// What is observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,4 +101,39 @@ pub enum Request {
         /// Its words.
         because: String,
     },
+}
+
+/// What an act answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It was carried out, or it was not needed any more; the next observation sees which.
+    Done,
+    /// The remote refused it, with this sentence.
+    Refused(String),
+}
+
+/// What the remote has refused of what one promise needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// Its words about a push.
+    pub push: Option<String>,
+    /// Its words about a pull request.
+    pub pull_request: Option<String>,
+}
+
+impl Refusals {
+    /// Those among the outcomes that came after the promise of this moment: what was refused to an earlier one says
+    /// nothing about this one.
+    pub fn since(promised: Timestamp, outcomes: &Outcomes<Act, Reply>) -> Refusals {
+        let mut refusals = Refusals::default();
+        for attempted in outcomes.iter().filter(|attempted| attempted.at >= promised) {
+            let Ok(Reply::Refused(because)) = &attempted.result else { continue };
+            match &attempted.act {
+                Act::Commit { .. } => refusals.push = Some(because.clone()),
+                Act::Request { .. } => refusals.pull_request = Some(because.clone()),
+                Act::Answer { .. } => {}
+            }
+        }
+        refusals
+    }
 }

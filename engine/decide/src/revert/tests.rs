@@ -5,6 +5,7 @@ use super::messages::{body, message};
 use super::*;
 use crate::bump::{RUN_TRAILER, Swap};
 use crate::next::{Phase, Wake};
+use crate::outcome::Outcomes;
 use crate::sync::application::Depth;
 
 const BAD: &str = "registry.example/petclinic-was:v56";
@@ -201,4 +202,24 @@ fn what_is_not_edited_is_not_called_clean_while_it_may_name_the_image() {
     // Another image's tag may be the same.
     let other = json("registry.example/petclinic-web:v56");
     assert!(matches!(answered(&at("petclinic/web.json", other.into_bytes())), Outcome::Clean { .. }));
+}
+
+#[test]
+fn what_was_refused_to_an_earlier_promise_does_not_count() {
+    let commit = |parent: &str| Act::Commit {
+        branch: "main".into(),
+        parent: parent.into(),
+        files: Vec::new(),
+        message: String::new(),
+    };
+    let request = Act::Request { head: "h".into(), base: "main".into(), title: String::new(), body: String::new() };
+    let refused = |because: &str| Ok(Reply::Refused(because.into()));
+    let mut outcomes = Outcomes::default();
+    outcomes.keep(commit("a"), refused("protected"), 10);
+    outcomes.keep(request, refused("archived"), 20);
+    outcomes.keep(commit("b"), Ok(Reply::Done), 30);
+    let all = Refusals { push: Some("protected".into()), pull_request: Some("archived".into()) };
+    assert_eq!(Refusals::since(10, &outcomes), all);
+    assert_eq!(Refusals::since(11, &outcomes), Refusals { push: None, ..all });
+    assert_eq!(Refusals::since(21, &outcomes), Refusals::default());
 }

@@ -3,8 +3,7 @@
 use super::Revision;
 use super::entry::{Cause, Entry, Intent, Outcome};
 use crate::next::Timestamp;
-use crate::request::{Key, Response};
-use std::collections::BTreeMap;
+use crate::request::{Key, Ledger, Response};
 
 /// How many ended syncs are remembered.
 const HISTORY: usize = 10;
@@ -12,7 +11,7 @@ const HISTORY: usize = 10;
 /// What an application's stream adds up to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    /// Wants without an answer, oldest first.
+    /// Requests without a response, oldest first.
     pub open: Vec<Want>,
     /// The sync that is under way.
     pub operation: Option<Operation>,
@@ -24,10 +23,10 @@ pub struct State {
     pub healing: Option<Healing>,
     /// Who holds the application, as far as people asked.
     pub custody: Custody,
-    answers: BTreeMap<Key, Response>,
+    requests: Ledger<Intent>,
 }
 
-/// A want without an answer.
+/// A request without a response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Want {
     /// Whose.
@@ -103,19 +102,7 @@ impl State {
 
     fn add(&mut self, at: Timestamp, entry: &Entry) {
         match entry {
-            Entry::Wanted { key, intent } => {
-                if self.answer(key).is_some_and(Response::is_transient) {
-                    self.answers.remove(key);
-                }
-                let known = self.answers.contains_key(key) || self.open.iter().any(|want| want.key == *key);
-                if !known {
-                    self.open.push(Want { key: key.clone(), intent: intent.clone(), since: at });
-                }
-            }
-            Entry::Answered { key, answer } => {
-                self.open.retain(|want| want.key != *key);
-                self.answers.insert(key.clone(), answer.clone());
-            }
+            Entry::Wanted { key, .. } | Entry::Answered { key, .. } => self.take_in(at, key, entry),
             Entry::Asked => self.asked = Some(at),
             Entry::Syncing { revision, parameters, cause } => {
                 let (revision, parameters, cause) = (revision.clone(), parameters.clone(), cause.clone());
@@ -139,9 +126,23 @@ impl State {
         }
     }
 
-    /// The answer to a want, once there is one.
+    /// Takes in what an entry says about a request.
+    fn take_in(&mut self, at: Timestamp, key: &Key, entry: &Entry) {
+        self.requests.apply(entry);
+        let open = self.requests.get(key).filter(|request| request.is_open());
+        let known = self.open.iter().position(|want| want.key == *key);
+        match (open, known) {
+            (Some(request), None) => {
+                self.open.push(Want { key: key.clone(), intent: request.intent.clone(), since: at });
+            }
+            (None, Some(known)) => drop(self.open.remove(known)),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+
+    /// How a request ended, once it has.
     pub fn answer(&self, key: &Key) -> Option<&Response> {
-        self.answers.get(key)
+        self.requests.response(key)
     }
 
     /// How the last sync of this revision with these parameters ended, git

@@ -1,39 +1,38 @@
 //! Commits, and opens pull requests.
 
-use super::{Asked, RevertStage, trouble};
+use super::{RevertStage, trouble};
 use crate::drive::{Trouble, Turn, Written};
 use decide::by::By;
 use decide::canary::{self, Recorded};
 use decide::next::Timestamp;
-use decide::revert;
+use decide::revert::{self, Reply};
 use decide::stream::Stream;
 use forge::pulls::NewPull;
 use forge::{NewCommit, Pushed};
 
 impl RevertStage {
-    pub(super) async fn commit(&self, turn: &Turn<'_>, repo: &str, new: NewCommit) -> Result<(), Trouble> {
+    pub(super) async fn commit(&self, turn: &Turn<'_>, repo: &str, new: NewCommit) -> Result<Reply, Trouble> {
         let mirror = self.forge.mirror(repo).map_err(trouble)?;
         let branch = new.branch.clone();
         match mirror.push(new).await.map_err(trouble)? {
-            Pushed::Landed { .. } => self.sync.pushed(turn.drivers(), repo),
+            Pushed::Landed { .. } => {
+                self.sync.pushed(turn.drivers(), repo);
+                Ok(Reply::Done)
+            }
             // The next look sees who was faster, and comes after a pause.
-            Pushed::Stale => return Err(Trouble::passing(format!("`{branch}` of {repo} has moved meanwhile"))),
-            Pushed::Refused { because } => self.refused(turn.stream.as_str(), Asked::Push, because),
+            Pushed::Stale => Err(Trouble::passing(format!("`{branch}` of {repo} has moved meanwhile"))),
+            Pushed::Refused { because } => Ok(Reply::Refused(because)),
         }
-        Ok(())
     }
 
-    pub(super) async fn request(&self, stream: &str, repo: &str, new: NewPull) -> Result<(), Trouble> {
+    pub(super) async fn request(&self, repo: &str, new: NewPull) -> Result<Reply, Trouble> {
         let mirror = self.forge.mirror(repo).map_err(trouble)?;
-        let Some(pulls) = self.pulls.of(mirror.address()) else { return Ok(()) };
+        let Some(pulls) = self.pulls.of(mirror.address()) else { return Ok(Reply::Done) };
         match pulls.open(&new).await {
             // The next look finds it.
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Reply::Done),
             Err(error) if error.transient => Err(Trouble::passing(error.to_string())),
-            Err(error) => {
-                self.refused(stream, Asked::PullRequest, error.problem);
-                Ok(())
-            }
+            Err(error) => Ok(Reply::Refused(error.problem)),
         }
     }
 
@@ -42,16 +41,13 @@ impl RevertStage {
         turn: &Turn<'_>,
         since: Timestamp,
         outcome: &revert::Outcome,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Reply, Trouble> {
         let make = |written: &[Written<canary::Entry>]| {
             let recorded = Recorded::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry)));
             let open = recorded.promised().is_some_and(|undo| undo.since == since);
             open.then(|| vec![canary::Entry::PutBack { since, outcome: outcome.clone() }])
         };
-        let told = turn.drivers().append(&Stream::rollout_of(turn.stream), By::Server, make).await;
-        // What was refused was refused to this promise.
-        self.refusal(turn.stream.as_str(), Asked::Push);
-        self.refusal(turn.stream.as_str(), Asked::PullRequest);
-        told.map(drop).map_err(|error| Trouble::new("writing the journal", error))
+        turn.drivers().append(&Stream::rollout_of(turn.stream), By::Server, make).await?;
+        Ok(Reply::Done)
     }
 }

@@ -12,50 +12,30 @@ use async_trait::async_trait;
 use decide::canary::{self, Recorded};
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
-use decide::revert::{self, AbortStatus, Act, Entry, Observed, Promised};
+use decide::revert::{self, AbortStatus, Act, Entry, Observed, Promised, Refusals, Reply};
 use decide::stream::{Family, Stream};
 use forge::Forge;
 use forge::NewCommit;
 use forge::pulls::{NewPull, Pulls};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The stage `revert`, one driver for each rollout that was aborted.
 pub struct RevertStage {
     forge: Arc<Forge>,
     pulls: Pulls,
     sync: Arc<SyncStage>,
-    /// What a remote said when it refused something; seen once, by stream.
-    refusals: Mutex<HashMap<(String, Asked), String>>,
-}
-
-/// What a remote can refuse.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Asked {
-    Push,
-    PullRequest,
 }
 
 impl RevertStage {
     /// Binds the stage. The sync is told of each push, so that the applications of that repository look at once.
     pub fn new(forge: &Arc<Forge>, pulls: Pulls, sync: &Arc<SyncStage>) -> Arc<RevertStage> {
         let (forge, sync) = (forge.clone(), sync.clone());
-        Arc::new(RevertStage { forge, pulls, sync, refusals: Mutex::default() })
+        Arc::new(RevertStage { forge, pulls, sync })
     }
 
     async fn recorded(&self, turn: &Turn<'_>) -> Result<Recorded, Trouble> {
         let written = read::<canary::Entry>(turn.journal(), Stream::rollout_of(turn.stream)).await?;
         Ok(Recorded::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry))))
-    }
-
-    fn refused(&self, stream: &str, asked: Asked, because: String) {
-        let mut refusals = self.refusals.lock().expect("nobody panics while holding the refusals");
-        refusals.insert((stream.to_owned(), asked), because);
-    }
-
-    fn refusal(&self, stream: &str, asked: Asked) -> Option<String> {
-        let mut refusals = self.refusals.lock().expect("nobody panics while holding the refusals");
-        refusals.remove(&(stream.to_owned(), asked))
     }
 }
 
@@ -79,19 +59,20 @@ impl Stage for RevertStage {
     type State = ();
     type Observed = Observed;
     type Act = Act;
-    type Reply = ();
+    type Reply = Reply;
 
     fn replay(&self, _: &[Written<Entry>]) {}
 
+    /// The driver ends with the promise, and a later promise does not count what was refused before it.
     fn is_current(&self, (): &(), _: &Act) -> bool {
         true
     }
 
-    async fn observe(&self, turn: &Turn<'_>, (): &(), _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
-        let (stream, recorded) = (turn.stream.as_str(), self.recorded(turn).await?);
+    async fn observe(&self, turn: &Turn<'_>, (): &(), outcomes: &Outcomes<Act, Reply>) -> Result<Observed, Trouble> {
+        let recorded = self.recorded(turn).await?;
         let abort = if recorded.undoing().is_some() { AbortStatus::Yes } else { AbortStatus::No };
         let Some(undo) = recorded.promised() else { return Ok(Observed::Nothing) };
-        let git = self.git(stream, &undo.intent).await?;
+        let git = self.git(&undo.intent, Refusals::since(undo.since, outcomes)).await?;
         Ok(Observed::Promised(Box::new(Promised { since: undo.since, intent: undo.intent.clone(), abort, git })))
     }
 
@@ -99,19 +80,17 @@ impl Stage for RevertStage {
         revert::decide(observed, now)
     }
 
-    async fn act(&self, turn: &Turn<'_>, (): &(), act: &Act) -> Result<(), Trouble> {
+    async fn act(&self, turn: &Turn<'_>, (): &(), act: &Act) -> Result<Reply, Trouble> {
         // Whoever has answered the promise meanwhile has ended it.
-        let (stream, recorded) = (turn.stream.as_str(), self.recorded(turn).await?);
-        let Some(undo) = recorded.promised() else { return Ok(()) };
+        let recorded = self.recorded(turn).await?;
+        let Some(undo) = recorded.promised() else { return Ok(Reply::Done) };
         let repo = &undo.intent.repo;
         match act.clone() {
             Act::Commit { branch, parent, files, message } => {
                 let files = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
                 self.commit(turn, repo, NewCommit { branch, parent, files, message }).await
             }
-            Act::Request { head, base, title, body } => {
-                self.request(stream, repo, NewPull { head, base, title, body }).await
-            }
+            Act::Request { head, base, title, body } => self.request(repo, NewPull { head, base, title, body }).await,
             Act::Answer { since, outcome } => self.answer(turn, since, &outcome).await,
         }
     }

@@ -1,14 +1,14 @@
 //! Looks at the manifests repository, and at the forge's pull requests.
 
 use super::super::bump::observe as bump;
-use super::{Asked, RevertStage, trouble};
+use super::{RevertStage, trouble};
 use crate::drive::Trouble;
 use crate::sources;
-use decide::revert::{Aside, Branch, Folder, Git, How, Intent, Request};
+use decide::revert::{Aside, Branch, Folder, Git, How, Intent, Refusals, Request};
 use forge::Mirror;
 
 impl RevertStage {
-    pub(super) async fn git(&self, stream: &str, intent: &Intent) -> Result<Git, Trouble> {
+    pub(super) async fn git(&self, intent: &Intent, refusals: Refusals) -> Result<Git, Trouble> {
         let mirror = match self.forge.mirror(&intent.repo) {
             Ok(mirror) => mirror,
             Err(error) => return Ok(Git::Unusable { because: error.to_string() }),
@@ -20,21 +20,19 @@ impl RevertStage {
         let files = folder(&mirror, &head, intent).await?;
         let bumps = bump::past(&mirror, &head).await?;
         let (aside, request) = match intent.how {
-            How::PullRequest => self.aside(stream, &mirror, intent, &name, &head).await?,
+            How::PullRequest => self.aside(&mirror, intent, (&name, &head), refusals.pull_request).await?,
             How::Revert => (Aside::Absent, Request::NoApi),
         };
-        let refused = self.refusal(stream, Asked::Push);
-        Ok(Git::Branch(Box::new(Branch { name, head, files, bumps, aside, request, refused })))
+        Ok(Git::Branch(Box::new(Branch { name, head, files, bumps, aside, request, refused: refusals.push })))
     }
 
     /// The branch of the pull request, and the pull request once that branch is there.
     async fn aside(
         &self,
-        stream: &str,
         mirror: &Mirror,
         intent: &Intent,
-        base: &str,
-        head: &str,
+        (base, head): (&str, &str),
+        refused: Option<String>,
     ) -> Result<(Aside, Request), Trouble> {
         let name = intent.aside();
         let tip = mirror.resolve(&format!("refs/heads/{name}")).await.map_err(trouble)?;
@@ -49,7 +47,7 @@ impl RevertStage {
             found => found,
         };
         // The forge also refuses what is there already, so what it has comes before what it said.
-        let request = match (found, self.refusal(stream, Asked::PullRequest)) {
+        let request = match (found, refused) {
             (Ok(Some(url)), _) => Request::Open { url },
             (Ok(None), Some(because)) => Request::Refused { because },
             (Ok(None), None) => Request::Absent,
