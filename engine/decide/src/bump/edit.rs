@@ -19,7 +19,7 @@ const LISTED: usize = 8;
 pub struct Report {
     /// Whole new texts, by path; empty where every place named the image already.
     pub files: Vec<(String, String)>,
-    /// What was replaced.
+    /// Each name that was replaced, with its place.
     pub edits: Vec<Edit>,
     /// What a person should know.
     pub warnings: Vec<String>,
@@ -28,11 +28,11 @@ pub struct Report {
 /// One name that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
-    /// The file.
+    /// The file's path from the repository's root.
     pub path: String,
     /// The line, from 1.
     pub line: usize,
-    /// What stood there.
+    /// The image or tag that stood there before the edit.
     pub old: String,
     /// What stands there now.
     pub new: String,
@@ -49,7 +49,7 @@ impl Edit {
 /// another tag or digest of the same image; `searched` is the path, for messages.
 ///
 /// # Errors
-/// A sentence with the mend: nothing names the image, or a place cannot be
+/// A sentence with the help: nothing names the image, or a place cannot be
 /// edited safely.
 pub fn edit(files: &[File], image: &ImageRef, text: &str, searched: &str) -> Result<Report, String> {
     let mut seen = Searched::default();
@@ -78,7 +78,7 @@ pub struct Swap {
 /// names any of them.
 ///
 /// # Errors
-/// A sentence with the mend: a place cannot be read or edited safely.
+/// A sentence with the help: a place cannot be read or edited safely.
 pub fn put_back(files: &[File], swaps: &[Swap]) -> Result<Report, String> {
     let mut seen = Searched::default();
     let wanted = |spot: &Spot, _: &File, _: &mut Report| swaps.iter().find_map(|swap| swap.wanted(spot));

@@ -16,16 +16,16 @@ pub const IMAGE_TRAILER: &str = "Bespin-Image";
 pub enum Entry {
     /// A step wants an image bumped.
     Wanted {
-        /// Which step.
+        /// The step of a run that asks.
         key: Key,
-        /// What it wants.
+        /// The image, and the place in git that shall name it.
         intent: Intent,
     },
     /// A want has ended.
     Answered {
-        /// Whose want.
+        /// The step whose request this answers.
         key: Key,
-        /// How it ended.
+        /// How the request ended, with the outputs that the step gets.
         answer: Response,
     },
 }
@@ -36,7 +36,7 @@ crate::request::requests!(Entry, Intent);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Intent {
-    /// The repository's address.
+    /// The address of the manifests repository, by HTTP or SSH.
     pub repo: String,
     /// The branch's short name; the remote's default branch where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,7 @@ pub(super) struct Spot {
     pub part: Part,
     /// The image's name without tag and digest, as the manifest spells it.
     pub name: String,
-    /// The scalar's value.
+    /// The scalar as YAML reads it, without quotes.
     pub value: String,
     /// Its first character, counted from 0 in the whole file.
     pub start: usize,

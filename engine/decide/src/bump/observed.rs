@@ -7,7 +7,7 @@ pub enum Observed {
     Nothing,
     /// The address is not one that can be used, or is not one that is allowed.
     Unusable {
-        /// Why, as a sentence with the mend.
+        /// Why, as a sentence with the help.
         because: String,
     },
     /// The repository has no such branch.
@@ -15,7 +15,7 @@ pub enum Observed {
         /// What was looked for.
         branch: String,
     },
-    /// The branch.
+    /// The branch is there, with its files and Bespin's own commits.
     Branch(Box<Branch>),
 }
 
@@ -31,7 +31,7 @@ pub enum Reply {
 /// A branch of a manifests repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// Its short name.
+    /// The branch's name without `refs/heads/`.
     pub name: String,
     /// The commit that it is at.
     pub head: String,
@@ -48,16 +48,16 @@ pub struct Branch {
 pub struct File {
     /// Its path from the repository's root.
     pub path: String,
-    /// Its text.
+    /// The file's whole text at the branch's head.
     pub text: String,
 }
 
 /// A commit that an earlier bump made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
-    /// The commit.
+    /// The full id of the commit.
     pub commit: String,
-    /// The run's id.
+    /// The run's id, as the commit's trailer names it.
     pub run: String,
     /// The image, as `host/name:tag`.
     pub image: String,

@@ -17,14 +17,14 @@ pub enum Act {
     Build {
         /// Whose build it is; builders find it again by this key.
         key: Key,
-        /// What to build.
+        /// The directory, commit and Dockerfile to build from.
         build: Build,
     },
     /// Make the registry's tag have the digest of this build, unless it has another.
     Push {
         /// Whose push it is.
         key: Key,
-        /// The build.
+        /// The build to push: whose it is, and its digest.
         build: BuildId,
         /// Where to, with a tag.
         to: ImageRef,

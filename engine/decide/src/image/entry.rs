@@ -12,16 +12,16 @@ use std::collections::BTreeMap;
 pub enum Entry {
     /// A step wants an image built or pushed.
     Wanted {
-        /// Which step.
+        /// The step of a run that asks.
         key: Key,
-        /// What it wants.
+        /// The image that it asks to have built or pushed.
         intent: Intent,
     },
-    /// The want ended.
+    /// The stage has answered a request; it is not acted upon any more.
     Answered {
-        /// Which step.
+        /// The step whose request this answers.
         key: Key,
-        /// How.
+        /// How the request ended, with the outputs that the step gets.
         answer: Response,
     },
 }
@@ -62,7 +62,7 @@ pub struct Build {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
-    /// The builder's own.
+    /// The network that the builder has: a `RUN` may reach whatever the builder may.
     #[default]
     Builder,
     /// None at all: the commands are a stranger's.
@@ -77,7 +77,7 @@ pub struct Push {
     pub build: String,
     /// The repository in the registry: `host/name`, without a tag.
     pub to: String,
-    /// The tag.
+    /// The tag to push under, without the repository.
     pub tag: String,
 }
 
@@ -85,7 +85,7 @@ impl Push {
     /// Reads the push's names.
     ///
     /// # Errors
-    /// A sentence with the mend, for the pipeline's author.
+    /// A sentence with the help, for the pipeline's author.
     pub fn target(&self) -> Result<(BuildId, ImageRef), String> {
         let build: BuildId = self.build.parse()?;
         let to: ImageRef = self.to.parse().map_err(|error: BadReference| error.to_string())?;

@@ -37,14 +37,14 @@ pub enum Reply {
 pub enum Local {
     /// It can be pushed.
     Held,
-    /// It is gone.
+    /// The store no longer holds it; only another run can build it again.
     Missing,
 }
 
 /// How the last attempts went in this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Nothing went wrong.
+    /// No attempt since the server started has failed.
     Well,
     /// They failed for a reason that may pass.
     Failing {

@@ -12,7 +12,7 @@ pub enum Act {
     Commit {
         /// The branch's short name.
         branch: String,
-        /// The commit's parent.
+        /// The full id of the commit that the new one follows.
         parent: String,
         /// Whole new texts, by path.
         files: Vec<(String, String)>,
@@ -25,16 +25,16 @@ pub enum Act {
         head: String,
         /// The branch that it merges into.
         base: String,
-        /// Its title.
+        /// The pull request's title, one line.
         title: String,
         /// Its text, in Markdown.
         body: String,
     },
     /// Write into the rollout's journal how it ended.
     Answer {
-        /// Which promise.
+        /// The moment of the promise that is answered, in ms since the epoch.
         since: Timestamp,
-        /// How.
+        /// How the promise ended.
         outcome: Outcome,
     },
 }

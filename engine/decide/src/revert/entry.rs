@@ -22,7 +22,7 @@ pub enum How {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Intent {
-    /// By which way.
+    /// Whether a pull request or a commit changes git.
     pub how: How,
     /// The rollout, as `cluster/namespace/name`.
     pub rollout: String,
@@ -57,7 +57,7 @@ impl Intent {
     }
 }
 
-/// How it ended.
+/// How a revert ended. It stands in the journal of the rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
@@ -68,12 +68,12 @@ pub enum Outcome {
     },
     /// A pull request is open.
     Requested {
-        /// Its page.
+        /// The address of the pull request's page.
         url: String,
     },
     /// The commit is on a branch of its own, and a person has to go on from there.
     Pushed {
-        /// The branch.
+        /// The short name of the branch that holds the commit.
         branch: String,
         /// How, as a sentence.
         because: String,
@@ -87,7 +87,7 @@ pub enum Outcome {
     },
     /// It cannot be done.
     Failed {
-        /// Why, as a sentence with the mend.
+        /// Why, as a sentence with the help.
         because: String,
     },
 }

@@ -16,13 +16,13 @@ pub struct Folder {
 /// A manifest that is not edited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fixed {
-    /// It is JSON.
+    /// JSON, whose formatting an edit would not keep.
     Json(File),
     /// It is no text.
     NotText {
         /// Its path from the repository's root.
         path: String,
-        /// What stands there.
+        /// The file's bytes, to tell whether they may name an image.
         bytes: Vec<u8>,
     },
 }
@@ -49,7 +49,7 @@ impl Folder {
     /// The edits that put the images back; none where nothing names them.
     ///
     /// # Errors
-    /// A sentence with the mend: a file that names an image, or may name one,
+    /// A sentence with the help: a file that names an image, or may name one,
     /// cannot be edited.
     pub(super) fn put_back(&self, images: &[Swap]) -> Result<Report, String> {
         match self.fixed.iter().find_map(|file| file.problem(images)) {

@@ -19,18 +19,18 @@ pub enum Observed {
 pub struct Promised {
     /// When it was promised; by this it is answered.
     pub since: Timestamp,
-    /// What was promised.
+    /// What the rollout has promised about git.
     pub intent: Intent,
     /// Whether the rollout is still aborted.
     pub abort: AbortStatus,
-    /// The repository.
+    /// The repository as it is now, or why it cannot be read.
     pub git: Git,
 }
 
 /// Whether an abort is still what the rollout is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbortStatus {
-    /// It is.
+    /// The rollout is still aborted.
     Yes,
     /// Something else walks, or is promoted.
     No,
@@ -41,7 +41,7 @@ pub enum AbortStatus {
 pub enum Git {
     /// The address is not one that can be used.
     Unusable {
-        /// Why, as a sentence with the mend.
+        /// Why, as a sentence with the help.
         because: String,
     },
     /// The repository has no such branch.
@@ -56,7 +56,7 @@ pub enum Git {
 /// The branch that is deployed, and the one of the pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// Its short name.
+    /// The branch's name without `refs/heads/`.
     pub name: String,
     /// The commit that it is at.
     pub head: String,
@@ -89,16 +89,16 @@ pub enum Aside {
 pub enum Request {
     /// The forge has no API that Bespin knows.
     NoApi,
-    /// None is open.
+    /// No pull request from that branch is open.
     Absent,
-    /// One is open.
+    /// A pull request from that branch is open.
     Open {
-        /// Its page.
+        /// The address of its page.
         url: String,
     },
     /// The forge does not take one.
     Refused {
-        /// Its words.
+        /// The forge's words, for the person who has to go on.
         because: String,
     },
 }

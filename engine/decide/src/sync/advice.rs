@@ -3,7 +3,7 @@
 use super::object::{self, Id};
 use serde_json::Value;
 
-/// A sentence with its mend for each such manifest. `objects` is everything that git names.
+/// A sentence with its help for each such manifest. `objects` is everything that git names.
 pub fn about(objects: &[&Value]) -> Vec<String> {
     let roles = objects.iter().filter(|object| matches!(object::kind(object), "Role" | "ClusterRole"));
     let roles = roles.filter(|role| grants_logs(role)).map(|role| {

@@ -38,7 +38,7 @@ pub struct Application {
     pub create_namespace: CreateNamespace,
     /// What is sent for ignored fields.
     pub respect: Respect,
-    /// When pruning happens.
+    /// Whether pruning waits for everything else.
     pub prune_last: Last,
     /// What is left out of the comparison.
     pub rules: Vec<Rule>,
@@ -53,7 +53,7 @@ pub struct Application {
 /// Where the manifests are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The repository's address.
+    /// The repository's address, by HTTP or SSH.
     pub repo_url: String,
     /// A branch, a tag, a commit, or `HEAD`.
     pub target_revision: String,
@@ -81,7 +81,7 @@ pub const MANIFESTS: [&str; 3] = [".yaml", ".yml", ".json"];
 pub enum Depth {
     /// Only its own files.
     Flat,
-    /// Its folders, too.
+    /// The manifests of the folders below it as well.
     Recurse,
 }
 
@@ -126,7 +126,7 @@ pub enum SelfHeal {
 pub enum Empty {
     /// Then everything is pruned.
     Allowed,
-    /// Then nothing is.
+    /// Nothing is pruned then: an empty folder is more likely a mistake.
     Refused,
 }
 
@@ -163,7 +163,7 @@ pub enum OnAbort {
     Hold,
     /// A pull request puts the image before it back.
     PullRequest,
-    /// A commit does.
+    /// A commit on the deployed branch puts it back.
     Revert,
 }
 
@@ -203,7 +203,7 @@ fn older_name(application: &Value) -> Option<String> {
 /// Reads an Application.
 ///
 /// # Errors
-/// What this version cannot do, as one sentence with the mend.
+/// What this version cannot do, as one sentence with the help.
 pub fn read(object: &Value) -> Result<Application, String> {
     let spec = &object["spec"];
     let mut warnings = Vec::new();

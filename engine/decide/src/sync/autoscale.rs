@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 pub struct Autoscaler {
     /// `HPA` or `ScaledObject`, as people call it.
     pub kind: &'static str,
-    /// Its name.
+    /// The autoscaler's own name, in its target's namespace.
     pub name: String,
     /// The fewest replicas that it chooses.
     pub min: i64,
-    /// The most.
+    /// The most replicas that it chooses.
     pub max: i64,
 }
 
@@ -81,19 +81,19 @@ pub enum Replicas {
     },
     /// Somebody set what the autoscaler may not choose.
     Outside {
-        /// The live value.
+        /// The live number of replicas.
         found: i64,
         /// The nearest value inside the range.
-        mend: i64,
+        nearest: i64,
     },
 }
 
 /// Decides about the live replicas of a target.
 pub fn replicas(live: &Value, autoscaler: &Autoscaler) -> Replicas {
     let Some(found) = int_at(live, &["spec", "replicas"]) else { return Replicas::LeftAlone };
-    let mend = found.max(autoscaler.min).min(autoscaler.max.max(autoscaler.min));
-    if mend != found {
-        return Replicas::Outside { found, mend };
+    let nearest = found.max(autoscaler.min).min(autoscaler.max.max(autoscaler.min));
+    if nearest != found {
+        return Replicas::Outside { found, nearest };
     }
     let owners = fields::owners(live, &["spec", "replicas"]);
     let ours = |share: &fields::Share| share.manager == MANAGER && share.operation == Operation::Apply;
@@ -168,8 +168,8 @@ mod tests {
             (4, &[("bespin", "Apply"), ("bespin-handover", "Apply")], Replicas::LeftAlone),
             (4, &[("bespin", "Apply"), ("kube-controller-manager", "Update")], Replicas::LeftAlone),
             (4, &[], Replicas::LeftAlone),
-            (0, &[("kubectl", "Update")], Replicas::Outside { found: 0, mend: 2 }),
-            (20, &[("bespin", "Apply")], Replicas::Outside { found: 20, mend: 10 }),
+            (0, &[("kubectl", "Update")], Replicas::Outside { found: 0, nearest: 2 }),
+            (20, &[("bespin", "Apply")], Replicas::Outside { found: 20, nearest: 10 }),
         ];
         for (count, owners, expected) in table {
             assert_eq!(&replicas(&live(*count, owners), &autoscaler), expected, "{count} {owners:?}");

@@ -18,7 +18,7 @@ pub enum Act {
     Adopt {
         /// The live object, as it was read.
         live: Value,
-        /// The new `managedFields`.
+        /// The `managedFields` to write, with our manager in the old one's place.
         managed: Value,
     },
     /// The field is also owned by the second manager.
@@ -27,13 +27,13 @@ pub enum Act {
     Apply(Vec<Value>),
     /// The object is gone, if it is still as it was read.
     Prune {
-        /// Which object.
+        /// The object that git no longer names.
         id: Id,
-        /// Its `apiVersion`.
+        /// The version by which it was read, such as `apps/v1`.
         api_version: String,
-        /// Its uid.
+        /// The uid that it was read with: another object of that name stays.
         uid: String,
-        /// Its resourceVersion.
+        /// The resourceVersion that it was read with: a changed object stays.
         resource_version: String,
     },
     /// The Application's status says this.

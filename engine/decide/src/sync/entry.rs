@@ -18,41 +18,41 @@ pub struct Intent {
 pub enum Entry {
     /// A step wants a revision.
     Wanted {
-        /// Whose want.
+        /// The step of a run that asks.
         key: Key,
-        /// What it wants.
+        /// The revision that it waits for.
         intent: Intent,
     },
     /// A want has ended.
     Answered {
-        /// Whose want.
+        /// The step whose request this answers.
         key: Key,
-        /// How.
+        /// How the request ended, with the outputs that the step gets.
         answer: Response,
     },
     /// A person asks for a sync.
     Asked,
     /// A sync starts; what follows belongs to it until it has ended.
     Syncing {
-        /// What git said.
+        /// The commit of each source that is applied.
         revision: Revision,
         /// The digest of what is applied besides the revision.
         parameters: String,
-        /// Why.
+        /// What made the sync start.
         cause: Cause,
     },
     /// A sync has ended.
     Synced {
-        /// What git said.
+        /// The commit of each source that was applied.
         revision: Revision,
         /// The digest of what was applied besides the revision.
         parameters: String,
-        /// How.
+        /// Whether everything was applied, or why not.
         outcome: Outcome,
     },
     /// A person asks to take the application over.
     TakeAsked,
-    /// It is ours.
+    /// The claim is made: from now on a foreign write is wrong.
     Taken,
     /// A person asks to give the application back.
     GiveAsked,
@@ -70,7 +70,7 @@ pub enum Cause {
     Automated,
     /// A step wants it.
     Wanted,
-    /// A person asked.
+    /// A person asked for it, on the dashboard or by the API.
     Asked,
     /// The cluster drifted; which attempt in a row, from 1.
     Healing(u32),
@@ -80,7 +80,7 @@ pub enum Cause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Everything is applied.
+    /// Everything that git names is applied; health is not part of it.
     Succeeded,
     /// Something was refused, or degraded on the way.
     Failed {
@@ -89,7 +89,7 @@ pub enum Outcome {
     },
     /// Git moved on in the middle.
     Superseded {
-        /// To which revision.
+        /// The revision that git went on to.
         by: Revision,
     },
 }

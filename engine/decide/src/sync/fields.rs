@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// One manager's share of an object.
 #[derive(Clone, Copy, Debug)]
 pub struct Share<'a> {
-    /// The manager's name.
+    /// The field manager's name, such as `kubectl`.
     pub manager: &'a str,
     /// Whether it applies or updates.
     pub operation: Operation,
@@ -19,7 +19,7 @@ pub struct Share<'a> {
     pub api_version: &'a str,
     /// When it wrote last, RFC 3339.
     pub time: &'a str,
-    /// Its fields.
+    /// The fields, in the form of `fieldsV1`.
     pub fields: &'a Value,
 }
 
@@ -28,7 +28,7 @@ pub struct Share<'a> {
 pub enum Operation {
     /// Server-side apply: what it no longer sends is dropped.
     Apply,
-    /// Anything else.
+    /// Any other write: create, update or patch.
     Update,
 }
 

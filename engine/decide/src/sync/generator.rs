@@ -28,7 +28,7 @@ pub struct Place<'a> {
     pub application: &'a str,
     /// The namespace of objects that name none.
     pub namespace: &'a str,
-    /// The commit.
+    /// The full id of the commit that is read.
     pub revision: &'a str,
     /// The folder; empty for the root.
     pub path: &'a str,
@@ -48,7 +48,7 @@ impl Generator {
 /// Reads `spec.source.plugin`.
 ///
 /// # Errors
-/// What cannot be told to a generator, with the mend.
+/// What cannot be told to a generator, with the help.
 pub(super) fn read(plugin: &Value, warnings: &mut Vec<String>) -> Result<Generator, String> {
     const PLACE: &str = "spec.source.plugin";
     unknown(plugin, &["name", "env", "parameters"], PLACE, warnings);

@@ -22,7 +22,7 @@ pub struct Rule {
     pub namespace: String,
     /// JSON pointers (RFC 6901).
     pub json_pointers: Vec<String>,
-    /// jq paths.
+    /// jq paths; what one of them selects is not compared.
     pub jq_path_expressions: Vec<String>,
     /// Every field of these managers.
     pub managed_fields_managers: Vec<String>,

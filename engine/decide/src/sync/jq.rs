@@ -47,7 +47,7 @@ pub enum Part {
 /// Finds the paths that an expression names in a value, in its order.
 ///
 /// # Errors
-/// An expression that cannot be read or whose work is not bounded, with the mend.
+/// An expression that cannot be read or whose work is not bounded, with the help.
 pub fn paths(expression: &str, value: &Value) -> Result<Vec<Vec<Part>>, String> {
     check(expression)?;
     let code = format!("path({expression})");

@@ -32,7 +32,7 @@ pub struct Objects {
     pub refused: Vec<Refused>,
     /// What plugins say of the live objects of their kinds.
     pub judged: Judged,
-    /// What the Application asks for and this server has not, with the mend.
+    /// What the Application asks for and this server has not, with the help.
     pub lacking: Option<String>,
     /// Whether every kind of the cluster has been looked through once.
     pub scope: Scope,

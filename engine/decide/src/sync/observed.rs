@@ -17,9 +17,9 @@ pub enum Observed {
     Gone,
     /// The Application asks for what this version cannot do.
     Unreadable {
-        /// Why, with the mend.
+        /// Why, with the help.
         because: String,
-        /// Whose it is.
+        /// Whose the application is, which decides how much is said of it.
         ownership: Ownership,
     },
     /// It can be compared.
@@ -31,11 +31,11 @@ pub enum Observed {
 pub struct Context {
     /// The Application, as it lives.
     pub object: Value,
-    /// The Application, understood.
+    /// What the Application asks for, as far as this version can do it.
     pub application: Application,
-    /// Whose it is.
+    /// Whether Bespin writes, or only looks on.
     pub ownership: Ownership,
-    /// Git's head.
+    /// The commit that each source's target revision names now.
     pub head: Revision,
     /// The comparison, or the mistakes in git.
     pub plan: Result<Plan, Vec<String>>,

@@ -25,7 +25,7 @@ pub struct Plan {
     pub extras: Vec<ExtraItem>,
     /// The namespace to make first, where it is missing.
     pub namespace: Option<String>,
-    /// What stands in the way of applying, each as a sentence with the mend.
+    /// What stands in the way of applying, each as a sentence with the help.
     pub blocks: Vec<String>,
     /// Why nothing is pruned that otherwise would be.
     pub prune_hold: Option<String>,
@@ -36,15 +36,15 @@ pub struct Plan {
 /// One object that git names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
-    /// Which object.
+    /// The object that git names.
     pub id: Id,
-    /// Its wave.
+    /// The sync wave in which it is applied; the lowest is the first.
     pub wave: i64,
     /// The object as it is compared.
     pub desired: Value,
     /// The object as it is sent.
     pub sent: Value,
-    /// The live object.
+    /// The object in the cluster, where it is there.
     pub live: Option<Value>,
     /// What is not as git says; empty where the object is missing altogether.
     pub differences: Vec<Difference>,
@@ -54,14 +54,14 @@ pub struct Item {
     pub owned: Vec<String>,
     /// Its health; `None` for kinds without a rule.
     pub health: Option<Health>,
-    /// Who judged that.
+    /// Whether a rule of ours judged the health, or a plugin.
     pub judge: Judge,
 }
 
 /// What must happen before an object may be applied.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prerequisite {
-    /// Nothing.
+    /// It may be applied at once.
     None,
     /// What the replaced managers applied becomes ours: the new `managedFields`.
     Adopt(Value),
@@ -72,11 +72,11 @@ pub enum Prerequisite {
 /// One object that git no longer names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExtraItem {
-    /// Which object.
+    /// The object that git no longer names.
     pub id: Id,
     /// The wave in which it is pruned.
     pub wave: i64,
-    /// The live object.
+    /// The object in the cluster.
     pub live: Value,
     /// What may be done about it.
     pub decision: PruneDecision,
@@ -291,10 +291,10 @@ fn prerequisite_of(live: &Value, autoscaler: Option<&Autoscaler>, differences: &
     }
     match autoscaler.map(|autoscaler| (autoscaler, autoscale::replicas(live, autoscaler))) {
         Some((_, Replicas::HandOver { value })) => Prerequisite::HandOver(autoscale::handover(live, value)),
-        Some((autoscaler, Replicas::Outside { found, mend })) => {
+        Some((autoscaler, Replicas::Outside { found, nearest })) => {
             let range = format!("{} to {} of {} {}", autoscaler.min, autoscaler.max, autoscaler.kind, autoscaler.name);
             differences.push(Difference { path: ".spec.replicas".into(), desired: json!(range), live: json!(found) });
-            Prerequisite::HandOver(autoscale::handover(live, mend))
+            Prerequisite::HandOver(autoscale::handover(live, nearest))
         }
         Some((_, Replicas::LeftAlone)) | None => Prerequisite::None,
     }

@@ -29,35 +29,35 @@ pub struct State {
 /// A request without a response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Want {
-    /// Whose.
+    /// The step that waits.
     pub key: Key,
-    /// What.
+    /// The revision that it waits for.
     pub intent: Intent,
-    /// Since when.
+    /// When it was asked for, or asked for once more, in ms since the epoch.
     pub since: Timestamp,
 }
 
 /// A sync that is under way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// What git said.
+    /// The commit of each source that is applied.
     pub revision: Revision,
     /// The digest of what is applied besides it.
     pub parameters: String,
-    /// Why.
+    /// What made it start.
     pub cause: Cause,
-    /// Since when.
+    /// When it started, in ms since the epoch.
     pub since: Timestamp,
 }
 
 /// A sync that ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
-    /// What it was.
+    /// The sync as it was while it was under way.
     pub operation: Operation,
-    /// How it ended.
+    /// Whether everything was applied, or why not.
     pub outcome: Outcome,
-    /// When.
+    /// When it ended, in ms since the epoch.
     pub at: Timestamp,
 }
 
@@ -78,10 +78,10 @@ pub enum Custody {
     AsFound,
     /// A person asked to take it.
     Taking {
-        /// When.
+        /// When the person asked, in ms since the epoch.
         since: Timestamp,
     },
-    /// It was taken.
+    /// It is ours since the claim.
     Taken {
         /// When: foreign writes from then on are wrong.
         at: Timestamp,

@@ -26,7 +26,7 @@ pub fn tracked_by(object: &Value) -> Option<&str> {
 /// What may be done about an object that git does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PruneDecision {
-    /// It is pruned.
+    /// It is pruned, once the sync comes to its wave.
     Prune,
     /// It asks to stay, by `Prune=false`.
     Kept,
@@ -61,9 +61,9 @@ pub fn extra(live: &Value, approved: Approval) -> PruneDecision {
 /// Whether a person has approved deletions on the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Approval {
-    /// `argocd.argoproj.io/deletion-approved` is there.
+    /// The Application carries `argocd.argoproj.io/deletion-approved`.
     Given,
-    /// It is not.
+    /// The Application does not carry that annotation.
     None,
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// One object of an application, in words.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Which object.
+    /// The object that the row shows.
     pub id: Id,
     /// Its API version without the group.
     pub version: String,
@@ -19,7 +19,7 @@ pub struct Row {
     pub sync: &'static str,
     /// Argo's word, empty where the kind has none.
     pub health: &'static str,
-    /// Why.
+    /// Why it is not in sync, or what its health says; empty where neither is to be told.
     pub message: String,
     /// The owner among the objects, as `kind/name`; empty at the root.
     pub parent: String,
@@ -40,7 +40,7 @@ pub fn sync(context: &Context) -> &'static str {
     }
 }
 
-/// `owned` or `observed`.
+/// Whose the application is: `owned` by Bespin, or only `observed`.
 pub fn ownership(context: &Context) -> &'static str {
     match context.ownership {
         Ownership::Owned => "owned",

@@ -55,7 +55,7 @@ impl Generators {
         Ok(Generators { by_name })
     }
 
-    /// What an Application names and the configuration does not have, with the mend.
+    /// What an Application names and the configuration does not have, with the help.
     pub(super) fn lacking(&self, source: &Source) -> Option<String> {
         let Maker::Plugin(Generator { name, .. }) = &source.maker else { return None };
         if self.by_name.contains_key(name) {
