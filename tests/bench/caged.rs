@@ -29,8 +29,8 @@ const ATTACKS: [&str; 12] = [
     "sleep",
 ];
 
-/// The leave of the hostile pipeline: to go on for as long as it likes.
-const LEAVE: &str = r#"
+/// The permission of the hostile pipeline: to go on for as long as it likes.
+const PERMISSION: &str = r#"
 [[policy]]
 repository = "user/petclinic"
 pipeline = ".bespin/hostile.yaml"
@@ -59,10 +59,7 @@ pub async fn measure() {
 }
 
 async fn estate(folder: &Path) -> Estate {
-    let (built_in, own) = (plugins().display().to_string(), folder.display().to_string());
-    let (built_in, own) = (format!("plugins = \"{built_in}\""), format!("plugins = \"{own}\""));
-    let edit = |config: String| config.replace(&built_in, &own) + LEAVE;
-    Estate::configured(Kind::Embedded, "1s", edit).await
+    Estate::configured(Kind::Embedded, "1s", |config| config.plugins(folder).with(PERMISSION)).await
 }
 
 fn pipeline(name: &str, paths: &str, steps: impl Iterator<Item = String>) -> String {

@@ -26,9 +26,9 @@ pub async fn push_to_canary() {
             of_was.map(|set| set["metadata"]["uid"].to_string()).collect::<std::collections::BTreeSet<_>>().len()
         };
         let before = sets();
-        let (commit, paths, message) = estate.change(n).await;
+        let commit = estate.change(n).await;
         let begin = Instant::now();
-        estate.deliver(&commit, &paths, &message).await.expect("the push is accepted");
+        estate.deliver(&commit).await.expect("the push is accepted");
         while sets() == before {
             assert!(begin.elapsed() < PATIENCE, "there is no canary:\n{}", estate.bespin.last_words());
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -65,7 +65,7 @@ pub async fn idle() {
         (rollouts[0]["phase"] == "Healthy").then_some(())
     };
     eventually("the sample is healthy", PATIENCE, healthy).await;
-    let commit = world.commit().await;
+    let commit = world.change(1).await;
     world.deliver(&server, &commit).await.expect("the push is accepted");
     eventually("the canary is promoted", PATIENCE, || async {
         let rollout = world.kube.get(ROLLOUT).await?;

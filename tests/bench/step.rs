@@ -34,9 +34,7 @@ fn nothing() -> std::path::PathBuf {
 
 /// Milliseconds for a step: of runs of many steps, by the times in their journals.
 async fn ours(folder: &Path) -> f64 {
-    let (built_in, own) = (plugins().display().to_string(), folder.display().to_string());
-    let edit = |config: String| config.replace(&format!("plugins = \"{built_in}\""), &format!("plugins = \"{own}\""));
-    let estate = Estate::configured(Kind::Embedded, "1s", edit).await;
+    let estate = Estate::configured(Kind::Embedded, "1s", |config| config.plugins(folder)).await;
     let mut pipeline = "name: nothing\non:\n  push: { branches: [main], paths: [\"nothing/**\"] }\nsteps:\n".to_owned();
     for n in 0..STEPS {
         writeln!(pipeline, "  - id: s{n}\n    uses: nothing\n    with: {{ attack: none }}").expect("a text grows");

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use world::bespin::hash;
+use world::config::Config;
 use world::dashboard::{Dashboard, PASSWORD};
 use world::estate::{Estate, Kind, PATIENCE};
 use world::github::Github;
@@ -152,14 +153,13 @@ async fn leave_waits_for_bobs_approval() {
 impl World {
     async fn start() -> World {
         let github = Github::start().await;
-        let (hash, api) = (hash(PASSWORD), github.url.clone());
+        let (hash, api) = (hash(PASSWORD), &github.url);
         let person =
             |name: &str, role: &str| format!("\n[[user]]\nname = \"{name}\"\nrole = \"{role}\"\nhash = \"{hash}\"\n");
-        let edit = |config: String| {
-            let people = person("bob", "operator") + &person("val", "viewer");
-            let waits = format!("[[policy]]\napproved-by = [\"bob\"]\ngrants = {{ http = [\"{api}\"] }}\n");
-            format!("{config}{people}\n[github]\napi = \"{api}\"\ntoken = {{ env = \"STORIES_HOOK\" }}\n{waits}")
-        };
+        let people = person("bob", "operator") + &person("val", "viewer");
+        let api = format!("[github]\napi = \"{api}\"\ntoken = {{ env = \"STORIES_HOOK\" }}\n");
+        let waits = format!("[[policy]]\napproved-by = [\"bob\"]\ngrants = {{ http = [\"{}\"] }}\n", github.url);
+        let edit = |config: Config| config.with(&people).with(&api).with(&waits);
         let estate = Estate::configured(Kind::Embedded, "1s", edit).await;
         let bob = Dashboard::login_as(&estate.bespin.dashboard, "bob").await;
         World { estate, github, bob }

@@ -29,7 +29,8 @@ async fn when_its_pods_crash() {
     let run = estate.ended(&pushed.after).await;
     assert_eq!(run["state"], "failed", "{run:#}");
     let rollout = back_at_stable(&estate).await;
-    assert!(rollout["status"]["message"].as_str().unwrap_or_default().contains("crash") || names(&rollout, &bad));
+    let message = rollout["status"]["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("RolloutAborted: ") && message.contains("CrashLoopBackOff"), "{message}");
     assert!(names(&rollout, &bad), "a condition names the bad image: {:#}", rollout["status"]["conditions"]);
     git_is_not_changed_in_silence(&estate, &before, &bad);
     let branch = told(&estate, "BranchPushed").await;

@@ -2,7 +2,6 @@
 //!
 //! `UPDATE=1` writes `plugins/hostile/CONTAINERS.md` anew; read the difference before it is committed.
 
-use playground::git::{Commit, Push, deliver};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -13,7 +12,8 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use world::docker::Docker;
-use world::estate::{Estate, HOOK_SECRET, Kind};
+use world::estate::{Estate, Kind};
+use world::remotes::Change;
 use world::{has, missing};
 
 /// The image of all steps; an engine's own, for none can be pulled.
@@ -56,7 +56,9 @@ async fn attack_by_attack() {
     let docker = Docker::start(dir.path()).await;
     let attacks = compile(dir.path());
     build(&docker, dir.path(), &attacks);
-    let mut estate = Estate::configured(Kind::Embedded, "1s", configuration).await;
+    let mut estate =
+        Estate::configured(Kind::Embedded, "1s", |config| config.repository("user/other").with(POLICY).with(BOUNDS))
+            .await;
     let _unmounted = Unmounted(estate.dir().to_owned());
     estate.restart(&[("DOCKER_HOST".to_owned(), docker.host.clone())]).await;
 
@@ -76,14 +78,6 @@ async fn attack_by_attack() {
     let table = table(&estate, &ended);
     assert!(!table.contains("NOTHING"), "an attack met nothing:\n{table}");
     is_as_kept(&table);
-}
-
-/// Adds the second repository, the bounds and the leave.
-fn configuration(config: String) -> String {
-    let start = config.find("url = \"http").expect("the hook has an address") + "url = \"".len();
-    let git = config[start..].split("/user/").next().expect("a text has a beginning").to_owned();
-    let other = format!("}}, {{ name = \"user/other\", url = \"{git}/user/other.git\" }}]");
-    config.replacen("}]\n\n[[git]]", &format!("{other}\n\n[[git]]"), 1) + POLICY + BOUNDS
 }
 
 fn compile(dir: &Path) -> PathBuf {
@@ -130,23 +124,10 @@ async fn somebody_elses_cache(estate: &Estate) -> PathBuf {
     find(&estate.dir().join("data/caches"), "theirs").expect("the cache is on the disk")
 }
 
-async fn push(estate: &Estate, repository: &str, files: &[(&str, String)]) -> Commit {
-    let files: Vec<_> = files.iter().map(|(path, text)| ((*path).to_owned(), text.clone())).collect();
-    let repositories = estate.sample.repositories();
-    let commit = repositories.commit(repository, "main", &files, "Run containers").await.expect("git commits");
-    let modified: Vec<_> = files.into_iter().map(|(path, _)| path).collect();
-    let push = Push {
-        repository,
-        clone_url: "https://example.com/never-used.git",
-        branch: "main",
-        before: &commit.before,
-        after: &commit.after,
-        message: "Run containers",
-        modified: &modified,
-    };
-    let hook = format!("{}/hooks/github/default", estate.bespin.hooks);
-    deliver(&hook, HOOK_SECRET, "push", &commit.after[..32], &push.payload()).await.expect("the door takes it");
-    commit
+async fn push(estate: &Estate, repository: &str, files: &[(&str, String)]) -> Change {
+    let change = estate.remotes.commit(repository, files, "Run containers").await;
+    estate.deliver(&change).await.expect("the webhook is accepted");
+    change
 }
 
 fn step(id: &str, needs: &str, args: &[String]) -> String {

@@ -84,14 +84,14 @@ async fn nothing_is_accepted_and_with_room_it_goes_on() {
     // No room at all, and so little that the journal would write into what it leaves to others.
     for (n, left) in [(1, 0), (2, 60 << 20)] {
         disk.fill(left);
-        let (commit, paths, message) = estate.change(n).await;
-        let refused = estate.deliver(&commit, &paths, &message).await.expect_err("there is no room");
+        let commit = estate.change(n).await;
+        let refused = estate.deliver(&commit).await.expect_err("there is no room");
         assert!(refused.to_string().contains("503"), "{refused}");
         let received = format!("delivery/default/{}", &commit.after[..32]);
         assert!(estate.bespin.journal(&received).is_empty(), "what was refused is not recorded");
         disk.make_room();
         // GitHub's own button sends it again.
-        estate.deliver(&commit, &paths, &message).await.unwrap_or_else(|error| panic!("{error}"));
+        estate.deliver(&commit).await.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(estate.ended(&commit.after).await["state"], "succeeded");
     }
 
@@ -101,14 +101,14 @@ async fn nothing_is_accepted_and_with_room_it_goes_on() {
 /// A run that was accepted before the disk was full ends as every other, once there is room.
 async fn a_run_waits_for_room(estate: &Estate, disk: &SmallDisk) {
     let head = estate.manifests().head();
-    let (commit, paths, message) = estate.change(3).await;
-    estate.deliver(&commit, &paths, &message).await.unwrap_or_else(|error| panic!("{error}"));
+    let commit = estate.change(3).await;
+    estate.deliver(&commit).await.unwrap_or_else(|error| panic!("{error}"));
     disk.fill(0);
     let refused = || async { estate.bespin.last_words().contains("no room for the journal").then_some(()) };
     eventually("the server says that there is no room", PATIENCE, refused).await;
     let before = estate.bespin.journal("").len();
-    let (another, paths, message) = estate.change(4).await;
-    estate.deliver(&another, &paths, &message).await.expect_err("there is no room");
+    let another = estate.change(4).await;
+    estate.deliver(&another).await.expect_err("there is no room");
     assert_eq!(estate.bespin.journal("").len(), before, "nothing is written without room");
     disk.make_room();
     assert_eq!(estate.ended(&commit.after).await["state"], "succeeded");

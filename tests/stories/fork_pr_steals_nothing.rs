@@ -123,9 +123,7 @@ impl World {
             files.path().join("token").display(),
             github.url,
         );
-        let edit =
-            |config: String| config.replace(&plugins().display().to_string(), &folder.display().to_string()) + &more;
-        let estate = Estate::configured(Kind::Embedded, "1s", edit).await;
+        let estate = Estate::configured(Kind::Embedded, "1s", |config| config.plugins(&folder).with(&more)).await;
         let world = World { estate, github, sink, files };
         world.pipelines(DEPLOY).await;
         world

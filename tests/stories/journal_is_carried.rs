@@ -7,8 +7,8 @@ use world::estate::{Estate, Kind};
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_running_server_to_the_next() {
     let mut estate = Estate::undeclared(Kind::Embedded, "1s").await;
-    let (commit, paths, message) = estate.change(1).await;
-    let deliver = || async { estate.deliver(&commit, &paths, &message).await.expect("it is answered") };
+    let commit = estate.change(1).await;
+    let deliver = || async { estate.deliver(&commit).await.expect("it is answered") };
     assert!(deliver().await.contains("accepted"));
     let received = estate.bespin.journal("delivery/");
     assert!(!received.is_empty());
@@ -34,7 +34,7 @@ async fn from_a_running_server_to_the_next() {
     let (code, said) = journal(&["restore", "--config", &broken.display().to_string(), &backup]);
     assert_eq!(code, 0, "{said}");
     estate.restart(&[]).await;
-    let deliver = || async { estate.deliver(&commit, &paths, &message).await.expect("it is answered") };
+    let deliver = || async { estate.deliver(&commit).await.expect("it is answered") };
     assert!(deliver().await.contains("duplicate"), "what was accepted before the backup is known");
     let restored = estate.bespin.journal("delivery/");
     assert_eq!(restored[..received.len()], received[..]);

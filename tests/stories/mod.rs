@@ -16,6 +16,7 @@ mod plugin_in_three_languages;
 mod plugin_is_caged;
 mod plugin_shares_traffic;
 mod plugins_make_and_judge;
+mod ports_are_given_once;
 mod push_to_canary;
 mod real_parts;
 mod restart_midway;

@@ -141,10 +141,10 @@ impl Workshop {
         )
     }
 
-    /// A configuration whose source of plugins is trusted by one key.
-    fn config(&self, before: &str, key: &str) -> String {
+    /// The tables of a configuration whose source of plugins is trusted by one key.
+    fn tables(&self, key: &str) -> String {
         format!(
-            "{before}\n[[registry]]\nhost = \"{host}\"\nendpoint = \"http://{host}\"\n\
+            "[[registry]]\nhost = \"{host}\"\nendpoint = \"http://{host}\"\n\
              [[plugin-source]]\nmatch = \"{host}/acme/*\"\nkeys = [{{ file = \"{key}\" }}]\n\
              [secret]\nchat = {{ file = \"{chat}\" }}\n\
              [[policy]]\nrepository = \"user/petclinic\"\nplugins = [\"{granted}\"]\n\
@@ -202,7 +202,7 @@ async fn it_runs_signed_and_locked_and_otherwise_not_at_all() {
     let key = workshop.file("acme.key");
     let first = workshop.pushed("one", "acme/say:1", &["--sign", &key]);
     let first = first.split('@').nth(1).expect("a digest").to_owned();
-    let estate = Estate::configured(Kind::Embedded, "1s", |config| workshop.config(&config, "acme.pub")).await;
+    let estate = Estate::configured(Kind::Embedded, "1s", |config| config.with(&workshop.tables("acme.pub"))).await;
 
     let files = workshop.locked("acme/say:1", "the first word", &[]);
     let (state, page) = run(&estate, &files, "Say it").await;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use world::bespin::run;
+use world::config::Config;
 use world::estate::{Estate, Kind};
 use world::{has, missing};
 
@@ -75,8 +76,11 @@ async fn story(language: &str) {
     let chat = Chat::open().await;
     let token = dir.path().join("token");
     std::fs::write(&token, TOKEN).expect("a file can be written");
-    let estate = Estate::configured(Kind::Embedded, "1s", |config| configured(config, &plugins, &cache, &token, &chat));
-    let estate = estate.await;
+    let configured = |config: Config| {
+        keep_compiled(&cache, &config.data().join("plugins"));
+        config.plugins(&plugins).with(&tables(&token, &chat))
+    };
+    let estate = Estate::configured(Kind::Embedded, "1s", configured).await;
     let files = [(".bespin/greet.yaml", pipeline(&chat)), ("CHANGELOG.md", CHANGES.to_owned())];
     let pushed = estate.push(&files, "Greet in a second way").await;
     let ended = estate.ended(&pushed.after).await;
@@ -130,20 +134,17 @@ fn tested(project: &Path, cache: &Path) -> PathBuf {
     project.join(value("component"))
 }
 
-/// A server whose one plugin is the author's, compiled already, with leave to use the token there and nowhere else.
-fn configured(config: String, plugins: &Path, cache: &Path, token: &Path, chat: &Chat) -> String {
-    let line = |key: &str| {
-        let start = format!("{key} = \"");
-        let found = config.lines().find(|line| line.starts_with(&start)).expect("the configuration has it");
-        (found.to_owned(), PathBuf::from(found[start.len()..].trim_end_matches('"')))
-    };
-    let data = line("data").1.join("plugins");
-    std::fs::create_dir_all(&data).expect("a folder can be made");
+/// The server finds its one plugin compiled already.
+fn keep_compiled(cache: &Path, data: &Path) {
+    std::fs::create_dir_all(data).expect("a folder can be made");
     for entry in std::fs::read_dir(cache).expect("it was compiled").flatten() {
         std::fs::copy(entry.path(), data.join(entry.file_name())).expect("a file can be copied");
     }
-    let own = format!("plugins = \"{}\"", plugins.display());
-    let more = format!(
+}
+
+/// The token, and the permission to use it there and nowhere else.
+fn tables(token: &Path, chat: &Chat) -> String {
+    format!(
         r#"
 [secret]
 chat-token = {{ file = "{}" }}
@@ -160,8 +161,7 @@ secrets = ["chat-token"]
 "#,
         token.display(),
         chat.url
-    );
-    config.replace(&line("plugins").0, &own) + &more
+    )
 }
 
 fn pipeline(chat: &Chat) -> String {

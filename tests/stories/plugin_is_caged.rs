@@ -125,7 +125,8 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// A server with the hostile plugin among its own, and half of it as another one, and leave for it that only the steps' own grants narrow.
+/// A server with the hostile plugin among its own, and half of it as another one. Only the steps' own grants
+/// narrow what it may do.
 async fn estate(folder: &Path) -> Estate {
     let built = plugins().parent().expect("the plugins stand in the target folder").join("wasm32-wasip2/plugin");
     let component = std::fs::read(built.join("plugin_hostile.wasm")).expect("the hostile plugin is built");
@@ -135,7 +136,7 @@ async fn estate(folder: &Path) -> Estate {
     std::fs::write(own.join("broken.wasm"), &component[..component.len() / 2]).expect("a file can be written");
     let secret = folder.join("token");
     std::fs::write(&secret, PLANTED).expect("a file can be written");
-    let leave = format!(
+    let permission = format!(
         r#"
 [secret.token]
 file = "{}"
@@ -151,9 +152,7 @@ registry = ["host.example/*"]
         secret.display(),
         hex::encode(Sha256::digest(&component)),
     );
-    let (built_in, own) = (plugins().display().to_string(), own.display().to_string());
-    let edit = |config: String| config.replace(&format!("plugins = \"{built_in}\""), &format!("plugins = \"{own}\""));
-    Estate::configured(Kind::Embedded, "1s", |config| edit(config) + &leave).await
+    Estate::configured(Kind::Embedded, "1s", |config| config.plugins(&own).with(&permission)).await
 }
 
 /// Every attack as a step of its own that waits for none of the others.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use world::balancer::{Balancer, share_is};
 use world::bespin::plugins;
+use world::config::Config;
 use world::estate::{Estate, Kind, PATIENCE, declare};
 use world::process::eventually;
 use world::watch::{Watch, distinct};
@@ -121,16 +122,14 @@ async fn estate(kind: Kind) -> (Estate, Weights, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a folder");
     let weights = Weights::start(dir.path()).await;
     let folder = folder(dir.path());
-    let configured = |config: String| {
-        let config = config.replace(&plugins().display().to_string(), &folder.display().to_string());
-        format!(
-            "{config}\n[secret]\nrouter = {{ file = \"{token}\" }}\n\
-             [[route]]\nname = \"example/http\"\nplugin = \"route\"\n\
-             http = [\"GET,PUT,DELETE {address}\"]\nsecrets = [\"router\"]\n",
-            token = weights.token.display(),
-            address = weights.address,
-        )
-    };
+    let route = format!(
+        "[secret]\nrouter = {{ file = \"{token}\" }}\n\
+         [[route]]\nname = \"example/http\"\nplugin = \"route\"\n\
+         http = [\"GET,PUT,DELETE {address}\"]\nsecrets = [\"router\"]\n",
+        token = weights.token.display(),
+        address = weights.address,
+    );
+    let configured = |config: Config| config.plugins(&folder).with(&route);
     let estate = Estate::configured(kind, "1h", configured).await;
     let manifests = estate.manifests();
     let text = manifests.file(&manifests.head(), MANIFEST);

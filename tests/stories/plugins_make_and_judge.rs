@@ -40,7 +40,7 @@ async fn on_real_parts() {
 async fn make_and_judge(kind: Kind) {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = folder(dir.path());
-    let estate = Estate::configured(kind, "1s", |config| configured(&config, &folder)).await;
+    let estate = Estate::configured(kind, "1s", |config| config.plugins(&folder).with(ROWS)).await;
     define(&estate, "cert-manager.io", "Certificate", "certificates").await;
     define(&estate, "example.com", "Widget", "widgets").await;
     estate.commit_manifests(&[(FOLDER, MANIFESTS.to_owned())], "A shop").await;
@@ -161,14 +161,18 @@ fn folder(dir: &Path) -> std::path::PathBuf {
     folder
 }
 
-fn configured(config: &str, folder: &Path) -> String {
-    let config = config.replace(&plugins().display().to_string(), &folder.display().to_string());
-    format!(
-        "{config}\n[[generate]]\nname = \"fill-in\"\nplugin = \"fill-in\"\n\
-         [[health]]\nkind = \"cert-manager.io/Certificate\"\nplugin = \"certificates\"\n\
-         [[health]]\nkind = \"example.com/Widget\"\nplugin = \"misjudges\"\n"
-    )
-}
+/// A generator and two judges of kinds.
+const ROWS: &str = r#"
+[[generate]]
+name = "fill-in"
+plugin = "fill-in"
+[[health]]
+kind = "cert-manager.io/Certificate"
+plugin = "certificates"
+[[health]]
+kind = "example.com/Widget"
+plugin = "misjudges"
+"#;
 
 fn parameters() -> Value {
     json!([{ "name": "REPLICAS", "string": "3" }])

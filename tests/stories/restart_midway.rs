@@ -119,7 +119,7 @@ async fn walk(lane: &Lane, point: Point) -> Ending {
     lane.reset();
     let world = lane.open().await;
     let (before, tags) = (world.manifests().head(), world.images.tags("petclinic-was").await);
-    let commit = world.commit().await;
+    let commit = world.change(1).await;
     let first = world.serve(&[point.environment()]).await;
     let ending = match first {
         None => Ending::Died,

@@ -1,10 +1,10 @@
 //! A step leaves a file for the next step and an archive for the next run, and asks a metric that it was granted.
 
 use serde_json::Value;
-use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use world::bespin::plugins;
+use world::config::Config;
 use world::estate::{Estate, Kind};
 
 const PIPELINE: &str = r#"name: keep
@@ -29,7 +29,9 @@ async fn steps_leave_things() {
     let folder = tempfile::tempdir().expect("a folder");
     let example = plugins().parent().expect("a target folder").join("wasm32-wasip2/plugin/examples/keep.wasm");
     std::fs::copy(example, folder.path().join("keep.wasm")).expect("the plugin is built");
-    let estate = Estate::configured(Kind::Embedded, "1s", |config| configured(&config, folder.path(), &provider)).await;
+    // The example is the server's one plugin.
+    let configured = |config: Config| config.plugins(folder.path()).with(&tables(&provider));
+    let estate = Estate::configured(Kind::Embedded, "1s", configured).await;
 
     for run in ["1", "2"] {
         let files = [(".bespin/keep.yaml", PIPELINE.to_owned()), ("keep/file", run.to_owned())];
@@ -53,11 +55,9 @@ fn output(page: &Value, step: usize, name: &str) -> String {
     page["steps"][step]["outputs"][name].as_str().unwrap_or_default().to_owned()
 }
 
-/// A server whose one plugin is the example, with leave to ask the provider.
-fn configured(config: &str, plugins: &Path, provider: &str) -> String {
-    let usual = config.lines().find(|line| line.starts_with("plugins = ")).expect("the configuration names a folder");
-    let own = format!("plugins = \"{}\"", plugins.display());
-    let more = format!(
+/// The provider, and the permission to ask it.
+fn tables(provider: &str) -> String {
+    format!(
         r#"
 [[metrics]]
 name = "prometheus"
@@ -70,8 +70,7 @@ limits = {{ memory = "32MiB", concurrent = "1" }}
 [policy.grants]
 metrics = ["prometheus"]
 "#
-    );
-    config.replace(usual, &own) + &more
+    )
 }
 
 /// What answers instant queries as Prometheus does: `up` is 1.

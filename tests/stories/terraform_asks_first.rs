@@ -75,7 +75,7 @@ secrets = ["database"]
         );
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
         std::fs::set_permissions(folder.path(), open).expect("a folder has a mode");
-        let estate = Estate::configured(Kind::Embedded, "1s", |config| config + &more).await;
+        let estate = Estate::configured(Kind::Embedded, "1s", |config| config.with(&more)).await;
         World { estate, states, _folder: folder }
     }
 

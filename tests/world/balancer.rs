@@ -4,7 +4,8 @@
 //! them answers with its pod's image. Which pool a request goes to is decided by the weight, as an ALB does it.
 
 use super::kube::Kube;
-use super::process::{Process, free_port};
+use super::port::free_port;
+use super::process::Process;
 use super::watch::weight;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -2,17 +2,18 @@
 
 mod parts;
 
+pub use super::remotes::HOOK_SECRET;
 pub use parts::Kind;
-pub(crate) use parts::{Place, config};
 
 use super::bespin::Bespin;
+use super::config::Config;
 use super::dashboard::Dashboard;
 use super::git::Bare;
 use super::kube::Kube;
 use super::process::eventually;
 use super::registry::Images;
+use super::remotes::{Change, Remotes};
 use parts::Parts;
-use playground::git::{Commit, Push, deliver};
 use playground::sample::{APPLICATION, MANIFESTS, Sample, SampleOptions};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -20,12 +21,6 @@ use std::time::Duration;
 
 /// How long anything may take before it is called failed. Long, for it only ever ends what has gone wrong.
 pub const PATIENCE: Duration = Duration::from_secs(240);
-
-/// What signs the webhooks of every estate.
-pub const HOOK_SECRET: &str = "It's a Secret to Everybody";
-
-/// Where the sample's own change is.
-const CHANGED: &str = "was/static/server";
 
 /// The whole of it. What is first ends first.
 pub struct Estate {
@@ -37,6 +32,8 @@ pub struct Estate {
     pub images: Images,
     /// The sample's repositories.
     pub sample: Sample,
+    /// The same repositories, as their developers use them.
+    pub remotes: Remotes,
     /// The parts, as far as they are peculiar to a kind.
     pub parts: Parts,
     config: String,
@@ -60,16 +57,17 @@ impl Estate {
     }
 
     /// The same with another configuration: `edit` is given the usual one.
-    pub async fn configured(kind: Kind, pause: &str, edit: impl FnOnce(String) -> String) -> Estate {
+    pub async fn configured(kind: Kind, pause: &str, edit: impl FnOnce(Config) -> Config) -> Estate {
         let dir = tempfile::tempdir().expect("a folder");
         let parts = Parts::start(kind, dir.path()).await;
         let options = SampleOptions { pause: pause.into(), hook_url: None, hook_secret: HOOK_SECRET.into() };
         let sample = Sample::create(parts.playground(), options).await.expect("the sample can be created");
-        let (config, environment) = (edit(parts.config(dir.path())), parts.environment());
+        let (config, environment) = (edit(parts.config(dir.path())).text(), parts.environment());
         let bespin = Bespin::start(dir.path(), &config, &environment).await;
         let (kube, images) = (parts.kube(), parts.images());
         let person = tokio::sync::OnceCell::new();
-        Estate { bespin, kube, images, sample, parts, config, environment, person, dir }
+        let remotes = Remotes::new(sample.repositories().clone(), &parts.playground().git_url);
+        Estate { bespin, kube, images, sample, remotes, parts, config, environment, person, dir }
     }
 
     /// Where everything of it is kept.
@@ -92,61 +90,44 @@ impl Estate {
 
     /// The manifests repository.
     pub fn manifests(&self) -> Bare {
-        Bare(self.sample.repositories().path(MANIFESTS))
+        self.remotes.manifests()
     }
 
     /// The application's repository.
     pub fn application(&self) -> Bare {
-        Bare(self.sample.repositories().path(APPLICATION))
+        self.remotes.application()
     }
 
     /// Commits files to the manifests repository, as a person would.
-    pub async fn commit_manifests(&self, files: &[(&str, String)], message: &str) -> Commit {
-        self.commit(MANIFESTS, files, message).await
+    pub async fn commit_manifests(&self, files: &[(&str, String)], message: &str) -> Change {
+        self.remotes.commit(MANIFESTS, files, message).await
     }
 
     /// Commits files to the application's repository and delivers the push.
-    pub async fn push(&self, files: &[(&str, String)], message: &str) -> Commit {
-        let commit = self.commit(APPLICATION, files, message).await;
-        let paths: Vec<_> = files.iter().map(|(path, _)| (*path).to_owned()).collect();
-        self.deliver(&commit, &paths, message).await.unwrap_or_else(|error| panic!("{error}"));
-        commit
+    pub async fn push(&self, files: &[(&str, String)], message: &str) -> Change {
+        let change = self.remotes.commit(APPLICATION, files, message).await;
+        self.deliver(&change).await.unwrap_or_else(|error| panic!("{error}"));
+        change
     }
 
     /// Commits change number `n` to the application and delivers the push.
-    pub async fn push_change(&self, n: u32) -> Commit {
-        let (commit, paths, message) = self.change(n).await;
-        self.deliver(&commit, &paths, &message).await.unwrap_or_else(|error| panic!("{error}"));
-        commit
+    pub async fn push_change(&self, n: u32) -> Change {
+        let change = self.change(n).await;
+        self.deliver(&change).await.unwrap_or_else(|error| panic!("{error}"));
+        change
     }
 
-    /// Commits change number `n` to the application; answers what a delivery of it says.
-    pub async fn change(&self, n: u32) -> (Commit, Vec<String>, String) {
-        let message = format!("Greet in way {n}");
-        let file = format!("#!/bin/sh\necho greeting {n}\n");
-        let commit = self.commit(APPLICATION, &[(CHANGED, file)], &message).await;
-        (commit, vec![CHANGED.to_owned()], message)
+    /// Commits change number `n` to the application; no push is delivered.
+    pub async fn change(&self, n: u32) -> Change {
+        self.remotes.change(n).await
     }
 
-    async fn commit(&self, repository: &str, files: &[(&str, String)], message: &str) -> Commit {
-        let files: Vec<_> = files.iter().map(|(path, text)| ((*path).to_owned(), text.clone())).collect();
-        let committed = self.sample.repositories().commit(repository, "main", &files, message).await;
-        committed.unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// Delivers a push, or delivers it again: the delivery's id follows from the commit.
-    pub async fn deliver(&self, commit: &Commit, paths: &[String], message: &str) -> Result<String, playground::Error> {
-        let push = Push {
-            repository: APPLICATION,
-            clone_url: &self.sample.application_repository,
-            branch: "main",
-            before: &commit.before,
-            after: &commit.after,
-            message,
-            modified: paths,
-        };
-        let hook = format!("{}/hooks/github/default", self.bespin.hooks);
-        deliver(&hook, HOOK_SECRET, "push", &commit.after[..32], &push.payload()).await
+    /// Delivers a change of the application, or delivers it again, and answers what the server said.
+    ///
+    /// # Errors
+    /// The server did not accept it, or there was no whole answer.
+    pub async fn deliver(&self, change: &Change) -> Result<String, playground::Error> {
+        self.remotes.deliver(&self.bespin, change).await
     }
 
     /// Waits until the application is synced and healthy and its rollout as well.

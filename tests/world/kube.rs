@@ -1,7 +1,8 @@
 //! A Kubernetes control plane: the real one, started from its own programs,
 //! or any other that has an address and a token.
 
-use super::process::{ANSWER, Process, free_port};
+use super::port::free_port;
+use super::process::{ANSWER, Process};
 use reqwest::Method;
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -3,21 +3,20 @@
 //! The addresses stay the same from one beginning to the next, for they stand in the sample's repositories.
 
 use super::bespin::{Bespin, program};
-use super::estate::{Place, config, declare};
+use super::config::{Config, Endpoint};
+use super::estate::declare;
 use super::git::Bare;
 use super::kube::Kube;
+use super::port::free_port;
 use super::process::Process;
 use super::registry::Images;
-use playground::git::{Commit, Push, Repositories, deliver};
-use playground::sample::{APPLICATION, MANIFESTS, Sample, SampleOptions};
+use super::remotes::{Change, HOOK_SECRET, Remotes};
+use playground::git::Repositories;
+use playground::sample::{Sample, SampleOptions};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
-
-/// What signs the webhooks here.
-const SECRET: &str = "It's a Secret to Everybody";
 
 /// The addresses, and the folder with the beginning.
 pub struct Lane {
@@ -35,6 +34,8 @@ pub struct World {
     pub images: Images,
     /// Where the server keeps everything.
     pub dir: PathBuf,
+    /// The sample's repositories, which are there once it is furnished.
+    pub remotes: Remotes,
     config: String,
     playground: Process,
     lane: (u16, PathBuf),
@@ -44,7 +45,7 @@ impl Lane {
     /// Takes addresses that nobody else has.
     pub fn new() -> Lane {
         let dir = tempfile::tempdir().expect("a folder");
-        Lane { kube: port(), registry: port(), git: port(), dir }
+        Lane { kube: free_port(), registry: free_port(), git: free_port(), dir }
     }
 
     /// Where the beginning is kept.
@@ -72,10 +73,12 @@ impl Lane {
         let secret = || std::fs::read_to_string(&token).unwrap_or_default().trim().to_owned();
         let answers = || async { Kube::new(&url, &secret(), None).get("/api/v1/nodes/node-3").await.is_some() };
         playground.ready(Duration::from_secs(60), answers).await;
-        let place = |port: u16| Place { endpoint: format!("http://127.0.0.1:{port}"), auth: None };
-        let config = config(&dir, "context", &place(self.git), &place(self.registry), &play.join("kubeconfig"));
+        let at = |port: u16| Endpoint { url: format!("http://127.0.0.1:{port}"), auth: None };
+        let config = Config::new(&dir, "context", at(self.git), at(self.registry), &play.join("kubeconfig")).text();
         let images = Images { url: format!("http://127.0.0.1:{}", self.registry), login: None };
-        World { kube: Kube::new(&url, &secret(), None), images, dir, config, playground, lane: (self.git, play) }
+        let remotes = Remotes::new(Repositories::new(play.join("git")), &format!("http://127.0.0.1:{}", self.git));
+        let kube = Kube::new(&url, &secret(), None);
+        World { kube, images, dir, remotes, config, playground, lane: (self.git, play) }
     }
 
     /// Keeps what is in the lane now as its beginning. Nothing may run.
@@ -99,13 +102,13 @@ impl Default for Lane {
 impl World {
     /// Starts the server; `None` when it died before it listened.
     pub async fn serve(&self, more: &[(String, String)]) -> Option<Bespin> {
-        let environment = [&[("STORIES_HOOK".to_owned(), SECRET.to_owned())], more].concat();
+        let environment = [&[("STORIES_HOOK".to_owned(), HOOK_SECRET.to_owned())], more].concat();
         Bespin::start_or_die(&self.dir, &self.config, &environment).await
     }
 
     /// Creates the sample, with each canary step pausing for `pause`, and declares its Application.
     pub async fn furnish(&self, pause: &str) {
-        let options = SampleOptions { pause: pause.into(), hook_url: None, hook_secret: SECRET.into() };
+        let options = SampleOptions { pause: pause.into(), hook_url: None, hook_secret: HOOK_SECRET.into() };
         let git = format!("http://127.0.0.1:{}", self.lane.0);
         let sample = Sample::create_in(&self.lane.1, &git, &self.kube.url, options).await;
         declare(&self.kube, &sample.expect("the sample can be created").application()).await;
@@ -113,33 +116,20 @@ impl World {
 
     /// The manifests repository.
     pub fn manifests(&self) -> Bare {
-        Bare(self.repositories().path(MANIFESTS))
+        self.remotes.manifests()
     }
 
-    fn repositories(&self) -> Repositories {
-        Repositories::new(self.lane.1.join("git"))
+    /// Commits change number `n` to the application; no push is delivered.
+    pub async fn change(&self, n: u32) -> Change {
+        self.remotes.change(n).await
     }
 
-    /// Commits a change to the application.
-    pub async fn commit(&self) -> Commit {
-        let files = [("was/static/server".to_owned(), "#!/bin/sh\necho another greeting\n".to_owned())];
-        let committed = self.repositories().commit(APPLICATION, "main", &files, "Greet otherwise").await;
-        committed.unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// Delivers a push, or delivers it again.
-    pub async fn deliver(&self, server: &Bespin, commit: &Commit) -> Result<String, playground::Error> {
-        let push = Push {
-            repository: APPLICATION,
-            clone_url: "https://example.com/never-used.git",
-            branch: "main",
-            before: &commit.before,
-            after: &commit.after,
-            message: "Greet otherwise",
-            modified: &["was/static/server".to_owned()],
-        };
-        let hook = format!("{}/hooks/github/default", server.hooks);
-        deliver(&hook, SECRET, "push", &commit.after[..32], &push.payload()).await
+    /// Delivers a change of the application, or delivers it again, and answers what the server said.
+    ///
+    /// # Errors
+    /// The server did not accept it, or there was no whole answer.
+    pub async fn deliver(&self, server: &Bespin, change: &Change) -> Result<String, playground::Error> {
+        self.remotes.deliver(server, change).await
     }
 
     /// Every object of a kind in the sample's namespace.
@@ -155,18 +145,6 @@ impl World {
     /// The playground's process, to measure it or to see its log.
     pub fn playground(&self) -> &Process {
         &self.playground
-    }
-}
-
-/// A port below those that the system hands out by itself, so that it stays free between two starts.
-fn port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 12_000 + (std::process::id() % 900) as u16 * 20;
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::SeqCst);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod bespin;
+pub mod config;
 pub mod cosign;
 pub mod dashboard;
 pub mod docker;
@@ -10,8 +11,10 @@ pub mod git;
 pub mod github;
 pub mod kube;
 pub mod lane;
+pub mod port;
 pub mod process;
 pub mod registry;
+pub mod remotes;
 pub mod terraform;
 pub mod watch;
 pub mod weights;

@@ -1,15 +1,10 @@
 //! Other programs that a test starts, and stops by their own process ids.
 
 use std::future::Future;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-
-/// The ports for programs of tests.
-const PORTS: Range<u16> = 16_000..32_000;
 
 /// How long an answer over the network may take.
 pub const ANSWER: Duration = Duration::from_secs(60);
@@ -133,14 +128,4 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
         assert!(Instant::now() < end, "within {within:?} it did not happen that {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-}
-
-/// A port on loopback for a program that takes no socket. It is below those that the kernel gives to connections, and
-/// given once by each process of tests, so that nobody takes it until the program does.
-pub fn free_port() -> u16 {
-    static GIVEN: AtomicU16 = AtomicU16::new(0);
-    let first = PORTS.start + (std::process::id() % u32::from(PORTS.end - PORTS.start)) as u16;
-    let port = |given: u16| PORTS.start + (first - PORTS.start + given) % (PORTS.end - PORTS.start);
-    let mut all = PORTS.map(|_| port(GIVEN.fetch_add(1, Ordering::Relaxed)));
-    all.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("loopback has a free port")
 }

@@ -1,6 +1,7 @@
 //! A real registry behind moto's ECR API.
 
-use super::process::{Process, free_port};
+use super::port::free_port;
+use super::process::Process;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! cosign itself, both ways: what it signs, we accept; what we sign, it accepts.
 
 use super::{Chat, Workshop, openssl, refused, run, said};
+use world::config::Config;
 use world::cosign::{Cosign, Form};
 use world::estate::{Estate, Kind};
 use world::{has, missing};
@@ -55,7 +56,8 @@ async fn cosign_signs_for_us_and_reads_what_we_sign() {
 
     files(&cosign, &workshop);
 
-    let estate = Estate::configured(Kind::Embedded, "1s", |config| workshop.config(&config, "theirs.pub")).await;
+    let trusting = |config: Config| config.with(&workshop.tables("theirs.pub"));
+    let estate = Estate::configured(Kind::Embedded, "1s", trusting).await;
     let files = workshop.locked("acme/say:1", "what cosign signed", &[]);
     let (state, page) = run(&estate, &files, "Say it").await;
     assert_eq!(state, "succeeded", "{page}");

@@ -1,8 +1,7 @@
 //! The parts of an estate: embedded, or real.
 
 use super::super::balancer::Addresses;
-use super::super::bespin::{hash, plugins};
-use super::super::dashboard::{PASSWORD, USER};
+use super::super::config::{Config, Endpoint};
 use super::super::docker::Docker;
 use super::super::kube::{ControlPlane, Kube};
 use super::super::registry::{Images, Registry};
@@ -35,9 +34,6 @@ impl Kind {
             .contains(&true)
     }
 }
-
-/// The registry in the sample's image names.
-pub const REGISTRY: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com";
 
 /// What the playground's git and registry ask for.
 const LOGIN: (&str, &str) = ("bespin", "a password of the stories");
@@ -104,21 +100,24 @@ impl Parts {
     }
 
     /// The server's configuration.
-    pub fn config(&self, dir: &Path) -> String {
+    pub fn config(&self, dir: &Path) -> Config {
         let password =
             format!(r#"{{ basic = {{ user = "{}", password = {{ env = "STORIES_PASSWORD" }} }} }}"#, LOGIN.0);
-        let registry = match &self.real {
-            None => Place { endpoint: format!("http://{}", self.playground.registry), auth: Some(password.clone()) },
+        let (builder, registry, kubeconfig) = match &self.real {
+            None => {
+                let endpoint = format!("http://{}", self.playground.registry);
+                let registry = Endpoint { url: endpoint, auth: Some(password.clone()) };
+                ("context", registry, &self.playground.kubeconfig)
+            }
             Some(real) => {
                 let api = &real.registry.ecr;
                 let auth = format!(r#"{{ ecr = {{ region = "ap-northeast-2", api-endpoint = "{api}" }} }}"#);
-                Place { endpoint: real.registry.url.clone(), auth: Some(auth) }
+                let registry = Endpoint { url: real.registry.url.clone(), auth: Some(auth) };
+                ("docker", registry, &real.plane.kubeconfig)
             }
         };
-        let kubeconfig = self.real.as_ref().map_or(&self.playground.kubeconfig, |real| &real.plane.kubeconfig);
-        let git = Place { endpoint: self.playground.git_url.clone(), auth: Some(password) };
-        let builder = if self.real.is_some() { "docker" } else { "context" };
-        config(dir, builder, &git, &registry, kubeconfig)
+        let git = Endpoint { url: self.playground.git_url.clone(), auth: Some(password) };
+        Config::new(dir, builder, git, registry, kubeconfig)
     }
 }
 
@@ -141,73 +140,4 @@ impl Real {
         let _addresses = Addresses::start(&plane.kube);
         Real { _addresses, _kubelet: kubelet, plane, docker, registry }
     }
-}
-
-/// Where something listens, and how to log in.
-pub(crate) struct Place {
-    /// Its address.
-    pub endpoint: String,
-    /// The value of `auth`; nobody is asked for anything without it.
-    pub auth: Option<String>,
-}
-
-impl Place {
-    fn auth(&self) -> String {
-        self.auth.as_ref().map(|auth| format!("auth = {auth}")).unwrap_or_default()
-    }
-}
-
-/// The configuration of every estate.
-pub(crate) fn config(dir: &Path, builder: &str, git: &Place, registry: &Place, kubeconfig: &Path) -> String {
-    let (git_url, registry_url) = (&git.endpoint, &registry.endpoint);
-    let git_host = git_url.trim_start_matches("http://");
-    format!(
-        r#"[server]
-listen = "127.0.0.1:0"
-hooks = "127.0.0.1:0"
-data = "{data}"
-plugins = "{plugins}"
-builder = "{builder}"
-numbers = {{ "user/petclinic/petclinic-was" = 55 }}
-
-[[user]]
-name = "{USER}"
-role = "operator"
-hash = "{hash}"
-
-[[hook]]
-secrets = [{{ env = "STORIES_HOOK" }}]
-repositories = [{{ name = "user/petclinic", url = "{git_url}/user/petclinic.git" }}]
-
-[[git]]
-url = "{git_url}/"
-{git_auth}
-
-[[registry]]
-host = "{REGISTRY}"
-endpoint = "{registry_url}"
-{registry_auth}
-
-[[cluster]]
-name = "production"
-reach = {{ kubeconfig = {{ path = "{kubeconfig}" }} }}
-
-[[policy]]
-repository = "user/petclinic"
-ref = "refs/heads/main"
-event = "push"
-[policy.grants]
-images = ["build"]
-registry = ["{REGISTRY}/petclinic-was"]
-git = ["{git_host}/user/k8s-manifests"]
-cluster = ["production/petclinic/*"]
-canary = ["production/petclinic/was"]
-"#,
-        data = dir.join("data").display(),
-        plugins = plugins().display(),
-        hash = hash(PASSWORD),
-        git_auth = git.auth(),
-        registry_auth = registry.auth(),
-        kubeconfig = kubeconfig.display(),
-    )
 }

@@ -174,6 +174,7 @@ async fn the_seeds_rollout_walks_from_v55_to_v56() {
     let rollout = end.rollout.unwrap();
     assert_eq!(rollout["status"]["HPAReplicas"], 2);
     assert_eq!(rollout["status"]["stableRS"], rollout["status"]["currentPodHash"]);
+    assert_eq!(end.services.len(), 2, "the stable and the canary Service");
     for service in &end.services {
         assert_eq!(service["spec"]["selector"]["rollouts-pod-template-hash"], rollout["status"]["stableRS"]);
     }

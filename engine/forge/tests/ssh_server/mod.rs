@@ -1,8 +1,10 @@
 //! An `sshd` of the test's own: own port, own host key, two authorized keys. It
 //! runs as whoever runs the test, and lets only that user in.
 
+#[path = "../../../../tests/world/port.rs"]
+mod port;
+
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -62,29 +64,22 @@ impl SshServer {
             // Where `sshd` gives up its rights; a service manager makes it otherwise.
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
-        // Somebody may take a free port before `sshd` does; then it is another one's turn.
-        for _ in 0..5 {
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-            let config = dir.path().join("sshd_config");
-            let text = format!(
-                "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nAllowUsers {user}\nPidFile none\n\
-                 PermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-                 UsePAM no\nStrictModes no\nLogLevel VERBOSE\n",
-                host.file.display(),
-                authorized.display(),
-            );
-            std::fs::write(&config, text).unwrap();
-            let mut command = Command::new(&sshd);
-            command.args(["-D", "-e", "-f"]).arg(&config).stdin(Stdio::null()).stderr(Stdio::piped());
-            let mut child = command.spawn().unwrap();
-            let log = Arc::default();
-            if listens(&mut child, &log) {
-                return Some(SshServer { port, host, keys, user, log, sshd: child, _dir: dir });
-            }
-            let _status = child.wait();
-            eprintln!("sshd ended: {}", log.lock().unwrap());
-        }
-        panic!("sshd does not start");
+        let port = port::free_port();
+        let config = dir.path().join("sshd_config");
+        let text = format!(
+            "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nAllowUsers {user}\nPidFile none\n\
+             PermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+             UsePAM no\nStrictModes no\nLogLevel VERBOSE\n",
+            host.file.display(),
+            authorized.display(),
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(&sshd);
+        command.args(["-D", "-e", "-f"]).arg(&config).stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut sshd = command.spawn().unwrap();
+        let log = Arc::default();
+        assert!(listens(&mut sshd, &log), "sshd ended: {}", log.lock().unwrap());
+        Some(SshServer { port, host, keys, user, log, sshd, _dir: dir })
     }
 
     /// The two keys that are let in; the second one is encrypted.

@@ -5,5 +5,7 @@
 mod assembled;
 mod engine;
 mod plugins;
+#[path = "../../../../tests/world/port.rs"]
+mod port;
 mod pushed;
 mod world;

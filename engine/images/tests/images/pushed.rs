@@ -1,6 +1,7 @@
 //! Pushing: to the playground's registry, and to a real one behind the ECR API.
 
-use crate::world::{HOST, Log, Made, Program, Served, Shop, free_port, known, real};
+use crate::port::free_port;
+use crate::world::{HOST, Log, Made, Program, Served, Shop, known, real};
 use images::{Auth, Choice, Error, Registries};
 use pipeline::{Digest, ImageRef};
 use playground::faults::{Fault, Target};

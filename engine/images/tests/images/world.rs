@@ -161,10 +161,6 @@ impl Drop for Program {
     }
 }
 
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
 /// The path of a program, or `None` said loudly; a failure where every real part is demanded.
 pub fn real(program: &str, variable: Option<&str>) -> Option<PathBuf> {
     let named = variable.and_then(std::env::var_os).map(PathBuf::from).filter(|path| path.exists());
