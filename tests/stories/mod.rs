@@ -17,6 +17,7 @@ mod plugin_is_caged;
 mod plugin_shares_traffic;
 mod plugins_make_and_judge;
 mod ports_are_given_once;
+mod push_by_git;
 mod push_to_canary;
 mod real_parts;
 mod restart_midway;

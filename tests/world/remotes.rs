@@ -75,7 +75,7 @@ impl Remotes {
         let push = Push {
             repository: &change.repository,
             clone_url: &format!("{}/{}.git", self.url, change.repository),
-            branch: "main",
+            reference: "refs/heads/main",
             before: &change.before,
             after: &change.after,
             message: &change.message,

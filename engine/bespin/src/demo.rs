@@ -6,7 +6,8 @@ use crate::drive::read;
 use crate::serve::{self, Server};
 use clap::Args;
 use decide::run::{Entry, RunOutcome};
-use playground::sample::{Sample, SampleOptions};
+use playground::git::Webhook;
+use playground::sample::{APPLICATION, Sample, SampleOptions};
 use playground::{Options as Parts, Playground};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -50,12 +51,25 @@ pub async fn run(options: Options) -> Result<(), String> {
     };
     // A canary that somebody sent back is worth a look as well.
     if shown.is_ok() && !options.once {
-        eprintln!("The dashboard stays open until Ctrl-C.");
+        say_how_to_go_on(&dir, &playground, &server);
         serve::stop_asked().await;
     }
     server.stop().await;
     playground.stop().await;
     promoted(&shown?)
+}
+
+/// How to push again by git, and last of all the dashboard's link.
+fn say_how_to_go_on(dir: &Path, playground: &Playground, server: &Server) {
+    let password = std::fs::read_to_string(dir.join("git-password")).unwrap_or_default();
+    let host = playground.git_url.trim_start_matches("http://");
+    eprintln!(
+        "Push again, from any terminal of this machine:\n\n    \
+         git clone http://bespin:{password}@{host}/{APPLICATION}.git && cd petclinic\n    \
+         echo 'echo greeting again' >> was/static/server\n    \
+         git commit --all --message 'Greet again' && git push\n"
+    );
+    eprintln!("The dashboard stays open until Ctrl-C, by a link that logs in once:\n\n{}", server.one_time_link());
 }
 
 /// Whether the run of this line came to its end well.
@@ -158,14 +172,16 @@ const REGISTRY: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com";
 async fn show(options: &Options, dir: &Path, playground: &Playground, server: &Server) -> Result<Value, String> {
     let hook_secret = std::fs::read_to_string(dir.join("hook-secret")).map_err(|error| error.to_string())?;
     let pause = options.pause.clone().unwrap_or_else(|| if options.once { "1s".into() } else { "10s".into() });
-    let sample = SampleOptions { pause, hook_url: Some(format!("{}/hooks/github/default", server.hooks)), hook_secret };
+    let hook = format!("{}/hooks/github/default", server.hooks);
+    playground.webhooks().set(APPLICATION, Webhook { url: hook.clone(), secret: hook_secret.clone() });
+    let sample = SampleOptions { pause, hook_url: Some(hook), hook_secret };
     let sample = Sample::create(playground, sample).await.map_err(|error| error.to_string())?;
     sample.apply_application().await.map_err(|error| error.to_string())?;
-    eprintln!("Dashboard: {}", server.one_time_link());
     eprintln!("Waiting for the sample application to be synced.");
     until("the sample application is synced and healthy", || async { settled(server) }).await?;
-    eprintln!("Pushing a change to user/petclinic.");
+    eprintln!("Pushing a change to {APPLICATION}. Its way to a finished canary, by a link that logs in once:");
     let pushed = sample.push_change(1).await.map_err(|error| error.to_string())?;
+    eprintln!("\n{}\n", server.one_time_link());
     let run = until("the run ended", || async { ended(server, &pushed.after).await }).await?;
     let line = stages(server, &run).await?;
     println!("{line}");

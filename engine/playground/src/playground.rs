@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::{Api, Write, persist};
 use crate::controllers::{self, Loads};
 use crate::faults::Faults;
-use crate::git::{GitService, Repositories};
+use crate::git::{GitService, Repositories, Webhooks};
 use crate::kubelet::{Kubelet, KubeletOptions};
 use crate::registry::Registry;
 use crate::serve;
@@ -111,6 +111,7 @@ pub struct Playground {
     loads: Loads,
     faults: Faults,
     repositories: Repositories,
+    webhooks: Webhooks,
     kubelet: Kubelet,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -148,6 +149,7 @@ impl Playground {
 
         let repositories = Repositories::new(&git_dir);
         let git = GitService::new(git_dir, options.git_user, options.git_password, faults.clone());
+        let webhooks = git.webhooks().clone();
         let (listener, git_addr) = serve::bind(options.git_addr).await?;
         tasks.spawn(serve::run(listener, git, stop.clone()));
 
@@ -171,6 +173,7 @@ impl Playground {
             loads,
             faults,
             repositories,
+            webhooks,
             kubelet,
             stop,
             tasks,
@@ -202,6 +205,11 @@ impl Playground {
     /// The bare repositories below the folder, past HTTP, for tests that commit or look.
     pub fn repositories(&self) -> Repositories {
         self.repositories.clone()
+    }
+
+    /// Where it is said which repositories' pushes are told where.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
     }
 
     /// Stops every part and writes what must survive.

@@ -161,7 +161,7 @@ impl Sample {
             let push = Push {
                 repository: APPLICATION,
                 clone_url: &self.application_repository,
-                branch: "main",
+                reference: "refs/heads/main",
                 before: &commit.before,
                 after: &commit.after,
                 message: &message,

@@ -7,11 +7,11 @@ use std::process::{Child, ChildStderr, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// What the demo says in front of its one-time link.
-const LINK: &str = "Dashboard: ";
-/// What the demo says as soon as there is a run to look at.
+/// What the demo's one-time link has in it; it stands on a line of its own.
+const LINK: &str = "/login/once?";
+/// What the demo says just before the link, as soon as there is a run to look at.
 const PUSHED: &str = "Pushing a change";
-/// What the demo says when its run has ended.
+/// What the demo says just before the link, when its run has ended.
 const ENDED: &str = "The dashboard stays open";
 /// How long each of these may take.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -30,17 +30,17 @@ pub fn check() -> Result<Vec<String>, Failed> {
     if !missing.is_empty() {
         return Ok(missing);
     }
-    for (moment, until) in [("walking", PUSHED), ("promoted", ENDED)] {
+    for (moment, after) in [("walking", PUSHED), ("promoted", ENDED)] {
         eprintln!("xtask: the dashboard in a browser, its canary {moment}");
-        look(moment, until)?;
+        look(moment, after)?;
     }
     Ok(Vec::new())
 }
 
-/// One demo, looked at from the moment at which it says `until`. A link opens once, so each moment has a demo of its own.
-fn look(moment: &str, until: &str) -> Result<(), Failed> {
+/// One demo, looked at by the link that it gives after it has said `after`. Each moment has a demo of its own.
+fn look(moment: &str, after: &str) -> Result<(), Failed> {
     let mut demo = Demo::start(if moment == "walking" { "5s" } else { "1s" })?;
-    let looked = demo.link(until).and_then(|link| {
+    let looked = demo.link(after).and_then(|link| {
         let shots = top().join("tests/output/browser").join(moment);
         let mut walk = command("node");
         walk.arg("web/e2e/corridor.mjs").arg(shots).env("LOGIN_LINK", link);
@@ -66,18 +66,17 @@ impl Demo {
         Ok(Demo { child, said: listen(stderr) })
     }
 
-    /// The one-time link, once the demo has said `until`.
-    fn link(&self, until: &str) -> Result<String, Failed> {
+    /// The one-time link that the demo says after it has said `after`.
+    fn link(&self, after: &str) -> Result<String, Failed> {
         let end = Instant::now() + PATIENCE;
-        let (mut link, mut all) = (None, Vec::new());
+        let mut all: Vec<String> = Vec::new();
         while let Ok(line) = self.said.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            link = line.strip_prefix(LINK).map(str::to_owned).or(link);
-            match &link {
-                Some(link) if line.starts_with(until) => return Ok(link.clone()),
-                _ => all.push(line),
+            if line.contains(LINK) && all.iter().any(|said| said.starts_with(after)) {
+                return Ok(line);
             }
+            all.push(line);
         }
-        Err(Failed(format!("bespin demo never said `{until}`; it said:\n{}", all.join("\n"))))
+        Err(Failed(format!("bespin demo gave no link after `{after}`; it said:\n{}", all.join("\n"))))
     }
 
     /// Asks it to stop, as Ctrl-C does, and waits until it has.

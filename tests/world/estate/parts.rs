@@ -72,6 +72,13 @@ impl Parts {
         &self.playground
     }
 
+    /// The address to clone `owner/name` from, with credentials that may push.
+    pub fn clone_url(&self, repository: &str) -> String {
+        let (user, password) = (LOGIN.0, LOGIN.1.replace(' ', "%20"));
+        let host = self.playground.git_url.trim_start_matches("http://");
+        format!("http://{user}:{password}@{host}/{repository}.git")
+    }
+
     /// The cluster.
     pub fn kube(&self) -> Kube {
         match &self.real {

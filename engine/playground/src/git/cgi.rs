@@ -11,12 +11,16 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 use tokio_util::io::ReaderStream;
 
+use super::receive::Updates;
+use super::repository::Repositories;
+use super::webhook::Webhooks;
 use crate::faults::{Fault, Faults, Target};
 use crate::serve::{Body, BoxError, Dropped, respond};
 
@@ -30,6 +34,7 @@ pub struct GitService {
     /// `user:password`, as basic auth encodes it; without it anyone may read and push.
     credentials: Option<Arc<String>>,
     faults: Faults,
+    webhooks: Webhooks,
 }
 
 impl GitService {
@@ -37,7 +42,12 @@ impl GitService {
     pub fn new(root: PathBuf, user: Option<String>, password: Option<String>, faults: Faults) -> GitService {
         let both = user.zip(password).map(|(user, password)| format!("{user}:{password}"));
         let encoded = both.map(|both| base64::engine::general_purpose::STANDARD.encode(both));
-        GitService { root: Arc::new(root), credentials: encoded.map(Arc::new), faults }
+        GitService { root: Arc::new(root), credentials: encoded.map(Arc::new), faults, webhooks: Webhooks::default() }
+    }
+
+    /// Where tests and the demo say which pushes are told where.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
     }
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
@@ -55,13 +65,31 @@ impl GitService {
             refused.headers_mut().insert(header::WWW_AUTHENTICATE, "Basic realm=\"git\"".parse()?);
             return Ok(refused);
         }
-        let answered = run(&self.root, request).await;
+        let answered = match received_by(request.uri().path()).map(str::to_owned) {
+            Some(repository) => self.receive(repository, request).await,
+            None => run(&self.root, request, None).await,
+        };
         if fault == Some(Fault::DropAfter) {
             let (_, body) = answered?.into_parts();
             body.collect().await?;
             return Err(Dropped.into());
         }
         answered
+    }
+
+    /// Carries a push out, and tells the repository's webhook of each ref that it has moved. The client has its answer
+    /// before the webhook is called, as with GitHub.
+    async fn receive(&self, repository: String, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
+        let host =
+            request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
+        let (tell, told) = oneshot::channel();
+        let (head, body) = run(&self.root, request, Some(tell)).await?.into_parts();
+        let answer = body.collect().await?.to_bytes();
+        let moved = told.await.unwrap_or_default().carried_out(&answer);
+        if let Some(webhook) = self.webhooks.of(&repository).filter(|_| !moved.is_empty()) {
+            tokio::spawn(webhook.tell(Repositories::new(self.root.as_path()), repository, host, moved));
+        }
+        Ok(Response::from_parts(head, Full::new(answer).map_err(|never| match never {}).boxed_unsync()))
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
@@ -85,7 +113,17 @@ impl tower::Service<Request<Incoming>> for GitService {
     }
 }
 
-async fn run(root: &PathBuf, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
+/// The repository `owner/name` that a request pushes to.
+fn received_by(path: &str) -> Option<&str> {
+    path.strip_suffix("/git-receive-pack")?.strip_prefix('/')?.strip_suffix(".git")
+}
+
+/// Answers a request by the backend; the updates that it asks for go to `tell`.
+async fn run(
+    root: &PathBuf,
+    request: Request<Incoming>,
+    tell: Option<oneshot::Sender<Updates>>,
+) -> Result<Response<Body>, BoxError> {
     let (head, body) = request.into_parts();
     let mut command = Command::new("git");
     command.arg("http-backend").env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -107,12 +145,15 @@ async fn run(root: &PathBuf, request: Request<Incoming>) -> Result<Response<Body
     let mut child = command.spawn()?;
     let mut stdin = child.stdin.take().ok_or("the backend has no input")?;
     tokio::spawn(async move {
-        let mut body = body.into_data_stream();
+        let (mut body, mut updates) = (body.into_data_stream(), Updates::default());
         while let Some(Ok(chunk)) = body.next().await {
+            updates.read(&chunk);
             if stdin.write_all(&chunk).await.is_err() {
-                return;
+                break;
             }
         }
+        // Before the backend sees the end, so that they are there when it answers.
+        let _unasked = tell.map(|tell| tell.send(updates));
         let _closed = stdin.shutdown().await;
     });
     let stdout = child.stdout.take().ok_or("the backend has no output")?;

@@ -80,6 +80,25 @@ impl Repositories {
         Ok(log.split('\0').map(str::to_owned).collect())
     }
 
+    /// The message of the commit `after`, and the paths that differ from the commit `before`: those of the whole tree
+    /// where there is no commit before, none where there is no commit after.
+    ///
+    /// # Errors
+    /// When one of the commits is not there.
+    pub async fn difference(&self, name: &str, before: &str, after: &str) -> Result<(String, Vec<String>), Error> {
+        let path = self.path(name);
+        if after == NO_COMMIT {
+            return Ok((String::new(), Vec::new()));
+        }
+        let message = git(&path, &["log", "-1", "--format=%B", after], &[], None).await?;
+        let listed = match before == NO_COMMIT {
+            true => git(&path, &["ls-tree", "-r", "-z", "--name-only", after], &[], None).await?,
+            false => git(&path, &["diff", "-z", "--name-only", before, after], &[], None).await?,
+        };
+        let paths = listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
+        Ok((message.trim_end().to_owned(), paths))
+    }
+
     /// Commits files (path and content) on top of a branch, and moves the branch.
     ///
     /// # Errors
