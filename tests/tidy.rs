@@ -1,5 +1,10 @@
 //! The laws of the house, as tests. Each failure says what to do about it.
 
+#[path = "tidy/circles.rs"]
+mod circles;
+#[path = "tidy/names.rs"]
+mod names;
+
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -188,6 +193,25 @@ fn sources() -> Vec<String> {
     };
     let is_generated = |file: &String| file == "web/src/api/types.ts";
     tracked().into_iter().filter(|file| is_source(file) && !is_test(file) && !is_generated(file)).collect()
+}
+
+/// The engine's own sources, without tests: the crate's folder, the path below its `src`, and the text.
+fn engine() -> Vec<(String, String, String)> {
+    let parted = |file: &String| {
+        let (name, path) = file.strip_prefix("engine/")?.split_once("/src/")?;
+        let text = std::fs::read_to_string(top().join(file)).expect("a tracked file is readable");
+        Some((name.to_owned(), path.to_owned(), text))
+    };
+    let rust: Vec<_> = sources().into_iter().filter(|file| file.ends_with(".rs")).collect();
+    let all: Vec<_> = rust.iter().filter_map(parted).collect();
+    assert!(all.len() > 100, "only {} sources were found", all.len());
+    all
+}
+
+/// A file's code without its tests and its comments.
+fn code(text: &str) -> String {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }
 
 fn tracked() -> Vec<String> {

@@ -7,6 +7,7 @@
 use crate::error::{self, Error};
 use crate::look::Commit;
 use crate::mirror::{Core, Mirror, options};
+use crate::settings::HeadLimits;
 use crate::transport::Distrust;
 use git2::{Oid, Repository};
 use std::collections::BTreeSet;
@@ -39,24 +40,6 @@ pub struct Fetched {
     /// Where the pull request's reference was when one of its heads was fetched: at
     /// the commit, or at a newer one whose history has it.
     pub tip: String,
-}
-
-/// What the fetch of one head may take.
-#[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
-    /// What it may bring, in bytes as they come over the network.
-    pub bytes: usize,
-    /// How long it may take altogether. A remote that stays silent is given up
-    /// after `timeout-ms` as ever.
-    pub time: Duration,
-}
-
-impl Default for HeadLimits {
-    /// 256 MiB in 120 s: far more than a change for review, which builds on what
-    /// the mirror has already, and little enough to wait for behind a stranger's.
-    fn default() -> HeadLimits {
-        HeadLimits { bytes: 256 << 20, time: Duration::from_secs(120) }
-    }
 }
 
 /// One caller's turn with a mirror's heads. What is needed is found out during

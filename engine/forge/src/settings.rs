@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The table `git` of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -134,6 +135,24 @@ impl Settings {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest == ".git" || prefix.ends_with(':'))
         };
         self.remotes.iter().filter(fits).max_by_key(|remote| remote.url.len())
+    }
+}
+
+/// What the fetch of one head may take.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// What it may bring, in bytes as they come over the network.
+    pub bytes: usize,
+    /// How long it may take altogether. A remote that stays silent is given up
+    /// after `timeout-ms` as ever.
+    pub time: Duration,
+}
+
+impl Default for HeadLimits {
+    /// 256 MiB in 120 s: far more than a change for review, which builds on what
+    /// the mirror has already, and little enough to wait for behind a stranger's.
+    fn default() -> HeadLimits {
+        HeadLimits { bytes: 256 << 20, time: Duration::from_secs(120) }
     }
 }
 

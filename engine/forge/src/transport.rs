@@ -2,9 +2,8 @@
 
 use crate::address::{Address, Scheme};
 use crate::error::Error;
-use crate::heads::HeadLimits;
 use crate::known_hosts;
-use crate::settings::{Credentials, PlainHttp, Remote, Settings};
+use crate::settings::{Credentials, HeadLimits, PlainHttp, Remote, Settings};
 use git2::{CertificateCheckStatus, Cred, CredentialType, RemoteCallbacks};
 use secrecy::ExposeSecret;
 use std::cell::OnceCell;

@@ -5,7 +5,7 @@
 //! every byte before it. A backup that was cut short has no last line.
 
 use crate::disk::{Batch, Disk};
-use crate::embedded::{Meta, Stored, refuse_version};
+use crate::stored::{Meta, Stored, refuse_version};
 use crate::{Entry, Error, Hold, Journal, keys};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};

@@ -2,37 +2,15 @@
 //! nobody reads past it.
 
 use crate::disk::Disk;
+use crate::settings::Settings;
+use crate::stored::{Durable, Head, Meta, Stored, refuse_version};
 use crate::writer::{self, Request, Writer};
-use crate::{AppendError, Entry, Error, Hold, Journal, NewEntry, Store, StreamInfo, VERSION, keys};
+use crate::{AppendError, Entry, Error, Hold, Journal, NewEntry, Store, StreamInfo, keys};
 use async_trait::async_trait;
-use decide::by::By;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use serde::Deserialize;
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// Where the journal lies, and how much room it leaves to others.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Settings {
-    /// The folder; created where it is missing.
-    pub dir: PathBuf,
-    /// Below this many free bytes on its disk, appends answer [`AppendError::Full`].
-    #[serde(default = "min_free_bytes")]
-    pub min_free_bytes: u64,
-}
-
-fn min_free_bytes() -> u64 {
-    64 << 20
-}
-
-impl Settings {
-    /// The defaults for a folder: 64 MiB stay free.
-    pub fn new(dir: &Path) -> Settings {
-        Settings { dir: dir.to_owned(), min_free_bytes: min_free_bytes() }
-    }
-}
 
 /// Opens or creates the journal in `dir`. An entry of an unknown version, a
 /// damaged file, or another process that holds the folder refuse the start.
@@ -61,72 +39,6 @@ pub fn open_with(settings: &Settings) -> Result<Journal, Error> {
         removing,
         thread: Some(thread),
     }))
-}
-
-/// What is on the disk for certain: every reader stops at its edge.
-#[derive(Default)]
-pub struct Durable {
-    /// Each stream's length and newest sequence.
-    pub heads: BTreeMap<String, Head>,
-    /// The totals, which are recorded with every batch.
-    pub meta: Meta,
-}
-
-/// Where a stream ends: what an append compares and what a listing shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Head {
-    /// How many entries it has.
-    pub len: u64,
-    /// The sequence of the newest.
-    pub last_seq: u64,
-}
-
-/// The totals: what went missing behind the store's back shows as a difference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
-    /// The newest sequence ever given out.
-    pub newest: u64,
-    /// How many entries there are.
-    pub entries: u64,
-}
-
-/// An entry's content as it lies on the disk; its sequence is its key.
-#[derive(Serialize, Deserialize)]
-pub struct Stored {
-    v: u32,
-    stream: String,
-    index: u64,
-    at_ms: u64,
-    by: By,
-    kind: String,
-    body: serde_json::Value,
-}
-
-impl Stored {
-    /// Encodes an entry's content.
-    pub fn encode(entry: &Entry) -> Result<Vec<u8>, Error> {
-        let Entry { stream, index, v, at_ms, by, kind, body, .. } = entry.clone();
-        let stored = Stored { v, stream, index, at_ms, by, kind, body };
-        serde_json::to_vec(&stored).map_err(|error| Error(format!("encoding an entry: {error}")))
-    }
-
-    /// Decodes an entry's content.
-    pub fn decode(seq: u64, value: &[u8]) -> Result<Entry, Error> {
-        let stored: Stored = serde_json::from_slice(value)
-            .map_err(|error| Error(format!("entry {seq} of the journal cannot be read: {error}")))?;
-        let Stored { v, stream, index, at_ms, by, kind, body } = stored;
-        Ok(Entry { seq, stream, index, v, at_ms, by, kind, body })
-    }
-}
-
-/// Says why an entry of this version cannot be read, if so.
-pub fn refuse_version(v: u32, stream: &str, index: u64) -> Option<Error> {
-    (v == 0 || v > VERSION).then(|| {
-        Error(format!(
-            "entry {index} of the stream {stream} has the format version {v}, and this Bespin reads versions 1 to {VERSION}; \
-             start the Bespin that wrote it, or a newer one"
-        ))
-    })
 }
 
 /// Walks the whole journal: versions are known, streams have no holes, and the
@@ -292,6 +204,7 @@ impl Drop for Embedded {
 mod tests {
     use super::*;
     use crate::disk::Batch;
+    use decide::by::By;
 
     /// A journal of one entry, with whatever is wrong with it.
     fn opened(v: u32, index: u64, entries: u64) -> String {

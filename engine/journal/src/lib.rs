@@ -12,10 +12,13 @@ pub mod fault;
 mod keys;
 mod parts;
 mod room;
+mod settings;
+mod stored;
 mod writer;
 
 pub use carry::{Verified, backup, export, restore, verify};
-pub use embedded::{Settings, open, open_with};
+pub use embedded::{open, open_with};
+pub use settings::Settings;
 
 use decide::by::By;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,8 @@
 //! and one sync, and only then is anybody answered.
 
 use crate::disk::{Batch, Disk, WriteError};
-use crate::embedded::{Durable, Head, Meta, Settings, Stored};
+use crate::settings::Settings;
+use crate::stored::{Durable, Head, Meta, Stored};
 use crate::{AppendError, Entry, Error, NewEntry, VERSION, keys, room};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

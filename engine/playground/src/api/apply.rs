@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::fields::{self, Set};
-use super::managed::{Managers, Who};
+use super::managed::{Conflict, Managers, Who};
 use super::shape::{Naming, Shape};
 
 /// Fields that nobody owns: identity and what the server itself keeps.
@@ -29,15 +29,6 @@ pub struct Applied {
     pub object: Value,
     /// All managers after the apply, with the fields that each owns then.
     pub managers: Managers,
-}
-
-/// Fields that another manager owns and that would change.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Conflict {
-    /// The manager that owns the fields and did not apply.
-    pub who: Who,
-    /// The fields that both would own, as paths in the server's notation such as `.spec.replicas`.
-    pub paths: Vec<String>,
 }
 
 /// Whether a conflict is refused, or the fields are taken over.

@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::kind::Kind;
+use super::part::Part;
 use super::patch;
 use super::refusal::{Cause, Refusal};
-use super::write::Part;
 
 /// Checks that the object is of the kind, the namespace and the name of the address.
 ///

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::apply::Conflict;
 use super::clock;
 use super::fields::Set;
 use super::refusal::Refusal;
@@ -186,6 +185,15 @@ impl Managers {
         let entries: Vec<Value> = entries.collect();
         metadata.insert("managedFields".into(), entries.into());
     }
+}
+
+/// Fields that another manager owns and that would change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conflict {
+    /// The manager that owns the fields and did not apply.
+    pub who: Who,
+    /// The fields that both would own, as paths in the server's notation such as `.spec.replicas`.
+    pub paths: Vec<String>,
 }
 
 /// 409, naming each manager and field.

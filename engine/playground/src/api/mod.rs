@@ -12,6 +12,7 @@ pub mod kind;
 mod managed;
 mod openapi;
 mod parameters;
+mod part;
 pub mod patch;
 pub(crate) mod persist;
 mod protobuf;
@@ -32,7 +33,8 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use serde_json::Value;
 
 pub use delete::{Deletion, Propagation};
-pub use write::{Part, Write};
+pub use part::Part;
+pub use write::Write;
 
 use crate::faults::Faults;
 use kind::{Kind, Kinds};

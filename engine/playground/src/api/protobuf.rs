@@ -37,7 +37,7 @@ pub fn decode(body: &[u8]) -> Option<Value> {
 }
 
 /// A map field: entries with a key and a value.
-fn map(message: &Fields<'_>, number: u64, value: fn(&[u8]) -> Option<String>) -> Option<Map<String, Value>> {
+fn map(message: &Wire<'_>, number: u64, value: fn(&[u8]) -> Option<String>) -> Option<Map<String, Value>> {
     let mut map = Map::new();
     for (_, entry) in message.iter().filter(|(n, _)| *n == number) {
         let entry = fields(entry)?;
@@ -55,10 +55,10 @@ fn encoded(bytes: &[u8]) -> Option<String> {
     Some(base64::engine::general_purpose::STANDARD.encode(bytes))
 }
 
-type Fields<'b> = Vec<(u64, &'b [u8])>;
+type Wire<'b> = Vec<(u64, &'b [u8])>;
 
 /// The length-delimited fields of a message; numbers are passed over.
-fn fields(mut bytes: &[u8]) -> Option<Fields<'_>> {
+fn fields(mut bytes: &[u8]) -> Option<Wire<'_>> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let tag = varint(&mut bytes)?;
@@ -92,10 +92,10 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn only<'b>(fields: &Fields<'b>, number: u64) -> Option<&'b [u8]> {
+fn only<'b>(fields: &Wire<'b>, number: u64) -> Option<&'b [u8]> {
     fields.iter().find(|(n, _)| *n == number).map(|(_, bytes)| *bytes)
 }
 
-fn text(fields: &Fields<'_>, number: u64) -> Option<String> {
+fn text(fields: &Wire<'_>, number: u64) -> Option<String> {
     plain(only(fields, number)?)
 }

@@ -7,31 +7,11 @@ use serde_json::{Value, json};
 use super::apply::{self, Force};
 use super::kind::Kind;
 use super::managed::{self, Managers, Operation, Who};
+use super::part::Part;
 use super::patch::Patch;
 use super::refusal::Refusal;
 use super::store::{Key, Store};
 use super::{Api, birth, clock, defaults, incoming, scale, validate};
-
-/// Which part of an object a request is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All of the object but its status, where the kind has a status subresource.
-    Whole,
-    /// The status alone (`/status`); what the body says of the rest is ignored.
-    Status,
-    /// The number of replicas alone (`/scale`), whatever the kind calls the field.
-    Scale,
-}
-
-impl Part {
-    fn subresource(self) -> &'static str {
-        match self {
-            Part::Whole => "",
-            Part::Status => "status",
-            Part::Scale => "scale",
-        }
-    }
-}
 
 /// Who writes, and whether in earnest.
 #[derive(Clone, Debug)]

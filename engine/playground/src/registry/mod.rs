@@ -1,5 +1,6 @@
 //! An OCI registry (the distribution specification's push, pull and listing), kept in files.
 
+mod protocol;
 mod referrers;
 mod service;
 mod store;

@@ -4,15 +4,15 @@
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::service::{answer, asked, refused};
-use super::store::{Digest, Store};
+use super::protocol::{answer, asked, refused};
+use super::store::{Digest, Storage};
 use crate::serve::{Body, BoxError, full};
 
 /// The type of the answer.
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Answers an index of the manifests that refer to one, of one type if the query names it.
-pub async fn list(store: &Store, name: &str, subject: &str, query: &str) -> Result<Response<Body>, BoxError> {
+pub async fn list(store: &Storage, name: &str, subject: &str, query: &str) -> Result<Response<Body>, BoxError> {
     let Some(subject) = Digest::parse(subject) else {
         return Ok(refused(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "referrers are listed by a digest"));
     };

@@ -14,7 +14,8 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tokio_util::io::ReaderStream;
 
-use super::store::{Counters, Digest, Store};
+use super::protocol::{answer, asked, is_name, refused};
+use super::store::{Counters, Digest, Storage};
 use super::{referrers, upload};
 use crate::Error;
 use crate::faults::{Fault, Faults, Target};
@@ -26,14 +27,14 @@ const LONGEST_MANIFEST: usize = 4 << 20;
 /// Serves a store. Cloning gives another handle.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    store: Store,
+    store: Storage,
     /// `user:password`, as basic auth encodes it; without it anyone may pull and push.
     credentials: Option<Arc<String>>,
     faults: Faults,
 }
 
 /// What a path asks for.
-enum Route<'a> {
+enum Resource<'a> {
     Ping,
     Tags(&'a str),
     Manifest(&'a str, &'a str),
@@ -55,7 +56,7 @@ impl Registry {
         faults: Faults,
     ) -> Result<Registry, Error> {
         let root = root.as_ref();
-        let store = Store::open(root).map_err(|error| Error::io(format!("open {}", root.display()), error))?;
+        let store = Storage::open(root).map_err(|error| Error::io(format!("open {}", root.display()), error))?;
         let both = user.zip(password).map(|(user, password)| format!("{user}:{password}"));
         let encoded = both.map(|both| base64::engine::general_purpose::STANDARD.encode(both));
         Ok(Registry { store, credentials: encoded.map(Arc::new), faults })
@@ -97,25 +98,25 @@ impl Registry {
         };
         let method = request.method().clone();
         match (method, route) {
-            (_, Route::Ping) => Ok(respond(StatusCode::OK, "application/json", "{}")),
-            (Method::GET, Route::Tags(name)) => self.list(name, request.uri().query().unwrap_or_default()).await,
-            (Method::GET, Route::Referrers(name, digest)) => {
+            (_, Resource::Ping) => Ok(respond(StatusCode::OK, "application/json", "{}")),
+            (Method::GET, Resource::Tags(name)) => self.list(name, request.uri().query().unwrap_or_default()).await,
+            (Method::GET, Resource::Referrers(name, digest)) => {
                 referrers::list(&self.store, name, digest, request.uri().query().unwrap_or_default()).await
             }
-            (method @ (Method::GET | Method::HEAD), Route::Manifest(name, reference)) => {
+            (method @ (Method::GET | Method::HEAD), Resource::Manifest(name, reference)) => {
                 self.manifest(name, reference, &method).await
             }
-            (Method::PUT, Route::Manifest(name, reference)) => self.put(name, reference, request).await,
-            (Method::DELETE, Route::Manifest(name, reference)) => match self.store.remove(name, reference).await? {
+            (Method::PUT, Resource::Manifest(name, reference)) => self.put(name, reference, request).await,
+            (Method::DELETE, Resource::Manifest(name, reference)) => match self.store.remove(name, reference).await? {
                 true => Ok(answer(StatusCode::ACCEPTED).body(full(""))?),
                 false => Ok(unknown_manifest()),
             },
-            (method @ (Method::GET | Method::HEAD), Route::Blob(name, digest)) => {
+            (method @ (Method::GET | Method::HEAD), Resource::Blob(name, digest)) => {
                 self.blob(name, digest, &method).await
             }
-            (Method::POST, Route::Begin(name)) => upload::begin(&self.store, name, request).await,
-            (Method::PATCH, Route::Upload(name, id)) => upload::append(&self.store, name, id, request).await,
-            (Method::PUT, Route::Upload(name, id)) => upload::finish(&self.store, name, id, request).await,
+            (Method::POST, Resource::Begin(name)) => upload::begin(&self.store, name, request).await,
+            (Method::PATCH, Resource::Upload(name, id)) => upload::append(&self.store, name, id, request).await,
+            (Method::PUT, Resource::Upload(name, id)) => upload::finish(&self.store, name, id, request).await,
             _ => Ok(refused(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "this registry does not do that")),
         }
     }
@@ -204,62 +205,36 @@ impl tower::Service<Request<Incoming>> for Registry {
 }
 
 /// Names have several parts, so paths are read from their end.
-fn parse(path: &str) -> Option<Route<'_>> {
+fn parse(path: &str) -> Option<Resource<'_>> {
     let rest = path.strip_prefix("/v2")?.trim_start_matches('/');
     if rest.is_empty() {
-        return Some(Route::Ping);
+        return Some(Resource::Ping);
     }
     let route = if let Some(name) = rest.strip_suffix("/tags/list") {
-        (name, Route::Tags(name))
+        (name, Resource::Tags(name))
     } else if let Some(name) = rest.trim_end_matches('/').strip_suffix("/blobs/uploads") {
-        (name, Route::Begin(name))
+        (name, Resource::Begin(name))
     } else {
         let (head, last) = rest.rsplit_once('/')?;
         if let Some(name) = head.strip_suffix("/blobs/uploads") {
-            (name, Route::Upload(name, last))
+            (name, Resource::Upload(name, last))
         } else if let Some(name) = head.strip_suffix("/blobs") {
-            (name, Route::Blob(name, last))
+            (name, Resource::Blob(name, last))
         } else if let Some(name) = head.strip_suffix("/referrers") {
-            (name, Route::Referrers(name, last))
+            (name, Resource::Referrers(name, last))
         } else {
             let name = head.strip_suffix("/manifests")?;
-            (name, Route::Manifest(name, last))
+            (name, Resource::Manifest(name, last))
         }
     };
     let last = rest.rsplit('/').next().unwrap_or_default();
     (is_name(route.0) && is_reference(last)).then_some(route.1)
 }
 
-/// A parameter of a query.
-pub fn asked(query: &str, wanted: &str) -> Option<String> {
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-}
-
-/// The specification's grammar of names; no part of one can lead out of the directory.
-pub fn is_name(name: &str) -> bool {
-    let part = |part: &str| {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        part.starts_with(plain) && part.ends_with(plain) && part.chars().all(|c| plain(c) || "._-".contains(c))
-    };
-    name.len() <= 255 && name.split('/').all(part)
-}
-
 /// A tag, a digest or an upload's id: nothing that could be a path.
 fn is_reference(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-:".contains(c);
     text.is_empty() || (text.len() <= 128 && !text.starts_with('.') && text.chars().all(plain))
-}
-
-/// An answer with what every answer of a registry carries.
-pub fn answer(status: StatusCode) -> http::response::Builder {
-    Response::builder().status(status).header("docker-distribution-api-version", "registry/2.0")
-}
-
-/// A refusal, in the specification's shape.
-pub fn refused(status: StatusCode, code: &str, message: &str) -> Response<Body> {
-    let body = json!({ "errors": [{ "code": code, "message": message }] });
-    respond(status, "application/json", body.to_string())
 }
 
 fn unknown_manifest() -> Response<Body> {

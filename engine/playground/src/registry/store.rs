@@ -9,7 +9,7 @@ use tokio::fs;
 
 /// The files of a registry. Cloning gives another handle.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct Storage {
     root: Arc<PathBuf>,
     counters: Arc<Counters>,
 }
@@ -50,16 +50,16 @@ impl Digest {
     }
 }
 
-impl Store {
+impl Storage {
     /// Opens the directory, making it if need be.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(root: &Path) -> std::io::Result<Store> {
+    pub fn open(root: &Path) -> std::io::Result<Storage> {
         for part in ["blobs", "uploads", "repositories"] {
             std::fs::create_dir_all(root.join(part))?;
         }
-        Ok(Store { root: Arc::new(root.to_owned()), counters: Arc::default() })
+        Ok(Storage { root: Arc::new(root.to_owned()), counters: Arc::default() })
     }
 
     /// What was done since the start.

@@ -7,15 +7,15 @@ use sha2::{Digest as _, Sha256};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::service::{answer, is_name, refused};
-use super::store::{Digest, Store};
+use super::protocol::{answer, is_name, refused};
+use super::store::{Digest, Storage};
 use crate::serve::{Body, BoxError};
 
 /// The longest blob, in bytes.
 const LONGEST: u64 = 4 << 30;
 
 /// Begins an upload; or mounts a blob, or takes it whole, where the query says so.
-pub async fn begin(store: &Store, name: &str, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
+pub async fn begin(store: &Storage, name: &str, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
     let query = query(&request);
     if let Some(digest) = query("mount").as_deref().and_then(Digest::parse)
         && let Some(from) = query("from").filter(|from| is_name(from))
@@ -34,7 +34,7 @@ pub async fn begin(store: &Store, name: &str, request: Request<Incoming>) -> Res
 
 /// Appends the request's body to an upload (PATCH), and answers how much of it is there.
 pub async fn append(
-    store: &Store,
+    store: &Storage,
     name: &str,
     id: &str,
     request: Request<Incoming>,
@@ -46,7 +46,7 @@ pub async fn append(
 
 /// Takes the last chunk, and admits the blob if its digest is what was said.
 pub async fn finish(
-    store: &Store,
+    store: &Storage,
     name: &str,
     id: &str,
     request: Request<Incoming>,
@@ -68,7 +68,7 @@ pub async fn finish(
 }
 
 /// Appends a body to an upload; its whole length so far, or `None` for an upload that is not there.
-async fn receive(store: &Store, id: &str, request: Request<Incoming>) -> Result<Option<u64>, BoxError> {
+async fn receive(store: &Storage, id: &str, request: Request<Incoming>) -> Result<Option<u64>, BoxError> {
     let Ok(mut file) = OpenOptions::new().append(true).open(store.upload(id)).await else { return Ok(None) };
     let mut length = file.metadata().await?.len();
     let mut body = request.into_body();
