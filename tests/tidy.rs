@@ -166,9 +166,9 @@ fn a_refusal_names_every_plugin_that_comes_with_bespin() {
     let built_in: BTreeSet<String> = names.filter(|name| !others.contains(&name.as_str())).collect();
     let refused =
         std::fs::read_to_string(top().join("pipelines/rejected/from-github-actions.txt")).expect("it is there");
-    let named = refused.lines().find_map(|line| line.strip_prefix("mend: the plugins that come with Bespin are "));
+    let named = refused.lines().find_map(|line| line.strip_prefix("help: the plugins that come with Bespin are "));
     let named: BTreeSet<String> = named.expect("they are named").split(", ").map(str::to_owned).collect();
-    assert_eq!(named, built_in, "mend `BUILT_IN` in engine/pipeline/src/plugin.rs, and the refusal");
+    assert_eq!(named, built_in, "correct `BUILT_IN` in engine/pipeline/src/plugin.rs, and the refusal");
 }
 
 #[test]

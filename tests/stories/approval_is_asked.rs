@@ -114,7 +114,7 @@ async fn leave_waits_for_bobs_approval() {
     // Whoever can push a branch can take the question out, and gets nothing by it.
     let (commit, _) = world.push(&request("", &place, "unasked"), "Dropped").await;
     let denied = format!(
-        "not granted: http for {place}; this leave needs an approval by bob: add approval: {{ ask: ..., by: [bob] }} to \
+        "not granted: http for {place}; this permission needs an approval by bob: add approval: {{ ask: ..., by: [bob] }} to \
          the step"
     );
     let says = |ended: &Value| ended["because"]["text"].as_str().is_some_and(|text| text.ends_with(&denied));

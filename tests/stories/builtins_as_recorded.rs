@@ -63,7 +63,7 @@ fn each_world_is_tested_by_its_own_cases() {
     let (code, printed) = outcome(&health, &dir.path().join("cases"), dir.path());
     assert_eq!(code, 1, "{printed}");
     for line in
-        ["one.yaml:1:7: `with` is for a plugin of the world `step`", "two.yaml:2:49: `fine`", "mend: ", "2 mistakes"]
+        ["one.yaml:1:7: `with` is for a plugin of the world `step`", "two.yaml:2:49: `fine`", "help: ", "2 mistakes"]
     {
         assert!(printed.contains(line), "{line} is not in:\n{printed}");
     }

@@ -20,7 +20,7 @@ use world::{has, missing};
 const IMAGE: &str = "caged:1";
 /// Bounds that are soon reached.
 const BOUNDS: &str = "\n[containers]\nmemory-mib = 128\nprocesses = 48\ndisk-mib = 64\nlog-mib = 2\nat-once = 4\n";
-/// Leave to run that image, for two repositories.
+/// Permission to run that image, for two repositories.
 const POLICY: &str = "\n[[policy]]\nrepository = \"user/*\"\ngrants = { containers = [\"caged:*\"] }\n";
 
 /// The attacks, in the order of the table, and what it says of each.

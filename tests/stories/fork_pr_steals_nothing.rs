@@ -18,7 +18,7 @@ use world::process::eventually;
 const TOKEN: &str = "the-deploy-token-of-the-stories";
 const REPOSITORY: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/petclinic-was";
 
-/// What every pull request has to pass; it needs leave to build, and a fork has it.
+/// What every pull request has to pass; it needs permission to build, and a fork has it.
 const CHECK: &str = "name: check
 on: pull_request
 steps:

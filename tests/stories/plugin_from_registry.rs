@@ -198,7 +198,7 @@ async fn it_runs_signed_and_locked_and_otherwise_not_at_all() {
     let (chat, workshop) = (Chat::open().await, Workshop::start(dir.path()).await);
     std::fs::write(workshop.file("chat"), &chat.address).expect("a file can be written");
     commands(&workshop);
-    mistakes_are_mended(&workshop);
+    mistakes_are_corrected(&workshop);
     let key = workshop.file("acme.key");
     let first = workshop.pushed("one", "acme/say:1", &["--sign", &key]);
     let first = first.split('@').nth(1).expect("a digest").to_owned();
@@ -216,7 +216,7 @@ async fn it_runs_signed_and_locked_and_otherwise_not_at_all() {
     assert_eq!(state, "succeeded", "{page}");
     assert!(chat.heard("the second word") && page.contains(&first), "{page}");
     let files = workshop.locked("acme/say:1", "the third word", &["--update"]);
-    let (state, page) = run(&estate, &files, "Another digest has no leave").await;
+    let (state, page) = run(&estate, &files, "Another digest has no permission").await;
     assert_eq!(state, "failed", "{page}");
     assert!(page.contains("not granted: secrets for chat") && !chat.heard("the third word"), "{page}");
 
@@ -264,7 +264,7 @@ fn commands(workshop: &Workshop) {
 }
 
 /// What is mistaken at a terminal says what to do, and doing that helps.
-fn mistakes_are_mended(workshop: &Workshop) {
+fn mistakes_are_corrected(workshop: &Workshop) {
     let absent = refused(&["inspect", "absent.wasm"]);
     assert!(absent.contains("there is no file absent.wasm; name a component's file"), "{absent}");
     let silent = refused(&["pull", "127.0.0.1:1/acme/say:1"]);
@@ -312,7 +312,7 @@ fn what_must_not_run(workshop: &Workshop, key: &str) -> Vec<Row> {
     rows.push(("an unlocked one", unlocked, vec![".bespin/chat.yaml:5:11: ", "is not locked", "bespin plugin lock"]));
     let broken = (LOCK, "version = 1\n[plugins]\n\"acme/say\" = 3\n".to_owned());
     let files = vec![pipeline("acme/say:1", "a broken lock"), broken];
-    rows.push(("a broken lock", files, vec![".bespin/plugins.lock:3:1: ", ".bespin/plugins.lock:3:14: ", "mend: "]));
+    rows.push(("a broken lock", files, vec![".bespin/plugins.lock:3:1: ", ".bespin/plugins.lock:3:14: ", "help: "]));
     rows
 }
 

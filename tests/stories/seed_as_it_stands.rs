@@ -1,5 +1,5 @@
 //! The replaced system's own files, verbatim, each given to the program by the way that it would take: accepted,
-//! warned about, or refused with the place and the mend. Where there is no way through the program for a kind of file
+//! warned about, or refused with the place and the help. Where there is no way through the program for a kind of file
 //! yet, its row says what `bespin lint` makes of it today.
 
 use serde_json::{Value, json};
@@ -26,16 +26,16 @@ enum Fate {
     Accepted(&'static str),
     /// It is in the cluster, and what is wrong with it is said.
     Warned(&'static str),
-    /// Nothing is done, and these words are said: the place, and the mend.
+    /// Nothing is done, and these words are said: the place, and the help.
     Refused(&'static [&'static str]),
 }
 
 use Fate::{Accepted, Refused, Warned};
 
 const ROWS: [(&str, Way, Fate); 15] = [
-    ("README.md", Way::Pipeline, Refused(&["README.md:5:38: this is no YAML", "mend: put the text in quotes"])),
+    ("README.md", Way::Pipeline, Refused(&["README.md:5:38: this is no YAML", "help: put the text in quotes"])),
     ("Dockerfile.was", Way::Dockerfile, Refused(&["line 6: RUN mvn", "build on a server with a Docker Engine"])),
-    ("Jenkinsfile", Way::Pipeline, Refused(&["Jenkinsfile:13:27: this is no YAML", "mend: put the text in quotes"])),
+    ("Jenkinsfile", Way::Pipeline, Refused(&["Jenkinsfile:13:27: this is no YAML", "help: put the text in quotes"])),
     (
         "alertmanager.yaml",
         Way::Manifest,
@@ -43,12 +43,12 @@ const ROWS: [(&str, Way, Fate); 15] = [
     ),
     // The Application is created as it stands. It names no owner, so that Bespin would only observe it.
     ("application.yaml", Way::Manifest, Accepted("Healthy")),
-    ("backend.tf", Way::Pipeline, Refused(&["backend.tf:1:1: a pipeline is a map", "mend: write `key: value`"])),
-    ("dr-sync.sh.txt", Way::Pipeline, Refused(&["dr-sync.sh.txt:5:1: this is no YAML", "mend: check the indentation"])),
+    ("backend.tf", Way::Pipeline, Refused(&["backend.tf:1:1: a pipeline is a map", "help: write `key: value`"])),
+    ("dr-sync.sh.txt", Way::Pipeline, Refused(&["dr-sync.sh.txt:5:1: this is no YAML", "help: check the indentation"])),
     (
         "dynamodb-lock.tf",
         Way::Pipeline,
-        Refused(&["dynamodb-lock.tf:1:1: a pipeline is a map", "mend: write `key: value`"]),
+        Refused(&["dynamodb-lock.tf:1:1: a pipeline is a map", "help: write `key: value`"]),
     ),
     (
         "hpa-was.fragment.yaml",
@@ -61,19 +61,19 @@ const ROWS: [(&str, Way, Fate); 15] = [
     (
         "nginx-web.conf",
         Way::Pipeline,
-        Refused(&["nginx-web.conf:1:1: a pipeline is a map", "mend: write `key: value`"]),
+        Refused(&["nginx-web.conf:1:1: a pipeline is a map", "help: write `key: value`"]),
     ),
     (
         "redis-helm-install.sh.txt",
         Way::Pipeline,
-        Refused(&["redis-helm-install.sh.txt:1:1: a pipeline is a map", "mend: "]),
+        Refused(&["redis-helm-install.sh.txt:1:1: a pipeline is a map", "help: "]),
     ),
     (
         "role-developer.yaml",
         Way::Manifest,
         Warned("`logs` is no resource, so that its rule grants nothing; write `pods/log`"),
     ),
-    ("rollout-was.yaml", Way::Manifest, Warned("spec.selector: is missing (mend: write spec.selector.matchLabels")),
+    ("rollout-was.yaml", Way::Manifest, Warned("spec.selector: is missing (help: write spec.selector.matchLabels")),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

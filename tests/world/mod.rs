@@ -32,7 +32,7 @@ pub fn missing(part: &str, is_there: bool) -> bool {
         return false;
     }
     assert!(std::env::var_os("BESPIN_REAL").is_none(), "{part} is missing, and every real part is demanded");
-    eprintln!("NOT CHECKED: {part} is missing; `cargo xtask install` may mend that");
+    eprintln!("NOT CHECKED: {part} is missing; `cargo xtask install` may bring it");
     true
 }
 

@@ -35,7 +35,7 @@ enum Command {
     ///
     /// Prints one line of JSON with their addresses; `kubectl` can be pointed at it. For trying out, not for work.
     Playground(crate::play::Options),
-    /// Check pipeline files; every mistake is shown with its place and its mend.
+    /// Check pipeline files; every mistake is shown with its place and its help.
     Lint {
         /// The files.
         #[arg(required = true)]

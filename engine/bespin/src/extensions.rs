@@ -65,7 +65,7 @@ impl Extensions {
     /// `limits` are what a call of it may use.
     ///
     /// # Errors
-    /// What no waiting mends: the folder has no such plugin, it is of another world, or there is no sandbox. As a
+    /// What no waiting repairs: the folder has no such plugin, it is of another world, or there is no sandbox. As a
     /// sentence that begins with the row.
     pub async fn load(
         &self,

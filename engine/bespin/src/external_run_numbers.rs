@@ -33,7 +33,7 @@ impl ExternalRunNumbers {
     }
 
     /// Both keys, as for the step itself: a pipeline file must not make the server call anywhere else.
-    fn permission(&self, opened: &Opened, own: &BTreeMap<String, Vec<String>>) -> Permissions {
+    fn permissions(&self, opened: &Opened, own: &BTreeMap<String, Vec<String>>) -> Permissions {
         // Permissions that do not parse let the step do nothing, so it has left no number.
         let own = Permissions::parse(Whose::Step, own).unwrap_or_else(|_| Permissions::none());
         permission::both(&self.policy, &opened.subject(), None, own)
@@ -71,10 +71,10 @@ impl RunNumberFloor for ExternalRunNumbers {
         let mut last = 0;
         for place in places(opened) {
             let found = match &place {
-                Place::Registry { to, grants } if self.permission(opened, grants).let_push(to) => {
+                Place::Registry { to, grants } if self.permissions(opened, grants).let_push(to) => {
                     self.tagged(to).await?
                 }
-                Place::Manifests { repo, branch, grants } if self.permission(opened, grants).let_bump(repo) => {
+                Place::Manifests { repo, branch, grants } if self.permissions(opened, grants).let_bump(repo) => {
                     self.committed(opened, repo, branch.as_deref()).await?
                 }
                 // Without permission no run can have been there.

@@ -90,11 +90,11 @@ pub enum Refusal {
 
 /// A user of the configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("user `{name}`: {got}; {mend}")]
+#[error("user `{name}`: {got}; {help}")]
 pub struct BadUser {
     name: String,
     got: String,
-    mend: &'static str,
+    help: &'static str,
 }
 
 /// The users and their sessions.
@@ -127,14 +127,14 @@ impl Login {
     pub fn new(users: Vec<User>, url: &Url) -> Result<Login, BadUser> {
         let mut known = HashMap::new();
         for user in users {
-            let bad = |got: String, mend| BadUser { name: user.name.clone(), got, mend };
+            let bad = |got: String, help| BadUser { name: user.name.clone(), got, help };
             if user.name.trim().is_empty() {
                 return Err(bad("the name is empty".into(), "write what they log in with"));
             }
             let parsed = PasswordHash::new(&user.hash);
             if !parsed.is_ok_and(|hash| hash.algorithm.as_str().starts_with("argon2")) {
-                let mend = "write a PHC string that starts with `$argon2id$`; `bespin hash-password` prints one";
-                return Err(bad("the hash is no argon2 hash".into(), mend));
+                let help = "write a PHC string that starts with `$argon2id$`; `bespin hash-password` prints one";
+                return Err(bad("the hash is no argon2 hash".into(), help));
             }
             if known.insert(user.name.clone(), (user.role, user.hash.clone())).is_some() {
                 return Err(bad("the name is used twice".into(), "remove one of them"));

@@ -23,7 +23,7 @@ pub struct Mistake {
     pub file: String,
     /// The line, from 1; 0 where the whole file is meant.
     pub line: u64,
-    /// What is wrong, and the mend.
+    /// What is wrong, and the help.
     pub message: String,
 }
 

@@ -8,7 +8,7 @@ pub enum Error {
     Address {
         /// The address, without what may be a password in it.
         address: String,
-        /// What is wrong and the mend.
+        /// What is wrong and the help.
         problem: String,
     },
     /// The configuration does not say where a repository is.

@@ -11,7 +11,7 @@ use std::path::Path;
 /// Whether the file lists exactly this key for the host.
 ///
 /// # Errors
-/// A sentence with the mend, for the person who reads the log.
+/// A sentence with the help, for the person who reads the log.
 pub(crate) fn check(file: &Path, host: &str, port: Option<u16>, key: &[u8]) -> Result<(), String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     check_text(&text, host, port, key).map_err(|problem| format!("{}: {problem}", file.display()))

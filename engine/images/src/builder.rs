@@ -193,10 +193,10 @@ fn recipe(text: &str, job: &Job) -> Result<Recipe, Error> {
     let build_args = job.build_args.iter().filter(own).map(|(name, value)| (name.clone(), value.clone())).collect();
     dockerfile::read(text, &build_args).map_err(|objections| {
         let lines: Vec<_> = objections.iter().map(ToString::to_string).collect();
-        let mend = match objections.iter().any(|objection| objection.kind == Kind::NeedsEngine) {
+        let help = match objections.iter().any(|objection| objection.kind == Kind::NeedsEngine) {
             true => "; without a Docker Engine only FROM scratch, COPY and what describes the image can be built",
             false => "",
         };
-        Error::Refused(format!("{}: {}{mend}", job.dockerfile, lines.join("; ")))
+        Error::Refused(format!("{}: {}{help}", job.dockerfile, lines.join("; ")))
     })
 }

@@ -69,8 +69,8 @@ impl Engine {
 
     async fn greet(docker: Result<Docker, bollard::errors::Error>) -> Result<Engine, Error> {
         let absent = |error: &dyn std::fmt::Display| {
-            let mend = "start one, or set DOCKER_HOST, or `builder = \"context\"`";
-            Error::Transient(format!("no Docker Engine answers ({error}); {mend}"))
+            let help = "start one, or set DOCKER_HOST, or `builder = \"context\"`";
+            Error::Transient(format!("no Docker Engine answers ({error}); {help}"))
         };
         let docker = docker.map_err(|error| absent(&error))?.with_timeout(SLOWEST);
         let greeted = tokio::time::timeout(GREETING, docker.negotiate_version()).await;

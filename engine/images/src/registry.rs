@@ -225,12 +225,12 @@ impl Registry {
 
     fn said(&self, error: &OciDistributionError) -> Error {
         let (status, text) = answer(error);
-        let mend = match status {
+        let help = match status {
             Some(401 | 403) => "; check this registry's `auth` in the configuration, and what it may do",
             Some(404) => "; the repository has to exist before the push",
             _ => "",
         };
-        let text = format!("registry {}: {text}{mend}", self.host);
+        let text = format!("registry {}: {text}{help}", self.host);
         match status {
             Some(408 | 429) | None => Error::Transient(text),
             Some(status) if status < 500 => Error::Refused(text),

@@ -79,7 +79,7 @@ impl PublicKey {
     /// Reads a PEM file's text.
     ///
     /// # Errors
-    /// It is no public key, or of another algorithm, with the mend.
+    /// It is no public key, or of another algorithm, with the help.
     pub fn from_pem(pem: &str) -> Result<PublicKey, String> {
         if pem.contains("PRIVATE KEY") {
             return Err("it is a private key; name the public one, and keep this one where signatures are made".into());
@@ -127,7 +127,7 @@ impl SigningKey {
     /// Reads a PEM file's text: PKCS #8, not encrypted.
     ///
     /// # Errors
-    /// It is no such key, with the mend; never what the file holds.
+    /// It is no such key, with the help; never what the file holds.
     pub fn from_pem(pem: &str) -> Result<SigningKey, String> {
         if pem.contains("ENCRYPTED") {
             return Err("it is encrypted: sign by `cosign sign --key`, or keep a key that is not encrypted; \

@@ -57,8 +57,8 @@ fn matched(copy: &Copy, context: &Context) -> Result<Vec<String>, String> {
             matched.extend(paths.map(str::to_owned));
         }
         if matched.len() == before {
-            let mend = "name a file that the context has, and mind .dockerignore";
-            return Err(format!("`{source}` is not in the context; {mend}"));
+            let help = "name a file that the context has, and mind .dockerignore";
+            return Err(format!("`{source}` is not in the context; {help}"));
         }
     }
     if matched.len() > 1 && copy.into == Into::Path {
@@ -81,8 +81,8 @@ fn copy_one(tree: &mut Tree, copy: &Copy, source: &str, context: &Context) -> Re
     }
     let Some(found) = found else { return Ok(Err(format!("`{source}` is not in the context"))) };
     if copy.archives == Archives::Unpacked && is_archive(found, context)? {
-        let mend = "unpack it before and COPY its files, or build on a server with a Docker Engine";
-        return Ok(Err(format!("ADD would unpack the archive `{source}`; {mend}")));
+        let help = "unpack it before and COPY its files, or build on a server with a Docker Engine";
+        return Ok(Err(format!("ADD would unpack the archive `{source}`; {help}")));
     }
     let is_directory = tree.get(&target).is_some_and(|node| node.found.kind == FoundKind::Directory);
     let path = if target.is_empty() || is_directory || copy.into == Into::Directory {

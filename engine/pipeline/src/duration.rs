@@ -9,9 +9,9 @@ pub const LONGEST_MS: u64 = 7 * 24 * 3_600_000;
 /// Reads a duration in ms.
 ///
 /// # Errors
-/// What is wrong, and the mend.
+/// What is wrong, and the help.
 pub fn parse(text: &str) -> Result<u64, (String, String)> {
-    let wrong = |mend: &str| Err((format!("`{text}` is no duration"), mend.to_owned()));
+    let wrong = |help: &str| Err((format!("`{text}` is no duration"), help.to_owned()));
     let (mut rest, mut total, mut smallest) = (text, 0_u64, u64::MAX);
     if text.is_empty() {
         return wrong("write a number and a unit, such as `15m`");
@@ -56,8 +56,8 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<u64> {
     let text = reader.text(node, "`timeout`")?;
     match parse(&text) {
         Ok(ms) => Some(ms),
-        Err((message, mend)) => {
-            reader.wrong(&node.at, message, mend);
+        Err((message, help)) => {
+            reader.wrong(&node.at, message, help);
             None
         }
     }

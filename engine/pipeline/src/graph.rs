@@ -51,8 +51,8 @@ pub fn resolve(reader: &mut Reader<'_>, drafts: &[Draft<'_>], what: &str, others
             Some(needs) => {
                 let mut good: Vec<String> = Vec::new();
                 for (need, at) in needs {
-                    if let Some((message, mend)) = refuse(need, &draft.step.id, what, &known, others) {
-                        reader.wrong(at, message, mend);
+                    if let Some((message, help)) = refuse(need, &draft.step.id, what, &known, others) {
+                        reader.wrong(at, message, help);
                     } else if !good.contains(need) {
                         good.push(need.clone());
                     }
@@ -116,7 +116,7 @@ fn cycles(reader: &mut Reader<'_>, drafts: &[Draft<'_>], needs: &[Vec<String>]) 
                     told.push(id(need));
                     let told: Vec<String> =
                         told.windows(2).map(|pair| format!("{} needs {}", pair[0], pair[1])).collect();
-                    let mend = format!(
+                    let help = format!(
                         "take one of these out of its step's `needs`, such as {} out of {}",
                         id(need),
                         id(step)
@@ -124,7 +124,7 @@ fn cycles(reader: &mut Reader<'_>, drafts: &[Draft<'_>], needs: &[Vec<String>]) 
                     reader.wrong(
                         &drafts[need].at,
                         format!("steps need each other in a circle: {}", told.join(", ")),
-                        mend,
+                        help,
                     );
                 }
                 None => path.push((need, 0)),

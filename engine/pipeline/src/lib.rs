@@ -1,6 +1,6 @@
 //! The pipeline file: what it means once it is read, and how it is read; and what its steps may do.
 //!
-//! [`parse`] reports every mistake at once, with its place and its mend. What
+//! [`parse`] reports every mistake at once, with its place and its help. What
 //! a journal recorded is not parsed again: a run keeps the pipeline it began with.
 //! [`permission`] and [`limits`] are what the server's policy and a step's grants say together.
 //!

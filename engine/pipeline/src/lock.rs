@@ -20,7 +20,7 @@ const VERSION: &str = "1";
 /// The largest file, in bytes.
 const LARGEST: usize = 256 << 10;
 /// What writes it.
-const MEND: &str = "write the file anew by `bespin plugin lock --update`, which asks the registries again";
+const HELP: &str = "write the file anew by `bespin plugin lock --update`, which asks the registries again";
 
 /// References by tag, and the digests that they stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,12 +49,12 @@ impl Lock {
         let source = Source { file, text };
         if text.len() > LARGEST {
             let message = format!("the file has {} bytes, over the {LARGEST} that are read", text.len());
-            return Err(vec![source.mistake(0..1, message, MEND)]);
+            return Err(vec![source.mistake(0..1, message, HELP)]);
         }
         let (root, errors) = DeTable::parse_recoverable(text);
         let broken = |error: toml::de::Error| {
             let at = error.span().unwrap_or(0..1);
-            source.mistake(at, format!("it is no TOML: {}", error.message()), MEND)
+            source.mistake(at, format!("it is no TOML: {}", error.message()), HELP)
         };
         let mut found: Vec<Mistake> = errors.into_iter().map(broken).collect();
         let mut lock = Lock::EMPTY;
@@ -66,11 +66,11 @@ impl Lock {
     }
 
     fn take(&mut self, source: Source<'_>, root: &DeTable<'_>, found: &mut Vec<Mistake>) {
-        let mut wrong = |at: Range<usize>, message: String, mend: &str| found.push(source.mistake(at, message, mend));
+        let mut wrong = |at: Range<usize>, message: String, help: &str| found.push(source.mistake(at, message, help));
         match root.get("version") {
             None => wrong(0..1, "it does not say its version".into(), "begin with `version = 1`"),
             Some(version) if source.slice(&version.span()).trim() != VERSION => {
-                wrong(version.span(), "its version is not 1, the only one that this Bespin reads".into(), MEND);
+                wrong(version.span(), "its version is not 1, the only one that this Bespin reads".into(), HELP);
             }
             Some(_) => {}
         }
@@ -79,7 +79,7 @@ impl Lock {
         }
         let Some(plugins) = root.get("plugins") else { return };
         let DeValue::Table(plugins) = plugins.get_ref() else {
-            wrong(plugins.span(), "`plugins` is a table".into(), MEND);
+            wrong(plugins.span(), "`plugins` is a table".into(), HELP);
             return;
         };
         for (key, value) in plugins.iter() {
@@ -88,11 +88,11 @@ impl Lock {
                     self.pins.insert(reference.to_string(), digest);
                 }
                 (reference, digest) => {
-                    if let Err((message, mend)) = reference {
-                        wrong(key.span(), message, &mend);
+                    if let Err((message, help)) = reference {
+                        wrong(key.span(), message, &help);
                     }
                     if let Err(message) = digest {
-                        wrong(value.span(), message, MEND);
+                        wrong(value.span(), message, HELP);
                     }
                 }
             }
@@ -122,10 +122,10 @@ impl fmt::Display for Lock {
 /// A plugin's reference, with a tag or a digest. The host must be written: there is no registry that is meant by none.
 ///
 /// # Errors
-/// What is wrong with it, and the mend.
+/// What is wrong with it, and the help.
 pub fn plugin_reference(text: &str) -> Result<ImageRef, (String, String)> {
     let reference: ImageRef = text.parse().map_err(|bad: BadReference| {
-        (format!("`{text}` is no plugin's reference: at character {}, {}", bad.at, bad.message), bad.mend)
+        (format!("`{text}` is no plugin's reference: at character {}, {}", bad.at, bad.message), bad.help)
     })?;
     if !text.starts_with(&reference.host) {
         return Err((format!("`{text}` does not name its registry"), format!("write it out: `{reference}`")));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_has_its_place_and_its_mend() {
+    fn every_mistake_has_its_place_and_its_help() {
         let text = format!(
             "version = 2\n[plugins]\n\"acme/lint:1\" = \"{}\"\n\"ghcr.io/acme/lint\" = \"latest\"\n\
              \"ghcr.io/acme/a@{}\" = 3\n[plugin]\n",
@@ -184,7 +184,7 @@ mod tests {
         for part in [
             ".bespin/plugins.lock:1:11: its version is not 1",
             ".bespin/plugins.lock:3:1: `acme/lint:1` does not name its registry",
-            "mend: write it out: `docker.io/acme/lint:1`",
+            "help: write it out: `docker.io/acme/lint:1`",
             ".bespin/plugins.lock:4:1: `ghcr.io/acme/lint` names no tag",
             ".bespin/plugins.lock:4:23: a plugin is pinned to `sha256:`",
             "is pinned as it stands",

@@ -1,4 +1,4 @@
-//! What is wrong with a pipeline file, said so that its author can mend it.
+//! What is wrong with a pipeline file, said so that its author can fix it.
 
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// How much of a long line is shown, in characters.
 const SHOWN: usize = 140;
 
-/// One mistake, its place and its mend. [`fmt::Display`] renders all of it.
+/// One mistake, its place and its help. [`fmt::Display`] renders all of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mistake {
     /// The file's path in the repository.
@@ -21,8 +21,8 @@ pub struct Mistake {
     pub length: usize,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
-    pub mend: String,
+    /// How to fix it.
+    pub help: String,
     /// The line as it stands in the file.
     pub source_line: String,
 }
@@ -35,7 +35,7 @@ impl fmt::Display for Mistake {
         writeln!(f, "  {number} | {before}{meant}{after}")?;
         let (gutter, indent) = (" ".repeat(number.len()), " ".repeat(before.width()));
         writeln!(f, "  {gutter} | {indent}{}", "^".repeat(meant.width().max(1)))?;
-        write!(f, "mend: {}", self.mend)
+        write!(f, "help: {}", self.help)
     }
 }
 
@@ -77,7 +77,7 @@ pub struct Source<'a> {
 
 impl Source<'_> {
     /// A mistake at a place in bytes. What spans lines is shown on its first.
-    pub fn mistake(&self, at: Range<usize>, message: impl Into<String>, mend: impl Into<String>) -> Mistake {
+    pub fn mistake(&self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Mistake {
         let start = floor(self.text, at.start);
         let end = floor(self.text, at.end).max(start);
         let from = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -87,8 +87,8 @@ impl Source<'_> {
         let column = self.text[from..start].chars().count() + 1;
         let meant = self.text[start..end.min(until)].trim_end();
         let length = meant.chars().count().max(1);
-        let (message, mend, file) = (message.into(), mend.into(), self.file.to_owned());
-        Mistake { file, line, column, length, message, mend, source_line }
+        let (message, help, file) = (message.into(), help.into(), self.file.to_owned());
+        Mistake { file, line, column, length, message, help, source_line }
     }
 
     /// The text at a place.
@@ -126,7 +126,7 @@ mod tests {
         let at = text.find('é').expect("it is there");
         let mistake = Source { file: "f.yaml", text }.mistake(at..at + 2, "m", "d");
         assert_eq!((mistake.line, mistake.column, mistake.length), (2, 11, 1));
-        assert_eq!(mistake.to_string(), "f.yaml:2:11: m\n  2 | name: \"한글 é\" # x\n    |             ^\nmend: d");
+        assert_eq!(mistake.to_string(), "f.yaml:2:11: m\n  2 | name: \"한글 é\" # x\n    |             ^\nhelp: d");
     }
 
     #[test]

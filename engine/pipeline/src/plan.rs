@@ -58,7 +58,7 @@ pub struct Row {
     pub when: String,
     /// How long it may take and how often it is tried.
     pub limits: String,
-    /// What it asks leave for.
+    /// What it asks permission for.
     pub grants: String,
 }
 
@@ -208,7 +208,7 @@ impl fmt::Display for Plan {
                 let (ids, uses) = (width(|row| &row.id), width(|row| &row.uses));
                 for (n, row) in rows.iter().enumerate() {
                     writeln!(f, "{:>3}  {:ids$}  {:uses$}  {}; {}", n + 1, row.id, row.uses, row.when, row.limits)?;
-                    writeln!(f, "     {:ids$}  {:uses$}  asks leave for {}", "", "", row.grants)?;
+                    writeln!(f, "     {:ids$}  {:uses$}  asks permission for {}", "", "", row.grants)?;
                 }
                 Ok(())
             }

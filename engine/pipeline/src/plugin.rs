@@ -36,8 +36,8 @@ pub fn plugin(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
 fn reference(reader: &mut Reader<'_>, node: &Node, uses: &str) -> Option<String> {
     let reference = match plugin_reference(uses) {
         Ok(reference) => reference,
-        Err((message, mend)) => {
-            reader.wrong(&node.at, message, mend);
+        Err((message, help)) => {
+            reader.wrong(&node.at, message, help);
             return None;
         }
     };
@@ -45,8 +45,8 @@ fn reference(reader: &mut Reader<'_>, node: &Node, uses: &str) -> Option<String>
         (Some(_), _) | (None, Pins::Unreadable) => Some(reference.to_string()),
         (None, Pins::Known(lock)) => {
             let Some(digest) = lock.digest(&reference) else {
-                let mend = "run `bespin plugin lock` and commit `.bespin/plugins.lock`, or write the digest here";
-                reader.wrong(&node.at, format!("`{uses}` is not locked: a tag may move"), mend);
+                let help = "run `bespin plugin lock` and commit `.bespin/plugins.lock`, or write the digest here";
+                reader.wrong(&node.at, format!("`{uses}` is not locked: a tag may move"), help);
                 return None;
             };
             Some(ImageRef { digest: Some(digest.clone()), ..reference }.to_string())

@@ -51,7 +51,7 @@ pub fn read_with(file: &str, text: &str, pins: Pins<'_>) -> Read {
 fn whole(reader: &mut Reader<'_>, text: &str) -> Option<Pipeline> {
     let (root, faults) = tree::load(text);
     let broken = root.is_none() && !faults.is_empty();
-    faults.into_iter().for_each(|fault| reader.wrong(&fault.at, fault.message, fault.mend));
+    faults.into_iter().for_each(|fault| reader.wrong(&fault.at, fault.message, fault.help));
     let Some(root) = root.filter(|root| !root.is_null()) else {
         if !broken {
             reader.wrong(&(0..1), "the file is empty", "begin with `name:`, `on:` and `steps:`");
@@ -62,12 +62,12 @@ fn whole(reader: &mut Reader<'_>, text: &str) -> Option<Pipeline> {
     reader.known_keys(entries, &shape::keys::<shape::Pipeline>(), "a pipeline", hint_pipeline);
     for required in ["name", "on", "steps"] {
         if field(entries, required).is_none() {
-            let mend = match required {
+            let help = match required {
                 "name" => "add `name: my-pipeline`",
                 "on" => "add `on: push`",
                 _ => "add `steps:` with at least one step",
             };
-            reader.wrong(&head(&root), format!("the pipeline has no `{required}`"), mend);
+            reader.wrong(&head(&root), format!("the pipeline has no `{required}`"), help);
         }
     }
     let name = field(entries, "name").and_then(|node| name(reader, node)).unwrap_or_default();
@@ -81,7 +81,7 @@ fn whole(reader: &mut Reader<'_>, text: &str) -> Option<Pipeline> {
 fn hint_pipeline(key: &str) -> Option<(&'static str, &'static str)> {
     match key {
         "jobs" | "stages" | "pipeline" => Some(("steps stand at the top of a pipeline", "write them below `steps:`")),
-        "permissions" => Some(("leave is given to steps", "write `grants:` on the step that needs it")),
+        "permissions" => Some(("permissions are given to steps", "write `grants:` on the step that needs it")),
         "defaults" | "runs-on" | "image" => {
             Some(("a pipeline has no machine of its own", "name an image in a `container` step"))
         }
@@ -120,12 +120,12 @@ fn name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         let better: String =
             name.to_ascii_lowercase().chars().map(|c| if fits(c) { c } else { '-' }).take(63).collect();
         let better = better.trim_matches(['-', '.', '_']).to_owned();
-        let mend =
+        let help =
             if better.is_empty() { "write something like `petclinic-was`".into() } else { format!("write `{better}`") };
         reader.wrong(
             &node.at,
             "a pipeline's name has 1 to 63 of a-z, 0-9, `.`, `_` and `-`, a letter or digit first",
-            mend,
+            help,
         );
         return None;
     }
@@ -223,8 +223,8 @@ fn activities(reader: &mut Reader<'_>, node: &Node) -> Vec<Activity> {
 fn filter(reader: &mut Reader<'_>, entries: &[(Key, Node)], name: &str, ignore: &str) -> Vec<String> {
     let (taken, ignored) = (field(entries, name), field(entries, ignore));
     if let (Some(_), Some(ignored)) = (taken, ignored) {
-        let mend = format!("take back what `{name}` lets through by patterns that begin with `!`");
-        reader.wrong(&head(ignored), format!("`{name}` and `{ignore}` stand side by side"), mend);
+        let help = format!("take back what `{name}` lets through by patterns that begin with `!`");
+        reader.wrong(&head(ignored), format!("`{name}` and `{ignore}` stand side by side"), help);
     }
     match (taken, ignored) {
         (Some(node), _) => patterns(reader, node, name),
@@ -310,8 +310,8 @@ fn concurrency(reader: &mut Reader<'_>, node: &Node) -> Option<Concurrency> {
     };
     let name = reader.text(group, "`group`")?;
     if name.contains("${{") {
-        let mend = "write a fixed name; runs of different branches then wait for each other";
-        reader.wrong(&group.at, "expressions in `group` are not supported by this version", mend);
+        let help = "write a fixed name; runs of different branches then wait for each other";
+        reader.wrong(&group.at, "expressions in `group` are not supported by this version", help);
     }
     let supersede = supersede.and_then(|node| supersede_of(reader, node)).unwrap_or_default();
     Some(Concurrency { group: name, supersede })
@@ -340,8 +340,8 @@ fn env(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, String> {
     }
     for (key, value) in reader.entries(node, "`env`").unwrap_or_default() {
         if !is_identifier(&key.text) {
-            let mend = "use letters, digits and `_`, a letter first, so that expressions can name it";
-            reader.wrong(&key.at, format!("`{}` is no name for expressions", key.text), mend);
+            let help = "use letters, digits and `_`, a letter first, so that expressions can name it";
+            reader.wrong(&key.at, format!("`{}` is no name for expressions", key.text), help);
         }
         let Some(text) = reader.text(value, &format!("`{}`", key.text)) else { continue };
         if text.contains("${{") {

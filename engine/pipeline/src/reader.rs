@@ -31,17 +31,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a mistake.
-    pub fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>, mend: impl Into<String>) {
+    pub fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         if self.mistakes.len() < MOST {
-            let mistake = self.source.mistake(at.clone(), message, mend);
+            let mistake = self.source.mistake(at.clone(), message, help);
             self.mistakes.push(mistake);
         }
     }
 
     /// Notes a warning.
-    pub fn warn(&mut self, at: &Range<usize>, message: impl Into<String>, mend: impl Into<String>) {
+    pub fn warn(&mut self, at: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         if self.warnings.len() < MOST {
-            let warning = self.source.mistake(at.clone(), message, mend);
+            let warning = self.source.mistake(at.clone(), message, help);
             self.warnings.push(warning);
         }
     }
@@ -64,15 +64,15 @@ impl<'a> Reader<'a> {
     /// Notes every key that is not among the known ones.
     pub fn known_keys(&mut self, entries: &[(Key, Node)], known: &[String], what: &str, hint: Hint) {
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.text)) {
-            let (message, mend) = match hint(&key.text) {
-                Some((message, mend)) => (message.to_owned(), mend.to_owned()),
+            let (message, help) = match hint(&key.text) {
+                Some((message, help)) => (message.to_owned(), help.to_owned()),
                 None => {
                     let near = expr::did_you_mean(&key.text, known.iter().map(String::as_str));
                     let all = || format!("{what} has the keys {}", known.join(", "));
                     (format!("{what} has no key `{}`", key.text), near.unwrap_or_else(all))
                 }
             };
-            self.wrong(&key.at, message, mend);
+            self.wrong(&key.at, message, help);
         }
     }
 
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
                 }
                 _ => at.clone(),
             };
-            self.wrong(&at, fault.message, fault.mend);
+            self.wrong(&at, fault.message, fault.help);
         }
     }
 

@@ -28,7 +28,7 @@ pub struct ImageRef {
 
 /// Why a text is not the name of an image, and where in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an image's name: at character {at}, {message}; {mend}")]
+#[error("`{text}` is not an image's name: at character {at}, {message}; {help}")]
 pub struct BadReference {
     /// The text as it was given.
     pub text: String,
@@ -37,7 +37,7 @@ pub struct BadReference {
     /// What is wrong there.
     pub message: String,
     /// What to write instead.
-    pub mend: String,
+    pub help: String,
 }
 
 /// A path of more bytes is refused by every registry.
@@ -216,8 +216,8 @@ fn check_host(text: &str, host: &str) -> Result<(), BadReference> {
             return Err(bad(text, at + odd, "a host has letters, digits, dots and hyphens only", "correct the host"));
         }
         if label.is_empty() || label.starts_with('-') || label.ends_with('-') {
-            let mend = "each part of a host starts and ends with a letter or digit";
-            return Err(bad(text, at, "a part of the host is empty or edged with a hyphen", mend));
+            let help = "each part of a host starts and ends with a letter or digit";
+            return Err(bad(text, at, "a part of the host is empty or edged with a hyphen", help));
         }
         at += label.len() + 1;
     }
@@ -246,8 +246,8 @@ fn check_component(text: &str, component: &str, at: usize) -> Result<(), BadRefe
     let odd = bytes.iter().position(|&byte| !is_word(byte) && !b"._-".contains(&byte));
     if let Some(odd) = odd {
         let found = component[odd..].chars().next().unwrap_or(' ');
-        let mend = "a repository has small letters, digits, `.`, `_`, `-` and `/`";
-        return Err(bad(text, at + odd, &format!("`{found}` has no place in a repository"), mend));
+        let help = "a repository has small letters, digits, `.`, `_`, `-` and `/`";
+        return Err(bad(text, at + odd, &format!("`{found}` has no place in a repository"), help));
     }
     let edge =
         |place: usize| bad(text, at + place, "a separator stands at the edge", "begin and end with a letter or digit");
@@ -276,45 +276,45 @@ fn check_separators(text: &str, component: &str, at: usize) -> Result<(), BadRef
 }
 
 fn check_tag(text: &str, tag: &str, at: usize) -> Result<(), BadReference> {
-    let mend = "a tag has up to 128 letters, digits, `_`, `.` and `-`, and starts with none of the last two";
+    let help = "a tag has up to 128 letters, digits, `_`, `.` and `-`, and starts with none of the last two";
     if tag.is_empty() {
-        return Err(bad(text, at, "the tag is empty", mend));
+        return Err(bad(text, at, "the tag is empty", help));
     }
     let odd = |(place, c): (usize, char)| {
         let fine = c.is_ascii_alphanumeric() || c == '_' || (place > 0 && (c == '.' || c == '-'));
         (!fine).then_some((place, c))
     };
     if let Some((place, c)) = tag.char_indices().find_map(odd) {
-        return Err(bad(text, at + place, &format!("`{c}` has no place in a tag there"), mend));
+        return Err(bad(text, at + place, &format!("`{c}` has no place in a tag there"), help));
     }
     if tag.len() > LONGEST_TAG {
-        return Err(bad(text, at + LONGEST_TAG, "the tag is longer than 128 characters", mend));
+        return Err(bad(text, at + LONGEST_TAG, "the tag is longer than 128 characters", help));
     }
     Ok(())
 }
 
 fn check_digest(text: &str, digest: &str, at: usize) -> Result<(), BadReference> {
-    let mend = "a digest is `sha256:` and 64 small hexadecimal digits";
+    let help = "a digest is `sha256:` and 64 small hexadecimal digits";
     let (wanted, hex) = match digest.split_once(':') {
         Some(("sha256", hex)) => (64, hex),
         Some(("sha512", hex)) => (128, hex),
-        _ => return Err(bad(text, at, "the digest's algorithm is not sha256 or sha512", mend)),
+        _ => return Err(bad(text, at, "the digest's algorithm is not sha256 or sha512", help)),
     };
     let hex_at = at + digest.len() - hex.len();
     let odd = hex.bytes().position(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if let Some(odd) = odd {
-        return Err(bad(text, hex_at + odd, "that is no small hexadecimal digit", mend));
+        return Err(bad(text, hex_at + odd, "that is no small hexadecimal digit", help));
     }
     if hex.len() != wanted {
-        return Err(bad(text, hex_at, &format!("the digest has {} digits, not {wanted}", hex.len()), mend));
+        return Err(bad(text, hex_at, &format!("the digest has {} digits, not {wanted}", hex.len()), help));
     }
     Ok(())
 }
 
 /// `at` counts bytes from 0 here, and characters from 1 in the error.
-fn bad(text: &str, at: usize, message: &str, mend: &str) -> BadReference {
+fn bad(text: &str, at: usize, message: &str, help: &str) -> BadReference {
     let characters = text.char_indices().take_while(|(place, _)| *place < at).count();
-    BadReference { text: text.to_owned(), at: characters + 1, message: message.to_owned(), mend: mend.to_owned() }
+    BadReference { text: text.to_owned(), at: characters + 1, message: message.to_owned(), help: help.to_owned() }
 }
 
 #[cfg(test)]

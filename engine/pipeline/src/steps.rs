@@ -61,8 +61,8 @@ fn whole_condition(condition: &str, end: End) -> String {
 
 fn drafts<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -> Vec<Draft<'n>> {
     let Kind::List(items) = &node.kind else {
-        let mend = "begin each step with `- uses:`".to_owned();
-        reader.wrong(&head(node), format!("`{what}` is a list of steps, not {}", node.name()), mend);
+        let help = "begin each step with `- uses:`".to_owned();
+        reader.wrong(&head(node), format!("`{what}` is a list of steps, not {}", node.name()), help);
         return Vec::new();
     };
     if items.is_empty() {
@@ -149,8 +149,8 @@ fn refuse_unasked(reader: &mut Reader<'_>, entries: &[(Key, Node)], what: &str) 
     let approve = field(entries, "uses").filter(|node| node.to_json() == "approve").map(|node| &node.at);
     match (approval.or(approve), what) {
         (Some(at), "finally") => {
-            let mend = "move it to `steps`, with `if: always()` where it comes after what may fail";
-            reader.wrong(at, "a final step runs whatever happened, so nobody is asked before it", mend);
+            let help = "move it to `steps`, with `if: always()` where it comes after what may fail";
+            reader.wrong(at, "a final step runs whatever happened, so nobody is asked before it", help);
         }
         (Some(at), _) if approval.is_none() => {
             reader.wrong(at, "`approve` does nothing but ask", "add `approval: { ask: Apply to production? }`");
@@ -167,12 +167,12 @@ fn id(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     }
     let better: String = id.to_ascii_lowercase().chars().map(|c| if fits(c) { c } else { '-' }).take(63).collect();
     let better = better.trim_matches(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit());
-    let mend = if better.starts_with(|c: char| c.is_ascii_lowercase()) {
+    let help = if better.starts_with(|c: char| c.is_ascii_lowercase()) {
         format!("write `{better}`")
     } else {
         "write something like `image`".into()
     };
-    reader.wrong(&node.at, "an id has 1 to 63 of a-z, 0-9, `_` and `-`, a letter first", mend);
+    reader.wrong(&node.at, "an id has 1 to 63 of a-z, 0-9, `_` and `-`, a letter first", help);
     None
 }
 
@@ -206,8 +206,8 @@ fn grants(reader: &mut Reader<'_>, node: &Node) -> Grants {
             reader.wrong(&head(value), format!("`{ability}` grants nothing"), "name what is granted, or leave it out");
         }
         for (value, at) in values.iter().filter(|(value, _)| !value.contains("${{")) {
-            if let Some((message, mend)) = refuse_grant(ability, value) {
-                reader.wrong(at, message, mend);
+            if let Some((message, help)) = refuse_grant(ability, value) {
+                reader.wrong(at, message, help);
             }
         }
         grants.insert(ability.clone(), unplaced(values));
@@ -216,7 +216,7 @@ fn grants(reader: &mut Reader<'_>, node: &Node) -> Grants {
 }
 
 fn refuse_grant(ability: &str, value: &str) -> Option<(String, String)> {
-    let wrong = |message: String, mend: &str| Some((message, mend.to_owned()));
+    let wrong = |message: String, help: &str| Some((message, help.to_owned()));
     match ability {
         "images" if value != "build" => wrong(format!("`images` has no grant `{value}`"), "write `images: [build]`"),
         "cluster" | "canary" if value.split('/').count() != 3 || value.split('/').any(str::is_empty) => wrong(
@@ -292,10 +292,10 @@ fn refuse_in_command(reader: &mut Reader<'_>, node: &Node) {
                     .unwrap_or("value");
                 let variable = last.to_ascii_uppercase();
                 let at = reader.find_expression(node, nth);
-                let mend = format!(
+                let help = format!(
                     "pass it as a variable: `env: {{ {variable}: \"${{{{ {source} }}}}\" }}` beside `run`, and write \"${variable}\" in the command"
                 );
-                reader.wrong(&at, "an expression never becomes part of a command, since its value could be one", mend);
+                reader.wrong(&at, "an expression never becomes part of a command, since its value could be one", help);
             }
         }
     }

@@ -65,8 +65,8 @@ pub struct Fault {
     pub at: Range<usize>,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
-    pub mend: String,
+    /// How to fix it.
+    pub help: String,
 }
 
 impl Node {
@@ -146,7 +146,7 @@ pub fn load(text: &str) -> (Option<Node>, Vec<Fault>) {
 fn syntax(at: usize, error: &str) -> Fault {
     // The parser appends the place, which the mistake shows in its own way.
     let message = error.split(" at char ").next().unwrap_or(error).to_owned();
-    let mend = if message.contains("mapping values are not allowed") {
+    let help = if message.contains("mapping values are not allowed") {
         "put the text in quotes if it contains `: `, or begin a new line"
     } else if message.contains("tab") {
         "indent with spaces"
@@ -155,7 +155,7 @@ fn syntax(at: usize, error: &str) -> Fault {
     } else {
         "check the indentation, the brackets and the quotes just before this place"
     };
-    Fault { at: at..at + 1, message: format!("this is no YAML: {message}"), mend: mend.to_owned() }
+    Fault { at: at..at + 1, message: format!("this is no YAML: {message}"), help: help.to_owned() }
 }
 
 #[derive(Default)]
@@ -319,6 +319,6 @@ fn read_key(node: Node, entries: &[(Key, Node)]) -> Result<Slot, Fault> {
     Ok(Slot::Good(Key { at: node.at, text }))
 }
 
-fn fault(at: Range<usize>, message: &str, mend: &str) -> Fault {
-    Fault { at, message: message.to_owned(), mend: mend.to_owned() }
+fn fault(at: Range<usize>, message: &str, help: &str) -> Fault {
+    Fault { at, message: message.to_owned(), help: help.to_owned() }
 }

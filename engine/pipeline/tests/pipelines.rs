@@ -144,9 +144,9 @@ fn a_plan_says_what_would_run_and_why() {
 runs: the branch `main` counts, if something changed in `was/**`, `pom.xml`
 beside others: it takes the place of older runs that have not bumped yet in the group `was`
   1  image   image   at once; at most 15m
-                     asks leave for images: build
+                     asks permission for images: build
   2  push    push    after image; at most 1h
-                     asks leave for registry: ${{ env.repository }}
+                     asks permission for registry: ${{ env.repository }}
 ";
     assert!(shown.starts_with(expected), "{shown}");
 }

@@ -23,7 +23,7 @@ use pipeline::permission::Permissions;
 
 /// Times calls of a plugin one after another, each of them whole: wait for a place, instantiate, run, drop.
 ///
-/// The plugin gets no leave and no abilities, so that nothing but the sandbox is timed.
+/// The plugin gets no permissions and no abilities, so that nothing but the sandbox is timed.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! What a component asks for, read out of the file: nothing is compiled, nothing is run.
 //!
-//! A component's import list is its request for leave. Here the list is read
+//! A component's import list is its request for permissions. Here the list is read
 //! with the parser that the engine uses, after the whole file was validated,
-//! and put into words for whoever has to decide about that leave.
+//! and put into words for whoever has to decide about them.
 
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -45,7 +45,7 @@ pub struct Refused {
     /// What is wrong, as a sentence's part that begins with `it`.
     pub because: String,
     /// What to do about it.
-    pub mend: String,
+    pub help: String,
 }
 
 impl fmt::Display for Refused {
@@ -53,7 +53,7 @@ impl fmt::Display for Refused {
         if let Some(at) = self.at {
             write!(f, "byte {at}: ")?;
         }
-        write!(f, "{}; {}", self.because, self.mend)
+        write!(f, "{}; {}", self.because, self.help)
     }
 }
 
@@ -72,8 +72,8 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspected, Refused> {
         return Err(refused(Some(0), "it is no WebAssembly file", "name the `.wasm` that the build made"));
     }
     if Parser::is_core_wasm(wasm) {
-        let mend = "build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`";
-        return Err(refused(NOWHERE, "it is a core module, and a plugin is a component", mend));
+        let help = "build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`";
+        return Err(refused(NOWHERE, "it is a core module, and a plugin is a component", help));
     }
     if let Err(error) = Validator::new().validate_all(wasm) {
         let because = format!("it is truncated or damaged: {}", error.message());
@@ -143,8 +143,8 @@ fn world(names: &Names) -> Result<(World, String), Refused> {
     let foreign = versions.iter().find(|version| numbers(version)[0] != numbers(OFFERED)[0]);
     if let Some(foreign) = foreign {
         let because = format!("it was built against version {foreign} of {PACKAGE}");
-        let mend = format!("this version of Bespin offers {OFFERED}: build it against that");
-        return Err(refused(NOWHERE, because.trim_end_matches('/'), &mend));
+        let help = format!("this version of Bespin offers {OFFERED}: build it against that");
+        return Err(refused(NOWHERE, because.trim_end_matches('/'), &help));
     }
     Ok((world, versions.last().map_or_else(String::new, |newest| (*newest).to_owned())))
 }
@@ -165,8 +165,8 @@ fn asks(imports: &[String], world: World) -> Result<(Vec<Ability>, Vec<String>),
         let Some(interface) = import.strip_prefix(PACKAGE) else {
             if !import.starts_with("wasi:") {
                 let because = format!("it imports `{import}`, which no plugin can have");
-                let mend = format!("a plugin imports interfaces of {PACKAGE}.. and of WASI");
-                return Err(refused(NOWHERE, &because, &mend));
+                let help = format!("a plugin imports interfaces of {PACKAGE}.. and of WASI");
+                return Err(refused(NOWHERE, &because, &help));
             }
             wasi.push(import.clone());
             continue;
@@ -193,7 +193,7 @@ fn asks(imports: &[String], world: World) -> Result<(Vec<Ability>, Vec<String>),
     Ok((asks, wasi))
 }
 
-fn refused(at: Option<impl TryInto<u64>>, because: &str, mend: &str) -> Refused {
+fn refused(at: Option<impl TryInto<u64>>, because: &str, help: &str) -> Refused {
     let at = at.and_then(|at| at.try_into().ok());
-    Refused { at, because: because.to_owned(), mend: mend.to_owned() }
+    Refused { at, because: because.to_owned(), help: help.to_owned() }
 }

@@ -50,7 +50,7 @@ pub(crate) enum Pre {
 pub struct LoadError {
     /// The plugin's name, as it was given to the load.
     pub plugin: String,
-    /// What is wrong with it, and how to mend it.
+    /// What is wrong with it, and how to fix it.
     pub because: String,
 }
 

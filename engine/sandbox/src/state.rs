@@ -33,7 +33,7 @@ pub(crate) struct State {
     pub(crate) stderr: Printed,
     /// The first limit that was exceeded.
     pub(crate) exceeded: Option<(Limit, String)>,
-    /// The first leave that was missing.
+    /// The first permission that was missing.
     pub(crate) denied: Option<Denied>,
     pub(crate) log_left: usize,
     /// The secrets that it was given handles to: their names and values.
@@ -112,7 +112,7 @@ impl State {
         error
     }
 
-    /// Checks leave by value.
+    /// Checks permission by value.
     ///
     /// # Errors
     ///

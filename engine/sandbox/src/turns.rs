@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 /// The turns, and who waits for one.
 pub(crate) struct Turns(Mutex<Line>);
 
-/// Leave to run for a slice. Dropping it is the next one's turn.
+/// Permission to run for a slice. Dropping it is the next one's turn.
 pub(crate) struct Turn {
     /// None if nobody waited for it any more.
     of: Option<(Arc<Turns>, String)>,

@@ -16,7 +16,7 @@ pub enum Verdict<T = BTreeMap<String, String>> {
     },
     /// The author of the pipeline, or of the plugin, can fix it.
     Rejected {
-        /// What is wrong, and how to mend it.
+        /// What is wrong, and how to fix it.
         because: String,
     },
     /// The same call may succeed later.
@@ -24,7 +24,7 @@ pub enum Verdict<T = BTreeMap<String, String>> {
         /// What stood in the way.
         because: String,
     },
-    /// The plugin failed after it asked for something without leave.
+    /// The plugin failed after it asked for something without permission.
     Denied(Denied),
     /// A limit was exceeded.
     Limit {

@@ -1,4 +1,4 @@
-//! Uses abilities without leave.
+//! Uses abilities without permission.
 
 use bespin_sdk::canary::{FollowRequest, Followed, OnTimeout};
 use bespin_sdk::cluster::{SyncRequest, Synced};

@@ -17,7 +17,7 @@ async function answer<T>(tried: string, asked: Promise<Response>): Promise<T> {
     throw new Problem(0, {
       tried,
       got: `the server cannot be reached (${error instanceof Error ? error.message : 'no answer'})`,
-      mend: 'check that the server runs; this page tries again by itself',
+      help: 'check that the server runs; this page tries again by itself',
     })
   })
   if (response.status === 204 || response.status === 202) return undefined as T
@@ -31,12 +31,12 @@ async function answer<T>(tried: string, asked: Promise<Response>): Promise<T> {
   if (response.ok && body !== undefined) return body as T
   const view = isProblem(body)
     ? body
-    : { tried, got: `${response.status} ${response.statusText}`, mend: 'look at the server’s own log' }
+    : { tried, got: `${response.status} ${response.statusText}`, help: 'look at the server’s own log' }
   throw new Problem(response.status, view)
 }
 
 function isProblem(body: unknown): body is ProblemView {
-  return typeof body === 'object' && body !== null && 'tried' in body && 'got' in body && 'mend' in body
+  return typeof body === 'object' && body !== null && 'tried' in body && 'got' in body && 'help' in body
 }
 
 /** Reads one of the API's views. */

@@ -105,9 +105,9 @@ export interface ApprovalView {
 export interface AskView {
   /** The ability, as a grant names it. */
   ability: string;
-  /** What leave to use it means. */
+  /** What permission to use it means. */
   means: string;
-  /** Whether it needs no leave. */
+  /** Whether it needs no permission. */
   free: boolean;
 }
 
@@ -248,7 +248,7 @@ export interface ProblemView {
   /** What came back. */
   got: string;
   /** What to do about it. */
-  mend: string;
+  help: string;
 }
 
 /** One object of an application. */

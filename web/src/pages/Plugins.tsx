@@ -6,7 +6,7 @@ import { StreamLink } from '../parts/links'
 import { State } from '../parts/state'
 import { count, digest, referenceName } from '../parts/words'
 
-/** What code runs here, what it asks for, and who gave it leave. */
+/** What code runs here, what it asks for, and who gave it permission. */
 export default function Plugins() {
   const plugins = useQuery(pluginsQuery)
   return (
@@ -70,7 +70,7 @@ function Plugin({ plugin }: { plugin: PluginView }) {
       )}
       {plugin.digest !== null && (
         <p className="asks">
-          {asked.length === 0 && 'It asks for nothing that needs leave.'}
+          {asked.length === 0 && 'It asks for nothing that needs permission.'}
           {asked.map((ask) => (
             <Ask key={ask.ability} ask={ask} />
           ))}
@@ -152,11 +152,11 @@ function row({ number, approved_by, approved }: RowView) {
 function Use({ used, plugin }: { used: UseView; plugin: PluginView }) {
   const grants = Object.entries(used.grants)
   const needs = plugin.asks.some((ask) => !ask.free)
-  const leave =
+  const permission =
     plugin.digest === null
       ? 'which the policy gives only to what is loaded'
       : used.rows.length === 0
-        ? 'no row of the policy gives it leave'
+        ? 'no row of the policy gives it permission'
         : `by ${used.rows.map(row).join('; ')}`
   return (
     <li>
@@ -177,7 +177,7 @@ function Use({ used, plugin }: { used: UseView; plugin: PluginView }) {
               {ability}: {values.join(', ')}
             </code>
           ))}{' '}
-          <span className="faint">{leave}</span>
+          <span className="faint">{permission}</span>
         </span>
       )}
     </li>

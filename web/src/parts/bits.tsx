@@ -99,7 +99,7 @@ export function Trouble({ error }: { error: unknown }) {
   const view =
     error instanceof Problem
       ? error.view
-      : { tried: 'showing this', got: error instanceof Error ? error.message : String(error), mend: 'reload the page' }
+      : { tried: 'showing this', got: error instanceof Error ? error.message : String(error), help: 'reload the page' }
   return (
     <div className="trouble" role="alert">
       <Icon word="blocked" />
@@ -109,7 +109,7 @@ export function Trouble({ error }: { error: unknown }) {
         <dt>Came back</dt>
         <dd>{view.got}</dd>
         <dt>What to do</dt>
-        <dd>{view.mend}</dd>
+        <dd>{view.help}</dd>
       </dl>
     </div>
   )

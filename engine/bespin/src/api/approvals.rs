@@ -50,13 +50,13 @@ fn problem(tried: String, not_taken: NotTaken) -> Problem {
     match not_taken {
         NotTaken::NoRun | NotTaken::Unfit(Unfit::NoStep(_) | Unfit::NoApproval(_)) => Problem::missing(tried, got),
         NotTaken::Unfit(Unfit::NotYours { .. }) => {
-            let mend = "ask one of them; the step's `approval` in the pipeline file says whose answer it takes";
-            Problem::new(StatusCode::FORBIDDEN, tried, got, mend)
+            let help = "ask one of them; the step's `approval` in the pipeline file says whose answer it takes";
+            Problem::new(StatusCode::FORBIDDEN, tried, got, help)
         }
         NotTaken::Unfit(_) => Problem::refused(tried, got),
         NotTaken::Journal(_) => {
-            let mend = "try again; look at the server's own log if it stays so";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, tried, got, mend)
+            let help = "try again; look at the server's own log if it stays so";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, tried, got, help)
         }
     }
 }

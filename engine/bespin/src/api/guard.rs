@@ -113,9 +113,9 @@ impl FromRequestParts<ApiState> for Person {
         let Viewer(session) = Viewer::from_request_parts(parts, state).await?;
         let proof = parts.headers.get("x-bespin-csrf").map(HeaderValue::as_bytes).unwrap_or_default();
         if !bool::from(proof.ct_eq(session.csrf.as_bytes())) {
-            let mend =
+            let help =
                 "reload the page; a script sends the header `x-bespin-csrf` with the value from `/api/v1/session`";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "changing something", "the CSRF proof is not right", mend));
+            return Err(Problem::new(StatusCode::FORBIDDEN, "changing something", "the CSRF proof is not right", help));
         }
         Ok(Person(session))
     }
@@ -128,8 +128,8 @@ impl FromRequestParts<ApiState> for Operator {
         let Person(session) = Person::from_request_parts(parts, state).await?;
         if session.role != Role::Operator {
             let got = format!("`{}` is a viewer, and viewers change nothing", session.name);
-            let mend = "ask an operator, or have `role = \"operator\"` written into the server's configuration";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "changing something", got, mend));
+            let help = "ask an operator, or have `role = \"operator\"` written into the server's configuration";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "changing something", got, help));
         }
         Ok(Operator(session))
     }

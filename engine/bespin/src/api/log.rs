@@ -145,7 +145,7 @@ pub(super) async fn download(
 fn open(state: &ApiState, place: &Place, from: u64) -> Result<Cursor, Problem> {
     state.logs.follow(place, from).map_err(|error| {
         let tried = format!("reading the log of `{}`, step `{}`, attempt {}", place.run, place.step, place.attempt);
-        let mend = "check the address; if it is right, look at the server's own log";
-        Problem::new(StatusCode::BAD_REQUEST, tried, error.to_string(), mend)
+        let help = "check the address; if it is right, look at the server's own log";
+        Problem::new(StatusCode::BAD_REQUEST, tried, error.to_string(), help)
     })
 }

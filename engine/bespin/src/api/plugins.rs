@@ -1,4 +1,4 @@
-//! Plugins: what is ready, what it asks for, and where runs used it with which leave.
+//! Plugins: what is ready, what it asks for, and where runs used it with which permissions.
 
 use super::ApiState;
 use super::guard::Viewer;

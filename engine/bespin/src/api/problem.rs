@@ -19,9 +19,9 @@ impl Problem {
         status: StatusCode,
         tried: impl Into<String>,
         got: impl Into<String>,
-        mend: impl Into<String>,
+        help: impl Into<String>,
     ) -> Problem {
-        let view = ProblemView { tried: tried.into(), got: got.into(), mend: mend.into() };
+        let view = ProblemView { tried: tried.into(), got: got.into(), help: help.into() };
         Problem { status, retry_after_s: None, view }
     }
 
@@ -37,14 +37,14 @@ impl Problem {
 
     /// The journal could not be read.
     pub fn journal(tried: impl Into<String>, error: journal::Error) -> Problem {
-        let mend = "look at the server's own log; `bespin journal verify` checks the store";
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, tried, error.to_string(), mend)
+        let help = "look at the server's own log; `bespin journal verify` checks the store";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, tried, error.to_string(), help)
     }
 
     /// An action was refused.
     pub fn refused(tried: impl Into<String>, got: impl Into<String>) -> Problem {
-        let mend = "look at the page again: the world may have moved on";
-        Problem::new(StatusCode::CONFLICT, tried, got, mend)
+        let help = "look at the page again: the world may have moved on";
+        Problem::new(StatusCode::CONFLICT, tried, got, help)
     }
 
     /// Says when to come back, in seconds.

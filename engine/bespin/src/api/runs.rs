@@ -104,8 +104,8 @@ pub(super) async fn read(state: &ApiState, id: &str) -> Result<(Fold, Vec<journa
     for entry in &entries {
         fold.add(entry).map_err(|error| {
             let got = format!("entry {} of kind `{}` is not known to this version: {error}", entry.index, entry.kind);
-            let mend = "start the version of Bespin that wrote it";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, tried(), got, mend)
+            let help = "start the version of Bespin that wrote it";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, tried(), got, help)
         })?;
     }
     Ok((fold, entries))

@@ -49,12 +49,12 @@ pub(super) async fn login(
     let tried = "logging in";
     let cookie = entered.map_err(|refusal| match refusal {
         Refusal::Wrong => {
-            let mend = "check both; an administrator finds the users in the server's configuration";
-            Problem::new(StatusCode::UNAUTHORIZED, tried, "the name or the password is wrong", mend)
+            let help = "check both; an administrator finds the users in the server's configuration";
+            Problem::new(StatusCode::UNAUTHORIZED, tried, "the name or the password is wrong", help)
         }
         Refusal::TooOften(seconds) => {
-            let mend = format!("wait {seconds} s");
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, tried, "too many tries", mend).retry_after(seconds)
+            let help = format!("wait {seconds} s");
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, tried, "too many tries", help).retry_after(seconds)
         }
     })?;
     let session = state.login.session(&cookie, now);

@@ -165,7 +165,7 @@ async fn nothing_is_shown_before_the_login() {
         let response = world.get(&format!("/api/v1/{path}"), "").await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
         let problem = body(response).await;
-        assert_eq!(problem["mend"], "log in");
+        assert_eq!(problem["help"], "log in");
     }
     assert_eq!(world.view("/api/v1/session", "").await["user"], Value::Null);
     assert_eq!(world.get("/api/v1/nonsense", "").await.status(), StatusCode::NOT_FOUND);

@@ -7,7 +7,7 @@ use pipeline::permission::{FromFork, covers};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Every mistake that was found, as texts with place and mend.
+/// Every mistake that was found, as texts with place and help.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<String>);
 
@@ -67,8 +67,8 @@ fn policy(config: &Config, found: &mut Vec<String>) {
             mistakes.push(format!("event: `{event}` is none; the row would never count. Write one of {events}"));
         }
         if let Some(short) = row.reference.as_deref().filter(|name| !name.starts_with("refs/") && !name.contains('*')) {
-            let mend = format!("write it whole: `refs/heads/{short}`, or `refs/tags/{short}`");
-            mistakes.push(format!("ref: `{short}` is no reference, so the row would never count; {mend}"));
+            let help = format!("write it whole: `refs/heads/{short}`, or `refs/tags/{short}`");
+            mistakes.push(format!("ref: `{short}` is no reference, so the row would never count; {help}"));
         }
         if let Some(people) = &row.approved_by {
             approvers(people, &config.user, &mut mistakes);
@@ -84,8 +84,8 @@ fn policy(config: &Config, found: &mut Vec<String>) {
 /// Whoever a row waits for must be able to answer.
 fn approvers(people: &[String], users: &[User], found: &mut Vec<String>) {
     if people.is_empty() {
-        let mend = "name an operator, or take the key out: without it the row asks for no approval";
-        found.push(format!("`approved-by` names nobody, so the row would never count; {mend}"));
+        let help = "name an operator, or take the key out: without it the row asks for no approval";
+        found.push(format!("`approved-by` names nobody, so the row would never count; {help}"));
     }
     for name in people {
         match users.iter().find(|user| user.name == *name).map(|user| user.role) {
@@ -94,7 +94,7 @@ fn approvers(people: &[String], users: &[User], found: &mut Vec<String>) {
                 "approved-by: `{name}` is a viewer, who approves nothing; name an operator, or write `role = \"operator\"` in the [[user]] `{name}`"
             )),
             None => found.push(format!(
-                "approved-by: there is no user `{name}`; add a [[user]] of that name with `role = \"operator\"`, or mend the name"
+                "approved-by: there is no user `{name}`; add a [[user]] of that name with `role = \"operator\"`, or fix the name"
             )),
         }
     }

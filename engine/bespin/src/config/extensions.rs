@@ -73,7 +73,7 @@ pub(super) fn mistakes(limits: &BTreeMap<String, String>) -> Vec<String> {
     Overrides::of_stages(limits).err().unwrap_or_default()
 }
 
-/// Why no stage can ever use a plugin that the configuration names like this, with the mend.
+/// Why no stage can ever use a plugin that the configuration names like this, with the help.
 pub(super) fn unusable(plugin: &str, sources: &[PluginSource]) -> Option<String> {
     if plugin.is_empty() {
         return Some("`plugin` is empty; name a plugin of the folder, or `host/name@sha256:...`".into());
@@ -83,7 +83,7 @@ pub(super) fn unusable(plugin: &str, sources: &[PluginSource]) -> Option<String>
     }
     let reference = match plugin_reference(plugin) {
         Ok(reference) => reference,
-        Err((what, mend)) => return Some(format!("{what}; {mend}")),
+        Err((what, help)) => return Some(format!("{what}; {help}")),
     };
     if reference.digest.is_none() {
         return Some(format!(
@@ -93,8 +93,8 @@ pub(super) fn unusable(plugin: &str, sources: &[PluginSource]) -> Option<String>
         ));
     }
     let name = reference.name();
-    let mend = format!("add [[plugin-source]] with match = \"{name}\" and the keys that sign it");
-    (!sources.iter().any(|source| source.covers(&name))).then(|| format!("no source is for `{name}`; {mend}"))
+    let help = format!("add [[plugin-source]] with match = \"{name}\" and the keys that sign it");
+    (!sources.iter().any(|source| source.covers(&name))).then(|| format!("no source is for `{name}`; {help}"))
 }
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_has_its_place_and_its_mend() {
+    fn every_mistake_has_its_place_and_its_help() {
         let digest = "0".repeat(64);
         let rows = format!(
             "[[registry]]\nhost = \"ghcr.io\"\n\

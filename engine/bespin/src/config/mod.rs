@@ -260,7 +260,7 @@ impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// Every mistake that can be seen without starting anything, each with its place and its mend.
+    /// Every mistake that can be seen without starting anything, each with its place and its help.
     pub fn load(path: &Path) -> Result<Config, Mistakes> {
         let config = Config::parse(&path.display().to_string(), &read(path)?)?;
         Ok(Config { file: Some(path.to_owned()), ..config })
@@ -308,7 +308,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     format!(
         "there is no configuration file {}\n\
-         mend: name yours by --config FILE or by BESPIN_CONFIG; `bespin serve --help` shows one to begin with,\n\
+         help: name yours by --config FILE or by BESPIN_CONFIG; `bespin serve --help` shows one to begin with,\n\
          and `bespin demo` needs none",
         path.display()
     )

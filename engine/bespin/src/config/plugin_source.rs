@@ -27,7 +27,7 @@ impl KeyFile {
     /// Reads the key.
     ///
     /// # Errors
-    /// The file and what is wrong with it, with the mend.
+    /// The file and what is wrong with it, with the help.
     pub fn read(&self) -> Result<PublicKey, String> {
         let said = |what: &dyn std::fmt::Display| format!("the file {}: {what}", self.file.display());
         let pem = std::fs::read_to_string(&self.file).map_err(|error| said(&error))?;

@@ -29,7 +29,7 @@ pub struct RoutePlugin {
 }
 
 impl RoutePlugin {
-    /// What it may do. This row is all the leave that it needs: there is no step whose own grants would narrow it.
+    /// What it may do. This row is all the permission that it needs: there is no step whose own grants would narrow it.
     ///
     /// # Errors
     /// Every value that its ability cannot have.
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_has_its_place_and_its_mend() {
+    fn every_mistake_has_its_place_and_its_help() {
         let mistakes = parse(
             "[[route]]\nname = \"gateway\"\nplugin = \"\"\n\
              [[route]]\nname = \"a/b\"\nplugin = \"p\"\nhttp = [\"*\"]\nsecrets = [\"router\"]\n\

@@ -99,8 +99,8 @@ impl Terraform {
                 found.push(format!("terraform: `{name}` is {value}; write {least} to {most}"));
             }
         }
-        if let Err((wrong, mend)) = pipeline::duration::parse(&self.timeout) {
-            found.push(format!("terraform: timeout: {wrong}; {mend}"));
+        if let Err((wrong, help)) = pipeline::duration::parse(&self.timeout) {
+            found.push(format!("terraform: timeout: {wrong}; {help}"));
         }
         if self.work.as_ref().is_some_and(|work| work.starts_with(data)) {
             found.push("terraform: `work` is within `server.data`, which Terraform must not reach; move it out".into());

@@ -29,7 +29,7 @@ fn the_examples_password_lets_nobody_in() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named_whole_with_the_mend() {
+fn a_file_that_is_not_there_is_named_whole_with_the_help() {
     let mistakes = Config::load(Path::new("nowhere/bespin.toml")).expect_err("there is no such file").to_string();
     let whole = std::env::current_dir().unwrap().join("nowhere/bespin.toml");
     assert!(mistakes.contains(&whole.display().to_string()), "{mistakes}");

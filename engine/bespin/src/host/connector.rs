@@ -158,12 +158,12 @@ struct OutOfReach {
 impl OutOfReach {
     fn denied(&self) -> Denied {
         let addresses: Vec<_> = self.addresses.iter().map(IpAddr::to_string).collect();
-        let mend = format!(
+        let help = format!(
             "it leads to {}: a private address is reached by a grant of that very name, this machine and its \
              neighbours only by a grant of that very address",
             addresses.join(", ")
         );
-        Denied { grant: Ability::Http, value: self.name.clone(), mend }
+        Denied { grant: Ability::Http, value: self.name.clone(), help }
     }
 }
 

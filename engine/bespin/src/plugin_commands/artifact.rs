@@ -185,23 +185,23 @@ impl Where {
         }
         plugin_reference(text)
             .map(Where::Registry)
-            .map_err(|(message, mend)| format!("there is no file {text}, and as a reference: {message}; {mend}"))
+            .map_err(|(message, help)| format!("there is no file {text}, and as a reference: {message}; {help}"))
     }
 }
 
 /// A reference by tag or digest.
 ///
 /// # Errors
-/// What is wrong with it, with the mend.
+/// What is wrong with it, with the help.
 pub fn reference(text: &str) -> Result<ImageRef, String> {
-    plugin_reference(text).map_err(|(message, mend)| format!("{message}; {mend}"))
+    plugin_reference(text).map_err(|(message, help)| format!("{message}; {help}"))
 }
 
 fn by_tag(text: &str) -> Result<ImageRef, String> {
     let to = reference(text)?;
     if to.digest.is_some() || to.tag.is_none() {
-        let mend = format!("write `{}:1`, or whatever its tag is to be", to.name());
-        return Err(format!("{text}: a push goes to a tag, and the digest follows from the content; {mend}"));
+        let help = format!("write `{}:1`, or whatever its tag is to be", to.name());
+        return Err(format!("{text}: a push goes to a tag, and the digest follows from the content; {help}"));
     }
     Ok(to)
 }
@@ -214,14 +214,14 @@ fn signature(file: &Path) -> Result<(PathBuf, Vec<u8>), String> {
             format!("{}: {error}; `bespin plugin sign {} --key KEY` writes it", from.display(), file.display())
         })
     };
-    let (from, signature, mend) = if plain.exists() || !bundle.exists() {
+    let (from, signature, help) = if plain.exists() || !bundle.exists() {
         let signature = BASE64.decode(read(&plain)?.trim()).ok();
         (plain, signature, "it is not base64; `bespin plugin sign` or `cosign sign-blob` writes it anew")
     } else {
         let signature = images::bundle::of_file(read(&bundle)?.as_bytes());
         (bundle, signature, "it is no bundle with a file's signature; `cosign sign-blob --bundle` writes it anew")
     };
-    let signature = signature.ok_or_else(|| format!("{}: {mend}", from.display()))?;
+    let signature = signature.ok_or_else(|| format!("{}: {help}", from.display()))?;
     Ok((from, signature))
 }
 
@@ -243,6 +243,6 @@ fn public_key(file: &Path) -> Result<PublicKey, String> {
         .map_err(|what| format!("the key {}: {what}", file.display()))
 }
 
-fn pem(file: &Path, mend: &str) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|error| format!("the key {}: {error}; {mend}", file.display()))
+fn pem(file: &Path, help: &str) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("the key {}: {error}; {help}", file.display()))
 }

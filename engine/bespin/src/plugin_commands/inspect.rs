@@ -1,4 +1,4 @@
-//! `bespin plugin inspect`: a component's request for leave, in plain words.
+//! `bespin plugin inspect`: a component's request for permissions, in plain words.
 
 use super::artifact::Where;
 use super::reach::{Reach, told};
@@ -27,7 +27,7 @@ pub struct Options {
 /// Prints what the plugin asks for.
 ///
 /// # Errors
-/// It is no plugin, with place and mend.
+/// It is no plugin, with place and help.
 pub async fn run(options: &Options) -> Result<(), String> {
     let (name, wasm) = match Where::of(&options.plugin)? {
         Where::File(file) => (options.plugin.clone(), read(&file)?.into()),
@@ -97,7 +97,7 @@ fn in_words(name: &str, plugin: &Inspected) -> String {
     row("exports", &plugin.exports.join(", "));
     let (free, asked): (Vec<Ability>, Vec<Ability>) = plugin.asks.iter().partition(|ability| ability.is_free());
     if asked.is_empty() {
-        row("asks for", "nothing that needs leave");
+        row("asks for", "nothing that needs permission");
     } else {
         row("asks for", "");
     }

@@ -52,7 +52,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
 /// The lock beside a pipeline's file, for whoever reads only that.
 ///
 /// # Errors
-/// Its mistakes, with their places and mends.
+/// Its mistakes, with their places and help.
 pub fn beside(pipeline: &Path) -> Result<Lock, String> {
     read(&pipeline.with_file_name("plugins.lock"))
 }

@@ -1,4 +1,4 @@
-//! `bespin plugin`: what an author, and whoever gives leave, does with a plugin's file.
+//! `bespin plugin`: what an author, and the person who gives permission, does with a plugin's file.
 
 mod artifact;
 mod authors;
@@ -11,7 +11,7 @@ use clap::Subcommand;
 /// What can be done with plugins.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Show in plain words what a plugin asks leave for; it is not run.
+    /// Show in plain words what a plugin asks permission for; it is not run.
     Inspect(inspect::Options),
     /// Push a plugin to a registry, and sign it.
     Push(artifact::Push),
@@ -31,7 +31,7 @@ pub enum Command {
 /// Carries a command out.
 ///
 /// # Errors
-/// Why it could not be done, with the mend.
+/// Why it could not be done, with help.
 pub async fn run(command: Command) -> Result<(), String> {
     // Boxed, for the compiler: the registry's client makes deep futures.
     match command {

@@ -54,7 +54,7 @@ impl Reach {
     }
 }
 
-/// What a registry's error is to somebody at a terminal. What may pass by itself has no mend in it yet.
+/// What a registry's error is to somebody at a terminal. What may pass by itself has no help in it yet.
 pub fn told(error: images::Error) -> String {
     match error {
         images::Error::Refused(because) => because,
@@ -107,10 +107,9 @@ fn login_of(docker: &Docker, host: &str) -> Result<Auth, String> {
         };
     };
     let decoded = BASE64.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let (username, password) = decoded
-        .as_deref()
-        .and_then(|text| text.split_once(':'))
-        .ok_or_else(|| format!("the login of {host} is not base64 of user:password; `docker login {host}` mends it"))?;
+    let (username, password) = decoded.as_deref().and_then(|text| text.split_once(':')).ok_or_else(|| {
+        format!("the login of {host} is not base64 of user:password; `docker login {host}` repairs it")
+    })?;
     Ok(Auth::Basic { username: username.into(), password: password.into() })
 }
 

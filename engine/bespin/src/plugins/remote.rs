@@ -74,8 +74,8 @@ impl Remote {
     pub async fn get(&self, reference: &ImageRef) -> Result<Trusted, Error> {
         let keys = self.keys(reference)?;
         let Some(digest) = &reference.digest else {
-            let mend = "run `bespin plugin lock` and commit `.bespin/plugins.lock`";
-            return Err(Error::Refused(format!("{reference} is not pinned to a digest; {mend}")));
+            let help = "run `bespin plugin lock` and commit `.bespin/plugins.lock`";
+            return Err(Error::Refused(format!("{reference} is not pinned to a digest; {help}")));
         };
         let _one_at_a_time = self.fetching.lock().await;
         if let Some(kept) = self.kept(reference, digest, &keys).await {

@@ -36,7 +36,7 @@ pub struct ProblemView {
     /// What came back.
     pub got: String,
     /// What to do about it.
-    pub mend: String,
+    pub help: String,
 }
 
 /// The phase of a stage, as in `decide::next`.

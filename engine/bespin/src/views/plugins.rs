@@ -1,4 +1,4 @@
-//! Plugins: what runs where, and with which leave.
+//! Plugins: what runs where, and with which permissions.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,9 +64,9 @@ pub struct ServeView {
 pub struct AskView {
     /// The ability, as a grant names it.
     pub ability: String,
-    /// What leave to use it means.
+    /// What permission to use it means.
     pub means: String,
-    /// Whether it needs no leave.
+    /// Whether it needs no permission.
     pub free: bool,
 }
 

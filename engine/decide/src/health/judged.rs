@@ -39,7 +39,7 @@ impl FromStr for Kind {
     /// Reads `group/Kind`, or `Kind` for a kind of the core.
     ///
     /// # Errors
-    /// It is none, as a sentence with the mend.
+    /// It is none, as a sentence with the help.
     fn from_str(text: &str) -> Result<Kind, String> {
         let is_kind = |kind: &str| {
             kind.starts_with(|first: char| first.is_ascii_uppercase())
@@ -52,7 +52,7 @@ impl FromStr for Kind {
         let is_version = |text: &str| {
             text.strip_prefix('v').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
         };
-        let no_kind = |mend: String| Err(format!("`{text}` is no kind; write {mend}"));
+        let no_kind = |help: String| Err(format!("`{text}` is no kind; write {help}"));
         match text.split('/').collect::<Vec<_>>()[..] {
             [kind] if is_kind(kind) => Ok(Kind { group: String::new(), kind: kind.to_owned() }),
             [version, kind] if is_version(version) && is_kind(kind) => {
@@ -165,7 +165,7 @@ mod tests {
         for text in ["Pod", "apps/Deployment", "cert-manager.io/Certificate"] {
             assert_eq!(text.parse::<Kind>().map(|kind| kind.to_string()).as_deref(), Ok(text));
         }
-        for (text, mend) in [
+        for (text, help) in [
             ("", "write `group/Kind`"),
             ("pod", "write `group/Kind`"),
             ("apps/", "write `group/Kind`"),
@@ -176,7 +176,7 @@ mod tests {
             ("v1/Pod", "write `Pod`"),
         ] {
             let refused = text.parse::<Kind>().unwrap_err();
-            assert!(refused.contains(mend), "{refused}");
+            assert!(refused.contains(help), "{refused}");
         }
     }
 }

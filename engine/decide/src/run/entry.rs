@@ -219,7 +219,7 @@ pub enum Outcome {
         /// A flat object of strings, for later steps.
         outputs: Value,
     },
-    /// Its author can help it; trying again cannot.
+    /// The author can fix it; trying again cannot.
     Rejected {
         /// Why, as a sentence.
         because: String,

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_refused_with_the_mend() {
+    fn what_cannot_be_told_is_refused_with_the_help() {
         for (plugin, because) in [
             (json!({}), "spec.source.plugin names no plugin"),
             (json!({ "name": "" }), "write `name` as in the server's [[generate]]"),

@@ -100,11 +100,11 @@ fn a_statement_counts_for_its_subject_and_only_as_a_signature() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_with_the_mend_and_not_shown() {
+fn what_is_no_key_is_refused_with_the_help_and_not_shown() {
     let (private, public) = pair(ED25519_KEY);
     let (rsa, rsa_public) = pair(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
     let secret = private.lines().nth(1).unwrap();
-    for (refused, mend) in [
+    for (refused, help) in [
         (PublicKey::from_pem("hello").err().unwrap(), "cosign generate-key-pair"),
         (PublicKey::from_pem(&private).err().unwrap(), "name the public one"),
         (PublicKey::from_pem(&rsa_public).err().unwrap(), "neither ed25519 nor ECDSA"),
@@ -112,6 +112,6 @@ fn what_is_no_key_is_refused_with_the_mend_and_not_shown() {
         (SigningKey::from_pem(&rsa).err().unwrap(), "neither ed25519 nor ECDSA"),
         (SigningKey::from_pem("-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----").err().unwrap(), "cosign sign"),
     ] {
-        assert!(refused.contains(mend) && !refused.contains(secret), "{refused}");
+        assert!(refused.contains(help) && !refused.contains(secret), "{refused}");
     }
 }

@@ -390,7 +390,7 @@ fn spec(image: &str, attempt: u32, words: &str) -> Spec {
 }
 
 #[tokio::test]
-async fn without_an_engine_the_mend_is_said() {
+async fn without_an_engine_the_help_is_said() {
     let error = Engine::connect_to("unix:///nowhere/docker.sock").await.err().unwrap();
     assert!(matches!(&error, Error::Transient(because) if because.contains("DOCKER_HOST")), "{error}");
     let dir = tempfile::tempdir().unwrap();

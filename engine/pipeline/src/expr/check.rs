@@ -34,8 +34,8 @@ pub struct Fault {
     pub at: Range<usize>,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
-    pub mend: String,
+    /// How to fix it.
+    pub help: String,
 }
 
 const SUBTRACTION: &str = "reads as a subtraction";
@@ -46,7 +46,7 @@ const ROOTS: [&str; 5] = ["run", "commit", "env", "steps", "event"];
 
 /// Checks one expression, without its braces.
 pub fn check(source: &str, known: &Known<'_>) -> Vec<Fault> {
-    let whole = |message: String, mend: &str| Fault { at: 0..0, message, mend: mend.to_owned() };
+    let whole = |message: String, help: &str| Fault { at: 0..0, message, help: help.to_owned() };
     if source.is_empty() {
         return vec![whole("an expression is empty".into(), "name something between the braces, or leave them out")];
     }
@@ -86,12 +86,12 @@ pub(crate) fn asks_status(source: &str) -> bool {
 }
 
 fn syntax(source: &str, unread: Unread) -> Fault {
-    let mend = match () {
+    let help = match () {
         () if source.contains("&&") || source.contains("||") => "write `and`, `or` and `not`",
         () if source.contains("===") => "write `==`",
         () => "an expression reads like `commit.branch == 'main'`",
     };
-    Fault { at: unread.at, message: unread.message, mend: mend.to_owned() }
+    Fault { at: unread.at, message: unread.message, help: help.to_owned() }
 }
 
 /// A filter, a test or a function that is not there; minijinja's words end in `... is unknown`.
@@ -99,7 +99,7 @@ fn unknown(source: &str, error: &minijinja::Error) -> Fault {
     let message = explain(error);
     let name = message.trim_end_matches(" is unknown").rsplit(' ').next().unwrap_or_default();
     let at = find(source, name);
-    let mend = match error.kind() {
+    let help = match error.kind() {
         ErrorKind::UnknownFilter => format!("the filters are {}", FILTERS.join(", ")),
         ErrorKind::UnknownTest => format!("the tests are {}", TESTS.join(", ")),
         _ => format!("the functions are {}, and stand in `if`", STATUS.map(|name| format!("{name}()")).join(", ")),
@@ -109,17 +109,17 @@ fn unknown(source: &str, error: &minijinja::Error) -> Fault {
         ErrorKind::UnknownTest => "test",
         _ => "function",
     };
-    Fault { message: format!("there is no {kind} `{name}`"), at, mend }
+    Fault { message: format!("there is no {kind} `{name}`"), at, help }
 }
 
 fn check_name(source: &str, name: &str, known: &Known<'_>) -> Option<Fault> {
     let mut parts = name.split('.');
     let (root, second) = (parts.next().unwrap_or_default(), parts.next());
-    let fault = |part: &str, message: String, mend: String| Some(Fault { at: find(source, part), message, mend });
+    let fault = |part: &str, message: String, help: String| Some(Fault { at: find(source, part), message, help });
     if STATUS.contains(&root) {
-        let mend = "compare `run.outcome` instead, or move it into the step's `if`".to_owned();
+        let help = "compare `run.outcome` instead, or move it into the step's `if`".to_owned();
         return (known.place == Place::Setting)
-            .then(|| fault(root, format!("`{root}()` belongs into `if`"), mend))
+            .then(|| fault(root, format!("`{root}()` belongs into `if`"), help))
             .flatten();
     }
     if root == "hash" {
@@ -136,39 +136,39 @@ fn check_name(source: &str, name: &str, known: &Known<'_>) -> Option<Fault> {
         "steps" => return second.and_then(|id| check_step(source, id, known)),
         "env" => {
             return second.filter(|name| !known.env.contains(*name)).and_then(|name| {
-                let mend = did_you_mean(name, known.env.iter().map(String::as_str));
+                let help = did_you_mean(name, known.env.iter().map(String::as_str));
                 fault(
                     name,
                     format!("`env` has no `{name}`"),
-                    mend.unwrap_or_else(|| format!("add `{name}` to the pipeline's `env`")),
+                    help.unwrap_or_else(|| format!("add `{name}` to the pipeline's `env`")),
                 )
             });
         }
         _ => {
-            let mend =
+            let help =
                 did_you_mean(root, ROOTS).unwrap_or_else(|| format!("an expression may name {}", ROOTS.join(", ")));
-            return fault(root, format!("there is no `{root}`"), mend);
+            return fault(root, format!("there is no `{root}`"), help);
         }
     };
     let second = second.filter(|second| !fields.contains(second))?;
-    let mend =
+    let help =
         did_you_mean(second, fields.iter().copied()).unwrap_or_else(|| format!("`{root}` has {}", fields.join(", ")));
-    fault(second, format!("`{root}` has no `{second}`"), mend)
+    fault(second, format!("`{root}` has no `{second}`"), help)
 }
 
 fn check_step(source: &str, id: &str, known: &Known<'_>) -> Option<Fault> {
     if known.before.contains(id) {
         return None;
     }
-    let (message, mend) = if known.steps.contains(id) {
+    let (message, help) = if known.steps.contains(id) {
         (format!("step `{id}` may not have ended by then"), format!("add `{id}` to this step's `needs`"))
     } else if let Some(longer) = known.steps.iter().find(|step| step.starts_with(&format!("{id}-"))) {
         (format!("`steps.{longer}` {SUBTRACTION}"), format!("write `steps['{longer}']`"))
     } else {
-        let mend = did_you_mean(id, known.steps.iter().map(String::as_str));
-        (format!("there is no step `{id}`"), mend.unwrap_or_else(|| "name a step that this one needs".to_owned()))
+        let help = did_you_mean(id, known.steps.iter().map(String::as_str));
+        (format!("there is no step `{id}`"), help.unwrap_or_else(|| "name a step that this one needs".to_owned()))
     };
-    Some(Fault { at: find(source, id), message, mend })
+    Some(Fault { at: find(source, id), message, help })
 }
 
 /// The ids in `steps['id']`, which the names of an expression leave out.
@@ -183,7 +183,7 @@ fn find(source: &str, part: &str) -> Range<usize> {
     source.find(part).map_or(0..0, |at| at..at + part.len())
 }
 
-/// The nearest of the known names, as a mend, if one is near.
+/// The nearest of the known names, as a help, if one is near.
 pub(crate) fn did_you_mean<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     let near = |known: &'k str| (distance(name, known), known);
     let (distance, nearest) = known.into_iter().map(near).min()?;
@@ -220,7 +220,7 @@ mod tests {
         let (env, before, steps) =
             (set(&["repository"]), set(&["image", "dr-sync"]), set(&["image", "dr-sync", "push"]));
         let known = Known { env: &env, before: &before, steps: &steps, place };
-        check(source, &known).into_iter().map(|fault| format!("{}; {}", fault.message, fault.mend)).collect()
+        check(source, &known).into_iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect()
     }
 
     #[test]

@@ -110,29 +110,29 @@ fn number<T: std::str::FromStr>(written: &str) -> Result<T, String> {
 
 /// A size, such as `64MiB`.
 fn bytes(written: &str) -> Result<usize, String> {
-    let mend = || "write a size, such as 64MiB; the units are KiB, MiB and GiB".to_owned();
+    let help = || "write a size, such as 64MiB; the units are KiB, MiB and GiB".to_owned();
     let (digits, unit) = split(written);
     let shift = match unit {
         "" => 0,
         "KiB" => 10,
         "MiB" => 20,
         "GiB" => 30,
-        _ => return Err(mend()),
+        _ => return Err(help()),
     };
-    digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(mend)
+    digits.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(help)
 }
 
 /// A time, such as `30s`.
 fn time(written: &str) -> Result<Duration, String> {
-    let mend = || "write a time, such as 30s; the units are ms, s and m".to_owned();
+    let help = || "write a time, such as 30s; the units are ms, s and m".to_owned();
     let (digits, unit) = split(written);
     let ms = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
-        _ => return Err(mend()),
+        _ => return Err(help()),
     };
-    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(ms)).map(Duration::from_millis).ok_or_else(mend)
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(ms)).map(Duration::from_millis).ok_or_else(help)
 }
 
 fn split(written: &str) -> (&str, &str) {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_mend() {
+    fn every_mistake_is_told_with_its_help() {
         let mistakes = parse(&[("memory", "much"), ("cpu", "30"), ("speed", "1"), ("handles", "-1")]).unwrap_err();
         assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
         assert!(mistakes[3].contains("there are memory, tables"), "{mistakes:#?}");

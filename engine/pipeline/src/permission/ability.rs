@@ -81,7 +81,7 @@ impl Ability {
         Ability::ALL.into_iter().find(|ability| ability.name() == name)
     }
 
-    /// Whether it may be used without leave.
+    /// Whether it may be used without permission.
     pub fn is_free(self) -> bool {
         matches!(self, Ability::Log | Ability::Workspace | Ability::Artifacts | Ability::Cache)
     }

@@ -1,7 +1,7 @@
-//! Leave to send requests: `[METHOD[,METHOD] ][http://]host[:port]`.
+//! Permission to send requests: `[METHOD[,METHOD] ][http://]host[:port]`.
 //!
-//! Without methods it is leave to read (GET and HEAD); `*` is any method.
-//! Without `http://` it is leave for https alone, so that a token never
+//! Without methods it is permission to read (GET and HEAD); `*` is any method.
+//! Without `http://` it is permission for https alone, so that a token never
 //! travels in the clear unless somebody wrote that it may.
 
 use std::fmt;

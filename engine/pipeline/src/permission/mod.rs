@@ -1,6 +1,6 @@
-//! Leave: what a plugin may do, checked before the host is asked.
+//! Permissions: what a plugin may do, checked before the host is asked.
 //!
-//! A plugin's import list is one key, leave is the other. Leave comes in
+//! A plugin's import list is one key, permission is the other. Permissions come in
 //! layers (the step's own `grants:`, the server's policy), and each of them has
 //! to agree: a layer can only narrow the others. Absent means none.
 
@@ -24,7 +24,7 @@ pub struct Permissions {
     layers: Vec<Layer>,
 }
 
-/// Who gave a layer of leave, and so who can widen it.
+/// Who gave a layer of permissions, and so who can widen it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// The pipeline file, in the step's `grants:`.
@@ -54,7 +54,7 @@ struct Layer {
     http: Vec<http::Rule>,
     /// Patterns of every other ability.
     patterns: BTreeMap<Ability, Vec<String>>,
-    /// What it would give after an approval. It gives nothing; it only mends denials.
+    /// What it would give after an approval. It gives nothing; it only improves the help of denials.
     held: Vec<Held>,
 }
 
@@ -66,12 +66,12 @@ struct Held {
 }
 
 impl Permissions {
-    /// No leave at all, but for what is free.
+    /// No permission at all, but for what is free.
     pub fn none() -> Self {
         Permissions { layers: vec![Layer::empty(Whose::Step)] }
     }
 
-    /// Reads leave as it is written: an ability's name and its values.
+    /// Reads permissions as they are written: an ability's name and its values.
     ///
     /// # Errors
     ///
@@ -94,14 +94,14 @@ impl Permissions {
         if mistakes.is_empty() { Ok(Permissions { layers: vec![layer] }) } else { Err(mistakes) }
     }
 
-    /// Narrowed by another's leave: both have to agree from now on.
+    /// Narrowed by other permissions: both have to agree from now on.
     #[must_use]
     pub fn within(mut self, other: &Permissions) -> Self {
         self.layers.extend(other.layers.iter().cloned());
         self
     }
 
-    /// The same leave: what else there would be, had one of these people approved the step, only mends its denials.
+    /// The same permissions: what else there would be, had one of these people approved the step, only improves the help of its denials.
     #[must_use]
     pub fn once_approved(mut self, by: &[String], more: Permissions) -> Self {
         for layer in &mut self.layers {
@@ -124,7 +124,7 @@ impl Permissions {
     ///
     /// # Errors
     ///
-    /// The leave that is missing, for what the plugin wanted to do.
+    /// The permission that is missing, for what the plugin wanted to do.
     pub fn holds(&self, ability: Ability, wanted: &str) -> Result<(), Denied> {
         match self.layers.iter().find(|layer| !layer.holds(ability)) {
             Some(layer) if !ability.is_free() => Err(layer.denies(ability, wanted, |held| held.holds(ability))),
@@ -136,7 +136,7 @@ impl Permissions {
     ///
     /// # Errors
     ///
-    /// The leave that is missing.
+    /// The permission that is missing.
     pub fn covers(&self, ability: Ability, value: &str) -> Result<(), Denied> {
         match self.layers.iter().find(|layer| !layer.covers(ability, value)) {
             Some(layer) if !ability.is_free() => Err(layer.denies(ability, value, |held| held.covers(ability, value))),
@@ -148,7 +148,7 @@ impl Permissions {
     ///
     /// # Errors
     ///
-    /// The leave that is missing.
+    /// The permission that is missing.
     pub fn reach(&self, target: &Target, shown: &str) -> Result<Reach, Denied> {
         let mut reach = Reach::Local;
         for layer in &self.layers {
@@ -185,7 +185,7 @@ impl Layer {
     }
 
     fn covers(&self, ability: Ability, value: &str) -> bool {
-        // Leave to read a secret's value includes leave to use it unseen.
+        // Permission to read a secret's value includes permission to use it unseen.
         let matches = |pattern: &String| match (ability, pattern.strip_prefix("read:")) {
             (Ability::Secrets, Some(name)) => value::matches(name, value.strip_prefix("read:").unwrap_or(value)),
             _ => value::matches(pattern, value),
@@ -198,15 +198,15 @@ impl Layer {
         self.http.iter().filter_map(|rule| rule.reach(target)).max()
     }
 
-    /// A denial, with its mend: whose approval where that is all that is missing, else the grant to add.
+    /// A denial, with its help: whose approval where that is all that is missing, else the grant to add.
     fn denies(&self, grant: Ability, value: &str, gives: impl Fn(&Layer) -> bool) -> Denied {
         let held = self.held.iter().filter(|held| gives(&held.layer)).flat_map(|held| &held.by);
         let people: BTreeSet<&str> = held.map(String::as_str).collect();
-        let mend = if people.is_empty() { self.mend(grant, value) } else { approval_by(people) };
-        Denied { grant, value: value.to_owned(), mend }
+        let help = if people.is_empty() { self.help(grant, value) } else { approval_by(people) };
+        Denied { grant, value: value.to_owned(), help }
     }
 
-    fn mend(&self, grant: Ability, value: &str) -> String {
+    fn help(&self, grant: Ability, value: &str) -> String {
         let line = format!("{grant} = [\"{value}\"]");
         let policy = "the server's policy does not allow it; its administrator can add";
         match self.whose {
@@ -224,7 +224,7 @@ impl Layer {
 fn approval_by(people: BTreeSet<&str>) -> String {
     let people: Vec<&str> = people.into_iter().collect();
     let (who, by) = (people.join(" or "), people.join(", "));
-    format!("this leave needs an approval by {who}: add approval: {{ ask: ..., by: [{by}] }} to the step")
+    format!("this permission needs an approval by {who}: add approval: {{ ask: ..., by: [{by}] }} to the step")
 }
 
 #[cfg(test)]
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_denial_names_the_line_to_add() {
         let denied = grants(Whose::Step, "registry", &["host/a"]).covers(Ability::Registry, "host/b").unwrap_err();
-        assert_eq!(denied.mend, r#"add to the step: grants: { registry: ["host/b"] }"#);
+        assert_eq!(denied.help, r#"add to the step: grants: { registry: ["host/b"] }"#);
         assert_eq!(denied.grant, Ability::Registry);
     }
 
@@ -261,18 +261,18 @@ mod tests {
             .once_approved(&by(&["bob", "carol"]), policy("git", &["github.com/user/c"]))
             .once_approved(&by(&["ann"]), policy("http", &["POST example.com"]));
         assert!(held.covers(Ability::Git, "github.com/user/a").is_ok());
-        let mend = |value: &str| held.covers(Ability::Git, value).unwrap_err().mend;
+        let help = |value: &str| held.covers(Ability::Git, value).unwrap_err().help;
         let waits =
-            "this leave needs an approval by ann or bob: add approval: { ask: ..., by: [ann, bob] } to the step";
-        assert_eq!(mend("github.com/user/b"), waits);
-        assert!(mend("github.com/user/c").contains("by ann or bob or carol: "), "each of them would do");
-        assert!(mend("github.com/user/d").contains("its administrator can add"), "nobody's approval would give it");
+            "this permission needs an approval by ann or bob: add approval: { ask: ..., by: [ann, bob] } to the step";
+        assert_eq!(help("github.com/user/b"), waits);
+        assert!(help("github.com/user/c").contains("by ann or bob or carol: "), "each of them would do");
+        assert!(help("github.com/user/d").contains("its administrator can add"), "nobody's approval would give it");
         let post = Target::of("POST", &url::Url::parse("https://example.com/x").unwrap()).unwrap();
         let denied = held.reach(&post, "POST https://example.com/x").unwrap_err();
-        assert!(denied.mend.starts_with("this leave needs an approval by ann: "), "{}", denied.mend);
-        assert!(held.holds(Ability::Http, "").unwrap_err().mend.contains("by: [ann]"));
+        assert!(denied.help.starts_with("this permission needs an approval by ann: "), "{}", denied.help);
+        assert!(held.holds(Ability::Http, "").unwrap_err().help.contains("by: [ann]"));
         let narrowed = grants(Whose::Step, "git", &["github.com/user/a"]).within(&held);
-        let own = narrowed.covers(Ability::Git, "github.com/user/b").unwrap_err().mend;
+        let own = narrowed.covers(Ability::Git, "github.com/user/b").unwrap_err().help;
         assert!(own.starts_with("add to the step: grants:"), "the step's own grant comes first: {own}");
     }
 
@@ -291,8 +291,8 @@ mod tests {
         let policy = grants(Whose::Policy, "git", &["github.com/user/b", "github.com/user/c"]);
         let both = step.within(&policy);
         assert!(both.covers(Ability::Git, "github.com/user/b").is_ok());
-        assert!(both.covers(Ability::Git, "github.com/user/a").unwrap_err().mend.contains("administrator"));
-        assert!(both.covers(Ability::Git, "github.com/user/c").unwrap_err().mend.starts_with("add to the step"));
+        assert!(both.covers(Ability::Git, "github.com/user/a").unwrap_err().help.contains("administrator"));
+        assert!(both.covers(Ability::Git, "github.com/user/c").unwrap_err().help.starts_with("add to the step"));
     }
 
     #[test]
@@ -306,13 +306,13 @@ mod tests {
         assert!(refused[0].contains("a fork's pull request never gets it"), "{refused:?}");
         let nothing = Permissions::parse(Whose::Fork, &BTreeMap::new()).unwrap();
         let never = nothing.covers(Ability::Secrets, "token").unwrap_err();
-        assert_eq!(never.mend, "a fork's pull request never gets `secrets`");
+        assert_eq!(never.help, "a fork's pull request never gets `secrets`");
         let unasked = nothing.covers(Ability::Images, "build").unwrap_err();
-        assert!(unasked.mend.ends_with(r#"and `from-fork = true`: images = ["build"]"#), "{}", unasked.mend);
+        assert!(unasked.help.ends_with(r#"and `from-fork = true`: images = ["build"]"#), "{}", unasked.help);
         let own = Permissions::parse(Whose::PullRequest, &written("secrets")).unwrap();
         assert!(own.covers(Ability::Secrets, "token").is_ok());
         let other = own.covers(Ability::Secrets, "other").unwrap_err();
-        assert!(other.mend.ends_with(r#"`event = "pull_request"`: secrets = ["other"]"#), "{}", other.mend);
+        assert!(other.help.ends_with(r#"`event = "pull_request"`: secrets = ["other"]"#), "{}", other.help);
     }
 
     #[test]

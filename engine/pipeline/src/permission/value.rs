@@ -79,7 +79,7 @@ pub(super) fn check_pattern(ability: Ability, value: &str) -> Result<(), String>
         | Ability::Terraform
         | Ability::Containers => None,
     };
-    wrong.map_or(Ok(()), |mend| Err(mend.to_owned()))
+    wrong.map_or(Ok(()), |help| Err(help.to_owned()))
 }
 
 /// The grant's spelling of a repository's address: `host[:port]/path`, without a scheme, a user or `.git`.

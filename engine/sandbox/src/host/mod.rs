@@ -1,4 +1,4 @@
-//! The host's side of the contract: form, leave and limits are checked here, then the ability is called.
+//! The host's side of the contract: form, permissions and limits are checked here, then the ability is called.
 
 mod http;
 mod kept;
@@ -42,7 +42,7 @@ impl State {
             Failure::Transient(because) => Fault::Transient(because),
             Failure::Denied(denied) => {
                 self.denied.get_or_insert_with(|| denied.clone());
-                Fault::Denied(Denied { grant: denied.grant.name().to_owned(), value: denied.value, mend: denied.mend })
+                Fault::Denied(Denied { grant: denied.grant.name().to_owned(), value: denied.value, mend: denied.help })
             }
             Failure::Limit { which, because } => return Err(self.exceed(which, because)),
         }))

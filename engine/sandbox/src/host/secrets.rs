@@ -118,8 +118,8 @@ impl HostSecret for State {
     async fn reveal(&mut self, handle: Resource<Secret>) -> Answer<String> {
         self.count()?;
         let secret = self.table.get(&handle)?;
-        let leave = self.covers(Ability::Secrets, &format!("read:{}", secret.name));
-        let revealed = leave.map(|()| secret.value.expose_secret().to_owned());
+        let permission = self.covers(Ability::Secrets, &format!("read:{}", secret.name));
+        let revealed = permission.map(|()| secret.value.expose_secret().to_owned());
         self.answer(revealed)
     }
 

@@ -219,7 +219,7 @@ impl State {
         self.ask(|abilities| async move { abilities.follow(asked).await }).await
     }
 
-    /// Where something is. Whoever has no leave at all does not learn whether it exists.
+    /// Where something is. A plugin without any permission does not learn whether it exists.
     async fn locate(&mut self, ability: Ability, written: &str, named: Named) -> Result<Place, Failure> {
         self.grants.holds(ability, written).map_err(Failure::Denied)?;
         let place = self.ask(|abilities| async move { abilities.locate(named).await }).await?;

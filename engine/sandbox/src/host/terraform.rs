@@ -72,7 +72,7 @@ impl State {
 
     async fn apply_plan(&mut self, plan: String) -> Result<Applied, Failure> {
         value::digest("plan", &plan)?;
-        // Whoever has no leave at all does not learn whether there is such a plan.
+        // A plugin without any permission does not learn whether there is such a plan.
         self.grants.holds(Ability::Terraform, "apply .").map_err(Failure::Denied)?;
         let asked = plan.clone();
         let folder = self.ask(|abilities| async move { abilities.planned_folder(asked).await }).await?;

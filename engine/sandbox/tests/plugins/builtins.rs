@@ -1,4 +1,4 @@
-//! The built-ins do what their settings say, and nothing without leave.
+//! The built-ins do what their settings say, and nothing without permission.
 
 use std::sync::Arc;
 
@@ -117,7 +117,7 @@ async fn nothing_happens_without_leave() {
         match run(&world, name, settings, &granted).await {
             Verdict::Denied(denied) => {
                 assert_eq!((denied.grant, denied.value.as_str()), (grant, value));
-                assert_eq!(denied.mend, format!("add to the step: grants: {{ {grant}: [\"{value}\"] }}"));
+                assert_eq!(denied.help, format!("add to the step: grants: {{ {grant}: [\"{value}\"] }}"));
             }
             other => panic!("{name}: {other:?}"),
         }

@@ -34,7 +34,7 @@ fn what_is_asked_is_what_the_sandbox_links() {
 }
 
 #[test]
-fn what_is_no_plugin_is_refused_with_place_and_mend() {
+fn what_is_no_plugin_is_refused_with_place_and_help() {
     let real = fs::read(component("sync")).unwrap();
     let renamed = |from: &str, to: &str| {
         let mut wasm = real.clone();
@@ -46,7 +46,7 @@ fn what_is_no_plugin_is_refused_with_place_and_mend() {
     let ghost = renamed("plugin/guest@1", "plugin/ghost@1");
     let evil = renamed("wasi:cli/exit@", "evil:cli/exit@");
     let second = renamed("plugin/cluster@1.", "plugin/cluster@2.");
-    for (bytes, because, mend) in [
+    for (bytes, because, help) in [
         (&b"#!/bin/sh"[..], "byte 0: it is no WebAssembly file", "the build made"),
         (&b"\0asm\x01\0\0\0"[..], "it is a core module", "wasm32-wasip2"),
         (&b"\0asm\x0d\0\x01\0"[..], "it is of another world: it exports nothing", "guest (the world `step`)"),
@@ -57,7 +57,7 @@ fn what_is_no_plugin_is_refused_with_place_and_mend() {
         (&vec![0; usize::try_from(LONGEST).unwrap() + 1], "a plugin has 67108864 at most", "strip"),
     ] {
         let refused = inspect(bytes).expect_err(because);
-        assert!(refused.to_string().contains(because) && refused.mend.contains(mend), "{refused}");
+        assert!(refused.to_string().contains(because) && refused.help.contains(help), "{refused}");
     }
     let half = inspect(&real[..real.len() / 2]).unwrap_err();
     assert!(half.at.is_some_and(|at| at <= real.len() as u64 / 2), "{half:?}");

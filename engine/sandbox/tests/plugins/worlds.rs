@@ -108,7 +108,7 @@ async fn a_measurement_is_a_value_and_a_judgement() {
     assert_eq!(verdict, Verdict::Rejected { because: "good: 0 series instead of one".to_owned() });
     let verdict = measured(&[], &[("metrics", "another")]).await;
     let Verdict::Denied(denied) = verdict else { panic!("{verdict:?}") };
-    assert_eq!(denied.mend, r#"add to the step: grants: { metrics: ["prometheus"] }"#);
+    assert_eq!(denied.help, r#"add to the step: grants: { metrics: ["prometheus"] }"#);
 }
 
 pub const ROLLOUT: &str = r#"{"metadata":{"namespace":"petclinic","name":"was"},"spec":{"strategy":{"canary":

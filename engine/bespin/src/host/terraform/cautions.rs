@@ -5,7 +5,7 @@ use pipeline::permission::Policy;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Every caution, as a sentence with its mend; empty without the table. `is_root` is whether this server is.
+/// Every caution, as a sentence with its help; empty without the table. `is_root` is whether this server is.
 pub fn cautions(config: &Config, is_root: bool) -> Vec<String> {
     let Some(terraform) = &config.terraform else { return Vec::new() };
     let mut found = Vec::new();

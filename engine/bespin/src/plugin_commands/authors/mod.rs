@@ -26,7 +26,7 @@ pub enum Command {
 /// Carries a command out.
 ///
 /// # Errors
-/// Why it could not be done, with the mend; and a case that came out otherwise than recorded.
+/// Why it could not be done, with help; and a case that came out otherwise than recorded.
 pub async fn run(command: Command) -> Result<(), String> {
     match command {
         Command::New(options) => new::run(&options),

@@ -44,7 +44,7 @@ pub(in crate::stages) async fn tip(mirror: &Mirror, branch: Option<&str>) -> Res
     Ok(head.map(|head| (name, head)))
 }
 
-/// Reads the manifests; too many of them are the author's to mend.
+/// Reads the manifests; too many of them are for the author to fix.
 async fn files(mirror: &Mirror, head: &str, path: &str) -> Result<Result<Vec<File>, String>, Trouble> {
     let path = path.trim_start_matches("./").trim_end_matches("/.");
     let path = if path == "." { "" } else { path };

@@ -34,7 +34,7 @@ pub struct Generators {
 
 /// What came of asking a generator.
 pub(super) struct Made {
-    /// The objects, or what the author of the folder or of the plugin has to mend.
+    /// The objects, or what the author of the folder or of the plugin has to fix.
     pub(super) manifests: Result<Vec<Value>, Vec<String>>,
     /// What it warned of.
     pub(super) remarks: Vec<String>,
@@ -74,7 +74,7 @@ impl Generators {
     /// Makes the manifests of an application at a commit.
     ///
     /// # Errors
-    /// What another try may mend: then nothing is known of the manifests.
+    /// What another try may fix: then nothing is known of the manifests.
     pub(super) async fn make(
         &self,
         stream: &str,

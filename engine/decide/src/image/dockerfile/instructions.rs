@@ -24,15 +24,15 @@ pub struct Reader<'a> {
     objections: Vec<Objection>,
 }
 
-/// Why an instruction cannot be done: kind, message, mend.
+/// Why an instruction cannot be done: kind, message, help.
 struct No(Kind, String, String);
 
 fn engine(message: impl std::convert::Into<String>) -> No {
     No(Kind::NeedsEngine, message.into(), RUN_HERE.into())
 }
 
-fn mistake(message: impl std::convert::Into<String>, mend: impl std::convert::Into<String>) -> No {
-    No(Kind::Mistake, message.into(), mend.into())
+fn mistake(message: impl std::convert::Into<String>, help: impl std::convert::Into<String>) -> No {
+    No(Kind::Mistake, message.into(), help.into())
 }
 
 impl<'a> Reader<'a> {
@@ -52,16 +52,16 @@ impl<'a> Reader<'a> {
     }
 
     pub fn read(&mut self, line: &Line) {
-        if let Err(No(kind, message, mend)) = self.instruction(line) {
+        if let Err(No(kind, message, help)) = self.instruction(line) {
             let source = format!("{} {}", line.word, line.rest).trim_end().to_owned();
-            self.objections.push(Objection { line: line.number, source, kind, message, mend });
+            self.objections.push(Objection { line: line.number, source, kind, message, help });
         }
     }
 
     pub fn finish(mut self) -> Result<Recipe, Vec<Objection>> {
-        let mut whole = |source: &str, message: &str, mend: &str| {
-            let (source, message, mend) = (source.to_owned(), message.to_owned(), mend.to_owned());
-            self.objections.push(Objection { line: 0, source, kind: Kind::Mistake, message, mend });
+        let mut whole = |source: &str, message: &str, help: &str| {
+            let (source, message, help) = (source.to_owned(), message.to_owned(), help.to_owned());
+            self.objections.push(Objection { line: 0, source, kind: Kind::Mistake, message, help });
         };
         if self.stages == 0 {
             whole("FROM", "the file has no FROM", "begin with `FROM scratch`");
@@ -234,8 +234,8 @@ impl<'a> Reader<'a> {
             copy.into = Into::Directory;
         }
         if copy.sources.len() > 1 && copy.into == Into::Path {
-            let mend = format!("write `{target}/`");
-            return Err(mistake("several sources need a directory as target", mend));
+            let help = format!("write `{target}/`");
+            return Err(mistake("several sources need a directory as target", help));
         }
         copy.target = self.absolute(&target);
         self.recipe.steps.push(FileStep::Copy(copy));
@@ -332,8 +332,8 @@ fn source(path: &str, archives: Archives) -> Result<String, No> {
             _ => 1,
         };
         if depth < 0 && !path.starts_with('/') {
-            let mend = "choose a context that holds the file";
-            return Err(mistake(format!("`{path}` is outside of the context"), mend));
+            let help = "choose a context that holds the file";
+            return Err(mistake(format!("`{path}` is outside of the context"), help));
         }
     }
     Ok(ignore::clean(path))

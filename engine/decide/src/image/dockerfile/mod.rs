@@ -121,7 +121,7 @@ pub struct Objection {
     /// What is wrong.
     pub message: String,
     /// What to do about it.
-    pub mend: String,
+    pub help: String,
 }
 
 /// Whether an objection is the author's or the builder's.
@@ -139,7 +139,7 @@ impl fmt::Display for Objection {
             Kind::NeedsEngine => "needs a Docker Engine: ",
             Kind::Mistake => "",
         };
-        write!(f, "{needs}line {}: {} ({}; {})", self.line, self.source, self.message, self.mend)
+        write!(f, "{needs}line {}: {} ({}; {})", self.line, self.source, self.message, self.help)
     }
 }
 

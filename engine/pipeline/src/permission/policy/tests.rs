@@ -1,4 +1,4 @@
-//! Which rows give leave to which runs, and what a fork's pull request never gets.
+//! Which rows give permissions to which runs, and what a fork's pull request never gets.
 
 use super::{Policy, Provenance, Subject, both, covers, limits};
 use crate::limits::Limits;

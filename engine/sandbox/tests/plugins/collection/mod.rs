@@ -144,7 +144,7 @@ fn told(verdict: Verdict) -> (String, String) {
         Verdict::Rejected { because } => ("rejected".to_owned(), because),
         Verdict::Transient { because } => ("transient".to_owned(), because),
         Verdict::Denied(denied) => {
-            assert!(denied.mend.starts_with("add to the step: grants: { "), "{}", denied.mend);
+            assert!(denied.help.starts_with("add to the step: grants: { "), "{}", denied.help);
             (format!("denied: {}", denied.grant), denied.to_string())
         }
         Verdict::Limit { which, because } => (format!("limit: {which}"), because),

@@ -161,12 +161,12 @@ impl Function {
         Ability::named(interface).expect("the functions are those of abilities; a test looks")
     }
 
-    /// What is wrong with what a case says is asked, and the mend.
+    /// What is wrong with what a case says is asked, and the help.
     pub fn asked(&self, with: &Map<String, Value>) -> Option<(String, String)> {
         record("`with`", self.asked, with).err()
     }
 
-    /// What is wrong with what a case says is answered, and the mend.
+    /// What is wrong with what a case says is answered, and the help.
     pub fn answered(&self, answer: &Value) -> Option<(String, String)> {
         self.answer.check("`answer`", answer).err()
     }
@@ -188,11 +188,11 @@ impl Form {
             (Form::Perhaps(_), Value::Null) => Ok(()),
             (Form::Record(keys) | Form::Perhaps(keys), Value::Object(map)) => record(what, keys, map),
             (Form::Samples, Value::Array(samples)) if samples.iter().all(is_sample) => Ok(()),
-            _ => Err((format!("{what} is {}", said(value)), format!("write {}", self.mend()))),
+            _ => Err((format!("{what} is {}", said(value)), format!("write {}", self.help()))),
         }
     }
 
-    fn mend(&self) -> String {
+    fn help(&self) -> String {
         let names = |keys: &[Key]| keys.iter().map(|key| format!("{}: ...", key.name)).collect::<Vec<_>>().join(", ");
         match self {
             Form::Nothing => "`{}`: nothing is answered".to_owned(),
@@ -221,7 +221,7 @@ fn record(what: &str, keys: &[Key], map: &Map<String, Value>) -> Checked {
     keys.iter().try_for_each(|key| match map.get(key.name) {
         Some(value) => key.form.check(&format!("`{}` of {what}", key.name), value),
         None if key.need == Need::WhereGiven => Ok(()),
-        None => Err((format!("{what} lacks the key `{}`", key.name), format!("write {}", key.form.mend()))),
+        None => Err((format!("{what} lacks the key `{}`", key.name), format!("write {}", key.form.help()))),
     })
 }
 
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_with_the_mend() {
+    fn what_does_not_fit_is_told_with_the_help() {
         let of = |name: &str| Function::named(name).unwrap();
         for (function, answer, told) in [
             ("registry.push", json!({ "image": "a" }), "`answer` lacks the key `digest`; write a text"),
@@ -315,8 +315,8 @@ mod tests {
             ("metrics.query", json!([{ "value": "x" }]), "`answer` is a list; write a list of `{ labels:"),
             ("artifacts.put", json!(null), "`answer` is nothing; write `{}`"),
         ] {
-            let (message, mend) = of(function).answered(&answer).unwrap();
-            let got = format!("{message}; {mend}");
+            let (message, help) = of(function).answered(&answer).unwrap();
+            let got = format!("{message}; {help}");
             assert!(got.starts_with(told), "{got}");
         }
         for (function, answer) in [

@@ -37,8 +37,8 @@ struct Check<'a> {
 type Choice = (Location, World, &'static str, Asked);
 
 impl Check<'_> {
-    fn wrong(&mut self, at: Location, message: impl Into<String>, mend: impl Into<String>) {
-        let mistake = self.page.mistake(at, message, mend);
+    fn wrong(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
+        let mistake = self.page.mistake(at, message, help);
         self.mistakes.push(mistake);
     }
 
@@ -115,8 +115,8 @@ impl Check<'_> {
             (Some(answer), None) => Some(Ok(answer)),
             (None, Some(fault)) => Some(Err(fault)),
             _ => {
-                let mend = "write one of them; a fault is `fault: { transient: why }`, or `rejected`";
-                self.wrong(at, format!("{what} needs either `{key}` or `fault`"), mend);
+                let help = "write one of them; a fault is `fault: { transient: why }`, or `rejected`";
+                self.wrong(at, format!("{what} needs either `{key}` or `fault`"), help);
                 None
             }
         }
@@ -135,13 +135,13 @@ impl Check<'_> {
         };
         self.may_ask(ask.referenced, function.name, function.ability());
         let (with, with_at) = with.map_or_else(|| (written::Object::new(), at), |with| (with.value, with.referenced));
-        if let Some((message, mend)) = function.asked(&with) {
-            self.wrong(with_at, format!("{}: {message}", function.name), mend);
+        if let Some((message, help)) = function.asked(&with) {
+            self.wrong(with_at, format!("{}: {message}", function.name), help);
         }
-        if let Some((answer, (message, mend))) =
+        if let Some((answer, (message, help))) =
             answer.as_ref().and_then(|answer| Some((answer, function.answered(&answer.value)?)))
         {
-            self.wrong(answer.referenced, format!("{}: {message}", function.name), mend);
+            self.wrong(answer.referenced, format!("{}: {message}", function.name), help);
         }
         let answer = self.either(at, function.name, "answer", answer.map(|answer| answer.value), fault)?;
         Some(Call { ask: ask.value, with: Value::Object(with), answer })

@@ -62,7 +62,7 @@ is shown as well; either fails the case."###;
 pub struct Case {
     /// What the plugin is asked.
     pub asked: Asked,
-    /// Its leave; the server's policy is taken to allow it.
+    /// Its permissions; the server's policy is taken to allow it.
     pub grants: Permissions,
     /// The pushed commit or source folder, by path.
     pub files: BTreeMap<String, String>,
@@ -229,7 +229,7 @@ impl Case {
 /// The cases of a folder for a plugin of this world, by name, sorted.
 ///
 /// # Errors
-/// The folder cannot be read or has no cases; or every mistake in its cases, with place and mend.
+/// The folder cannot be read or has no cases; or every mistake in its cases, with place and help.
 pub fn all(folder: &Path, world: World) -> Result<Vec<(String, Case)>, String> {
     let failed = |error: std::io::Error| {
         format!("{}: {error}; a case is a YAML file in this folder, and --cases names another", folder.display())

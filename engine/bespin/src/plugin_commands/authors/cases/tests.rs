@@ -1,15 +1,15 @@
-//! Mistakes in case files, with their places and mends.
+//! Mistakes in case files, with their places and help.
 
 use super::*;
 
 /// Where the mistakes of a case are, and what is said of them.
 fn mistakes(world: World, text: &str) -> Vec<String> {
     let found = Case::parse("a.yaml", text, world).expect_err("it has mistakes");
-    found.iter().map(|one| format!("{}:{}: {}; {}", one.line, one.column, one.message, one.mend)).collect()
+    found.iter().map(|one| format!("{}:{}: {}; {}", one.line, one.column, one.message, one.help)).collect()
 }
 
 #[test]
-fn mistakes_of_form_are_told_with_place_and_mend() {
+fn mistakes_of_form_are_told_with_place_and_help() {
     for (text, told) in [
         (
             "expect: { verdict: succeded }",

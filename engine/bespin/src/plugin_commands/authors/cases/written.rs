@@ -135,14 +135,14 @@ pub struct Page<'a> {
 
 impl Page<'_> {
     /// A mistake at a place.
-    pub fn mistake(&self, at: Location, message: impl Into<String>, mend: impl Into<String>) -> Mistake {
+    pub fn mistake(&self, at: Location, message: impl Into<String>, help: impl Into<String>) -> Mistake {
         let from_one = |number: u64| usize::try_from(number).unwrap_or(1).max(1);
         let (line, column) = (from_one(at.line()), from_one(at.column()));
         let source_line = self.text.lines().nth(line - 1).unwrap_or_default().to_owned();
         let word = source_line.chars().skip(column - 1).take_while(|c| c.is_alphanumeric() || "._-".contains(*c));
         let length = word.count().max(1);
-        let (file, message, mend) = (self.file.to_owned(), message.into(), mend.into());
-        Mistake { file, line, column, length, message, mend, source_line }
+        let (file, message, help) = (self.file.to_owned(), message.into(), help.into());
+        Mistake { file, line, column, length, message, help, source_line }
     }
 
     /// Reads the file's form.
@@ -152,8 +152,8 @@ impl Page<'_> {
     pub fn read(&self) -> Result<Written, Mistake> {
         serde_saphyr::from_str(self.text).map_err(|error| {
             let at = error.location().unwrap_or(Location::UNKNOWN);
-            let (message, mend) = told(error.without_snippet());
-            self.mistake(at, message, mend)
+            let (message, help) = told(error.without_snippet());
+            self.mistake(at, message, help)
         })
     }
 }

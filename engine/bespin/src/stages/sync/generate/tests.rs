@@ -112,7 +112,7 @@ async fn a_folder_and_parameters_become_manifests_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_author_can_mend_is_a_mistake_and_what_passes_is_no_look() {
+async fn what_the_author_can_fix_is_a_mistake_and_what_passes_is_no_look() {
     let dir = tempfile::tempdir().unwrap();
     let git = folder(None);
     let (_drivers, stage) = stage(dir.path(), &git).await;
