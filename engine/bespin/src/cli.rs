@@ -46,7 +46,7 @@ enum Command {
     /// Back up, verify, export or restore the journal.
     #[command(subcommand)]
     Journal(journal_commands::Command),
-    /// Begin and test plugins, and look into them before they are given leave.
+    /// Begin and test plugins, and look into them before they are given permission.
     #[command(subcommand)]
     Plugin(crate::plugin_commands::Command),
     /// Take an application over from the controller that owns it.

@@ -1,4 +1,4 @@
-//! What is cut from the builds of a fork's pull request beyond its leave.
+//! What is cut from the builds of a fork's pull request beyond its permissions.
 //!
 //! BuildKit shares cache mounts among all builds of an engine, by name. What a
 //! stranger leaves in one must not be found by the build of a deployment. Nor

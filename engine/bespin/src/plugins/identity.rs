@@ -1,4 +1,4 @@
-//! Who a plugin is, to whoever gives it leave.
+//! Who a plugin is, to the person who gives it permission.
 
 use pipeline::Digest;
 use pipeline::permission::Policy;

@@ -24,7 +24,7 @@ pub fn cautions(config: &Config, is_root: bool) -> Vec<String> {
     found
 }
 
-/// A row that gives leave to apply once approved, and one that gives leave to plan unasked; by their numbers.
+/// A row that gives permission to apply once approved, and one that gives permission to plan unasked; by their numbers.
 fn beside(policy: &[Policy]) -> Option<(usize, usize)> {
     let gives = |row: &Policy, action: &str| {
         row.grants.get("terraform").into_iter().flatten().any(|value| value.split(' ').next() == Some(action))

@@ -169,7 +169,7 @@ impl Terraform {
         let plan = ready.left("out/plan", PLAN_BYTES).await?;
         let plan = plan.ok_or_else(|| Failure::Rejected("Terraform left no plan".to_owned()))?;
         // From here on it is the server's copy that is shown, kept and applied. What it is shown by, the providers
-        // that the plan's code could write to, is that code's to replace: leave to plan is trust in what is shown.
+        // that the plan's code could write to, is that code's to replace: permission to plan is trust in what is shown.
         let shown = ready.caller.ground.show("plan", plan.clone()).await.map_err(|error| failed(&error))?;
         let changes = self.changes(asked, &ready, &shown).await?;
         if ended.code == 2 && changes.all.is_empty() {

@@ -1,5 +1,5 @@
 //! The routers that are plugins: each is asked about a weight, told one, or
-//! told to take back what it has made, by the sandbox and within its leave.
+//! told to take back what it has made, by the sandbox and within its permissions.
 //!
 //! How a router takes what it is told is part of what is seen by the next look,
 //! and is remembered here until then. Nothing here outlives the process: after
