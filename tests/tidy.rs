@@ -14,7 +14,7 @@ mod pages;
 mod readme;
 
 /// Which of our crates may name which: the whole dependency law.
-const LAW: [(&str, &[&str]); 10] = [
+const LAW: [(&str, &[&str]); 11] = [
     ("pipeline", &[]),
     ("decide", &["pipeline"]),
     ("playground", &[]),
@@ -23,18 +23,20 @@ const LAW: [(&str, &[&str]); 10] = [
     ("sandbox", &["pipeline"]),
     ("images", &["decide", "pipeline"]),
     ("cluster", &["decide"]),
-    ("bespin", &["pipeline", "decide", "journal", "forge", "sandbox", "images", "cluster", "playground"]),
+    ("devkit", &["pipeline", "sandbox", "images"]),
+    ("bespin", &["pipeline", "decide", "journal", "forge", "sandbox", "images", "cluster", "devkit", "playground"]),
     ("xtask", &[]),
 ];
 
 /// Dependencies that exactly one crate may hold.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 9] = [
     ("pipeline", &["minijinja"]),
     ("journal", &["sled", "redb", "sqlx"]),
     ("forge", &["git2"]),
     ("sandbox", &["wasmtime", "wasmtime-wasi", "wasmparser"]),
     ("images", &["bollard", "oci-client", "aws-sdk-ecr"]),
     ("cluster", &["kube", "k8s-openapi", "aws-sigv4", "aws-sdk-sts", "aws-sdk-elasticloadbalancingv2"]),
+    ("devkit", &["similar"]),
     ("bespin", &["axum", "axum-extra"]),
     ("bespin-sdk", &["wit-bindgen"]),
 ];

@@ -3,7 +3,7 @@
 use crate::config::{Config, EXAMPLE, Mistakes};
 use crate::{demo, journal_commands, serve};
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// One server from a push to GitHub to a finished canary.
@@ -48,7 +48,7 @@ enum Command {
     Journal(journal_commands::Command),
     /// Begin and test plugins, and look into them before they are given permission.
     #[command(subcommand)]
-    Plugin(crate::plugin_commands::Command),
+    Plugin(devkit::Command),
     /// Take an application over from the controller that owns it.
     ///
     /// Until then Bespin only watches what another controller owns. Asks the server that runs on this machine with
@@ -118,6 +118,12 @@ pub async fn main() -> ExitCode {
     }
 }
 
+/// How the registries of a configuration file are reached.
+fn registries(file: &Path) -> Result<Vec<images::RegistrySettings>, String> {
+    let config = crate::config::Config::load(file).map_err(|mistakes| mistakes.to_string())?;
+    crate::doors::registries(&config)
+}
+
 async fn run(command: Command) -> Result<(), String> {
     match command {
         Command::Serve(with) => serve::until_stopped(with.load().map_err(|mistakes| mistakes.to_string())?).await,
@@ -126,7 +132,7 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Lint { files } => crate::lint::lint(&files),
         Command::Plan(options) => crate::lint::plan(&options),
         Command::Journal(command) => journal_commands::run(command).await,
-        Command::Plugin(command) => crate::plugin_commands::run(command).await,
+        Command::Plugin(command) => devkit::run(command, registries).await,
         Command::Take(named) => crate::ownership::take(&named.config, &named.name).await,
         Command::Give(named) => crate::ownership::give(&named.config, &named.name).await,
         Command::HashPassword => hash_password(),

@@ -23,7 +23,6 @@ pub mod login;
 pub mod logs;
 pub mod ownership;
 pub mod play;
-pub mod plugin_commands;
 pub mod plugins;
 pub mod reporter;
 pub mod requests;

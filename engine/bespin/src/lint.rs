@@ -79,6 +79,6 @@ pub fn plan(options: &PlanOptions) -> Result<(), String> {
 
 fn read(file: &Path) -> Result<Read, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let lock = crate::plugin_commands::lock::beside(file)?;
+    let lock = devkit::lock::beside(file)?;
     Ok(read_pipeline(&file.display().to_string(), &text, Pins::Known(&lock)))
 }

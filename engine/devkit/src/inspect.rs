@@ -1,7 +1,8 @@
 //! `bespin plugin inspect`: a component's request for permissions, in plain words.
 
 use super::artifact::Where;
-use super::reach::{Reach, told};
+use crate::Configured;
+use crate::reach::{Reach, told};
 use clap::Args;
 use pipeline::ImageRef;
 use pipeline::permission::Ability;
@@ -28,11 +29,11 @@ pub struct Options {
 ///
 /// # Errors
 /// It is no plugin, with place and help.
-pub async fn run(options: &Options) -> Result<(), String> {
+pub async fn run(options: &Options, configured: Configured) -> Result<(), String> {
     let (name, wasm) = match Where::of(&options.plugin)? {
         Where::File(file) => (options.plugin.clone(), read(&file)?.into()),
         Where::Registry(reference) => {
-            let registry = options.reach.registry(&reference.host)?;
+            let registry = options.reach.registry(&reference.host, configured)?;
             let pulled = registry.pull_plugin(&reference, inspect::LONGEST).await;
             let pulled = pulled.map_err(told)?;
             (ImageRef { digest: Some(pulled.manifest), ..reference }.to_string(), pulled.wasm)

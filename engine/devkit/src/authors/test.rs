@@ -4,7 +4,7 @@ use super::cases::{self, Asked, Case};
 use super::project::{self, First};
 use super::recorded::Recorded;
 use super::told::{Answer, Told};
-use crate::plugin_commands::inspect;
+use crate::inspect;
 use clap::Args;
 use pipeline::limits::Limits;
 use sandbox::{Abilities, Plugin, Sandbox, Settings};

@@ -1,6 +1,7 @@
 //! How the commands reach a registry: as the server does where its
 //! configuration is named, and otherwise as docker does.
 
+use crate::Configured;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
@@ -41,12 +42,9 @@ impl Reach {
     ///
     /// # Errors
     /// The configuration or docker's file cannot be used, or the configuration does not know the host.
-    pub fn registry(&self, host: &str) -> Result<Arc<Registry>, String> {
+    pub fn registry(&self, host: &str, configured: Configured) -> Result<Arc<Registry>, String> {
         let settings = match &self.config {
-            Some(file) => {
-                let config = crate::config::Config::load(file).map_err(|mistakes| mistakes.to_string())?;
-                crate::doors::registries(&config)?
-            }
+            Some(file) => configured(file)?,
             None => vec![RegistrySettings { host: host.into(), endpoint: loopback(host), auth: docker_login(host)? }],
         };
         let registries = Registries::new(settings).map_err(|error| error.to_string())?;

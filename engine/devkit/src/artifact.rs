@@ -1,7 +1,8 @@
 //! `bespin plugin push`, `pull`, `sign` and `verify`.
 
 use super::inspect::read;
-use super::reach::{Reach, told};
+use crate::Configured;
+use crate::reach::{Reach, told};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -71,7 +72,7 @@ pub struct Verify {
 ///
 /// # Errors
 /// It is none, the key is none, or the registry refuses.
-pub async fn push(options: &Push) -> Result<(), String> {
+pub async fn push(options: &Push, configured: Configured) -> Result<(), String> {
     let to = by_tag(&options.reference)?;
     // A key that cannot sign is told before anything is pushed.
     let key = options.sign.as_deref().map(signing_key).transpose()?;
@@ -79,7 +80,7 @@ pub async fn push(options: &Push) -> Result<(), String> {
     let plugin = inspect(&wasm).map_err(|refused| format!("{}: {refused}", options.file.display()))?;
     let imports = plugin.asks.iter().map(|ability| format!("bespin:plugin/{ability}")).chain(plugin.wasi).collect();
     let new = New { wasm: Bytes::from(wasm), imports, exports: plugin.exports };
-    let registry = options.reach.registry(&to.host)?;
+    let registry = options.reach.registry(&to.host, configured)?;
     let tag = if options.move_tag { Tag::Moves } else { Tag::Stays };
     let digest = registry.push_plugin(&to, &new, tag).await.map_err(told)?;
     println!("{to}@{digest}");
@@ -94,9 +95,9 @@ pub async fn push(options: &Push) -> Result<(), String> {
 ///
 /// # Errors
 /// There is none, it is damaged, or the file cannot be written.
-pub async fn pull(options: &Pull) -> Result<(), String> {
+pub async fn pull(options: &Pull, configured: Configured) -> Result<(), String> {
     let from = reference(&options.reference)?;
-    let registry = options.reach.registry(&from.host)?;
+    let registry = options.reach.registry(&from.host, configured)?;
     let pulled = registry.pull_plugin(&from, LONGEST).await.map_err(told)?;
     inspect(&pulled.wasm).map_err(|refused| format!("{from}: {refused}"))?;
     let last = from.repository.rsplit('/').next().unwrap_or("plugin");
@@ -111,7 +112,7 @@ pub async fn pull(options: &Pull) -> Result<(), String> {
 ///
 /// # Errors
 /// The key is none, or the plugin cannot be found.
-pub async fn sign(options: &Sign) -> Result<(), String> {
+pub async fn sign(options: &Sign, configured: Configured) -> Result<(), String> {
     let key = signing_key(&options.key)?;
     match Where::of(&options.plugin)? {
         Where::File(file) => {
@@ -121,7 +122,7 @@ pub async fn sign(options: &Sign) -> Result<(), String> {
             println!("{}: signed by {}", beside.display(), key.public());
         }
         Where::Registry(artifact) => {
-            let registry = options.reach.registry(&artifact.host)?;
+            let registry = options.reach.registry(&artifact.host, configured)?;
             let pulled = registry.pull_plugin(&artifact, LONGEST).await.map_err(told)?;
             let signed = registry.sign_plugin(&artifact, &pulled.manifest, &key).await;
             signed.map_err(told)?;
@@ -135,7 +136,7 @@ pub async fn sign(options: &Sign) -> Result<(), String> {
 ///
 /// # Errors
 /// None did, or the plugin cannot be found.
-pub async fn verify(options: &Verify) -> Result<(), String> {
+pub async fn verify(options: &Verify, configured: Configured) -> Result<(), String> {
     let keys = options.keys.iter().map(|file| public_key(file)).collect::<Result<Vec<_>, _>>()?;
     let known = || keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match Where::of(&options.plugin)? {
@@ -147,7 +148,7 @@ pub async fn verify(options: &Verify) -> Result<(), String> {
             println!("{}: signed by {key}", file.display());
         }
         Where::Registry(artifact) => {
-            let registry = options.reach.registry(&artifact.host)?;
+            let registry = options.reach.registry(&artifact.host, configured)?;
             let pulled = registry.pull_plugin(&artifact, LONGEST).await.map_err(told)?;
             let digest = &pulled.manifest;
             let signatures = registry.signatures(&artifact, digest).await.map_err(told)?;

@@ -3,7 +3,7 @@
 use super::calls::{FUNCTIONS, Function};
 use super::written::{self, Page, Written};
 use super::{Asked, Call, Case, Ending, Exchange, Expected, Fault};
-use crate::plugin_commands::authors::told::Answer;
+use crate::authors::told::Answer;
 use pipeline::Mistake;
 use pipeline::permission::{Ability, Permissions, Whose};
 use sandbox::{Destination, HealthStatus, Judgement, Split, Verification, World};

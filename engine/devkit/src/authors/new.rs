@@ -62,7 +62,7 @@ const EXAMPLE: &str = "release-notes";
 
 macro_rules! example {
     ($folder:literal, $($file:literal)+) => {
-        &[$(($file, include_str!(concat!("../../../../../plugins/examples/", $folder, "/", $file)))),+]
+        &[$(($file, include_str!(concat!("../../../../plugins/examples/", $folder, "/", $file)))),+]
     };
 }
 
@@ -77,8 +77,8 @@ macro_rules! world {
     ($world:literal, $($case:literal)+) => {
         Template {
             rust: &[
-                ("README.md", include_str!(concat!("../../../../../plugins/examples/worlds/", $world, "/README.md"))),
-                ("src/lib.rs", include_str!(concat!("../../../../../plugins/sdk/examples/", $world, ".rs"))),
+                ("README.md", include_str!(concat!("../../../../plugins/examples/worlds/", $world, "/README.md"))),
+                ("src/lib.rs", include_str!(concat!("../../../../plugins/sdk/examples/", $world, ".rs"))),
             ],
             cases: example!("worlds", $($case)+),
         }
@@ -101,7 +101,7 @@ const ROUTE: Template = world!("route",
     "route/tests/is-busy.yaml" "route/tests/is-not-there-yet.yaml" "route/tests/is-verified.yaml"
     "route/tests/removes.yaml" "route/tests/shares.yaml");
 const RUST: &[(&str, &str)] = example!("rust", ".gitignore" "Cargo.toml" "plugin.toml");
-const SDK: &str = include_str!("../../../../../plugins/examples/rust/sdk.toml");
+const SDK: &str = include_str!("../../../../plugins/examples/rust/sdk.toml");
 const JAVASCRIPT: &[(&str, &str)] = example!("javascript",
     ".gitignore" ".npmrc" "README.md" "bespin.js" "package-lock.json" "package.json" "plugin.js" "plugin.toml"
     "wit/world.wit");

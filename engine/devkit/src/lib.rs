@@ -1,4 +1,8 @@
 //! `bespin plugin`: what an author, and the person who gives permission, does with a plugin's file.
+//!
+//! The binary brings one thing, [`Configured`]. Deliberately absent: the server's configuration, and any server.
+
+#![forbid(unsafe_code)]
 
 mod artifact;
 mod authors;
@@ -7,6 +11,11 @@ pub mod lock;
 mod reach;
 
 use clap::Subcommand;
+use images::RegistrySettings;
+use std::path::Path;
+
+/// How the registries of a server's configuration file are reached. The configuration is the binary's to read.
+pub type Configured = fn(&Path) -> Result<Vec<RegistrySettings>, String>;
 
 /// What can be done with plugins.
 #[derive(Subcommand)]
@@ -28,19 +37,19 @@ pub enum Command {
     Author(authors::Command),
 }
 
-/// Carries a command out.
+/// Carries a command out; `configured` reads the file that `--config` names, if a command has one.
 ///
 /// # Errors
 /// Why it could not be done, with help.
-pub async fn run(command: Command) -> Result<(), String> {
+pub async fn run(command: Command, configured: Configured) -> Result<(), String> {
     // Boxed, for the compiler: the registry's client makes deep futures.
     match command {
-        Command::Inspect(options) => Box::pin(inspect::run(&options)).await,
-        Command::Push(options) => Box::pin(artifact::push(&options)).await,
-        Command::Pull(options) => Box::pin(artifact::pull(&options)).await,
-        Command::Sign(options) => Box::pin(artifact::sign(&options)).await,
-        Command::Verify(options) => Box::pin(artifact::verify(&options)).await,
-        Command::Lock(options) => Box::pin(lock::run(&options)).await,
+        Command::Inspect(options) => Box::pin(inspect::run(&options, configured)).await,
+        Command::Push(options) => Box::pin(artifact::push(&options, configured)).await,
+        Command::Pull(options) => Box::pin(artifact::pull(&options, configured)).await,
+        Command::Sign(options) => Box::pin(artifact::sign(&options, configured)).await,
+        Command::Verify(options) => Box::pin(artifact::verify(&options, configured)).await,
+        Command::Lock(options) => Box::pin(lock::run(&options, configured)).await,
         Command::Author(command) => Box::pin(authors::run(command)).await,
     }
 }

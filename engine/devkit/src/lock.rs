@@ -1,6 +1,7 @@
 //! `bespin plugin lock`: pins what the pipelines of a checkout take by a tag.
 
-use super::reach::{Reach, told};
+use crate::Configured;
+use crate::reach::{Reach, told};
 use clap::Args;
 use pipeline::ImageRef;
 use pipeline::lock::{LOCK, Lock, Pins};
@@ -26,7 +27,7 @@ pub struct Options {
 ///
 /// # Errors
 /// A pipeline or the lock has mistakes, or a plugin cannot be fetched.
-pub async fn run(options: &Options) -> Result<(), String> {
+pub async fn run(options: &Options, configured: Configured) -> Result<(), String> {
     let file = options.dir.join(LOCK);
     let old = if options.update { Lock::EMPTY } else { read(&file)? };
     let mut lock = Lock::EMPTY;
@@ -34,7 +35,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
         let digest = match old.digest(&reference) {
             Some(digest) => digest.clone(),
             None => {
-                let registry = options.reach.registry(&reference.host)?;
+                let registry = options.reach.registry(&reference.host, configured)?;
                 let pulled = registry.pull_plugin(&reference, LONGEST).await.map_err(told)?;
                 // What would be refused at the first run is not pinned.
                 inspect(&pulled.wasm).map_err(|refused| format!("{reference}: {refused}"))?;
