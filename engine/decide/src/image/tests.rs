@@ -217,7 +217,7 @@ fn killed_anywhere_it_ends_the_same() {
             let mut world = World::default();
             let journal = drive(start.clone(), &mut world, cut);
             let journal = drive(journal, &mut world, Cut::Never);
-            let answers = |journal: &[Entry]| State::replay(journal).answers;
+            let answers = |journal: &[Entry]| State::replay(journal).requests;
             assert_eq!(answers(&journal), answers(&whole));
             assert_eq!((world.builds_made, world.tags_moved), (1, 1));
             assert_eq!((&world.built, &world.tags), (&whole_world.built, &whole_world.tags));

@@ -84,16 +84,16 @@ pub enum Replicas {
         /// The live number of replicas.
         found: i64,
         /// The nearest value inside the range.
-        help: i64,
+        corrected: i64,
     },
 }
 
 /// Decides about the live replicas of a target.
 pub fn replicas(live: &Value, autoscaler: &Autoscaler) -> Replicas {
     let Some(found) = int_at(live, &["spec", "replicas"]) else { return Replicas::LeftAlone };
-    let help = found.max(autoscaler.min).min(autoscaler.max.max(autoscaler.min));
-    if help != found {
-        return Replicas::Outside { found, help };
+    let corrected = found.max(autoscaler.min).min(autoscaler.max.max(autoscaler.min));
+    if corrected != found {
+        return Replicas::Outside { found, corrected };
     }
     let owners = fields::owners(live, &["spec", "replicas"]);
     let ours = |share: &fields::Share| share.manager == MANAGER && share.operation == Operation::Apply;
@@ -168,8 +168,8 @@ mod tests {
             (4, &[("bespin", "Apply"), ("bespin-handover", "Apply")], Replicas::LeftAlone),
             (4, &[("bespin", "Apply"), ("kube-controller-manager", "Update")], Replicas::LeftAlone),
             (4, &[], Replicas::LeftAlone),
-            (0, &[("kubectl", "Update")], Replicas::Outside { found: 0, help: 2 }),
-            (20, &[("bespin", "Apply")], Replicas::Outside { found: 20, help: 10 }),
+            (0, &[("kubectl", "Update")], Replicas::Outside { found: 0, corrected: 2 }),
+            (20, &[("bespin", "Apply")], Replicas::Outside { found: 20, corrected: 10 }),
         ];
         for (count, owners, expected) in table {
             assert_eq!(&replicas(&live(*count, owners), &autoscaler), expected, "{count} {owners:?}");

@@ -291,10 +291,10 @@ fn prerequisite_of(live: &Value, autoscaler: Option<&Autoscaler>, differences: &
     }
     match autoscaler.map(|autoscaler| (autoscaler, autoscale::replicas(live, autoscaler))) {
         Some((_, Replicas::HandOver { value })) => Prerequisite::HandOver(autoscale::handover(live, value)),
-        Some((autoscaler, Replicas::Outside { found, help })) => {
+        Some((autoscaler, Replicas::Outside { found, corrected })) => {
             let range = format!("{} to {} of {} {}", autoscaler.min, autoscaler.max, autoscaler.kind, autoscaler.name);
             differences.push(Difference { path: ".spec.replicas".into(), desired: json!(range), live: json!(found) });
-            Prerequisite::HandOver(autoscale::handover(live, help))
+            Prerequisite::HandOver(autoscale::handover(live, corrected))
         }
         Some((_, Replicas::LeftAlone)) | None => Prerequisite::None,
     }

@@ -15,6 +15,8 @@ use decide::revert::{How, Intent, Outcome};
 use decide::sync::application::Depth;
 use forge::{Credentials, Remote, Settings};
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
