@@ -25,7 +25,7 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} (mend: {})", self.path, self.message, self.mend)
+        write!(f, "{}: {} (help: {})", self.path, self.message, self.mend)
     }
 }
 

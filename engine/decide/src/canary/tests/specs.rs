@@ -92,7 +92,7 @@ fn the_documents_abridged_rollout_is_refused_with_its_mends() {
     rollout["spec"]["template"].as_object_mut().unwrap().remove("metadata");
     let mistakes = spec::parse(&rollout).unwrap_err();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-    assert!(mistakes[0].to_string().starts_with("spec.selector: is missing (mend: write spec.selector.matchLabels"));
+    assert!(mistakes[0].to_string().starts_with("spec.selector: is missing (help: write spec.selector.matchLabels"));
 }
 
 #[test]
