@@ -50,13 +50,13 @@ async fn when_its_pods_crash() {
 async fn when_git_shall_follow() {
     let estate = Estate::undeclared(Kind::Embedded, "1h").await;
     let mut application = estate.sample.application();
-    application["metadata"]["annotations"]["bespin.dev/on-retreat"] = json!("revert");
+    application["metadata"]["annotations"]["bespin.dev/on-abort"] = json!("revert");
     declare(&estate.kube, &application).await;
     estate.settled().await;
     let before = estate.manifests().head();
     let pushed = estate.push_change(1).await;
     pauses_at_ten(&estate).await;
-    let (status, answer) = estate.dashboard().await.press(&format!("{PAGE}/actions/retreat")).await;
+    let (status, answer) = estate.dashboard().await.press(&format!("{PAGE}/actions/abort")).await;
     assert_eq!(status, 202, "{answer}");
     let run = estate.ended(&pushed.after).await;
     assert_eq!(run["state"], "failed", "{run:#}");
@@ -86,7 +86,7 @@ async fn when_a_person_asks() {
     let before = estate.manifests().head();
     let pushed = estate.push_change(1).await;
     pauses_at_ten(&estate).await;
-    let (status, answer) = estate.dashboard().await.press(&format!("{PAGE}/actions/retreat")).await;
+    let (status, answer) = estate.dashboard().await.press(&format!("{PAGE}/actions/abort")).await;
     assert_eq!(status, 202, "{answer}");
     let run = estate.ended(&pushed.after).await;
     assert_eq!(run["state"], "failed", "{run:#}");
@@ -97,7 +97,7 @@ async fn when_a_person_asks() {
     assert!(asked["by"].to_string().contains("ann"), "{asked}");
 
     // What is not offered is refused with a sentence.
-    let (status, answer) = estate.dashboard().await.press(&format!("{PAGE}/actions/retreat")).await;
+    let (status, answer) = estate.dashboard().await.press(&format!("{PAGE}/actions/abort")).await;
     assert_eq!(status, 409, "{answer}");
     let (status, answer) = estate.dashboard().await.press(&format!("{PAGE}/actions/retry")).await;
     assert_eq!(status, 202, "{answer}");
@@ -114,7 +114,7 @@ async fn pauses_at_ten(estate: &Estate) {
 
 /// All traffic and all pods are the stable version's again; answers the Rollout then.
 async fn back_at_stable(estate: &Estate) -> Value {
-    let rollout = eventually("the rollout has retreated", PATIENCE, || async {
+    let rollout = eventually("the rollout was aborted", PATIENCE, || async {
         let rollout = estate.kube.get(ROLLOUT).await?;
         let status = &rollout["status"];
         (status["phase"] == "Degraded" && status["abort"] == true).then_some(rollout)
@@ -156,14 +156,14 @@ async fn told(estate: &Estate, reason: &str) -> String {
     let message = eventually("a condition says what becomes of git", PATIENCE, || async {
         let rollout = estate.rollout().await;
         let conditions = rollout["status"]["conditions"].as_array()?;
-        let told = conditions.iter().find(|one| one["type"] == "OnRetreat" && one["reason"] == reason)?;
+        let told = conditions.iter().find(|one| one["type"] == "OnAbort" && one["reason"] == reason)?;
         told["message"].as_str().map(str::to_owned)
     })
     .await;
     assert!(message.contains("open a pull request from it into `main`"), "{message}");
     eventually("the dashboard says so, too", PATIENCE, || async {
         let page = estate.dashboard().await.get(PAGE).await;
-        page["because"]["text"].as_str()?.contains(&message).then_some(())
+        page["status"]["message"].as_str()?.contains(&message).then_some(())
     })
     .await;
     let named = message.split('`').find(|part| part.starts_with("bespin/retreat-"));

@@ -81,7 +81,7 @@ async fn it_is_held_and_killed(mut estate: Estate, weights: &Weights, sets: &Wat
     assert_eq!(weights.of("petclinic/was"), Some(25), "nothing has changed there");
     let page = estate.dashboard().await.get(PAGE).await;
     assert_eq!((&page["rollout"]["asked"], &page["rollout"]["served"]), (&Value::from(50), &Value::Null), "{page:#}");
-    let said = page["because"]["text"].as_str().unwrap_or_default();
+    let said = page["status"]["message"].as_str().unwrap_or_default();
     assert!(said.contains("example/http fails: the router answered 503"), "{said}");
     nothing_was_scaled_down(sets);
     weights.set(Mode::Works);
@@ -95,7 +95,7 @@ async fn it_retreats_once_the_traffic_has() {
     ship(&estate).await;
     pauses_at(&estate, 10).await;
     weights.set(Mode::Busy);
-    press(&estate, "retreat").await;
+    press(&estate, "abort").await;
     let rollout = condition(&estate, "RouterFailed").await;
     assert!(rollout["message"].as_str().unwrap_or_default().contains("nothing is scaled down"), "{rollout:#}");
     let before = weights.answered("PUT", 503);

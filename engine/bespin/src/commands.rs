@@ -51,7 +51,7 @@ impl Commands for Buttons {
 
     async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), String> {
         let stream = Stream::parse(stream).map_err(|error| error.to_string())?;
-        crate::stages::canary::ask(&self.drivers, &stream, action, by).await
+        crate::stages::rollout::ask(&self.drivers, &stream, action, by).await
     }
 
     async fn sync_app(&self, stream: &str, by: By) -> Result<(), String> {

@@ -45,7 +45,7 @@ const MAX_PASSWORD: usize = 1024;
 pub enum Role {
     /// Reads everything, changes nothing.
     Viewer,
-    /// Also retries, cancels, syncs, promotes and retreats.
+    /// Also retries, cancels, syncs, promotes and aborts.
     Operator,
 }
 

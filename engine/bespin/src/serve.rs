@@ -21,10 +21,10 @@ use crate::resume::resume;
 use crate::retention::{Memory, Retention};
 use crate::sources::Repositories;
 use crate::stages::bump::BumpStage;
-use crate::stages::canary::{CanaryStage, Routers};
 use crate::stages::delivery::DeliveryStage;
 use crate::stages::image::ImageStage;
 use crate::stages::revert::RevertStage;
+use crate::stages::rollout::{RolloutStage, Routers};
 use crate::stages::run::RunStage;
 use crate::stages::sync::{Generators, Judges, SyncStage};
 use crate::steps::PluginSteps;
@@ -209,7 +209,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let revert = RevertStage::new(&forge, pulls, &sync);
     let connector = Arc::new(Connector::new().map_err(|error| error.to_string())?);
     let routers = Routers::load(&config.route, &extensions, &connector, &config.secret).await?;
-    let canary = CanaryStage::new(clusters.iter().cloned()).routed_by(routers);
+    let canary = RolloutStage::new(clusters.iter().cloned()).routed_by(routers);
     let canary = Arc::new(canary);
     let host = PluginHost::new(Doors {
         drivers: drivers.clone(),
@@ -314,7 +314,7 @@ async fn connect(config: &Config) -> Result<Vec<Arc<Cluster>>, String> {
 }
 
 /// Follows what happens in a cluster, for as long as the server runs.
-fn supervise(drivers: &Arc<Drivers>, sync: &Arc<SyncStage>, canary: &Arc<CanaryStage>, cluster: Arc<Cluster>) {
+fn supervise(drivers: &Arc<Drivers>, sync: &Arc<SyncStage>, canary: &Arc<RolloutStage>, cluster: Arc<Cluster>) {
     tokio::spawn(sync.clone().supervise(drivers.clone(), cluster.clone()));
     let (canary, drivers) = (canary.clone(), drivers.clone());
     tokio::spawn(async move {

@@ -120,7 +120,7 @@ pub struct RolloutView {
     pub revisions: Vec<RevisionView>,
     /// Weights over time, oldest first, bounded.
     pub weights: Vec<WeightView>,
-    /// What a person may do now: `promote`, `promote-full`, `retreat`, `retry`, `resume`, each with what it will do.
+    /// What a person may do now: `promote`, `promote-full`, `abort`, `retry`, `resume`, each with what it will do.
     pub actions: Vec<ActionView>,
     /// Until when the current pause lasts, in ms since the epoch.
     pub paused_until_ms: Option<u64>,

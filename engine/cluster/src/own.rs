@@ -3,11 +3,10 @@
 use crate::apply::{Named, Written, stale};
 use crate::error::trying;
 use crate::{Cluster, Error, MANAGER, Result};
+use decide::annotations::OWNER;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-/// The annotation that makes an object ours.
-const OWNER: &str = "bespin.dev/owner";
 /// The annotation by which Argo CD lets an Application go.
 const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
 

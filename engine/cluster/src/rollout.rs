@@ -11,7 +11,7 @@ pub use watch::Noticed;
 use crate::error::trying;
 use crate::traffic::Router;
 use crate::{Cluster, Error, Result, to_json};
-use decide::canary::{self, Act, Guard, Objects};
+use decide::rollout::{self, Act, Guard, Objects};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ impl Cluster {
             .flatten()
             .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
             .collect();
-        let (services, ingresses) = canary::spec::named(&rollout);
+        let (services, ingresses) = rollout::strategy::named(&rollout);
         let (sets, pods, services, ingresses, autoscalers) = futures::try_join!(
             self.selected("apps/v1", "ReplicaSet", namespace, &selector),
             self.selected("v1", "Pod", namespace, &selector),
@@ -96,8 +96,8 @@ impl Cluster {
             Act::Forget { set } => self.forget_set(namespace, set).await,
             Act::Select { service, hash, rollout } => {
                 let mut change = json!({ "metadata": { "annotations": {} }, "spec": { "selector": {} } });
-                change["metadata"]["annotations"][canary::MANAGED_BY] = rollout.as_str().into();
-                change["spec"]["selector"][canary::HASH] = hash.as_str().into();
+                change["metadata"]["annotations"][rollout::MANAGED_BY] = rollout.as_str().into();
+                change["spec"]["selector"][rollout::HASH] = hash.as_str().into();
                 self.change(("v1", "Service"), namespace, service, change).await
             }
             Act::Route { ingress, annotations } => {
@@ -110,7 +110,7 @@ impl Cluster {
             }
             Act::Stamp { rollout, revision } => {
                 let mut change = json!({ "metadata": { "uid": rollout.uid, "annotations": {} } });
-                change["metadata"]["annotations"][canary::REVISION] = revision.to_string().into();
+                change["metadata"]["annotations"][rollout::REVISION] = revision.to_string().into();
                 let api = self.api("argoproj.io/v1alpha1", "Rollout", Some(namespace)).await?;
                 let tried = format!("writing the revision of Rollout {namespace}/{}", rollout.name);
                 trying(&tried, api.patch(&rollout.name, &params(), &Patch::Merge(change))).await.map(drop)

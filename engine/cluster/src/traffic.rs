@@ -1,7 +1,7 @@
 //! Who says which share of the traffic a canary really gets.
 
 use crate::Result;
-use decide::canary;
+use decide::rollout;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
@@ -21,6 +21,6 @@ pub struct Annotations;
 
 impl Router for Annotations {
     fn served<'a>(&'a self, rollout: &'a Value, ingresses: &'a [Value]) -> BoxFuture<'a, Result<Option<u32>>> {
-        Box::pin(async move { Ok(canary::alb::served(rollout, ingresses)) })
+        Box::pin(async move { Ok(rollout::strategy::served(rollout, ingresses)) })
     }
 }

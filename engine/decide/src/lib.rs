@@ -8,19 +8,21 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod annotations;
 pub mod bump;
 pub mod by;
-pub mod canary;
 pub mod delivery;
 pub mod health;
 pub mod image;
 pub mod manifest;
 pub mod next;
+pub mod object;
 pub mod outcome;
 pub mod request;
 pub mod retention;
 pub mod retry;
 pub mod revert;
+pub mod rollout;
 pub mod run;
 pub mod stream;
 pub mod sync;

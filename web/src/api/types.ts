@@ -374,7 +374,7 @@ export interface RolloutView {
   revisions: RevisionView[];
   /** Weights over time, oldest first, bounded. */
   weights: WeightView[];
-  /** What a person may do now: `promote`, `promote-full`, `retreat`, `retry`, `resume`, each with what it will do. */
+  /** What a person may do now: `promote`, `promote-full`, `abort`, `retry`, `resume`, each with what it will do. */
   actions: ActionView[];
   /** Until when the current pause lasts, in ms since the epoch. */
   paused_until_ms: number | null;

@@ -67,7 +67,7 @@ function Whole({ page }: { page: RolloutPage }) {
                 label={label}
                 effect={effect}
                 confirm={label}
-                tone={action === 'retreat' ? 'bad' : 'good'}
+                tone={action === 'abort' ? 'bad' : 'good'}
                 path={`/rollouts/${inPath(page.stream.slice('rollout/'.length))}/actions/${encodeURIComponent(action)}`}
               />
             ))}

@@ -74,7 +74,7 @@ function Frame({ user, csrf, version }: { user: UserView; csrf: string; version:
           </summary>
           <div>
             <p className="faint">
-              {user.role === 'operator' ? 'You may retry, promote and retreat.' : 'You may look, and change nothing.'}
+              {user.role === 'operator' ? 'You may retry, promote and abort.' : 'You may look, and change nothing.'}
             </p>
             <button type="button" onClick={() => leaving.mutate()} disabled={leaving.isPending}>
               Log out

@@ -295,13 +295,13 @@ impl Abilities for Attempt {
 
     async fn follow(&self, asked: Follow) -> Result<Followed, Failure> {
         let on_timeout = match asked.on_timeout {
-            OnTimeout::Hold => decide::canary::OnTimeout::Hold,
-            OnTimeout::Retreat => decide::canary::OnTimeout::Retreat,
+            OnTimeout::Hold => decide::rollout::OnTimeout::Hold,
+            OnTimeout::Retreat => decide::rollout::OnTimeout::Abort,
         };
-        let intent = decide::canary::Intent { image: asked.image, on_timeout };
+        let intent = decide::rollout::Intent { image: asked.image, on_timeout };
         let Place { cluster, namespace, name } = &asked.place;
         let stream = Stream::rollout(cluster, namespace, name);
-        let outputs = request::<decide::canary::Entry>(&self.doors.drivers, &stream, &self.key(), intent).await?;
+        let outputs = request::<decide::rollout::Entry>(&self.doors.drivers, &stream, &self.key(), intent).await?;
         Ok(Followed { outcome: text(&outputs, "outcome")? })
     }
 }

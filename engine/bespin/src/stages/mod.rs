@@ -1,12 +1,12 @@
-//! The corridor: delivery, run, image, bump, sync, canary, and revert after a
-//! retreat. Each module binds one decision of `decide` to the doors that it
+//! The corridor: delivery, run, image, bump, sync, rollout, and revert after a
+//! abort. Each module binds one decision of `decide` to the doors that it
 //! sees and acts through.
 
 pub mod bump;
-pub mod canary;
 pub mod delivery;
 pub mod image;
 pub mod revert;
+pub mod rollout;
 pub mod run;
 pub mod sync;
 

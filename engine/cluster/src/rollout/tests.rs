@@ -4,8 +4,8 @@
 use crate::rollout::Acted;
 use crate::{Annotations, Cluster, Reach, Settings};
 use decide::by::By;
-use decide::canary::{Act, Action, Entry, Guard, Objects, Recorded, Seen, Through, decide};
 use decide::next::{Timestamp, Wake};
+use decide::rollout::{Act, Action, Entry, Guard, Objects, Observed, State, Through, decide};
 use futures::StreamExt;
 use kube::api::{Patch, PatchParams, PostParams};
 use playground::{Options, Playground};
@@ -93,8 +93,8 @@ impl World {
         self.cluster.look_at_rollout(NAMESPACE, "was", &Annotations).await.unwrap()
     }
 
-    fn recorded(&self) -> Recorded {
-        Recorded::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)))
+    fn recorded(&self) -> State {
+        State::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)))
     }
 
     fn weights(&self) -> Vec<u32> {
@@ -109,8 +109,8 @@ impl World {
             loop {
                 let objects = self.cluster.look_at_rollout(NAMESPACE, "was", &Annotations).await.unwrap();
                 let now = now();
-                let recorded = Recorded::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)));
-                let next = decide(&recorded, &Seen::read(objects.clone()), now);
+                let recorded = State::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)));
+                let next = decide(&recorded, &Observed::read(objects.clone()), now);
                 self.journal.extend(next.record.into_iter().map(|entry| (now, By::Server, entry)));
                 let mut wake = next.wake;
                 for act in &next.acts {
@@ -214,7 +214,7 @@ async fn a_person_retreats_in_mid_walk_and_an_autoscaler_grows_it() {
     let four = Patch::Merge(json!({"spec": {"replicas": 4}}));
     api.patch("was", &PatchParams::default(), &four).await.unwrap();
     world.drive(|seen| seen.served == Some(50) && pods(seen) == [(V55.to_owned(), 4), (V56.to_owned(), 2)]).await;
-    let asked = Entry::Asked { action: Action::Retreat, through: Through::Api };
+    let asked = Entry::Asked { action: Action::Abort, through: Through::Api };
     world.journal.push((now(), By::Person("mina".into()), asked));
     let end = world.drive(|seen| phase(seen) == "Degraded" && pods(seen) == [(V55.to_owned(), 4)]).await;
     assert_eq!(end.served, Some(0));

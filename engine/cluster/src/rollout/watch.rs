@@ -1,7 +1,7 @@
 //! Tells which rollout something has happened to.
 
 use crate::{Cluster, Result};
-use decide::canary::HASH;
+use decide::rollout::HASH;
 use futures::stream::{BoxStream, select_all};
 use futures::{StreamExt, TryStreamExt};
 use kube::ResourceExt;

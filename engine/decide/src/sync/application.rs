@@ -13,15 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// The annotation that makes an Application ours.
-pub const OWNER: &str = "bespin.dev/owner";
+pub use crate::annotations::{ON_ABORT, ON_RETREAT, OWNER};
 /// The annotation by which Argo CD lets an Application go.
 pub const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
-
-/// The annotation that says what becomes of git after a rollout was aborted.
-pub const ON_ABORT: &str = "bespin.dev/on-abort";
-/// The older name of [`ON_ABORT`], which counts where the newer one is absent.
-const ON_RETREAT: &str = "bespin.dev/on-retreat";
 
 /// An Application that this version can sync.
 #[derive(Clone, Debug, PartialEq)]

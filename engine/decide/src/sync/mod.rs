@@ -14,7 +14,6 @@ pub mod generator;
 pub mod ignore;
 mod jq;
 mod messages;
-pub mod object;
 mod objects;
 mod observed;
 mod operate;
@@ -30,6 +29,7 @@ mod take;
 pub mod tracking;
 pub mod view;
 
+pub use crate::object;
 pub use decide::{Act, decide};
 pub use entry::{Cause, Entry, Intent, Outcome};
 pub use objects::{Gvk, Objects, Refused, Scope, Standing};

@@ -4,8 +4,8 @@
 
 use super::Line;
 use decide::by::By;
-use decide::canary::{self, Patience, State};
 use decide::request::{Key, Response};
+use decide::rollout::{self, Patience, ProgressState};
 use decide::run::{self, Status};
 use decide::{bump, delivery, image, revert, sync};
 use serde::Serialize;
@@ -136,13 +136,13 @@ fn of_app(lines: &[Line], entries: &Entries<sync::Entry>) -> Vec<String> {
     facts
 }
 
-fn of_rollout(lines: &[Line], entries: &Entries<canary::Entry>) -> Vec<String> {
-    let recorded = canary::Recorded::fold(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
+fn of_rollout(lines: &[Line], entries: &Entries<rollout::Entry>) -> Vec<String> {
+    let recorded = rollout::State::fold(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
     let mut facts = Vec::new();
     facts.extend(recorded.claimed_at.map(|at| format!("claimed at {at}")));
     facts.extend(recorded.aliases.iter().map(|(ours, theirs)| format!("{ours} is called {theirs}")));
-    facts.extend(recorded.before.iter().map(|walk| format!("before: {}", of_walk(lines, walk))));
-    facts.extend(recorded.walk.iter().map(|walk| format!("newest: {}", of_walk(lines, walk))));
+    facts.extend(recorded.before.iter().map(|progress| format!("before: {}", of_progress(lines, progress))));
+    facts.extend(recorded.progress.iter().map(|progress| format!("newest: {}", of_progress(lines, progress))));
     facts.extend(recorded.stable.iter().map(|stable| format!("stable: {} {}", stable.hash, stable.image)));
     facts.extend(recorded.released.iter().map(|(hash, at)| format!("released {hash} at {at}")));
     facts.push(format!("weight {}", recorded.asked));
@@ -171,21 +171,21 @@ fn of_rollout(lines: &[Line], entries: &Entries<canary::Entry>) -> Vec<String> {
     facts
 }
 
-fn of_walk(lines: &[Line], walk: &canary::Walk) -> String {
-    let state = match &walk.state {
-        State::Walking => "progressing".to_owned(),
-        State::Retreated { because, at } => format!("aborted at {at}: {}", reason(lines, because)),
-        State::Promoted => "promoted".to_owned(),
+fn of_progress(lines: &[Line], progress: &rollout::Progress) -> String {
+    let state = match &progress.state {
+        ProgressState::Underway => "progressing".to_owned(),
+        ProgressState::Aborted { because, at } => format!("aborted at {at}: {}", reason(lines, because)),
+        ProgressState::Promoted => "promoted".to_owned(),
     };
-    let (paused, reached) = (walk.paused_since, walk.reached);
+    let (paused, reached) = (progress.paused_since, progress.reached);
     format!(
         "{} {} began {} step {} of {} ({}) since {}, paused since {paused:?}, reached {reached}: {state}",
-        walk.hash,
-        disk(&walk.images),
-        disk(&walk.start),
-        walk.at,
-        walk.steps,
-        walk.steps_hash,
-        walk.since
+        progress.hash,
+        disk(&progress.images),
+        disk(&progress.start),
+        progress.at,
+        progress.steps,
+        progress.steps_hash,
+        progress.since
     )
 }

@@ -3,9 +3,9 @@
 use super::{RevertStage, trouble};
 use crate::drive::{Trouble, Turn, Written};
 use decide::by::By;
-use decide::canary::{self, Recorded};
 use decide::next::Timestamp;
 use decide::revert::{self, Reply};
+use decide::rollout::{self, State};
 use decide::stream::Stream;
 use forge::pulls::NewPull;
 use forge::{NewCommit, Pushed};
@@ -42,10 +42,10 @@ impl RevertStage {
         since: Timestamp,
         outcome: &revert::Outcome,
     ) -> Result<Reply, Trouble> {
-        let make = |written: &[Written<canary::Entry>]| {
-            let recorded = Recorded::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry)));
+        let make = |written: &[Written<rollout::Entry>]| {
+            let recorded = State::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry)));
             let open = recorded.promised().is_some_and(|undo| undo.since == since);
-            open.then(|| vec![canary::Entry::PutBack { since, outcome: outcome.clone() }])
+            open.then(|| vec![rollout::Entry::PutBack { since, outcome: outcome.clone() }])
         };
         turn.drivers().append(&Stream::rollout_of(turn.stream), By::Server, make).await?;
         Ok(Reply::Done)

@@ -9,10 +9,10 @@ mod observe;
 use super::sync::SyncStage;
 use crate::drive::{Drivers, Stage, Trouble, Turn, Written, read};
 use async_trait::async_trait;
-use decide::canary::{self, Recorded};
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::revert::{self, AbortStatus, Act, Entry, Observed, Promised, Refusals, Reply};
+use decide::rollout::{self, State};
 use decide::stream::{Family, Stream};
 use forge::Forge;
 use forge::NewCommit;
@@ -33,9 +33,9 @@ impl RevertStage {
         Arc::new(RevertStage { forge, pulls, sync })
     }
 
-    async fn recorded(&self, turn: &Turn<'_>) -> Result<Recorded, Trouble> {
-        let written = read::<canary::Entry>(turn.journal(), Stream::rollout_of(turn.stream)).await?;
-        Ok(Recorded::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry))))
+    async fn recorded(&self, turn: &Turn<'_>) -> Result<State, Trouble> {
+        let written = read::<rollout::Entry>(turn.journal(), Stream::rollout_of(turn.stream)).await?;
+        Ok(State::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry))))
     }
 }
 

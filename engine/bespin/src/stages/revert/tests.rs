@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use decide::bump::Swap;
 use decide::by::By;
-use decide::canary::{Cause, Start};
 use decide::revert::{How, Intent, Outcome};
+use decide::rollout::{Cause, Start};
 use decide::sync::application::Depth;
 use forge::{Credentials, Remote, Settings};
 use serde_json::{Value, json};
@@ -137,9 +137,9 @@ impl World {
         let stage = RevertStage::new(&forge, Pulls::new(api), &sync);
         let (images, intent) = (vec![BAD.to_owned()], Box::new(self.intent.clone()));
         let began =
-            canary::Entry::Began { hash: "h56".into(), images, steps_hash: "s".into(), steps: 1, start: Start::Steps };
-        let retreated = canary::Entry::Retreated { because: "it crashes".into(), cause: Cause::Failed };
-        let entries = vec![began, retreated, canary::Entry::PuttingBack { intent }];
+            rollout::Entry::Began { hash: "h56".into(), images, steps_hash: "s".into(), steps: 1, start: Start::Steps };
+        let retreated = rollout::Entry::Aborted { because: "it crashes".into(), cause: Cause::Failed };
+        let entries = vec![began, retreated, rollout::Entry::PuttingBack { intent }];
         drivers.append(&rollout(), By::Server, |_| Some(entries.clone())).await.unwrap();
         drivers.register(&stage);
         (drivers, stage)
@@ -297,7 +297,7 @@ async fn what_was_decided_before_the_promise_was_dropped_is_not_done() {
     let [act @ Act::Commit { .. }] = next.acts.as_slice() else { panic!("{next:?}") };
     let since = stage.recorded(&turn).await.unwrap().promised().unwrap().since;
     let outcome = Outcome::Dropped { because: "the Rollout is not Bespin's any more".into() };
-    let dropped = canary::Entry::PutBack { since, outcome: outcome.clone() };
+    let dropped = rollout::Entry::PutBack { since, outcome: outcome.clone() };
     drivers.append(&rollout(), By::Server, |_| Some(vec![dropped.clone()])).await.unwrap();
     stage.act(&turn, &(), act).await.unwrap();
     assert_eq!(world.commits("main"), "2");

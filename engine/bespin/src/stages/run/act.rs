@@ -31,7 +31,7 @@ impl RunStage {
             }
             Act::GiveUp { step } => {
                 let key = Key { run: opened.id.clone(), step: step.clone() };
-                super::super::canary::gave_up(turn.drivers(), &key).await.map_err(Trouble::passing)
+                super::super::rollout::gave_up(turn.drivers(), &key).await.map_err(Trouble::passing)
             }
             Act::Report { outcome, text } => self.report(turn, opened, *outcome, text).await,
         }

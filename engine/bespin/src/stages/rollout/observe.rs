@@ -1,0 +1,57 @@
+//! What is observed before each decision: the Rollout's corner of the cluster, its router where that is a plugin, and
+//! its Application once something follows from it.
+
+use super::{RolloutStage, view};
+use crate::drive::{Trouble, Turn, now};
+use crate::stages::revert;
+use cluster::Cluster;
+use decide::rollout::{self, Objects, Observed, Owner, State};
+
+impl RolloutStage {
+    /// Observes the Rollout and everything around it, asks its router, and shows both on the dashboard.
+    pub(super) async fn look(&self, turn: &Turn<'_>, recorded: &State) -> Result<Observed, Trouble> {
+        let (stream, board) = (turn.stream.as_str(), turn.board());
+        let (cluster, namespace, name) = self.find(stream)?;
+        let tried = "looking at the rollout";
+        let objects = cluster.look_at_rollout(namespace, name, &*self.router).await;
+        let mut objects = objects.map_err(|error| Trouble::new(tried, error))?;
+        objects.applications = applications(cluster, recorded, &objects).await;
+        objects.routers = self.routers.names(stream);
+        let mut seen = Observed::read(objects);
+        if let Observed::Present(live) = &mut seen {
+            match rollout::question(recorded, live) {
+                Some(split) => live.hear(self.routers.ask(stream, &split).await),
+                None => self.routers.forget(stream),
+            }
+        }
+        let promised = recorded.promised().is_some();
+        if matches!(&seen, Observed::Present(live) if promised && live.owner == Owner::Ours) {
+            revert::keep(turn.drivers(), turn.stream);
+        }
+        match &seen {
+            Observed::Present(live) => {
+                board.show_rollout(stream, view::view(cluster.name(), recorded, live, now()));
+            }
+            Observed::Absent => board.forget_rollout(stream),
+        }
+        Ok(seen)
+    }
+}
+
+/// The Applications, once it depends on one of them what follows an abort.
+async fn applications(
+    cluster: &Cluster,
+    recorded: &State,
+    objects: &Objects,
+) -> Option<Result<Vec<serde_json::Value>, String>> {
+    if !recorded.is_aborted() || recorded.undoing().is_some() {
+        return None;
+    }
+    let Some(name) = objects.rollout.as_ref().and_then(rollout::application_of) else { return Some(Ok(Vec::new())) };
+    let list = async {
+        let kind = cluster.kind("argoproj.io/v1alpha1", "Application").await?;
+        cluster.list(&kind, None).await
+    };
+    let named = |all: Vec<_>| all.into_iter().filter(|one| decide::object::name(one) == name).collect();
+    Some(list.await.map(named).map_err(|error| error.to_string()))
+}

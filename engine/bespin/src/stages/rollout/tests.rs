@@ -1,0 +1,463 @@
+//! The stage with its real parts: the embedded journal, the drivers, and the
+//! playground's Kubernetes API.
+
+use super::routers::tests::{Api, Mode};
+use super::{RolloutStage, Routers, ask, gave_up};
+use crate::board::Board;
+use crate::drive::Drivers;
+use crate::requests::request;
+use crate::sources::Repositories;
+use crate::stages::revert::RevertStage;
+use crate::stages::sync::SyncStage;
+use crate::views::RolloutView;
+use cluster::{Cluster, Reach, Settings};
+use decide::bump::Swap;
+use decide::by::By;
+use decide::next::Phase;
+use decide::request::Key;
+use decide::revert::{self, How, Outcome};
+use decide::rollout::{Cause, Entry, Intent, OnTimeout, Start, State};
+use decide::stream::Stream;
+use decide::sync::application::Depth;
+use playground::{Options, Playground};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const STREAM: &str = "rollout/test/petclinic/was";
+const V55: &str = "petclinic-was:v55-f31bdcc";
+const V56: &str = "petclinic-was:v56-0a1b2c3";
+
+fn stream() -> Stream {
+    Stream::parse(STREAM).expect("it is a rollout's")
+}
+
+/// A server's part of the world: everything of it ends with the process.
+struct Server {
+    drivers: Arc<Drivers>,
+    stage: Arc<RolloutStage>,
+    watching: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(dir: &Path, playground: &Playground) -> Server {
+        Server::routed_by(dir, playground, Routers::default()).await
+    }
+
+    async fn routed_by(dir: &Path, playground: &Playground, routers: Routers) -> Server {
+        let journal = journal::open(&dir.join("journal")).expect("the journal opens");
+        let drivers = Drivers::new(journal, Arc::new(Board::default()));
+        let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
+        let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.expect("the playground answers");
+        let cluster = Arc::new(cluster);
+        cluster.install_crds().await.expect("the kinds are installed");
+        let forge = forge::Forge::new(forge::Settings::default(), dir.join("mirrors")).expect("the mirrors open");
+        let sync = SyncStage::new([cluster.clone()], Repositories::new(forge.clone()));
+        let revert = RevertStage::new(&forge, forge::pulls::Pulls::new(None), &sync);
+        let stage = Arc::new(RolloutStage::new([cluster.clone()]).routed_by(routers));
+        drivers.register(&revert);
+        drivers.register(&stage);
+        let watch = stage.clone().watch(drivers.clone(), cluster);
+        let watching = tokio::spawn(async move { watch.await.expect("the watch goes on") });
+        Server { drivers, stage, watching }
+    }
+
+    async fn stop(self) {
+        self.drivers.stop().await;
+        self.watching.await.expect("the watch ends in order");
+    }
+
+    /// Follows the board until the view is so.
+    async fn shows(&self, what: &str, so: impl Fn(&RolloutView) -> bool) -> RolloutView {
+        let mut changed = self.drivers.board().changed();
+        let wait = async {
+            loop {
+                changed.mark_unchanged();
+                if let Some(view) = self.drivers.board().rollouts().remove(STREAM).filter(|view| so(view)) {
+                    return view;
+                }
+                changed.changed().await.expect("the board outlives the test");
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(60), wait).await {
+            Ok(view) => view,
+            Err(_) => {
+                panic!("never {what}: {:?} {:#?}", self.drivers.board().status(STREAM), self.drivers.board().rollouts())
+            }
+        }
+    }
+}
+
+/// What a person or a sync does, over HTTP.
+async fn send(playground: &Playground, method: reqwest::Method, path: &str, body: &Value) {
+    let kind = if method == reqwest::Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+    let request = reqwest::Client::new()
+        .request(method, format!("{}{path}", playground.kube_url))
+        .bearer_auth(&playground.kube_token)
+        .header("content-type", kind)
+        .body(body.to_string());
+    let answer = request.send().await.expect("the playground answers");
+    assert!(answer.status().is_success(), "{path}: {} {}", answer.status(), answer.text().await.unwrap_or_default());
+}
+
+const ROLLOUTS: &str = "/apis/argoproj.io/v1alpha1/namespaces/petclinic/rollouts";
+
+async fn furnish(playground: &Playground) {
+    let post = async |path: &str, object: Value| send(playground, reqwest::Method::POST, path, &object).await;
+    post("/api/v1/namespaces", json!({"metadata": {"name": "petclinic"}})).await;
+    for name in ["was-stable", "was-canary"] {
+        let spec = json!({"selector": {"app": "was"}, "ports": [{"port": 8080}]});
+        post("/api/v1/namespaces/petclinic/services", json!({"metadata": {"name": name}, "spec": spec})).await;
+    }
+    let backend = json!({"service": {"name": "was-stable", "port": {"name": "use-annotation"}}});
+    let rules = json!([{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]);
+    let ingress = json!({"metadata": {"name": "petclinic-ingress"}, "spec": {"rules": rules}});
+    post("/apis/networking.k8s.io/v1/namespaces/petclinic/ingresses", ingress).await;
+}
+
+/// The seed's Rollout, its pauses one second long.
+async fn rollout(playground: &Playground, annotations: Value) {
+    let routing = json!({"alb": {"ingress": "petclinic-ingress", "servicePort": 8080}});
+    rollout_by(playground, annotations, routing).await;
+}
+
+async fn rollout_by(playground: &Playground, annotations: Value, routing: Value) {
+    let step = |weight: u32| json!({"setWeight": weight, "pause": {"duration": "1s"}});
+    let rollout = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": "was", "annotations": annotations},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "was"}},
+            "strategy": {"canary": {
+                "canaryService": "was-canary", "stableService": "was-stable",
+                "trafficRouting": routing,
+                "scaleDownDelaySeconds": 1, "abortScaleDownDelaySeconds": 1,
+                "steps": [step(10), step(25), step(50), step(75)],
+            }},
+            "template": {
+                "metadata": {"labels": {"app": "was"}},
+                "spec": {"containers": [{"name": "was", "image": V55}]},
+            },
+        },
+    });
+    send(playground, reqwest::Method::POST, ROLLOUTS, &rollout).await;
+}
+
+async fn deploy(playground: &Playground, image: &str) {
+    let template = json!({"spec": {"containers": [{"name": "was", "image": image}]}});
+    let patch = json!({"spec": {"template": template}});
+    send(playground, reqwest::Method::PATCH, &format!("{ROLLOUTS}/was"), &patch).await;
+}
+
+fn key(run: &str) -> Key {
+    Key { run: run.to_owned(), step: "canary".to_owned() }
+}
+
+fn wants(image: &str, on_timeout: OnTimeout) -> Intent {
+    Intent { image: Some(image.to_owned()), on_timeout }
+}
+
+fn serves(view: &RolloutView, image: &str) -> bool {
+    let wanted: Vec<_> = view.revisions.iter().filter(|set| set.wanted > 0).map(|set| set.image.as_str()).collect();
+    wanted == [image] && view.stable_image == image
+}
+
+async fn playground(dir: &Path) -> Playground {
+    Playground::start(&dir.join("playground"), Options::default()).await.expect("the playground starts")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_waits_for_its_image_to_be_promoted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    // The want is there before the Rollout is, and before the Rollout names its image.
+    let drivers = server.drivers.clone();
+    let waiting = tokio::spawn(async move {
+        request::<Entry>(&drivers, &stream(), &key("user/petclinic/was/56"), wants(V56, OnTimeout::Hold)).await
+    });
+    furnish(&playground).await;
+    rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    deploy(&playground, V56).await;
+    let half = server.shows("50 %", |view| view.served == Some(50)).await;
+    assert_eq!((half.steps.len(), half.ownership.as_str()), (4, "owned"));
+    assert_eq!((half.stable_image.as_str(), half.canary_image.as_str()), (V55, V56));
+    assert!(half.actions.iter().any(|action| action.action == "abort" && action.effect.contains(V55)), "{half:?}");
+    let outputs = waiting.await.expect("the step ends").expect("it is met");
+    assert_eq!(outputs, json!({"outcome": "promoted"}));
+    let end = server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+    let asked: Vec<u32> = end.weights.iter().map(|point| point.asked).collect();
+    assert_eq!(asked, [10, 25, 50, 75, 100, 0]);
+    assert!(end.weights[..5].iter().all(|point| point.served == Some(point.asked)), "{:?}", end.weights);
+    assert_eq!(end.at, 4);
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_ask_and_are_told_what_means_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    let mina = || By::Person("mina".into());
+    furnish(&playground).await;
+    rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    assert!(ask(&server.drivers, &stream(), "abort", mina()).await.unwrap_err().contains("no canary"));
+    assert!(ask(&server.drivers, &stream(), "explode", mina()).await.unwrap_err().contains("not one of"));
+    deploy(&playground, V56).await;
+    server.shows("25 %", |view| view.served == Some(25)).await;
+    ask(&server.drivers, &stream(), "abort", mina()).await.expect("a canary walks");
+    let back = server.shows("Degraded", |view| view.phase == "Degraded" && serves(view, V55)).await;
+    assert!(back.message.contains("asked for by mina"), "{}", back.message);
+    assert_eq!(back.served, Some(0));
+    ask(&server.drivers, &stream(), "retry", mina()).await.expect("it was aborted");
+    server.shows("10 %", |view| view.served == Some(10)).await;
+    ask(&server.drivers, &stream(), "promote-full", mina()).await.expect("steps are left");
+    server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_in_mid_walk_goes_on_where_it_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    // The first server installs the kinds.
+    Server::start(dir.path(), &playground).await.stop().await;
+    furnish(&playground).await;
+    rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
+    for (image, until) in [(V55, 0), (V56, 10), (V56, 50), (V56, 75)] {
+        let server = Server::start(dir.path(), &playground).await;
+        deploy(&playground, image).await;
+        server.shows("its weight", |view| view.served == Some(until) && (until > 0 || view.phase == "Healthy")).await;
+        server.stop().await;
+    }
+    let server = Server::start(dir.path(), &playground).await;
+    let end = server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+    let weights: Vec<u32> = end.weights.iter().map(|point| point.asked).collect();
+    assert_eq!(weights, [10, 25, 50, 75, 100, 0], "nothing is walked twice");
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_out_of_time_takes_its_canary_back() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    furnish(&playground).await;
+    rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    deploy(&playground, "petclinic-was:v56-never-ready").await;
+    let drivers = server.drivers.clone();
+    let waiting = tokio::spawn(async move {
+        let intent = wants("petclinic-was:v56-never-ready", OnTimeout::Abort);
+        request::<Entry>(&drivers, &stream(), &key("run/56"), intent).await
+    });
+    server
+        .shows("a canary's pods", |view| view.revisions.iter().any(|set| set.role == "canary" && set.wanted == 1))
+        .await;
+    gave_up(&server.drivers, &key("run/56")).await.expect("the journal is there");
+    let failed = waiting.await.expect("the step ends").expect_err("it has failed");
+    assert!(format!("{failed:?}").contains("ran out of time"), "{failed:?}");
+    server.shows("v55 alone", |view| view.phase == "Degraded" && serves(view, V55)).await;
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_ours_is_looked_at_and_never_written() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    furnish(&playground).await;
+    rollout(&playground, json!({})).await;
+    let view = server.shows("it at all", |_| true).await;
+    assert_eq!((view.ownership.as_str(), view.actions.len()), ("observed", 0));
+    let mut changed = server.drivers.board().changed();
+    let said = loop {
+        changed.mark_unchanged();
+        if let Some(said) = server.drivers.board().status(STREAM) {
+            break said;
+        }
+        changed.changed().await.expect("the board outlives the test");
+    };
+    assert_eq!(said.status.phase, Phase::Done);
+    assert!(said.status.message.contains("bespin take"), "{}", said.status.message);
+    assert_eq!(server.drivers.journal().streams("rollout/").await.expect("the journal is there").len(), 0);
+    server.stop().await;
+    playground.stop().await;
+}
+
+/// A Rollout whose traffic the API shares, and whose new version has got so much of it.
+async fn routed_to(dir: &Path, percent: u32) -> (Playground, Api, Server) {
+    let (playground, api) = (playground(dir).await, Api::start(dir).await);
+    let routers = api.routers(dir, &api.grant()).await;
+    let server = Server::routed_by(dir, &playground, routers).await;
+    furnish(&playground).await;
+    let routing = json!({"plugins": {"example/http": {"address": api.address}}});
+    rollout_by(&playground, json!({"bespin.dev/owner": "test"}), routing).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    assert_eq!(api.weight().as_deref(), Some("0"));
+    deploy(&playground, V56).await;
+    server.shows("its weight", |view| view.served == Some(percent)).await;
+    (playground, api, server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, api, server) = routed_to(dir.path(), 25).await;
+    assert_eq!(api.weight().as_deref(), Some("25"));
+
+    let mina = || By::Person("mina".into());
+    // While nobody can tell what is served, a retreat is recorded, and takes nothing away.
+    api.set(Mode::Busy);
+    ask(&server.drivers, &stream(), "abort", mina()).await.expect("a canary walks");
+    let tried = api.asked(&reqwest::Method::PUT);
+    let back = server.shows("Degraded", |view| view.phase == "Degraded" && view.asked == 0).await;
+    assert_eq!(back.served, None);
+    let again = async {
+        while api.asked(&reqwest::Method::PUT) < tried + 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("it is told again");
+    let held = server.shows("the canary's pods", |_| true).await;
+    let canary = held.revisions.iter().find(|set| set.role == "canary").expect("it is there");
+    assert!(canary.wanted > 0, "no pod that may get requests goes: {held:#?}");
+    let because = server.drivers.board().status(STREAM).expect("it says why").status.message;
+    assert!(because.contains("example/http fails: the router answered 503"), "{because}");
+
+    api.set(Mode::Works);
+    let back = server.shows("v55 alone", |view| serves(view, V55)).await;
+    assert_eq!((back.served, api.weight().as_deref()), (Some(0), Some("0")));
+    ask(&server.drivers, &stream(), "retry", mina()).await.expect("it was aborted");
+    server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+
+    // While it is another's, that one may tell the router something else: what it was told is not remembered.
+    let given_to = async |owner: Value| {
+        let patch = json!({"metadata": {"annotations": {"bespin.dev/owner": owner}}});
+        send(&playground, reqwest::Method::PATCH, &format!("{ROLLOUTS}/was"), &patch).await;
+    };
+    assert!(server.stage.routers.remembers(STREAM));
+    given_to(Value::Null).await;
+    server.shows("given back", |view| view.ownership == "observed").await;
+    assert!(!server.stage.routers.remembers(STREAM));
+    given_to(json!("test")).await;
+    server.shows("taken again", |view| view.ownership == "owned" && view.served == Some(0)).await;
+
+    // It goes, and the router takes back what it has made.
+    send(&playground, reqwest::Method::DELETE, &format!("{ROLLOUTS}/was"), &json!({})).await;
+    let gone = async {
+        while api.weight().is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("what was made is taken back");
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_hangs_holds_its_own_rollout_and_a_restart_goes_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, api, server) = routed_to(dir.path(), 50).await;
+    api.set(Mode::Hangs);
+    server.shows("nothing known", |view| view.served.is_none()).await;
+    server.stop().await;
+    api.set(Mode::Works);
+    let routers = api.routers(dir.path(), &api.grant()).await;
+    let server = Server::routed_by(dir.path(), &playground, routers).await;
+    let end = server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
+    let weights: Vec<u32> = end.weights.iter().map(|point| point.asked).collect();
+    assert_eq!(weights, [10, 25, 50, 75, 100, 0], "nothing is walked twice");
+    server.stop().await;
+    playground.stop().await;
+}
+
+/// What a server leaves that stops after a retreat, before git was put back.
+fn promise() -> Vec<Entry> {
+    let images = vec![V56.to_owned()];
+    let intent = revert::Intent {
+        how: How::Revert,
+        rollout: "test/petclinic/was".into(),
+        // Nobody is there: the promise stays open until somebody drops it.
+        repo: "https://127.0.0.1:9/user/k8s-manifests.git".into(),
+        branch: None,
+        path: "petclinic".into(),
+        depth: Depth::Flat,
+        images: vec![Swap { from: V56.into(), to: V55.into() }],
+        because: "it crashes".into(),
+    };
+    vec![
+        Entry::Began { hash: "h56".into(), images, steps_hash: "s".into(), steps: 1, start: Start::Steps },
+        Entry::Aborted { because: "it crashes".into(), cause: Cause::Failed },
+        Entry::PuttingBack { intent: Box::new(intent) },
+    ]
+}
+
+/// The promise's end, once it has one and nobody is at it any more.
+async fn dropped(server: &Server) -> String {
+    let mut newest = server.drivers.journal().newest();
+    let answered = async {
+        loop {
+            newest.mark_unchanged();
+            let written = crate::drive::read::<Entry>(server.drivers.journal(), STREAM).await.expect("it is there");
+            let recorded = State::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry)));
+            match recorded.undo.and_then(|undo| undo.outcome) {
+                Some(Outcome::Dropped { because }) => return because,
+                Some(other) => panic!("{other:?}"),
+                None => newest.changed().await.expect("the journal outlives the test"),
+            }
+        }
+    };
+    let because = tokio::time::timeout(Duration::from_secs(60), answered).await.expect("it is answered");
+    let left = async {
+        while server.drivers.is_driven(&Stream::revert_of(&stream())) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), left).await.expect("its driver leaves");
+    because
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_about_git_ends_with_the_care_for_its_rollout() {
+    for (annotations, wanted) in [(None, "no such Rollout"), (Some(json!({})), "not Bespin's")] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let playground = playground(dir.path()).await;
+        // The first server installs the kinds, and stops in the middle.
+        let server = Server::start(dir.path(), &playground).await;
+        furnish(&playground).await;
+        if let Some(annotations) = annotations {
+            rollout(&playground, annotations).await;
+        }
+        server.drivers.append(&stream(), By::Server, |_| Some(promise())).await.expect("the journal is there");
+        server.stop().await;
+        let server = Server::start(dir.path(), &playground).await;
+        let because = dropped(&server).await;
+        assert!(because.contains(wanted), "{because}");
+        server.stop().await;
+        playground.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_keeps_a_promise_stops_when_it_is_dropped() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    furnish(&playground).await;
+    server.drivers.append(&stream(), By::Server, |_| Some(promise())).await.expect("the journal is there");
+    crate::stages::revert::keep(&server.drivers, &stream());
+    assert!(server.drivers.is_driven(&Stream::revert_of(&stream())));
+    server.drivers.ensure(&stream());
+    assert!(dropped(&server).await.contains("no such Rollout"));
+    server.stop().await;
+    playground.stop().await;
+}

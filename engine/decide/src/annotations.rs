@@ -1,0 +1,17 @@
+//! The annotations that are Bespin's own, under one prefix.
+
+/// An annotation's key: the prefix, which stands here and nowhere else, and its name.
+macro_rules! ours {
+    ($name:literal) => {
+        concat!("bespin.dev/", $name)
+    };
+}
+
+/// Makes an Application or a Rollout Bespin's; without it, the object is only observed.
+pub const OWNER: &str = ours!("owner");
+
+/// On an Application: what becomes of git after its canary was aborted.
+pub const ON_ABORT: &str = ours!("on-abort");
+
+/// The name that [`ON_ABORT`] had at first. It is read where the new one is missing, with a warning.
+pub const ON_RETREAT: &str = ours!("on-retreat");

@@ -1,0 +1,285 @@
+//! One look at a rollout, with what the journal says about it: the questions
+//! that every rule asks.
+
+use super::entry::Start;
+use super::observed::{CaughtUp, ObservedRollout, Service, Set};
+use super::replicas::{self, Pods, Split};
+use super::router::alb::Names;
+use super::router::plugin::{RouterFailure, RouterStatus};
+use super::router::{Asked, Router};
+use super::state::{Progress, ProgressState, State};
+use super::step::{Scale, Step};
+use super::strategy::Strategy;
+use crate::next::Timestamp;
+
+/// What the rules read. The progress is that of the template that was observed.
+pub(super) struct Context<'a> {
+    pub state: &'a State,
+    pub observed: &'a ObservedRollout,
+    pub strategy: &'a Strategy,
+    pub progress: &'a Progress,
+    pub now: Timestamp,
+}
+
+impl<'a> Context<'a> {
+    /// The newest version's set.
+    pub fn canary(&self) -> Option<&'a Set> {
+        self.observed.set(&self.progress.hash)
+    }
+
+    /// The stable version's set, when that is another one.
+    pub fn stable(&self) -> Option<&'a Set> {
+        let stable = self.state.stable.as_ref().filter(|stable| stable.hash != self.progress.hash)?;
+        self.observed.set(&stable.hash)
+    }
+
+    /// The sets that are neither.
+    pub fn older(&self) -> impl Iterator<Item = &'a Set> {
+        let canary = self.canary().map(|set| &set.guard.uid);
+        let stable = self.stable().map(|set| &set.guard.uid);
+        self.observed.sets.iter().filter(move |set| Some(&set.guard.uid) != canary && Some(&set.guard.uid) != stable)
+    }
+
+    /// Whether it takes its steps, or could.
+    pub fn is_underway(&self) -> bool {
+        self.progress.state == ProgressState::Underway && self.progress.start == Start::Steps
+    }
+
+    /// The names of the canary's and of the stable version's Service, when traffic is routed.
+    pub fn routing(&self) -> Option<(&'a str, &'a str)> {
+        self.router()?;
+        Some((self.strategy.canary_service.as_deref()?, self.strategy.stable_service.as_deref()?))
+    }
+
+    /// What the router is asked for, when the traffic is routed.
+    pub fn asked(&self) -> Option<Asked<'a>> {
+        let (canary, stable) = self.routing()?;
+        let newest = &self.progress.hash;
+        Some(Asked {
+            names: Names { rollout: self.observed.name(), canary, stable },
+            weight: self.state.asked,
+            newest,
+            stable: self.state.stable.as_ref().map_or(newest, |stable| &stable.hash),
+            now: self.now,
+        })
+    }
+
+    /// Who shares the traffic, when it is routed.
+    pub fn router(&self) -> Option<&'a Router> {
+        self.strategy.router.as_ref()
+    }
+
+    /// What a router that is a plugin said in this look.
+    pub fn router_status(&self) -> Option<&'a RouterStatus> {
+        self.observed.router_status.as_ref().filter(|_| self.router().is_some_and(|router| router.plugin().is_some()))
+    }
+
+    /// The router's name and what keeps it from answering.
+    pub fn trouble(&self) -> Option<(&'a str, &'a RouterFailure)> {
+        self.router()?.plugin().zip(self.router_status()?.trouble())
+    }
+
+    /// The canary's weight that counts as served, in percent, where one does.
+    pub fn served(&self) -> Option<u32> {
+        self.router()?.served(self.observed)
+    }
+
+    /// A Service that the spec names, if it is there.
+    pub fn service(&self, name: Option<&str>) -> Option<&'a Service> {
+        self.observed.services.get(name?)
+    }
+
+    /// The weight of the current position, in percent.
+    pub fn target(&self) -> u32 {
+        match self.progress.state {
+            ProgressState::Aborted { .. } => 0,
+            ProgressState::Promoted => 100,
+            ProgressState::Underway if self.progress.at >= self.strategy.steps.len() => 100,
+            ProgressState::Underway => {
+                let passed = &self.strategy.steps[..=self.progress.at];
+                passed.iter().rev().find_map(Step::weight).unwrap_or(0)
+            }
+        }
+    }
+
+    /// The pods that the canary shall have with traffic routing.
+    fn routed_goal(&self) -> u32 {
+        let replicas = self.strategy.replicas;
+        if self.progress.at >= self.strategy.steps.len() {
+            return replicas;
+        }
+        let passed = &self.strategy.steps[..=self.progress.at];
+        let scale =
+            passed.iter().rev().find_map(|step| if let Step::Scale(scale) = step { Some(*scale) } else { None });
+        match scale {
+            Some(Scale::Pods(pods)) => pods,
+            Some(Scale::Share(share)) => replicas::routed(replicas, share, self.strategy.min_pods),
+            Some(Scale::MatchWeight) | None => replicas::routed(replicas, self.target(), self.strategy.min_pods),
+        }
+    }
+
+    /// The pods that the current position asks for.
+    pub fn goal(&self) -> Split {
+        let replicas = self.strategy.replicas;
+        match (&self.progress.state, self.progress.start, self.routing()) {
+            (ProgressState::Promoted, ..) | (ProgressState::Underway, Start::First, _) => {
+                Split { canary: replicas, stable: 0 }
+            }
+            (ProgressState::Aborted { .. }, _, Some(_)) => Split { canary: 0, stable: replicas },
+            (_, _, Some(_)) => Split { canary: self.routed_goal(), stable: replicas },
+            (_, _, None) => replicas::nearest(replicas, self.target(), self.strategy.bounds.surge),
+        }
+    }
+
+    /// Whether both versions have just the pods that the position asks for.
+    ///
+    /// # Errors
+    /// What is still missing, as a sentence.
+    pub fn at_goal(&self) -> Result<(), String> {
+        let goal = self.goal();
+        let Some(canary) = self.canary() else { return Err("the canary's ReplicaSet is not there yet".to_owned()) };
+        caught_up(canary)?;
+        if canary.spec != goal.canary || canary.available != goal.canary {
+            return Err(format!("{} of {} canary pods are available", canary.available, goal.canary));
+        }
+        if let Some(stable) = self.stable() {
+            caught_up(stable)?;
+            if stable.spec != goal.stable || stable.pods != goal.stable {
+                return Err(format!("the stable version has {} pods on its way to {}", stable.pods, goal.stable));
+            }
+        }
+        let older: u32 = self.older().map(|set| set.available).sum();
+        match self.routing() {
+            None if older > 0 => Err(format!("{older} pods of older versions still serve")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The weight that the router should have now, in percent.
+    ///
+    /// It rises only when the canary's pods are there, and falls at once.
+    pub fn wanted_weight(&self) -> u32 {
+        let asked = self.state.asked;
+        let canary = self.canary().map_or(0, |set| set.available);
+        let target = self.target();
+        match self.progress.state {
+            ProgressState::Aborted { .. } => 0,
+            ProgressState::Promoted if self.stable_is_selected() => 0,
+            ProgressState::Promoted => asked,
+            ProgressState::Underway
+                if self.progress.start == Start::First || canary == 0 || self.lacks_its_service() =>
+            {
+                0
+            }
+            ProgressState::Underway if !self.canary_is_selected() => asked.min(self.progress.reached),
+            ProgressState::Underway if target <= asked || self.at_goal().is_ok() => target,
+            ProgressState::Underway => asked,
+        }
+    }
+
+    /// Whether the router serves what was asked.
+    pub fn is_verified(&self) -> bool {
+        self.routing().is_none() || self.served() == Some(self.state.asked)
+    }
+
+    /// Whether the position's weight is there, pods and traffic.
+    pub fn has_arrived(&self) -> bool {
+        let empty = self.goal().canary == 0;
+        self.at_goal().is_ok() && self.is_verified() && (self.state.asked == self.target() || empty)
+    }
+
+    /// Whether the stable Service selects the stable version, where traffic is routed.
+    pub fn stable_is_selected(&self) -> bool {
+        let Some((_, stable)) = self.routing() else { return true };
+        let Some(version) = &self.state.stable else { return true };
+        self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&version.hash))
+    }
+
+    /// Whether the canary Service selects the newest version, where traffic is routed.
+    fn canary_is_selected(&self) -> bool {
+        let Some((canary, _)) = self.routing() else { return true };
+        self.service(Some(canary)).is_some_and(|service| service.hash.as_ref() == Some(&self.progress.hash))
+    }
+
+    /// Whether there is no Service to send the canary's requests to.
+    fn lacks_its_service(&self) -> bool {
+        self.routing().is_some_and(|(canary, _)| self.service(Some(canary)).is_none())
+    }
+
+    /// Whether a set's pods get requests, or are about to. What is not known
+    /// counts as traffic.
+    pub fn has_traffic(&self, set: &Set) -> bool {
+        let Some((canary, stable)) = self.routing() else { return false };
+        let selects = |name| {
+            let service = self.service(Some(name));
+            service.is_some_and(|service| service.hash.as_ref().is_none_or(|hash| *hash == set.hash))
+        };
+        set.ready > 0
+            && (selects(canary) && self.canary_gets_requests() || selects(stable) && self.stable_gets_requests())
+    }
+
+    /// Whether a set's pods get the requests that are meant for the stable version.
+    pub fn stands_in_for_stable(&self, set: &Set) -> bool {
+        let Some((_, stable)) = self.routing() else { return false };
+        let selected = self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&set.hash));
+        selected && set.ready > 0 && self.stable_gets_requests()
+    }
+
+    fn stable_gets_requests(&self) -> bool {
+        self.state.asked < 100 || self.served() != Some(100)
+    }
+
+    /// Whether requests come in by the canary's Service, or are about to.
+    pub fn canary_gets_requests(&self) -> bool {
+        self.routing().is_some() && (self.state.asked > 0 || self.served() != Some(0))
+    }
+
+    /// What keeps the traffic from being routed, each with its mend.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for name in [&self.strategy.canary_service, &self.strategy.stable_service].into_iter().flatten() {
+            if !self.observed.services.contains_key(name) {
+                problems.push(format!("Service {name} is not there; add it to the manifests"));
+            }
+        }
+        let router = self.router().zip(self.asked());
+        problems.extend(router.into_iter().flat_map(|(router, asked)| router.problems(asked, self.observed)));
+        problems
+    }
+
+    /// Since when nothing has got better: the position, or the last pod that became ready.
+    pub fn progressed_at(&self) -> Timestamp {
+        let ready = self.observed.sets.iter().flat_map(|set| &set.members).filter_map(|pod| pod.ready_since).max();
+        self.progress.since.max(ready.unwrap_or(0))
+    }
+
+    /// When the progress deadline is over; `None` while no progress is expected.
+    /// A router that is a plugin has all of it, from when it could be told: after an outage or a start of ours anew.
+    pub fn overdue_at(&self) -> Option<Timestamp> {
+        let underway = self.progress.state == ProgressState::Underway && self.progress.paused_since.is_none();
+        let since = self.progressed_at().max(self.router_status().and_then(RouterStatus::since).unwrap_or(0));
+        underway.then(|| since + self.strategy.progress_deadline_ms)
+    }
+
+    /// Whether the progress deadline is over.
+    pub fn is_overdue(&self) -> bool {
+        self.overdue_at().is_some_and(|at| self.now >= at)
+    }
+}
+
+/// Whether every pod that was asked for is available.
+pub(super) fn is_full(set: &Set) -> bool {
+    set.spec > 0 && set.caught_up == CaughtUp::Yes && set.available >= set.spec
+}
+
+/// A set's pods, for the arithmetic.
+pub(super) fn pods(set: &Set) -> Pods {
+    Pods { spec: set.spec, available: set.available }
+}
+
+fn caught_up(set: &Set) -> Result<(), String> {
+    match set.caught_up {
+        CaughtUp::Yes => Ok(()),
+        CaughtUp::NotYet => Err(format!("ReplicaSet {} is not caught up with yet by its controller", set.guard.name)),
+    }
+}

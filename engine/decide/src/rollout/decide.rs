@@ -1,0 +1,221 @@
+//! Decides how a canary goes on: shift, hold, promote, or abort.
+//!
+//! First come the rules that move the position (`transit`): the first that
+//! applies is recorded, and nothing is done. When none applies, the cluster is
+//! brought to what the position asks for (`shape`, `status`). So every act
+//! rests on an entry that is in the journal already, and a look after it.
+//!
+//! The rules of the numbers, weights, statuses and annotations are Argo
+//! Rollouts', whose objects these are; where ours differ, the difference and
+//! its reason stand at the rule.
+
+use super::context::Context;
+use super::entry::{Act, Action, Entry, Move};
+use super::messages::{self, Offer};
+use super::observed::{Observed, ObservedRollout, Owner};
+use super::router::rules;
+use super::state::{Patience, Progress, State, Want};
+use super::strategy::{Mistake, Strategy};
+use super::{desired, git, status, transitions};
+use crate::by::By;
+use crate::next::{Next, Status, Timestamp, Wake};
+use crate::object::images_of;
+use crate::request::Response;
+
+/// How long to wait for the change that our own act makes, should nobody tell of it.
+const ECHO_MS: u64 = 500;
+
+/// Whose writes never count as another controller's: ours, people's, and the
+/// machinery that counts pods.
+const NO_CONTROLLERS: &[&str] = &["bespin", "kubectl", "argocd", "kube-controller-manager"];
+
+/// Decides the next move.
+pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+    match observed {
+        Observed::Absent => absent(state, now),
+        Observed::Present(observed) => match (observed.owner, stranger(state, observed)) {
+            (Owner::Observed, _) => not_ours(state, observed, now),
+            (Owner::Ours, Some(writer)) => {
+                let text = format!("held: {writer} writes to this Rollout as well; make it let go, then resume");
+                given_up(state, &text).unwrap_or_else(|| Next::blocked(text))
+            }
+            (Owner::Ours, None) => ours(state, observed, now),
+        },
+    }
+}
+
+fn absent(state: &State, now: Timestamp) -> Move {
+    let waits = state.open().count() > 0;
+    let gone = || git::let_go(state, "there is no such Rollout any more");
+    let unrouted = || rules::gone(state, now);
+    match given_up(state, "there is no such Rollout").or_else(gone).or_else(unrouted) {
+        Some(next) => next,
+        None if waits => Next::waiting(Wake::OnChange, "there is no such Rollout yet; a sync has to bring it"),
+        None => Next::done(Wake::Never, "there is no such Rollout"),
+    }
+}
+
+/// Whoever else writes the status or the sets since Bespin claimed the rollout.
+fn stranger(state: &State, observed: &ObservedRollout) -> Option<String> {
+    let claimed = state.claimed_at?;
+    let late = observed.writers.iter().filter(|(_, at)| **at > claimed);
+    let mut names = late.map(|(name, _)| name).filter(|name| !NO_CONTROLLERS.iter().any(|ours| name.starts_with(ours)));
+    names.next().cloned()
+}
+
+/// What is somebody else's is only looked at: says what would be done.
+fn not_ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
+    let text = format!("observed only, for it is not Bespin's: `bespin take {}`", observed.name());
+    let given = || git::let_go(state, "the Rollout is not Bespin's any more");
+    let unrouted = || rules::let_go(state);
+    if let Some(next) = given_up(state, &text).or_else(given).or_else(unrouted) {
+        return next;
+    }
+    if state.open().count() > 0 {
+        return Next::blocked(text);
+    }
+    let would = imagine(state, observed, now).status.message;
+    Next::done(Wake::OnChange, format!("{text}. It would say: {would}"))
+}
+
+/// What would be decided if the rollout were ours, after all that would be recorded.
+fn imagine(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
+    let mut imagined = state.clone();
+    let mut next = ours(&imagined, observed, now);
+    for _ in 0..8 {
+        if next.record.is_empty() {
+            break;
+        }
+        for entry in &next.record {
+            imagined.apply(now, &By::Server, entry);
+        }
+        next = ours(&imagined, observed, now);
+    }
+    next
+}
+
+fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
+    let spec = match rules::read(observed) {
+        Ok(spec) => spec,
+        Err(mistakes) => return invalid(state, observed, &mistakes, now),
+    };
+    match transitions::adopt(state, observed, &spec) {
+        Some(Ok(next)) => return next,
+        Some(Err(text)) => return given_up(state, &text).unwrap_or_else(|| Next::blocked(text)),
+        None => {}
+    }
+    if let Some(next) = transitions::begin(state, &spec) {
+        return next;
+    }
+    let Some(progress) = &state.progress else {
+        return Next::blocked("the journal has lost the progress that it began");
+    };
+    let context = Context { state, observed, strategy: &spec, progress, now };
+    let rules = [
+        rules::leave,
+        rules::promise,
+        transitions::heard,
+        transitions::bind,
+        transitions::give_up,
+        transitions::fail,
+        transitions::shift,
+        transitions::promote,
+        transitions::step,
+        transitions::extend,
+        transitions::overdue,
+        transitions::answer,
+        git::put_back,
+    ];
+    let Some(mut next) = rules.iter().find_map(|rule| rule(&context)) else { return rest(&context) };
+    if !next.record.is_empty() {
+        next.record.splice(..0, transitions::served(&context));
+    }
+    next
+}
+
+/// No rule moves the position: bring the cluster to it, mirror it, and wait.
+fn rest(context: &Context) -> Move {
+    let desired = desired::desired(context);
+    let mut acts = desired.acts;
+    let busy = !acts.is_empty();
+    acts.extend(status::patch(context));
+    let echo = (!acts.is_empty()).then_some(context.now + ECHO_MS);
+    let wake = [desired.wake, transitions::wake(context), echo].into_iter().flatten().min();
+    let (phase, message) = messages::because(context, busy);
+    Next { record: Vec::new(), acts, wake: wake.map_or(Wake::OnChange, Wake::At), status: Status { phase, message } }
+}
+
+/// A spec that cannot be followed: nothing moves, and the status says why.
+fn invalid(state: &State, observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> Move {
+    let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    let text = format!("the Rollout's spec cannot be followed: {}", all.join("; "));
+    let images = images_of(&observed.rollout["spec"]["template"]);
+    let about = |want: &&Want| want.intent.image.as_ref().is_none_or(|image| images.contains(image));
+    let failed = Response::Failed { because: text.clone(), transient: false };
+    let record: Vec<Entry> = state
+        .open()
+        .filter(about)
+        .map(|want| Entry::Answered { key: want.key.clone(), answer: failed.clone() })
+        .collect();
+    if !record.is_empty() {
+        return Next { record, ..Next::progressing(Wake::Now, text) };
+    }
+    let acts = status::invalid(observed, mistakes, now).into_iter().collect();
+    given_up(state, &text).unwrap_or_else(|| Next { acts, ..Next::blocked(text) })
+}
+
+/// Answers the wants whose step has stopped waiting, where no rule does it.
+fn given_up(state: &State, because: &str) -> Option<Move> {
+    let failed = Response::Failed { because: format!("the step stopped waiting: {because}"), transient: true };
+    let record: Vec<Entry> = state
+        .open()
+        .filter(|want| want.patience == Patience::RanOut)
+        .map(|want| Entry::Answered { key: want.key.clone(), answer: failed.clone() })
+        .collect();
+    (!record.is_empty()).then(|| Next { record, ..Next::progressing(Wake::Now, because) })
+}
+
+/// A rollout for people: the position in words, and what may be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// Argo's phase.
+    pub phase: String,
+    /// Argo's message.
+    pub message: String,
+    /// When the current pause ends, in ms since the epoch.
+    pub paused_until: Option<Timestamp>,
+    /// What a person may do now.
+    pub offers: Vec<Offer>,
+}
+
+/// Says how a rollout stands; what somebody else's status says, when it is not ours.
+pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown {
+    let status = |field: &str| observed.status(field).as_str().unwrap_or_default().to_owned();
+    let theirs = Shown { phase: status("phase"), message: status("message"), paused_until: None, offers: Vec::new() };
+    let current = |strategy: &Strategy| {
+        let hash = transitions::template_hash(state, strategy);
+        state.progress.as_ref().filter(|progress| progress.hash == hash)
+    };
+    let shown = |strategy: &Strategy, progress: &Progress| {
+        let context = Context { state, observed, strategy, progress, now };
+        let (phase, message) = status::phase(&context);
+        let held = stranger(state, observed);
+        let offers = match held {
+            None => messages::offers(&context),
+            Some(writer) => vec![Offer {
+                action: Action::Resume,
+                label: "Resume",
+                effect: format!("Act again, though {writer} has written to this Rollout"),
+            }],
+        };
+        Shown { phase: phase.to_owned(), message, paused_until: messages::paused_until(&context), offers }
+    };
+    match (observed.owner, rules::read(observed)) {
+        (Owner::Ours, Ok(spec)) => current(&spec).map_or(theirs, |progress| shown(&spec, progress)),
+        (Owner::Ours, Err(mistakes)) => {
+            let message = mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("; ");
+            Shown { phase: "Degraded".to_owned(), message: format!("InvalidSpec: {message}"), ..theirs }
+        }
+        (Owner::Observed, _) => theirs,
+    }
+}

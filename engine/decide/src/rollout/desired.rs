@@ -1,0 +1,239 @@
+//! What the cluster has to look like at a position: the acts that bring it
+//! there. All of them are absolute; none is answered when nothing differs.
+
+use super::context::{Context, is_full, pods};
+use super::entry::{Act, Guard, Start};
+use super::observed::{DEADLINE, DESIRED, HASH, REVISION, Set};
+use super::replicas::{self, Pods};
+use super::state::ProgressState;
+use crate::next::Timestamp;
+use crate::object::{annotation, write_time};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The acts, and when to look again by the clock.
+#[derive(Default)]
+pub(super) struct Desired {
+    pub acts: Vec<Act>,
+    pub wake: Option<Timestamp>,
+}
+
+/// Everything that is not yet as it should be, in the order in which it is safe.
+pub(super) fn desired(context: &Context) -> Desired {
+    let mut desired = Desired::default();
+    if context.canary().is_none() {
+        desired.acts.push(create(context));
+        return desired;
+    }
+    desired.acts.extend(select(context));
+    let router = context.router().zip(context.asked());
+    desired.acts.extend(router.into_iter().flat_map(|(router, asked)| router.writes(asked, context.observed)));
+    match context.routing() {
+        Some(_) => scale_routed(context, &mut desired),
+        None => scale_basic(context, &mut desired),
+    }
+    desired.acts.extend(forget(context));
+    let revision = context.canary().map_or(0, |set| revision_of(context, set));
+    if annotation(&context.observed.rollout, REVISION) != Some(revision.to_string().as_str()) {
+        desired.acts.push(Act::Stamp { rollout: context.observed.guard(), revision });
+    }
+    desired
+}
+
+/// The newest version's ReplicaSet, without pods at first unless it is the first of all.
+fn create(context: &Context) -> Act {
+    let spec = context.strategy;
+    let rollout = &context.observed.rollout;
+    let mut template = spec.template.clone();
+    let mut labels = template["metadata"]["labels"].clone();
+    labels[HASH] = json!(context.progress.hash);
+    template["metadata"]["labels"] = labels.clone();
+    let mut selector = json!(spec.selector);
+    selector[HASH] = json!(context.progress.hash);
+    let first = context.progress.start == Start::First && context.observed.sets.is_empty();
+    let goal = match context.routing() {
+        Some(_) => context.goal().canary,
+        None if first => context.goal().canary,
+        None => 0,
+    };
+    let newest = context.observed.sets.iter().map(|set| set.revision).max().unwrap_or(0);
+    let manifest = json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": format!("{}-{}", context.observed.name(), context.progress.hash),
+            "namespace": rollout["metadata"]["namespace"],
+            "labels": labels,
+            "annotations": { REVISION: (newest + 1).to_string(), DESIRED: spec.replicas.to_string() },
+            "ownerReferences": [{
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "Rollout",
+                "name": context.observed.name(),
+                "uid": context.observed.guard().uid,
+                "controller": true,
+                "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": {
+            "replicas": goal,
+            "minReadySeconds": spec.min_ready_seconds,
+            "selector": { "matchLabels": selector },
+            "template": template,
+        },
+    });
+    Act::Create { manifest }
+}
+
+/// The Services' selectors. Each moves only to a version that is fully there.
+fn select(context: &Context) -> Vec<Act> {
+    let mut acts = Vec::new();
+    let mut act = |name: Option<&str>, set: Option<&Set>, ready: bool| {
+        let (Some(service), Some(set)) = (context.service(name), set) else { return };
+        let moves = service.hash.as_ref() != Some(&set.hash);
+        if moves && ready || !moves && service.managed_by.is_none() {
+            let rollout = context.observed.name().to_owned();
+            acts.push(Act::Select { service: service.guard.clone(), hash: set.hash.clone(), rollout });
+        }
+    };
+    let stable = context.state.stable.as_ref().and_then(|stable| context.observed.set(&stable.hash));
+    let name = context.strategy.stable_service.as_deref();
+    // Whoever is selected now may be gone; then some pods of the right version beat none.
+    let lost = context
+        .service(name)
+        .and_then(|service| service.hash.as_ref())
+        .is_some_and(|hash| context.observed.set(hash).is_none_or(|set| set.ready == 0));
+    act(name, stable, stable.is_some_and(|set| is_full(set) || lost && set.ready > 0));
+    let canary = context.canary();
+    let name = context.strategy.canary_service.as_deref();
+    // While another version gets requests through the canary's Service, it is not swapped below them.
+    let busy =
+        context.service(name).and_then(|service| service.hash.as_ref()).filter(|hash| **hash != context.progress.hash);
+    let busy = busy
+        .and_then(|hash| context.observed.set(hash))
+        .is_some_and(|set| set.ready > 0 && context.canary_gets_requests());
+    let free = !busy || context.progress.state == ProgressState::Promoted;
+    let aborted = matches!(context.progress.state, ProgressState::Aborted { .. });
+    act(name, canary, !aborted && free && canary.is_some_and(is_full));
+    acts
+}
+
+/// Traffic before pods: the stable version keeps all its pods, and no version
+/// loses any while it gets requests.
+fn scale_routed(context: &Context, desired: &mut Desired) {
+    let goal = context.goal();
+    if let Some(stable) = context.stable() {
+        scale(context, desired, stable, context.strategy.replicas, None);
+    }
+    for set in context.older() {
+        let waits = released_until(context, set).or(set.deadline).filter(|at| *at > context.now);
+        if set.spec > 0 && !context.has_traffic(set) && waits.is_none() {
+            scale(context, desired, set, 0, None);
+        } else if set.spec > 0 {
+            desired.look_at(waits);
+            scale(context, desired, set, set.spec, set.deadline.or(waits));
+        }
+    }
+    let Some(canary) = context.canary() else { return };
+    if let (ProgressState::Aborted { .. }, Some(stable)) = (&context.progress.state, context.stable()) {
+        let (pods, deadline) = give_back(context, desired, canary, stable);
+        return scale(context, desired, canary, pods, deadline);
+    }
+    let lower = goal.canary < canary.spec;
+    let weight = context.target();
+    let shifted = context.served().is_some_and(|served| served <= weight) && context.state.asked <= weight;
+    let free = shifted && !context.stands_in_for_stable(canary);
+    let pods = if lower && context.is_underway() && !free { canary.spec } else { goal.canary };
+    scale(context, desired, canary, pods, None);
+}
+
+/// The pods of a canary that was aborted, and when it loses them: some time
+/// after the stable version is whole and has all the traffic.
+fn give_back(context: &Context, desired: &mut Desired, canary: &Set, stable: &Set) -> (u32, Option<Timestamp>) {
+    let whole = stable.spec >= context.strategy.replicas && (is_full(stable) || stable.spec == 0);
+    let Some(delay) = context.strategy.abort_delay_ms else { return (canary.spec, None) };
+    if context.has_traffic(canary) || !whole || canary.spec == 0 {
+        return (canary.spec, canary.deadline);
+    }
+    let deadline = canary.deadline.unwrap_or(context.now + delay);
+    if context.now >= deadline {
+        return (0, None);
+    }
+    desired.look_at(Some(deadline));
+    (canary.spec, Some(deadline))
+}
+
+/// Until when a version keeps its pods that the last promotion has replaced.
+fn released_until(context: &Context, set: &Set) -> Option<Timestamp> {
+    let (hash, at) = context.state.released.as_ref()?;
+    let until = at + context.strategy.scale_down_delay_ms;
+    (*hash == set.hash && set.deadline.is_none()).then_some(until)
+}
+
+/// The pods are the weight: each move keeps within the bounds.
+fn scale_basic(context: &Context, desired: &mut Desired) {
+    let none = Pods::default();
+    let (canary, stable) = (context.canary(), context.stable());
+    let total = |sets: &mut dyn Iterator<Item = &Set>| {
+        sets.fold(none, |all, set| Pods { spec: all.spec + set.spec, available: all.available + set.available })
+    };
+    let older = total(&mut context.older());
+    let (now_canary, now_stable) = (canary.map_or(none, pods), stable.map_or(none, pods));
+    let replicas = context.strategy.replicas;
+    let next = replicas::within(context.goal(), now_canary, now_stable, older, replicas, context.strategy.bounds);
+    if let Some(stable) = stable {
+        scale(context, desired, stable, next.stable, None);
+    }
+    if let Some(canary) = canary {
+        scale(context, desired, canary, next.canary, None);
+    }
+    let available = total(&mut context.observed.sets.iter()).available;
+    let mut spare = available.saturating_sub(replicas.saturating_sub(context.strategy.bounds.unavailable));
+    for set in context.older().filter(|set| set.spec > 0) {
+        // Pods that do not serve are given back first; they cost nobody anything.
+        let serving = set.available.min(set.spec);
+        let fewer = serving.min(spare);
+        spare -= fewer;
+        scale(context, desired, set, serving - fewer, None);
+    }
+}
+
+/// Scales a set, and keeps its annotations; nothing when nothing differs.
+fn scale(context: &Context, desired: &mut Desired, set: &Set, pods: u32, deadline: Option<Timestamp>) {
+    let mut annotations = BTreeMap::new();
+    if deadline.map(|at| at / 1000) != set.deadline.map(|at| at / 1000) {
+        let value = deadline.map_or(Value::Null, |at| write_time(at).into());
+        annotations.insert(DEADLINE.to_owned(), value);
+    }
+    let revision = revision_of(context, set);
+    if set.hash == context.progress.hash && revision != set.revision {
+        annotations.insert(REVISION.to_owned(), revision.to_string().into());
+    }
+    if set.spec == pods && annotations.is_empty() {
+        return;
+    }
+    annotations.insert(DESIRED.to_owned(), context.strategy.replicas.to_string().into());
+    desired.acts.push(Act::Scale { set: set.guard.clone(), pods, annotations });
+}
+
+/// The newest version has the highest revision, though it may be an old set.
+fn revision_of(context: &Context, set: &Set) -> u64 {
+    let others = context.observed.sets.iter().filter(|other| other.guard.uid != set.guard.uid);
+    let highest = others.map(|other| other.revision).max().unwrap_or(0);
+    if set.revision > highest { set.revision } else { highest + 1 }
+}
+
+/// Old sets without pods, beyond those that the history keeps.
+fn forget(context: &Context) -> Vec<Act> {
+    let stable = context.state.stable.as_ref().map(|stable| &stable.hash);
+    let idle = context.older().filter(|set| set.spec == 0 && set.pods == 0 && Some(&set.hash) != stable);
+    let guards: Vec<Guard> = idle.map(|set| set.guard.clone()).collect();
+    let keep = usize::try_from(context.strategy.history).unwrap_or(usize::MAX);
+    let many = guards.len().saturating_sub(keep);
+    guards.into_iter().take(many).map(|set| Act::Forget { set }).collect()
+}
+
+impl Desired {
+    fn look_at(&mut self, at: Option<Timestamp>) {
+        self.wake = [self.wake, at].into_iter().flatten().min();
+    }
+}

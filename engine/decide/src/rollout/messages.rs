@@ -1,0 +1,139 @@
+//! What a rollout says about itself while it waits, and what a person may do.
+
+use super::context::Context;
+use super::entry::{Action, Start};
+use super::git;
+use super::state::{ProgressState, State};
+use super::step::{Length, Step};
+use super::strategy::Paused;
+use super::transitions;
+use crate::next::{Phase, Timestamp};
+
+/// Something that a person may do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// What.
+    pub action: Action,
+    /// What the button says.
+    pub label: &'static str,
+    /// What it will do, as a sentence.
+    pub effect: String,
+}
+
+/// Why nothing is recorded right now.
+pub(super) fn because(context: &Context, busy: bool) -> (Phase, String) {
+    let image = context.progress.images.first().map_or("", String::as_str);
+    let problems = context.problems();
+    if !problems.is_empty() {
+        return (Phase::Blocked, problems.join("; "));
+    }
+    if let Some((router, trouble)) = context.trouble() {
+        return (Phase::Waiting, trouble.message(router));
+    }
+    let waiting = if busy { Phase::Progressing } else { Phase::Waiting };
+    match &context.progress.state {
+        ProgressState::Aborted { because, .. } => aborted(context, because),
+        ProgressState::Promoted if transitions::is_settled(context) => match context
+            .older()
+            .filter(|set| set.spec > 0)
+            .count()
+        {
+            0 => (Phase::Done, format!("{image} serves everything")),
+            _ => (waiting, format!("{image} serves everything; the version before it keeps its pods a little longer")),
+        },
+        ProgressState::Promoted => (waiting, format!("moving all traffic to {image}")),
+        ProgressState::Underway if context.progress.start == Start::First => first(context, image),
+        ProgressState::Underway if context.strategy.paused == Paused::Holds => {
+            (Phase::Waiting, "held by spec.paused".to_owned())
+        }
+        ProgressState::Underway => (waiting, underway(context)),
+    }
+}
+
+fn aborted(context: &Context, because: &str) -> (Phase, String) {
+    let stable = context.state.stable.as_ref().map_or("", |stable| stable.image.as_str());
+    if context.state.asked > 0 || !context.is_verified() {
+        return (Phase::Progressing, format!("moving all traffic back to {stable}: {because}"));
+    }
+    let git = git::git_status(context).map(|git| format!("; {}", git.text)).unwrap_or_default();
+    (
+        Phase::Blocked,
+        format!("aborted, and {stable} has all traffic again: {because}{git}; retry, or push a version that mends it"),
+    )
+}
+
+fn first(context: &Context, image: &str) -> (Phase, String) {
+    let missing = context.at_goal().err().unwrap_or_default();
+    let trouble = context.canary().into_iter().flat_map(|set| &set.members);
+    match trouble.filter_map(|pod| Some((&pod.name, pod.trouble.as_ref()?))).next() {
+        // There is no version to go back to; the kubelet goes on trying.
+        Some((pod, trouble)) => (Phase::Blocked, format!("{image} is the first version, and pod {pod}: {trouble}")),
+        None => (Phase::Waiting, format!("{image} is the first version: {missing}")),
+    }
+}
+
+fn underway(context: &Context) -> String {
+    let total = context.strategy.steps.len();
+    let place = format!("step {} of {total}", context.progress.at + 1);
+    let asked = context.state.asked;
+    let step = context.strategy.steps.get(context.progress.at);
+    let pause = step.and_then(Step::pause).filter(|_| context.progress.paused_since.is_some());
+    match (pause, context.at_goal()) {
+        (Some(Length::For(_)), _) => format!("{place}: {asked} % to the canary, paused"),
+        (Some(Length::UntilResumed), _) => format!("{place}: {asked} % to the canary, paused until somebody resumes"),
+        (None, Err(missing)) if step.is_none() => format!("all steps are done; {missing}"),
+        (None, Err(missing)) => format!("{place}: {missing}"),
+        (None, Ok(())) if !context.is_verified() => format!("{place}: the router does not serve {asked} % yet"),
+        (None, Ok(())) => format!("{place}: the Service of the canary does not select it yet"),
+    }
+}
+
+/// When the current pause ends, in ms since the epoch.
+pub(super) fn paused_until(context: &Context) -> Option<Timestamp> {
+    match (context.strategy.steps.get(context.progress.at).and_then(Step::pause), context.progress.paused_since) {
+        (Some(Length::For(ms)), Some(since)) => Some(since + ms),
+        _ => None,
+    }
+}
+
+/// What a person may do now, each with what it will do.
+pub(super) fn offers(context: &Context) -> Vec<Offer> {
+    let canary = context.progress.images.first().map_or("", String::as_str);
+    let stable = context.state.stable.as_ref().map_or("", |stable| stable.image.as_str());
+    let next = context
+        .strategy
+        .steps
+        .get(context.progress.at + 1)
+        .map_or("promote it once all its pods serve".to_owned(), Step::text);
+    let offer = |action: Action| {
+        let (label, effect) = match action {
+            Action::Resume => ("Resume", format!("End the pause and go on: {next}")),
+            Action::Promote => ("Promote a step", format!("Skip the rest of step {}: {next}", context.progress.at + 1)),
+            Action::PromoteFull => {
+                ("Promote fully", format!("Skip all steps: {canary} gets all pods, then all traffic"))
+            }
+            Action::Abort => ("Abort", format!("Send all traffic back to {stable}, then give the canary's pods back")),
+            Action::Retry => ("Retry", format!("Walk {canary} again from its first step, though it has failed")),
+        };
+        Offer { action, label, effect }
+    };
+    let all = [Action::Resume, Action::Promote, Action::PromoteFull, Action::Abort, Action::Retry];
+    all.into_iter().filter(|action| allowed(context.state, *action).is_ok()).map(offer).collect()
+}
+
+/// Whether an action means anything where the rollout is.
+///
+/// # Errors
+/// Why not, as a sentence.
+pub fn allowed(state: &State, action: Action) -> Result<(), String> {
+    let Some(progress) = &state.progress else { return Err("nothing has been rolled out yet".to_owned()) };
+    let stepping = progress.state == ProgressState::Underway && progress.start == Start::Steps;
+    let aborted = matches!(progress.state, ProgressState::Aborted { .. });
+    let (holds, otherwise) = match action {
+        Action::Resume => (stepping && progress.paused_since.is_some(), "it is not paused"),
+        Action::Promote | Action::PromoteFull => (stepping && progress.at < progress.steps, "no step is left to skip"),
+        Action::Abort => (stepping, "no canary is on its way"),
+        Action::Retry => (aborted, "it was not aborted"),
+    };
+    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+}

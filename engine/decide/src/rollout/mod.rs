@@ -1,0 +1,39 @@
+//! The stage `rollout`: takes a new version through the steps of its Rollout, to all of the traffic or back.
+//!
+//! `decide` has the rules in their order. What they read is the `context`: the `state` that the journal adds up to,
+//! what was `observed` of the cluster, and the `strategy` that the Rollout asks for. `transitions` move the position,
+//! `desired` brings the cluster to it, `status` mirrors it as Argo's clients read it, and `messages` say it to people.
+
+mod application;
+mod context;
+mod decide;
+mod desired;
+mod entry;
+mod fields;
+mod git;
+mod hash;
+mod messages;
+mod observed;
+pub mod replicas;
+pub mod router;
+mod state;
+mod status;
+mod step;
+pub mod strategy;
+mod transitions;
+
+#[cfg(test)]
+mod tests;
+
+pub use application::{Origin, application_of};
+pub use decide::{Shown, decide, show};
+pub use entry::{Act, Action, Cause, Entry, Guard, Intent, OnTimeout, Routed, Split, Start, Through};
+pub use messages::{Offer, allowed};
+pub use observed::{
+    CaughtUp, DEADLINE, HASH, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, Pod, REVISION, Service, Set,
+};
+pub use router::alb::Ingress;
+pub use router::plugin::{Remedy, RouterFailure, RouterReply, RouterResponse, RouterStatus, Serves, VERIFY_AGAIN_MS};
+pub use router::rules::question;
+pub use state::{Patience, Progress, ProgressState, Refused, State, Undo, Version, Want, Weighed};
+pub use step::{Length, Scale, Step, span};

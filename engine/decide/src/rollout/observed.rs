@@ -1,0 +1,318 @@
+//! What a rollout's corner of the cluster looks like, read from its objects.
+
+use super::application::{self, Origin};
+use super::entry::Guard;
+use super::router::alb::Ingress;
+use super::router::plugin::{RouterStatus, Serves};
+use crate::annotations::OWNER;
+use crate::next::Timestamp;
+use crate::object::{self, annotation, images_of, number, text, time};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observed {
+    /// There is no such Rollout.
+    Absent,
+    /// It is there.
+    Present(Box<ObservedRollout>),
+}
+
+/// A Rollout with everything around it, from one look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedRollout {
+    /// The Rollout itself, as JSON.
+    pub rollout: Value,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Who wrote its status or its sets, and when last.
+    pub writers: BTreeMap<String, Timestamp>,
+    /// Its ReplicaSets, oldest first.
+    pub sets: Vec<Set>,
+    /// The Services that it names, where they are there.
+    pub services: BTreeMap<String, Service>,
+    /// The Ingresses that it names, where they are there.
+    pub ingresses: BTreeMap<String, Ingress>,
+    /// The weight that the router serves to the canary, in percent, where that is known.
+    pub served: Option<u32>,
+    /// What a router that is a plugin said, where it was asked.
+    pub router_status: Option<RouterStatus>,
+    /// The routers that this server has plugins for, and whether they serve this Rollout.
+    pub routers: BTreeMap<String, Serves>,
+    /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
+    pub autoscalers: Vec<String>,
+    /// Who brought it.
+    pub origin: Origin,
+    /// Where it is, as `cluster/namespace/name`.
+    pub place: String,
+}
+
+/// Whose a Rollout is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Bespin's: it carries the annotation `bespin.dev/owner`.
+    Ours,
+    /// Somebody else's, or nobody's: it is only observed.
+    Observed,
+}
+
+/// The label, and the key of Services' selectors, that names a version.
+pub const HASH: &str = "rollouts-pod-template-hash";
+/// The annotation of a set that says when it loses its pods.
+pub const DEADLINE: &str = "scale-down-deadline";
+/// The annotation that numbers the sets.
+pub const REVISION: &str = "rollout.argoproj.io/revision";
+/// The annotation of a set that says how many pods the Rollout wanted in all.
+pub const DESIRED: &str = "rollout.argoproj.io/desired-replicas";
+/// The annotation of a Service whose selector a Rollout moves.
+pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
+
+/// A ReplicaSet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Set {
+    /// Name, uid and version.
+    pub guard: Guard,
+    /// Its template's hash.
+    pub hash: String,
+    /// Its revision, from 1; 0 where it has none.
+    pub revision: u64,
+    /// Its template's images.
+    pub images: Vec<String>,
+    /// When it was created, in ms since the epoch.
+    pub created: Timestamp,
+    /// Whether its controller has seen its newest spec.
+    pub caught_up: CaughtUp,
+    /// Pods asked for.
+    pub spec: u32,
+    /// Pods that there are.
+    pub pods: u32,
+    /// Pods that are ready.
+    pub ready: u32,
+    /// Pods that are ready for long enough.
+    pub available: u32,
+    /// When it loses its pods.
+    pub deadline: Option<Timestamp>,
+    /// Why its controller cannot create pods.
+    pub failure: Option<String>,
+    /// Its pods, by name.
+    pub members: Vec<Pod>,
+}
+
+/// Whether a controller has seen an object's newest spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaughtUp {
+    /// Its status is about the spec that we saw.
+    Yes,
+    /// Its status is about an older spec.
+    NotYet,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its phase, with the container's reason where it has one.
+    pub phase: String,
+    /// Since when it is ready, in ms since the epoch.
+    pub ready_since: Option<Timestamp>,
+    /// Why it will not become ready by itself.
+    pub trouble: Option<String>,
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Name, uid and version.
+    pub guard: Guard,
+    /// The version that it selects; all of them when absent.
+    pub hash: Option<String>,
+    /// The Rollout that says it manages the selector.
+    pub managed_by: Option<String>,
+}
+
+/// The objects of one look, as the API server answered them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Objects {
+    /// The Rollout.
+    pub rollout: Option<Value>,
+    /// The ReplicaSets that its selector selects.
+    pub sets: Vec<Value>,
+    /// The pods that its selector selects.
+    pub pods: Vec<Value>,
+    /// The Services that it names.
+    pub services: Vec<Value>,
+    /// The Ingresses that it names.
+    pub ingresses: Vec<Value>,
+    /// The HorizontalPodAutoscalers of its namespace.
+    pub autoscalers: Vec<Value>,
+    /// The canary's weight as the load balancer serves it, in percent.
+    pub served: Option<u32>,
+    /// The routers that this server has plugins for, and whether they serve this Rollout.
+    pub routers: BTreeMap<String, Serves>,
+    /// The Applications, or why they cannot be read; `None` where nothing depends on them.
+    pub applications: Option<Result<Vec<Value>, String>>,
+    /// The cluster's name in the configuration.
+    pub cluster: String,
+}
+
+impl Observed {
+    /// Reads a look's objects.
+    pub fn read(objects: Objects) -> Observed {
+        let Some(rollout) = objects.rollout else { return Observed::Absent };
+        let uid = text(&rollout, "/metadata/uid");
+        let mut sets: Vec<Set> =
+            objects.sets.iter().filter(|set| owned_by(set, &uid)).map(|set| read_set(set, &objects.pods)).collect();
+        sets.sort_by(|a, b| (a.created, a.revision, &a.guard.name).cmp(&(b.created, b.revision, &b.guard.name)));
+        let named = |value: &Value| text(value, "/metadata/name");
+        let owner = match annotation(&rollout, OWNER) {
+            Some(_) => Owner::Ours,
+            None => Owner::Observed,
+        };
+        let targets = objects.autoscalers.iter().filter(|hpa| {
+            hpa.pointer("/spec/scaleTargetRef/kind").and_then(Value::as_str) == Some("Rollout")
+                && text(hpa, "/spec/scaleTargetRef/name") == named(&rollout)
+        });
+        let bounds = |hpa: &Value| {
+            let min = number(hpa, "/spec/minReplicas").unwrap_or(1);
+            format!("{}, {min} to {}", named(hpa), number(hpa, "/spec/maxReplicas").unwrap_or(min))
+        };
+        let autoscalers = targets.map(bounds).collect();
+        Observed::Present(Box::new(ObservedRollout {
+            owner,
+            writers: writers(&rollout, objects.sets.iter().filter(|set| owned_by(set, &uid))),
+            sets,
+            services: objects.services.iter().map(|service| (named(service), read_service(service))).collect(),
+            ingresses: objects.ingresses.iter().map(|ingress| (named(ingress), Ingress::read(ingress))).collect(),
+            served: objects.served,
+            router_status: None,
+            routers: objects.routers,
+            autoscalers,
+            origin: application::read(&rollout, objects.applications),
+            place: format!("{}/{}/{}", objects.cluster, text(&rollout, "/metadata/namespace"), named(&rollout)),
+            rollout,
+        }))
+    }
+}
+
+impl ObservedRollout {
+    /// Takes what a router that is a plugin said.
+    pub fn hear(&mut self, status: RouterStatus) {
+        self.served = status.verified();
+        self.router_status = Some(status);
+    }
+
+    /// The Rollout, to be written to.
+    pub fn guard(&self) -> Guard {
+        Guard::of(&self.rollout)
+    }
+
+    /// The Rollout's name.
+    pub fn name(&self) -> &str {
+        object::name(&self.rollout)
+    }
+
+    /// A field of the Rollout's status.
+    pub fn status(&self, field: &str) -> &Value {
+        &self.rollout["status"][field]
+    }
+
+    /// The set of a version.
+    pub fn set(&self, hash: &str) -> Option<&Set> {
+        self.sets.iter().find(|set| set.hash == hash)
+    }
+}
+
+impl Pod {
+    /// Whether it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.ready_since.is_some()
+    }
+}
+
+fn read_set(set: &Value, pods: &[Value]) -> Set {
+    let uid = text(set, "/metadata/uid");
+    let generation = set.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or(0);
+    let observed = set.pointer("/status/observedGeneration").and_then(Value::as_u64).unwrap_or(0);
+    let failure =
+        conditions(set).find(|condition| condition["type"] == "ReplicaFailure" && condition["status"] == "True");
+    let mut members: Vec<Pod> = pods.iter().filter(|pod| owned_by(pod, &uid)).map(read_pod).collect();
+    members.sort_by(|a, b| a.name.cmp(&b.name));
+    Set {
+        guard: Guard::of(set),
+        hash: text(set, &format!("/metadata/labels/{HASH}")),
+        revision: annotation(set, REVISION).and_then(|text| text.parse().ok()).unwrap_or(0),
+        images: images_of(&set["spec"]["template"]),
+        created: set.pointer("/metadata/creationTimestamp").and_then(time).unwrap_or(0),
+        caught_up: if observed >= generation { CaughtUp::Yes } else { CaughtUp::NotYet },
+        spec: number(set, "/spec/replicas").unwrap_or(1),
+        pods: number(set, "/status/replicas").unwrap_or(0),
+        ready: number(set, "/status/readyReplicas").unwrap_or(0),
+        available: number(set, "/status/availableReplicas").unwrap_or(0),
+        deadline: annotation(set, DEADLINE).and_then(|text| time(&Value::from(text))),
+        failure: failure.map(|condition| text(condition, "/message")),
+        members,
+    }
+}
+
+/// Reasons of a waiting container that no time mends: the kubelet has tried
+/// before it says so. A first failed pull or crash is not among them.
+const HOPELESS: &[&str] = &["CrashLoopBackOff", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
+
+fn read_pod(pod: &Value) -> Pod {
+    let statuses = |kind: &str| pod.pointer(&format!("/status/{kind}")).and_then(Value::as_array).into_iter().flatten();
+    let all = || statuses("initContainerStatuses").chain(statuses("containerStatuses"));
+    let waiting = all().find_map(|container| {
+        let reason = container.pointer("/state/waiting/reason").and_then(Value::as_str)?;
+        Some((text(container, "/name"), reason.to_owned(), text(container, "/state/waiting/message")))
+    });
+    let deleting = pod.pointer("/metadata/deletionTimestamp").is_some();
+    let phase = match (deleting, &waiting) {
+        (true, _) => "Terminating".to_owned(),
+        (false, Some((_, reason, _))) => format!("{} ({reason})", text(pod, "/status/phase")),
+        (false, None) => text(pod, "/status/phase"),
+    };
+    let trouble = waiting.filter(|(_, reason, _)| !deleting && HOPELESS.contains(&reason.as_str()));
+    let trouble = trouble.map(|(container, reason, message)| match message.is_empty() {
+        true => format!("container {container}: {reason}"),
+        false => format!("container {container}: {reason}: {message}"),
+    });
+    let ready = conditions(pod).find(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+    let ready_since =
+        ready.filter(|_| !deleting).map(|ready| ready.get("lastTransitionTime").and_then(time).unwrap_or(0));
+    Pod { name: text(pod, "/metadata/name"), phase, ready_since, trouble }
+}
+
+fn read_service(service: &Value) -> Service {
+    let hash = service.pointer(&format!("/spec/selector/{HASH}")).and_then(Value::as_str).map(str::to_owned);
+    let managed_by = annotation(service, MANAGED_BY).map(str::to_owned);
+    Service { guard: Guard::of(service), hash, managed_by }
+}
+
+/// Who wrote the status, or a set, and when last; by `metadata.managedFields`.
+fn writers<'a>(rollout: &Value, sets: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Timestamp> {
+    let fields = |object: &Value| {
+        object.pointer("/metadata/managedFields").and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let of_status = fields(rollout).into_iter().filter(|field| field["subresource"] == "status");
+    // A set's own controller writes its status: only its spec tells who commands it.
+    let of_sets = sets.flat_map(fields).filter(|field| field.get("subresource").is_none());
+    let mut writers = BTreeMap::new();
+    for field in of_status.chain(of_sets) {
+        let (Some(manager), Some(at)) = (field["manager"].as_str(), field.get("time").and_then(time)) else { continue };
+        let newest = writers.entry(manager.to_owned()).or_insert(at);
+        *newest = at.max(*newest);
+    }
+    writers
+}
+
+fn owned_by(object: &Value, uid: &str) -> bool {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
+    let mut owners = owners.filter(|owner| owner["controller"] == true);
+    owners.any(|owner| owner["uid"] == *uid)
+}
+
+fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
+    object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
+}

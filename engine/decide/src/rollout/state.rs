@@ -1,0 +1,399 @@
+//! What a rollout's stream adds up to: which step the newest version is at, what was asked for,
+//! which versions are refused, and which steps of runs are waiting.
+
+use super::entry::{Action, Cause, Entry, Intent, OnTimeout, Routed, Start};
+use crate::by::By;
+use crate::next::Timestamp;
+use crate::request::{Key, Response};
+use crate::revert;
+use std::collections::BTreeMap;
+
+/// How many weights are kept to be shown.
+const WEIGHTS: usize = 200;
+
+/// What the journal says about one rollout.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Since when Bespin holds itself to be the only writer.
+    pub claimed_at: Option<Timestamp>,
+    /// Names that another controller gave to a template, by the name that we would give.
+    pub aliases: BTreeMap<String, String>,
+    /// The progress of the newest template.
+    pub progress: Option<Progress>,
+    /// The progress of the one before it, and how that ended.
+    pub before: Option<Progress>,
+    /// The version that serves whenever no canary does.
+    pub stable: Option<Version>,
+    /// The version that the last promotion replaced, and when.
+    pub released: Option<(String, Timestamp)>,
+    /// The weight asked of the router, in percent.
+    pub asked: u32,
+    /// The plugin that shares the traffic, from before it is told anything until it has taken that back.
+    pub routed: Option<Routed>,
+    /// Versions that have failed, and are refused until somebody retries.
+    pub refused: Vec<Refused>,
+    /// What git shall no longer say, since the last abort that promised it.
+    pub undo: Option<Undo>,
+    /// What steps of runs want, oldest first.
+    pub wants: Vec<Want>,
+    /// The weights over time, oldest first.
+    pub weights: Vec<Weighed>,
+}
+
+/// A version of the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its pod template's hash.
+    pub hash: String,
+    /// The image of its first container.
+    pub image: String,
+}
+
+/// One template's way through the steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// The template's hash.
+    pub hash: String,
+    /// Its images.
+    pub images: Vec<String>,
+    /// The steps' hash.
+    pub steps_hash: String,
+    /// How many steps there are.
+    pub steps: usize,
+    /// How it began.
+    pub start: Start,
+    /// The current step's index; the number of steps when all are done.
+    pub at: usize,
+    /// Since when it is at this step, or its progress deadline began anew.
+    pub since: Timestamp,
+    /// Since when the current step's pause lasts.
+    pub paused_since: Option<Timestamp>,
+    /// The highest weight whose pods were there.
+    pub reached: u32,
+    /// How it stands.
+    pub state: ProgressState,
+}
+
+/// How far a template is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProgressState {
+    /// On its way.
+    Underway,
+    /// Gone back to the stable version.
+    Aborted {
+        /// Why.
+        because: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// It is the stable version now.
+    Promoted,
+}
+
+/// A version that has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its template's hash.
+    pub hash: String,
+    /// Its images, when the pods failed: another template with them is refused as well.
+    pub images: Vec<String>,
+    /// Why.
+    pub because: String,
+}
+
+/// A promise that git will be put back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undo {
+    /// Whether the abort that it follows from is the newest one.
+    pub stands: revert::AbortStatus,
+    /// When it was promised.
+    pub since: Timestamp,
+    /// What git shall no longer say.
+    pub intent: revert::Intent,
+    /// How it ended.
+    pub outcome: Option<revert::Outcome>,
+}
+
+/// What a step of a run wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Want {
+    /// Which step.
+    pub key: Key,
+    /// What it wants.
+    pub intent: Intent,
+    /// The template that it is about, once it was seen.
+    pub bound: Option<String>,
+    /// Whether the step has given up waiting.
+    pub patience: Patience,
+    /// How it ended.
+    pub answer: Option<Response>,
+}
+
+/// Whether a step still waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It waits.
+    Waits,
+    /// Its time ran out.
+    RanOut,
+}
+
+/// A weight at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    /// When, in ms since the epoch.
+    pub at: Timestamp,
+    /// Asked of the canary, in percent.
+    pub asked: u32,
+    /// Verified, in percent, once it was.
+    pub served: Option<u32>,
+}
+
+impl State {
+    /// Folds a stream's entries.
+    pub fn fold<'a>(entries: impl IntoIterator<Item = (Timestamp, &'a By, &'a Entry)>) -> State {
+        let mut state = State::default();
+        for (at, by, entry) in entries {
+            state.apply(at, by, entry);
+        }
+        state
+    }
+
+    /// The answer to a want, once it has one.
+    pub fn answer(&self, key: &Key) -> Option<&Response> {
+        self.wants.iter().find(|want| want.key == *key)?.answer.as_ref()
+    }
+
+    /// The wants that wait for an answer.
+    pub fn open(&self) -> impl Iterator<Item = &Want> {
+        self.wants.iter().filter(|want| want.answer.is_none())
+    }
+
+    /// Adds one entry. Total: an entry that no longer fits changes nothing.
+    pub fn apply(&mut self, at: Timestamp, by: &By, entry: &Entry) {
+        match entry {
+            Entry::Wanted { key, intent } => self.wanted(key, intent),
+            Entry::Bound { key, hash } => self.want(key, |want| want.bound = Some(hash.clone())),
+            Entry::TimedOut { key } => self.want(key, |want| want.patience = Patience::RanOut),
+            Entry::Answered { key, answer } => self.want(key, |want| want.answer = Some(answer.clone())),
+            Entry::Asked { action, .. } => self.asked(at, by, *action),
+            Entry::Adopted { .. } => self.adopted(at, entry),
+            Entry::Began { .. } => self.began(at, entry),
+            Entry::Shifting { weight } => {
+                self.asked = *weight;
+                self.weigh(at);
+            }
+            Entry::Served { weight } => self.verified(*weight),
+            Entry::Routing { router, rollout } => {
+                self.routed = Some(Routed { router: router.clone(), rollout: rollout.clone() });
+            }
+            Entry::Unrouted { router } => {
+                self.routed.take_if(|routed| routed.router == *router);
+            }
+            Entry::PauseBegan { index } => self.arrived(at, *index),
+            Entry::StepDone { index } => self.step_done(at, *index),
+            Entry::Extended => self.progress.iter_mut().for_each(|progress| progress.since = at),
+            Entry::Aborted { because, cause } => self.aborted(at, because, *cause),
+            Entry::Promoted { hash } => self.promoted(at, hash),
+            Entry::PuttingBack { intent } => {
+                let intent = (**intent).clone();
+                self.undo = Some(Undo { stands: revert::AbortStatus::Yes, since: at, intent, outcome: None });
+            }
+            Entry::PutBack { since, outcome } => {
+                if let Some(undo) = self.undo.as_mut().filter(|undo| undo.since == *since) {
+                    undo.outcome = Some(outcome.clone());
+                }
+            }
+        }
+    }
+
+    /// The promise that follows from the abort at which the rollout is.
+    pub fn undoing(&self) -> Option<&Undo> {
+        self.undo.as_ref().filter(|undo| undo.stands == revert::AbortStatus::Yes && self.is_aborted())
+    }
+
+    /// The promise that is not answered yet.
+    pub fn promised(&self) -> Option<&Undo> {
+        self.undo.as_ref().filter(|undo| undo.outcome.is_none())
+    }
+
+    /// Whether the newest version has gone back.
+    pub fn is_aborted(&self) -> bool {
+        matches!(&self.progress, Some(Progress { state: ProgressState::Aborted { .. }, .. }))
+    }
+
+    fn wanted(&mut self, key: &Key, intent: &Intent) {
+        // An abort that a step has asked for by giving up is carried out all the same.
+        let is_over = |want: &Want| match &want.answer {
+            Some(answer) => answer.is_transient(),
+            None => want.patience == Patience::RanOut && want.intent.on_timeout == OnTimeout::Hold,
+        };
+        self.wants.retain(|want| want.key != *key || !is_over(want));
+        if self.wants.iter().all(|want| want.key != *key) {
+            let want =
+                Want { key: key.clone(), intent: intent.clone(), bound: None, patience: Patience::Waits, answer: None };
+            self.wants.push(want);
+        }
+    }
+
+    fn want(&mut self, key: &Key, change: impl FnOnce(&mut Want)) {
+        if let Some(want) = self.wants.iter_mut().find(|want| want.key == *key) {
+            change(want);
+        }
+    }
+
+    fn asked(&mut self, at: Timestamp, by: &By, action: Action) {
+        // Whoever asks for something has looked, and claims the rollout anew.
+        self.claimed_at = Some(at);
+        let Some(progress) = &mut self.progress else { return };
+        match (action, &progress.state) {
+            (Action::Promote, ProgressState::Underway) if progress.at < progress.steps => progress.next(at),
+            (Action::Resume, ProgressState::Underway) if progress.paused_since.is_some() => progress.next(at),
+            (Action::PromoteFull, ProgressState::Underway) if progress.at < progress.steps => {
+                progress.at = progress.steps;
+                progress.since = at;
+                progress.paused_since = None;
+            }
+            (Action::Abort, ProgressState::Underway) if progress.start == Start::Steps => {
+                let because = format!("asked for by {}", whom(by));
+                self.aborted(at, &because, Cause::Asked);
+            }
+            (Action::Retry, ProgressState::Aborted { .. }) => {
+                let Progress { hash, images, .. } = progress.clone();
+                progress.state = ProgressState::Underway;
+                progress.at = 0;
+                progress.since = at;
+                progress.reached = 0;
+                self.refused.retain(|refused| refused.hash != hash && refused.images != images);
+            }
+            _ => {}
+        }
+    }
+
+    fn adopted(&mut self, at: Timestamp, entry: &Entry) {
+        let Entry::Adopted { template, hash, stable, index, paused_ms, weight, aborted, images, steps_hash, steps } =
+            entry
+        else {
+            return;
+        };
+        self.claimed_at = Some(at);
+        if template != hash {
+            self.aliases.insert(template.clone(), hash.clone());
+        }
+        let image = images.first().cloned().unwrap_or_default();
+        self.stable = stable.as_ref().map(|stable| Version {
+            hash: stable.clone(),
+            // Another version's image is learnt from its set when it is shown.
+            image: if stable == hash { image } else { String::new() },
+        });
+        let state = match (stable.as_ref() == Some(hash), aborted) {
+            (true, _) => ProgressState::Promoted,
+            (false, Some(because)) => ProgressState::Aborted { because: because.clone(), at },
+            (false, None) => ProgressState::Underway,
+        };
+        self.asked = *weight;
+        self.progress = Some(Progress {
+            hash: hash.clone(),
+            images: images.clone(),
+            steps_hash: steps_hash.clone(),
+            steps: *steps,
+            start: if stable.is_some() { Start::Steps } else { Start::First },
+            at: *index,
+            since: paused_ms.unwrap_or(at),
+            paused_since: *paused_ms,
+            reached: *weight,
+            state,
+        });
+    }
+
+    fn began(&mut self, at: Timestamp, entry: &Entry) {
+        let Entry::Began { hash, images, steps_hash, steps, start } = entry else { return };
+        self.claimed_at.get_or_insert(at);
+        self.before = self.progress.take();
+        self.progress = Some(Progress {
+            hash: hash.clone(),
+            images: images.clone(),
+            steps_hash: steps_hash.clone(),
+            steps: *steps,
+            start: *start,
+            at: if *start == Start::Steps { 0 } else { *steps },
+            since: at,
+            paused_since: None,
+            reached: 0,
+            state: if *start == Start::Back { ProgressState::Promoted } else { ProgressState::Underway },
+        });
+    }
+
+    /// The weight is there; what is left of the step is its pause.
+    fn arrived(&mut self, at: Timestamp, index: usize) {
+        let asked = self.asked;
+        let Some(progress) = self.progress.as_mut().filter(|progress| progress.at == index) else { return };
+        progress.paused_since = Some(at);
+        progress.reached = asked;
+    }
+
+    fn step_done(&mut self, at: Timestamp, index: usize) {
+        let asked = self.asked;
+        let Some(progress) = self.progress.as_mut().filter(|progress| progress.at == index) else { return };
+        progress.next(at);
+        progress.reached = asked;
+    }
+
+    fn aborted(&mut self, at: Timestamp, because: &str, cause: Cause) {
+        let Some(progress) = &mut self.progress else { return };
+        if let Some(undo) = &mut self.undo {
+            undo.stands = revert::AbortStatus::No;
+        }
+        progress.state = ProgressState::Aborted { because: because.to_owned(), at };
+        progress.at = 0;
+        progress.since = at;
+        progress.paused_since = None;
+        let images = if cause == Cause::Failed { progress.images.clone() } else { Vec::new() };
+        let refused = Refused { hash: progress.hash.clone(), images, because: because.to_owned() };
+        if cause != Cause::Refused && self.refused.iter().all(|known| known.hash != refused.hash) {
+            self.refused.push(refused);
+        }
+    }
+
+    fn promoted(&mut self, at: Timestamp, hash: &str) {
+        let Some(progress) = self.progress.as_mut().filter(|progress| progress.hash == hash) else { return };
+        progress.state = ProgressState::Promoted;
+        progress.at = progress.steps;
+        progress.since = at;
+        progress.paused_since = None;
+        let image = progress.images.first().cloned().unwrap_or_default();
+        let before = self.stable.replace(Version { hash: hash.to_owned(), image });
+        self.released = before.filter(|before| before.hash != hash).map(|before| (before.hash, at));
+    }
+
+    /// A weight was found at the router.
+    fn verified(&mut self, weight: u32) {
+        if let Some(last) = self.weights.last_mut().filter(|last| last.asked == weight) {
+            last.served = Some(weight);
+        }
+    }
+
+    fn weigh(&mut self, at: Timestamp) {
+        self.weights.push(Weighed { at, asked: self.asked, served: None });
+        if self.weights.len() > WEIGHTS {
+            self.weights.remove(0);
+        }
+    }
+}
+
+impl Progress {
+    fn next(&mut self, at: Timestamp) {
+        self.at = (self.at + 1).min(self.steps);
+        self.since = at;
+        self.paused_since = None;
+    }
+}
+
+/// Whoever it was, in words.
+fn whom(by: &By) -> String {
+    match by {
+        By::Person(name) => name.clone(),
+        By::Server => "one of Argo's clients".to_owned(),
+        other => other.to_string(),
+    }
+}

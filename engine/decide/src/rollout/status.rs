@@ -1,0 +1,342 @@
+//! A Rollout's status, field by field as Argo's clients read it.
+//!
+//! The position is the journal's; the status mirrors it. Only the fields that
+//! differ are patched, so that a status that is right costs no write.
+
+use super::context::Context;
+use super::entry::{Act, Start};
+use super::git;
+use super::observed::{ObservedRollout, Set};
+use super::router::plugin::{Remedy, RouterResponse};
+use super::state::{ProgressState, Refused};
+use super::strategy::{Mistake, Overdue, Paused};
+use crate::next::Timestamp;
+use crate::object::write_time;
+use serde_json::{Map, Value, json};
+
+/// The fields that are ours; all others are left alone.
+const OWNED: &[&str] = &[
+    "HPAReplicas",
+    "abort",
+    "abortedAt",
+    "availableReplicas",
+    "canary",
+    "conditions",
+    "controllerPause",
+    "currentPodHash",
+    "currentStepHash",
+    "currentStepIndex",
+    "message",
+    "observedGeneration",
+    "pauseConditions",
+    "phase",
+    "promoteFull",
+    "readyReplicas",
+    "replicas",
+    "selector",
+    "stableRS",
+    "updatedReplicas",
+];
+
+/// Argo's phase with its message.
+///
+/// The first that matches, as in `utils/rollout/rolloututil.go`.
+pub(super) fn phase(context: &Context) -> (&'static str, String) {
+    let updated = context.canary().map_or((0, 0), |set| (set.pods, set.available));
+    let pods: u32 = context.observed.sets.iter().map(|set| set.pods).sum();
+    let stable = context.state.stable.as_ref().is_some_and(|stable| stable.hash == context.progress.hash);
+    let progressing = |text: &str| ("Progressing", text.to_owned());
+    match &context.progress.state {
+        ProgressState::Aborted { because, .. } => ("Degraded", aborted(context, because)),
+        _ if is_timed_out(context) => ("Degraded", timed_out(context)),
+        _ if is_refused(context) => ("Degraded", format!("TrafficRoutingError: {}", context.problems().join("; "))),
+        _ if context.strategy.paused == Paused::Holds => ("Paused", "manually paused".to_owned()),
+        _ if context.progress.paused_since.is_some() => ("Paused", "CanaryPauseStep".to_owned()),
+        _ if updated.0 < context.strategy.replicas => progressing("more replicas need to be updated"),
+        _ if updated.1 < updated.0 => progressing("updated replicas are still becoming available"),
+        _ if context.routing().is_none() && pods > updated.0 => progressing("old replicas are pending termination"),
+        _ if !stable => progressing("waiting for all steps to complete"),
+        _ => ("Healthy", String::new()),
+    }
+}
+
+/// The patch that makes the status right; `None` when it is.
+pub(super) fn patch(context: &Context) -> Option<Act> {
+    diff(context.observed, fields(context))
+}
+
+/// The same for a spec that cannot be followed.
+pub(super) fn invalid(observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> Option<Act> {
+    let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    let message = format!("InvalidSpec: {}", all.join("; "));
+    let mut wanted = Map::new();
+    // What is not about the spec stays as it was: the pods are still there.
+    for key in OWNED {
+        wanted.insert((*key).to_owned(), observed.status(key).clone());
+    }
+    let invalid = Condition::new("InvalidSpec", "True", "InvalidSpec", &message);
+    let others = observed.status("conditions").as_array().cloned().unwrap_or_default();
+    let mut conditions: Vec<Value> = others.into_iter().filter(|other| other["type"] != "InvalidSpec").collect();
+    conditions.push(invalid.written(observed, now));
+    wanted.insert("conditions".into(), conditions.into());
+    wanted.insert("phase".into(), "Degraded".into());
+    wanted.insert("message".into(), message.into());
+    wanted.insert("observedGeneration".into(), generation(observed));
+    diff(observed, wanted)
+}
+
+fn fields(context: &Context) -> Map<String, Value> {
+    let sum = |count: fn(&Set) -> u32| -> u32 { context.observed.sets.iter().map(count).sum() };
+    let (phase, message) = phase(context);
+    let progress = context.progress;
+    let paused = progress.paused_since.filter(|_| context.is_underway());
+    let aborted = match &progress.state {
+        ProgressState::Aborted { at, .. } => Some(*at),
+        ProgressState::Underway | ProgressState::Promoted => None,
+    };
+    let selector: Vec<String> = context.strategy.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let when = |at: Option<Timestamp>| at.map_or(Value::Null, |at| write_time(at).into());
+    let wanted = json!({
+        "HPAReplicas": sum(|set| set.pods),
+        "abort": aborted.map(|_| true),
+        "abortedAt": when(aborted),
+        "availableReplicas": sum(|set| set.available),
+        "canary": weights(context),
+        "conditions": conditions(context, phase),
+        "controllerPause": paused.map(|_| true),
+        "currentPodHash": progress.hash,
+        "currentStepHash": progress.steps_hash,
+        "currentStepIndex": (!context.strategy.steps.is_empty()).then_some(progress.at),
+        "message": (!message.is_empty()).then_some(message),
+        "observedGeneration": generation(context.observed),
+        "pauseConditions": paused.map(|at| json!([{ "reason": "CanaryPauseStep", "startTime": write_time(at) }])),
+        "phase": phase,
+        "promoteFull": null,
+        "readyReplicas": sum(|set| set.ready),
+        "replicas": sum(|set| set.pods),
+        "selector": selector.join(","),
+        "stableRS": context.state.stable.as_ref().map(|stable| stable.hash.clone()),
+        "updatedReplicas": context.canary().map_or(0, |set| set.pods),
+    });
+    match wanted {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn generation(observed: &ObservedRollout) -> Value {
+    observed.rollout["metadata"]["generation"].to_string().into()
+}
+
+/// What is served to whom, where traffic is routed.
+fn weights(context: &Context) -> Value {
+    let Some((canary, stable)) = context.routing() else { return Value::Null };
+    let asked = context.state.asked;
+    let version = context.state.stable.as_ref().map(|stable| stable.hash.as_str());
+    json!({ "weights": {
+        "canary": { "weight": asked, "serviceName": canary, "podTemplateHash": context.progress.hash },
+        "stable": { "weight": 100 - asked.min(100), "serviceName": stable, "podTemplateHash": version.unwrap_or(&context.progress.hash) },
+        "verified": verified(context),
+    }})
+}
+
+/// Whether the weight was verified; null where the router cannot tell, as Argo has it.
+fn verified(context: &Context) -> Value {
+    match context.router_status() {
+        Some(reply) if reply.response == RouterResponse::NotSupported => Value::Null,
+        _ => context.is_verified().into(),
+    }
+}
+
+fn aborted(context: &Context, because: &str) -> String {
+    let revision = context.canary().map_or(0, |set| set.revision);
+    format!("RolloutAborted: Rollout aborted update to revision {revision}: {because}")
+}
+
+fn timed_out(context: &Context) -> String {
+    let set = context.canary().map_or("", |set| set.guard.name.as_str());
+    format!("ProgressDeadlineExceeded: ReplicaSet \"{set}\" has timed out progressing.")
+}
+
+/// Whether the router wants a person before it shares the traffic.
+fn is_refused(context: &Context) -> bool {
+    context.trouble().is_some_and(|(_, trouble)| trouble.remedy == Remedy::Person)
+}
+
+/// Whether the deadline is over for a version that does not go back by itself.
+fn is_timed_out(context: &Context) -> bool {
+    let stays = context.strategy.overdue == Overdue::Report || context.progress.start == Start::First;
+    stays && context.strategy.paused == Paused::Off && context.is_overdue()
+}
+
+struct Condition {
+    kind: &'static str,
+    status: &'static str,
+    reason: String,
+    message: String,
+    updated: Option<Timestamp>,
+}
+
+impl Condition {
+    fn new(kind: &'static str, status: &'static str, reason: &str, message: &str) -> Condition {
+        Condition { kind, status, reason: reason.to_owned(), message: message.to_owned(), updated: None }
+    }
+
+    /// With its times: those of the live condition as long as it says the same.
+    fn written(self, observed: &ObservedRollout, now: Timestamp) -> Value {
+        let known =
+            observed.status("conditions").as_array().into_iter().flatten().find(|known| known["type"] == self.kind);
+        let same_status = known.filter(|known| known["status"] == self.status);
+        let same = same_status.filter(|known| known["reason"] == self.reason && known["message"] == self.message);
+        let kept = |known: Option<&Value>, field: &str| known.map(|known| known[field].clone());
+        let now = Value::from(write_time(now));
+        let updated = self.updated.map(|at| write_time(at).into()).or_else(|| kept(same, "lastUpdateTime"));
+        json!({
+            "type": self.kind,
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "lastTransitionTime": kept(same_status, "lastTransitionTime").unwrap_or_else(|| now.clone()),
+            "lastUpdateTime": updated.unwrap_or(now),
+        })
+    }
+}
+
+fn conditions(context: &Context, phase: &str) -> Vec<Value> {
+    let yes = |holds: bool| if holds { "True" } else { "False" };
+    let available: u32 = context.observed.sets.iter().map(|set| set.available).sum();
+    let enough = available >= context.strategy.replicas.saturating_sub(context.strategy.bounds.unavailable);
+    let stable = context.state.stable.as_ref().is_some_and(|stable| stable.hash == context.progress.hash);
+    let paused = context.progress.paused_since.is_some() || context.strategy.paused == Paused::Holds;
+    let mut all = vec![
+        match enough {
+            true => Condition::new("Available", "True", "AvailableReason", "Rollout has minimum availability"),
+            false => {
+                Condition::new("Available", "False", "AvailableReason", "Rollout does not have minimum availability")
+            }
+        },
+        progressing(context, paused),
+        Condition::new(
+            "Paused",
+            yes(paused),
+            "RolloutPaused",
+            if paused { "Rollout is paused" } else { "Rollout is not paused" },
+        ),
+        match phase {
+            "Healthy" => Condition::new("Healthy", "True", "RolloutHealthy", "Rollout is healthy"),
+            _ => Condition::new("Healthy", "False", "RolloutHealthy", "Rollout is not healthy"),
+        },
+        match stable {
+            true => Condition::new("Completed", "True", "RolloutCompleted", "Rollout completed"),
+            false => Condition::new("Completed", "False", "RolloutCompleted", "Rollout not completed, started update"),
+        },
+    ];
+    if let Some((status, reason, text)) = weight_verified(context) {
+        all.push(Condition::new("WeightVerified", status, reason, &text));
+    }
+    if let Some(failure) = context.canary().and_then(|set| set.failure.as_ref()) {
+        all.push(Condition::new("ReplicaFailure", "True", "FailedCreate", failure));
+    }
+    if !context.state.refused.is_empty() {
+        let one = |refused: &Refused| match refused.images.first() {
+            Some(image) => format!("{image} ({}): {}", refused.hash, refused.because),
+            None => format!("template {}: {}", refused.hash, refused.because),
+        };
+        let refused: Vec<String> = context.state.refused.iter().map(one).collect();
+        all.push(Condition::new("Refused", "True", "FailedBefore", &refused.join("; ")));
+    }
+    if let Some(git) = git::git_status(context) {
+        all.push(Condition::new("OnAbort", git.status, git.reason, &git.text));
+    }
+    all.into_iter().map(|condition| condition.written(context.observed, context.now)).collect()
+}
+
+/// How the router stands to the weight, as a condition: status, reason and message.
+fn weight_verified(context: &Context) -> Option<(&'static str, &'static str, String)> {
+    let (reply, router) = (context.router_status()?, context.router()?.plugin()?);
+    let weight = reply.weight;
+    if let Some(trouble) = reply.trouble() {
+        let reason = match trouble.remedy {
+            Remedy::Wait => "RouterFailed",
+            Remedy::Person => "RouterRejected",
+        };
+        return Some(("Unknown", reason, trouble.message(router)));
+    }
+    Some(match &reply.response {
+        RouterResponse::Verified => ("True", "Verified", format!("{router} serves {weight} % to the canary")),
+        RouterResponse::NotSupported => {
+            let text = format!("{router} cannot verify weights: {weight} % counts as served once it was taken");
+            ("Unknown", "NotSupported", text)
+        }
+        RouterResponse::NotVerified | RouterResponse::Failed(_) => {
+            ("False", "NotVerified", format!("{router} does not serve {weight} % to the canary yet"))
+        }
+    })
+}
+
+fn progressing(context: &Context, paused: bool) -> Condition {
+    let set = context.canary().map_or("", |set| set.guard.name.as_str());
+    let told = match &context.progress.state {
+        ProgressState::Aborted { because, .. } => Condition::new(
+            "Progressing",
+            "False",
+            "RolloutAborted",
+            &aborted(context, because)["RolloutAborted: ".len()..],
+        ),
+        _ if is_timed_out(context) => {
+            let message = format!("ReplicaSet \"{set}\" has timed out progressing.");
+            Condition::new("Progressing", "False", "ProgressDeadlineExceeded", &message)
+        }
+        _ if paused => Condition::new("Progressing", "Unknown", "RolloutPaused", "Rollout is paused"),
+        ProgressState::Promoted => {
+            let message = format!("ReplicaSet \"{set}\" has successfully progressed.");
+            Condition::new("Progressing", "True", "NewReplicaSetAvailable", &message)
+        }
+        ProgressState::Underway => {
+            let message = format!("ReplicaSet \"{set}\" is progressing.");
+            Condition::new("Progressing", "True", "ReplicaSetUpdated", &message)
+        }
+    };
+    Condition { updated: Some(context.progressed_at()), ..told }
+}
+
+/// The merge patch from what is there to what is wanted, of our fields only.
+fn diff(observed: &ObservedRollout, wanted: Map<String, Value>) -> Option<Act> {
+    let now: Map<String, Value> = OWNED.iter().map(|key| ((*key).to_owned(), observed.status(key).clone())).collect();
+    let patch = merge_patch(&now, &wanted)?;
+    Some(Act::Status { rollout: observed.guard(), patch: Value::Object(patch) })
+}
+
+/// RFC 7396's patch from one object to another; absent and null are the same.
+fn merge_patch(from: &Map<String, Value>, to: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let mut patch = Map::new();
+    for key in from.keys().chain(to.keys()) {
+        let null = Value::Null;
+        let (old, new) = (from.get(key).unwrap_or(&null), to.get(key).unwrap_or(&null));
+        match (old, new) {
+            (old, new) if old == new => {}
+            (Value::Object(old), Value::Object(new)) => {
+                if let Some(inner) = merge_patch(old, new) {
+                    patch.insert(key.clone(), inner.into());
+                }
+            }
+            (_, new) => drop(patch.insert(key.clone(), new.clone())),
+        }
+    }
+    (!patch.is_empty()).then_some(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_names_only_what_differs() {
+        let object = |value: Value| value.as_object().cloned().unwrap();
+        let from = object(json!({"a": 1, "b": {"c": 2, "d": 3}, "e": null, "list": [1]}));
+        let to = object(json!({"a": 1, "b": {"c": 2, "f": 4}, "list": [1, 2]}));
+        let patch = merge_patch(&from, &to).unwrap();
+        assert_eq!(Value::Object(patch), json!({"b": {"d": null, "f": 4}, "list": [1, 2]}));
+        assert_eq!(merge_patch(&to, &to), None);
+    }
+}

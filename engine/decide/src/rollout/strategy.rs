@@ -1,0 +1,279 @@
+//! A Rollout's spec as it stands in the cluster: read whole, or refused whole.
+//!
+//! What Bespin does not follow yet is refused by its name, for a strategy that
+//! is half followed is worse than one that is not followed at all.
+
+pub use super::fields::Mistake;
+use super::fields::{CANARY, Fields, Mistakes};
+use super::replicas::Bounds;
+use super::router::{self, Router};
+use super::step::{self, Step, Traffic};
+use crate::object::images_of;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a Rollout asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strategy {
+    /// Pods in all. An autoscaler writes it as it likes, so it is read anew each time.
+    pub replicas: u32,
+    /// The labels that select the pods.
+    pub selector: BTreeMap<String, String>,
+    /// The pod template, as it was written.
+    pub template: Value,
+    /// The images of the template's containers, init containers last.
+    pub images: Vec<String>,
+    /// Seconds that a pod must be ready to count as available.
+    pub min_ready_seconds: u32,
+    /// Old sets to keep.
+    pub history: u32,
+    /// Milliseconds without progress that are too many.
+    pub progress_deadline_ms: u64,
+    /// What happens then.
+    pub overdue: Overdue,
+    /// Whether a person holds the steps.
+    pub paused: Paused,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// The steps' hash, as Argo computes it.
+    pub steps_hash: String,
+    /// How far the number of pods may stray, without traffic routing.
+    pub bounds: Bounds,
+    /// The Service that selects the canary.
+    pub canary_service: Option<String>,
+    /// The Service that selects the stable version.
+    pub stable_service: Option<String>,
+    /// The router, when the traffic is routed.
+    pub router: Option<Router>,
+    /// Milliseconds that a replaced version keeps its pods, with traffic routing.
+    pub scale_down_delay_ms: u64,
+    /// The same for a canary that was aborted; `None` keeps its pods for ever.
+    pub abort_delay_ms: Option<u64>,
+    /// No set has fewer pods than this, unless it has none.
+    pub min_pods: u32,
+}
+
+/// What happens when a canary makes no progress for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// It is aborted. Bespin's default: a canary that hangs has failed.
+    Abort,
+    /// It only says so, because the spec says `progressDeadlineAbort: false`.
+    Report,
+}
+
+/// Whether a person holds the steps by `spec.paused`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// Nobody does.
+    Off,
+    /// Somebody does.
+    Holds,
+}
+
+const ARGO_SPEC: &[&str] = &["analysis", "restartAt", "rollbackWindow", "workloadRef"];
+const ARGO_CANARY: &[&str] = &[
+    "analysis",
+    "antiAffinity",
+    "canaryMetadata",
+    "dynamicStableScale",
+    "pingPong",
+    "replicaProgressThreshold",
+    "scaleDownDelayRevisionLimit",
+    "stableMetadata",
+];
+
+/// Reads the spec of a Rollout.
+///
+/// # Errors
+/// Every mistake at once, each with its path and its mend.
+pub fn parse(rollout: &Value) -> Result<Strategy, Vec<Mistake>> {
+    let mut mistakes = Mistakes::new();
+    let read = read(&rollout["spec"], &mut mistakes);
+    match read {
+        Some(spec) if mistakes.is_empty() => Ok(spec),
+        _ => Err(mistakes),
+    }
+}
+
+/// The Services and Ingresses that a Rollout names, as far as it can be read:
+/// what has to be observed besides.
+pub fn named(rollout: &Value) -> (Vec<String>, Vec<String>) {
+    match parse(rollout) {
+        Err(_) => (Vec::new(), Vec::new()),
+        Ok(spec) => {
+            let services = [spec.canary_service, spec.stable_service].into_iter().flatten().collect();
+            let ingresses = spec.router.as_ref().map(Router::ingresses).unwrap_or_default();
+            (services, ingresses)
+        }
+    }
+}
+
+/// The canary's weight as the live Ingresses of a Rollout have it, in percent; `None` where it has none, or they do not
+/// agree.
+pub fn served(rollout: &Value, ingresses: &[Value]) -> Option<u32> {
+    let strategy = parse(rollout).ok()?;
+    let Router::Alb(alb) = strategy.router? else { return None };
+    alb.served(ingresses, &strategy.canary_service?, &strategy.stable_service?)
+}
+
+fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
+    let mut fields = Fields::of(spec, "spec", mistakes)?;
+    let replicas = fields.number("replicas", 0..=u32::MAX, mistakes).unwrap_or(1);
+    let min_ready_seconds = fields.number("minReadySeconds", 0..=u32::MAX, mistakes).unwrap_or(0);
+    let history = fields.number("revisionHistoryLimit", 0..=u32::MAX, mistakes).unwrap_or(10);
+    let deadline = fields.number("progressDeadlineSeconds", 1..=u32::MAX, mistakes).unwrap_or(600);
+    let overdue = match fields.flag("progressDeadlineAbort", mistakes) {
+        Some(false) => Overdue::Report,
+        Some(true) | None => Overdue::Abort,
+    };
+    let paused = if fields.flag("paused", mistakes) == Some(true) { Paused::Holds } else { Paused::Off };
+    let selector = read_selector(fields.take("selector"), mistakes);
+    let template = fields.take("template").cloned();
+    let images = read_template(template.as_ref(), &selector, mistakes);
+    let strategy = fields.take("strategy");
+    fields.refuse(ARGO_SPEC, mistakes);
+    let canary = read_strategy(strategy, mistakes)?;
+    let mut canary = Fields::of(canary, CANARY, mistakes)?;
+
+    let canary_service = canary.text("canaryService", mistakes);
+    let stable_service = canary.text("stableService", mistakes);
+    let router = canary.take("trafficRouting").and_then(|routing| router::read(routing, mistakes));
+    check_services(canary_service.as_deref(), stable_service.as_deref(), router.as_ref(), mistakes);
+    let traffic = if router.is_some() { Traffic::Routed } else { Traffic::ByPods };
+    let raw_steps = canary.take("steps");
+    let steps = step::read(raw_steps, &format!("{CANARY}.steps"), traffic, mistakes);
+    let bounds = read_bounds(&mut canary, replicas, mistakes);
+    let delay = canary.number("scaleDownDelaySeconds", 0..=u32::MAX, mistakes).unwrap_or(30);
+    let abort_delay = canary.number("abortScaleDownDelaySeconds", 0..=u32::MAX, mistakes).unwrap_or(30);
+    let min_pods = canary.number("minPodsPerReplicaSet", 0..=u32::MAX, mistakes).unwrap_or(0);
+    if canary.take("dynamicStableScale").is_some_and(|value| value != &Value::Bool(false)) {
+        let path = canary.path_of("dynamicStableScale");
+        mistakes.push(Mistake::new(&path, "is Argo's, and not supported by this version of Bespin", "remove it"));
+    }
+    canary.refuse(ARGO_CANARY, mistakes);
+
+    Some(Strategy {
+        replicas,
+        selector,
+        template: template?,
+        images,
+        min_ready_seconds,
+        history,
+        progress_deadline_ms: u64::from(deadline) * 1000,
+        overdue,
+        paused,
+        steps,
+        steps_hash: step::hash_of(raw_steps),
+        bounds,
+        canary_service,
+        stable_service,
+        router,
+        scale_down_delay_ms: u64::from(delay) * 1000,
+        abort_delay_ms: (abort_delay > 0).then_some(u64::from(abort_delay) * 1000),
+        min_pods,
+    })
+}
+
+/// Each version needs a Service of its own, where traffic is routed by Services.
+fn check_services(canary: Option<&str>, stable: Option<&str>, router: Option<&Router>, mistakes: &mut Mistakes) {
+    if router.is_some() && (canary.is_none() || stable.is_none()) {
+        let mend = format!("name both {CANARY}.canaryService and {CANARY}.stableService");
+        mistakes.push(Mistake::new(&format!("{CANARY}.trafficRouting"), "needs a Service for each version", &mend));
+    }
+    if canary.is_some() && canary == stable {
+        let path = format!("{CANARY}.canaryService");
+        mistakes.push(Mistake::new(&path, "is the stable Service as well", "name two different Services"));
+    }
+}
+
+fn read_selector(selector: Option<&Value>, mistakes: &mut Mistakes) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let Some(mut fields) = selector.and_then(|selector| Fields::of(selector, "spec.selector", mistakes)) else {
+        let mend = "write spec.selector.matchLabels with the labels of spec.template";
+        mistakes.push(Mistake::new("spec.selector", "is missing", mend));
+        return labels;
+    };
+    for (key, value) in fields.take("matchLabels").and_then(Value::as_object).into_iter().flatten() {
+        match value.as_str() {
+            Some(value) => drop(labels.insert(key.clone(), value.to_owned())),
+            None => mistakes.push(Mistake::new(
+                &format!("spec.selector.matchLabels.{key}"),
+                &format!("`{value}` is not text"),
+                "write the value in quotes",
+            )),
+        }
+    }
+    fields.refuse(&["matchExpressions"], mistakes);
+    if labels.is_empty() {
+        let mend = "write spec.selector.matchLabels with the labels of spec.template";
+        mistakes.push(Mistake::new("spec.selector", "selects every pod", mend));
+    }
+    labels
+}
+
+fn read_template(
+    template: Option<&Value>,
+    selector: &BTreeMap<String, String>,
+    mistakes: &mut Mistakes,
+) -> Vec<String> {
+    let Some(template) = template else {
+        mistakes.push(Mistake::new("spec.template", "is missing", "write the pod template"));
+        return Vec::new();
+    };
+    for (key, value) in selector {
+        if template["metadata"]["labels"][key].as_str() != Some(value) {
+            let path = format!("spec.template.metadata.labels.{key}");
+            let said = format!("is not `{value}`, which spec.selector asks for");
+            mistakes.push(Mistake::new(&path, &said, "give the pods the labels that the selector names"));
+        }
+    }
+    let images = images_of(template);
+    if images.is_empty() {
+        let mend = "name at least one container with its image";
+        mistakes.push(Mistake::new("spec.template.spec.containers", "has no image", mend));
+    }
+    images
+}
+
+fn read_strategy<'a>(strategy: Option<&'a Value>, mistakes: &mut Mistakes) -> Option<&'a Value> {
+    let mut fields = strategy.and_then(|strategy| Fields::of(strategy, "spec.strategy", mistakes));
+    let canary = fields.as_mut().and_then(|fields| fields.take("canary"));
+    if let Some(fields) = fields {
+        fields.refuse(&["blueGreen"], mistakes);
+    }
+    if canary.is_none() {
+        mistakes.push(Mistake::new(
+            "spec.strategy.canary",
+            "is missing",
+            "write a canary strategy, if only with steps: []",
+        ));
+    }
+    canary
+}
+
+fn read_bounds(canary: &mut Fields, replicas: u32, mistakes: &mut Mistakes) -> Bounds {
+    let mut share = |key: &str, round: fn(u64) -> u64| {
+        let path = canary.path_of(key);
+        let Some(value) = canary.take(key) else { return round(u64::from(replicas) * 25) };
+        let percent = |text: &str| text.strip_suffix('%').and_then(|number| number.parse::<u64>().ok());
+        match (value.as_u64(), value.as_str().and_then(percent)) {
+            (Some(pods), _) => pods,
+            (None, Some(percent)) => round(u64::from(replicas) * percent),
+            (None, None) => {
+                mistakes.push(Mistake::new(
+                    &path,
+                    &format!("`{value}` is no number of pods"),
+                    "write such as 1 or 25%",
+                ));
+                0
+            }
+        }
+    };
+    let surge = share("maxSurge", |hundredths| hundredths.div_ceil(100));
+    let unavailable = share("maxUnavailable", |hundredths| hundredths / 100);
+    // With neither, nothing could ever move: Kubernetes lets one pod be missing then.
+    let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
+    let pods = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    Bounds { surge: pods(surge), unavailable: pods(unavailable) }
+}

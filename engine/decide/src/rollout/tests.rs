@@ -1,0 +1,10 @@
+//! A small world with controllers that lag, and rollouts in it.
+
+mod aborts;
+mod cuts;
+mod git;
+mod plugged;
+mod proxy;
+mod specs;
+mod walks;
+mod world;

@@ -1,0 +1,436 @@
+//! A pure model of a cluster's corner: ReplicaSets get their pods, pods become
+//! ready or crash, and the router serves what its annotation says. It refuses
+//! stale writes as an API server does, and fails the test when a pod that
+//! still gets requests is taken away.
+
+use super::super::*;
+use crate::annotations::OWNER;
+use crate::by::By;
+use crate::next::{Phase, Timestamp, Wake};
+use crate::request::{Key, Response};
+use serde_json::{Value, json};
+
+/// The world, the journal, and what was seen happening.
+#[derive(Clone)]
+pub struct World {
+    pub now: Timestamp,
+    pub rollout: Value,
+    pub sets: Vec<Value>,
+    pub pods: Vec<Value>,
+    pub services: Vec<Value>,
+    pub ingresses: Vec<Value>,
+    pub journal: Vec<(Timestamp, By, Entry)>,
+    /// Every weight that was written, in order.
+    pub weights: Vec<u32>,
+    /// What was said last.
+    pub said: (Phase, String),
+    /// Turns so far.
+    pub turns: usize,
+    /// The server dies in this turn, after so many acts.
+    pub dies: Option<(usize, usize)>,
+    /// How long it is down then, in ms; meanwhile the cluster goes on.
+    pub down: Timestamp,
+    /// The acts of each turn so far.
+    pub acts: Vec<usize>,
+    /// Every act is carried out twice.
+    pub stutters: bool,
+    /// The manifests repository, where there is one.
+    pub git: Option<super::git::Git>,
+    /// The data plane that a plugin tells its weights, where there is one.
+    pub proxy: Option<super::proxy::Proxy>,
+    version: u64,
+    /// How many pods there have been.
+    made: usize,
+}
+
+/// Whether something will happen without anybody's hand.
+#[derive(PartialEq, Eq)]
+pub enum Step {
+    On,
+    Rest,
+}
+
+/// So many turns in a row without anything happening are rest: a router is asked now and then for ever.
+const IDLE: usize = 12;
+
+pub const SEED: &str = include_str!("seed-rollout.json");
+
+impl World {
+    /// The seed's Rollout with its selector, two replicas, and its surroundings.
+    pub fn seed() -> World {
+        let mut rollout: Value = serde_json::from_str(SEED).unwrap();
+        rollout["metadata"]["uid"] = json!("rollout-uid");
+        rollout["metadata"]["generation"] = json!(1);
+        rollout["metadata"]["annotations"] = json!({ OWNER: "bespin" });
+        let service = |name: &str| {
+            json!({
+                "metadata": {"name": name, "uid": format!("{name}-uid"), "resourceVersion": "1"},
+                "spec": {"selector": {"app": "was"}},
+            })
+        };
+        let ingress = json!({
+            "metadata": {"name": "petclinic-ingress", "uid": "ingress-uid", "resourceVersion": "1"},
+            "spec": {"rules": [{"http": {"paths": [
+                {"path": "/", "backend": {"service": {"name": "was-stable", "port": {"name": "use-annotation"}}}}
+            ]}}]},
+        });
+        World {
+            now: 1_700_000_000_000,
+            rollout,
+            sets: Vec::new(),
+            pods: Vec::new(),
+            services: vec![service("was-stable"), service("was-canary")],
+            ingresses: vec![ingress],
+            journal: Vec::new(),
+            weights: Vec::new(),
+            said: (Phase::Waiting, String::new()),
+            turns: 0,
+            dies: None,
+            down: 0,
+            acts: Vec::new(),
+            stutters: false,
+            git: None,
+            proxy: None,
+            version: 1,
+            made: 0,
+        }
+    }
+
+    /// The same without a router: the pods are the weight.
+    pub fn basic(replicas: u32) -> World {
+        let mut world = World::seed();
+        let canary = &mut world.rollout["spec"]["strategy"]["canary"];
+        canary.as_object_mut().unwrap().remove("trafficRouting");
+        canary["maxSurge"] = json!(1);
+        canary["maxUnavailable"] = json!(0);
+        world.ingresses.clear();
+        world.scale(replicas);
+        world
+    }
+
+    pub fn deploy(&mut self, image: &str) {
+        self.rollout["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+        self.changed();
+    }
+
+    pub fn scale(&mut self, replicas: u32) {
+        self.rollout["spec"]["replicas"] = json!(replicas);
+        self.changed();
+    }
+
+    pub fn changed(&mut self) {
+        let generation = self.rollout["metadata"]["generation"].as_u64().unwrap();
+        self.rollout["metadata"]["generation"] = json!(generation + 1);
+    }
+
+    pub fn ask(&mut self, action: Action) {
+        let entry = Entry::Asked { action, through: Through::Api };
+        self.journal.push((self.now, By::Person("mina".into()), entry));
+    }
+
+    pub fn want(&mut self, run: &str, image: Option<&str>, on_timeout: OnTimeout) -> Key {
+        let key = Key { run: run.into(), step: "canary".into() };
+        let intent = Intent { image: image.map(str::to_owned), on_timeout };
+        self.journal.push((self.now, By::Run(run.into()), Entry::Wanted { key: key.clone(), intent }));
+        key
+    }
+
+    pub fn state(&self) -> State {
+        State::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)))
+    }
+
+    pub fn answer(&self, key: &Key) -> Option<Response> {
+        self.state().answer(key).cloned()
+    }
+
+    pub fn objects(&self) -> Objects {
+        let mut objects = Objects {
+            rollout: Some(self.rollout.clone()),
+            sets: self.sets.clone(),
+            pods: self.pods.clone(),
+            services: self.services.clone(),
+            ingresses: self.ingresses.clone(),
+            applications: self.applications(),
+            cluster: "production".into(),
+            ..Objects::default()
+        };
+        objects.served = strategy::served(&self.rollout, &objects.ingresses);
+        objects
+    }
+
+    /// Until nothing happens any more but by somebody's hand.
+    #[track_caller]
+    pub fn settle(&mut self) {
+        self.run_until(|_| false);
+    }
+
+    /// Until something is so; then at once.
+    #[track_caller]
+    pub fn run_until(&mut self, stop: impl Fn(&World) -> bool) {
+        for _ in 0..2000 {
+            if stop(self) || self.step() == Step::Rest {
+                return;
+            }
+        }
+        panic!("never comes to rest: {:?}", self.said);
+    }
+
+    /// One turn of the driver, and then one thing that happens in the world.
+    pub fn step(&mut self) -> Step {
+        let wake = self.turn();
+        if self.proxy.as_ref().is_some_and(|proxy| proxy.idle > IDLE) {
+            return Step::Rest;
+        }
+        match wake {
+            Wake::Now => {}
+            _ if self.git_turn() => {}
+            _ if self.controllers() => self.now += 100,
+            Wake::At(at) if at > self.now => self.now = at,
+            Wake::At(_) => {}
+            Wake::OnChange | Wake::Never => return Step::Rest,
+        }
+        Step::On
+    }
+
+    /// One turn of the driver.
+    pub fn turn(&mut self) -> Wake {
+        self.turns += 1;
+        let mut observed = Observed::read(self.objects());
+        self.ask_router(&mut observed);
+        let (before, next) = (self.journal.len(), decide(&self.state(), &observed, self.now));
+        for entry in next.record {
+            if let Entry::Shifting { weight } = entry {
+                self.weights.push(weight);
+            }
+            // What cannot be read again is lost in a restart.
+            let text = serde_json::to_string(&entry).unwrap();
+            self.journal.push((self.now, By::Server, serde_json::from_str(&text).unwrap()));
+        }
+        if let Some(proxy) = &mut self.proxy {
+            proxy.idle = if before == self.journal.len() && next.acts.is_empty() { proxy.idle + 1 } else { 0 };
+        }
+        self.said = (next.status.phase, next.status.message);
+        self.acts.push(next.acts.len());
+        for (index, act) in next.acts.iter().enumerate() {
+            if self.dies == Some((self.turns, index)) {
+                if let Some(proxy) = &mut self.proxy {
+                    proxy.forgotten();
+                }
+                let back = self.now + self.down;
+                while self.now < back && self.controllers() {
+                    self.now += 100;
+                }
+                self.now = back.max(self.now);
+                return Wake::Now;
+            }
+            self.act(act);
+            if self.stutters {
+                self.act(act);
+            }
+        }
+        next.wake
+    }
+
+    /// What an API server does with an act; a stale one changes nothing.
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Create { manifest } => {
+                if self.sets.iter().any(|set| set["metadata"]["name"] == manifest["metadata"]["name"]) {
+                    return;
+                }
+                let mut set = manifest.clone();
+                let version = self.next_version();
+                set["metadata"]["uid"] = json!(format!("{}-uid", set["metadata"]["name"].as_str().unwrap()));
+                set["metadata"]["resourceVersion"] = json!(version);
+                set["metadata"]["generation"] = json!(1);
+                set["metadata"]["creationTimestamp"] = json!(crate::object::write_time(self.now));
+                self.sets.push(set);
+            }
+            Act::Scale { set, pods, annotations } => {
+                let lowered = self.sets.iter().find(|known| known["metadata"]["uid"] == set.uid.as_str()).cloned();
+                let version = self.next_version();
+                let Some(observed) = fresh(&mut self.sets, set, &version) else { return };
+                let before = observed["spec"]["replicas"].as_u64().unwrap();
+                observed["spec"]["replicas"] = json!(pods);
+                if before != u64::from(*pods) {
+                    let generation = observed["metadata"]["generation"].as_u64().unwrap();
+                    observed["metadata"]["generation"] = json!(generation + 1);
+                }
+                for (key, value) in annotations {
+                    observed["metadata"]["annotations"][key] = value.clone();
+                }
+                if u64::from(*pods) < before {
+                    self.no_traffic_is_lost(&lowered.unwrap(), *pods);
+                }
+            }
+            Act::Forget { set } => {
+                let version = self.next_version();
+                if fresh(&mut self.sets, set, &version).is_some() {
+                    self.sets.retain(|known| known["metadata"]["uid"] != set.uid.as_str());
+                }
+            }
+            Act::Select { service, hash, rollout } => {
+                let version = self.next_version();
+                let Some(observed) = fresh(&mut self.services, service, &version) else { return };
+                observed["spec"]["selector"][HASH] = json!(hash);
+                observed["metadata"]["annotations"][observed::MANAGED_BY] = json!(rollout);
+            }
+            Act::Route { ingress, annotations } => {
+                let version = self.next_version();
+                let Some(observed) = fresh(&mut self.ingresses, ingress, &version) else { return };
+                for (key, value) in annotations {
+                    observed["metadata"]["annotations"][key] = json!(value);
+                }
+            }
+            Act::Weigh { split } => self.tell_router(split),
+            Act::Unroute { router, rollout } => self.unroute(router, rollout),
+            Act::Stamp { revision, .. } => {
+                self.rollout["metadata"]["annotations"][observed::REVISION] = json!(revision.to_string());
+            }
+            Act::Status { patch, .. } => {
+                let mut status = self.rollout["status"].take();
+                json_patch::merge(&mut status, patch);
+                self.rollout["status"] = status;
+            }
+        }
+    }
+
+    /// Fails when pods are taken away that requests still go to.
+    fn no_traffic_is_lost(&self, set: &Value, pods: u32) {
+        // Where there is no router, the pods are the weight.
+        if self.rollout.pointer("/spec/strategy/canary/trafficRouting").is_none() {
+            return;
+        }
+        let hash = &set["metadata"]["labels"][HASH];
+        let left = self.proxy.iter().flat_map(|proxy| &proxy.left).map(|(_, weight)| *weight).max();
+        let weight = self.served().max(left);
+        let gets =
+            |service: &Value, share: bool| share && service["spec"]["selector"].get(HASH).is_none_or(|v| v == hash);
+        let stable = gets(&self.services[0], weight != Some(100));
+        let canary = self.services.get(1).is_some_and(|service| gets(service, weight != Some(0)));
+        let replicas = self.rollout["spec"]["replicas"].as_u64().unwrap();
+        let share = if stable { replicas } else { (replicas * u64::from(weight.unwrap_or(100))).div_ceil(100) };
+        let name = &set["metadata"]["name"];
+        assert!(
+            !(stable || canary) || u64::from(pods) >= share,
+            "{name} loses pods at {weight:?} % ({pods} < {share})"
+        );
+    }
+
+    /// The controllers and the kubelet do one thing each; whether anything changed.
+    fn controllers(&mut self) -> bool {
+        let mut changed = self.proxy_follows();
+        for index in 0..self.sets.len() {
+            let set = self.sets[index].clone();
+            let uid = set["metadata"]["uid"].clone();
+            let wanted = set["spec"]["replicas"].as_u64().unwrap() as usize;
+            let image = set["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
+            let of_set = |pod: &Value| pod["metadata"]["ownerReferences"][0]["uid"] == uid;
+            let have = self.pods.iter().filter(|pod| of_set(pod)).count();
+            for pod in self.pods.iter_mut().filter(|pod| of_set(pod) && pod["status"]["phase"] == "Pending") {
+                changed |= bring_up(pod, image, self.now);
+            }
+            if have < wanted {
+                let new = (have..wanted).map(|n| new_pod(&set, &format!("{}-{n}", self.made)));
+                self.pods.extend(new);
+                self.made += wanted - have;
+                changed = true;
+            }
+            let mut surplus = have.saturating_sub(wanted);
+            self.pods.retain(|pod| {
+                !(of_set(pod) && surplus > 0 && {
+                    surplus -= 1;
+                    true
+                })
+            });
+            let (now_have, ready) = {
+                let of = || self.pods.iter().filter(|pod| of_set(pod));
+                (of().count(), of().filter(|pod| pod["status"]["phase"] == "Running").count())
+            };
+            let status = json!({
+                "observedGeneration": set["metadata"]["generation"],
+                "replicas": now_have, "readyReplicas": ready, "availableReplicas": ready,
+            });
+            if set["status"] != status {
+                let version = self.next_version();
+                self.sets[index]["status"] = status;
+                self.sets[index]["metadata"]["resourceVersion"] = json!(version);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    fn next_version(&mut self) -> String {
+        self.version += 1;
+        self.version.to_string()
+    }
+
+    pub fn phase(&self) -> &str {
+        self.rollout["status"]["phase"].as_str().unwrap_or("")
+    }
+
+    pub fn status(&self, field: &str) -> &Value {
+        &self.rollout["status"][field]
+    }
+
+    /// Pods by image, for those sets that have any.
+    pub fn running(&self) -> Vec<(String, u64)> {
+        let images = self.sets.iter().map(|set| {
+            let image = set["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
+            (image.to_owned(), set["spec"]["replicas"].as_u64().unwrap())
+        });
+        let mut running: Vec<_> = images.filter(|(_, pods)| *pods > 0).collect();
+        running.sort();
+        running
+    }
+
+    pub fn served(&self) -> Option<u32> {
+        if let Some(proxy) = &self.proxy {
+            return Some(proxy.serving);
+        }
+        strategy::served(&self.rollout, &self.ingresses)
+    }
+
+    pub fn at(&self) -> usize {
+        self.state().progress.map_or(0, |progress| progress.at)
+    }
+}
+
+/// The object that a guard names, with its new version, if it has not changed since.
+fn fresh<'a>(objects: &'a mut [Value], guard: &Guard, version: &str) -> Option<&'a mut Value> {
+    let same = |object: &&mut Value| {
+        object["metadata"]["uid"] == guard.uid.as_str()
+            && object["metadata"]["resourceVersion"] == guard.resource_version.as_str()
+    };
+    let object = objects.iter_mut().find(same)?;
+    object["metadata"]["resourceVersion"] = json!(version);
+    Some(object)
+}
+
+fn new_pod(set: &Value, serial: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": format!("{}-{serial}", set["metadata"]["name"].as_str().unwrap()),
+            "ownerReferences": [{"uid": set["metadata"]["uid"], "controller": true}],
+        },
+        "status": {"phase": "Pending"},
+    })
+}
+
+/// The kubelet: ready, or crashing, or for ever pending, by the image's name.
+fn bring_up(pod: &mut Value, image: &str, now: Timestamp) -> bool {
+    if image.contains("slow") || pod["status"].get("containerStatuses").is_some() {
+        return false;
+    }
+    if image.contains("crash") {
+        let waiting = json!({"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"});
+        pod["status"]["containerStatuses"] = json!([{"name": "was", "restartCount": 2, "state": {"waiting": waiting}}]);
+        return true;
+    }
+    pod["status"] = json!({
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": crate::object::write_time(now)}],
+    });
+    true
+}

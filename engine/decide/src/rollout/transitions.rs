@@ -1,0 +1,331 @@
+//! When a rollout gets from one position to the next: the rules that record.
+//!
+//! They are tried from the top; the first that applies wins, and their order
+//! is the policy. None of them acts: what is recorded is acted upon after the
+//! next look.
+
+use super::application::Origin;
+use super::context::Context;
+use super::entry::{Act, Action, Cause, Entry, Move, OnTimeout, Start, Through};
+use super::hash;
+use super::observed::{CaughtUp, ObservedRollout};
+use super::state::{Patience, Progress, ProgressState, State, Want};
+use super::step::{Length, Step};
+use super::strategy::{Overdue, Paused, Strategy};
+use crate::next::{Next, Timestamp, Wake};
+use crate::object;
+use crate::request::Response;
+use serde_json::{Value, json};
+
+/// How long until the Application is asked again what follows an abort, in ms.
+const ASK_AGAIN_MS: u64 = 60_000;
+
+/// The name of the template that was seen.
+pub(super) fn template_hash(state: &State, strategy: &Strategy) -> String {
+    let ours = hash::template(&strategy.template);
+    state.aliases.get(&ours).cloned().unwrap_or(ours)
+}
+
+/// A rollout that another controller took care of before is claimed as it stands.
+pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Result<Move, String>> {
+    let left = observed.status("currentPodHash").as_str().filter(|_| state.progress.is_none())?;
+    let generation = &observed.rollout["metadata"]["generation"];
+    if observed.status("observedGeneration").as_str() != Some(generation.to_string().as_str()) {
+        let text = "the controller that drove this Rollout before has not caught up with its newest spec; \
+                    give it back until it has, then take it again";
+        return Some(Err(text.to_owned()));
+    }
+    let status = |field: &str| observed.status(field).as_str().map(str::to_owned);
+    let weight = observed.rollout.pointer("/status/canary/weights/canary/weight").and_then(Value::as_u64);
+    let index = observed.status("currentStepIndex").as_u64().and_then(|index| index.try_into().ok());
+    let paused = observed.rollout.pointer("/status/pauseConditions/0/startTime").and_then(object::time);
+    let entry = Entry::Adopted {
+        template: hash::template(&strategy.template),
+        hash: left.to_owned(),
+        stable: status("stableRS"),
+        index: index.unwrap_or(strategy.steps.len()),
+        paused_ms: paused,
+        weight: weight.and_then(|weight| weight.try_into().ok()).unwrap_or(0),
+        aborted: (observed.status("abort") == &Value::Bool(true)).then(|| status("message").unwrap_or_default()),
+        images: strategy.images.clone(),
+        steps_hash: strategy.steps_hash.clone(),
+        steps: strategy.steps.len(),
+    };
+    Some(Ok(moving(vec![entry], "claiming it as it stands")))
+}
+
+/// A new template, or new steps, begin at the first step.
+pub(super) fn begin(state: &State, strategy: &Strategy) -> Option<Move> {
+    let hash = template_hash(state, strategy);
+    let same = |progress: &Progress| progress.hash == hash && progress.steps_hash == strategy.steps_hash;
+    if state.progress.as_ref().is_some_and(same) {
+        return None;
+    }
+    let start = match &state.stable {
+        None => Start::First,
+        Some(stable) if stable.hash == hash => Start::Back,
+        Some(_) => Start::Steps,
+    };
+    let image = strategy.images.first().map_or("", String::as_str);
+    let refused = state.refused.iter().find(|refused| refused.hash == hash || refused.images == strategy.images);
+    let mut record = vec![Entry::Began {
+        hash,
+        images: strategy.images.clone(),
+        steps_hash: strategy.steps_hash.clone(),
+        steps: strategy.steps.len(),
+        start,
+    }];
+    let text = match (start, refused) {
+        (Start::Steps, Some(refused)) => {
+            let because = format!("refused, for it has failed before: {}", refused.because);
+            record.push(Entry::Aborted { because: because.clone(), cause: Cause::Refused });
+            because
+        }
+        (Start::First, _) => format!("{image} is the first version"),
+        (Start::Back, _) => format!("{image} is the stable version already"),
+        (Start::Steps, None) => format!("{image} begins at its first step"),
+    };
+    Some(moving(record, text))
+}
+
+/// What Argo's clients ask for by writing the status that we wrote before.
+pub(super) fn heard(context: &Context) -> Option<Move> {
+    let mirrored = context.observed.status("currentPodHash") == context.progress.hash.as_str()
+        && context.observed.status("currentStepHash") == context.progress.steps_hash.as_str()
+        && context.observed.status("observedGeneration")
+            == context.observed.rollout["metadata"]["generation"].to_string().as_str();
+    let field = |name: &str| context.observed.status(name);
+    let is_true = |name: &str| field(name) == &Value::Bool(true);
+    let no_pause = field("pauseConditions").as_array().is_none_or(Vec::is_empty);
+    let ahead = field("currentStepIndex").as_u64() == Some(context.progress.at as u64 + 1);
+    let action = match context.progress.state {
+        _ if !mirrored => return None,
+        ProgressState::Underway if context.progress.start != Start::Steps => return None,
+        // What we wrote ourselves carries its time; Argo's clients write the flag alone.
+        ProgressState::Underway if is_true("abort") && field("abortedAt").is_null() => Action::Abort,
+        ProgressState::Underway if is_true("promoteFull") && context.progress.at < context.progress.steps => {
+            Action::PromoteFull
+        }
+        ProgressState::Underway if ahead => Action::Promote,
+        ProgressState::Underway
+            if context.progress.paused_since.is_some() && is_true("controllerPause") && no_pause =>
+        {
+            Action::Resume
+        }
+        ProgressState::Aborted { .. } if !is_true("abort") && !field("abortedAt").is_null() => Action::Retry,
+        _ => return None,
+    };
+    let record = vec![Entry::Asked { action, through: Through::Status }];
+    Some(moving(record, "one of Argo's clients has asked for something in the status"))
+}
+
+/// A want is about the first template that it can be about.
+pub(super) fn bind(context: &Context) -> Option<Move> {
+    let about = |want: &Want| match &want.intent.image {
+        None => true,
+        Some(image) => context.progress.images.contains(image),
+    };
+    let unbound = context.state.open().filter(|want| want.bound.is_none() && about(want));
+    let record: Vec<Entry> =
+        unbound.map(|want| Entry::Bound { key: want.key.clone(), hash: context.progress.hash.clone() }).collect();
+    (!record.is_empty()).then(|| moving(record, "a step of a run waits for this version"))
+}
+
+/// A step that has given up waiting may have wanted an abort then.
+pub(super) fn give_up(context: &Context) -> Option<Move> {
+    let mine = |want: &&Want| want.patience == Patience::RanOut && want.bound.as_ref() == Some(&context.progress.hash);
+    let want = context.state.open().find(mine).filter(|want| want.intent.on_timeout == OnTimeout::Abort)?;
+    let because = format!("step {} of {} ran out of time", want.key.step, want.key.run);
+    context.is_underway().then(|| abort(because, Cause::Asked))
+}
+
+/// Pods that cannot come up send the canary back.
+pub(super) fn fail(context: &Context) -> Option<Move> {
+    if !context.is_underway() {
+        return None;
+    }
+    let canary = context.canary();
+    let pods = canary.into_iter().flat_map(|set| &set.members);
+    if let Some((pod, trouble)) = pods.filter_map(|pod| Some((&pod.name, pod.trouble.as_ref()?))).next() {
+        return Some(abort(format!("pod {pod}: {trouble}"), Cause::Failed));
+    }
+    None
+}
+
+/// Pods that nobody has asked for yet have not had their time: while the deadline passed, nobody was there to ask.
+pub(super) fn extend(context: &Context) -> Option<Move> {
+    let asks = |act: &Act| match act {
+        Act::Create { .. } => true,
+        Act::Scale { set, pods, .. } => {
+            context.observed.sets.iter().any(|observed| observed.guard.uid == set.uid && observed.spec != *pods)
+        }
+        _ => false,
+    };
+    let due = context.is_overdue() && super::desired::desired(context).acts.iter().any(asks);
+    due.then(|| moving(vec![Entry::Extended], "pods are still to be asked for, so the progress deadline begins anew"))
+}
+
+/// No rule moves the position, nothing is left to do, and the cluster makes no
+/// progress for too long. What the manifests or the router lack is not the version's fault;
+/// that is for a person to mend.
+pub(super) fn overdue(context: &Context) -> Option<Move> {
+    let held = context.strategy.overdue == Overdue::Report || context.strategy.paused == Paused::Holds;
+    if !context.is_underway()
+        || !context.is_overdue()
+        || held
+        || !context.problems().is_empty()
+        || context.trouble().is_some()
+    {
+        return None;
+    }
+    if !super::desired::desired(context).acts.is_empty() {
+        return None;
+    }
+    let limit = super::step::span(context.strategy.progress_deadline_ms);
+    let reason = context.canary().and_then(|set| set.failure.clone()).or_else(|| context.at_goal().err());
+    let reason = reason.unwrap_or_else(|| "the weight is not served".to_owned());
+    Some(abort(format!("no progress for {limit}: {reason}"), Cause::Failed))
+}
+
+/// The weight is promised before it is written.
+pub(super) fn shift(context: &Context) -> Option<Move> {
+    let weight = context.wanted_weight();
+    let asked = context.state.asked;
+    (weight != asked).then(|| {
+        moving(vec![Entry::Shifting { weight }], format!("shifting the canary's weight from {asked} % to {weight} %"))
+    })
+}
+
+/// That the weight promised last was seen to be served, once for each; written down with whatever is written next.
+pub(super) fn served(context: &Context) -> Option<Entry> {
+    let last = context.state.weights.last().filter(|last| last.served.is_none())?;
+    let is_served = last.asked == context.state.asked && context.observed.served == Some(last.asked);
+    is_served.then_some(Entry::Served { weight: last.asked })
+}
+
+/// Past the last step, and with all its pods and all the traffic, the newest
+/// version becomes the stable one.
+pub(super) fn promote(context: &Context) -> Option<Move> {
+    let held = context.strategy.paused == Paused::Holds && context.progress.start == Start::Steps;
+    if context.progress.state != ProgressState::Underway || context.progress.at < context.strategy.steps.len() || held {
+        return None;
+    }
+    let canary = context.canary().filter(|set| set.caught_up == CaughtUp::Yes)?;
+    let full = canary.spec == context.strategy.replicas && canary.available >= context.strategy.replicas;
+    let first = context.progress.start == Start::First;
+    let served = first || context.is_verified() && (context.state.asked == 100 || context.strategy.replicas == 0);
+    (full && served).then(|| {
+        let image = context.progress.images.first().map_or("", String::as_str);
+        let record = vec![Entry::Promoted { hash: context.progress.hash.clone() }];
+        moving(record, format!("{image} becomes the stable version"))
+    })
+}
+
+/// A step ends when it is true, and its pause with the clock or with a person. While the router is in trouble, none
+/// ends but by a person.
+pub(super) fn step(context: &Context) -> Option<Move> {
+    if !context.is_underway() || context.strategy.paused == Paused::Holds || context.trouble().is_some() {
+        return None;
+    }
+    let index = context.progress.at;
+    let step = context.strategy.steps.get(index)?;
+    let done = |text: String| Some(moving(vec![Entry::StepDone { index }], text));
+    let pause = |text: String| Some(moving(vec![Entry::PauseBegan { index }], text));
+    match (step, context.progress.paused_since) {
+        (_, Some(since)) => match step.pause() {
+            Some(Length::For(ms)) if context.now >= since + ms => done(format!("paused {}", super::step::span(ms))),
+            Some(_) => None,
+            // The step that paused is another one now; the new steps begin at the first of them.
+            None => done("there is no pause here".to_owned()),
+        },
+        (Step::Pause(length), None) => pause(length.text()),
+        (Step::Scale(_), None) if context.at_goal().is_ok() => done(step.text()),
+        (Step::Weight(weight), None) if context.has_arrived() => done(format!("{weight} % is served")),
+        (Step::WeightThenPause(weight, _), None) if context.has_arrived() => pause(format!("{weight} % is served")),
+        (Step::Scale(_) | Step::Weight(_) | Step::WeightThenPause(..), None) => None,
+    }
+}
+
+/// Wants are answered when it is known how they ended.
+pub(super) fn answer(context: &Context) -> Option<Move> {
+    let answers = context.state.open().filter_map(|want| Some((want, answer_of(context, want)?)));
+    let record: Vec<Entry> = answers.map(|(want, answer)| Entry::Answered { key: want.key.clone(), answer }).collect();
+    (!record.is_empty()).then(|| moving(record, "answering the steps that wait"))
+}
+
+fn answer_of(context: &Context, want: &Want) -> Option<Response> {
+    let failed = |because: String| Some(Response::Failed { because, transient: false });
+    let image = context.progress.images.first().map_or("", String::as_str);
+    let about_this = want.bound.as_ref() == Some(&context.progress.hash);
+    match (&want.bound, &context.progress.state) {
+        (Some(_), _) if !about_this => {
+            Some(Response::Superseded { because: format!("{image} took its place before it was promoted") })
+        }
+        (Some(_), ProgressState::Promoted) if is_settled(context) => {
+            Some(Response::Met { outputs: json!({ "outcome": "promoted" }) })
+        }
+        (Some(_), ProgressState::Aborted { because, .. }) => {
+            failed(format!("the canary was aborted: {because}; mend it and push, or retry"))
+        }
+        (Some(_), ProgressState::Underway) if context.is_overdue() && !context.is_underway() => {
+            failed(format!("{image} makes no progress, and there is no stable version to go back to"))
+        }
+        (None, _) if replaced(context, want) => {
+            Some(Response::Superseded { because: format!("{image} took its place before it was promoted") })
+        }
+        _ if want.patience == Patience::RanOut => {
+            let because = "the step stopped waiting; the canary goes on".to_owned();
+            Some(Response::Failed { because, transient: true })
+        }
+        _ => None,
+    }
+}
+
+/// Whether the want's image was replaced on its way, by the one that is on its way now.
+fn replaced(context: &Context, want: &Want) -> bool {
+    let before = context.state.before.as_ref().filter(|before| before.state == ProgressState::Underway);
+    before.zip(want.intent.image.as_ref()).is_some_and(|(before, image)| before.images.contains(image))
+}
+
+/// Whether the stable version serves everything, and has all its pods.
+pub(super) fn is_settled(context: &Context) -> bool {
+    let full = context
+        .canary()
+        .is_some_and(|set| set.spec == context.strategy.replicas && set.available >= context.strategy.replicas);
+    context.progress.state == ProgressState::Promoted
+        && full
+        && context.stable_is_selected()
+        && context.state.asked == 0
+        && context.is_verified()
+}
+
+fn abort(because: String, cause: Cause) -> Move {
+    moving(vec![Entry::Aborted { because: because.clone(), cause }], format!("aborting: {because}"))
+}
+
+fn moving(record: Vec<Entry>, text: impl Into<String>) -> Move {
+    Next { record, ..Next::progressing(Wake::Now, text) }
+}
+
+/// The earliest moment at which one of the rules may apply by the clock alone.
+pub(super) fn wake(context: &Context) -> Option<Timestamp> {
+    let pause =
+        context.progress.paused_since.zip(context.strategy.steps.get(context.progress.at).and_then(Step::pause));
+    let pause_ends = match pause {
+        Some((since, Length::For(ms))) if context.is_underway() && context.strategy.paused == Paused::Off => {
+            Some(since + ms)
+        }
+        _ => None,
+    };
+    // Nobody tells of a change in the Application's annotations.
+    let held = matches!(context.progress.state, ProgressState::Aborted { .. }) && context.state.undoing().is_none();
+    let asks = held && context.observed.origin != Origin::NotAsked;
+    pause_ends
+        .into_iter()
+        .chain(context.overdue_at())
+        // What is over already waits for something else than the clock.
+        .filter(|at| *at > context.now)
+        .chain(context.router().and_then(|router| router.wake(context.observed, context.now)))
+        .chain(asks.then_some(context.now + ASK_AGAIN_MS))
+        .min()
+}
