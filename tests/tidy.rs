@@ -1,15 +1,12 @@
 //! The laws of the house, as tests. Each failure says what to do about it.
 
-#[path = "tidy/circles.rs"]
-mod circles;
-#[path = "tidy/names.rs"]
-mod names;
-
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod circles;
+mod names;
 mod pages;
 mod readme;
 

@@ -6,48 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The circles that are left, each by its crate, its files in alphabetical order, and why it stands. One that is gone
 /// must leave the list.
-const LEFT: &[(&str, &[&str], &str)] = &[
-    ("bespin", &["cli", "ownership"], "not opened yet: what both need is to move to a file of its own"),
-    (
-        "bespin",
-        &["plugin_commands/artifact", "plugin_commands/inspect"],
-        "not opened yet: what both need is to move to a file of its own",
-    ),
-    (
-        "bespin",
-        &["plugin_commands/authors/cases", "plugin_commands/authors/told"],
-        "not opened yet: what both need is to move to a file of its own",
-    ),
-    (
-        "decide",
-        &[
-            "canary/alb",
-            "canary/entry",
-            "canary/look",
-            "canary/origin",
-            "canary/recorded",
-            "canary/reply",
-            "canary/seen",
-            "canary/shape",
-        ],
-        "not opened yet: what both need is to move to a file of its own",
-    ),
-    ("decide", &["canary/router", "canary/spec"], "not opened yet: what both need is to move to a file of its own"),
-    (
-        "decide",
-        &["sync/application", "sync/generator"],
-        "not opened yet: what both need is to move to a file of its own",
-    ),
-    ("decide", &["sync/plan", "sync/seen"], "not opened yet: what both need is to move to a file of its own"),
-    ("images", &["builder", "engine"], "not opened yet: what both need is to move to a file of its own"),
-    ("images", &["ecr", "registry"], "not opened yet: what both need is to move to a file of its own"),
-    ("pipeline", &["read", "steps"], "not opened yet: what both need is to move to a file of its own"),
-    (
-        "sandbox",
-        &["host", "host/secrets"],
-        "the bindings that a macro makes name the type of a secret's handle, whose calls use the bindings",
-    ),
-];
+const LEFT: &[(&str, &[&str], &str)] = &[];
 
 /// A file by its module's path, such as `canary::spec`; the crate's root is the empty path.
 type Module = Vec<String>;
