@@ -32,4 +32,5 @@ pub mod serve;
 pub mod sources;
 pub mod stages;
 pub mod steps;
+mod trouble;
 pub mod views;

@@ -1,6 +1,7 @@
-//! What can go wrong at this door, as sentences for a person.
+//! What can go wrong at this adapter: sentences for a person, each with its class.
 
 use crate::REQUEST;
+use decide::retry::Retry;
 use std::future::Future;
 
 /// Why something at the cluster did not work out.
@@ -17,6 +18,8 @@ pub enum Error {
         reason: String,
         /// The API server's own sentence.
         message: String,
+        /// What it says about trying again.
+        retry: Retry,
     },
     /// The API server did not answer, or not in time.
     #[error("{tried}: the API server does not answer: {cause}")]
@@ -80,13 +83,22 @@ impl Error {
         }
     }
 
-    /// Whether trying the same again later may help.
-    pub fn is_transient(&self) -> bool {
+    /// Whether the same request may succeed later.
+    pub fn retry(&self) -> Retry {
         match self {
-            Error::Refused { code, .. } => self.is_conflict() || matches!(code, 429 | 500 | 502 | 503 | 504),
-            Error::Unreachable { .. } => true,
-            Error::Malformed { .. } | Error::UnknownKind { .. } | Error::Settings { .. } => false,
+            Error::Refused { .. } if self.is_conflict() => Retry::PASSING,
+            Error::Refused { retry, .. } => *retry,
+            // A proxy in between answers by a page of its own while the API server is away.
+            Error::Unreachable { .. } | Error::Malformed { .. } => Retry::PASSING,
+            // The definition comes with another application, or with a later wave of the same one.
+            Error::UnknownKind { .. } => Retry::PASSING,
+            Error::Settings { .. } => Retry::NeedsPerson,
         }
+    }
+
+    /// Whether the same request may succeed later, by itself or after a person has acted.
+    pub fn is_transient(&self) -> bool {
+        self.retry().may_pass()
     }
 
     /// Words kube's error with what was tried.
@@ -94,14 +106,38 @@ impl Error {
         let tried = tried.to_owned();
         match error {
             kube::Error::Api(status) => {
-                let status = *status;
-                Error::Refused { tried, code: status.code, reason: status.reason, message: status.message }
+                let (retry, status) = (refused(&status), *status);
+                Error::Refused { tried, code: status.code, reason: status.reason, message: status.message, retry }
             }
             kube::Error::SerdeError(cause) => Error::Malformed { tried, cause: cause.to_string() },
             error => Error::Unreachable { tried, cause: causes(&error) },
         }
     }
 }
+
+/// What a refusal of the API server says about trying again.
+/// Sources: Kubernetes, "API conventions", response status kind; `staging/src/k8s.io/apimachinery/pkg/api/errors`.
+fn refused(status: &kube::core::Status) -> Retry {
+    let details = status.details.as_ref();
+    let after = details.map(|details| u64::from(details.retry_after_seconds) * 1000).filter(|after| *after > 0);
+    let is_caused_by = |reason: &str| details.is_some_and(|all| all.causes.iter().any(|cause| cause.reason == reason));
+    match status.code {
+        // A namespace takes no new objects while it is being deleted; then it can be made anew.
+        403 if is_caused_by("NamespaceTerminating") || status.message.contains("because it is being terminated") => {
+            Retry::PASSING
+        }
+        // A verdict on the object itself; a right that is missing reads otherwise.
+        403 if DENIALS.iter().any(|denial| status.message.contains(denial)) => Retry::Permanent,
+        // A namespace or a kind that is not there yet comes by another application.
+        404 => Retry::PASSING,
+        // A list or a watch has expired, and is begun anew.
+        410 => Retry::PASSING,
+        code => Retry::of_status(code, after),
+    }
+}
+
+/// How admission says that it does not take an object.
+const DENIALS: [&str; 3] = ["denied the request", "denied request", "violates PodSecurity"];
 
 /// An error with everything that caused it, for its outermost layer says little.
 fn causes(error: &dyn std::error::Error) -> String {
@@ -127,3 +163,6 @@ pub(crate) async fn trying<T>(tried: &str, request: impl Future<Output = kube::R
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

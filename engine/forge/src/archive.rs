@@ -3,6 +3,7 @@
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
 use crate::walk::{self, Budget, Place};
+use decide::retry::Retry;
 use git2::{ObjectType, Repository};
 use tar::{Builder, EntryType, Header};
 
@@ -38,7 +39,7 @@ impl Core {
 }
 
 fn packing(error: &std::io::Error) -> Error {
-    Error::Git { tried: "packing", address: "the archive".into(), problem: error.to_string() }
+    Error::Git { tried: "packing", address: "the archive".into(), problem: error.to_string(), retry: Retry::PASSING }
 }
 
 struct Packer<'r> {
@@ -82,7 +83,12 @@ impl Packer<'_> {
             }
             _ => {
                 let problem = "it is a submodule; its files are in another repository, copy them into this one";
-                Err(Error::Git { tried: "packing", address: format!("`{path}`"), problem: problem.into() })
+                Err(Error::Git {
+                    tried: "packing",
+                    address: format!("`{path}`"),
+                    problem: problem.into(),
+                    retry: Retry::Permanent,
+                })
             }
         }
     }

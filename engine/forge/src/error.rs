@@ -1,4 +1,7 @@
-//! What can go wrong at this door. No message ever carries a credential.
+//! What can go wrong at this adapter, and whether it may pass. No message ever carries a credential.
+
+use decide::retry::Retry;
+use git2::{ErrorClass, ErrorCode};
 
 /// Why something could not be read from, or written to, a repository.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,8 @@ pub enum Error {
         address: String,
         /// What libgit2 or the network said.
         problem: String,
+        /// Whether the same may succeed later.
+        retry: Retry,
     },
     /// The mirror's directory cannot be used.
     #[error("the mirror directory {directory}: {problem}")]
@@ -64,5 +69,45 @@ pub enum Error {
 /// Wraps libgit2's error with what was tried and where.
 pub(crate) fn git(tried: &'static str, address: &str) -> impl Fn(git2::Error) -> Error {
     let address = address.to_owned();
-    move |error| Error::Git { tried, address: address.clone(), problem: error.message().trim().to_owned() }
+    move |error| {
+        let (problem, retry) = (error.message().trim().to_owned(), class(&error));
+        Error::Git { tried, address: address.clone(), problem, retry }
+    }
 }
+
+/// What libgit2's error says about trying again. It has no HTTP status but in its words, and no `Retry-After` at all.
+fn class(error: &git2::Error) -> Retry {
+    let text = error.message();
+    if let Some(status) = status(text) {
+        return Retry::of_status(status, None);
+    }
+    match (error.code(), error.class()) {
+        // A host that is not trusted, and credentials that are not taken.
+        (ErrorCode::Auth | ErrorCode::Certificate, _) => Retry::NeedsPerson,
+        (_, ErrorClass::Ssh) if text.contains("authenticat") => Retry::NeedsPerson,
+        (_, ErrorClass::Http) if text.contains("authenti") || text.contains("redirect") => Retry::NeedsPerson,
+        // An id or a name that is none.
+        (_, ErrorClass::Invalid) => Retry::Permanent,
+        _ => Retry::PASSING,
+    }
+}
+
+/// The HTTP status that libgit2 did not expect.
+fn status(text: &str) -> Option<u16> {
+    text.split_once("status code: ")?.1.trim().parse().ok()
+}
+
+impl Error {
+    /// Whether the same may succeed later.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Error::Git { retry, .. } => *retry,
+            // What is missing is pushed later, what is full empties, a disk has room again.
+            Error::Missing { .. } | Error::Full { .. } | Error::Directory { .. } => Retry::PASSING,
+            Error::Address { .. } | Error::Unknown { .. } | Error::TooLarge { .. } => Retry::Permanent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

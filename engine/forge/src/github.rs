@@ -2,6 +2,7 @@
 //!
 //! Source: GitHub REST API, "Getting started" and "Rate limits for the REST API".
 
+use decide::retry::{Retry, retry_after_ms};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -10,6 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The most bytes of an answer that are read.
 const ANSWER_LIMIT: usize = 1024 * 1024;
+
+/// The longest that one request may take; tests of silence are not to wait for it.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
 
 /// The longest that a limit is believed to last.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -22,8 +26,8 @@ const UNSAID: Duration = Duration::from_secs(60);
 pub(crate) struct Refused {
     /// What the API or the network said.
     pub problem: String,
-    /// Whether trying again may help.
-    pub transient: bool,
+    /// Whether the same request may succeed later.
+    pub retry: Retry,
 }
 
 /// A client of one API, under one token.
@@ -38,7 +42,7 @@ impl Client {
     pub fn new() -> Client {
         let http = reqwest::Client::builder()
             .user_agent("bespin")
-            .timeout(Duration::from_secs(15))
+            .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap_or_default();
@@ -56,12 +60,12 @@ impl Client {
         let left = limited.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         if !left.is_zero() {
             let problem = format!("its rate limit lasts for {} s more", left.as_secs() + 1);
-            return Err(Refused { problem, transient: true });
+            return Err(Refused { problem, retry: Retry::after(millis(left)) });
         }
         let request = request.bearer_auth(token.expose_secret());
         let request =
             request.header("accept", "application/vnd.github+json").header("x-github-api-version", "2022-11-28");
-        let lost = |error: reqwest::Error| Refused { problem: error.without_url().to_string(), transient: true };
+        let lost = |error: reqwest::Error| Refused { problem: causes(&error.without_url()), retry: Retry::PASSING };
         let mut answer = request.send().await.map_err(lost)?;
         let code = answer.status();
         let limit = limit(code, answer.headers(), SystemTime::now());
@@ -69,11 +73,14 @@ impl Client {
             let mut limited = self.limited.lock().expect("nobody panics while holding the limit");
             *limited = (*limited).max(Some(Instant::now() + lasts));
         }
-        let transient = code.is_server_error() || limit.is_some();
+        let retry = match limit {
+            Some(lasts) => Retry::after(millis(lasts)),
+            None => Retry::of_status(code.as_u16(), retry_after(answer.headers())),
+        };
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(lost)? {
             if bytes.len() + chunk.len() > ANSWER_LIMIT {
-                return Err(Refused { problem: "the answer is longer than 1 MiB".into(), transient: false });
+                return Err(Refused { problem: "the answer is longer than 1 MiB".into(), retry: Retry::PASSING });
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -81,8 +88,28 @@ impl Client {
             return Ok(bytes);
         }
         let text: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
-        Err(Refused { problem: format!("{code}: {text}"), transient })
+        Err(Refused { problem: format!("{code}: {text}"), retry })
     }
+}
+
+/// How long an answer that tells of no rate limit asks to wait, in ms.
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    retry_after_ms(headers.get("retry-after")?.to_str().ok()?, crate::now_ms())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An error with everything that caused it, for its outermost layer says only that there was one.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// For how long the API takes no further request, where an answer only says that there were too many.
@@ -161,7 +188,8 @@ mod tests {
         let token = SecretString::from("hush");
         for problem in ["429 Too Many Requests: slow", "429 Too Many Requests: slow", "its rate limit lasts for "] {
             let refused = client.send(client.request(Method::GET, &url), &token).await.unwrap_err();
-            assert!(refused.transient && refused.problem.starts_with(problem), "{}", refused.problem);
+            let passes = matches!(refused.retry, Retry::Passing { after_ms: Some(_) });
+            assert!(passes && refused.problem.starts_with(problem), "{}", refused.problem);
         }
         server.await.unwrap();
     }

@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::error::{self, Error};
 use crate::settings::{Identity, Settings};
 use crate::transport::{Distrust, Transport, set_timeouts};
+use decide::retry::Retry;
 use git2::{AutotagOption, FetchOptions, FetchPrune, RemoteCallbacks, RemoteRedirect, Repository};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -90,7 +91,7 @@ impl Forge {
 pub struct Mirror {
     pub(crate) core: Arc<Core>,
     /// Held while a fetch runs; keeps the last failure and when it began.
-    fetching: tokio::sync::Mutex<Option<(u64, String)>>,
+    fetching: tokio::sync::Mutex<Option<(u64, String, Retry)>>,
     /// When the last fetch that succeeded began, in ms since the epoch.
     fetched: AtomicU64,
     /// Held while a pull request's head is fetched, or heads are removed.
@@ -126,11 +127,11 @@ impl Mirror {
         if self.fetched.load(Ordering::Acquire) >= since_ms.max(1) {
             return Ok(());
         }
-        if let Some((began, problem)) = &*failed
+        if let Some((began, problem, retry)) = &*failed
             && *began > waiting_since
         {
             let address = self.core.address.as_str().to_owned();
-            return Err(Error::Git { tried: "fetching", address, problem: problem.clone() });
+            return Err(Error::Git { tried: "fetching", address, problem: problem.clone(), retry: *retry });
         }
         let began = now_ms();
         match self.run(Core::fetch).await {
@@ -140,8 +141,8 @@ impl Mirror {
                 Ok(())
             }
             Err(error) => {
-                if let Error::Git { problem, .. } = &error {
-                    *failed = Some((began, problem.clone()));
+                if let Error::Git { problem, retry, .. } = &error {
+                    *failed = Some((began, problem.clone(), *retry));
                 }
                 Err(error)
             }
@@ -157,7 +158,8 @@ impl Mirror {
         let core = self.core.clone();
         tokio::task::spawn_blocking(move || work(&core)).await.unwrap_or_else(|error| {
             let address = self.core.address.as_str().to_owned();
-            Err(Error::Git { tried: "working on the mirror of", address, problem: error.to_string() })
+            let (tried, problem) = ("working on the mirror of", error.to_string());
+            Err(Error::Git { tried, address, problem, retry: Retry::PASSING })
         })
     }
 }

@@ -5,6 +5,7 @@
 use crate::address::Address;
 use crate::github;
 use crate::status::Settings;
+use decide::retry::Retry;
 use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use url::Url;
@@ -30,8 +31,10 @@ pub struct PullError {
     pub repository: String,
     /// What the API or the network said.
     pub problem: String,
-    /// Whether trying again may help.
+    /// Whether it may pass by itself.
     pub transient: bool,
+    /// Whether the same may succeed later.
+    pub retry: Retry,
 }
 
 /// Finds and opens pull requests.
@@ -111,18 +114,19 @@ impl RepositoryPulls<'_> {
         format!("{}/repos/{}/pulls", self.settings.api_url.trim_end_matches('/'), self.repository)
     }
 
-    fn failed(&self, problem: String, transient: bool) -> PullError {
-        PullError { repository: self.repository.clone(), problem, transient }
+    fn failed(&self, problem: String, retry: Retry) -> PullError {
+        let transient = matches!(retry, Retry::Passing { .. });
+        PullError { repository: self.repository.clone(), problem, transient, retry }
     }
 
     fn read<T: for<'de> Deserialize<'de>>(&self, answer: &[u8]) -> Result<T, PullError> {
         serde_json::from_slice(answer)
-            .map_err(|error| self.failed(format!("the answer cannot be read: {error}"), false))
+            .map_err(|error| self.failed(format!("the answer cannot be read: {error}"), Retry::PASSING))
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, PullError> {
         let sent = self.pulls.client.send(request, &self.settings.token).await;
-        sent.map_err(|refused| self.failed(refused.problem, refused.transient))
+        sent.map_err(|refused| self.failed(refused.problem, refused.retry))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Source: GitHub REST API, "Create a commit status".
 
 use crate::github;
+use decide::retry::Retry;
 use reqwest::Method;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -85,8 +86,10 @@ pub struct PostError {
     pub repository: String,
     /// What the API or the network said.
     pub problem: String,
-    /// Whether trying again may help.
+    /// Whether it may pass by itself.
     pub transient: bool,
+    /// Whether the same may succeed later.
+    pub retry: Retry,
 }
 
 /// Whether a status was posted.
@@ -143,7 +146,8 @@ impl Statuses {
         sent.map(|_| Posted::Yes).map_err(|refused| PostError {
             repository: status.repository.clone(),
             problem: refused.problem,
-            transient: refused.transient,
+            transient: matches!(refused.retry, Retry::Passing { .. }),
+            retry: refused.retry,
         })
     }
 }
@@ -239,10 +243,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_says_whether_trying_again_helps() {
-        for (code, transient) in [("403 Forbidden", false), ("502 Bad Gateway", true)] {
+        for (code, retry) in [
+            ("403 Forbidden", Retry::NeedsPerson),
+            ("422 Unprocessable Entity", Retry::Permanent),
+            ("502 Bad Gateway", Retry::PASSING),
+        ] {
             let (posted, _) = post_to(code).await;
             let error = posted.unwrap_err();
-            assert_eq!(error.transient, transient, "{error}");
+            assert_eq!(error.retry, retry, "{error}");
             assert!(!error.to_string().contains("hush"));
         }
     }

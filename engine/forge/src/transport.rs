@@ -4,7 +4,7 @@ use crate::address::{Address, Scheme};
 use crate::error::Error;
 use crate::known_hosts;
 use crate::settings::{Credentials, HeadLimits, PlainHttp, Remote, Settings};
-use git2::{CertificateCheckStatus, Cred, CredentialType, RemoteCallbacks};
+use git2::{CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, RemoteCallbacks};
 use secrecy::ExposeSecret;
 use std::cell::OnceCell;
 use std::sync::Once;
@@ -117,7 +117,7 @@ impl Transport {
             return Cred::username(self.address.user());
         }
         if asked > 2 {
-            return Err(git2::Error::from_str("the remote refused the configured credentials"));
+            return Err(refused("the remote refused the configured credentials"));
         }
         match &self.credentials {
             Credentials::Token(token) if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
@@ -130,10 +130,14 @@ impl Transport {
                 let passphrase = key.passphrase.as_ref().map(ExposeSecret::expose_secret);
                 Cred::ssh_key_from_memory(self.address.user(), None, key.private_key.expose_secret(), passphrase)
             }
-            Credentials::None => Err(git2::Error::from_str(
-                "the remote wants credentials; add them to the configuration's `git.remotes`",
-            )),
-            _ => Err(git2::Error::from_str("the remote does not take the kind of credentials that is configured")),
+            Credentials::None => {
+                Err(refused("the remote wants credentials; add them to the configuration's `git.remotes`"))
+            }
+            _ => Err(refused("the remote does not take the kind of credentials that is configured")),
         }
     }
+}
+
+fn refused(problem: &str) -> git2::Error {
+    git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, problem)
 }

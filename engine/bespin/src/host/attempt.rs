@@ -7,9 +7,10 @@ use super::connector::Connector;
 use super::container::ContainerSteps;
 use super::lines::Waiting;
 use super::metrics::{self, Provider};
+use super::patience;
 use super::terraform::Terraform;
 use crate::config::SecretSource;
-use crate::drive::Drivers;
+use crate::drive::{Drivers, Trouble};
 use crate::logs::{Logs, Masker};
 use crate::requests::request;
 use crate::stages::sync::SyncStage;
@@ -122,13 +123,22 @@ impl Attempt {
         built.ok_or_else(|| Failure::Rejected("no step before this one has built an image; name one in `build`".into()))
     }
 
+    /// What must be known before a stage can be asked. An outage is waited for here like the stage's answer itself:
+    /// the step's timeout ends the wait.
+    async fn patiently<T, F>(&self, look: impl Fn() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Trouble>>,
+    {
+        patience::until_known(look, |trouble| self.log(Level::Warn, &format!("{trouble}; trying again"))).await
+    }
+
     fn terraform(&self) -> Result<&Terraform, Failure> {
         let missing = "this server runs no Terraform; its administrator can add [terraform] to its configuration";
         self.doors.terraform.as_deref().ok_or_else(|| Failure::Rejected(missing.to_owned()))
     }
 
     fn mirror(&self) -> Result<Arc<forge::Mirror>, Failure> {
-        self.doors.forge.repository(&self.asked.run.repository).map_err(|error| Failure::Rejected(error.to_string()))
+        Ok(self.doors.forge.repository(&self.asked.run.repository).map_err(Trouble::from)?)
     }
 }
 
@@ -264,7 +274,7 @@ impl Abilities for Attempt {
         match asked {
             Named::Application(name) => {
                 let stream = self.application(&name).await?;
-                self.doors.sync.destination(&stream).await.map_err(|trouble| Failure::Transient(trouble.to_string()))
+                self.patiently(|| self.doors.sync.destination(&stream)).await
             }
             Named::Rollout(name) => {
                 let parts: Vec<_> = name.split('/').collect();
@@ -286,7 +296,7 @@ impl Abilities for Attempt {
         let stream = self.application(&asked.application).await?;
         let revision = match asked.revision {
             Some(revision) => revision,
-            None => self.doors.sync.head(&stream).await.map_err(|trouble| Failure::Transient(trouble.to_string()))?,
+            None => self.patiently(|| self.doors.sync.head(&stream)).await?,
         };
         let intent = decide::sync::Intent { revision: revision.into() };
         let outputs = request::<decide::sync::Entry>(&self.doors.drivers, &stream, &self.key(), intent).await?;
@@ -309,7 +319,7 @@ impl Abilities for Attempt {
 impl Attempt {
     /// The stream of an application, by the name that a pipeline gives it.
     async fn application(&self, name: &str) -> Result<Stream, Failure> {
-        let found = self.doors.sync.named(name).await.map_err(|trouble| Failure::Transient(trouble.to_string()))?;
+        let found = self.patiently(|| self.doors.sync.named(name)).await?;
         match found.as_slice() {
             [only] => Ok(only.clone()),
             [] => Err(Failure::Transient(format!("no cluster has an application `{name}`"))),
@@ -338,7 +348,7 @@ fn text(outputs: &Value, name: &str) -> Result<String, Failure> {
 }
 
 fn git(error: forge::Error) -> Failure {
-    Failure::Transient(error.to_string())
+    Trouble::from(error).into()
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@
 //! may a stranger's commands, or the engine in their name, ask the network of
 //! the machine for anything: its metadata, say.
 
+use crate::drive::Trouble;
 use decide::delivery::Origin;
 use decide::image::{Build, Network};
 use decide::run::Opened;
-use forge::{Error, Mirror};
+use forge::Mirror;
 use sandbox::Failure;
 
 /// What BuildKit puts before the name of every cache mount, those of a base image's `ONBUILD` as well.
@@ -28,10 +29,7 @@ pub(super) async fn cut(mirror: &Mirror, run: &Opened, mut build: Build) -> Resu
     build.network = Network::None;
     let path = format!("{}/{}", build.context.trim_matches('/'), build.dockerfile);
     let path = path.trim_start_matches('/');
-    let dockerfile = mirror.file(&run.commit.sha, path, LONGEST).await.map_err(|error| match error {
-        Error::TooLarge { .. } => Failure::Rejected(error.to_string()),
-        _ => Failure::Transient(error.to_string()),
-    })?;
+    let dockerfile = mirror.file(&run.commit.sha, path, LONGEST).await.map_err(Trouble::from)?;
     let Some(dockerfile) = dockerfile else {
         return Err(Failure::Rejected(format!("there is no plain file {path} at this commit")));
     };

@@ -2,6 +2,7 @@
 
 use super::connector::Connector;
 use crate::config::SecretSource;
+use crate::drive::Trouble;
 use pipeline::permission::Reach;
 use sandbox::{Failure, HttpRequest, HttpResponse, Query, Redirects, Sample};
 use secrecy::{ExposeSecret, SecretString};
@@ -91,7 +92,10 @@ fn answer(name: &str, answer: &HttpResponse) -> Result<Vec<Sample>, Failure> {
             Ok(vec![sample(BTreeMap::new(), &value).ok_or_else(|| odd("the value is no number"))?])
         }
         (400 | 422, Ok(Answer::Error { error })) => Err(Failure::Rejected(format!("metrics `{name}`: {error}"))),
-        (401 | 403, _) => Err(Failure::Rejected(format!("metrics `{name}` does not accept the server's token"))),
+        // The token is read again for each query.
+        (401 | 403, _) => {
+            Err(Trouble::needs_person(format!("metrics `{name}` does not accept the server's token")).into())
+        }
         (_, Ok(Answer::Error { error })) => Err(odd(&error)),
         (200, Err(error)) => Err(odd(&format!("this is no answer to an instant query: {error}"))),
         _ => Err(odd("this is no answer to an instant query")),
@@ -129,7 +133,7 @@ mod tests {
     fn whatever_else_is_no_answer() {
         let refused = read(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#).unwrap_err();
         assert_eq!(refused, Failure::Rejected("metrics `p`: parse error".to_owned()));
-        assert!(matches!(read(401, "no"), Err(Failure::Rejected(_))));
+        assert!(matches!(read(401, "no"), Err(Failure::Transient(_))), "a token comes back");
         for (status, body) in [
             (200, "<html>"),
             (200, r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#),

@@ -9,6 +9,7 @@ pub mod disk;
 mod fork;
 mod lines;
 mod metrics;
+mod patience;
 pub mod terraform;
 
 pub use archives::Archives;

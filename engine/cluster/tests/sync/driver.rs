@@ -91,7 +91,7 @@ impl Driver {
         self.journal.extend(next.record.into_iter().map(|entry| (now(), entry)));
         for act in &next.acts {
             if let Err(error) = self.act(act).await {
-                assert!(!error.is_transient(), "{error}");
+                assert!(!error.retry().may_pass(), "{error}");
                 let sent = match act {
                     Act::Apply(objects) | Act::Rehearse(objects) => objects
                         .iter()

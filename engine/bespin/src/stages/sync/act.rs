@@ -3,6 +3,7 @@
 use super::SyncStage;
 use crate::drive::{Trouble, now};
 use cluster::{Cluster, Error, Written};
+use decide::retry::Retry;
 use decide::sync::{Act, Refused};
 use futures::future::join_all;
 use serde_json::Value;
@@ -59,14 +60,18 @@ impl SyncStage {
             Ok(Written::Done | Written::Stale) => return Ok(()),
             Err(error) => error,
         };
-        if !error.is_transient() {
+        if !error.retry().may_pass() {
             let refused = Refused { sent: sent.cloned(), because: error.to_string(), at: now() };
             self.remember(stream, |memory| {
                 memory.refused.truncate(50);
                 memory.refused.insert(0, refused);
             });
         }
-        Err(Trouble::passing(error.to_string()))
+        match error.retry() {
+            // The next look comes at once, and the decision ends the sync.
+            Retry::Permanent => Err(Trouble::passing(error.to_string())),
+            _ => Err(error.into()),
+        }
     }
 
     async fn tell(&self, stream: &str, cluster: &Cluster, status: &Value) -> Result<(), Trouble> {

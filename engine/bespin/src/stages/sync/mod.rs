@@ -144,8 +144,8 @@ impl SyncStage {
         let mut found = Vec::new();
         for (place, cluster) in &self.clusters {
             let kind = cluster.kind("argoproj.io/v1alpha1", "Application").await;
-            let kind = kind.map_err(|error| Trouble::passing(error.to_string()))?;
-            let objects = cluster.list(&kind, None).await.map_err(|error| Trouble::passing(error.to_string()))?;
+            let kind = kind?;
+            let objects = cluster.list(&kind, None).await?;
             let stream =
                 |object: &Value| Stream::app(place, sync::object::namespace(object), sync::object::name(object));
             let is_meant = |stream: &Stream| stream.as_str() == full || stream.as_str().ends_with(&tail);
@@ -162,14 +162,14 @@ impl SyncStage {
         let (cluster, _, name) = self.find(stream.as_str())?;
         let object = self.application(stream.as_str()).await?;
         let object = object.ok_or_else(|| Trouble::passing(format!("the application `{stream}` is not there")))?;
-        let application = sync::application::read(&object).map_err(Trouble::passing)?;
+        let application = sync::application::read(&object).map_err(Trouble::permanent)?;
         Ok(Place { cluster: cluster.name().into(), namespace: application.namespace, name: name.into() })
     }
 
     async fn application(&self, stream: &str) -> Result<Option<Value>, Trouble> {
         let (cluster, namespace, name) = self.find(stream)?;
         let found = cluster.get("argoproj.io/v1alpha1", "Application", namespace, name).await;
-        found.map_err(|error| Trouble::passing(error.to_string()))
+        found.map_err(Trouble::from)
     }
 
     /// The commit that an application's target revision names now.
@@ -179,7 +179,7 @@ impl SyncStage {
     pub async fn head(&self, stream: &Stream) -> Result<String, Trouble> {
         let object = self.application(stream.as_str()).await?;
         let object = object.ok_or_else(|| Trouble::passing(format!("the application `{stream}` is not there")))?;
-        let source = sync::application::read(&object).map_err(Trouble::passing)?.source;
+        let source = sync::application::read(&object).map_err(Trouble::permanent)?.source;
         self.git.head(&source.repo_url, &source.target_revision).await
     }
 

@@ -55,7 +55,7 @@ impl SyncStage {
         let mut namespaces = Vec::new();
         for namespace in self.memory(stream).namespaces {
             let found = cluster.get("v1", "Namespace", "", &namespace).await;
-            if found.map_err(|error| Trouble::passing(error.to_string()))?.is_some() {
+            if found?.is_some() {
                 namespaces.push(namespace);
             }
         }
@@ -158,7 +158,7 @@ impl SyncStage {
                 || is_child(object)
         };
         let found = cluster.look(&reach.kinds, &reach.namespaces, &keep).await;
-        found.map_err(|error| Trouble::passing(error.to_string()))
+        found.map_err(Trouble::from)
     }
 
     /// Every kind in every namespace, once: what carries our tracking id, and autoscalers.
@@ -171,7 +171,7 @@ impl SyncStage {
         reach: &Reach,
     ) -> Result<Vec<Value>, Trouble> {
         let keep = |object: &Value| tracked_by(object) == Some(&app.name) || is_autoscaler(object);
-        let found = cluster.look_everywhere(&keep).await.map_err(|error| Trouble::passing(error.to_string()))?;
+        let found = cluster.look_everywhere(&keep).await?;
         let mut wide = reach.clone();
         wide.widen(&found, app);
         self.in_use(cluster, app, desired, served, &wide).await
@@ -272,7 +272,7 @@ fn named(app: &Application, desired: &[Value], served: &BTreeMap<Gvk, Served>) -
 
 async fn served(cluster: &Cluster, desired: &[Value]) -> Result<BTreeMap<Gvk, Served>, Trouble> {
     let kinds: BTreeSet<Gvk> = desired.iter().map(gvk).collect();
-    let found = cluster.served(&kinds).await.map_err(|error| Trouble::passing(error.to_string()))?;
+    let found = cluster.served(&kinds).await?;
     let mut served: BTreeMap<Gvk, Served> = kinds.into_iter().map(|gvk| (gvk, Served::Missing)).collect();
     for kind in found {
         let scope = match kind.scope {

@@ -1,0 +1,84 @@
+//! Faults on real sockets of this machine, for the tests of the adapters.
+
+pub mod cases;
+
+use cases::{Fault, Peer, RULES, expected};
+use decide::retry::Retry;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+/// The address of something that fails in this way; `body` is what it answers with a status.
+pub fn address(fault: Fault, body: fn(u16) -> String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap();
+    match fault {
+        Fault::Refused => {}
+        Fault::Dns => return "http://nowhere.invalid".to_owned(),
+        _ => {
+            std::thread::spawn(move || {
+                let mut silent = Vec::new();
+                for stream in listener.incoming() {
+                    let stream = stream.unwrap();
+                    match fault {
+                        Fault::Timeout => silent.push(stream),
+                        // Closing a connection with data that was not read resets it.
+                        Fault::Reset => drop(stream.peek(&mut [0]).map(|_| stream)),
+                        Fault::Status(status) => {
+                            drop(std::thread::spawn(move || answer(stream, status, &body(status))))
+                        }
+                        // No record of TLS begins like this.
+                        _ => drop((&stream).write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")),
+                    }
+                }
+            });
+        }
+    }
+    let scheme = if fault == Fault::Tls { "https" } else { "http" };
+    format!("{scheme}://{host}")
+}
+
+/// Reads a whole request, and answers it.
+fn answer(mut stream: TcpStream, status: u16, body: &str) {
+    let mut request = Vec::new();
+    let mut part = [0; 4096];
+    let head = loop {
+        if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        match stream.read(&mut part) {
+            Ok(read) if read > 0 => request.extend_from_slice(&part[..read]),
+            _ => return,
+        }
+    };
+    let text = String::from_utf8_lossy(&request[..head]).to_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    while request.len() < head + length.unwrap_or(0) {
+        match stream.read(&mut part) {
+            Ok(read) if read > 0 => request.extend_from_slice(&part[..read]),
+            _ => return,
+        }
+    }
+    let asked = if matches!(status, 429 | 503) { "retry-after: 240\r\n" } else { "" };
+    let head = format!("HTTP/1.1 {status} Fault\r\n{asked}content-type: application/json\r\nconnection: close\r\n");
+    let sent = if text.starts_with("head ") { "" } else { body };
+    drop(stream.write_all(format!("{head}content-length: {}\r\n\r\n{sent}", body.len()).as_bytes()));
+}
+
+/// Brings every fault about, and holds the class of each error to the table. `attempt` is given the address, and
+/// answers the class with the error's words.
+pub async fn hold(peer: Peer, body: fn(u16) -> String, attempt: impl AsyncFn(String) -> (Retry, String)) {
+    let mut wrong = Vec::new();
+    for (fault, ..) in RULES {
+        if (peer, fault) == (Peer::Docker, Fault::Tls) {
+            // The engine is spoken to in plain text, over a socket of the machine.
+            continue;
+        }
+        let (retry, told) = attempt(address(fault, body)).await;
+        let wanted = expected(peer, fault);
+        if retry != wanted {
+            wrong.push(format!("{fault:?}: {retry:?}, and not {wanted:?}: {told}"));
+        }
+        assert!(!told.contains("hush"), "{fault:?}: the error tells a secret: {told}");
+    }
+    assert!(wrong.is_empty(), "{peer:?}:\n{}", wrong.join("\n"));
+}
