@@ -6,6 +6,7 @@
 //! then on. What was met is never asked for twice.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which step of which run asks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -118,11 +119,15 @@ pub struct Request<Intent> {
 
 /// All requests of one stream, in the order in which they were first made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ledger<Intent>(Vec<Request<Intent>>);
+pub struct Ledger<Intent> {
+    requests: Vec<Request<Intent>>,
+    /// Where each stands among them: streams of applications go on without end.
+    places: BTreeMap<Key, usize>,
+}
 
 impl<Intent> Default for Ledger<Intent> {
     fn default() -> Self {
-        Ledger(Vec::new())
+        Ledger { requests: Vec::new(), places: BTreeMap::new() }
     }
 }
 
@@ -142,7 +147,8 @@ impl<Intent: Clone> Ledger<Intent> {
                 Some(_) => {}
                 None => {
                     let (key, intent) = (key.clone(), intent.clone());
-                    self.0.push(Request { key, intent, state: RequestState::Open });
+                    self.places.insert(key.clone(), self.requests.len());
+                    self.requests.push(Request { key, intent, state: RequestState::Open });
                 }
             },
             Some(Change::Answered(key, response)) => {
@@ -161,11 +167,11 @@ impl<Intent: Clone> Ledger<Intent> {
 
     /// A step's request, if it has made one.
     pub fn get(&self, key: &Key) -> Option<&Request<Intent>> {
-        self.0.iter().find(|request| request.key == *key)
+        self.places.get(key).map(|place| &self.requests[*place])
     }
 
     fn get_mut(&mut self, key: &Key) -> Option<&mut Request<Intent>> {
-        self.0.iter_mut().find(|request| request.key == *key)
+        self.places.get(key).map(|place| &mut self.requests[*place])
     }
 
     /// How a request ended, once it has.
@@ -175,12 +181,12 @@ impl<Intent: Clone> Ledger<Intent> {
 
     /// The requests that the stage has not answered, given up or not, in their order.
     pub fn open(&self) -> impl Iterator<Item = &Request<Intent>> {
-        self.0.iter().filter(|request| request.is_open())
+        self.requests.iter().filter(|request| request.is_open())
     }
 
     /// Every request, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Request<Intent>> {
-        self.0.iter()
+        self.requests.iter()
     }
 }
 

@@ -84,6 +84,7 @@ impl<S: Stage> Driver<S> {
                 return Ok(Wake::Now);
             }
             state = self.stage.replay(&self.written);
+            self.outcomes.retain(|act| self.stage.is_current(&state, act));
         }
         self.publish(next.status);
         self.carry_out(&turn, &state, next.acts).await?;
