@@ -187,7 +187,6 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         images::Images::open(&data.join("images"), doors::builder(config)).map_err(|error| error.to_string())?;
     let images = Arc::new(images);
     let registries = images::Registries::new(doors::registries(config)?).map_err(|error| error.to_string())?;
-    let clusters = connect(config).await?;
     let repositories = Repositories::new(forge.clone());
     let waiting = Waiting::new(logs.clone());
 
@@ -202,15 +201,8 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
     let bump = BumpStage::new(&forge);
     let (remote, extensions) = stage_plugins(config, registries)?;
-    let judges = Judges::load(&config.health, &extensions).await?;
-    let generators = Generators::load(&config.generate, &extensions).await?;
-    let sync = SyncStage::extended(clusters.iter().cloned(), repositories, judges, generators);
-    let pulls = Pulls::new(doors::forge(config)?.status);
-    let revert = RevertStage::new(&forge, pulls, &sync);
     let connector = Arc::new(Connector::new().map_err(|error| error.to_string())?);
-    let routers = Routers::load(&config.route, &extensions, &connector, &config.secret).await?;
-    let canary = RolloutStage::new(clusters.iter().cloned()).routed_by(routers);
-    let canary = Arc::new(canary);
+    let sync = cluster_stages(config, drivers, &forge, repositories, &extensions, &connector).await?;
     let host = PluginHost::new(Doors {
         drivers: drivers.clone(),
         forge: forge.clone(),
@@ -223,7 +215,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         terraform,
         waiting,
         sync: sync.clone(),
-        clusters: clusters.iter().map(|cluster| cluster.name().to_owned()).collect(),
+        clusters: config.cluster.iter().map(|cluster| cluster.name.clone()).collect(),
         connector,
     });
     let (steps, plugins) = plugin_steps(config, host, remote).await?;
@@ -239,15 +231,34 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     drivers.register(&run);
     drivers.register(&image);
     drivers.register(&bump);
-    drivers.register(&sync);
-    drivers.register(&canary);
-    drivers.register(&revert);
-    for cluster in clusters {
-        supervise(drivers, &sync, &canary, cluster);
-    }
-    drivers.beside(sync.clone().hear(drivers.clone(), forge.clone()));
     let buttons = Buttons { drivers: drivers.clone(), sync };
     Ok(Bound { delivery, buttons, leftovers, plugins, extensions })
+}
+
+/// The stages that look after clusters: sync, rollout, and revert after an abort. They follow each cluster from here on.
+async fn cluster_stages(
+    config: &Config,
+    drivers: &Arc<Drivers>,
+    forge: &Arc<Forge>,
+    repositories: Arc<Repositories>,
+    extensions: &Extensions,
+    connector: &Arc<Connector>,
+) -> Result<Arc<SyncStage>, String> {
+    let clusters = connect(config).await?;
+    let judges = Judges::load(&config.health, extensions).await?;
+    let generators = Generators::load(&config.generate, extensions).await?;
+    let sync = SyncStage::extended(clusters.iter().cloned(), repositories, judges, generators);
+    let revert = RevertStage::new(forge, Pulls::new(doors::forge(config)?.status), &sync);
+    let routers = Routers::load(&config.route, extensions, connector, &config.secret).await?;
+    let rollout = Arc::new(RolloutStage::new(clusters.iter().cloned()).routed_by(routers));
+    drivers.register(&sync);
+    drivers.register(&revert);
+    drivers.register(&rollout);
+    for cluster in clusters {
+        supervise(drivers, &sync, &rollout, cluster);
+    }
+    drivers.beside(sync.clone().hear(drivers.clone(), forge.clone()));
+    Ok(sync)
 }
 
 /// What runs the containers of steps; those that an earlier process left are removed meanwhile.
@@ -314,11 +325,11 @@ async fn connect(config: &Config) -> Result<Vec<Arc<Cluster>>, String> {
 }
 
 /// Follows what happens in a cluster, for as long as the server runs.
-fn supervise(drivers: &Arc<Drivers>, sync: &Arc<SyncStage>, canary: &Arc<RolloutStage>, cluster: Arc<Cluster>) {
+fn supervise(drivers: &Arc<Drivers>, sync: &Arc<SyncStage>, rollout: &Arc<RolloutStage>, cluster: Arc<Cluster>) {
     tokio::spawn(sync.clone().supervise(drivers.clone(), cluster.clone()));
-    let (canary, drivers) = (canary.clone(), drivers.clone());
+    let (rollout, drivers) = (rollout.clone(), drivers.clone());
     tokio::spawn(async move {
-        while let Err(trouble) = canary.clone().watch(drivers.clone(), cluster.clone()).await {
+        while let Err(trouble) = rollout.clone().watch(drivers.clone(), cluster.clone()).await {
             tracing::warn!(cluster = cluster.name(), %trouble, "will try again");
             tokio::select! {
                 () = drivers.stopping().cancelled() => return,

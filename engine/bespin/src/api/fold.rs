@@ -75,11 +75,8 @@ impl Fold {
             view.outcome = word.to_owned();
             view.because = because;
         }
-        match &outcome {
-            Outcome::Succeeded { outputs: Value::Object(outputs) } => {
-                step.outputs = outputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-            }
-            _ => {}
+        if let Outcome::Succeeded { outputs: Value::Object(outputs) } = &outcome {
+            step.outputs = outputs.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         }
         step.last = Some(outcome);
     }
