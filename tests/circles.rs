@@ -6,7 +6,54 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The circles that are left, each by its crate, its files in alphabetical order, and why it stands. One that is gone
 /// must leave the list.
-const LEFT: &[(&str, &[&str], &str)] = &[];
+const LEFT: &[(&str, &[&str], &str)] = &[
+    (
+        "bespin",
+        &["cli", "ownership"],
+        "commands are told apart where their arguments are declared, and one takes arguments of another",
+    ),
+    (
+        "decide",
+        &["sync/application", "sync/generator"],
+        "an Application's source may name a generator, which reads it as the Application is read",
+    ),
+    (
+        "decide",
+        &["sync/decide", "sync/operate", "sync/settle"],
+        "not opened yet: the acts stand beside the rules' order, and the rules make acts",
+    ),
+    (
+        "devkit",
+        &["artifact", "inspect"],
+        "a plugin is read from a file or from a registry, and each command can do both",
+    ),
+    (
+        "devkit",
+        &["authors/cases", "authors/told"],
+        "a case holds what is expected, and what is told compares with a case's ending",
+    ),
+    (
+        "images",
+        &["builder", "engine"],
+        "not opened yet: the engine builds the builder's jobs, and the builder holds an engine",
+    ),
+    ("images", &["ecr", "registry"], "not opened yet: ECR answers when its password ends in the registry's terms"),
+    (
+        "pipeline",
+        &["read", "steps"],
+        "not opened yet: the steps of a file refuse keys with the words of the file's reader",
+    ),
+    (
+        "sandbox",
+        &["compiler", "engine"],
+        "the engine's settings say who compiles, and who compiles is given those settings",
+    ),
+    (
+        "sandbox",
+        &["host", "host/secrets"],
+        "the bindings that a macro makes name the type of a secret's handle, whose calls use the bindings",
+    ),
+];
 
 /// A file by its module's path, such as `canary::spec`; the crate's root is the empty path.
 type Module = Vec<String>;
