@@ -86,7 +86,7 @@ async fn approval_is_asked() {
     assert_eq!(world.bob_answers(&run, "gate", "refuse").await.0, 204);
     let ended = world.estate.ended(&commit).await;
     assert_eq!(ended["state"], "failed", "{ended}");
-    assert_eq!(ended["because"]["text"], "gate: bob refused it");
+    assert_eq!(ended["status"]["message"], "gate: bob refused it");
     world.github_says(&commit, "failure", "gate: bob refused it").await;
     let page = world.page(&run).await;
     let state = |step: usize| page["steps"][step]["station"]["state"].clone();
@@ -97,7 +97,7 @@ async fn approval_is_asked() {
     let hasty = PIPELINE.replace("approval: Release ${{ run.title }}?", "approval: { ask: Release?, timeout: 1s }");
     let (commit, run) = world.push(&hasty, "Silence").await;
     let ended = world.estate.ended(&commit).await;
-    assert_eq!(ended["because"]["text"], "gate: nobody approved it in time", "{ended}");
+    assert_eq!(ended["status"]["message"], "gate: nobody approved it in time", "{ended}");
     assert_eq!(world.answers(&run), ["gate expired by server"]);
     assert_eq!(world.answer(&run, "gate", "approve").await.0, 409);
 }
@@ -117,7 +117,7 @@ async fn leave_waits_for_bobs_approval() {
         "not granted: http for {place}; this permission needs an approval by bob: add approval: {{ ask: ..., by: [bob] }} to \
          the step"
     );
-    let says = |ended: &Value| ended["because"]["text"].as_str().is_some_and(|text| text.ends_with(&denied));
+    let says = |ended: &Value| ended["status"]["message"].as_str().is_some_and(|text| text.ends_with(&denied));
     let ended = world.estate.ended(&commit).await;
     assert!(says(&ended), "{ended}");
     assert_eq!(world.row().await, json!([{ "number": 2, "approved_by": ["bob"], "approved": null }]));

@@ -160,7 +160,7 @@ async fn around_the_weights(estate: &Estate) {
 }
 
 fn fares(page: &Value, fate: Fate) -> bool {
-    let (app, said) = (&page["app"], page["because"]["text"].as_str().unwrap_or_default());
+    let (app, said) = (&page["app"], page["status"]["message"].as_str().unwrap_or_default());
     match fate {
         Accepted(health) => app["sync"] == "synced" && app["health"] == health,
         Warned(word) => {
@@ -176,7 +176,7 @@ fn fares(page: &Value, fate: Fate) -> bool {
 async fn built(estate: &Estate, file: &str, fate: Fate) {
     let pushed = estate.push(&[("was/Dockerfile", read(file))], "The estate's own Dockerfile").await;
     let run = estate.ended(&pushed.after).await;
-    let said = run["because"]["text"].as_str().unwrap_or_default();
+    let said = run["status"]["message"].as_str().unwrap_or_default();
     let Refused(words) = fate else { panic!("{file} has a RUN, which nothing in process can do") };
     assert_eq!(run["state"], "failed", "{run:#}");
     for word in words {
