@@ -52,9 +52,7 @@ fn answers<'a>(lines: &[Line], answer: impl Fn(&Key) -> Option<&'a Response>) ->
             seen.push(key);
         }
     }
-    seen.iter()
-        .map(|key| format!("{}#{} {}", key.run, key.step, answer(key).map_or("open".into(), |answer| disk(answer))))
-        .collect()
+    seen.iter().map(|key| format!("{}#{} {}", key.run, key.step, answer(key).map_or("open".into(), disk))).collect()
 }
 
 fn of_delivery(entries: &Entries<delivery::Entry>) -> Vec<String> {
@@ -151,7 +149,7 @@ fn of_rollout(lines: &[Line], entries: &Entries<rollout::Entry>) -> Vec<String> 
     facts.extend(refused.map(|of| format!("refused {} {}: {}", of.hash, disk(&of.images), reason(lines, &of.because))));
     facts.extend(recorded.undo.iter().map(|undo| {
         let stands = if undo.stands == revert::AbortStatus::Yes { "stands" } else { "is over" };
-        let outcome = undo.outcome.as_ref().map_or("promised".into(), |outcome| disk(outcome));
+        let outcome = undo.outcome.as_ref().map_or("promised".into(), disk);
         format!("git, since {}, {stands}: {outcome} {}", undo.since, disk(&undo.intent))
     }));
     facts.push(format!(
@@ -161,7 +159,7 @@ fn of_rollout(lines: &[Line], entries: &Entries<rollout::Entry>) -> Vec<String> 
     ));
     facts.extend(recorded.wants.iter().map(|want| {
         let patience = if want.patience == Patience::Waits { "waits" } else { "ran out" };
-        let answer = want.answer.as_ref().map_or("open".into(), |answer| disk(answer));
+        let answer = want.answer.as_ref().map_or("open".into(), disk);
         let bound = want.bound.as_deref().unwrap_or("nothing yet");
         format!("{}#{} for {} is about {bound}, {patience}: {answer}", want.key.run, want.key.step, disk(&want.intent))
     }));

@@ -118,7 +118,7 @@ async fn a_push_is_told_for_each_ref_that_it_moved() {
     // One repository has no webhook, and one push moves two refs.
     git_ok(&untold, &["push", "origin", "HEAD:refs/heads/other"]).await;
     git_ok(&app, &["push", "origin", "HEAD:refs/heads/main", "HEAD:refs/tags/v2"]).await;
-    let mut told = vec![next(&mut calls).await, next(&mut calls).await];
+    let mut told = [next(&mut calls).await, next(&mut calls).await];
     told.sort_by_key(|(_, body)| body["ref"].to_string());
     for ((head, body), (reference, before)) in
         told.iter().zip([("refs/heads/main", first.as_str()), ("refs/tags/v2", repository::NO_COMMIT)])
