@@ -23,26 +23,11 @@ const LEFT: &[(&str, &[&str], &str)] = &[
         "not opened yet: the acts stand beside the rules' order, and the rules make acts",
     ),
     (
-        "devkit",
-        &["artifact", "inspect"],
-        "a plugin is read from a file or from a registry, and each command can do both",
-    ),
-    (
-        "devkit",
-        &["authors/cases", "authors/told"],
-        "a case holds what is expected, and what is told compares with a case's ending",
-    ),
-    (
         "images",
         &["builder", "engine"],
         "not opened yet: the engine builds the builder's jobs, and the builder holds an engine",
     ),
     ("images", &["ecr", "registry"], "not opened yet: ECR answers when its password ends in the registry's terms"),
-    (
-        "pipeline",
-        &["read", "steps"],
-        "not opened yet: the steps of a file refuse keys with the words of the file's reader",
-    ),
     (
         "sandbox",
         &["compiler", "engine"],

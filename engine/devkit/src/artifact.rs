@@ -1,7 +1,7 @@
 //! `bespin plugin push`, `pull`, `sign` and `verify`.
 
-use super::inspect::read;
 use crate::Configured;
+use crate::component::read;
 use crate::reach::{Reach, told};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -1,7 +1,8 @@
 //! `bespin plugin inspect`: a component's request for permissions, in plain words.
 
-use super::artifact::Where;
 use crate::Configured;
+use crate::artifact::Where;
+use crate::component::read;
 use crate::reach::{Reach, told};
 use clap::Args;
 use pipeline::ImageRef;
@@ -10,8 +11,6 @@ use sandbox::World;
 use sandbox::inspect::{self, Inspected};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::Read as _;
-use std::path::Path;
 
 /// What `bespin plugin inspect` is asked.
 #[derive(Args)]
@@ -46,23 +45,6 @@ pub async fn run(options: &Options, configured: Configured) -> Result<(), String
         print!("{}", in_words(&name, &inspected));
     }
     Ok(())
-}
-
-/// Reads a component's file, and no more of it than a plugin may have.
-///
-/// # Errors
-/// It cannot be read, or is too long.
-pub fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}; name the `.wasm` that the build made", path.display());
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let size = file.metadata().map_err(failed)?.len();
-    let mut wasm = Vec::new();
-    // What is no regular file has no honest length.
-    file.take(inspect::LONGEST + 1).read_to_end(&mut wasm).map_err(failed)?;
-    if wasm.len() as u64 > inspect::LONGEST {
-        return Err(format!("{}: {}", path.display(), inspect::too_long(size.max(wasm.len() as u64))));
-    }
-    Ok(wasm)
 }
 
 fn as_json(name: &str, plugin: &Inspected) -> Value {

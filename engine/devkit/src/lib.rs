@@ -6,6 +6,7 @@
 
 mod artifact;
 mod authors;
+mod component;
 mod inspect;
 pub mod lock;
 mod reach;

@@ -2,7 +2,7 @@
 
 use crate::lock::{Lock, Pins};
 use crate::mistake::{Mistake, Source};
-use crate::reader::{Hint, Placed, Reader, field, head};
+use crate::reader::{Hint, Reader, field, head};
 use crate::tree::{self, Key, Kind, Node};
 use crate::{Activity, Concurrency, Manual, On, Pipeline, PullRequest, Push, Supersede, Tag, glob, shape, steps};
 use std::collections::BTreeMap;
@@ -355,9 +355,4 @@ fn env(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, String> {
 fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// The texts without their places.
-pub(super) fn unplaced(texts: Vec<Placed>) -> Vec<String> {
-    texts.into_iter().map(|(text, _)| text).collect()
 }

@@ -176,3 +176,8 @@ pub fn head(node: &Node) -> Range<usize> {
         _ => node.at.start..node.at.start + 1,
     }
 }
+
+/// The texts without their places.
+pub fn unplaced(texts: Vec<Placed>) -> Vec<String> {
+    texts.into_iter().map(|(text, _)| text).collect()
+}

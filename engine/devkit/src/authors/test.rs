@@ -4,7 +4,7 @@ use super::cases::{self, Asked, Case};
 use super::project::{self, First};
 use super::recorded::Recorded;
 use super::told::{Answer, Told};
-use crate::inspect;
+use crate::component;
 use clap::Args;
 use pipeline::limits::Limits;
 use sandbox::{Abilities, Plugin, Sandbox, Settings};
@@ -37,7 +37,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
     let first = if options.no_build { First::Nothing } else { First::Build };
     let project = project::open(&options.plugin, first)?;
     let shown = project.component.display();
-    let wasm = inspect::read(&project.component)?;
+    let wasm = component::read(&project.component)?;
     let world = sandbox::inspect::inspect(&wasm).map_err(|refused| format!("{shown}: {refused}"))?.world;
     let cases = cases::all(options.cases.as_ref().unwrap_or(&project.cases), world)?;
     let folder = options.cache.clone().unwrap_or_else(cache);

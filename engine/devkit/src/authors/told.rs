@@ -1,7 +1,7 @@
 //! What is told of a run, as text that can be compared line by line.
 
-use super::cases::Ending;
 use sandbox::{HealthStatus, Judgement, Verdict, Verification};
+use serde::Deserialize;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeMap;
@@ -9,6 +9,41 @@ use std::fmt::Write as _;
 
 /// Whole numbers below this one have a floating-point number of their own.
 const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// How a call of a plugin ends.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It did what it is there for.
+    Succeeded,
+    /// The author of the pipeline can fix it.
+    Rejected,
+    /// The same step may succeed later.
+    Transient,
+    /// It lacked a grant.
+    Denied,
+    /// It exceeded a limit.
+    Limit,
+    /// It took too long.
+    TimedOut,
+    /// It crashed.
+    Trapped,
+}
+
+impl Ending {
+    /// As it is written in a case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Succeeded => "succeeded",
+            Ending::Rejected => "rejected",
+            Ending::Transient => "transient",
+            Ending::Denied => "denied",
+            Ending::Limit => "limit",
+            Ending::TimedOut => "timed-out",
+            Ending::Trapped => "trapped",
+        }
+    }
+}
 
 /// Everything of a call that a case may be about.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,8 +2,8 @@
 
 use super::calls::{FUNCTIONS, Function};
 use super::written::{self, Page, Written};
-use super::{Asked, Call, Case, Ending, Exchange, Expected, Fault};
-use crate::authors::told::Answer;
+use super::{Asked, Call, Case, Exchange, Expected, Fault};
+use crate::authors::told::{Answer, Ending};
 use pipeline::Mistake;
 use pipeline::permission::{Ability, Permissions, Whose};
 use sandbox::{Destination, HealthStatus, Judgement, Split, Verification, World};

@@ -6,7 +6,7 @@ pub mod calls;
 mod check;
 mod written;
 
-use super::told::{Answer, Told};
+use super::told::{Answer, Ending, Told};
 use pipeline::lint;
 use pipeline::permission::Permissions;
 use sandbox::{Failure, Split, World};
@@ -167,41 +167,6 @@ struct Expected {
     answer: Answer,
     /// Without it, any.
     log: Option<Vec<String>>,
-}
-
-/// How a call of a plugin ends.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ending {
-    /// It did what it is there for.
-    Succeeded,
-    /// The author of the pipeline can fix it.
-    Rejected,
-    /// The same step may succeed later.
-    Transient,
-    /// It lacked a grant.
-    Denied,
-    /// It exceeded a limit.
-    Limit,
-    /// It took too long.
-    TimedOut,
-    /// It crashed.
-    Trapped,
-}
-
-impl Ending {
-    /// As it is written in a case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Ending::Succeeded => "succeeded",
-            Ending::Rejected => "rejected",
-            Ending::Transient => "transient",
-            Ending::Denied => "denied",
-            Ending::Limit => "limit",
-            Ending::TimedOut => "timed-out",
-            Ending::Trapped => "trapped",
-        }
-    }
 }
 
 impl From<Fault> for Failure {

@@ -93,7 +93,7 @@ pub struct Call {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    pub verdict: super::Ending,
+    pub verdict: crate::authors::told::Ending,
     pub because: Option<String>,
     pub outputs: Option<Spanned<BTreeMap<String, String>>>,
     pub health: Option<Spanned<Health>>,
