@@ -3,6 +3,7 @@
 //! Every field of a [`Push`] or a [`PullRequest`] comes from an authentic payload, and is still
 //! untrusted: it is bounded, and has the form that it claims, before it stands here.
 
+use crate::run::Origin;
 use crate::stream::Stream;
 use pipeline::Activity;
 use serde::{Deserialize, Serialize};
@@ -120,16 +121,6 @@ pub struct PullRequest {
     pub origin: Origin,
     /// The login of who did it, for people.
     pub sender: String,
-}
-
-/// Whose a pull request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// Its head is a branch of the base's own repository: its author may push there.
-    Own,
-    /// Its head is anywhere else, or gone: its author may be a stranger.
-    Fork,
 }
 
 impl PullRequest {

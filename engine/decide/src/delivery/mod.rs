@@ -24,8 +24,9 @@ mod state;
 mod tests;
 mod webhook;
 
+pub use crate::run::Origin;
 pub use decide::{Act, PATIENCE_MS, decide};
-pub use entry::{Change, Entry, NOTHING, Origin, Paths, PullRequest, Push, Received, Reference, Skipped};
+pub use entry::{Change, Entry, NOTHING, Paths, PullRequest, Push, Received, Reference, Skipped};
 pub use observed::{
     Ancestry, Bump, Changed, Context, File, FileState, KnownRun, Observed, OpenedBy, RunKey, RunPhase, Standing,
 };

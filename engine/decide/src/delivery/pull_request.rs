@@ -1,7 +1,8 @@
 //! Reads the payload of a pull request: what it asks for, and whose it is.
 
-use super::entry::{Origin, PullRequest};
+use super::entry::PullRequest;
 use super::payload::{self, Mistake, Parsed, RawRepository, mistake};
+use crate::run::Origin;
 use pipeline::Activity;
 use serde::Deserialize;
 use serde::de::IgnoredAny;

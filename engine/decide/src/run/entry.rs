@@ -1,6 +1,5 @@
 //! What a run writes down, and what it rests on.
 
-use crate::delivery::Origin;
 use pipeline::Pipeline;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -195,6 +194,16 @@ pub struct PullRequest {
     pub head: String,
     /// Whose it is; it says what the run may do at most.
     pub origin: Origin,
+}
+
+/// Whose a pull request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Its head is a branch of the base's own repository: its author may push there.
+    Own,
+    /// Its head is anywhere else, or gone: its author may be a stranger.
+    Fork,
 }
 
 /// A commit, as far as a run shows it.

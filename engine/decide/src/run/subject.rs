@@ -1,7 +1,6 @@
 //! A run, as the rows of the server's policy are matched with it.
 
-use super::entry::Opened;
-use crate::delivery::Origin;
+use super::entry::{Opened, Origin};
 use pipeline::permission::{Provenance, Subject};
 
 impl Opened {
