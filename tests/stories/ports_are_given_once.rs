@@ -14,6 +14,7 @@ fn to_two_processes() {
     let mut others = [start(), start()];
     let mut all: BTreeSet<u16> = (0..EACH).map(|_| free_port()).collect();
     assert_eq!(all.len(), EACH, "one process is given a port twice");
+    let mut outputs = Vec::new();
     for other in &mut others {
         let mut output = BufReader::new(other.stdout.take().expect("its output is a pipe"));
         let mut line = String::new();
@@ -27,10 +28,13 @@ fn to_two_processes() {
         let twice: Vec<_> = given.intersection(&all).collect();
         assert!(twice.is_empty(), "two processes were given {twice:?}");
         all.extend(given);
+        outputs.push(output);
     }
-    for mut other in others {
+    for (mut other, mut output) in others.into_iter().zip(outputs) {
         drop(other.stdin.take());
-        assert!(other.wait().expect("it is waited for").success());
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).expect("it prints text");
+        assert!(other.wait().expect("it is waited for").success(), "{rest}");
     }
 }
 
