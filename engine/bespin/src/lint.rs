@@ -2,7 +2,9 @@
 
 use clap::Args;
 use pipeline::lock::Pins;
-use pipeline::{Activity, Cause, Plan, Read, lint as render, plan as decide_plan, read_with as read_pipeline};
+use pipeline::{
+    Activity, ReadPipeline, RunPlan, Trigger, lint as render, plan as decide_plan, read_with as read_pipeline,
+};
 use std::path::{Path, PathBuf};
 
 /// What `bespin plan` is asked about.
@@ -58,14 +60,14 @@ pub fn plan(options: &PlanOptions) -> Result<(), String> {
     };
     let changed = (!options.changed.is_empty()).then(|| options.changed.clone());
     let cause = match (&options.tag, &options.pull_request) {
-        (Some(tag), _) => Cause::Tag(tag.clone()),
-        (None, Some(base)) => Cause::PullRequest { base: base.clone(), activity: Activity::Opened, changed },
-        (None, None) if options.manual => Cause::Manual,
-        (None, None) => Cause::Push { branch: options.branch.clone(), changed },
+        (Some(tag), _) => Trigger::Tag(tag.clone()),
+        (None, Some(base)) => Trigger::PullRequest { base: base.clone(), activity: Activity::Opened, changed },
+        (None, None) if options.manual => Trigger::Manual,
+        (None, None) => Trigger::Push { branch: options.branch.clone(), changed },
     };
     match decide_plan(&pipeline, &cause) {
-        Plan::Rests { because } => println!("{} does not run: {because}", pipeline.name),
-        Plan::Runs { because, rows, beside } => {
+        RunPlan::Rests { because } => println!("{} does not run: {because}", pipeline.name),
+        RunPlan::Runs { because, rows, beside } => {
             println!("{} runs: {because}", pipeline.name);
             beside.iter().for_each(|beside| println!("{beside}"));
             let width = rows.iter().map(|row| row.id.len()).fold(12, usize::max);
@@ -77,7 +79,7 @@ pub fn plan(options: &PlanOptions) -> Result<(), String> {
     Ok(())
 }
 
-fn read(file: &Path) -> Result<Read, String> {
+fn read(file: &Path) -> Result<ReadPipeline, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let lock = devkit::lock::beside(file)?;
     Ok(read_pipeline(&file.display().to_string(), &text, Pins::Known(&lock)))

@@ -2,7 +2,7 @@
 
 use crate::Configured;
 use crate::component::read;
-use crate::reach::{Reach, told};
+use crate::reach::{RegistryOptions, told};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -16,8 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// What `bespin plugin push` is asked.
 #[derive(Args)]
-pub struct Push {
-    /// The component's file.
+pub struct PushOptions {
     file: PathBuf,
     /// Where it goes: `host/name:tag`.
     reference: String,
@@ -28,19 +27,19 @@ pub struct Push {
     #[arg(long)]
     move_tag: bool,
     #[command(flatten)]
-    reach: Reach,
+    reach: RegistryOptions,
 }
 
 /// What `bespin plugin pull` is asked.
 #[derive(Args)]
-pub struct Pull {
+pub struct PullOptions {
     /// What: `host/name:tag` or `host/name@sha256:...`.
     reference: String,
     /// The file to write; the name's last part and `.wasm` when absent.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    reach: Reach,
+    reach: RegistryOptions,
 }
 
 /// What `bespin plugin sign` is asked.
@@ -52,7 +51,7 @@ pub struct Sign {
     #[arg(long, value_name = "KEY")]
     key: PathBuf,
     #[command(flatten)]
-    reach: Reach,
+    reach: RegistryOptions,
 }
 
 /// What `bespin plugin verify` is asked.
@@ -65,14 +64,14 @@ pub struct Verify {
     #[arg(long = "key", value_name = "PUB", required = true)]
     keys: Vec<PathBuf>,
     #[command(flatten)]
-    reach: Reach,
+    reach: RegistryOptions,
 }
 
 /// Pushes a component, which must be a plugin.
 ///
 /// # Errors
 /// It is none, the key is none, or the registry refuses.
-pub async fn push(options: &Push, configured: Configured) -> Result<(), String> {
+pub async fn push(options: &PushOptions, configured: Configured) -> Result<(), String> {
     let to = by_tag(&options.reference)?;
     // A key that cannot sign is told before anything is pushed.
     let key = options.sign.as_deref().map(signing_key).transpose()?;
@@ -95,7 +94,7 @@ pub async fn push(options: &Push, configured: Configured) -> Result<(), String> 
 ///
 /// # Errors
 /// There is none, it is damaged, or the file cannot be written.
-pub async fn pull(options: &Pull, configured: Configured) -> Result<(), String> {
+pub async fn pull(options: &PullOptions, configured: Configured) -> Result<(), String> {
     let from = reference(&options.reference)?;
     let registry = options.reach.registry(&from.host, configured)?;
     let pulled = registry.pull_plugin(&from, LONGEST).await.map_err(told)?;
@@ -164,9 +163,7 @@ pub async fn verify(options: &Verify, configured: Configured) -> Result<(), Stri
 
 /// Where a plugin is.
 pub enum Where {
-    /// On this machine.
     File(PathBuf),
-    /// In a registry.
     Registry(ImageRef),
 }
 

@@ -3,7 +3,7 @@
 use crate::Configured;
 use crate::artifact::Where;
 use crate::component::read;
-use crate::reach::{Reach, told};
+use crate::reach::{RegistryOptions, told};
 use clap::Args;
 use pipeline::ImageRef;
 use pipeline::permission::Ability;
@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    reach: Reach,
+    reach: RegistryOptions,
 }
 
 /// Prints what the plugin asks for.

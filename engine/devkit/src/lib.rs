@@ -24,9 +24,9 @@ pub enum Command {
     /// Show in plain words what a plugin asks permission for; it is not run.
     Inspect(inspect::Options),
     /// Push a plugin to a registry, and sign it.
-    Push(artifact::Push),
+    Push(artifact::PushOptions),
     /// Fetch a plugin from a registry; its digests are checked.
-    Pull(artifact::Pull),
+    Pull(artifact::PullOptions),
     /// Sign a plugin that is in a registry, or a file.
     Sign(artifact::Sign),
     /// Check that one of these keys signed a plugin; nobody else is asked.
@@ -35,7 +35,7 @@ pub enum Command {
     Lock(lock::Options),
     /// What an author does.
     #[command(flatten)]
-    Author(authors::Command),
+    Author(authors::AuthorCommand),
 }
 
 /// Carries a command out; `configured` reads the file that `--config` names, if a command has one.

@@ -1,7 +1,7 @@
 //! `bespin plugin lock`: pins what the pipelines of a checkout take by a tag.
 
 use crate::Configured;
-use crate::reach::{Reach, told};
+use crate::reach::{RegistryOptions, told};
 use clap::Args;
 use pipeline::ImageRef;
 use pipeline::lock::{LOCK, Lock, Pins};
@@ -20,7 +20,7 @@ pub struct Options {
     #[arg(long)]
     update: bool,
     #[command(flatten)]
-    reach: Reach,
+    reach: RegistryOptions,
 }
 
 /// Writes the lock file: what is locked stays, what is new is pinned, what is used no more goes.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Where logins come from; never from the command line, where every process could read them.
 #[derive(Args)]
-pub struct Reach {
+pub struct RegistryOptions {
     /// The server's configuration, whose registries are used. Without it, docker's own logins are (`docker login`).
     #[arg(long, short, env = "BESPIN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -24,7 +24,7 @@ pub struct Reach {
 #[serde(rename_all = "camelCase")]
 struct Docker {
     #[serde(default)]
-    auths: BTreeMap<String, Login>,
+    auths: BTreeMap<String, DockerLogin>,
     #[serde(default)]
     creds_store: Option<String>,
     #[serde(default)]
@@ -32,12 +32,12 @@ struct Docker {
 }
 
 #[derive(Deserialize)]
-struct Login {
+struct DockerLogin {
     #[serde(default)]
     auth: Option<String>,
 }
 
-impl Reach {
+impl RegistryOptions {
     /// The registry of a host.
     ///
     /// # Errors

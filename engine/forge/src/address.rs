@@ -7,7 +7,7 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     text: String,
-    scheme: Scheme,
+    scheme: AddressScheme,
     host: String,
     port: Option<u16>,
     path: String,
@@ -16,7 +16,7 @@ pub struct Address {
 
 /// How a remote is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheme {
+pub enum AddressScheme {
     /// HTTP over TLS, with the system's certificates.
     Https,
     /// HTTP in the clear.
@@ -43,14 +43,14 @@ impl Address {
         }
         let url = url::Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
         let scheme = match url.scheme() {
-            "https" => Scheme::Https,
-            "http" => Scheme::Http,
-            "ssh" => Scheme::Ssh,
+            "https" => AddressScheme::Https,
+            "http" => AddressScheme::Http,
+            "ssh" => AddressScheme::Ssh,
             "file" => return Err(refuse("local repositories lose concurrent pushes; serve it over HTTP or SSH")),
             _ => return Err(refuse("the scheme is none of https, http and ssh")),
         };
         let user = (!url.username().is_empty()).then(|| url.username().to_owned());
-        if url.password().is_some() || (user.is_some() && scheme != Scheme::Ssh) {
+        if url.password().is_some() || (user.is_some() && scheme != AddressScheme::Ssh) {
             return Err(refuse("it carries a credential; put that into the configuration's `git.remotes`"));
         }
         if url.query().is_some() || url.fragment().is_some() {
@@ -70,7 +70,7 @@ impl Address {
     }
 
     /// How the remote is reached.
-    pub fn scheme(&self) -> Scheme {
+    pub fn scheme(&self) -> AddressScheme {
         self.scheme
     }
 
@@ -112,7 +112,7 @@ fn scp_like(text: &str) -> Option<Address> {
         return None;
     }
     let (host, path, user) = (host.to_owned(), path.to_owned(), Some(user.to_owned()));
-    Some(Address { text: text.to_owned(), scheme: Scheme::Ssh, host, port: None, path, user })
+    Some(Address { text: text.to_owned(), scheme: AddressScheme::Ssh, host, port: None, path, user })
 }
 
 fn without_password(text: &str) -> String {
@@ -129,10 +129,10 @@ mod tests {
     #[test]
     fn what_is_taken_and_how_grants_call_it() {
         for (text, name, scheme) in [
-            ("https://github.com/user/k8s-manifests.git", "github.com/user/k8s-manifests", Scheme::Https),
-            ("http://127.0.0.1:3000/user/x", "127.0.0.1:3000/user/x", Scheme::Http),
-            ("ssh://git@host:2222/user/x.git", "host:2222/user/x", Scheme::Ssh),
-            ("git@github.com:user/x.git", "github.com/user/x", Scheme::Ssh),
+            ("https://github.com/user/k8s-manifests.git", "github.com/user/k8s-manifests", AddressScheme::Https),
+            ("http://127.0.0.1:3000/user/x", "127.0.0.1:3000/user/x", AddressScheme::Http),
+            ("ssh://git@host:2222/user/x.git", "host:2222/user/x", AddressScheme::Ssh),
+            ("git@github.com:user/x.git", "github.com/user/x", AddressScheme::Ssh),
         ] {
             let address = Address::parse(text).unwrap();
             assert_eq!((address.name().as_str(), address.scheme()), (name, scheme));

@@ -2,7 +2,7 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
-use crate::walk::{self, Budget, Place};
+use crate::walk::{self, Budget, TreePlace};
 use decide::retry::Retry;
 use git2::{ObjectType, Repository};
 use tar::{Builder, EntryType, Header};
@@ -28,7 +28,7 @@ impl Core {
         let commit = self.need(&repository, commit)?;
         let parts = directory.split('/').filter(|part| !matches!(*part, "" | "."));
         let mut budget = Budget::new(format!("the directory `{directory}`"), walk::READ);
-        let Some(Place::Directory(tree)) = walk::find(&mut budget, &repository, commit.tree_id(), parts)? else {
+        let Some(TreePlace::Directory(tree)) = walk::find(&mut budget, &repository, commit.tree_id(), parts)? else {
             let what = format!("the directory `{directory}` at {}", commit.id());
             return Err(Error::Missing { what, address: self.address.as_str().into() });
         };

@@ -2,11 +2,11 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
-use crate::walk::{self, Bounds, Budget};
+use crate::walk::{self, Budget, WalkBounds};
 use git2::{Commit, Oid, Repository};
 
 /// How much of what differs is told apart; above it, everything counts as changed.
-const COMPARED: Bounds = Bounds { entries: 50_000, bytes: 64 << 20 };
+const COMPARED: WalkBounds = WalkBounds { entries: 50_000, bytes: 64 << 20 };
 
 /// Which paths a push changed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
-use crate::walk::{self, Budget, Place};
+use crate::walk::{self, Budget, TreePlace};
 use git2::ObjectType;
 
 /// The most entries of one directory.
@@ -49,7 +49,9 @@ impl Core {
         let root = self.need(&repository, commit)?.tree_id();
         let mut budget = Budget::new(format!("the way to `{directory}`"), walk::READ);
         let parts = directory.split('/').filter(|part| !matches!(*part, "" | "."));
-        let Some(Place::Directory(tree)) = walk::find(&mut budget, &repository, root, parts)? else { return Ok(None) };
+        let Some(TreePlace::Directory(tree)) = walk::find(&mut budget, &repository, root, parts)? else {
+            return Ok(None);
+        };
         if tree.len() > MOST_ENTRIES {
             let what = format!("the directory `{directory}`");
             return Err(Error::TooLarge { what, limit: format!("{MOST_ENTRIES} entries") });

@@ -2,7 +2,7 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
-use crate::walk::{self, Budget, Place};
+use crate::walk::{self, Budget, TreePlace};
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 /// A commit, as far as others need it.
@@ -197,7 +197,7 @@ impl Core {
         let repository = self.open_with_heads()?;
         let root = self.need(&repository, commit)?.tree_id();
         let mut budget = Budget::new(format!("the way to `{path}`"), walk::READ);
-        let Some(Place::Leaf { id, mode }) = walk::find(&mut budget, &repository, root, path.split('/'))? else {
+        let Some(TreePlace::Leaf { id, mode }) = walk::find(&mut budget, &repository, root, path.split('/'))? else {
             return Ok(None);
         };
         if !is_file(mode) {
@@ -216,14 +216,14 @@ impl Core {
         let mut budget = Budget::new(format!("what is below `{path}`"), walk::READ);
         let parts = path.split('/').filter(|_| !path.is_empty());
         match walk::find(&mut budget, &repository, commit.tree_id(), parts)? {
-            Some(Place::Leaf { id, mode }) if is_file(mode) => taken.take(&repository, id, path)?,
-            Some(Place::Directory(tree)) => {
+            Some(TreePlace::Leaf { id, mode }) if is_file(mode) => taken.take(&repository, id, path)?,
+            Some(TreePlace::Directory(tree)) => {
                 let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
                 walk::each(&mut budget, &repository, tree, &prefix, |path, entry| {
                     if taken.wants(path, entry) { taken.take(&repository, entry.id(), path) } else { Ok(()) }
                 })?;
             }
-            Some(Place::Leaf { .. }) | None => {}
+            Some(TreePlace::Leaf { .. }) | None => {}
         }
         Ok(taken.files)
     }

@@ -1,6 +1,6 @@
 //! How remotes are talked to: credentials, trust, timeouts.
 
-use crate::address::{Address, Scheme};
+use crate::address::{Address, AddressScheme};
 use crate::error::Error;
 use crate::known_hosts;
 use crate::settings::{Credentials, HeadLimits, PlainHttp, Remote, Settings};
@@ -67,7 +67,7 @@ impl Transport {
         let credentials = remote.map(|r| r.credentials.clone()).unwrap_or_default();
         let secret = !matches!(credentials, Credentials::None);
         let anywhere = remote.is_some_and(|r: &Remote| r.plain_http == PlainHttp::Anywhere);
-        if secret && address.scheme() == Scheme::Http && !address.is_loopback() && !anywhere {
+        if secret && address.scheme() == AddressScheme::Http && !address.is_loopback() && !anywhere {
             let problem = "its credentials would cross the network in the clear; use https://, or say \
                            `plain-http = \"anywhere\"` for this remote";
             return Err(Error::Address { address: address.as_str().into(), problem: problem.into() });
@@ -94,7 +94,7 @@ impl Transport {
         });
         callbacks.transfer_progress(move |so_far| Instant::now() < deadline && so_far.received_bytes() <= bytes);
         callbacks.sideband_progress(move |_| Instant::now() < deadline);
-        if self.address.scheme() == Scheme::Ssh {
+        if self.address.scheme() == AddressScheme::Ssh {
             callbacks.certificate_check(|certificate, host| {
                 let key = certificate.as_hostkey().and_then(|key| key.hostkey());
                 self.check_host(host, key).map_err(|problem| git2::Error::from_str(distrust.0.get_or_init(|| problem)))

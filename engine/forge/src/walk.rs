@@ -15,7 +15,7 @@ const LONGEST_PATH: usize = 4096;
 
 /// How far a walk goes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+pub(crate) struct WalkBounds {
     /// The most files and directories.
     pub entries: usize,
     /// The most bytes of trees that are read and of paths that are made.
@@ -23,18 +23,18 @@ pub(crate) struct Bounds {
 }
 
 /// How much is looked at to read files.
-pub(crate) const READ: Bounds = Bounds { entries: 500_000, bytes: 128 << 20 };
+pub(crate) const READ: WalkBounds = WalkBounds { entries: 500_000, bytes: 128 << 20 };
 
 /// What is left of a walk's bounds.
 pub(crate) struct Budget {
     what: String,
-    most: Bounds,
-    left: Bounds,
+    most: WalkBounds,
+    left: WalkBounds,
 }
 
 impl Budget {
     /// A whole budget; `what` is walked, as the subject of a refusal.
-    pub fn new(what: impl Into<String>, most: Bounds) -> Budget {
+    pub fn new(what: impl Into<String>, most: WalkBounds) -> Budget {
         Budget { what: what.into(), most, left: most }
     }
 
@@ -74,7 +74,7 @@ impl Budget {
 }
 
 /// What stands at a path.
-pub(crate) enum Place<'r> {
+pub(crate) enum TreePlace<'r> {
     /// A directory, opened as its tree.
     Directory(Tree<'r>),
     /// A file, a link or a submodule.
@@ -95,7 +95,7 @@ pub(crate) fn find<'r, 'p>(
     repository: &'r Repository,
     root: Oid,
     parts: impl Iterator<Item = &'p str>,
-) -> Result<Option<Place<'r>>, Error> {
+) -> Result<Option<TreePlace<'r>>, Error> {
     let mut parts = parts.peekable();
     let mut tree = budget.tree(repository, root)?;
     while let Some(part) = parts.next() {
@@ -104,11 +104,11 @@ pub(crate) fn find<'r, 'p>(
         let found = found.map(|entry| (entry.id(), entry.kind(), entry.filemode()));
         tree = match found {
             Some((id, Some(ObjectType::Tree), _)) => budget.tree(repository, id)?,
-            Some((id, _, mode)) => return Ok(parts.peek().is_none().then_some(Place::Leaf { id, mode })),
+            Some((id, _, mode)) => return Ok(parts.peek().is_none().then_some(TreePlace::Leaf { id, mode })),
             None => return Ok(None),
         };
     }
-    Ok(Some(Place::Directory(tree)))
+    Ok(Some(TreePlace::Directory(tree)))
 }
 
 /// Visits everything below a directory in git's order, a directory before what

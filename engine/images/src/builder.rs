@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::layout::Layout;
 use crate::names::Names;
 use crate::sink::{LogSink, Stream};
-use decide::image::dockerfile::{self, Kind, Recipe};
+use decide::image::dockerfile::{self, InstructionKind, Recipe};
 use decide::image::{Network, build_id};
 use decide::request::Key;
 use pipeline::Digest;
@@ -193,7 +193,7 @@ fn recipe(text: &str, job: &Job) -> Result<Recipe, Error> {
     let build_args = job.build_args.iter().filter(own).map(|(name, value)| (name.clone(), value.clone())).collect();
     dockerfile::read(text, &build_args).map_err(|objections| {
         let lines: Vec<_> = objections.iter().map(ToString::to_string).collect();
-        let help = match objections.iter().any(|objection| objection.kind == Kind::NeedsEngine) {
+        let help = match objections.iter().any(|objection| objection.kind == InstructionKind::NeedsEngine) {
             true => "; without a Docker Engine only FROM scratch, COPY and what describes the image can be built",
             false => "",
         };

@@ -2,7 +2,7 @@
 
 use crate::context::{Context, Found, FoundKind};
 use crate::error::Error;
-use decide::image::dockerfile::{Archives, Copy, FileStep, Into};
+use decide::image::dockerfile::{ArchiveRule, Copy, FileStep, Into};
 use decide::image::ignore;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -80,7 +80,7 @@ fn copy_one(tree: &mut Tree, copy: &Copy, source: &str, context: &Context) -> Re
         return Ok(copy_directory(tree, copy, &source, &target, context));
     }
     let Some(found) = found else { return Ok(Err(format!("`{source}` is not in the context"))) };
-    if copy.archives == Archives::Unpacked && is_archive(found, context)? {
+    if copy.archives == ArchiveRule::Unpacked && is_archive(found, context)? {
         let help = "unpack it before and COPY its files, or build on a server with a Docker Engine";
         return Ok(Err(format!("ADD would unpack the archive `{source}`; {help}")));
     }

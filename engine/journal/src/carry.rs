@@ -4,8 +4,8 @@
 //! of the global sequence, and a last line with the count and the SHA-256 of
 //! every byte before it. A backup that was cut short has no last line.
 
-use crate::disk::{Batch, Disk};
-use crate::stored::{Meta, Stored, refuse_version};
+use crate::disk::{Batch, StoreFolder};
+use crate::stored::{Meta, StoredEntry, refuse_version};
 use crate::{Entry, Error, Hold, Journal, keys};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ pub fn backup(journal: Journal) -> BoxStream<'static, Result<String, Error>> {
         let up_to = *journal.newest().borrow();
         let mut hasher = Sha256::new();
         let header = line(&Header { journal: FORMAT, up_to }, &mut hasher)?;
-        let walk = Walk { journal, up_to, after: 0, entries: 0, hasher, _hold: hold };
+        let walk = EntryWalk { journal, up_to, after: 0, entries: 0, hasher, _hold: hold };
         let rest = futures::stream::try_unfold(Some(walk), |walk| async move {
             let Some(mut walk) = walk else { return Ok(None) };
             Ok(Some(match walk.page().await? {
@@ -72,7 +72,7 @@ pub fn backup(journal: Journal) -> BoxStream<'static, Result<String, Error>> {
     futures::stream::once(start).try_flatten().boxed()
 }
 
-struct Walk {
+struct EntryWalk {
     journal: Journal,
     up_to: u64,
     after: u64,
@@ -81,7 +81,7 @@ struct Walk {
     _hold: Hold,
 }
 
-impl Walk {
+impl EntryWalk {
     async fn page(&mut self) -> Result<Option<String>, Error> {
         let mut entries = self.journal.tail(self.after, PAGE).await?;
         entries.retain(|entry| entry.seq <= self.up_to);
@@ -162,13 +162,13 @@ pub fn restore(backup: impl BufRead, dir: &Path) -> Result<Verified, Error> {
 }
 
 fn fill(backup: impl BufRead, dir: &Path) -> Result<Verified, Error> {
-    let disk = Disk::open(dir)?;
+    let disk = StoreFolder::open(dir)?;
     let (mut batch, mut waiting, mut meta) = (Batch::default(), 0, Meta::default());
     let write =
         |batch: Batch| disk.write(batch).map_err(|error| Error(format!("writing the restored journal: {error:?}")));
     let verified = walk(backup, |entry| {
         batch.put(keys::place(&entry.stream, entry.index), entry.seq.to_be_bytes().to_vec());
-        batch.put(keys::entry(entry.seq), Stored::encode(entry)?);
+        batch.put(keys::entry(entry.seq), StoredEntry::encode(entry)?);
         meta.entries += 1;
         waiting += 1;
         if waiting >= PAGE {

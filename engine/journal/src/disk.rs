@@ -6,7 +6,7 @@
 //! its `blobs` folder. So every write here is followed by our own syncs.
 
 use crate::Error;
-use crate::parts::{self, PART, Part};
+use crate::parts::{self, PART, StorePart};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
@@ -22,7 +22,7 @@ const WINDOW: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An open store. Closing happens on drop, when the last clone of the handle goes.
-pub struct Disk {
+pub struct StoreFolder {
     db: sled::Db,
     file: File,
     blobs: PathBuf,
@@ -33,7 +33,7 @@ pub struct Disk {
 #[derive(Default)]
 pub struct Batch {
     puts: sled::Batch,
-    parts: Vec<Part>,
+    parts: Vec<StorePart>,
     removes: Vec<Vec<u8>>,
 }
 
@@ -60,9 +60,9 @@ pub enum WriteError {
     Failed(String),
 }
 
-impl Disk {
+impl StoreFolder {
     /// Opens or creates the store in `dir`, and makes its files' names durable.
-    pub fn open(dir: &Path) -> Result<Disk, Error> {
+    pub fn open(dir: &Path) -> Result<StoreFolder, Error> {
         let say = |what: &str, error: &dyn std::fmt::Display| {
             Error(format!(
                 "{what} the journal in {}: {error}; if it is damaged, restore a backup into an empty folder",
@@ -84,7 +84,7 @@ impl Disk {
             Ok::<File, std::io::Error>(file)
         };
         let file = sync().map_err(|error| say("syncing", &error))?;
-        let disk = Disk { db, file, blobs: dir.join("blobs"), synced: Mutex::default() };
+        let disk = StoreFolder { db, file, blobs: dir.join("blobs"), synced: Mutex::default() };
         guard(|| disk.sweep()).map_err(|error| say("opening", &error.0))?;
         Ok(disk)
     }
@@ -110,7 +110,7 @@ impl Disk {
         })
     }
 
-    fn write_parts(&self, parts: Vec<Part>) -> Result<(), sled::Error> {
+    fn write_parts(&self, parts: Vec<StorePart>) -> Result<(), sled::Error> {
         let mut parts = parts.into_iter().peekable();
         while parts.peek().is_some() {
             let mut window = sled::Batch::default();
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn a_long_value_comes_back_whole_needs_no_file_of_its_own_and_goes_with_its_parts() {
         let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::open(dir.path()).unwrap();
+        let disk = StoreFolder::open(dir.path()).unwrap();
         let long = |n: u8| vec![n; 300_000];
         for n in 0..40 {
             let mut batch = Batch::default();
@@ -326,7 +326,7 @@ mod tests {
         // As after a power cut before the value itself was written, and after it was removed.
         disk.db.remove(b"e\x08").unwrap();
         drop(disk);
-        let disk = Disk::open(dir.path()).unwrap();
+        let disk = StoreFolder::open(dir.path()).unwrap();
         assert_eq!(disk.db.scan_prefix(parts::KEY).count(), 39 * 74);
 
         let kept = disk.db.get(b"e\x07").unwrap().unwrap();

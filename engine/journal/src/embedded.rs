@@ -1,10 +1,10 @@
 //! The embedded store: what is durable is kept in an index in memory, and
 //! nobody reads past it.
 
-use crate::disk::Disk;
+use crate::disk::StoreFolder;
 use crate::settings::Settings;
-use crate::stored::{Durable, Head, Meta, Stored, refuse_version};
-use crate::writer::{self, Request, Writer};
+use crate::stored::{Durable, Meta, StoredEntry, StreamHead, refuse_version};
+use crate::writer::{self, StoreWriter, WriterRequest};
 use crate::{AppendError, Entry, Error, Hold, Journal, NewEntry, Store, StreamInfo, keys};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -20,13 +20,13 @@ pub fn open(dir: &Path) -> Result<Journal, Error> {
 
 /// Like [`open`], with other settings than the defaults.
 pub fn open_with(settings: &Settings) -> Result<Journal, Error> {
-    let disk = Arc::new(Disk::open(&settings.dir)?);
+    let disk = Arc::new(StoreFolder::open(&settings.dir)?);
     let durable = Arc::new(RwLock::new(check(&disk)?));
     let newest = durable.read().expect("fresh lock").meta.newest;
     let (newest_sender, newest) = watch::channel(newest);
     let (requests, queue) = mpsc::channel(writer::QUEUE);
     let removing = Arc::new(tokio::sync::RwLock::new(()));
-    let writer = Writer::new(disk.clone(), durable.clone(), newest_sender, removing.clone(), settings);
+    let writer = StoreWriter::new(disk.clone(), durable.clone(), newest_sender, removing.clone(), settings);
     let thread = std::thread::Builder::new()
         .name("journal".into())
         .spawn(move || writer.run(queue))
@@ -43,7 +43,7 @@ pub fn open_with(settings: &Settings) -> Result<Journal, Error> {
 
 /// Walks the whole journal: versions are known, streams have no holes, and the
 /// totals are what the last batch said.
-fn check(disk: &Disk) -> Result<Durable, Error> {
+fn check(disk: &StoreFolder) -> Result<Durable, Error> {
     #[derive(Deserialize)]
     struct Outline {
         v: u32,
@@ -63,7 +63,7 @@ fn check(disk: &Disk) -> Result<Durable, Error> {
         if head.len != entry.index {
             return Err(damaged(format!("the stream {} lacks its entry {}", entry.stream, head.len)));
         }
-        *head = Head { len: entry.index + 1, last_seq: seq };
+        *head = StreamHead { len: entry.index + 1, last_seq: seq };
         found.meta.entries += 1;
         found.meta.newest = seq;
         Ok(true)
@@ -89,16 +89,16 @@ fn check(disk: &Disk) -> Result<Durable, Error> {
 }
 
 struct Embedded {
-    disk: Option<Arc<Disk>>,
+    disk: Option<Arc<StoreFolder>>,
     durable: Arc<RwLock<Durable>>,
     newest: watch::Receiver<u64>,
-    requests: Option<mpsc::Sender<Request>>,
+    requests: Option<mpsc::Sender<WriterRequest>>,
     removing: Arc<tokio::sync::RwLock<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Embedded {
-    async fn ask<T>(&self, request: Request, answer: oneshot::Receiver<T>) -> Result<T, Error> {
+    async fn ask<T>(&self, request: WriterRequest, answer: oneshot::Receiver<T>) -> Result<T, Error> {
         let gone = || Error("the journal's writer has stopped".into());
         let requests = self.requests.as_ref().ok_or_else(gone)?;
         requests.send(request).await.map_err(|_| gone())?;
@@ -107,7 +107,7 @@ impl Embedded {
 
     async fn look<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Disk) -> Result<T, Error> + Send + 'static,
+        look: impl FnOnce(&StoreFolder) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let disk = self.disk.clone().ok_or_else(|| Error("the journal is closed".into()))?;
         let looked = tokio::task::spawn_blocking(move || look(&disk)).await;
@@ -119,7 +119,7 @@ impl Embedded {
 impl Store for Embedded {
     async fn append(&self, stream: &str, expected_len: u64, entries: Vec<NewEntry>) -> Result<u64, AppendError> {
         let (answer, answered) = oneshot::channel();
-        let request = Request::Append { stream: stream.to_owned(), expected_len, entries, answer };
+        let request = WriterRequest::Append { stream: stream.to_owned(), expected_len, entries, answer };
         let appended = self.ask(request, answered).await?;
         #[cfg(feature = "faults")]
         if appended.is_ok() {
@@ -142,7 +142,7 @@ impl Store for Embedded {
             for seq in seqs {
                 // A stream that is removed while it is read ends there.
                 let Some(value) = disk.get(&keys::entry(seq))? else { break };
-                entries.push(Stored::decode(seq, &value)?);
+                entries.push(StoredEntry::decode(seq, &value)?);
             }
             Ok(entries)
         })
@@ -158,7 +158,7 @@ impl Store for Embedded {
             let mut entries = Vec::new();
             disk.scan(keys::ENTRY, &keys::entry(after_seq + 1), |key, value| {
                 let Some(seq) = keys::number(key).filter(|seq| *seq <= newest) else { return Ok(false) };
-                entries.push(Stored::decode(seq, value)?);
+                entries.push(StoredEntry::decode(seq, value)?);
                 Ok(entries.len() < limit)
             })?;
             Ok(entries)
@@ -181,7 +181,7 @@ impl Store for Embedded {
 
     async fn remove(&self, streams: Vec<String>) -> Result<u64, Error> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Request::Remove { streams, answer }, answered).await?
+        self.ask(WriterRequest::Remove { streams, answer }, answered).await?
     }
 
     async fn hold(&self) -> Hold {
@@ -212,10 +212,10 @@ mod tests {
         let (stream, body) = ("run/a/1".to_owned(), serde_json::Value::Null);
         let entry = Entry { seq: 4, stream, index, v, at_ms: 0, by: By::Server, kind: "opened".into(), body };
         let mut batch = Batch::default();
-        batch.put(keys::entry(4), Stored::encode(&entry).unwrap());
+        batch.put(keys::entry(4), StoredEntry::encode(&entry).unwrap());
         batch.put(keys::place("run/a/1", index), 4u64.to_be_bytes().to_vec());
         batch.put(keys::META.to_vec(), serde_json::to_vec(&Meta { newest: 4, entries }).unwrap());
-        let disk = Disk::open(dir.path()).unwrap();
+        let disk = StoreFolder::open(dir.path()).unwrap();
         disk.write(batch).unwrap();
         drop(disk);
         open(dir.path()).err().map_or_else(|| "opens".into(), |error| error.0)

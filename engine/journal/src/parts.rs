@@ -16,10 +16,10 @@ pub const KEY: &[u8] = b"p";
 const MARK: u8 = 0xff;
 
 /// A part, or what removes it.
-pub type Part = (Vec<u8>, Option<Vec<u8>>);
+pub type StorePart = (Vec<u8>, Option<Vec<u8>>);
 
 /// What stands in a value's place, which may be itself, and its parts with their keys.
-pub fn split(key: &[u8], value: Vec<u8>) -> (Vec<u8>, Vec<Part>) {
+pub fn split(key: &[u8], value: Vec<u8>) -> (Vec<u8>, Vec<StorePart>) {
     if value.len() <= PART && value.first() != Some(&MARK) {
         return (value, Vec::new());
     }

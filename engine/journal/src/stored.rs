@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct Durable {
     /// Each stream's length and newest sequence.
-    pub heads: BTreeMap<String, Head>,
+    pub heads: BTreeMap<String, StreamHead>,
     /// The totals, which are recorded with every batch.
     pub meta: Meta,
 }
 
 /// Where a stream ends: what an append compares and what a listing shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct StreamHead {
     /// How many entries it has.
     pub len: u64,
     /// The sequence of the newest.
@@ -34,7 +34,7 @@ pub struct Meta {
 
 /// An entry's content as it lies on the disk; its sequence is its key.
 #[derive(Serialize, Deserialize)]
-pub struct Stored {
+pub struct StoredEntry {
     v: u32,
     stream: String,
     index: u64,
@@ -44,19 +44,19 @@ pub struct Stored {
     body: serde_json::Value,
 }
 
-impl Stored {
+impl StoredEntry {
     /// Encodes an entry's content.
     pub fn encode(entry: &Entry) -> Result<Vec<u8>, Error> {
         let Entry { stream, index, v, at_ms, by, kind, body, .. } = entry.clone();
-        let stored = Stored { v, stream, index, at_ms, by, kind, body };
+        let stored = StoredEntry { v, stream, index, at_ms, by, kind, body };
         serde_json::to_vec(&stored).map_err(|error| Error(format!("encoding an entry: {error}")))
     }
 
     /// Decodes an entry's content.
     pub fn decode(seq: u64, value: &[u8]) -> Result<Entry, Error> {
-        let stored: Stored = serde_json::from_slice(value)
+        let stored: StoredEntry = serde_json::from_slice(value)
             .map_err(|error| Error(format!("entry {seq} of the journal cannot be read: {error}")))?;
-        let Stored { v, stream, index, at_ms, by, kind, body } = stored;
+        let StoredEntry { v, stream, index, at_ms, by, kind, body } = stored;
         Ok(Entry { seq, stream, index, v, at_ms, by, kind, body })
     }
 }

@@ -1,9 +1,9 @@
 //! The one thread that writes: everything that waits is one batch, one flush
 //! and one sync, and only then is anybody answered.
 
-use crate::disk::{Batch, Disk, WriteError};
+use crate::disk::{Batch, StoreFolder, WriteError};
 use crate::settings::Settings;
-use crate::stored::{Durable, Head, Meta, Stored};
+use crate::stored::{Durable, Meta, StoredEntry, StreamHead};
 use crate::{AppendError, Entry, Error, NewEntry, VERSION, keys, room};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ const BATCH_BYTES: usize = 128 << 10;
 const LARGEST_ENTRY: usize = 4 << 20;
 
 /// What callers ask for.
-pub enum Request {
+pub enum WriterRequest {
     /// Append to a stream.
     Append {
         stream: String,
@@ -31,8 +31,8 @@ pub enum Request {
 }
 
 /// The writer's own state.
-pub struct Writer {
-    disk: Arc<Disk>,
+pub struct StoreWriter {
+    disk: Arc<StoreFolder>,
     durable: Arc<RwLock<Durable>>,
     newest: watch::Sender<u64>,
     removing: Arc<tokio::sync::RwLock<()>>,
@@ -44,41 +44,41 @@ pub struct Writer {
 
 /// What waits for one sync.
 #[derive(Default)]
-struct Group {
+struct AppendGroup {
     batch: Batch,
     bytes: usize,
-    heads: BTreeMap<String, Head>,
+    heads: BTreeMap<String, StreamHead>,
     meta: Meta,
     answers: Vec<(oneshot::Sender<Result<u64, AppendError>>, u64)>,
 }
 
-impl Writer {
+impl StoreWriter {
     /// Binds the writer to the store and to the index that it alone changes.
     pub fn new(
-        disk: Arc<Disk>,
+        disk: Arc<StoreFolder>,
         durable: Arc<RwLock<Durable>>,
         newest: watch::Sender<u64>,
         removing: Arc<tokio::sync::RwLock<()>>,
         settings: &Settings,
-    ) -> Writer {
+    ) -> StoreWriter {
         let (dir, min_free_bytes) = (settings.dir.clone(), settings.min_free_bytes);
-        Writer { disk, durable, newest, removing, dir, min_free_bytes, broken: None }
+        StoreWriter { disk, durable, newest, removing, dir, min_free_bytes, broken: None }
     }
 
     /// Works until the last caller is gone.
-    pub fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+    pub fn run(mut self, mut queue: mpsc::Receiver<WriterRequest>) {
         while let Some(first) = queue.blocking_recv() {
             let mut group = self.start();
             let mut next = Some(first);
             while let Some(request) = next.take() {
                 match request {
-                    Request::Append { stream, expected_len, entries, answer } => {
+                    WriterRequest::Append { stream, expected_len, entries, answer } => {
                         self.join(&mut group, &stream, expected_len, entries, answer);
                         if group.bytes < BATCH_BYTES {
                             next = queue.try_recv().ok();
                         }
                     }
-                    Request::Remove { streams, answer } => {
+                    WriterRequest::Remove { streams, answer } => {
                         self.commit(std::mem::take(&mut group));
                         let removed = self.remove(&streams);
                         let _gone = answer.send(removed);
@@ -90,15 +90,15 @@ impl Writer {
         }
     }
 
-    fn start(&self) -> Group {
+    fn start(&self) -> AppendGroup {
         let meta = self.durable.read().expect("nothing panics while it holds the index").meta;
-        Group { meta, ..Group::default() }
+        AppendGroup { meta, ..AppendGroup::default() }
     }
 
     /// Puts one append into the group, or answers why not.
     fn join(
         &self,
-        group: &mut Group,
+        group: &mut AppendGroup,
         stream: &str,
         expected: u64,
         entries: Vec<NewEntry>,
@@ -128,7 +128,7 @@ impl Writer {
                     group.bytes += value.len() + stream.len() + 64;
                     group.batch.put(keys::place(stream, head.len), seq.to_be_bytes().to_vec());
                     group.batch.put(keys::entry(seq), value);
-                    head = Head { len: head.len + 1, last_seq: seq };
+                    head = StreamHead { len: head.len + 1, last_seq: seq };
                     group.meta = Meta { newest: seq, entries: group.meta.entries + 1 };
                 }
                 if head.len > 0 {
@@ -140,7 +140,7 @@ impl Writer {
     }
 
     /// Writes the group, moves the edge that readers stop at, answers everybody.
-    fn commit(&mut self, mut group: Group) {
+    fn commit(&mut self, mut group: AppendGroup) {
         if group.answers.is_empty() {
             return;
         }
@@ -232,12 +232,12 @@ impl Writer {
 }
 
 /// Stamps version, sequence and index on entries, and encodes them.
-fn encode(stream: &str, head: Head, newest: u64, entries: Vec<NewEntry>) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+fn encode(stream: &str, head: StreamHead, newest: u64, entries: Vec<NewEntry>) -> Result<Vec<(u64, Vec<u8>)>, Error> {
     let stamp = |(n, new): (u64, NewEntry)| {
         let NewEntry { at_ms, by, kind, body } = new;
         let (seq, index) = (newest + 1 + n, head.len + n);
         let entry = Entry { seq, stream: stream.to_owned(), index, v: VERSION, at_ms, by, kind, body };
-        let value = Stored::encode(&entry)?;
+        let value = StoredEntry::encode(&entry)?;
         if value.len() > LARGEST_ENTRY {
             return Err(Error(format!("an entry of {} bytes is over the limit of {LARGEST_ENTRY}", value.len())));
         }

@@ -1,7 +1,7 @@
 //! Reads a step's `approval`: what a person is asked before it starts.
 
-use crate::reader::{Reader, field, head};
-use crate::tree::{Kind, Node, Style};
+use crate::reader::{FileReader, field, head};
+use crate::tree::{Node, NodeKind, Style};
 use crate::{duration, shape};
 use serde::{Deserialize, Serialize};
 
@@ -27,12 +27,12 @@ impl Approval {
 }
 
 /// Reads an approval, and where its question stands.
-pub(super) fn read<'n>(reader: &mut Reader<'_>, node: &'n Node) -> Option<(Approval, &'n Node)> {
+pub(super) fn read<'n>(reader: &mut FileReader<'_>, node: &'n Node) -> Option<(Approval, &'n Node)> {
     let (ask, by, timeout) = match &node.kind {
-        Kind::Scalar { .. } if !node.is_null() => (node, None, None),
+        NodeKind::Scalar { .. } if !node.is_null() => (node, None, None),
         _ => {
             let entries = if node.is_null() { &[] } else { reader.entries(node, "`approval`")? };
-            reader.known_keys(entries, &shape::keys::<shape::Approval>(), "`approval`", hint);
+            reader.known_keys(entries, &shape::keys::<shape::ApprovalSchema>(), "`approval`", hint);
             let Some(ask) = field(entries, "ask") else {
                 reader.wrong(&head(node), "`approval` asks nothing", "add `ask: Apply to production?`");
                 return None;
@@ -57,9 +57,9 @@ fn hint(key: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
-fn question(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+fn question(reader: &mut FileReader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node, "`ask`")?;
-    let is_truth = matches!(&node.kind, Kind::Scalar { style: Style::Plain, .. })
+    let is_truth = matches!(&node.kind, NodeKind::Scalar { style: Style::Plain, .. })
         && matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "yes" | "no" | "on" | "off");
     if is_truth || text.trim().is_empty() {
         let what = if is_truth { format!("`{text}` is no question") } else { "the question is empty".to_owned() };
@@ -69,9 +69,9 @@ fn question(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(text)
 }
 
-fn names(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
+fn names(reader: &mut FileReader<'_>, node: &Node) -> Vec<String> {
     let names = reader.texts(node, "`by`");
-    if names.is_empty() && matches!(node.kind, Kind::List(_)) {
+    if names.is_empty() && matches!(node.kind, NodeKind::List(_)) {
         reader.wrong(&head(node), "`by` lets nobody answer", "name operators, or leave it out: then any of them may");
     }
     for (name, at) in &names {

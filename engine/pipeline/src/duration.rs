@@ -1,6 +1,6 @@
 //! Durations as people write them: `90s`, `15m`, `1h30m`.
 
-use crate::reader::Reader;
+use crate::reader::FileReader;
 use crate::tree::Node;
 
 /// The longest that a step may be given, in ms: a week.
@@ -52,7 +52,7 @@ pub fn parse(text: &str) -> Result<u64, (String, String)> {
 }
 
 /// Reads a `timeout`, in ms, and notes what is wrong with it.
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<u64> {
+pub(super) fn read(reader: &mut FileReader<'_>, node: &Node) -> Option<u64> {
     let text = reader.text(node, "`timeout`")?;
     match parse(&text) {
         Ok(ms) => Some(ms),

@@ -7,7 +7,7 @@
 mod check;
 mod split;
 
-pub use check::{Fault, Known, Place, check};
+pub use check::{ExprFault, ExprPlace, KnownNames, check};
 pub(crate) use check::{asks_status, bare, did_you_mean};
 pub use split::{Piece, split};
 
@@ -32,13 +32,13 @@ const TESTS: [&str; 5] = ["containing", "defined", "endingwith", "in", "starting
 
 /// What expressions may name.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scope(pub Value);
+pub struct Variables(pub Value);
 
 /// Renders every text of a value. A lone `${{ x }}` keeps the type of `x`.
 ///
 /// # Errors
 /// A sentence that names the expression that failed.
-pub fn render(value: &Value, scope: &Scope) -> Result<Value, String> {
+pub fn render(value: &Value, scope: &Variables) -> Result<Value, String> {
     match value {
         Value::String(text) => render_text(text, scope),
         Value::Array(items) => items.iter().map(|item| render(item, scope)).collect(),
@@ -58,7 +58,7 @@ pub fn render(value: &Value, scope: &Scope) -> Result<Value, String> {
 /// # Errors
 /// A sentence that says why it cannot be evaluated; a text or a number is no
 /// condition, since the text `false` would hold.
-pub fn holds(condition: &str, scope: &Scope) -> Result<bool, String> {
+pub fn holds(condition: &str, scope: &Variables) -> Result<bool, String> {
     let bare = split::bare(condition);
     let found = evaluate(bare, scope, &conditions(scope))?;
     match bool::try_from(found.clone()) {
@@ -67,7 +67,7 @@ pub fn holds(condition: &str, scope: &Scope) -> Result<bool, String> {
     }
 }
 
-fn render_text(text: &str, scope: &Scope) -> Result<Value, String> {
+fn render_text(text: &str, scope: &Variables) -> Result<Value, String> {
     let pieces = split(text)?;
     if let [Piece::Expression { source, .. }] = pieces.as_slice() {
         let found = evaluate(source, scope, &environment())?;
@@ -97,7 +97,7 @@ fn render_text(text: &str, scope: &Scope) -> Result<Value, String> {
     Ok(Value::String(out))
 }
 
-fn evaluate(source: &str, scope: &Scope, environment: &Environment<'_>) -> Result<Found, String> {
+fn evaluate(source: &str, scope: &Variables, environment: &Environment<'_>) -> Result<Found, String> {
     let failed = |error: Error| format!("`${{{{ {source} }}}}`: {}", explain(&error));
     let compiled =
         compile(source, environment).map_err(|unread| format!("`${{{{ {source} }}}}`: {}", unread.message))?;
@@ -205,7 +205,7 @@ fn environment() -> Environment<'static> {
     environment
 }
 
-fn conditions(scope: &Scope) -> Environment<'static> {
+fn conditions(scope: &Variables) -> Environment<'static> {
     let outcome = scope.0["run"]["outcome"].as_str().unwrap_or_default().to_owned();
     let cancelled = matches!(outcome.as_str(), "cancelled" | "superseded");
     let succeeding = scope.0["run"]["succeeding"].as_bool().unwrap_or(outcome == "succeeded");
@@ -222,8 +222,8 @@ mod checks {
     use super::*;
     use serde_json::json;
 
-    fn scope() -> Scope {
-        Scope(json!({
+    fn scope() -> Variables {
+        Variables(json!({
             "run": { "number": 55, "outcome": "failed", "succeeding": false, "title": "Größe" },
             "commit": { "short": "f31bdcc", "branch": "main" },
             "env": { "repository": "host/petclinic-was" },

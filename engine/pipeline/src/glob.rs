@@ -31,9 +31,7 @@ pub fn refuse(pattern: &str) -> Option<String> {
 enum One {
     /// Any character but a slash.
     NoSlash,
-    /// Any character.
     Any,
-    /// This one.
     Char(char),
     /// One of these ranges.
     Class(Vec<(char, char)>),

@@ -2,7 +2,7 @@
 
 use crate::Step;
 use crate::expr;
-use crate::reader::{Placed, Reader};
+use crate::reader::{FileReader, Placed};
 use crate::tree::Node;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -15,18 +15,15 @@ pub struct Draft<'n> {
     pub at: Range<usize>,
     /// Its `needs`, if it has any.
     pub needs: Option<Vec<Placed>>,
-    /// Its settings.
     pub with: Option<&'n Node>,
-    /// Its condition.
     pub condition: Option<&'n Node>,
-    /// Its grants.
     pub grants: Option<&'n Node>,
     /// The question that stands before it.
     pub ask: Option<&'n Node>,
 }
 
 /// Notes ids that stand twice.
-pub fn unique<'d, 'n: 'd>(reader: &mut Reader<'_>, drafts: impl Iterator<Item = &'d Draft<'n>>) {
+pub fn unique<'d, 'n: 'd>(reader: &mut FileReader<'_>, drafts: impl Iterator<Item = &'d Draft<'n>>) {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for draft in drafts.filter(|draft| !draft.step.id.is_empty()) {
         let line = reader.source.mistake(draft.at.clone(), "", "").line;
@@ -41,7 +38,12 @@ pub fn unique<'d, 'n: 'd>(reader: &mut Reader<'_>, drafts: impl Iterator<Item = 
 }
 
 /// What each step needs: what it says, or the step before it.
-pub fn resolve(reader: &mut Reader<'_>, drafts: &[Draft<'_>], what: &str, others: &[Draft<'_>]) -> Vec<Vec<String>> {
+pub fn resolve(
+    reader: &mut FileReader<'_>,
+    drafts: &[Draft<'_>],
+    what: &str,
+    others: &[Draft<'_>],
+) -> Vec<Vec<String>> {
     let known: BTreeSet<&str> = drafts.iter().map(|draft| draft.step.id.as_str()).collect();
     let mut resolved = Vec::new();
     let mut before: Option<&str> = None;
@@ -87,7 +89,7 @@ fn refuse(need: &str, id: &str, what: &str, known: &BTreeSet<&str>, others: &[Dr
 }
 
 /// Notes each cycle once, step by step.
-fn cycles(reader: &mut Reader<'_>, drafts: &[Draft<'_>], needs: &[Vec<String>]) {
+fn cycles(reader: &mut FileReader<'_>, drafts: &[Draft<'_>], needs: &[Vec<String>]) {
     let index: BTreeMap<&str, usize> =
         drafts.iter().enumerate().map(|(n, draft)| (draft.step.id.as_str(), n)).collect();
     if index.len() < drafts.len() {

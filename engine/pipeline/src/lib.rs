@@ -29,8 +29,8 @@ mod tree;
 
 pub use approval::Approval;
 pub use mistake::{Mistake, lint};
-pub use plan::{Cause, Plan, Row, plan};
-pub use read::{Read, read, read_with};
+pub use plan::{PlannedStep, RunPlan, Trigger, plan};
+pub use read::{ReadPipeline, read, read_with};
 pub use reference::{BadReference, Digest, ImageRef};
 
 use serde::{Deserialize, Serialize};
@@ -50,11 +50,11 @@ pub fn parse(file: &str, text: &str) -> Result<Pipeline, Vec<Mistake>> {
 pub struct Pipeline {
     /// Its name; part of every run's id.
     pub name: String,
-    /// What starts it.
+    /// The events that start a run.
     pub on: On,
     /// Which runs stand in each other's way.
     pub concurrency: Option<Concurrency>,
-    /// Names for expressions.
+    /// Values that expressions read as `env.NAME`.
     pub env: BTreeMap<String, String>,
     /// Its steps, in the file's order.
     pub steps: Vec<Step>,
@@ -69,10 +69,10 @@ pub struct On {
     pub push: Option<Push>,
     /// A push of a tag.
     pub tag: Option<Tag>,
-    /// A pull request.
+    /// Pull requests into matching branches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<PullRequest>,
-    /// A person.
+    /// A run that a person starts.
     pub manual: Option<Manual>,
 }
 
@@ -100,7 +100,7 @@ pub struct PullRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
-    /// It was made.
+    /// The pull request was opened.
     Opened,
     /// It has other commits than before.
     Synchronize,
@@ -182,7 +182,7 @@ pub enum Supersede {
 pub struct Step {
     /// Unique in its pipeline.
     pub id: String,
-    /// The plugin's name.
+    /// The plugin: a built-in by name, or a reference to a component.
     pub uses: String,
     /// The plugin's settings, not yet rendered.
     pub with: serde_json::Map<String, serde_json::Value>,

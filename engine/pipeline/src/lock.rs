@@ -4,7 +4,7 @@
 //! file is committed beside the pipelines, so that a change of a plugin is a
 //! change of the repository, seen and reviewed like any other.
 
-use crate::mistake::{Mistake, Source};
+use crate::mistake::{Mistake, SourceText};
 use crate::{BadReference, Digest, ImageRef};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,6 @@ pub const LOCK: &str = ".bespin/plugins.lock";
 const VERSION: &str = "1";
 /// The largest file, in bytes.
 const LARGEST: usize = 256 << 10;
-/// What writes it.
 const HELP: &str = "write the file anew by `bespin plugin lock --update`, which asks the registries again";
 
 /// References by tag, and the digests that they stand for.
@@ -31,14 +30,14 @@ pub struct Lock {
 /// What is known about the lock while a pipeline is read.
 #[derive(Clone, Copy, Debug)]
 pub enum Pins<'a> {
-    /// It says this.
+    /// The file was read, and this is what it pins.
     Known(&'a Lock),
     /// It has mistakes, which are told by themselves: references stay as they are written.
     Unreadable,
 }
 
 impl Lock {
-    /// Pins nothing.
+    /// The lock of a repository that has no lock file.
     pub const EMPTY: Lock = Lock { pins: BTreeMap::new() };
 
     /// Reads the file.
@@ -46,7 +45,7 @@ impl Lock {
     /// # Errors
     /// Every mistake in it, in the file's order.
     pub fn read(file: &str, text: &str) -> Result<Lock, Vec<Mistake>> {
-        let source = Source { file, text };
+        let source = SourceText { file, text };
         if text.len() > LARGEST {
             let message = format!("the file has {} bytes, over the {LARGEST} that are read", text.len());
             return Err(vec![source.mistake(0..1, message, HELP)]);
@@ -65,7 +64,7 @@ impl Lock {
         if found.is_empty() { Ok(lock) } else { Err(found) }
     }
 
-    fn take(&mut self, source: Source<'_>, root: &DeTable<'_>, found: &mut Vec<Mistake>) {
+    fn take(&mut self, source: SourceText<'_>, root: &DeTable<'_>, found: &mut Vec<Mistake>) {
         let mut wrong = |at: Range<usize>, message: String, help: &str| found.push(source.mistake(at, message, help));
         match root.get("version") {
             None => wrong(0..1, "it does not say its version".into(), "begin with `version = 1`"),
@@ -104,7 +103,7 @@ impl Lock {
         self.pins.get(&reference.to_string())
     }
 
-    /// Pins a reference.
+    /// Sets the digest that a reference means from now on.
     pub fn pin(&mut self, reference: &ImageRef, digest: Digest) {
         self.pins.insert(reference.to_string(), digest);
     }

@@ -19,7 +19,7 @@ pub struct Mistake {
     pub column: usize,
     /// How many characters of the line are meant, at least 1.
     pub length: usize,
-    /// What is wrong.
+    /// What is wrong, as one sentence without a full stop.
     pub message: String,
     /// How to fix it.
     pub help: String,
@@ -68,14 +68,14 @@ impl Mistake {
 
 /// A file's text, to find lines and columns in.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// The file's path.
+pub struct SourceText<'a> {
+    /// The file's path, relative to the repository.
     pub file: &'a str,
-    /// What it says.
+    /// The file's whole text, for the line that is shown.
     pub text: &'a str,
 }
 
-impl Source<'_> {
+impl SourceText<'_> {
     /// A mistake at a place in bytes. What spans lines is shown on its first.
     pub fn mistake(&self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Mistake {
         let start = floor(self.text, at.start);
@@ -124,20 +124,20 @@ mod tests {
     fn columns_count_characters_and_the_underline_counts_widths() {
         let text = "a: 1\nname: \"한글 é\" # x\r\nz: 2";
         let at = text.find('é').expect("it is there");
-        let mistake = Source { file: "f.yaml", text }.mistake(at..at + 2, "m", "d");
+        let mistake = SourceText { file: "f.yaml", text }.mistake(at..at + 2, "m", "d");
         assert_eq!((mistake.line, mistake.column, mistake.length), (2, 11, 1));
         assert_eq!(mistake.to_string(), "f.yaml:2:11: m\n  2 | name: \"한글 é\" # x\n    |             ^\nhelp: d");
     }
 
     #[test]
     fn odd_places_are_shown_all_the_same() {
-        let source = Source { file: "f", text: "é\u{1b}[31mx" };
+        let source = SourceText { file: "f", text: "é\u{1b}[31mx" };
         for (start, end) in [(0, 0), (1, 1), (99, 200), (2, 1)] {
             let shown = source.mistake(start..end, "m", "d").to_string();
             assert!(!shown.contains('\u{1b}'), "{shown}");
         }
         let long = format!("key: {}", "x".repeat(5000));
-        let mistake = Source { file: "f", text: &long }.mistake(3000..3004, "m", "d");
+        let mistake = SourceText { file: "f", text: &long }.mistake(3000..3004, "m", "d");
         assert!(mistake.to_string().len() < 800);
         assert!(mistake.to_string().contains('…'));
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Something that may start a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum Trigger {
     /// A push to a branch.
     Push {
         /// The branch, such as `main`.
@@ -15,7 +15,7 @@ pub enum Cause {
     },
     /// A push of a tag, such as `v1`.
     Tag(String),
-    /// A pull request.
+    /// A pull request was opened or changed.
     PullRequest {
         /// The branch that it asks to change, such as `main`.
         base: String,
@@ -24,23 +24,23 @@ pub enum Cause {
         /// The paths that it changes; `None` where they are not known, so that any may be.
         changed: Option<Vec<String>>,
     },
-    /// A person.
+    /// A person asked for it.
     Manual,
 }
 
-/// What would run.
+/// What an event would do with one pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// The pipeline runs.
+pub enum RunPlan {
+    /// A run would be opened.
     Runs {
         /// Why, as a sentence.
         because: String,
         /// Its steps, in the file's order.
-        rows: Vec<Row>,
+        rows: Vec<PlannedStep>,
         /// What it does to other runs.
         beside: Option<String>,
     },
-    /// It does not.
+    /// No run would be opened.
     Rests {
         /// Why, as a sentence.
         because: String,
@@ -49,10 +49,10 @@ pub enum Plan {
 
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The step's id.
+pub struct PlannedStep {
+    /// The step's id, unique in the file.
     pub id: String,
-    /// Its plugin.
+    /// The plugin, as `uses:` names it.
     pub uses: String,
     /// When it starts, and on what condition.
     pub when: String,
@@ -100,40 +100,40 @@ fn refuse(branches: &[String], paths: &[String], branch: &str, changed: Option<&
 }
 
 /// Plans a pipeline for a cause.
-pub fn plan(pipeline: &Pipeline, cause: &Cause) -> Plan {
+pub fn plan(pipeline: &Pipeline, cause: &Trigger) -> RunPlan {
     match verdict(pipeline, cause) {
-        Err(because) => Plan::Rests { because },
+        Err(because) => RunPlan::Rests { because },
         Ok(because) => {
             let body = pipeline.steps.iter().map(|step| row(step, "at once"));
             let tail = pipeline.finally.iter().map(|step| row(step, "at the end, whatever happened"));
-            Plan::Runs { because, rows: body.chain(tail).collect(), beside: beside(pipeline, cause) }
+            RunPlan::Runs { because, rows: body.chain(tail).collect(), beside: beside(pipeline, cause) }
         }
     }
 }
 
-fn verdict(pipeline: &Pipeline, cause: &Cause) -> Result<String, String> {
+fn verdict(pipeline: &Pipeline, cause: &Trigger) -> Result<String, String> {
     let on = &pipeline.on;
     match cause {
-        Cause::Push { branch, changed } => {
+        Trigger::Push { branch, changed } => {
             let push = on.push.as_ref().ok_or("it does not start on pushes to branches")?;
             let fits = || format!("the branch `{branch}` counts{}", where_asked(&push.paths, changed.as_deref()));
             push.refuse(branch, changed.as_deref()).map_or_else(|| Ok(fits()), Err)
         }
-        Cause::Tag(name) => {
+        Trigger::Tag(name) => {
             let tag = on.tag.as_ref().ok_or("it does not start on tags")?;
             match glob::takes(&tag.tags, name) {
                 true => Ok(format!("the tag `{name}` counts")),
                 false => Err(format!("the tag `{name}` is not among {}", list(&tag.tags))),
             }
         }
-        Cause::PullRequest { base, activity, changed } => {
+        Trigger::PullRequest { base, activity, changed } => {
             let asked = on.pull_request.as_ref().ok_or("it does not start on pull requests")?;
             let paths = || where_asked(&asked.paths, changed.as_deref());
             let fits = || format!("a pull request to the branch `{base}` counts{}", paths());
             asked.refuse(base, *activity, changed.as_deref()).map_or_else(|| Ok(fits()), Err)
         }
-        Cause::Manual if on.manual.is_some() => Ok("a person may start it".into()),
-        Cause::Manual => Err("it does not start by hand; `on` has no `manual`".into()),
+        Trigger::Manual if on.manual.is_some() => Ok("a person may start it".into()),
+        Trigger::Manual => Err("it does not start by hand; `on` has no `manual`".into()),
     }
 }
 
@@ -148,9 +148,9 @@ fn where_asked(paths: &[String], changed: Option<&[String]>) -> String {
     }
 }
 
-fn beside(pipeline: &Pipeline, cause: &Cause) -> Option<String> {
+fn beside(pipeline: &Pipeline, cause: &Trigger) -> Option<String> {
     let (supersede, group) = match (cause, &pipeline.concurrency) {
-        (Cause::PullRequest { .. }, own) => {
+        (Trigger::PullRequest { .. }, own) => {
             (Concurrency::of_pull_request(own.as_ref(), "", "").supersede, "the same pull request".to_owned())
         }
         (_, Some(own)) => (own.supersede, format!("the group `{}`", own.group)),
@@ -164,7 +164,7 @@ fn beside(pipeline: &Pipeline, cause: &Cause) -> Option<String> {
     Some(format!("it {does} {group}"))
 }
 
-fn row(step: &Step, first: &str) -> Row {
+fn row(step: &Step, first: &str) -> PlannedStep {
     let mut when = match step.needs.as_slice() {
         [] => first.to_owned(),
         needs => format!("after {}", needs.join(", ")),
@@ -181,7 +181,7 @@ fn row(step: &Step, first: &str) -> Row {
         n => format!(", tried again {n} times"),
     };
     let limits = format!("at most {}{tries}", duration::show(step.timeout_ms));
-    Row { id: step.id.clone(), uses: step.uses.clone(), when, limits, grants: asked(&step.grants) }
+    PlannedStep { id: step.id.clone(), uses: step.uses.clone(), when, limits, grants: asked(&step.grants) }
 }
 
 fn asked(grants: &Grants) -> String {
@@ -194,17 +194,18 @@ fn list(patterns: &[String]) -> String {
     patterns.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(", ")
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for RunPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Plan::Rests { because } => writeln!(f, "does not run: {because}"),
-            Plan::Runs { because, rows, beside } => {
+            RunPlan::Rests { because } => writeln!(f, "does not run: {because}"),
+            RunPlan::Runs { because, rows, beside } => {
                 writeln!(f, "runs: {because}")?;
                 if let Some(beside) = beside {
                     writeln!(f, "beside others: {beside}")?;
                 }
-                let width =
-                    |column: fn(&Row) -> &str| rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0);
+                let width = |column: fn(&PlannedStep) -> &str| {
+                    rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0)
+                };
                 let (ids, uses) = (width(|row| &row.id), width(|row| &row.uses));
                 for (n, row) in rows.iter().enumerate() {
                     writeln!(f, "{:>3}  {:ids$}  {:uses$}  {}; {}", n + 1, row.id, row.uses, row.when, row.limits)?;

@@ -4,7 +4,7 @@ use crate::ImageRef;
 use crate::Pipeline;
 use crate::expr;
 use crate::lock::{Pins, plugin_reference};
-use crate::reader::Reader;
+use crate::reader::FileReader;
 use crate::tree::Node;
 
 /// The plugins that come with Bespin.
@@ -12,7 +12,7 @@ const BUILT_IN: [&str; 11] =
     ["approve", "bump", "canary", "container", "http", "image", "push", "scan", "slack", "sync", "terraform"];
 
 /// The plugin's name, or its reference with the digest that it is pinned to.
-pub fn plugin(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+pub fn plugin(reader: &mut FileReader<'_>, node: &Node) -> Option<String> {
     let uses = reader.text(node, "`uses`")?;
     if uses.starts_with("actions/") || uses.contains(char::is_whitespace) || uses.contains("${{") {
         reader.wrong(
@@ -33,7 +33,7 @@ pub fn plugin(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(uses)
 }
 
-fn reference(reader: &mut Reader<'_>, node: &Node, uses: &str) -> Option<String> {
+fn reference(reader: &mut FileReader<'_>, node: &Node, uses: &str) -> Option<String> {
     let reference = match plugin_reference(uses) {
         Ok(reference) => reference,
         Err((message, help)) => {

@@ -1,9 +1,9 @@
 //! Reads a pipeline file: its top, and what starts it.
 
 use crate::lock::{Lock, Pins};
-use crate::mistake::{Mistake, Source};
-use crate::reader::{Hint, Reader, field, head};
-use crate::tree::{self, Key, Kind, Node};
+use crate::mistake::{Mistake, SourceText};
+use crate::reader::{FileReader, Hint, field, head};
+use crate::tree::{self, MapKey, Node, NodeKind};
 use crate::{Activity, Concurrency, Manual, On, Pipeline, PullRequest, Push, Supersede, Tag, glob, shape, steps};
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ const LARGEST: usize = 256 << 10;
 
 /// What came of reading a file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Read {
+pub struct ReadPipeline {
     /// The pipeline, if there is no mistake.
     pub pipeline: Option<Pipeline>,
     /// Every mistake, in the file's order.
@@ -22,13 +22,13 @@ pub struct Read {
 }
 
 /// Reads a pipeline file without a lock file beside it, with its mistakes and its warnings.
-pub fn read(file: &str, text: &str) -> Read {
+pub fn read(file: &str, text: &str) -> ReadPipeline {
     read_with(file, text, Pins::Known(&Lock::EMPTY))
 }
 
 /// Reads a pipeline file, with its mistakes and its warnings.
-pub fn read_with(file: &str, text: &str, pins: Pins<'_>) -> Read {
-    let mut reader = Reader::new(Source { file, text }, pins);
+pub fn read_with(file: &str, text: &str, pins: Pins<'_>) -> ReadPipeline {
+    let mut reader = FileReader::new(SourceText { file, text }, pins);
     let pipeline = if text.len() > LARGEST {
         reader.wrong(
             &(0..1),
@@ -39,16 +39,16 @@ pub fn read_with(file: &str, text: &str, pins: Pins<'_>) -> Read {
     } else {
         whole(&mut reader, text)
     };
-    let Reader { mut mistakes, mut warnings, .. } = reader;
+    let FileReader { mut mistakes, mut warnings, .. } = reader;
     let place = |mistake: &Mistake| (mistake.line, mistake.column);
     mistakes.sort_by_key(place);
     mistakes.dedup();
     warnings.sort_by_key(place);
     let pipeline = pipeline.filter(|_| mistakes.is_empty());
-    Read { pipeline, mistakes, warnings }
+    ReadPipeline { pipeline, mistakes, warnings }
 }
 
-fn whole(reader: &mut Reader<'_>, text: &str) -> Option<Pipeline> {
+fn whole(reader: &mut FileReader<'_>, text: &str) -> Option<Pipeline> {
     let (root, faults) = tree::load(text);
     let broken = root.is_none() && !faults.is_empty();
     faults.into_iter().for_each(|fault| reader.wrong(&fault.at, fault.message, fault.help));
@@ -59,7 +59,7 @@ fn whole(reader: &mut Reader<'_>, text: &str) -> Option<Pipeline> {
         return None;
     };
     let entries = reader.entries(&root, "a pipeline")?;
-    reader.known_keys(entries, &shape::keys::<shape::Pipeline>(), "a pipeline", hint_pipeline);
+    reader.known_keys(entries, &shape::keys::<shape::PipelineSchema>(), "a pipeline", hint_pipeline);
     for required in ["name", "on", "steps"] {
         if field(entries, required).is_none() {
             let help = match required {
@@ -112,7 +112,7 @@ fn hint_manual(key: &str) -> Option<(&'static str, &'static str)> {
 
 const NO_HINT: Hint = |_| None;
 
-fn name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+fn name(reader: &mut FileReader<'_>, node: &Node) -> Option<String> {
     let name = reader.text(node, "`name`")?;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
     let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -132,11 +132,11 @@ fn name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(name)
 }
 
-fn on(reader: &mut Reader<'_>, node: &Node) -> On {
-    let known = shape::keys::<shape::On>();
+fn on(reader: &mut FileReader<'_>, node: &Node) -> On {
+    let known = shape::keys::<shape::OnSchema>();
     let mut on = On::default();
     match &node.kind {
-        Kind::Map(entries) => {
+        NodeKind::Map(entries) => {
             reader.known_keys(entries, &known, "`on`", hint_on);
             on.push = field(entries, "push").map(|node| push(reader, node));
             on.tag = field(entries, "tag").map(|node| tag(reader, node));
@@ -153,7 +153,7 @@ fn on(reader: &mut Reader<'_>, node: &Node) -> On {
         _ => {
             let events = reader.texts(node, "`on`");
             for (event, at) in &events {
-                let key = (Key { at: at.clone(), text: event.clone() }, node.clone());
+                let key = (MapKey { at: at.clone(), text: event.clone() }, node.clone());
                 reader.known_keys(&[key], &known, "`on`", hint_on);
                 match event.as_str() {
                     "push" => on.push = Some(Push::default()),
@@ -163,7 +163,7 @@ fn on(reader: &mut Reader<'_>, node: &Node) -> On {
                     _ => {}
                 }
             }
-            if events.is_empty() && matches!(node.kind, Kind::List(_)) {
+            if events.is_empty() && matches!(node.kind, NodeKind::List(_)) {
                 reader.wrong(
                     &head(node),
                     "nothing starts the pipeline",
@@ -175,12 +175,12 @@ fn on(reader: &mut Reader<'_>, node: &Node) -> On {
     on
 }
 
-fn push(reader: &mut Reader<'_>, node: &Node) -> Push {
+fn push(reader: &mut FileReader<'_>, node: &Node) -> Push {
     if node.is_null() {
         return Push::default();
     }
     let Some(entries) = reader.entries(node, "`push`") else { return Push::default() };
-    reader.known_keys(entries, &shape::keys::<shape::Push>(), "`push`", |key| match key {
+    reader.known_keys(entries, &shape::keys::<shape::PushSchema>(), "`push`", |key| match key {
         "tags" => Some(("tags are an event of their own", "write `tag: [\"v*\"]` beside `push`")),
         _ => None,
     });
@@ -189,22 +189,22 @@ fn push(reader: &mut Reader<'_>, node: &Node) -> Push {
     Push { branches, paths }
 }
 
-fn pull_request(reader: &mut Reader<'_>, node: &Node) -> PullRequest {
+fn pull_request(reader: &mut FileReader<'_>, node: &Node) -> PullRequest {
     if node.is_null() {
         return PullRequest::default();
     }
     let Some(entries) = reader.entries(node, "`pull_request`") else { return PullRequest::default() };
-    reader.known_keys(entries, &shape::keys::<shape::PullRequest>(), "`pull_request`", NO_HINT);
+    reader.known_keys(entries, &shape::keys::<shape::PullRequestSchema>(), "`pull_request`", NO_HINT);
     let branches = filter(reader, entries, "branches", "branches-ignore");
     let paths = filter(reader, entries, "paths", "paths-ignore");
     let types = field(entries, "types").map(|node| activities(reader, node)).unwrap_or_default();
     PullRequest { branches, paths, types }
 }
 
-fn activities(reader: &mut Reader<'_>, node: &Node) -> Vec<Activity> {
+fn activities(reader: &mut FileReader<'_>, node: &Node) -> Vec<Activity> {
     let known = Activity::ALL.map(|activity| format!("`{}`", activity.word())).join(", ");
     let texts = reader.texts(node, "`types`");
-    if texts.is_empty() && matches!(node.kind, Kind::List(_)) {
+    if texts.is_empty() && matches!(node.kind, NodeKind::List(_)) {
         reader.wrong(&head(node), "`types` lets nothing through", format!("name some of {known}, or leave it out"));
     }
     let mut activities = Vec::new();
@@ -220,7 +220,7 @@ fn activities(reader: &mut Reader<'_>, node: &Node) -> Vec<Activity> {
 }
 
 /// `name`, or everything but `ignore`.
-fn filter(reader: &mut Reader<'_>, entries: &[(Key, Node)], name: &str, ignore: &str) -> Vec<String> {
+fn filter(reader: &mut FileReader<'_>, entries: &[(MapKey, Node)], name: &str, ignore: &str) -> Vec<String> {
     let (taken, ignored) = (field(entries, name), field(entries, ignore));
     if let (Some(_), Some(ignored)) = (taken, ignored) {
         let help = format!("take back what `{name}` lets through by patterns that begin with `!`");
@@ -249,7 +249,7 @@ fn filter(reader: &mut Reader<'_>, entries: &[(Key, Node)], name: &str, ignore: 
     }
 }
 
-fn patterns(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<String> {
+fn patterns(reader: &mut FileReader<'_>, node: &Node, what: &str) -> Vec<String> {
     let texts = reader.texts(node, &format!("`{what}`"));
     for (text, at) in &texts {
         if let Some(why) = glob::refuse(text) {
@@ -260,7 +260,7 @@ fn patterns(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<String> {
             );
         }
     }
-    let lists = matches!(node.kind, Kind::List(_));
+    let lists = matches!(node.kind, NodeKind::List(_));
     if lists && texts.iter().all(|(text, _)| text.starts_with('!')) {
         reader.wrong(
             &head(node),
@@ -271,30 +271,30 @@ fn patterns(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<String> {
     texts.into_iter().map(|(text, _)| text).collect()
 }
 
-fn tag(reader: &mut Reader<'_>, node: &Node) -> Tag {
+fn tag(reader: &mut FileReader<'_>, node: &Node) -> Tag {
     if node.is_null() {
         return Tag::default();
     }
-    let Kind::Map(entries) = &node.kind else { return Tag { tags: patterns(reader, node, "tag") } };
-    reader.known_keys(entries, &shape::keys::<shape::Tag>(), "`tag`", NO_HINT);
+    let NodeKind::Map(entries) = &node.kind else { return Tag { tags: patterns(reader, node, "tag") } };
+    reader.known_keys(entries, &shape::keys::<shape::TagSchema>(), "`tag`", NO_HINT);
     Tag { tags: field(entries, "tags").map(|node| patterns(reader, node, "tags")).unwrap_or_default() }
 }
 
-fn manual(reader: &mut Reader<'_>, node: &Node) -> Manual {
+fn manual(reader: &mut FileReader<'_>, node: &Node) -> Manual {
     if !node.is_null()
         && let Some(entries) = reader.entries(node, "`manual`")
     {
-        reader.known_keys(entries, &shape::keys::<shape::Manual>(), "`manual`", hint_manual);
+        reader.known_keys(entries, &shape::keys::<shape::ManualSchema>(), "`manual`", hint_manual);
     }
     Manual::default()
 }
 
-fn concurrency(reader: &mut Reader<'_>, node: &Node) -> Option<Concurrency> {
+fn concurrency(reader: &mut FileReader<'_>, node: &Node) -> Option<Concurrency> {
     let (group, supersede) = match &node.kind {
-        Kind::Scalar { .. } => (node, None),
+        NodeKind::Scalar { .. } => (node, None),
         _ => {
             let entries = reader.entries(node, "`concurrency`")?;
-            reader.known_keys(entries, &shape::keys::<shape::Concurrency>(), "`concurrency`", |key| match key {
+            reader.known_keys(entries, &shape::keys::<shape::ConcurrencySchema>(), "`concurrency`", |key| match key {
                 "cancel-in-progress" => Some((
                     "what becomes of older runs is called `supersede`",
                     "write `supersede: always` or `supersede: never`",
@@ -317,7 +317,7 @@ fn concurrency(reader: &mut Reader<'_>, node: &Node) -> Option<Concurrency> {
     Some(Concurrency { group: name, supersede })
 }
 
-fn supersede_of(reader: &mut Reader<'_>, node: &Node) -> Option<Supersede> {
+fn supersede_of(reader: &mut FileReader<'_>, node: &Node) -> Option<Supersede> {
     match reader.text(node, "`supersede`")?.as_str() {
         "never" => Some(Supersede::Never),
         "until-bump" => Some(Supersede::UntilBump),
@@ -333,7 +333,7 @@ fn supersede_of(reader: &mut Reader<'_>, node: &Node) -> Option<Supersede> {
     }
 }
 
-fn env(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, String> {
+fn env(reader: &mut FileReader<'_>, node: &Node) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     if node.is_null() {
         return env;

@@ -1,9 +1,9 @@
 //! Reads values off the tree, and notes what is wrong instead of stopping at it.
 
-use crate::expr::{self, Known, Piece};
+use crate::expr::{self, KnownNames, Piece};
 use crate::lock::Pins;
-use crate::mistake::{Mistake, Source};
-use crate::tree::{Key, Kind, Node};
+use crate::mistake::{Mistake, SourceText};
+use crate::tree::{MapKey, Node, NodeKind};
 use std::ops::Range;
 
 /// A text and where it stands.
@@ -13,24 +13,21 @@ pub type Placed = (String, Range<usize>);
 const MOST: usize = 100;
 
 /// Collects mistakes while it reads.
-pub struct Reader<'a> {
-    /// The file.
-    pub source: Source<'a>,
+pub struct FileReader<'a> {
+    pub source: SourceText<'a>,
     /// What makes the file unusable.
     pub mistakes: Vec<Mistake>,
-    /// What does not.
     pub warnings: Vec<Mistake>,
     /// What plugins' references by tag stand for.
     pub pins: Pins<'a>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FileReader<'a> {
     /// A reader without mistakes.
-    pub fn new(source: Source<'a>, pins: Pins<'a>) -> Reader<'a> {
-        Reader { source, mistakes: Vec::new(), warnings: Vec::new(), pins }
+    pub fn new(source: SourceText<'a>, pins: Pins<'a>) -> FileReader<'a> {
+        FileReader { source, mistakes: Vec::new(), warnings: Vec::new(), pins }
     }
 
-    /// Notes a mistake.
     pub fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         if self.mistakes.len() < MOST {
             let mistake = self.source.mistake(at.clone(), message, help);
@@ -38,7 +35,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes a warning.
     pub fn warn(&mut self, at: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         if self.warnings.len() < MOST {
             let warning = self.source.mistake(at.clone(), message, help);
@@ -46,10 +42,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A map's entries.
-    pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
+    /// The entries of a node that has to be a map; anything else is noted as a mistake.
+    pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(MapKey, Node)]> {
         match &node.kind {
-            Kind::Map(entries) => Some(entries),
+            NodeKind::Map(entries) => Some(entries),
             _ => {
                 self.wrong(
                     &head(node),
@@ -62,7 +58,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes every key that is not among the known ones.
-    pub fn known_keys(&mut self, entries: &[(Key, Node)], known: &[String], what: &str, hint: Hint) {
+    pub fn known_keys(&mut self, entries: &[(MapKey, Node)], known: &[String], what: &str, hint: Hint) {
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.text)) {
             let (message, help) = match hint(&key.text) {
                 Some((message, help)) => (message.to_owned(), help.to_owned()),
@@ -79,7 +75,7 @@ impl<'a> Reader<'a> {
     /// A text; a number or a truth is taken as it is written.
     pub fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         match &node.kind {
-            Kind::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
+            NodeKind::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
             _ => {
                 self.wrong(
                     &head(node),
@@ -94,13 +90,13 @@ impl<'a> Reader<'a> {
     /// A list of texts, or one text in place of a list of one.
     pub fn texts(&mut self, node: &Node, what: &str) -> Vec<Placed> {
         match &node.kind {
-            Kind::List(items) => {
+            NodeKind::List(items) => {
                 let each = items.iter().filter_map(|item| {
                     self.text(item, &format!("an item of {what}")).map(|text| (text, item.at.clone()))
                 });
                 each.collect()
             }
-            Kind::Scalar { text, .. } if !node.is_null() => vec![(text.clone(), node.at.clone())],
+            NodeKind::Scalar { text, .. } if !node.is_null() => vec![(text.clone(), node.at.clone())],
             _ => {
                 self.wrong(
                     &head(node),
@@ -113,10 +109,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks every expression in the texts of a value.
-    pub fn expressions(&mut self, node: &Node, known: &Known<'_>) {
+    pub fn expressions(&mut self, node: &Node, known: &KnownNames<'_>) {
         match &node.kind {
-            Kind::List(items) => items.iter().for_each(|item| self.expressions(item, known)),
-            Kind::Map(entries) => {
+            NodeKind::List(items) => items.iter().for_each(|item| self.expressions(item, known)),
+            NodeKind::Map(entries) => {
                 for (key, value) in entries {
                     if key.text.contains("${{") {
                         self.wrong(&key.at, "a key is no place for an expression", "write the key out");
@@ -124,7 +120,7 @@ impl<'a> Reader<'a> {
                     self.expressions(value, known);
                 }
             }
-            Kind::Scalar { text, .. } => match expr::split(text) {
+            NodeKind::Scalar { text, .. } => match expr::split(text) {
                 Err(why) => {
                     self.wrong(&head(node), why, "close it with `}}`, or write `$${{` for the characters themselves")
                 }
@@ -139,7 +135,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks one expression, which stands somewhere within `at`.
-    pub fn expression(&mut self, source: &str, at: Range<usize>, known: &Known<'_>) {
+    pub fn expression(&mut self, source: &str, at: Range<usize>, known: &KnownNames<'_>) {
         let offset = self.source.slice(&at).find(source).filter(|_| !source.is_empty());
         for fault in expr::check(source, known) {
             let at = match offset {
@@ -165,14 +161,14 @@ impl<'a> Reader<'a> {
 pub type Hint = fn(&str) -> Option<(&'static str, &'static str)>;
 
 /// The value under a key.
-pub fn field<'n>(entries: &'n [(Key, Node)], name: &str) -> Option<&'n Node> {
+pub fn field<'n>(entries: &'n [(MapKey, Node)], name: &str) -> Option<&'n Node> {
     entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value)
 }
 
 /// A value's place, or its first character if it spans much.
 pub fn head(node: &Node) -> Range<usize> {
     match node.kind {
-        Kind::Scalar { .. } => node.at.clone(),
+        NodeKind::Scalar { .. } => node.at.clone(),
         _ => node.at.start..node.at.start + 1,
     }
 }

@@ -68,7 +68,7 @@ impl Digest {
         &self.0
     }
 
-    /// The hexadecimal part.
+    /// The digest without its algorithm, in lowercase hexadecimal digits.
     pub fn hex(&self) -> &str {
         self.0.split_once(':').map_or("", |(_, hex)| hex)
     }

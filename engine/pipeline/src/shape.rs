@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 /// A pipeline of Bespin: what starts it, and its steps.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Pipeline {
+pub struct PipelineSchema {
     /// Its name, in lower case; part of every run's id.
     #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9._-]{0,62}$"))]
     pub name: String,
-    /// What starts it.
+    /// The events that start a run.
     pub on: OnForm,
     /// Which runs stand in each other's way.
     pub concurrency: Option<ConcurrencyForm>,
@@ -22,9 +22,9 @@ pub struct Pipeline {
     pub env: Option<BTreeMap<String, Scalar>>,
     /// What happens. A step follows the one before it unless it says `needs`.
     #[schemars(length(min = 1))]
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepSchema>,
     /// What happens at the end, whatever became of the steps.
-    pub finally: Option<Vec<Step>>,
+    pub finally: Option<Vec<StepSchema>>,
 }
 
 /// One event, several, or events with their filters.
@@ -32,47 +32,47 @@ pub struct Pipeline {
 #[schemars(untagged)]
 pub enum OnForm {
     /// One event without filters.
-    One(Event),
+    One(EventSchema),
     /// Several events without filters.
-    Many(Vec<Event>),
-    /// Events with filters.
-    Map(Box<On>),
+    Many(Vec<EventSchema>),
+    /// Events by name, each with its filters.
+    Map(Box<OnSchema>),
 }
 
 /// What may start a pipeline.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case")]
-pub enum Event {
+pub enum EventSchema {
     /// A push to a branch.
     Push,
     /// A push of a tag.
     Tag,
-    /// A pull request.
+    /// Pull requests into matching branches.
     #[schemars(rename = "pull_request")]
     PullRequest,
-    /// A person.
+    /// A run that a person starts.
     Manual,
 }
 
 /// Events with their filters.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct On {
+pub struct OnSchema {
     /// A push to a branch.
-    pub push: Option<Push>,
+    pub push: Option<PushSchema>,
     /// A push of a tag.
     pub tag: Option<TagForm>,
     /// A pull request; the pipeline file is the one of the branch that it asks to change.
-    pub pull_request: Option<PullRequest>,
-    /// A person.
-    pub manual: Option<Manual>,
+    pub pull_request: Option<PullRequestSchema>,
+    /// A run that a person starts.
+    pub manual: Option<ManualSchema>,
 }
 
 /// Which pushes count. Patterns are GitHub's: `*` stops at a slash, `**` does
 /// not, `?` makes the character before it optional, `!` takes back.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Push {
+pub struct PushSchema {
     /// The branches that count; without it, all.
     pub branches: Option<Texts>,
     /// The branches that do not; not together with `branches`.
@@ -86,7 +86,7 @@ pub struct Push {
 /// Which pull requests count; patterns as for pushes.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct PullRequest {
+pub struct PullRequestSchema {
     /// The branches that they ask to change; without it, all.
     pub branches: Option<Texts>,
     /// The branches that do not count; not together with `branches`.
@@ -103,17 +103,17 @@ pub struct PullRequest {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum Activities {
-    /// One.
-    One(Activity),
-    /// A list.
-    Many(Vec<Activity>),
+    /// One kind of activity.
+    One(ActivitySchema),
+    /// Several kinds of activity.
+    Many(Vec<ActivitySchema>),
 }
 
 /// What happened to a pull request.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case")]
-pub enum Activity {
-    /// It was made.
+pub enum ActivitySchema {
+    /// The pull request was opened.
     Opened,
     /// It has other commits than before.
     Synchronize,
@@ -123,20 +123,20 @@ pub enum Activity {
     ReadyForReview,
 }
 
-/// Which tags count.
+/// The tags whose pushes start a run.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum TagForm {
-    /// Patterns.
+    /// Glob patterns of tag names.
     Patterns(Texts),
     /// Patterns, under a name.
-    Map(Tag),
+    Map(TagSchema),
 }
 
-/// Which tags count.
+/// The tags whose pushes start a run.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Tag {
+pub struct TagSchema {
     /// Patterns of tags; without it, all.
     pub tags: Option<Texts>,
 }
@@ -144,32 +144,32 @@ pub struct Tag {
 /// A person may start it.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Manual {}
+pub struct ManualSchema {}
 
 /// A group, alone or with what a newer run does to an older one.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum ConcurrencyForm {
-    /// The group.
+    /// The name of the group, shared with other pipelines.
     Group(String),
     /// The group, and what a newer run does to an older one.
-    Map(Concurrency),
+    Map(ConcurrencySchema),
 }
 
 /// Which runs stand in each other's way.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Concurrency {
+pub struct ConcurrencySchema {
     /// Runs of one repository with the same group go one after the other.
     pub group: String,
     /// What a newer run does to an older one; `until-bump` without it.
-    pub supersede: Option<Supersede>,
+    pub supersede: Option<SupersedeSchema>,
 }
 
 /// What a newer run does to an older one of its group.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case")]
-pub enum Supersede {
+pub enum SupersedeSchema {
     /// It waits behind it.
     Never,
     /// It takes its place until the older one's bump is recorded.
@@ -181,13 +181,13 @@ pub enum Supersede {
 /// A step: one call of a plugin.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Step {
+pub struct StepSchema {
     /// Its id, unique in the pipeline; without it, the plugin's name.
     #[schemars(regex(pattern = r"^[a-z][a-z0-9_-]{0,62}$"))]
     pub id: Option<String>,
-    /// The plugin.
+    /// The plugin: a built-in by name, or a reference to a component.
     pub uses: String,
-    /// The plugin's settings.
+    /// The settings that the plugin reads.
     pub with: Option<BTreeMap<String, Value>>,
     /// The steps that it follows; without it, the one before it; `[]` for none.
     pub needs: Option<Texts>,
@@ -201,7 +201,7 @@ pub struct Step {
     #[schemars(range(min = 0, max = 10))]
     pub retry: Option<u32>,
     /// What the plugin may use, within what the server's policy leaves to it.
-    pub grants: Option<Grants>,
+    pub grants: Option<GrantsSchema>,
     /// What a person is asked before it starts: the question, or the question with who may answer.
     pub approval: Option<ApprovalForm>,
     /// Not used by this version, and warned about.
@@ -212,16 +212,16 @@ pub struct Step {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum ApprovalForm {
-    /// The question.
+    /// The question that a person answers.
     Ask(String),
     /// The question, who may answer, and for how long it stands.
-    Map(Approval),
+    Map(ApprovalSchema),
 }
 
 /// What a person is asked before a step starts.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Approval {
+pub struct ApprovalSchema {
     /// The question, such as `Apply to production?`; it may hold expressions.
     pub ask: String,
     /// The names of the operators who may answer; without it, any of them.
@@ -234,10 +234,10 @@ pub struct Approval {
 /// Abilities with what each is for.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Grants {
+pub struct GrantsSchema {
     /// Images that may run as processes, by reference.
     pub containers: Option<Texts>,
-    /// `build`.
+    /// What may be done with images: `build`.
     pub images: Option<Texts>,
     /// Image repositories that may be pushed to, as `host/name`.
     pub registry: Option<Texts>,
@@ -245,7 +245,7 @@ pub struct Grants {
     pub git: Option<Texts>,
     /// Hosts that may be asked, as `host` or `host:port`.
     pub http: Option<Texts>,
-    /// Secrets by name.
+    /// Names of the server's secrets that the step may read.
     pub secrets: Option<Texts>,
     /// Infrastructure that may be planned or applied, as `plan FOLDER` and `apply FOLDER`.
     pub terraform: Option<Texts>,
@@ -261,9 +261,9 @@ pub struct Grants {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum Texts {
-    /// One.
+    /// One text.
     One(String),
-    /// A list.
+    /// Several texts.
     Many(Vec<String>),
 }
 
@@ -271,11 +271,11 @@ pub enum Texts {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum Scalar {
-    /// A text.
+    /// A text, which may hold expressions.
     Text(String),
-    /// A number.
+    /// A number, passed on as it is written.
     Number(f64),
-    /// A truth.
+    /// `true` or `false`, passed on as text.
     Bool(bool),
 }
 
@@ -283,15 +283,15 @@ pub enum Scalar {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum BoolOrText {
-    /// A condition.
+    /// A condition that is evaluated when the step could start.
     Text(String),
-    /// A constant.
+    /// A condition that is known beforehand.
     Bool(bool),
 }
 
 /// The schema of the file, as JSON Schema 2020-12.
 pub fn schema() -> Value {
-    let mut schema = schemars::schema_for!(Pipeline).to_value();
+    let mut schema = schemars::schema_for!(PipelineSchema).to_value();
     schema["title"] = "A pipeline of Bespin".into();
     schema
 }

@@ -1,11 +1,11 @@
 //! Reads the steps of a pipeline file.
 
 use crate::duration;
-use crate::expr::{self, Known, Place};
+use crate::expr::{self, ExprPlace, KnownNames};
 use crate::graph::{self, Draft};
 use crate::plugin::{id_of, plugin};
-use crate::reader::{Reader, field, head, unplaced};
-use crate::tree::{Key, Kind, Node, Style};
+use crate::reader::{FileReader, field, head, unplaced};
+use crate::tree::{MapKey, Node, NodeKind, Style};
 use crate::{Grants, Step, approval, shape};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ const RETRIES: u64 = 10;
 
 /// Reads `steps` and `finally`.
 pub fn read(
-    reader: &mut Reader<'_>,
+    reader: &mut FileReader<'_>,
     steps: Option<&Node>,
     finally: Option<&Node>,
     env: &BTreeMap<String, String>,
@@ -33,7 +33,7 @@ pub fn read(
     before_tail.iter_mut().for_each(|before| before.extend(ended.iter().cloned()));
     let mut finish = |drafts: Vec<Draft<'_>>, needs: Vec<Vec<String>>, before: &[BTreeSet<String>], end: End| {
         let each = drafts.into_iter().zip(needs).zip(before).map(|((draft, needs), before)| {
-            let known = Known { env: &env, before, steps: &all, place: Place::Setting };
+            let known = KnownNames { env: &env, before, steps: &all, place: ExprPlace::Setting };
             check_expressions(reader, &draft, &known);
             let condition = draft.step.condition.map(|condition| whole_condition(&condition, end));
             Step { needs, condition, ..draft.step }
@@ -58,8 +58,8 @@ fn whole_condition(condition: &str, end: End) -> String {
     format!("success() and ({condition})")
 }
 
-fn drafts<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -> Vec<Draft<'n>> {
-    let Kind::List(items) = &node.kind else {
+fn drafts<'n>(reader: &mut FileReader<'_>, node: &'n Node, what: &str) -> Vec<Draft<'n>> {
+    let NodeKind::List(items) = &node.kind else {
         let help = "begin each step with `- uses:`".to_owned();
         reader.wrong(&head(node), format!("`{what}` is a list of steps, not {}", node.name()), help);
         return Vec::new();
@@ -97,9 +97,9 @@ fn hint_step(key: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
-fn draft<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -> Option<Draft<'n>> {
+fn draft<'n>(reader: &mut FileReader<'_>, node: &'n Node, what: &str) -> Option<Draft<'n>> {
     let entries = reader.entries(node, "a step")?;
-    reader.known_keys(entries, &shape::keys::<shape::Step>(), "a step", hint_step);
+    reader.known_keys(entries, &shape::keys::<shape::StepSchema>(), "a step", hint_step);
     let uses = match field(entries, "uses") {
         Some(uses) => plugin(reader, uses),
         None => {
@@ -143,7 +143,7 @@ fn draft<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -> Option<Draf
 }
 
 /// A final step runs whatever happened, so nobody is asked; and `approve` is nothing but its question.
-fn refuse_unasked(reader: &mut Reader<'_>, entries: &[(Key, Node)], what: &str) {
+fn refuse_unasked(reader: &mut FileReader<'_>, entries: &[(MapKey, Node)], what: &str) {
     let approval = entries.iter().find(|(key, _)| key.text == "approval").map(|(key, _)| &key.at);
     let approve = field(entries, "uses").filter(|node| node.to_json() == "approve").map(|node| &node.at);
     match (approval.or(approve), what) {
@@ -158,7 +158,7 @@ fn refuse_unasked(reader: &mut Reader<'_>, entries: &[(Key, Node)], what: &str) 
     }
 }
 
-fn id(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+fn id(reader: &mut FileReader<'_>, node: &Node) -> Option<String> {
     let id = reader.text(node, "`id`")?;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
     if id.starts_with(|c: char| c.is_ascii_lowercase()) && id.chars().all(fits) && id.len() <= 63 {
@@ -175,7 +175,7 @@ fn id(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     None
 }
 
-fn retry(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
+fn retry(reader: &mut FileReader<'_>, node: &Node) -> Option<u32> {
     let number = node.to_json().as_u64().filter(|number| *number <= RETRIES);
     if number.is_none() {
         reader.wrong(&head(node), format!("`retry` is a whole number from 0 to {RETRIES}"), "write `retry: 2`");
@@ -194,14 +194,14 @@ fn hint_grants(key: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
-fn grants(reader: &mut Reader<'_>, node: &Node) -> Grants {
+fn grants(reader: &mut FileReader<'_>, node: &Node) -> Grants {
     let entries = reader.entries(node, "`grants`").unwrap_or_default();
-    let known = shape::keys::<shape::Grants>();
+    let known = shape::keys::<shape::GrantsSchema>();
     reader.known_keys(entries, &known, "`grants`", hint_grants);
     let mut grants = BTreeMap::new();
-    for (Key { text: ability, .. }, value) in entries.iter().filter(|(key, _)| known.contains(&key.text)) {
+    for (MapKey { text: ability, .. }, value) in entries.iter().filter(|(key, _)| known.contains(&key.text)) {
         let values = reader.texts(value, &format!("`{ability}`"));
-        if values.is_empty() && matches!(value.kind, Kind::List(_)) {
+        if values.is_empty() && matches!(value.kind, NodeKind::List(_)) {
             reader.wrong(&head(value), format!("`{ability}` grants nothing"), "name what is granted, or leave it out");
         }
         for (value, at) in values.iter().filter(|(value, _)| !value.contains("${{")) {
@@ -243,10 +243,10 @@ fn refuse_grant(ability: &str, value: &str) -> Option<(String, String)> {
 }
 
 /// Finds what is read otherwise than it looks, and expressions within commands.
-fn look_closer(reader: &mut Reader<'_>, node: &Node) {
+fn look_closer(reader: &mut FileReader<'_>, node: &Node) {
     match &node.kind {
-        Kind::List(items) => items.iter().for_each(|item| look_closer(reader, item)),
-        Kind::Map(entries) => {
+        NodeKind::List(items) => items.iter().for_each(|item| look_closer(reader, item)),
+        NodeKind::Map(entries) => {
             for (key, value) in entries {
                 if key.text == "run" {
                     refuse_in_command(reader, value);
@@ -254,7 +254,7 @@ fn look_closer(reader: &mut Reader<'_>, node: &Node) {
                 look_closer(reader, value);
             }
         }
-        Kind::Scalar { text, style: Style::Plain } => {
+        NodeKind::Scalar { text, style: Style::Plain } => {
             let doubtful = match text.to_ascii_lowercase().as_str() {
                 "yes" | "on" | "y" => Some("true"),
                 "no" | "off" | "n" => Some("false"),
@@ -274,15 +274,15 @@ fn look_closer(reader: &mut Reader<'_>, node: &Node) {
                 );
             }
         }
-        Kind::Scalar { .. } => {}
+        NodeKind::Scalar { .. } => {}
     }
 }
 
-fn refuse_in_command(reader: &mut Reader<'_>, node: &Node) {
+fn refuse_in_command(reader: &mut FileReader<'_>, node: &Node) {
     match &node.kind {
-        Kind::List(items) => items.iter().for_each(|item| refuse_in_command(reader, item)),
-        Kind::Map(entries) => entries.iter().for_each(|(_, value)| refuse_in_command(reader, value)),
-        Kind::Scalar { text, .. } => {
+        NodeKind::List(items) => items.iter().for_each(|item| refuse_in_command(reader, item)),
+        NodeKind::Map(entries) => entries.iter().for_each(|(_, value)| refuse_in_command(reader, value)),
+        NodeKind::Scalar { text, .. } => {
             for piece in expr::split(text).unwrap_or_default() {
                 let expr::Piece::Expression { source, nth } = piece else { continue };
                 let last = source
@@ -300,11 +300,11 @@ fn refuse_in_command(reader: &mut Reader<'_>, node: &Node) {
     }
 }
 
-fn check_expressions(reader: &mut Reader<'_>, draft: &Draft<'_>, known: &Known<'_>) {
+fn check_expressions(reader: &mut FileReader<'_>, draft: &Draft<'_>, known: &KnownNames<'_>) {
     for node in [draft.with, draft.grants, draft.ask].into_iter().flatten() {
         reader.expressions(node, known);
     }
     if let (Some(node), Some(condition)) = (draft.condition, &draft.step.condition) {
-        reader.expression(condition, node.at.clone(), &Known { place: Place::Condition, ..known.clone() });
+        reader.expression(condition, node.at.clone(), &KnownNames { place: ExprPlace::Condition, ..known.clone() });
     }
 }

@@ -18,24 +18,21 @@ const MOST: usize = 20_000;
 pub struct Node {
     /// Its first byte, and the one after its last.
     pub at: Range<usize>,
-    /// What it is.
-    pub kind: Kind,
+    pub kind: NodeKind,
 }
 
 /// What a value is.
 #[derive(Clone, Debug)]
-pub enum Kind {
+pub enum NodeKind {
     /// A text, number, truth or nothing, as it is written.
     Scalar {
-        /// The text.
         text: String,
         /// Whether it can only be a text.
         style: Style,
     },
-    /// A list.
     List(Vec<Node>),
     /// A map, in the file's order.
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(MapKey, Node)>),
 }
 
 /// How a scalar is written.
@@ -43,7 +40,6 @@ pub enum Kind {
 pub enum Style {
     /// As it stands, so that `5` is a number.
     Plain,
-    /// In quotes.
     Quoted,
     /// After `|` or `>`.
     Block,
@@ -51,19 +47,16 @@ pub enum Style {
 
 /// A key and its place.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub struct MapKey {
     /// Its place, in bytes.
     pub at: Range<usize>,
-    /// Its text.
     pub text: String,
 }
 
 /// Something wrong at a place.
 #[derive(Clone, Debug)]
-pub struct Fault {
-    /// Where.
+pub struct YamlFault {
     pub at: Range<usize>,
-    /// What is wrong.
     pub message: String,
     /// How to fix it.
     pub help: String,
@@ -73,9 +66,9 @@ impl Node {
     /// What a person would call it.
     pub fn name(&self) -> String {
         match &self.kind {
-            Kind::List(_) => "a list".into(),
-            Kind::Map(_) => "a map".into(),
-            Kind::Scalar { .. } => match self.to_json() {
+            NodeKind::List(_) => "a list".into(),
+            NodeKind::Map(_) => "a map".into(),
+            NodeKind::Scalar { .. } => match self.to_json() {
                 Value::Null => "nothing".into(),
                 Value::Bool(_) => "true or false".into(),
                 Value::Number(_) => "a number".into(),
@@ -86,16 +79,16 @@ impl Node {
 
     /// Whether it is left out, or `null`.
     pub fn is_null(&self) -> bool {
-        matches!(&self.kind, Kind::Scalar { text, style: Style::Plain } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+        matches!(&self.kind, NodeKind::Scalar { text, style: Style::Plain } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// The value by YAML 1.2's core schema; numbers that JSON lacks are texts.
     pub fn to_json(&self) -> Value {
         match &self.kind {
-            Kind::List(items) => items.iter().map(Node::to_json).collect(),
-            Kind::Map(entries) => entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect(),
-            Kind::Scalar { text, style: Style::Quoted | Style::Block } => Value::String(text.clone()),
-            Kind::Scalar { text, style: Style::Plain } => match text.as_str() {
+            NodeKind::List(items) => items.iter().map(Node::to_json).collect(),
+            NodeKind::Map(entries) => entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect(),
+            NodeKind::Scalar { text, style: Style::Quoted | Style::Block } => Value::String(text.clone()),
+            NodeKind::Scalar { text, style: Style::Plain } => match text.as_str() {
                 "" | "~" | "null" | "Null" | "NULL" => Value::Null,
                 "true" | "True" | "TRUE" => Value::Bool(true),
                 "false" | "False" | "FALSE" => Value::Bool(false),
@@ -124,8 +117,8 @@ fn number(text: &str) -> Option<Value> {
 
 /// Reads one document. The tree is there unless the text is no YAML at all;
 /// faults are whatever is wrong besides.
-pub fn load(text: &str) -> (Option<Node>, Vec<Fault>) {
-    let mut builder = Builder { length: text.len(), ..Builder::default() };
+pub fn load(text: &str) -> (Option<Node>, Vec<YamlFault>) {
+    let mut builder = TreeBuilder { length: text.len(), ..TreeBuilder::default() };
     for event in Parser::new_from_str(text) {
         let outcome = match event {
             Ok((event, span)) => builder.take(event, &span),
@@ -143,7 +136,7 @@ pub fn load(text: &str) -> (Option<Node>, Vec<Fault>) {
     (builder.root, builder.faults)
 }
 
-fn syntax(at: usize, error: &str) -> Fault {
+fn syntax(at: usize, error: &str) -> YamlFault {
     // The parser appends the place, which the mistake shows in its own way.
     let message = error.split(" at char ").next().unwrap_or(error).to_owned();
     let help = if message.contains("mapping values are not allowed") {
@@ -155,18 +148,18 @@ fn syntax(at: usize, error: &str) -> Fault {
     } else {
         "check the indentation, the brackets and the quotes just before this place"
     };
-    Fault { at: at..at + 1, message: format!("this is no YAML: {message}"), help: help.to_owned() }
+    YamlFault { at: at..at + 1, message: format!("this is no YAML: {message}"), help: help.to_owned() }
 }
 
 #[derive(Default)]
-struct Builder {
+struct TreeBuilder {
     length: usize,
     root: Option<Node>,
     stack: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     count: usize,
     documents: usize,
-    faults: Vec<Fault>,
+    faults: Vec<YamlFault>,
 }
 
 struct Open {
@@ -178,17 +171,17 @@ struct Open {
 
 enum Items {
     List(Vec<Node>),
-    Map { entries: Vec<(Key, Node)>, key: Option<Slot> },
+    Map { entries: Vec<(MapKey, Node)>, key: Option<Slot> },
 }
 
 enum Slot {
-    Good(Key),
+    Good(MapKey),
     /// Its value is read, so that the rest can be, and thrown away.
     Bad,
 }
 
-impl Builder {
-    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), Fault> {
+impl TreeBuilder {
+    fn take(&mut self, event: Event<'_>, span: &Span) -> Result<(), YamlFault> {
         let at = span.byte_range().unwrap_or(0..0);
         let at = at.start.min(self.length)..at.end.min(self.length);
         match event {
@@ -211,7 +204,7 @@ impl Builder {
                     (true, None) => String::new(),
                     (false, _) => text.into_owned(),
                 };
-                let node = Node { at, kind: Kind::Scalar { text, style } };
+                let node = Node { at, kind: NodeKind::Scalar { text, style } };
                 self.count(1, &node.at)?;
                 self.anchor(anchor, &node, 1);
                 self.place(node);
@@ -249,7 +242,7 @@ impl Builder {
         }
     }
 
-    fn count(&mut self, more: usize, at: &Range<usize>) -> Result<(), Fault> {
+    fn count(&mut self, more: usize, at: &Range<usize>) -> Result<(), YamlFault> {
         self.count += more;
         if self.count > MOST {
             let message = format!("the file has more than {MOST} values, its aliases written out");
@@ -258,7 +251,7 @@ impl Builder {
         Ok(())
     }
 
-    fn open(&mut self, at: Range<usize>, anchor: usize, items: Items) -> Result<(), Fault> {
+    fn open(&mut self, at: Range<usize>, anchor: usize, items: Items) -> Result<(), YamlFault> {
         if self.stack.len() >= DEEPEST {
             return Err(fault(at, &format!("the file nests deeper than {DEEPEST} levels"), "flatten it"));
         }
@@ -271,8 +264,8 @@ impl Builder {
     fn close(&mut self, end: usize) {
         let Some(open) = self.stack.pop() else { return };
         let kind = match open.items {
-            Items::List(items) => Kind::List(items),
-            Items::Map { entries, .. } => Kind::Map(entries),
+            Items::List(items) => NodeKind::List(items),
+            Items::Map { entries, .. } => NodeKind::Map(entries),
         };
         let node = Node { at: open.start..end.max(open.start), kind };
         self.anchor(open.anchor, &node, self.count - open.count_before);
@@ -305,9 +298,9 @@ impl Builder {
     }
 }
 
-fn read_key(node: Node, entries: &[(Key, Node)]) -> Result<Slot, Fault> {
+fn read_key(node: Node, entries: &[(MapKey, Node)]) -> Result<Slot, YamlFault> {
     let text = match &node.kind {
-        Kind::Scalar { text, .. } if !node.is_null() => text.clone(),
+        NodeKind::Scalar { text, .. } if !node.is_null() => text.clone(),
         _ => return Err(fault(node.at.clone(), &format!("a key is {}", node.name()), "write a text as the key")),
     };
     if text == "<<" {
@@ -316,9 +309,9 @@ fn read_key(node: Node, entries: &[(Key, Node)]) -> Result<Slot, Fault> {
     if entries.iter().any(|(key, _)| key.text == text) {
         return Err(fault(node.at, &format!("the key `{text}` stands here a second time"), "keep one of them"));
     }
-    Ok(Slot::Good(Key { at: node.at, text }))
+    Ok(Slot::Good(MapKey { at: node.at, text }))
 }
 
-fn fault(at: Range<usize>, message: &str, help: &str) -> Fault {
-    Fault { at, message: message.to_owned(), help: help.to_owned() }
+fn fault(at: Range<usize>, message: &str, help: &str) -> YamlFault {
+    YamlFault { at, message: message.to_owned(), help: help.to_owned() }
 }

@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "the files are the tests; only the crate itself may not read")]
 
-use pipeline::{Cause, Plan, Supersede, lint, plan, shape};
+use pipeline::{RunPlan, Supersede, Trigger, lint, plan, shape};
 use std::path::{Path, PathBuf};
 
 fn folder(name: &str) -> PathBuf {
@@ -108,7 +108,7 @@ fn an_approval_is_read_in_both_its_forms() {
     assert_eq!((ask.by.as_slice(), ask.timeout_ms), ([].as_slice(), 86_400_000), "any operator, for a day");
     assert_eq!((sync.who().as_str(), sync.timeout_ms), ("ann or bob", 28_800_000));
     assert!(steps[0].approval.is_none());
-    let shown = plan(&sample("approval.yaml"), &Cause::Push { branch: "main".into(), changed: None }).to_string();
+    let shown = plan(&sample("approval.yaml"), &Trigger::Push { branch: "main".into(), changed: None }).to_string();
     assert!(shown.contains("after bump, once ann or bob approved it; at most 1h"), "{shown}");
 }
 
@@ -126,20 +126,20 @@ fn pushes_match_by_branch_and_path() {
 #[test]
 fn a_plan_says_what_would_run_and_why() {
     let was = sample("petclinic-was.yaml");
-    let push = |branch: &str, changed: &[&str]| Cause::Push {
+    let push = |branch: &str, changed: &[&str]| Trigger::Push {
         branch: branch.to_owned(),
         changed: Some(changed.iter().map(|path| (*path).to_owned()).collect()),
     };
-    let because = |cause: &Cause| match plan(&was, cause) {
-        Plan::Runs { because, .. } => format!("runs: {because}"),
-        Plan::Rests { because } => because,
+    let because = |cause: &Trigger| match plan(&was, cause) {
+        RunPlan::Runs { because, .. } => format!("runs: {because}"),
+        RunPlan::Rests { because } => because,
     };
     assert_eq!(because(&push("main", &["was/A.java"])), "runs: the branch `main` counts, and `was/A.java` changed");
     assert_eq!(because(&push("next", &["was/A.java"])), "the branch `next` is not among `main`");
     assert_eq!(because(&push("main", &["web/a.html"])), "nothing changed in `was/**`, `pom.xml`");
-    assert_eq!(because(&Cause::Tag("v1".into())), "it does not start on tags");
-    assert_eq!(because(&Cause::Manual), "it does not start by hand; `on` has no `manual`");
-    let shown = plan(&was, &Cause::Push { branch: "main".into(), changed: None }).to_string();
+    assert_eq!(because(&Trigger::Tag("v1".into())), "it does not start on tags");
+    assert_eq!(because(&Trigger::Manual), "it does not start by hand; `on` has no `manual`");
+    let shown = plan(&was, &Trigger::Push { branch: "main".into(), changed: None }).to_string();
     let expected = "\
 runs: the branch `main` counts, if something changed in `was/**`, `pom.xml`
 beside others: it takes the place of older runs that have not bumped yet in the group `was`

@@ -4,7 +4,7 @@ mod terraform;
 
 use std::collections::BTreeMap;
 
-use pipeline::permission::Reach;
+use pipeline::permission::HostReach;
 use secrecy::SecretString;
 
 pub use terraform::{Applied, ApplyRequest, Change, PlanMode, PlanRequest, Planned, Variable};
@@ -137,7 +137,7 @@ pub struct HttpRequest {
     /// As it was given.
     pub body: Vec<u8>,
     /// Which addresses the name may lead to. The connector resolves, filters by this, and connects to what it filtered.
-    pub reach: Reach,
+    pub reach: HostReach,
     /// What to do with a redirect.
     pub redirects: Redirects,
     /// An answer with a longer body is to be rejected, in bytes.

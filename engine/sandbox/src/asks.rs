@@ -30,7 +30,7 @@ pub(crate) trait Ask: Send + 'static {
 }
 
 /// To run a step.
-pub(crate) struct Run {
+pub(crate) struct RunStep {
     pub(crate) plugin: StepPre<State>,
     pub(crate) settings: String,
 }
@@ -71,7 +71,7 @@ pub(crate) struct Remove {
     pub(crate) rollout: String,
 }
 
-impl Ask for Run {
+impl Ask for RunStep {
     type Raw = String;
     type Answer = BTreeMap<String, String>;
 

@@ -74,7 +74,7 @@ pub async fn alive<T>(
     times: usize,
     look: impl FnOnce() -> T,
 ) -> Result<T, Verdict> {
-    let gate = Arc::new(Gate { come: Semaphore::new(0), go: Semaphore::new(0) });
+    let gate = Arc::new(BenchGate { come: Semaphore::new(0), go: Semaphore::new(0) });
     let mut calls = spawn(sandbox, plugin, settings, times, &(Arc::clone(&gate) as Arc<dyn Abilities>));
     let places = u32::try_from(times).expect("there are not that many places");
     tokio::select! {
@@ -204,13 +204,13 @@ impl Abilities for Nobody {
 }
 
 /// A host at which everybody waits until all are there.
-struct Gate {
+struct BenchGate {
     come: Semaphore,
     go: Semaphore,
 }
 
 #[async_trait]
-impl Abilities for Gate {
+impl Abilities for BenchGate {
     fn log(&self, _: Level, _: &str) {}
 
     async fn list(&self, _: List) -> Result<Vec<Listed>, Failure> {

@@ -24,7 +24,7 @@ const COPIED: usize = 8 << 20;
 const REASON: usize = 8 << 10;
 
 /// Everything that a call needs, owned.
-pub(crate) struct Call<A> {
+pub(crate) struct PluginCall<A> {
     pub(crate) engine: Engine,
     pub(crate) asked: A,
     pub(crate) grants: Permissions,
@@ -42,7 +42,7 @@ pub(crate) struct Call<A> {
     pub(crate) meter: Arc<Meter>,
 }
 
-impl<A: Ask> Call<A> {
+impl<A: Ask> PluginCall<A> {
     /// Runs the plugin to a verdict. It is polled by the sandbox's own threads, but for the first slice of a brief one.
     pub(crate) async fn run(self) -> Verdict<A::Answer> {
         let wall = self.limits.wall;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::abilities::Abilities;
-use crate::asks::{Ask, Assess, Generate, Measure, Remove, Run, SetWeight, VerifyWeight};
-use crate::call::Call;
+use crate::asks::{Ask, Assess, Generate, Measure, Remove, RunStep, SetWeight, VerifyWeight};
+use crate::call::PluginCall;
 use crate::meter::Meter;
 use crate::plugin::{Plugin, Pre};
 use crate::sandbox::Sandbox;
@@ -31,7 +31,7 @@ impl Sandbox {
         abilities: Arc<dyn Abilities>,
     ) -> Verdict {
         let Pre::Step(pre) = &plugin.compiled.pre else { return plugin.is_no(World::Step) };
-        let asked = Run { plugin: pre.clone(), settings: settings.to_owned() };
+        let asked = RunStep { plugin: pre.clone(), settings: settings.to_owned() };
         self.ask(plugin, asked, grants, limits, abilities).await
     }
 
@@ -134,7 +134,7 @@ impl Sandbox {
         // Past what a place of the pool can hold, growing would fail without saying why.
         let memory_bytes = limits.memory_bytes.min(self.shared.settings.memory_bytes);
         let meter: Arc<Meter> = Arc::default();
-        let call = Call {
+        let call = PluginCall {
             engine: self.shared.engine.clone(),
             asked,
             grants: grants.clone(),

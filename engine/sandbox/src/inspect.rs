@@ -39,7 +39,7 @@ pub struct Inspected {
 
 /// Why a file cannot be a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedComponent {
     /// The first byte that is wrong, counted from 0, where there is one.
     pub at: Option<u64>,
     /// What is wrong, as a sentence's part that begins with `it`.
@@ -48,7 +48,7 @@ pub struct Refused {
     pub help: String,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RefusedComponent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(at) = self.at {
             write!(f, "byte {at}: ")?;
@@ -57,13 +57,13 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for RefusedComponent {}
 
 /// Reads a component without compiling or running it.
 ///
 /// # Errors
 /// It is too long, truncated, damaged, no component, of another world, or asks for what no plugin can have.
-pub fn inspect(wasm: &[u8]) -> Result<Inspected, Refused> {
+pub fn inspect(wasm: &[u8]) -> Result<Inspected, RefusedComponent> {
     let size = wasm.len() as u64;
     if size > LONGEST {
         return Err(too_long(size));
@@ -87,20 +87,20 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspected, Refused> {
 }
 
 /// What is said of a file that is longer than [`LONGEST`], without reading it.
-pub fn too_long(size: u64) -> Refused {
+pub fn too_long(size: u64) -> RefusedComponent {
     let because = format!("it has {size} bytes, and a plugin has {LONGEST} at most");
     refused(NOWHERE, &because, "leave debugging information out (`strip = true`)")
 }
 
 /// The outermost component's names.
 #[derive(Default)]
-struct Names {
+struct ImportNames {
     imports: Vec<String>,
     exports: Vec<String>,
 }
 
-fn names(wasm: &[u8]) -> wasmparser::Result<Names> {
-    let (mut names, mut depth) = (Names::default(), 0_u32);
+fn names(wasm: &[u8]) -> wasmparser::Result<ImportNames> {
+    let (mut names, mut depth) = (ImportNames::default(), 0_u32);
     for payload in Parser::new(0).parse_all(wasm) {
         match payload? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
@@ -122,7 +122,7 @@ fn names(wasm: &[u8]) -> wasmparser::Result<Names> {
 }
 
 /// Which world the exports are of, and the version of the contract.
-fn world(names: &Names) -> Result<(World, String), Refused> {
+fn world(names: &ImportNames) -> Result<(World, String), RefusedComponent> {
     let exported = |world: &World| {
         let guest = format!("{PACKAGE}{}@", world.guest());
         names.exports.iter().any(|name| name.starts_with(&guest))
@@ -159,7 +159,7 @@ fn numbers(version: &str) -> [u64; 3] {
     [parts.next(), parts.next(), parts.next()].map(|part| part.unwrap_or(0))
 }
 
-fn asks(imports: &[String], world: World) -> Result<(Vec<Ability>, Vec<String>), Refused> {
+fn asks(imports: &[String], world: World) -> Result<(Vec<Ability>, Vec<String>), RefusedComponent> {
     let (mut asks, mut wasi) = (Vec::new(), Vec::new());
     for import in imports {
         let Some(interface) = import.strip_prefix(PACKAGE) else {
@@ -193,7 +193,7 @@ fn asks(imports: &[String], world: World) -> Result<(Vec<Ability>, Vec<String>),
     Ok((asks, wasi))
 }
 
-fn refused(at: Option<impl TryInto<u64>>, because: &str, help: &str) -> Refused {
+fn refused(at: Option<impl TryInto<u64>>, because: &str, help: &str) -> RefusedComponent {
     let at = at.and_then(|at| at.try_into().ok());
-    Refused { at, because: because.to_owned(), help: help.to_owned() }
+    RefusedComponent { at, because: because.to_owned(), help: help.to_owned() }
 }

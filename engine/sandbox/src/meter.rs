@@ -21,7 +21,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 use wasmtime::EngineWeak;
 
-use crate::turns::{Turn, Turns};
+use crate::turns::{Slice, Turns};
 
 /// How often a guest looks up while any of them runs: the grain of its CPU limit, and of its turns with other guests.
 const TICK: Duration = Duration::from_millis(2);
@@ -54,7 +54,7 @@ pub(crate) struct Metered<F> {
     first: Option<Arc<FirstSlice>>,
     clock: Arc<Clock>,
     share: String,
-    turn: Option<oneshot::Receiver<Turn>>,
+    turn: Option<oneshot::Receiver<Slice>>,
 }
 
 /// Counts epochs while any guest runs, and sleeps soon after none does.

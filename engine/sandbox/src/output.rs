@@ -24,20 +24,20 @@ pub(crate) const LINE_COST: usize = 32;
 /// A guest that prints too much is cut off, not ended: printing is habit, and no request.
 #[derive(Clone)]
 pub(crate) struct Printed {
-    shared: Arc<Mutex<Lines>>,
+    shared: Arc<Mutex<LineSplitter>>,
 }
 
-struct Lines {
+struct LineSplitter {
     abilities: Arc<dyn Abilities>,
     level: Level,
     rest: Vec<u8>,
     left: usize,
-    cut: Cut,
+    cut: CutText,
     last: String,
 }
 
 #[derive(PartialEq)]
-enum Cut {
+enum CutText {
     Not,
     Said,
 }
@@ -70,7 +70,8 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
 
 impl Printed {
     pub(crate) fn new(abilities: Arc<dyn Abilities>, level: Level, at_most: usize) -> Self {
-        let lines = Lines { abilities, level, rest: Vec::new(), left: at_most, cut: Cut::Not, last: String::new() };
+        let lines =
+            LineSplitter { abilities, level, rest: Vec::new(), left: at_most, cut: CutText::Not, last: String::new() };
         Printed { shared: Arc::new(Mutex::new(lines)) }
     }
 
@@ -95,12 +96,12 @@ impl Printed {
         }
     }
 
-    fn lines(&self) -> MutexGuard<'_, Lines> {
+    fn lines(&self) -> MutexGuard<'_, LineSplitter> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lines {
+impl LineSplitter {
     fn write_line(&mut self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         if self.last.len() + line.len() > 2048 {
@@ -108,12 +109,12 @@ impl Lines {
         }
         self.last.push_str(&line[..line.floor_char_boundary(2048)]);
         self.last.push('\n');
-        if self.cut == Cut::Said {
+        if self.cut == CutText::Said {
             return;
         }
         let written = say(&*self.abilities, self.level, &line, &mut self.left);
         if written.is_err() {
-            self.cut = Cut::Said;
+            self.cut = CutText::Said;
             self.abilities.log(Level::Warn, "the plugin prints too much; the rest of it is left out");
         }
     }

@@ -12,36 +12,36 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use pipeline::limits::Limits;
 
 /// The places of a sandbox.
-pub(crate) struct Places {
-    pool: Arc<Line>,
-    shares: Mutex<HashMap<String, Weak<Line>>>,
+pub(crate) struct CallPlaces {
+    pool: Arc<WaitingLine>,
+    shares: Mutex<HashMap<String, Weak<WaitingLine>>>,
 }
 
 /// A place, until it is dropped.
-pub(crate) struct Place {
-    _share: Option<Turn>,
-    _pool: Turn,
+pub(crate) struct CallPlace {
+    _share: Option<PlacePermit>,
+    _pool: PlacePermit,
 }
 
 /// Places, and the line of those who wait for one.
-struct Line {
+struct WaitingLine {
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
     most_waiting: usize,
 }
 
 /// One place of a line. The line is known for as long as anybody has a place in it.
-struct Turn {
+struct PlacePermit {
     _permit: OwnedSemaphorePermit,
-    _line: Arc<Line>,
+    _line: Arc<WaitingLine>,
 }
 
 /// One who waits; whoever gives up waits no longer.
-struct Waiting<'a>(&'a AtomicUsize);
+struct Waiter<'a>(&'a AtomicUsize);
 
-impl Places {
+impl CallPlaces {
     pub(crate) fn new(places: u32, most_waiting: usize) -> Self {
-        Places { pool: Line::new(places, most_waiting), shares: Mutex::default() }
+        CallPlaces { pool: WaitingLine::new(places, most_waiting), shares: Mutex::default() }
     }
 
     /// Waits for a place. Calls of the same share take turns by the limits of the first of them.
@@ -49,7 +49,7 @@ impl Places {
     /// # Errors
     ///
     /// Too many wait already: which, as a sentence.
-    pub(crate) async fn take(&self, share: Option<String>, limits: &Limits) -> Result<Place, String> {
+    pub(crate) async fn take(&self, share: Option<String>, limits: &Limits) -> Result<CallPlace, String> {
         let share = match share {
             None => None,
             Some(name) => {
@@ -59,26 +59,26 @@ impl Places {
         };
         let pool = Arc::clone(&self.pool).turn().await;
         let pool = pool.map_err(|most| format!("{most} calls wait for a place in the server already"))?;
-        Ok(Place { _share: share, _pool: pool })
+        Ok(CallPlace { _share: share, _pool: pool })
     }
 
-    fn line(&self, share: &str, limits: &Limits) -> Arc<Line> {
+    fn line(&self, share: &str, limits: &Limits) -> Arc<WaitingLine> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = shares.get(share).and_then(Weak::upgrade) {
             return line;
         }
         shares.retain(|_, line| line.strong_count() > 0);
-        let line = Line::new(limits.concurrent, limits.waiting);
+        let line = WaitingLine::new(limits.concurrent, limits.waiting);
         shares.insert(share.to_owned(), Arc::downgrade(&line));
         line
     }
 }
 
-impl Line {
+impl WaitingLine {
     fn new(places: u32, most_waiting: usize) -> Arc<Self> {
         // Nobody would ever get one of no places.
         let places = Arc::new(Semaphore::new(places.max(1) as usize));
-        Arc::new(Line { places, waiting: AtomicUsize::new(0), most_waiting })
+        Arc::new(WaitingLine { places, waiting: AtomicUsize::new(0), most_waiting })
     }
 
     /// Waits for a place of this line.
@@ -86,23 +86,23 @@ impl Line {
     /// # Errors
     ///
     /// How many wait already, which are too many.
-    async fn turn(self: Arc<Self>) -> Result<Turn, usize> {
+    async fn turn(self: Arc<Self>) -> Result<PlacePermit, usize> {
         let permit = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
                 let before = self.waiting.fetch_add(1, Ordering::SeqCst);
-                let _waiting = Waiting(&self.waiting);
+                let _waiting = Waiter(&self.waiting);
                 if before >= self.most_waiting {
                     return Err(self.most_waiting);
                 }
                 Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed")
             }
         };
-        Ok(Turn { _permit: permit, _line: self })
+        Ok(PlacePermit { _permit: permit, _line: self })
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_takes_turns_and_stands_in_nobodys_way() {
-        let (places, limits) = (Places::new(2, 10), limits(1, 1));
+        let (places, limits) = (CallPlaces::new(2, 10), limits(1, 1));
         let first = places.take(Some("a".into()), &limits).await.unwrap();
         let mut second = Box::pin(places.take(Some("a".into()), &limits));
         assert!(waits(&mut second), "the run has its one place");
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_servers_line_is_bounded() {
-        let (places, limits) = (Places::new(1, 1), limits(5, 5));
+        let (places, limits) = (CallPlaces::new(1, 1), limits(5, 5));
         let first = places.take(None, &limits).await.unwrap();
         let mut second = Box::pin(places.take(None, &limits));
         assert!(waits(&mut second));
@@ -155,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_without_calls_is_forgotten() {
-        let places = Places::new(1, 1);
+        let places = CallPlaces::new(1, 1);
         drop(places.take(Some("a".into()), &limits(1, 1)).await.unwrap());
         drop(places.take(Some("b".into()), &limits(1, 1)).await.unwrap());
         assert_eq!(places.shares.lock().unwrap().len(), 1);

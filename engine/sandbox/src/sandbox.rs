@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::compiler::{self, Compiler};
 use crate::engine::{self, Settings};
 use crate::meter::Ticker;
-use crate::places::Places;
+use crate::places::CallPlaces;
 use crate::plugin::{Compiled, LoadError, Plugin};
 use crate::state::State;
 use crate::threads::Threads;
@@ -31,7 +31,7 @@ pub struct Sandbox {
     /// One component is compiled at a time.
     compiling: Semaphore,
     /// Places of the pool: past them the pool fails, so that callers wait here.
-    pub(crate) places: Places,
+    pub(crate) places: CallPlaces,
     pub(crate) ticker: Ticker,
     pub(crate) threads: Threads,
 }
@@ -56,7 +56,7 @@ impl Sandbox {
         let cache = Cache::open(cache, &engine, settings.cache_bytes)?;
         let ticker = Ticker::start(engine.weak(), settings.heavy_threads())?;
         let threads = Threads::start(&settings)?;
-        let places = Places::new(settings.concurrent, settings.waiting);
+        let places = CallPlaces::new(settings.concurrent, settings.waiting);
         Ok(Sandbox {
             shared: Arc::new(Shared { engine, linker, cache, settings }),
             loaded: Mutex::default(),

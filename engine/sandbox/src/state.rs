@@ -27,7 +27,7 @@ pub(crate) struct State {
     pub(crate) grants: Permissions,
     pub(crate) limits: Limits,
     pub(crate) meter: Arc<Meter>,
-    pub(crate) memory: Memory,
+    pub(crate) memory: GuestMemory,
     pub(crate) table: ResourceTable,
     pub(crate) stdout: Printed,
     pub(crate) stderr: Printed,
@@ -44,7 +44,7 @@ pub(crate) struct State {
 }
 
 /// Linear memory and tables, counted over the whole component.
-pub(crate) struct Memory {
+pub(crate) struct GuestMemory {
     bytes: usize,
     most_bytes: usize,
     elements: usize,
@@ -72,7 +72,7 @@ impl State {
         wasi.stdout(stdout.clone()).stderr(stderr.clone()).max_random_size(RANDOM);
         wasi.monotonic_clock(Stopwatch::start()).wall_clock(TimeOfDay);
         State {
-            memory: Memory::new(&limits),
+            memory: GuestMemory::new(&limits),
             log_left: limits.log_bytes,
             known: Vec::new(),
             meter,
@@ -143,14 +143,14 @@ impl WasiView for State {
     }
 }
 
-impl Memory {
+impl GuestMemory {
     fn new(limits: &Limits) -> Self {
         let (most_bytes, most_elements) = (limits.memory_bytes, limits.table_elements);
-        Memory { bytes: 0, most_bytes, elements: 0, most_elements, refused: None }
+        GuestMemory { bytes: 0, most_bytes, elements: 0, most_elements, refused: None }
     }
 }
 
-impl ResourceLimiter for Memory {
+impl ResourceLimiter for GuestMemory {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.bytes - current.min(self.bytes) + desired;
         if total > self.most_bytes || maximum.is_some_and(|maximum| desired > maximum) {

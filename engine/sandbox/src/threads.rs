@@ -23,7 +23,7 @@ use crate::engine::{Busy, Settings};
 use crate::meter::{FirstSlice, Meter};
 
 /// A call on its way.
-pub(crate) type Call<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type CallFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The threads. Dropping them stops what runs there.
 pub(crate) struct Threads {
@@ -38,7 +38,7 @@ struct Pool(Option<Runtime>);
 enum Light<T> {
     Ended(T),
     /// It is heavy now.
-    Goes(Call<T>),
+    Goes(CallFuture<T>),
 }
 
 /// We failed in the midst of a call. The guest is gone with its store.
@@ -59,7 +59,7 @@ impl Threads {
     /// Runs a call to its end. Dropping the future stops it.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        mut call: Call<T>,
+        mut call: CallFuture<T>,
         meter: Arc<Meter>,
         first: &FirstSlice,
     ) -> Result<T, Panicked> {
@@ -97,7 +97,7 @@ impl Drop for Pool {
 }
 
 /// Polls a call once, on the caller's own thread.
-async fn first_slice<T>(call: &mut Call<T>, light: &Handle) -> Poll<Result<T, Panicked>> {
+async fn first_slice<T>(call: &mut CallFuture<T>, light: &Handle) -> Poll<Result<T, Panicked>> {
     poll_fn(|cx| {
         // Its timers are the guests' from the beginning.
         let _light = light.enter();
@@ -111,7 +111,7 @@ async fn first_slice<T>(call: &mut Call<T>, light: &Handle) -> Poll<Result<T, Pa
 }
 
 /// Runs a call until it ends or is heavy.
-async fn while_light<T>(mut call: Call<T>, meter: Arc<Meter>) -> Light<T> {
+async fn while_light<T>(mut call: CallFuture<T>, meter: Arc<Meter>) -> Light<T> {
     let ended = poll_fn(|cx| match call.as_mut().poll(cx) {
         Poll::Ready(ended) => Poll::Ready(Some(ended)),
         Poll::Pending if meter.is_heavy() => Poll::Ready(None),

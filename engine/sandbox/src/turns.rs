@@ -12,37 +12,37 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The turns, and who waits for one.
-pub(crate) struct Turns(Mutex<Line>);
+pub(crate) struct Turns(Mutex<TurnQueue>);
 
 /// Permission to run for a slice. Dropping it is the next one's turn.
-pub(crate) struct Turn {
+pub(crate) struct Slice {
     /// None if nobody waited for it any more.
     of: Option<(Arc<Turns>, String)>,
     /// How much CPU time the slice took.
     pub(crate) used: Duration,
 }
 
-struct Line {
+struct TurnQueue {
     free: usize,
-    shares: HashMap<String, Share>,
+    shares: HashMap<String, ShareUse>,
     /// What the run had used that was given the last turn.
     floor: Duration,
 }
 
 #[derive(Default)]
-struct Share {
+struct ShareUse {
     used: Duration,
     running: usize,
-    waiting: VecDeque<oneshot::Sender<Turn>>,
+    waiting: VecDeque<oneshot::Sender<Slice>>,
 }
 
 impl Turns {
     pub(crate) fn new(turns: usize) -> Arc<Self> {
-        Arc::new(Turns(Mutex::new(Line { free: turns, shares: HashMap::new(), floor: Duration::ZERO })))
+        Arc::new(Turns(Mutex::new(TurnQueue { free: turns, shares: HashMap::new(), floor: Duration::ZERO })))
     }
 
     /// Waits for a turn. Whoever drops what is returned waits no longer.
-    pub(crate) fn wait(self: &Arc<Self>, share: &str) -> oneshot::Receiver<Turn> {
+    pub(crate) fn wait(self: &Arc<Self>, share: &str) -> oneshot::Receiver<Slice> {
         let (sender, receiver) = oneshot::channel();
         let mut line = self.lock();
         let floor = line.floor;
@@ -55,19 +55,19 @@ impl Turns {
         receiver
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line> {
+    fn lock(&self) -> MutexGuard<'_, TurnQueue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Line {
+impl TurnQueue {
     /// Gives the turns that are free.
     fn give(&mut self, turns: &Arc<Turns>) {
         while self.free > 0 {
             let waiting = self.shares.iter_mut().filter(|(_, share)| !share.waiting.is_empty());
             let Some((name, share)) = waiting.min_by_key(|(_, share)| share.used) else { return };
             let Some(next) = share.waiting.pop_front() else { return };
-            let turn = Turn { of: Some((Arc::clone(turns), name.clone())), used: Duration::ZERO };
+            let turn = Slice { of: Some((Arc::clone(turns), name.clone())), used: Duration::ZERO };
             match next.send(turn) {
                 Ok(()) => {
                     self.floor = self.floor.max(share.used);
@@ -80,13 +80,13 @@ impl Line {
     }
 }
 
-impl Share {
+impl ShareUse {
     fn is_active(&self) -> bool {
         self.running > 0 || !self.waiting.is_empty()
     }
 }
 
-impl Drop for Turn {
+impl Drop for Slice {
     fn drop(&mut self) {
         let Some((turns, share)) = self.of.take() else { return };
         let mut line = turns.lock();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     /// Ends a turn after a slice of this length.
-    fn used(mut turn: Turn, used: Duration) {
+    fn used(mut turn: Slice, used: Duration) {
         turn.used = used;
     }
 

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use pipeline::permission::{Ability, Denied, Reach};
+use pipeline::permission::{Ability, Denied, HostReach};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use sandbox::{Failure, HttpRequest, HttpResponse};
 use secrecy::ExposeSecret;
@@ -76,7 +76,11 @@ impl Connector {
                 .dns_resolver(Arc::new(Filtered { reach, network: network.clone() }))
                 .build()
         };
-        Ok(Connector { public: client(Reach::Public)?, private: client(Reach::Private)?, local: client(Reach::Local)? })
+        Ok(Connector {
+            public: client(HostReach::Public)?,
+            private: client(HostReach::Private)?,
+            local: client(HostReach::Local)?,
+        })
     }
 
     /// Sends a request and reads its whole, bounded answer.
@@ -91,9 +95,9 @@ impl Connector {
         literal_allowed(&url, asked.reach)?;
         let method = asked.method.parse().map_err(|_| rejected("the method is malformed"))?;
         let client = match asked.reach {
-            Reach::Public => &self.public,
-            Reach::Private => &self.private,
-            Reach::Local => &self.local,
+            HostReach::Public => &self.public,
+            HostReach::Private => &self.private,
+            HostReach::Local => &self.local,
         };
         let mut request = client.request(method, url).body(asked.body);
         for (name, value) in &asked.headers {
@@ -135,7 +139,7 @@ fn cause(error: &dyn std::error::Error) -> String {
 }
 
 /// A literal address never meets the resolver, so it is judged here.
-fn literal_allowed(url: &Url, reach: Reach) -> Result<(), Failure> {
+fn literal_allowed(url: &Url, reach: HostReach) -> Result<(), Failure> {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),
@@ -184,7 +188,7 @@ fn out_of_reach(error: &reqwest::Error) -> Option<Denied> {
 
 /// Names lead to what is within reach, and nowhere else.
 struct Filtered {
-    reach: Reach,
+    reach: HostReach,
     network: Arc<dyn Network>,
 }
 
@@ -209,7 +213,7 @@ const METADATA: [Ipv4Addr; 3] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 
 /// Whether an address is within a reach. What is not known to be harmless is not.
-fn reaches(reach: Reach, address: IpAddr) -> bool {
+fn reaches(reach: HostReach, address: IpAddr) -> bool {
     let kind = match address {
         IpAddr::V4(v4) => kind_v4(v4),
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(|| kind_v6(v6), kind_v4),
@@ -218,7 +222,7 @@ fn reaches(reach: Reach, address: IpAddr) -> bool {
 }
 
 /// The narrowest reach that includes the address.
-fn kind_v4(address: Ipv4Addr) -> Reach {
+fn kind_v4(address: Ipv4Addr) -> HostReach {
     let [a, b, ..] = address.octets();
     let shared = a == 100 && (64..128).contains(&b);
     let special = METADATA.contains(&address)
@@ -231,13 +235,13 @@ fn kind_v4(address: Ipv4Addr) -> Reach {
         || address.is_documentation()
         || a >= 240;
     match () {
-        () if special => Reach::Local,
-        () if address.is_private() || shared || (a == 198 && (18..20).contains(&b)) => Reach::Private,
-        () => Reach::Public,
+        () if special => HostReach::Local,
+        () if address.is_private() || shared || (a == 198 && (18..20).contains(&b)) => HostReach::Private,
+        () => HostReach::Public,
     }
 }
 
-fn kind_v6(address: Ipv6Addr) -> Reach {
+fn kind_v6(address: Ipv6Addr) -> HostReach {
     let [a, b, ..] = address.segments();
     // Amazon's metadata service answers in the unique-local range, too.
     let metadata = (a, b) == (0xfd00, 0x0ec2);
@@ -245,10 +249,10 @@ fn kind_v6(address: Ipv6Addr) -> Reach {
     // Addresses that carry an IPv4 address could lead anywhere that one does.
     let carries_v4 = a == 0x2002 || (a, b) == (0x2001, 0) || (a, b) == (0x0064, 0xff9b);
     match () {
-        () if metadata || carries_v4 => Reach::Local,
-        () if (a & 0xfe00) == 0xfc00 => Reach::Private,
-        () if global => Reach::Public,
-        () => Reach::Local,
+        () if metadata || carries_v4 => HostReach::Local,
+        () if (a & 0xfe00) == 0xfc00 => HostReach::Private,
+        () if global => HostReach::Public,
+        () => HostReach::Local,
     }
 }
 
@@ -279,8 +283,12 @@ mod tests {
             ("64:ff9b::7f00:1", false, false),
         ] {
             let ip: IpAddr = address.parse().expect("an address");
-            assert_eq!((reaches(Reach::Public, ip), reaches(Reach::Private, ip)), (public, private), "{address}");
-            assert!(reaches(Reach::Local, ip));
+            assert_eq!(
+                (reaches(HostReach::Public, ip), reaches(HostReach::Private, ip)),
+                (public, private),
+                "{address}"
+            );
+            assert!(reaches(HostReach::Local, ip));
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::connector::Connector;
 use crate::config::SecretSource;
 use crate::drive::Trouble;
-use pipeline::permission::Reach;
+use pipeline::permission::HostReach;
 use sandbox::{Failure, HttpRequest, HttpResponse, Query, Redirects, Sample};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -74,7 +74,7 @@ fn request(provider: &Provider, query: &str) -> Result<HttpRequest, Failure> {
         headers,
         body: body.into_bytes(),
         // The address is the administrator's own.
-        reach: Reach::Local,
+        reach: HostReach::Local,
         redirects: Redirects::None,
         at_most: LONGEST,
     })

@@ -54,7 +54,7 @@ pub fn decide(state: &State, observed: &Observed, _now: Timestamp) -> Next<Entry
 
 fn on_branch(key: &Key, intent: &Intent, image: &ImageRef, branch: &Branch) -> Next<Entry, Act> {
     if let Some(past) = branch.bumps.iter().find(|past| past.run == key.run && past.image == intent.image) {
-        return met(key, &past.commit, Changed::Yes, &[]);
+        return met(key, &past.commit, ChangedFiles::Yes, &[]);
     }
     if let Some(newer) = newer(key, image, branch) {
         let because = format!("{} has bumped {} to {} already", newer.run, image.name(), newer.image);
@@ -72,7 +72,7 @@ fn on_branch(key: &Key, intent: &Intent, image: &ImageRef, branch: &Branch) -> N
         Err(because) => return fail(key, because),
     };
     if report.files.is_empty() {
-        return met(key, &branch.head, Changed::No, &report.warnings);
+        return met(key, &branch.head, ChangedFiles::No, &report.warnings);
     }
     let act = Act::Commit {
         branch: branch.name.clone(),
@@ -105,21 +105,21 @@ fn split(run: &str) -> Option<(&str, u64)> {
 
 /// Whether a bump made a commit, or found everything as it should be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Changed {
+enum ChangedFiles {
     Yes,
     No,
 }
 
-fn met(key: &Key, commit: &str, changed: Changed, warnings: &[String]) -> Next<Entry, Act> {
+fn met(key: &Key, commit: &str, changed: ChangedFiles, warnings: &[String]) -> Next<Entry, Act> {
     let mut outputs = Map::new();
     outputs.insert("commit".into(), commit.into());
-    outputs.insert("changed".into(), if changed == Changed::Yes { "true" } else { "false" }.into());
+    outputs.insert("changed".into(), if changed == ChangedFiles::Yes { "true" } else { "false" }.into());
     if !warnings.is_empty() {
         outputs.insert("warning".into(), warnings.join("; ").into());
     }
     let because = match changed {
-        Changed::Yes => format!("the manifests name the image since {}", short(commit)),
-        Changed::No => format!("the manifests name the image already, at {}", short(commit)),
+        ChangedFiles::Yes => format!("the manifests name the image since {}", short(commit)),
+        ChangedFiles::No => format!("the manifests name the image already, at {}", short(commit)),
     };
     answer(key, Response::Met { outputs: Value::Object(outputs) }, because)
 }

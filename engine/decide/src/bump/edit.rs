@@ -5,7 +5,7 @@
 //! unless they differ in exactly the intended values, nothing is written.
 
 use super::File;
-use super::find::{Part, Spot, find, name_of};
+use super::find::{PathPart, Spot, find, name_of};
 use pipeline::ImageRef;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -106,11 +106,11 @@ pub fn mentions(text: &str, swaps: &[Swap]) -> bool {
 impl Swap {
     fn wanted(&self, spot: &Spot) -> Option<String> {
         let (old, new) = match spot.part {
-            Part::Image => (Some(self.from.as_str()), self.to.as_str()),
-            Part::Tag if spot.name == name_of(&self.from) && spot.name == name_of(&self.to) => {
+            PathPart::Image => (Some(self.from.as_str()), self.to.as_str()),
+            PathPart::Tag if spot.name == name_of(&self.from) && spot.name == name_of(&self.to) => {
                 (tag_of(&self.from), tag_of(&self.to)?)
             }
-            Part::Tag => return None,
+            PathPart::Tag => return None,
         };
         (old == Some(spot.value.as_str())).then(|| new.to_owned())
     }
@@ -140,8 +140,8 @@ fn rewrite_all(
             }
         };
         seen.names.extend(spots.iter().map(|spot| spot.name.clone()));
-        let mut changes: Vec<Change> =
-            spots.iter().filter_map(|spot| Some(Change { spot, new: wanted(spot, file, &mut report)? })).collect();
+        let mut changes: Vec<TextChange> =
+            spots.iter().filter_map(|spot| Some(TextChange { spot, new: wanted(spot, file, &mut report)? })).collect();
         seen.matches += changes.len();
         changes.retain(|change| change.spot.value != change.new);
         if changes.is_empty() {
@@ -161,16 +161,16 @@ fn rewrite_all(
 }
 
 /// One name and what shall stand there.
-struct Change<'s> {
+struct TextChange<'s> {
     spot: &'s Spot,
     new: String,
 }
 
 fn wanted(spot: &Spot, image: &ImageRef, text: &str, report: &mut Report, file: &File) -> Option<String> {
     match fit(&spot.name, image) {
-        Fit::Other => return None,
-        Fit::Same => {}
-        Fit::Placeholder => report.warnings.push(format!(
+        ValueFit::Other => return None,
+        ValueFit::Same => {}
+        ValueFit::Placeholder => report.warnings.push(format!(
             "{}:{}: `{}` begins with a placeholder that nothing fills in; it was read as {}",
             file.path,
             spot.line,
@@ -179,14 +179,14 @@ fn wanted(spot: &Spot, image: &ImageRef, text: &str, report: &mut Report, file: 
         )),
     }
     match spot.part {
-        Part::Image => Some(text.to_owned()),
-        Part::Tag => image.tag.clone(),
+        PathPart::Image => Some(text.to_owned()),
+        PathPart::Tag => image.tag.clone(),
     }
 }
 
 /// How a name in a manifest stands to the wanted image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fit {
+enum ValueFit {
     Same,
     /// It ends like the wanted image, behind something that can be no registry
     /// and no path: `ECR_REPO/petclinic-was`, `$REGISTRY/petclinic-was`.
@@ -194,15 +194,15 @@ enum Fit {
     Other,
 }
 
-fn fit(name: &str, image: &ImageRef) -> Fit {
+fn fit(name: &str, image: &ImageRef) -> ValueFit {
     if let Ok(named) = name.parse::<ImageRef>() {
-        return if named.name() == image.name() { Fit::Same } else { Fit::Other };
+        return if named.name() == image.name() { ValueFit::Same } else { ValueFit::Other };
     }
-    let Some((host, rest)) = name.split_once('/') else { return Fit::Other };
+    let Some((host, rest)) = name.split_once('/') else { return ValueFit::Other };
     // A dot, a colon or `localhost` make it a registry; a lower-case path is Docker Hub's.
     let registry = host.contains(['.', ':']) || host == "localhost";
     let same_end = last_part(rest) == last_part(&image.repository);
-    if !registry && same_end { Fit::Placeholder } else { Fit::Other }
+    if !registry && same_end { ValueFit::Placeholder } else { ValueFit::Other }
 }
 
 fn last_part(name: &str) -> &str {
@@ -210,10 +210,10 @@ fn last_part(name: &str) -> &str {
 }
 
 /// Replaces the names and leaves every other byte as it is.
-fn splice(path: &str, text: &str, changes: &[Change<'_>]) -> Result<String, String> {
+fn splice(path: &str, text: &str, changes: &[TextChange<'_>]) -> Result<String, String> {
     let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     bytes.push(text.len());
-    let mut changes: Vec<&Change<'_>> = changes.iter().collect();
+    let mut changes: Vec<&TextChange<'_>> = changes.iter().collect();
     changes.sort_by_key(|change| change.spot.start);
     let mut new = String::with_capacity(text.len() + 64);
     let mut done = 0;
@@ -240,7 +240,7 @@ fn splice(path: &str, text: &str, changes: &[Change<'_>]) -> Result<String, Stri
 /// How many bytes the scalar has, and its new text in the quotes that it had;
 /// `None` unless the raw text is plainly its value. The place of a quoted
 /// scalar reaches over the blanks and the comment that follow it.
-fn rewrite(raw: &str, value: &str, new: &str, part: Part) -> Option<(usize, String)> {
+fn rewrite(raw: &str, value: &str, new: &str, part: PathPart) -> Option<(usize, String)> {
     for quote in ["\"", "'"] {
         let quoted = format!("{quote}{value}{quote}");
         if raw.starts_with(&quoted) {
@@ -251,12 +251,12 @@ fn rewrite(raw: &str, value: &str, new: &str, part: Part) -> Option<(usize, Stri
         return None;
     }
     // A tag of digits would be read as a number, and `no` as false.
-    let plain = part == Part::Image || (new.starts_with('v') && new.len() > 1);
+    let plain = part == PathPart::Image || (new.starts_with('v') && new.len() > 1);
     Some((raw.len(), if plain { new.to_owned() } else { format!("\"{new}\"") }))
 }
 
 /// Demands that the new text differs from the old in exactly these values.
-fn verify(path: &str, old: &str, new: &str, changes: &[Change<'_>]) -> Result<(), String> {
+fn verify(path: &str, old: &str, new: &str, changes: &[TextChange<'_>]) -> Result<(), String> {
     let read = |text: &str| -> Result<Vec<Value>, String> {
         serde_saphyr::from_multiple(text).map_err(|error| format!("{path}: {error}"))
     };

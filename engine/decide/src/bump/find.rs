@@ -11,7 +11,7 @@ pub(super) struct Spot {
     /// Where in its document, as a JSON pointer.
     pub pointer: String,
     /// What the scalar is.
-    pub part: Part,
+    pub part: PathPart,
     /// The image's name without tag and digest, as the manifest spells it.
     pub name: String,
     /// The scalar as YAML reads it, without quotes.
@@ -26,7 +26,7 @@ pub(super) struct Spot {
 
 /// What a scalar is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum PathPart {
     /// A whole image: `host/name:tag`.
     Image,
     /// A tag alone, in a kustomization.
@@ -39,19 +39,19 @@ pub(super) fn find(path: &str, text: &str) -> Result<Vec<Spot>, String> {
     let documents = MarkedYaml::load_from_str(text).map_err(|error| error.to_string())?;
     let file = path.rsplit('/').next().unwrap_or(path);
     let by_name = matches!(file, "kustomization.yaml" | "kustomization.yml" | "Kustomization");
-    let mut found = Found { spots: Vec::new(), text: text.chars().collect() };
+    let mut found = FoundPlace { spots: Vec::new(), text: text.chars().collect() };
     for document in &documents {
         found.object(document, "", by_name, 0)?;
     }
     Ok(found.spots)
 }
 
-struct Found {
+struct FoundPlace {
     spots: Vec<Spot>,
     text: Vec<char>,
 }
 
-impl Found {
+impl FoundPlace {
     fn object(&mut self, node: &MarkedYaml<'_>, at: &str, kustomization: bool, depth: usize) -> Result<(), String> {
         let kind = text_of(get(node, "kind"));
         if depth > MOST_DEPTH {
@@ -96,7 +96,7 @@ impl Found {
     fn image(&mut self, node: &MarkedYaml<'_>, pointer: String) {
         let Some(value) = text_of(Some(node)) else { return };
         let name = name_of(&value).to_owned();
-        self.push(node, Part::Image, name, value, pointer);
+        self.push(node, PathPart::Image, name, value, pointer);
     }
 
     fn kustomization(&mut self, node: &MarkedYaml<'_>, at: &str) -> Result<(), String> {
@@ -114,12 +114,12 @@ impl Found {
                 YamlData::Value(Scalar::String(text)) => text.to_string(),
                 _ => self.text[tag.span.start.index()..tag.span.end.index()].iter().collect(),
             };
-            self.push(tag, Part::Tag, name, value, format!("{at}/images/{index}/newTag"));
+            self.push(tag, PathPart::Tag, name, value, format!("{at}/images/{index}/newTag"));
         }
         Ok(())
     }
 
-    fn push(&mut self, node: &MarkedYaml<'_>, part: Part, name: String, value: String, pointer: String) {
+    fn push(&mut self, node: &MarkedYaml<'_>, part: PathPart, name: String, value: String, pointer: String) {
         let (start, end, line) = (node.span.start.index(), node.span.end.index(), node.span.start.line());
         self.spots.push(Spot { pointer, part, name, value, start, end, line });
     }

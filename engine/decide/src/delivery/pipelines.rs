@@ -4,7 +4,7 @@ use super::entry::{Change, PullRequest, Push, Received, Reference, Skipped};
 use super::messages::why_nothing;
 use super::observed::{Ancestry, Changed, Context, File, KnownRun, RunKey, Standing};
 use crate::run::{self, Event, EventKind, Opened};
-use pipeline::{Cause, Concurrency, Pipeline, Supersede};
+use pipeline::{Concurrency, Pipeline, Supersede, Trigger};
 use std::collections::BTreeMap;
 
 /// How long a run's title may be, in characters.
@@ -93,17 +93,17 @@ fn unfit(pipeline: &Pipeline, received: &Received, changed: &Changed) -> Option<
     };
     let cause = match received {
         Received::Push(push) => match push.short_reference() {
-            Some(Reference::Branch(branch)) => Cause::Push { branch: branch.to_owned(), changed },
-            Some(Reference::Tag(tag)) => Cause::Tag(tag.to_owned()),
+            Some(Reference::Branch(branch)) => Trigger::Push { branch: branch.to_owned(), changed },
+            Some(Reference::Tag(tag)) => Trigger::Tag(tag.to_owned()),
             None => return Some(format!("`{}` is neither a branch nor a tag", push.reference)),
         },
         Received::PullRequest(asked) => {
-            Cause::PullRequest { base: asked.base_branch().to_owned(), activity: asked.activity, changed }
+            Trigger::PullRequest { base: asked.base_branch().to_owned(), activity: asked.activity, changed }
         }
     };
     match pipeline::plan(pipeline, &cause) {
-        pipeline::Plan::Runs { .. } => None,
-        pipeline::Plan::Rests { because } => Some(because),
+        pipeline::RunPlan::Runs { .. } => None,
+        pipeline::RunPlan::Rests { because } => Some(because),
     }
 }
 

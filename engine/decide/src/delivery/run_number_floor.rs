@@ -8,7 +8,7 @@ use super::observed::{Context, FileState, KnownRun};
 use super::pipelines::{Plan, plan};
 use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Step;
-use pipeline::expr::{self, Scope};
+use pipeline::expr::{self, Variables};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ pub fn places(opened: &Opened) -> Vec<Place> {
     steps.filter_map(|step| place(step, &scope)).collect()
 }
 
-fn place(step: &Step, scope: &Scope) -> Option<Place> {
+fn place(step: &Step, scope: &Variables) -> Option<Place> {
     let text = |name: &str| match expr::render(step.with.get(name)?, scope) {
         Ok(Value::String(text)) => Some(text),
         _ => None,
@@ -83,10 +83,10 @@ fn place(step: &Step, scope: &Scope) -> Option<Place> {
     }
 }
 
-fn scope(opened: &Opened) -> Scope {
+fn scope(opened: &Opened) -> Variables {
     let commit = &opened.commit;
     let branch = opened.event.reference.strip_prefix("refs/heads/").unwrap_or_default();
-    Scope(json!({
+    Variables(json!({
         "env": opened.pipeline.env,
         "commit": {
             "sha": commit.sha, "short": commit.short, "message": commit.message,

@@ -7,17 +7,17 @@
 /// The patterns of one file, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ignore {
-    rules: Vec<Rule>,
+    rules: Vec<IgnoreRule>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rule {
+struct IgnoreRule {
     pattern: String,
-    verdict: Verdict,
+    verdict: IgnoreVerdict,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum IgnoreVerdict {
     Ignored,
     Kept,
 }
@@ -33,21 +33,21 @@ impl Ignore {
     /// Whether the build does not see this path (relative, `/` between its parts).
     pub fn ignores(&self, path: &str) -> bool {
         let verdict = self.rules.iter().rev().find(|rule| rule.applies(path)).map(|rule| rule.verdict);
-        verdict == Some(Verdict::Ignored)
+        verdict == Some(IgnoreVerdict::Ignored)
     }
 }
 
-fn rule(line: &str) -> Option<Rule> {
+fn rule(line: &str) -> Option<IgnoreRule> {
     let line = line.trim();
     let (pattern, verdict) = match line.strip_prefix('!') {
-        Some(rest) => (rest.trim(), Verdict::Kept),
-        None => (line, Verdict::Ignored),
+        Some(rest) => (rest.trim(), IgnoreVerdict::Kept),
+        None => (line, IgnoreVerdict::Ignored),
     };
     let pattern = clean(pattern);
-    (!pattern.is_empty()).then_some(Rule { pattern, verdict })
+    (!pattern.is_empty()).then_some(IgnoreRule { pattern, verdict })
 }
 
-impl Rule {
+impl IgnoreRule {
     fn applies(&self, path: &str) -> bool {
         let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
         matches(&self.pattern, path) || parents.into_iter().any(|parent| matches(&self.pattern, parent))

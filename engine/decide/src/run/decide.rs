@@ -178,7 +178,7 @@ fn start(state: &State, opened: &Opened, observed: &Observed, now: Timestamp) ->
             record.push(Entry::Skipped { step: step.id.clone(), because });
             continue;
         }
-        if let Gate::Closed(entries) = gate(state, opened, observed, step, now) {
+        if let OpenGate::Closed(entries) = gate(state, opened, observed, step, now) {
             record.extend(entries);
             continue;
         }
@@ -266,7 +266,7 @@ fn broken_need<'a>(state: &'a State, step: &'a Step) -> Option<&'a str> {
 }
 
 /// What stands between a step that is ready and its first attempt.
-pub(super) enum Gate {
+pub(super) enum OpenGate {
     /// Nothing stands between: it starts.
     Open,
     /// A person's answer. These entries say what is asked, or that the time for an answer is up.
@@ -274,11 +274,11 @@ pub(super) enum Gate {
 }
 
 /// Whether a step that is ready may start.
-pub(super) fn gate(state: &State, opened: &Opened, observed: &Observed, step: &Step, now: Timestamp) -> Gate {
-    let Some(approval) = &step.approval else { return Gate::Open };
+pub(super) fn gate(state: &State, opened: &Opened, observed: &Observed, step: &Step, now: Timestamp) -> OpenGate {
+    let Some(approval) = &step.approval else { return OpenGate::Open };
     let id = || step.id.clone();
     match state.asked(&step.id) {
-        None => Gate::Closed(match question(state, opened, observed, approval) {
+        None => OpenGate::Closed(match question(state, opened, observed, approval) {
             Ok(ask) => vec![Entry::ApprovalAsked { step: id(), ask }],
             Err(because) => {
                 let outcome = Outcome::Rejected { because };
@@ -287,11 +287,11 @@ pub(super) fn gate(state: &State, opened: &Opened, observed: &Observed, step: &S
             }
         }),
         Some(asked) => match &asked.answered {
-            Some(answered) if answered.answer == Answer::Approved => Gate::Open,
+            Some(answered) if answered.answer == Answer::Approved => OpenGate::Open,
             None if now >= until(asked, approval) => {
-                Gate::Closed(vec![Entry::ApprovalAnswered { step: id(), answer: Answer::Expired }])
+                OpenGate::Closed(vec![Entry::ApprovalAnswered { step: id(), answer: Answer::Expired }])
             }
-            _ => Gate::Closed(Vec::new()),
+            _ => OpenGate::Closed(Vec::new()),
         },
     }
 }

@@ -4,7 +4,7 @@ use super::entry::{Answer, Opened, Outcome};
 use super::observed::Observed;
 use super::state::{State, Status};
 use crate::by::By;
-use pipeline::expr::{self, Scope};
+use pipeline::expr::{self, Variables};
 use pipeline::{Approval, Step};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -56,8 +56,8 @@ pub(super) fn question(
     }
 }
 
-/// What expressions may name; see [`Scope`].
-pub(super) fn scope(state: &State, opened: &Opened, observed: &Observed) -> Scope {
+/// What expressions may name; see [`Variables`].
+pub(super) fn scope(state: &State, opened: &Opened, observed: &Observed) -> Variables {
     let mut steps = Map::new();
     for step in state.steps() {
         let (outputs, outcome) = match state.status(&step.id) {
@@ -76,7 +76,7 @@ pub(super) fn scope(state: &State, opened: &Opened, observed: &Observed) -> Scop
     }
     let branch = opened.event.reference.strip_prefix("refs/heads/").unwrap_or_default();
     let commit = &opened.commit;
-    Scope(json!({
+    Variables(json!({
         "run": {
             "number": opened.number, "id": opened.id, "url": format!("{}/runs/{}", observed.url, opened.id),
             "title": opened.title, "outcome": state.ending(),

@@ -2,16 +2,16 @@
 
 mod cases;
 mod new;
+mod outcome;
 mod project;
 mod recorded;
 mod test;
-mod told;
 
 use clap::Subcommand;
 
 /// What an author does.
 #[derive(Subcommand)]
-pub enum Command {
+pub enum AuthorCommand {
     /// Begin a plugin: a project that works, in Rust, JavaScript or Python.
     ///
     /// It carries the contract with it and needs nothing of ours from the network.
@@ -27,9 +27,9 @@ pub enum Command {
 ///
 /// # Errors
 /// Why it could not be done, with help; and a case that came out otherwise than recorded.
-pub async fn run(command: Command) -> Result<(), String> {
+pub async fn run(command: AuthorCommand) -> Result<(), String> {
     match command {
-        Command::New(options) => new::run(&options),
-        Command::Test(options) => test::run(&options).await,
+        AuthorCommand::New(options) => new::run(&options),
+        AuthorCommand::Test(options) => test::run(&options).await,
     }
 }

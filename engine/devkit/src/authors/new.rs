@@ -14,8 +14,8 @@ pub struct Options {
     #[arg(long, value_enum)]
     lang: Language,
     /// What it is for.
-    #[arg(long, value_enum, default_value_t = Kind::Step)]
-    world: Kind,
+    #[arg(long, value_enum, default_value_t = TemplateKind::Step)]
+    world: TemplateKind,
 }
 
 /// A language with a template.
@@ -23,15 +23,15 @@ pub struct Options {
 enum Language {
     /// With Bespin's own SDK.
     Rust,
-    /// With componentize-js.
+    /// JavaScript, built by componentize-js.
     Js,
-    /// With componentize-py.
+    /// Python, built by componentize-py.
     Python,
 }
 
 /// A world with a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum TemplateKind {
     /// A step of a pipeline.
     Step,
     /// The health of a kind of object; in Rust.
@@ -45,9 +45,8 @@ enum Kind {
 }
 
 /// A file of a project: its path, and its bytes.
-type File = (String, Vec<u8>);
+type NewFile = (String, Vec<u8>);
 
-/// The contract.
 #[derive(RustEmbed)]
 #[folder = "../../plugins/wit"]
 struct Contract;
@@ -120,7 +119,7 @@ const ONLY_RUST: &str = "the worlds beside `step` have a template in Rust: write
 pub fn run(options: &Options) -> Result<(), String> {
     let name = options.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     check(name)?;
-    if options.lang != Language::Rust && options.world != Kind::Step {
+    if options.lang != Language::Rust && options.world != TemplateKind::Step {
         return Err(ONLY_RUST.to_owned());
     }
     let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
@@ -150,24 +149,24 @@ fn check(name: &str) -> Result<(), String> {
     Err(format!("`{name}` is no name for a plugin; write lower-case letters, digits and single `-`, a letter first"))
 }
 
-fn files(language: Language, world: Kind, name: &str) -> Vec<File> {
+fn files(language: Language, world: TemplateKind, name: &str) -> Vec<NewFile> {
     let rename = |(path, text): &(&str, &str)| {
         let text = text.replace(EXAMPLE, name).replace(&EXAMPLE.replace('-', "_"), &name.replace('-', "_"));
         ((*path).to_owned(), text.into_bytes())
     };
     let Template { rust, cases } = match world {
-        Kind::Step => STEP,
-        Kind::Health => HEALTH,
-        Kind::Generate => GENERATE,
-        Kind::Measure => MEASURE,
-        Kind::Route => ROUTE,
+        TemplateKind::Step => STEP,
+        TemplateKind::Health => HEALTH,
+        TemplateKind::Generate => GENERATE,
+        TemplateKind::Measure => MEASURE,
+        TemplateKind::Route => ROUTE,
     };
     let (shared, own) = match language {
         Language::Rust => (RUST, rust),
         Language::Js => (JAVASCRIPT, &[][..]),
         Language::Python => (PYTHON, &[][..]),
     };
-    let mut files: Vec<File> = shared.iter().chain(own).map(rename).collect();
+    let mut files: Vec<NewFile> = shared.iter().chain(own).map(rename).collect();
     files.extend(cases.iter().map(|(path, text)| {
         let bare = path.rsplit('/').next().unwrap_or(path);
         (format!("tests/{bare}"), text.as_bytes().to_vec())
@@ -182,7 +181,7 @@ fn files(language: Language, world: Kind, name: &str) -> Vec<File> {
     files
 }
 
-fn embedded<Folder: RustEmbed>(below: &str) -> impl Iterator<Item = File> {
+fn embedded<Folder: RustEmbed>(below: &str) -> impl Iterator<Item = NewFile> {
     Folder::iter().filter_map(move |path| {
         let bytes = Folder::get(&path)?.data.into_owned();
         Some((format!("{below}/{path}"), bytes))
@@ -208,7 +207,7 @@ mod tests {
         for (language, contract) in
             [(Language::Rust, "bespin/wit"), (Language::Js, "wit/deps/bespin"), (Language::Python, "wit/deps/bespin")]
         {
-            let files = files(language, Kind::Step, "greet-people");
+            let files = files(language, TemplateKind::Step, "greet-people");
             let text = |path: &str| {
                 let (_, bytes) = files.iter().find(|(name, _)| name == path).unwrap_or_else(|| panic!("{path}"));
                 String::from_utf8(bytes.clone()).unwrap()
@@ -226,10 +225,10 @@ mod tests {
     #[test]
     fn a_project_of_another_world_is_that_worlds_example() {
         for (world, makes) in [
-            (Kind::Health, "bespin_sdk::health!"),
-            (Kind::Generate, "bespin_sdk::generate!"),
-            (Kind::Measure, "bespin_sdk::measure!"),
-            (Kind::Route, "bespin_sdk::route!"),
+            (TemplateKind::Health, "bespin_sdk::health!"),
+            (TemplateKind::Generate, "bespin_sdk::generate!"),
+            (TemplateKind::Measure, "bespin_sdk::measure!"),
+            (TemplateKind::Route, "bespin_sdk::route!"),
         ] {
             let files = files(Language::Rust, world, "greet-people");
             let text = |path: &str| {

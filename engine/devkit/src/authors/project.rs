@@ -10,10 +10,9 @@ const FILE: &str = "plugin.toml";
 /// What is said of a description that cannot be read.
 const WRITTEN: &str = "write `component`, its file, and `build`, a list of a program and its arguments";
 
-/// `plugin.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct ProjectFile {
     /// What the build makes, relative to the project.
     component: PathBuf,
     /// A program and its arguments. No shell is put in between.
@@ -24,7 +23,7 @@ struct Written {
 
 /// A component and its cases.
 pub struct Project {
-    /// The component.
+    /// The built component's path, relative to the project.
     pub component: PathBuf,
     /// The folder of its cases.
     pub cases: PathBuf,
@@ -52,7 +51,7 @@ pub fn open(path: &Path, first: First) -> Result<Project, String> {
     let failed = |because: String| format!("{}: {because}", file.display());
     let text = std::fs::read_to_string(&file)
         .map_err(|error| failed(format!("{error}; name a component, or a project as `bespin plugin new` makes it")))?;
-    let written: Written =
+    let written: ProjectFile =
         toml::from_str(&text).map_err(|error| failed(format!("{}; {WRITTEN}", error.to_string().trim_end())))?;
     if first == First::Build {
         build(path, &written).map_err(failed)?;
@@ -60,7 +59,7 @@ pub fn open(path: &Path, first: First) -> Result<Project, String> {
     Ok(Project { component: path.join(&written.component), cases: path.join("tests") })
 }
 
-fn build(project: &Path, written: &Written) -> Result<(), String> {
+fn build(project: &Path, written: &ProjectFile) -> Result<(), String> {
     let [program, arguments @ ..] = written.build.as_slice() else {
         return Err("`build` names no program".into());
     };

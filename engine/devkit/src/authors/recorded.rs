@@ -3,8 +3,8 @@
 mod terraform;
 
 use super::cases::calls::{number, read_bytes, write_bytes};
-use super::cases::{Call, Case, Exchange};
-use super::told::pretty;
+use super::cases::{Case, HostCall, HttpExchange};
+use super::outcome::pretty;
 use async_trait::async_trait;
 use sandbox::{
     Abilities, Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed,
@@ -21,20 +21,20 @@ pub struct Recorded {
     files: BTreeMap<String, String>,
     artifacts: BTreeMap<String, String>,
     secrets: BTreeMap<String, String>,
-    left: Mutex<Left>,
+    left: Mutex<Unanswered>,
 }
 
 /// What is still recorded, and what happened.
 #[derive(Default)]
-struct Left {
-    http: Vec<Exchange>,
-    calls: Vec<Call>,
+struct Unanswered {
+    http: Vec<HttpExchange>,
+    calls: Vec<HostCall>,
     log: Vec<String>,
     unrecorded: Vec<String>,
 }
 
 /// A request with everything in it that a recording may name.
-struct Asked {
+struct RequestKey {
     method: String,
     url: String,
     headers: BTreeMap<String, String>,
@@ -44,7 +44,7 @@ struct Asked {
 impl Recorded {
     /// The world of a case.
     pub fn of(case: &Case) -> Recorded {
-        let left = Left { http: case.http.clone(), calls: case.calls.clone(), ..Left::default() };
+        let left = Unanswered { http: case.http.clone(), calls: case.calls.clone(), ..Unanswered::default() };
         let (files, artifacts) = (case.files.clone(), case.artifacts.clone());
         Recorded { files, artifacts, secrets: case.secrets.clone(), left: Mutex::new(left) }
     }
@@ -66,14 +66,14 @@ impl Recorded {
         requests.chain(left.calls.iter().map(|call| shown_call(&call.ask, &call.with))).collect()
     }
 
-    fn left(&self) -> MutexGuard<'_, Left> {
+    fn left(&self) -> MutexGuard<'_, Unanswered> {
         self.left.lock().expect("nobody panics while holding it")
     }
 
     /// Finds the answer to a call among those that are left.
     fn call(&self, ask: &str, asked: Value) -> Result<Value, Failure> {
         let mut left = self.left();
-        let same = |call: &Call| call.ask == ask && pretty(&call.with) == pretty(&asked);
+        let same = |call: &HostCall| call.ask == ask && pretty(&call.with) == pretty(&asked);
         let Some(at) = left.calls.iter().position(same) else {
             left.unrecorded.push(shown_call(ask, &asked));
             return Err(not_recorded(ask));
@@ -183,7 +183,7 @@ impl Abilities for Recorded {
     }
 
     async fn http(&self, asked: HttpRequest) -> Result<HttpResponse, Failure> {
-        let asked = Asked::of(asked);
+        let asked = RequestKey::of(asked);
         let mut left = self.left();
         let Some(at) = left.http.iter().position(|exchange| exchange.request.is(&asked)) else {
             left.unrecorded.push(asked.shown());
@@ -298,10 +298,10 @@ fn sample(recorded: &Value) -> Result<Sample, Failure> {
     Ok(Sample { labels: labels.filter_map(label).collect(), value })
 }
 
-impl Asked {
-    fn of(request: HttpRequest) -> Asked {
+impl RequestKey {
+    fn of(request: HttpRequest) -> RequestKey {
         let header = |(name, value): (String, SecretString)| (name, value.expose_secret().to_owned());
-        Asked {
+        RequestKey {
             method: request.method,
             url: request.url.expose_secret().to_owned(),
             headers: request.headers.into_iter().map(header).collect(),
@@ -318,8 +318,8 @@ impl Asked {
     }
 }
 
-impl super::cases::Request {
-    fn is(&self, asked: &Asked) -> bool {
+impl super::cases::RecordedRequest {
+    fn is(&self, asked: &RequestKey) -> bool {
         let headers = self.headers.as_ref().is_none_or(|headers| *headers == asked.headers);
         let body = match &self.json {
             None => self.body.as_bytes() == asked.body,

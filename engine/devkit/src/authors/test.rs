@@ -1,9 +1,9 @@
 //! `bespin plugin test`: a plugin against recorded answers, with no server.
 
-use super::cases::{self, Asked, Case};
+use super::cases::{self, Case, CaseRequest};
+use super::outcome::{CallOutcome, WorldAnswer};
 use super::project::{self, First};
 use super::recorded::Recorded;
-use super::told::{Answer, Told};
 use crate::component;
 use clap::Args;
 use pipeline::limits::Limits;
@@ -66,47 +66,50 @@ async fn differs(sandbox: &Sandbox, plugin: &Plugin, case: &Case) -> Option<Stri
     let world = Arc::new(Recorded::of(case));
     let abilities = Arc::clone(&world) as Arc<dyn Abilities>;
     let told = told(sandbox, plugin, case, abilities).await;
-    let got = Told { log: world.log(), asked: world.unrecorded(), ..told };
-    let expected = Told { asked: world.unasked(), ..case.expected(&got) };
+    let got = CallOutcome { log: world.log(), asked: world.unrecorded(), ..told };
+    let expected = CallOutcome { asked: world.unasked(), ..case.expected(&got) };
     got.differs(&expected)
 }
 
 /// Asks the plugin what the case asks, and tells what came of it.
-async fn told(sandbox: &Sandbox, plugin: &Plugin, case: &Case, abilities: Arc<dyn Abilities>) -> Told {
+async fn told(sandbox: &Sandbox, plugin: &Plugin, case: &Case, abilities: Arc<dyn Abilities>) -> CallOutcome {
     let (grants, limits) = (&case.grants, &Limits::default());
     let text = |object: &cases::Object| serde_json::Value::Object(object.clone()).to_string();
     match &case.asked {
-        Asked::Step(with) => {
+        CaseRequest::Step(with) => {
             let verdict = sandbox.run(plugin, &text(with), grants, limits, abilities).await;
-            Told::of(verdict, Answer::Outputs)
+            CallOutcome::of(verdict, WorldAnswer::Outputs)
         }
-        Asked::Health(object) => {
+        CaseRequest::Health(object) => {
             let verdict = sandbox.health(plugin, &text(object), limits, abilities).await;
-            Told::of(verdict, |health| Answer::Health { status: health.status, message: Some(health.message) })
+            CallOutcome::of(verdict, |health| WorldAnswer::Health {
+                status: health.status,
+                message: Some(health.message),
+            })
         }
-        Asked::Generate(parameters) => {
+        CaseRequest::Generate(parameters) => {
             let verdict = sandbox.generate(plugin, &parameters.to_string(), limits, abilities).await;
-            Told::of(verdict, Answer::Manifests)
+            CallOutcome::of(verdict, WorldAnswer::Manifests)
         }
-        Asked::Measure(metric) => {
+        CaseRequest::Measure(metric) => {
             let verdict = sandbox.measure(plugin, &text(metric), grants, limits, abilities).await;
-            Told::of(verdict, |one| Answer::Measurement {
+            CallOutcome::of(verdict, |one| WorldAnswer::Measurement {
                 value: one.value,
                 judgement: one.judgement,
                 message: Some(one.message),
             })
         }
-        Asked::SetWeight(split) => {
+        CaseRequest::SetWeight(split) => {
             let verdict = sandbox.set_weight(plugin, split, grants, limits, abilities).await;
-            Told::of(verdict, |()| Answer::Nothing)
+            CallOutcome::of(verdict, |()| WorldAnswer::Nothing)
         }
-        Asked::VerifyWeight(split) => {
+        CaseRequest::VerifyWeight(split) => {
             let verdict = sandbox.verify_weight(plugin, split, grants, limits, abilities).await;
-            Told::of(verdict, Answer::Verification)
+            CallOutcome::of(verdict, WorldAnswer::Verification)
         }
-        Asked::Remove(rollout) => {
+        CaseRequest::Remove(rollout) => {
             let verdict = sandbox.remove(plugin, &text(rollout), grants, limits, abilities).await;
-            Told::of(verdict, |()| Answer::Nothing)
+            CallOutcome::of(verdict, |()| WorldAnswer::Nothing)
         }
     }
 }

@@ -7,32 +7,32 @@ use std::ops::Range;
 
 /// What an expression may name at its place.
 #[derive(Clone, Debug)]
-pub struct Known<'a> {
+pub struct KnownNames<'a> {
     /// The names in the pipeline's `env`.
     pub env: &'a BTreeSet<String>,
     /// The steps that have surely ended by then.
     pub before: &'a BTreeSet<String>,
     /// Every step of the pipeline.
     pub steps: &'a BTreeSet<String>,
-    /// Where it stands.
-    pub place: Place,
+    /// Where the expression stands, which decides what it may name.
+    pub place: ExprPlace,
 }
 
 /// Where an expression stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ExprPlace {
     /// In a step's settings or grants.
     Setting,
-    /// In `if`.
+    /// In a step's `if`.
     Condition,
 }
 
 /// What is wrong with an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ExprFault {
     /// The bytes of the expression that are meant; empty means all of it.
     pub at: Range<usize>,
-    /// What is wrong.
+    /// What is wrong, as one sentence without a full stop.
     pub message: String,
     /// How to fix it.
     pub help: String,
@@ -45,13 +45,13 @@ const EVENT: [&str; 1] = ["kind"];
 const ROOTS: [&str; 5] = ["run", "commit", "env", "steps", "event"];
 
 /// Checks one expression, without its braces.
-pub fn check(source: &str, known: &Known<'_>) -> Vec<Fault> {
-    let whole = |message: String, help: &str| Fault { at: 0..0, message, help: help.to_owned() };
+pub fn check(source: &str, known: &KnownNames<'_>) -> Vec<ExprFault> {
+    let whole = |message: String, help: &str| ExprFault { at: 0..0, message, help: help.to_owned() };
     if source.is_empty() {
         return vec![whole("an expression is empty".into(), "name something between the braces, or leave them out")];
     }
     let mut environment = environment();
-    if known.place == Place::Condition {
+    if known.place == ExprPlace::Condition {
         STATUS.iter().for_each(|name| environment.add_function(*name, || true));
     }
     // What has no value yet is passed over, so that only wrong names of filters and functions fail.
@@ -62,7 +62,7 @@ pub fn check(source: &str, known: &Known<'_>) -> Vec<Fault> {
     };
     let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
     names.sort();
-    let mut faults: Vec<Fault> = names.iter().filter_map(|name| check_name(source, name, known)).collect();
+    let mut faults: Vec<ExprFault> = names.iter().filter_map(|name| check_name(source, name, known)).collect();
     faults.extend(quoted_steps(source).filter_map(|id| check_step(source, id, known)));
     if faults.iter().any(|fault| fault.message.ends_with(SUBTRACTION)) {
         // What stands behind the dash is no name of its own then.
@@ -85,17 +85,17 @@ pub(crate) fn asks_status(source: &str) -> bool {
     STATUS.iter().any(|name| names.contains(*name))
 }
 
-fn syntax(source: &str, unread: Unread) -> Fault {
+fn syntax(source: &str, unread: Unread) -> ExprFault {
     let help = match () {
         () if source.contains("&&") || source.contains("||") => "write `and`, `or` and `not`",
         () if source.contains("===") => "write `==`",
         () => "an expression reads like `commit.branch == 'main'`",
     };
-    Fault { at: unread.at, message: unread.message, help: help.to_owned() }
+    ExprFault { at: unread.at, message: unread.message, help: help.to_owned() }
 }
 
 /// A filter, a test or a function that is not there; minijinja's words end in `... is unknown`.
-fn unknown(source: &str, error: &minijinja::Error) -> Fault {
+fn unknown(source: &str, error: &minijinja::Error) -> ExprFault {
     let message = explain(error);
     let name = message.trim_end_matches(" is unknown").rsplit(' ').next().unwrap_or_default();
     let at = find(source, name);
@@ -109,16 +109,16 @@ fn unknown(source: &str, error: &minijinja::Error) -> Fault {
         ErrorKind::UnknownTest => "test",
         _ => "function",
     };
-    Fault { message: format!("there is no {kind} `{name}`"), at, help }
+    ExprFault { message: format!("there is no {kind} `{name}`"), at, help }
 }
 
-fn check_name(source: &str, name: &str, known: &Known<'_>) -> Option<Fault> {
+fn check_name(source: &str, name: &str, known: &KnownNames<'_>) -> Option<ExprFault> {
     let mut parts = name.split('.');
     let (root, second) = (parts.next().unwrap_or_default(), parts.next());
-    let fault = |part: &str, message: String, help: String| Some(Fault { at: find(source, part), message, help });
+    let fault = |part: &str, message: String, help: String| Some(ExprFault { at: find(source, part), message, help });
     if STATUS.contains(&root) {
         let help = "compare `run.outcome` instead, or move it into the step's `if`".to_owned();
-        return (known.place == Place::Setting)
+        return (known.place == ExprPlace::Setting)
             .then(|| fault(root, format!("`{root}()` belongs into `if`"), help))
             .flatten();
     }
@@ -156,7 +156,7 @@ fn check_name(source: &str, name: &str, known: &Known<'_>) -> Option<Fault> {
     fault(second, format!("`{root}` has no `{second}`"), help)
 }
 
-fn check_step(source: &str, id: &str, known: &Known<'_>) -> Option<Fault> {
+fn check_step(source: &str, id: &str, known: &KnownNames<'_>) -> Option<ExprFault> {
     if known.before.contains(id) {
         return None;
     }
@@ -168,7 +168,7 @@ fn check_step(source: &str, id: &str, known: &Known<'_>) -> Option<Fault> {
         let help = did_you_mean(id, known.steps.iter().map(String::as_str));
         (format!("there is no step `{id}`"), help.unwrap_or_else(|| "name a step that this one needs".to_owned()))
     };
-    Some(Fault { at: find(source, id), message, help })
+    Some(ExprFault { at: find(source, id), message, help })
 }
 
 /// The ids in `steps['id']`, which the names of an expression leave out.
@@ -215,11 +215,11 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn says(source: &str, place: Place) -> Vec<String> {
+    fn says(source: &str, place: ExprPlace) -> Vec<String> {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         let (env, before, steps) =
             (set(&["repository"]), set(&["image", "dr-sync"]), set(&["image", "dr-sync", "push"]));
-        let known = Known { env: &env, before: &before, steps: &steps, place };
+        let known = KnownNames { env: &env, before: &before, steps: &steps, place };
         check(source, &known).into_iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect()
     }
 
@@ -232,9 +232,9 @@ mod tests {
             "run.number + 1",
             "commit.message | upper",
         ] {
-            assert_eq!(says(source, Place::Setting), [""; 0], "{source}");
+            assert_eq!(says(source, ExprPlace::Setting), [""; 0], "{source}");
         }
-        assert_eq!(says("failure() and commit.branch is startingwith 'release/'", Place::Condition), [""; 0]);
+        assert_eq!(says("failure() and commit.branch is startingwith 'release/'", ExprPlace::Condition), [""; 0]);
     }
 
     #[test]
@@ -255,16 +255,18 @@ mod tests {
             ),
             ("hash('pom.xml')", "`hash()` is not supported by this version; name the version by hand, in `env`"),
         ] {
-            assert_eq!(says(source, Place::Setting).first().map(String::as_str), Some(expected), "{source}");
+            assert_eq!(says(source, ExprPlace::Setting).first().map(String::as_str), Some(expected), "{source}");
         }
         assert!(
-            says("steps.dr-sync.outcome", Place::Setting).iter().any(|says| says.ends_with("write `steps['dr-sync']`"))
+            says("steps.dr-sync.outcome", ExprPlace::Setting)
+                .iter()
+                .any(|says| says.ends_with("write `steps['dr-sync']`"))
         );
-        assert_eq!(says("steps.dr-sync.outcome", Place::Setting).len(), 1);
+        assert_eq!(says("steps.dr-sync.outcome", ExprPlace::Setting).len(), 1);
         assert!(
-            says("run.title | shout", Place::Setting)[0]
+            says("run.title | shout", ExprPlace::Setting)[0]
                 .starts_with("there is no filter `shout`; the filters are default")
         );
-        assert!(says("run.title is loud", Place::Setting)[0].starts_with("there is no test `loud`"));
+        assert!(says("run.title is loud", ExprPlace::Setting)[0].starts_with("there is no test `loud`"));
     }
 }

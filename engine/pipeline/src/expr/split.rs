@@ -7,7 +7,7 @@ pub enum Piece {
     Text(String),
     /// What stood between `${{` and `}}`, trimmed.
     Expression {
-        /// The expression.
+        /// The text between the braces, to be evaluated.
         source: String,
         /// The how-manieth `${{` of the text it is, from 0, counting `$${{` as well.
         nth: usize,

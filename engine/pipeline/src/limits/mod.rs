@@ -60,19 +60,19 @@ impl Default for Limits {
 pub enum Limit {
     /// [`Limits::memory_bytes`], or a container's.
     Memory,
-    /// [`Limits::table_elements`].
+    /// Elements of tables, [`Limits::table_elements`].
     Tables,
     /// The guest's call stack, 512 KiB.
     Stack,
-    /// [`Limits::cpu`].
+    /// Time on a processor, [`Limits::cpu`].
     Cpu,
-    /// [`Limits::output_bytes`].
+    /// Bytes of outputs, [`Limits::output_bytes`].
     Output,
     /// [`Limits::log_bytes`], or a container's.
     Log,
-    /// [`Limits::host_calls`].
+    /// Calls of the host, [`Limits::host_calls`].
     HostCalls,
-    /// [`Limits::handles`].
+    /// Open handles, [`Limits::handles`].
     Handles,
     /// What one call may hand over, or be answered by: 8 MiB more than [`Limits::response_bytes`].
     Request,

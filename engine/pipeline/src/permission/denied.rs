@@ -7,7 +7,7 @@ use super::Ability;
 /// Permission that a plugin asked for and does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// The ability.
+    /// The permission that is missing.
     pub grant: Ability,
     /// What was to be done with it; may be empty when the ability is not granted at all.
     pub value: String,

@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 /// Which addresses a granted host may resolve to. Each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
+pub enum HostReach {
     /// Global unicast only: the grant was a pattern.
     Public,
     /// Private ranges as well: the grant names this very host. Still no loopback and no link-local.
@@ -23,23 +23,22 @@ pub enum Reach {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     method: String,
-    scheme: Scheme,
+    scheme: UrlScheme,
     host: String,
     /// None is the scheme's own.
     port: Option<u16>,
 }
 
-/// One grant.
 #[derive(Clone, Debug)]
-pub(super) struct Rule {
+pub(super) struct HttpRule {
     methods: Methods,
-    scheme: Scheme,
+    scheme: UrlScheme,
     host: Pattern,
     port: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
+enum UrlScheme {
     Https,
     Http,
 }
@@ -70,8 +69,8 @@ impl Target {
     /// The text does not repeat the address, which may hold a secret.
     pub fn of(method: &str, url: &Url) -> Result<Target, &'static str> {
         let scheme = match url.scheme() {
-            "https" => Scheme::Https,
-            "http" => Scheme::Http,
+            "https" => UrlScheme::Https,
+            "http" => UrlScheme::Http,
             _ => return Err("only http and https addresses are requested"),
         };
         if !url.username().is_empty() || url.password().is_some() {
@@ -88,11 +87,11 @@ impl Target {
     }
 
     /// How far an address may reach that the server's own administrator stored as a secret.
-    pub fn reach_by_its_own_name(&self) -> Reach {
+    pub fn reach_by_its_own_name(&self) -> HostReach {
         match Pattern::parse(&self.host) {
-            Ok(Pattern::Literal(_)) => Reach::Local,
-            Ok(Pattern::Name(_)) => Reach::Private,
-            _ => Reach::Public,
+            Ok(Pattern::Literal(_)) => HostReach::Local,
+            Ok(Pattern::Name(_)) => HostReach::Private,
+            _ => HostReach::Public,
         }
     }
 }
@@ -103,7 +102,7 @@ impl fmt::Display for Target {
         if !matches!(self.method.as_str(), "GET" | "HEAD") {
             write!(f, "{} ", self.method)?;
         }
-        if self.scheme == Scheme::Http {
+        if self.scheme == UrlScheme::Http {
             f.write_str("http://")?;
         }
         f.write_str(&self.host)?;
@@ -111,8 +110,8 @@ impl fmt::Display for Target {
     }
 }
 
-impl Rule {
-    pub(super) fn parse(value: &str) -> Result<Rule, String> {
+impl HttpRule {
+    pub(super) fn parse(value: &str) -> Result<HttpRule, String> {
         let mut words = value.split(' ').filter(|word| !word.is_empty());
         let (methods, address) = match (words.next(), words.next(), words.next()) {
             (Some(address), None, None) => (Methods::Reading, address),
@@ -120,9 +119,9 @@ impl Rule {
             _ => return Err("write `[METHOD[,METHOD] ]host[:port]`".to_owned()),
         };
         let (scheme, address) = match address.split_once("://") {
-            None => (Scheme::Https, address),
-            Some(("https", address)) => (Scheme::Https, address),
-            Some(("http", address)) => (Scheme::Http, address),
+            None => (UrlScheme::Https, address),
+            Some(("https", address)) => (UrlScheme::Https, address),
+            Some(("http", address)) => (UrlScheme::Http, address),
             Some(_) => return Err("only http and https are requested".to_owned()),
         };
         if address.contains(['/', '?', '#', '@']) {
@@ -134,12 +133,12 @@ impl Rule {
             }
             _ => (address, None),
         };
-        let usual = if scheme == Scheme::Https { 443 } else { 80 };
-        Ok(Rule { methods, scheme, host: Pattern::parse(host)?, port: port.filter(|&port| port != usual) })
+        let usual = if scheme == UrlScheme::Https { 443 } else { 80 };
+        Ok(HttpRule { methods, scheme, host: Pattern::parse(host)?, port: port.filter(|&port| port != usual) })
     }
 
     /// How far the target's name may reach by this rule; none if the rule is not about it.
-    pub(super) fn reach(&self, target: &Target) -> Option<Reach> {
+    pub(super) fn reach(&self, target: &Target) -> Option<HostReach> {
         let same = self.scheme == target.scheme && self.port == target.port && self.methods.include(&target.method);
         if same { self.host.reach(&target.host) } else { None }
     }
@@ -182,11 +181,13 @@ impl Pattern {
         }
     }
 
-    fn reach(&self, host: &str) -> Option<Reach> {
+    fn reach(&self, host: &str) -> Option<HostReach> {
         match self {
-            Pattern::Name(name) => (name == host).then_some(Reach::Private),
-            Pattern::Literal(literal) => (literal == host).then_some(Reach::Local),
-            Pattern::Under(domain) => (host.len() > domain.len() && host.ends_with(domain)).then_some(Reach::Public),
+            Pattern::Name(name) => (name == host).then_some(HostReach::Private),
+            Pattern::Literal(literal) => (literal == host).then_some(HostReach::Local),
+            Pattern::Under(domain) => {
+                (host.len() > domain.len() && host.ends_with(domain)).then_some(HostReach::Public)
+            }
         }
     }
 }
@@ -195,14 +196,14 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    fn reach(grant: &str, method: &str, url: &str) -> Option<Reach> {
-        Rule::parse(grant).unwrap().reach(&Target::of(method, &Url::parse(url).unwrap()).unwrap())
+    fn reach(grant: &str, method: &str, url: &str) -> Option<HostReach> {
+        HttpRule::parse(grant).unwrap().reach(&Target::of(method, &Url::parse(url).unwrap()).unwrap())
     }
 
     #[test]
     fn a_host_alone_may_be_read_over_https() {
-        assert_eq!(reach("api.example.com", "GET", "https://api.example.com/x"), Some(Reach::Private));
-        assert_eq!(reach("api.example.com", "GET", "https://API.example.com.:443/x"), Some(Reach::Private));
+        assert_eq!(reach("api.example.com", "GET", "https://api.example.com/x"), Some(HostReach::Private));
+        assert_eq!(reach("api.example.com", "GET", "https://API.example.com.:443/x"), Some(HostReach::Private));
         for (method, url) in [
             ("POST", "https://api.example.com/x"),
             ("GET", "http://api.example.com/x"),
@@ -216,8 +217,11 @@ mod tests {
 
     #[test]
     fn methods_ports_and_patterns() {
-        assert_eq!(reach("POST,PUT api.example.com:8443", "PUT", "https://api.example.com:8443"), Some(Reach::Private));
-        assert_eq!(reach("* *.example.com", "DELETE", "https://a.b.example.com"), Some(Reach::Public));
+        assert_eq!(
+            reach("POST,PUT api.example.com:8443", "PUT", "https://api.example.com:8443"),
+            Some(HostReach::Private)
+        );
+        assert_eq!(reach("* *.example.com", "DELETE", "https://a.b.example.com"), Some(HostReach::Public));
         assert_eq!(reach("* *.example.com", "DELETE", "https://example.com"), None);
         assert_eq!(reach("* *.example.com", "GET", "https://badexample.com"), None);
     }
@@ -226,10 +230,10 @@ mod tests {
     fn a_literal_has_one_spelling() {
         let grant = "http://127.0.0.1:8080";
         for url in ["http://127.0.0.1:8080", "http://0x7f.1:8080/", "http://2130706433:8080/"] {
-            assert_eq!(reach(grant, "GET", url), Some(Reach::Local), "{url}");
+            assert_eq!(reach(grant, "GET", url), Some(HostReach::Local), "{url}");
         }
-        assert_eq!(reach("http://[::1]", "GET", "http://[0:0:0:0:0:0:0:1]/"), Some(Reach::Local));
-        assert_eq!(reach("http://localhost", "GET", "http://localhost/"), Some(Reach::Local));
+        assert_eq!(reach("http://[::1]", "GET", "http://[0:0:0:0:0:0:0:1]/"), Some(HostReach::Local));
+        assert_eq!(reach("http://localhost", "GET", "http://localhost/"), Some(HostReach::Local));
         assert_eq!(reach("http://localhost", "GET", "http://127.0.0.1/"), None);
     }
 
@@ -239,7 +243,7 @@ mod tests {
             assert!(Target::of("GET", &Url::parse(url).unwrap()).is_err(), "{url}");
         }
         for grant in ["", "GET", "get host", "host/page", "user@host", "ho*st", "*", "*.1.2.3.4", "host:x", "a b c"] {
-            let parsed = Rule::parse(grant);
+            let parsed = HttpRule::parse(grant);
             assert!(parsed.is_err() || grant == "GET", "{grant}: {parsed:?}");
         }
     }
@@ -252,7 +256,7 @@ mod tests {
         ] {
             let target = Target::of(method, &Url::parse(url).unwrap()).unwrap();
             assert_eq!(target.to_string(), grant);
-            assert!(Rule::parse(grant).unwrap().reach(&target).is_some());
+            assert!(HttpRule::parse(grant).unwrap().reach(&target).is_some());
         }
     }
 }

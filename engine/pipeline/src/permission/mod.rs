@@ -14,14 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use ability::Ability;
 pub use denied::Denied;
-pub use http::{Reach, Target};
+pub use http::{HostReach, Target};
 pub use policy::{FromFork, Policy, Provenance, Subject, both, covers, limits};
 pub use value::{git_value, registry_value, terraform_value};
 
 /// What one call of a plugin may do.
 #[derive(Clone, Debug)]
 pub struct Permissions {
-    layers: Vec<Layer>,
+    layers: Vec<PermissionLayer>,
 }
 
 /// Who gave a layer of permissions, and so who can widen it.
@@ -49,26 +49,26 @@ impl Whose {
 }
 
 #[derive(Clone, Debug)]
-struct Layer {
+struct PermissionLayer {
     whose: Whose,
-    http: Vec<http::Rule>,
+    http: Vec<http::HttpRule>,
     /// Patterns of every other ability.
     patterns: BTreeMap<Ability, Vec<String>>,
     /// What it would give after an approval. It gives nothing; it only improves the help of denials.
-    held: Vec<Held>,
+    held: Vec<HeldLayer>,
 }
 
 #[derive(Clone, Debug)]
-struct Held {
+struct HeldLayer {
     /// Who may approve the step.
     by: Vec<String>,
-    layer: Layer,
+    layer: PermissionLayer,
 }
 
 impl Permissions {
     /// No permission at all, but for what is free.
     pub fn none() -> Self {
-        Permissions { layers: vec![Layer::empty(Whose::Step)] }
+        Permissions { layers: vec![PermissionLayer::empty(Whose::Step)] }
     }
 
     /// Reads permissions as they are written: an ability's name and its values.
@@ -77,7 +77,7 @@ impl Permissions {
     ///
     /// Every mistake at once: an unknown ability, or a value that its ability cannot have.
     pub fn parse(whose: Whose, written: &BTreeMap<String, Vec<String>>) -> Result<Self, Vec<String>> {
-        let mut layer = Layer::empty(whose);
+        let mut layer = PermissionLayer::empty(whose);
         let mut mistakes = Vec::new();
         for (name, values) in written {
             let Some(ability) = Ability::named(name) else {
@@ -105,7 +105,7 @@ impl Permissions {
     #[must_use]
     pub fn once_approved(mut self, by: &[String], more: Permissions) -> Self {
         for layer in &mut self.layers {
-            layer.held.extend(more.layers.iter().map(|more| Held { by: by.to_vec(), layer: more.clone() }));
+            layer.held.extend(more.layers.iter().map(|more| HeldLayer { by: by.to_vec(), layer: more.clone() }));
         }
         self
     }
@@ -149,8 +149,8 @@ impl Permissions {
     /// # Errors
     ///
     /// The permission that is missing.
-    pub fn reach(&self, target: &Target, shown: &str) -> Result<Reach, Denied> {
-        let mut reach = Reach::Local;
+    pub fn reach(&self, target: &Target, shown: &str) -> Result<HostReach, Denied> {
+        let mut reach = HostReach::Local;
         for layer in &self.layers {
             let denied = || layer.denies(Ability::Http, shown, |held| held.reach(target).is_some());
             reach = reach.min(layer.reach(target).ok_or_else(denied)?);
@@ -159,9 +159,9 @@ impl Permissions {
     }
 }
 
-impl Layer {
+impl PermissionLayer {
     fn empty(whose: Whose) -> Self {
-        Layer { whose, http: Vec::new(), patterns: BTreeMap::new(), held: Vec::new() }
+        PermissionLayer { whose, http: Vec::new(), patterns: BTreeMap::new(), held: Vec::new() }
     }
 
     fn add(&mut self, ability: Ability, value: &str) -> Result<(), String> {
@@ -169,7 +169,7 @@ impl Layer {
             return Err("a fork's pull request never gets it; give it in a row without `from-fork`".to_owned());
         }
         if ability == Ability::Http {
-            self.http.push(http::Rule::parse(value)?);
+            self.http.push(http::HttpRule::parse(value)?);
             return Ok(());
         }
         value::check_pattern(ability, value)?;
@@ -194,12 +194,12 @@ impl Layer {
     }
 
     /// How far a request may reach, by the widest rule that is for it.
-    fn reach(&self, target: &Target) -> Option<Reach> {
+    fn reach(&self, target: &Target) -> Option<HostReach> {
         self.http.iter().filter_map(|rule| rule.reach(target)).max()
     }
 
     /// A denial, with its help: whose approval where that is all that is missing, else the grant to add.
-    fn denies(&self, grant: Ability, value: &str, gives: impl Fn(&Layer) -> bool) -> Denied {
+    fn denies(&self, grant: Ability, value: &str, gives: impl Fn(&PermissionLayer) -> bool) -> Denied {
         let held = self.held.iter().filter(|held| gives(&held.layer)).flat_map(|held| &held.by);
         let people: BTreeSet<&str> = held.map(String::as_str).collect();
         let help = if people.is_empty() { self.help(grant, value) } else { approval_by(people) };

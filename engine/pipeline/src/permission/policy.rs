@@ -13,7 +13,7 @@ const PULL_REQUEST: &str = "pull_request";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Policy {
-    /// `owner/name`.
+    /// The repository as `owner/name`; absent means every one.
     #[serde(default)]
     pub repository: Option<String>,
     /// The pipeline's file, such as `.bespin/was.yaml`.
@@ -47,10 +47,10 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "bool")]
 pub enum FromFork {
-    /// It is not.
+    /// Only events of the repository itself.
     #[default]
     No,
-    /// It is.
+    /// Events from forks as well.
     Yes,
 }
 
@@ -63,7 +63,7 @@ impl From<bool> for FromFork {
 /// A run, as the rows of the policy see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject<'a> {
-    /// `owner/name`.
+    /// The repository as `owner/name`.
     pub repository: &'a str,
     /// The pipeline's file, such as `.bespin/was.yaml`.
     pub pipeline: &'a str,

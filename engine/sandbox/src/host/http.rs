@@ -9,7 +9,7 @@ use super::{Answer, value};
 use crate::abilities::{Failure, HttpRequest, HttpResponse, Redirects};
 use crate::state::State;
 use pipeline::permission::Ability;
-use pipeline::permission::{Reach, Target};
+use pipeline::permission::{HostReach, Target};
 
 /// Headers that frame the message or name its host: the connector writes them, from the address that was checked.
 const FRAMING: [&str; 10] = [
@@ -94,7 +94,7 @@ impl State {
         Ok(HttpRequest { method, url, headers, body, reach, redirects: Redirects::None, at_most })
     }
 
-    fn reach(&self, address: &Assembled, target: &Target) -> Result<Reach, Failure> {
+    fn reach(&self, address: &Assembled, target: &Target) -> Result<HostReach, Failure> {
         // Whoever stored the secret chose the address, and a webhook takes nothing but POST.
         if address.whole == Whole::Secret && target.is_post() {
             return Ok(target.reach_by_its_own_name());

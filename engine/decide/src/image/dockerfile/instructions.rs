@@ -1,8 +1,8 @@
 //! Each instruction's meaning, as <https://docs.docker.com/reference/dockerfile/> has it.
 
-use super::lines::Line;
-use super::words::{self, Variables};
-use super::{Archives, Config, Copy, Empty, FileStep, Into, Kind, Objection, Recipe};
+use super::lines::LogicalLine;
+use super::words::{self, BuildVariables};
+use super::{ArchiveRule, Copy, EmptyObject, FileStep, ImageConfig, InstructionKind, Into, Objection, Recipe};
 use crate::image::ignore;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,47 +11,47 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 const RUN_HERE: &str = "build on a server with a Docker Engine, or build before and COPY what was built";
 
 /// Folds instructions into a recipe, and keeps every objection.
-pub struct Reader<'a> {
+pub struct InstructionReader<'a> {
     escape: char,
     build_args: &'a BTreeMap<String, String>,
     /// Arguments declared before `FROM`; they live on only where they are declared again.
-    global: Variables,
-    arguments: Variables,
+    global: BuildVariables,
+    arguments: BuildVariables,
     declared: BTreeSet<String>,
-    environment: Variables,
+    environment: BuildVariables,
     stages: usize,
     recipe: Recipe,
     objections: Vec<Objection>,
 }
 
 /// Why an instruction cannot be done: kind, message, help.
-struct No(Kind, String, String);
+struct No(InstructionKind, String, String);
 
 fn engine(message: impl std::convert::Into<String>) -> No {
-    No(Kind::NeedsEngine, message.into(), RUN_HERE.into())
+    No(InstructionKind::NeedsEngine, message.into(), RUN_HERE.into())
 }
 
 fn mistake(message: impl std::convert::Into<String>, help: impl std::convert::Into<String>) -> No {
-    No(Kind::Mistake, message.into(), help.into())
+    No(InstructionKind::Mistake, message.into(), help.into())
 }
 
-impl<'a> Reader<'a> {
+impl<'a> InstructionReader<'a> {
     pub fn new(escape: char, build_args: &'a BTreeMap<String, String>) -> Self {
-        let config = Config { env: vec![PATH.into()], ..Config::default() };
-        Reader {
+        let config = ImageConfig { env: vec![PATH.into()], ..ImageConfig::default() };
+        InstructionReader {
             escape,
             build_args,
-            global: Variables::new(),
-            arguments: Variables::new(),
+            global: BuildVariables::new(),
+            arguments: BuildVariables::new(),
             declared: BTreeSet::new(),
-            environment: Variables::new(),
+            environment: BuildVariables::new(),
             stages: 0,
             recipe: Recipe { config, ..Recipe::default() },
             objections: Vec::new(),
         }
     }
 
-    pub fn read(&mut self, line: &Line) {
+    pub fn read(&mut self, line: &LogicalLine) {
         if let Err(No(kind, message, help)) = self.instruction(line) {
             let source = format!("{} {}", line.word, line.rest).trim_end().to_owned();
             self.objections.push(Objection { line: line.number, source, kind, message, help });
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
     pub fn finish(mut self) -> Result<Recipe, Vec<Objection>> {
         let mut whole = |source: &str, message: &str, help: &str| {
             let (source, message, help) = (source.to_owned(), message.to_owned(), help.to_owned());
-            self.objections.push(Objection { line: 0, source, kind: Kind::Mistake, message, help });
+            self.objections.push(Objection { line: 0, source, kind: InstructionKind::Mistake, message, help });
         };
         if self.stages == 0 {
             whole("FROM", "the file has no FROM", "begin with `FROM scratch`");
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         if self.objections.is_empty() { Ok(self.recipe) } else { Err(self.objections) }
     }
 
-    fn instruction(&mut self, line: &Line) -> Result<(), No> {
+    fn instruction(&mut self, line: &LogicalLine) -> Result<(), No> {
         if line.has_heredoc {
             return Err(engine("a here-document is not supported without a daemon"));
         }
@@ -82,8 +82,8 @@ impl<'a> Reader<'a> {
         match line.word.as_str() {
             "FROM" => self.from(line),
             "ARG" => self.arg(line),
-            "COPY" => self.copy(line, Archives::Copied),
-            "ADD" => self.copy(line, Archives::Unpacked),
+            "COPY" => self.copy(line, ArchiveRule::Copied),
+            "ADD" => self.copy(line, ArchiveRule::Unpacked),
             "ENV" => self.env(line),
             "LABEL" => self.label(line),
             "WORKDIR" => self.workdir(line),
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn from(&mut self, line: &Line) -> Result<(), No> {
+    fn from(&mut self, line: &LogicalLine) -> Result<(), No> {
         self.stages += 1;
         let (flags, rest) = flags(&line.rest);
         for (name, value) in flags {
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn arg(&mut self, line: &Line) -> Result<(), No> {
+    fn arg(&mut self, line: &LogicalLine) -> Result<(), No> {
         for word in words::split(&line.rest, self.escape) {
             let (name, default) = match word.split_once('=') {
                 Some((name, default)) => (name.to_owned(), Some(self.expand(default)?)),
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn env(&mut self, line: &Line) -> Result<(), No> {
+    fn env(&mut self, line: &LogicalLine) -> Result<(), No> {
         for (name, value) in self.pairs(line, "ENV NAME=value")? {
             let prefix = format!("{name}=");
             self.recipe.config.env.retain(|entry| !entry.starts_with(&prefix));
@@ -147,14 +147,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn label(&mut self, line: &Line) -> Result<(), No> {
+    fn label(&mut self, line: &LogicalLine) -> Result<(), No> {
         let pairs = self.pairs(line, "LABEL name=value")?;
         self.recipe.config.labels.extend(pairs);
         Ok(())
     }
 
     /// `NAME=value` pairs, or the old form: one name, white space, and the rest.
-    fn pairs(&self, line: &Line, example: &str) -> Result<Vec<(String, String)>, No> {
+    fn pairs(&self, line: &LogicalLine, example: &str) -> Result<Vec<(String, String)>, No> {
         let all = words::split(&line.rest, self.escape);
         let wrong = || mistake("it has no name and value", format!("write `{example}`"));
         let first = all.first().ok_or_else(wrong)?;
@@ -171,14 +171,14 @@ impl<'a> Reader<'a> {
         all.iter().map(pair).collect()
     }
 
-    fn workdir(&mut self, line: &Line) -> Result<(), No> {
+    fn workdir(&mut self, line: &LogicalLine) -> Result<(), No> {
         let path = self.absolute(&self.one(line)?);
         self.recipe.config.working_dir.clone_from(&path);
         self.recipe.steps.push(FileStep::Directory { path });
         Ok(())
     }
 
-    fn expose(&mut self, line: &Line) -> Result<(), No> {
+    fn expose(&mut self, line: &LogicalLine) -> Result<(), No> {
         for word in words::split(&line.rest, self.escape) {
             let word = self.expand(&word)?;
             let (range, protocol) = word.split_once('/').unwrap_or((&word, "tcp"));
@@ -190,20 +190,20 @@ impl<'a> Reader<'a> {
             if low > high || !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
                 return Err(wrong());
             }
-            let ports = (low..=high).map(|port| (format!("{port}/{protocol}"), Empty {}));
+            let ports = (low..=high).map(|port| (format!("{port}/{protocol}"), EmptyObject {}));
             self.recipe.config.exposed_ports.extend(ports);
         }
         Ok(())
     }
 
-    fn volume(&mut self, line: &Line) -> Result<(), No> {
+    fn volume(&mut self, line: &LogicalLine) -> Result<(), No> {
         for path in self.list(&line.rest)? {
-            self.recipe.config.volumes.insert(path, Empty {});
+            self.recipe.config.volumes.insert(path, EmptyObject {});
         }
         Ok(())
     }
 
-    fn copy(&mut self, line: &Line, archives: Archives) -> Result<(), No> {
+    fn copy(&mut self, line: &LogicalLine, archives: ArchiveRule) -> Result<(), No> {
         let mut copy = Copy {
             line: line.number,
             sources: Vec::new(),
@@ -251,7 +251,7 @@ impl<'a> Reader<'a> {
         words.iter().map(|word| self.expand(word)).collect()
     }
 
-    fn one(&self, line: &Line) -> Result<String, No> {
+    fn one(&self, line: &LogicalLine) -> Result<String, No> {
         let value = self.expand(&line.rest)?;
         let missing = || mistake("it has no value", format!("write one behind {}", line.word));
         if value.is_empty() { Err(missing()) } else { Ok(value) }
@@ -270,7 +270,7 @@ impl<'a> Reader<'a> {
         self.expand_with(text, &variables)
     }
 
-    fn expand_with(&self, text: &str, variables: &Variables) -> Result<String, No> {
+    fn expand_with(&self, text: &str, variables: &BuildVariables) -> Result<String, No> {
         words::expand(text, variables, self.escape).map_err(|message| mistake(message, "correct the text"))
     }
 }
@@ -317,11 +317,11 @@ fn mode(text: &str) -> Result<u32, No> {
     mode.ok_or_else(|| mistake(format!("`{text}` is no octal mode"), "write it as `--chmod=0755`"))
 }
 
-fn source(path: &str, archives: Archives) -> Result<String, No> {
+fn source(path: &str, archives: ArchiveRule) -> Result<String, No> {
     let is_remote = path.contains("://") || path.starts_with("git@");
     match (is_remote, archives) {
-        (true, Archives::Unpacked) => return Err(engine("ADD would fetch from the network")),
-        (true, Archives::Copied) => return Err(mistake("COPY takes files of the context only", "fetch it before")),
+        (true, ArchiveRule::Unpacked) => return Err(engine("ADD would fetch from the network")),
+        (true, ArchiveRule::Copied) => return Err(mistake("COPY takes files of the context only", "fetch it before")),
         (false, _) => {}
     }
     let mut depth = 0_i32;

@@ -2,7 +2,7 @@
 
 /// One instruction, with its continuations joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct LogicalLine {
     /// The line where it begins, from 1.
     pub number: usize,
     /// Its word, in capitals.
@@ -15,15 +15,15 @@ pub struct Line {
 
 /// A file's instructions, and the character that escapes in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lines {
+pub struct LineReader {
     /// In the order of the file.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LogicalLine>,
     /// `\`, unless a directive on top says otherwise.
     pub escape: char,
 }
 
 /// Splits a Dockerfile into its instructions. Every text has some.
-pub fn split(text: &str) -> Lines {
+pub fn split(text: &str) -> LineReader {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let escape = escape_directive(text);
     let mut lines = Vec::new();
@@ -52,9 +52,9 @@ pub fn split(text: &str) -> Lines {
             let _content = physical.by_ref().find(|(_, line)| line.trim_start_matches('\t') == end);
         }
         let has_heredoc = !heredocs.is_empty();
-        lines.push(Line { number, word, rest: rest.trim().to_owned(), has_heredoc });
+        lines.push(LogicalLine { number, word, rest: rest.trim().to_owned(), has_heredoc });
     }
-    Lines { lines, escape }
+    LineReader { lines, escape }
 }
 
 /// Directives stand above everything else, one a line: `# escape=`.

@@ -20,7 +20,7 @@ pub struct Recipe {
     /// What happens to the file system, in order.
     pub steps: Vec<FileStep>,
     /// How a container of it starts.
-    pub config: Config,
+    pub config: ImageConfig,
 }
 
 /// One change of the image's file system.
@@ -51,7 +51,7 @@ pub struct Copy {
     /// Permission bits for all that is copied, where they are written.
     pub mode: Option<u32>,
     /// Whether an archive would be unpacked by Docker.
-    pub archives: Archives,
+    pub archives: ArchiveRule,
 }
 
 /// What a copy's target is.
@@ -65,7 +65,7 @@ pub enum Into {
 
 /// What becomes of an archive among the sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Archives {
+pub enum ArchiveRule {
     /// `COPY` takes it as a file.
     Copied,
     /// `ADD` unpacks it, which only a Docker Engine does here.
@@ -75,13 +75,13 @@ pub enum Archives {
 /// An image's own settings; the OCI image configuration's `config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Config {
+pub struct ImageConfig {
     /// Who runs it: a name or an id, as written.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub user: String,
     /// Ports it serves, such as `8080/tcp`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub exposed_ports: BTreeMap<String, Empty>,
+    pub exposed_ports: BTreeMap<String, EmptyObject>,
     /// Its environment, as `NAME=value`, in the order of the file.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub env: Vec<String>,
@@ -93,7 +93,7 @@ pub struct Config {
     pub cmd: Vec<String>,
     /// Directories that live outside of the container.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub volumes: BTreeMap<String, Empty>,
+    pub volumes: BTreeMap<String, EmptyObject>,
     /// Where it starts.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub working_dir: String,
@@ -107,7 +107,7 @@ pub struct Config {
 
 /// The OCI specification's `{}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Empty {}
+pub struct EmptyObject {}
 
 /// Why a line cannot be assembled in process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub struct Objection {
     /// The instruction as it is written.
     pub source: String,
     /// What kind of objection.
-    pub kind: Kind,
+    pub kind: InstructionKind,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
@@ -126,7 +126,7 @@ pub struct Objection {
 
 /// Whether an objection is the author's or the builder's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum InstructionKind {
     /// A Docker Engine could do it.
     NeedsEngine,
     /// Nobody could.
@@ -136,8 +136,8 @@ pub enum Kind {
 impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let needs = match self.kind {
-            Kind::NeedsEngine => "needs a Docker Engine: ",
-            Kind::Mistake => "",
+            InstructionKind::NeedsEngine => "needs a Docker Engine: ",
+            InstructionKind::Mistake => "",
         };
         write!(f, "{needs}line {}: {} ({}; {})", self.line, self.source, self.message, self.help)
     }
@@ -149,7 +149,7 @@ impl fmt::Display for Objection {
 /// Every line that cannot be assembled in process, in the order of the file.
 pub fn read(text: &str, build_args: &BTreeMap<String, String>) -> Result<Recipe, Vec<Objection>> {
     let lines = lines::split(text);
-    let mut reader = instructions::Reader::new(lines.escape, build_args);
+    let mut reader = instructions::InstructionReader::new(lines.escape, build_args);
     for line in &lines.lines {
         reader.read(line);
     }

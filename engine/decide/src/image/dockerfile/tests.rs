@@ -42,7 +42,7 @@ CMD --port 8080
         into: Into::Directory,
         owner: (0, 0),
         mode: None,
-        archives: Archives::Copied,
+        archives: ArchiveRule::Copied,
     };
     let steps = [
         FileStep::Directory { path: "/srv/app".into() },
@@ -51,7 +51,7 @@ CMD --port 8080
         FileStep::Copy(copy(10, &["with space.txt", "b*.txt"], "/etc")),
         FileStep::Copy(Copy {
             into: Into::Path,
-            archives: Archives::Unpacked,
+            archives: ArchiveRule::Unpacked,
             ..copy(11, &["config"], "/srv/app/config")
         }),
     ];

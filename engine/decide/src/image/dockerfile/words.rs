@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 /// Variables in reach of an instruction.
-pub type Variables = BTreeMap<String, String>;
+pub type BuildVariables = BTreeMap<String, String>;
 
 /// Splits at white space outside of quotes; quotes and escapes stay in the words.
 pub fn split(text: &str, escape: char) -> Vec<String> {
@@ -40,7 +40,7 @@ pub fn split(text: &str, escape: char) -> Vec<String> {
 ///
 /// # Errors
 /// A sentence for the author: an open quote, or a substitution that is not known.
-pub fn expand(text: &str, variables: &Variables, escape: char) -> Result<String, String> {
+pub fn expand(text: &str, variables: &BuildVariables, escape: char) -> Result<String, String> {
     let mut out = String::new();
     let mut quote: Option<char> = None;
     let mut rest = text;
@@ -72,7 +72,7 @@ fn toggled(quote: Option<char>, c: char) -> Option<char> {
 }
 
 /// Writes the variable that `rest` begins with, and answers what follows it.
-fn variable<'a>(rest: &'a str, variables: &Variables, escape: char, out: &mut String) -> Result<&'a str, String> {
+fn variable<'a>(rest: &'a str, variables: &BuildVariables, escape: char, out: &mut String) -> Result<&'a str, String> {
     let Some(braced) = rest.strip_prefix('{') else {
         let end = name_end(rest);
         if end == 0 {
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn variables_are_put_in() {
-        let variables = Variables::from([("A".into(), "1".into()), ("EMPTY".into(), String::new())]);
+        let variables = BuildVariables::from([("A".into(), "1".into()), ("EMPTY".into(), String::new())]);
         let rows = [
             ("$A-${A}", "1-1"),
             ("$AB", ""),
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn what_is_not_closed_is_said() {
         for text in ["\"a", "${A", "${}", "${A#x}"] {
-            assert!(expand(text, &Variables::new(), '\\').is_err(), "{text}");
+            assert!(expand(text, &BuildVariables::new(), '\\').is_err(), "{text}");
         }
     }
 }

@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 pub struct Function {
     /// `interface.function`, as a case names it.
     pub name: &'static str,
-    asked: &'static [Key],
-    answer: Form,
+    asked: &'static [KeyRule],
+    answer: ValueForm,
 }
 
 /// A key of a record.
-struct Key {
+struct KeyRule {
     name: &'static str,
-    form: Form,
+    form: ValueForm,
     need: Need,
 }
 
@@ -26,7 +26,7 @@ enum Need {
 }
 
 /// What a value may be.
-enum Form {
+enum ValueForm {
     /// Nothing is answered: `{}`.
     Nothing,
     Text,
@@ -39,113 +39,121 @@ enum Form {
     Whole,
     /// One of these words.
     Word(&'static [&'static str]),
-    Record(&'static [Key]),
+    Record(&'static [KeyRule]),
     /// One of these keys, with texts.
     OneOf(&'static [&'static str]),
     /// A record, or `null` where there is none.
-    Perhaps(&'static [Key]),
+    Perhaps(&'static [KeyRule]),
     /// What series are at the moment: `[{ labels: { name: value }, value: number }]`.
     Samples,
 }
 
-const fn key(name: &'static str, form: Form) -> Key {
-    Key { name, form, need: Need::Always }
+const fn key(name: &'static str, form: ValueForm) -> KeyRule {
+    KeyRule { name, form, need: Need::Always }
 }
 
-const fn given(name: &'static str, form: Form) -> Key {
-    Key { name, form, need: Need::WhereGiven }
+const fn given(name: &'static str, form: ValueForm) -> KeyRule {
+    KeyRule { name, form, need: Need::WhereGiven }
 }
 
 /// All of them. What a plugin reads of `files`, `artifacts` and `secrets`, and what it asks by `http`, is recorded there.
 pub const FUNCTIONS: [Function; 12] = [
     Function {
         name: "artifacts.put",
-        asked: &[key("name", Form::Text), key("content", Form::Bytes)],
-        answer: Form::Nothing,
+        asked: &[key("name", ValueForm::Text), key("content", ValueForm::Bytes)],
+        answer: ValueForm::Nothing,
     },
     Function {
         name: "cache.restore",
-        asked: &[key("key", Form::Text), given("prefixes", Form::Texts)],
-        answer: Form::Perhaps(&[key("key", Form::Text), key("archive", Form::Bytes)]),
+        asked: &[key("key", ValueForm::Text), given("prefixes", ValueForm::Texts)],
+        answer: ValueForm::Perhaps(&[key("key", ValueForm::Text), key("archive", ValueForm::Bytes)]),
     },
     Function {
         name: "cache.save",
-        asked: &[key("key", Form::Text), key("archive", Form::Bytes)],
-        answer: Form::Word(&["saved", "kept", "read-only"]),
+        asked: &[key("key", ValueForm::Text), key("archive", ValueForm::Bytes)],
+        answer: ValueForm::Word(&["saved", "kept", "read-only"]),
     },
     Function {
         name: "containers.run",
         asked: &[
-            key("image", Form::Text),
-            given("process", Form::OneOf(&["args", "command"])),
-            given("workdir", Form::Text),
-            key("workspace", Form::Word(&["none", "read-only", "read-write"])),
-            given("env", Form::Named),
+            key("image", ValueForm::Text),
+            given("process", ValueForm::OneOf(&["args", "command"])),
+            given("workdir", ValueForm::Text),
+            key("workspace", ValueForm::Word(&["none", "read-only", "read-write"])),
+            given("env", ValueForm::Named),
         ],
-        answer: Form::Record(&[key("code", Form::Whole)]),
+        answer: ValueForm::Record(&[key("code", ValueForm::Whole)]),
     },
     Function {
         name: "images.build",
-        asked: &[key("context", Form::Text), key("dockerfile", Form::Text), given("build-args", Form::Named)],
-        answer: Form::Record(&[key("build", Form::Text), key("digest", Form::Text)]),
+        asked: &[
+            key("context", ValueForm::Text),
+            key("dockerfile", ValueForm::Text),
+            given("build-args", ValueForm::Named),
+        ],
+        answer: ValueForm::Record(&[key("build", ValueForm::Text), key("digest", ValueForm::Text)]),
     },
     Function {
         name: "registry.push",
-        asked: &[given("build", Form::Text), key("to", Form::Text), key("tag", Form::Text)],
-        answer: Form::Record(&[key("image", Form::Text), key("digest", Form::Text), key("reference", Form::Text)]),
+        asked: &[given("build", ValueForm::Text), key("to", ValueForm::Text), key("tag", ValueForm::Text)],
+        answer: ValueForm::Record(&[
+            key("image", ValueForm::Text),
+            key("digest", ValueForm::Text),
+            key("reference", ValueForm::Text),
+        ]),
     },
     Function {
         name: "git.bump",
         asked: &[
-            key("repo", Form::Text),
-            given("branch", Form::Text),
-            key("path", Form::Text),
-            key("image", Form::Text),
-            given("message", Form::Text),
+            key("repo", ValueForm::Text),
+            given("branch", ValueForm::Text),
+            key("path", ValueForm::Text),
+            key("image", ValueForm::Text),
+            given("message", ValueForm::Text),
         ],
-        answer: Form::Record(&[key("commit", Form::Text), key("changed", Form::Truth)]),
+        answer: ValueForm::Record(&[key("commit", ValueForm::Text), key("changed", ValueForm::Truth)]),
     },
     Function {
         name: "terraform.plan",
         asked: &[
-            key("folder", Form::Text),
-            given("workspace", Form::Text),
-            given("variables", Form::Named),
-            given("mode", Form::Word(&["destroy"])),
+            key("folder", ValueForm::Text),
+            given("workspace", ValueForm::Text),
+            given("variables", ValueForm::Named),
+            given("mode", ValueForm::Word(&["destroy"])),
         ],
-        answer: Form::Record(&[
-            key("plan", Form::Text),
-            key("to-add", Form::Whole),
-            key("to-change", Form::Whole),
-            key("to-destroy", Form::Whole),
-            key("to-replace", Form::Whole),
-            key("changes", Form::Named),
-            key("text", Form::Text),
+        answer: ValueForm::Record(&[
+            key("plan", ValueForm::Text),
+            key("to-add", ValueForm::Whole),
+            key("to-change", ValueForm::Whole),
+            key("to-destroy", ValueForm::Whole),
+            key("to-replace", ValueForm::Whole),
+            key("changes", ValueForm::Named),
+            key("text", ValueForm::Text),
         ]),
     },
     Function {
         name: "terraform.apply",
-        asked: &[key("plan", Form::Text), key("folder", Form::Text)],
-        answer: Form::Record(&[key("outputs", Form::Text)]),
+        asked: &[key("plan", ValueForm::Text), key("folder", ValueForm::Text)],
+        answer: ValueForm::Record(&[key("outputs", ValueForm::Text)]),
     },
     Function {
         name: "cluster.sync",
-        asked: &[key("application", Form::Text), given("revision", Form::Text)],
-        answer: Form::Record(&[key("revision", Form::Text)]),
+        asked: &[key("application", ValueForm::Text), given("revision", ValueForm::Text)],
+        answer: ValueForm::Record(&[key("revision", ValueForm::Text)]),
     },
     Function {
         name: "canary.follow",
         asked: &[
-            key("rollout", Form::Text),
-            given("image", Form::Text),
-            key("on-timeout", Form::Word(&["hold", "retreat"])),
+            key("rollout", ValueForm::Text),
+            given("image", ValueForm::Text),
+            key("on-timeout", ValueForm::Word(&["hold", "retreat"])),
         ],
-        answer: Form::Record(&[key("outcome", Form::Text)]),
+        answer: ValueForm::Record(&[key("outcome", ValueForm::Text)]),
     },
     Function {
         name: "metrics.query",
-        asked: &[key("provider", Form::Text), key("query", Form::Text)],
-        answer: Form::Samples,
+        asked: &[key("provider", ValueForm::Text), key("query", ValueForm::Text)],
+        answer: ValueForm::Samples,
     },
 ];
 
@@ -174,46 +182,51 @@ impl Function {
 
 type Checked = Result<(), (String, String)>;
 
-impl Form {
+impl ValueForm {
     fn check(&self, what: &str, value: &Value) -> Checked {
         match (self, value) {
-            (Form::Nothing, Value::Object(map)) if map.is_empty() => Ok(()),
-            (Form::Text, Value::String(_)) | (Form::Bytes, Value::String(_)) | (Form::Truth, Value::Bool(_)) => Ok(()),
-            (Form::Bytes, Value::Object(map)) if bytes(map).is_some() => Ok(()),
-            (Form::Texts, Value::Array(items)) if items.iter().all(Value::is_string) => Ok(()),
-            (Form::Named, Value::Object(map)) if map.values().all(Value::is_string) => Ok(()),
-            (Form::Whole, Value::Number(_)) if value.as_i64().is_some_and(|code| i32::try_from(code).is_ok()) => Ok(()),
-            (Form::Word(words), Value::String(word)) if words.contains(&word.as_str()) => Ok(()),
-            (Form::OneOf(keys), Value::Object(map)) if one_of(keys, map) => Ok(()),
-            (Form::Perhaps(_), Value::Null) => Ok(()),
-            (Form::Record(keys) | Form::Perhaps(keys), Value::Object(map)) => record(what, keys, map),
-            (Form::Samples, Value::Array(samples)) if samples.iter().all(is_sample) => Ok(()),
+            (ValueForm::Nothing, Value::Object(map)) if map.is_empty() => Ok(()),
+            (ValueForm::Text, Value::String(_))
+            | (ValueForm::Bytes, Value::String(_))
+            | (ValueForm::Truth, Value::Bool(_)) => Ok(()),
+            (ValueForm::Bytes, Value::Object(map)) if bytes(map).is_some() => Ok(()),
+            (ValueForm::Texts, Value::Array(items)) if items.iter().all(Value::is_string) => Ok(()),
+            (ValueForm::Named, Value::Object(map)) if map.values().all(Value::is_string) => Ok(()),
+            (ValueForm::Whole, Value::Number(_)) if value.as_i64().is_some_and(|code| i32::try_from(code).is_ok()) => {
+                Ok(())
+            }
+            (ValueForm::Word(words), Value::String(word)) if words.contains(&word.as_str()) => Ok(()),
+            (ValueForm::OneOf(keys), Value::Object(map)) if one_of(keys, map) => Ok(()),
+            (ValueForm::Perhaps(_), Value::Null) => Ok(()),
+            (ValueForm::Record(keys) | ValueForm::Perhaps(keys), Value::Object(map)) => record(what, keys, map),
+            (ValueForm::Samples, Value::Array(samples)) if samples.iter().all(is_sample) => Ok(()),
             _ => Err((format!("{what} is {}", said(value)), format!("write {}", self.help()))),
         }
     }
 
     fn help(&self) -> String {
-        let names = |keys: &[Key]| keys.iter().map(|key| format!("{}: ...", key.name)).collect::<Vec<_>>().join(", ");
+        let names =
+            |keys: &[KeyRule]| keys.iter().map(|key| format!("{}: ...", key.name)).collect::<Vec<_>>().join(", ");
         match self {
-            Form::Nothing => "`{}`: nothing is answered".to_owned(),
-            Form::Text => "a text, in quotes if it could be something else".to_owned(),
-            Form::Bytes => "a text, or `{ base64: ... }`".to_owned(),
-            Form::Texts => "a list of texts".to_owned(),
-            Form::Named => "texts by their names: `{ name: text }`".to_owned(),
-            Form::Truth => "`true` or `false`".to_owned(),
-            Form::Whole => "a whole number".to_owned(),
-            Form::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or "),
-            Form::Record(keys) => format!("`{{ {} }}`", names(keys)),
-            Form::OneOf(keys) => {
+            ValueForm::Nothing => "`{}`: nothing is answered".to_owned(),
+            ValueForm::Text => "a text, in quotes if it could be something else".to_owned(),
+            ValueForm::Bytes => "a text, or `{ base64: ... }`".to_owned(),
+            ValueForm::Texts => "a list of texts".to_owned(),
+            ValueForm::Named => "texts by their names: `{ name: text }`".to_owned(),
+            ValueForm::Truth => "`true` or `false`".to_owned(),
+            ValueForm::Whole => "a whole number".to_owned(),
+            ValueForm::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or "),
+            ValueForm::Record(keys) => format!("`{{ {} }}`", names(keys)),
+            ValueForm::OneOf(keys) => {
                 keys.iter().map(|key| format!("`{{ {key}: [...] }}`")).collect::<Vec<_>>().join(" or ")
             }
-            Form::Perhaps(keys) => format!("`{{ {} }}`, or `null` where there is none", names(keys)),
-            Form::Samples => "a list of `{ labels: { name: text }, value: number }`".to_owned(),
+            ValueForm::Perhaps(keys) => format!("`{{ {} }}`, or `null` where there is none", names(keys)),
+            ValueForm::Samples => "a list of `{ labels: { name: text }, value: number }`".to_owned(),
         }
     }
 }
 
-fn record(what: &str, keys: &[Key], map: &Map<String, Value>) -> Checked {
+fn record(what: &str, keys: &[KeyRule], map: &Map<String, Value>) -> Checked {
     let known = || format!("there are {}", keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", "));
     if let Some(odd) = map.keys().find(|name| !keys.iter().any(|key| key.name == *name)) {
         return Err((format!("{what} has no key `{odd}`"), known()));
@@ -232,7 +245,7 @@ fn one_of(keys: &[&str], map: &Map<String, Value>) -> bool {
 
 fn is_sample(sample: &Value) -> bool {
     let Some(map) = sample.as_object() else { return false };
-    let labels = map.get("labels").is_none_or(|labels| Form::Named.check("labels", labels).is_ok());
+    let labels = map.get("labels").is_none_or(|labels| ValueForm::Named.check("labels", labels).is_ok());
     let known = map.keys().all(|key| matches!(key.as_str(), "labels" | "value"));
     labels && known && number(&sample["value"]).is_some()
 }

@@ -1,9 +1,9 @@
 //! From a file's form to a case: what fits the plugin's world, and what fits the contract.
 
 use super::calls::{FUNCTIONS, Function};
-use super::written::{self, Page, Written};
-use super::{Asked, Call, Case, Exchange, Expected, Fault};
-use crate::authors::told::{Answer, Ending};
+use super::written::{self, CaseFile, Page};
+use super::{Case, CaseRequest, Expected, HostCall, HostFault, HttpExchange};
+use crate::authors::outcome::{Ending, WorldAnswer};
 use pipeline::Mistake;
 use pipeline::permission::{Ability, Permissions, Whose};
 use sandbox::{Destination, HealthStatus, Judgement, Split, Verification, World};
@@ -34,7 +34,7 @@ struct Check<'a> {
 }
 
 /// What a case says is asked, and in which world.
-type Choice = (Location, World, &'static str, Asked);
+type ChosenRequest = (Location, World, &'static str, CaseRequest);
 
 impl Check<'_> {
     fn wrong(&mut self, at: Location, message: impl Into<String>, help: impl Into<String>) {
@@ -43,7 +43,7 @@ impl Check<'_> {
     }
 
     /// The case; `None` only where a mistake was noted.
-    fn case(&mut self, mut written: Written) -> Option<Case> {
+    fn case(&mut self, mut written: CaseFile) -> Option<Case> {
         let grants = self.grants(written.grants.take());
         let files = self.of(written.files.take(), "files", Ability::Workspace);
         let artifacts = self.of(written.artifacts.take(), "artifacts", Ability::Artifacts);
@@ -89,8 +89,11 @@ impl Check<'_> {
         None
     }
 
-    fn exchange(&mut self, Spanned { value, referenced: at, .. }: Spanned<written::Exchange>) -> Option<Exchange> {
-        let written::Exchange { request, response, fault } = value;
+    fn exchange(
+        &mut self,
+        Spanned { value, referenced: at, .. }: Spanned<written::WrittenExchange>,
+    ) -> Option<HttpExchange> {
+        let written::WrittenExchange { request, response, fault } = value;
         let what = format!("the request to {}", request.url);
         if response.as_ref().is_some_and(|response| !(100..600).contains(&response.status)) {
             self.wrong(at, format!("{what} is answered with no status"), "write 100 to 599");
@@ -100,7 +103,7 @@ impl Check<'_> {
             self.wrong(at, format!("{what} has the method `{}`", request.method), "write it in upper case");
         }
         let answer = self.either(at, &what, "response", response, fault)?;
-        Some(Exchange { request, answer })
+        Some(HttpExchange { request, answer })
     }
 
     fn either<T>(
@@ -109,8 +112,8 @@ impl Check<'_> {
         what: &str,
         key: &str,
         answer: Option<T>,
-        fault: Option<Fault>,
-    ) -> Option<Result<T, Fault>> {
+        fault: Option<HostFault>,
+    ) -> Option<Result<T, HostFault>> {
         match (answer, fault) {
             (Some(answer), None) => Some(Ok(answer)),
             (None, Some(fault)) => Some(Err(fault)),
@@ -122,8 +125,8 @@ impl Check<'_> {
         }
     }
 
-    fn call(&mut self, Spanned { value, referenced: at, .. }: Spanned<written::Call>) -> Option<Call> {
-        let written::Call { ask, with, answer, fault } = value;
+    fn call(&mut self, Spanned { value, referenced: at, .. }: Spanned<written::WrittenCall>) -> Option<HostCall> {
+        let written::WrittenCall { ask, with, answer, fault } = value;
         let Some(function) = Function::named(&ask.value) else {
             let known: Vec<_> = FUNCTIONS.iter().map(|function| function.name).collect();
             self.wrong(
@@ -144,23 +147,23 @@ impl Check<'_> {
             self.wrong(answer.referenced, format!("{}: {message}", function.name), help);
         }
         let answer = self.either(at, function.name, "answer", answer.map(|answer| answer.value), fault)?;
-        Some(Call { ask: ask.value, with: Value::Object(with), answer })
+        Some(HostCall { ask: ask.value, with: Value::Object(with), answer })
     }
 
     /// What the plugin is asked: one thing, and of its world.
-    fn asked(&mut self, written: &mut Written) -> Option<Asked> {
-        let object = |key: &'static str, world: World, asked: fn(written::Object) -> Asked| {
+    fn asked(&mut self, written: &mut CaseFile) -> Option<CaseRequest> {
+        let object = |key: &'static str, world: World, asked: fn(written::Object) -> CaseRequest| {
             move |one: Spanned<written::Object>| (one.referenced, world, key, asked(one.value))
         };
-        let mut all: Vec<Choice> = Vec::new();
-        all.extend(written.with.take().map(object("with", World::Step, Asked::Step)));
-        all.extend(written.object.take().map(object("object", World::Health, Asked::Health)));
+        let mut all: Vec<ChosenRequest> = Vec::new();
+        all.extend(written.with.take().map(object("with", World::Step, CaseRequest::Step)));
+        all.extend(written.object.take().map(object("object", World::Health, CaseRequest::Health)));
         all.extend(self.generated(written));
-        all.extend(written.metric.take().map(object("metric", World::Measure, Asked::Measure)));
-        all.extend(written.remove.take().map(object("remove", World::Route, Asked::Remove)));
+        all.extend(written.metric.take().map(object("metric", World::Measure, CaseRequest::Measure)));
+        all.extend(written.remove.take().map(object("remove", World::Route, CaseRequest::Remove)));
         for (key, split, asked) in [
-            ("set-weight", written.set_weight.take(), Asked::SetWeight as fn(Split) -> Asked),
-            ("verify-weight", written.verify_weight.take(), Asked::VerifyWeight),
+            ("set-weight", written.set_weight.take(), CaseRequest::SetWeight as fn(Split) -> CaseRequest),
+            ("verify-weight", written.verify_weight.take(), CaseRequest::VerifyWeight),
         ] {
             if let Some(Spanned { value, referenced: at, .. }) = split {
                 all.push((at, World::Route, key, asked(self.split(at, value))));
@@ -182,7 +185,7 @@ impl Check<'_> {
             }
             (None, _) if is_of_another => None,
             (None, _) => match world {
-                World::Step => Some(Asked::Step(written::Object::new())),
+                World::Step => Some(CaseRequest::Step(written::Object::new())),
                 _ => {
                     let message = format!("a case of the world `{world}` lacks what is asked");
                     self.wrong(written.expect.referenced, message, format!("add {}", first_key(world)));
@@ -193,7 +196,7 @@ impl Check<'_> {
     }
 
     /// What a generator is asked, whole, as the server asks it; a case writes as much of it as matters.
-    fn generated(&mut self, written: &mut Written) -> Option<Choice> {
+    fn generated(&mut self, written: &mut CaseFile) -> Option<ChosenRequest> {
         let (parameters, env, application) =
             (written.parameters.take(), written.env.take(), written.application.take());
         let places = [
@@ -216,10 +219,10 @@ impl Check<'_> {
             "env": env.map(|one| one.value).unwrap_or_default(),
             "parameters": parameters,
         });
-        Some((at, World::Generate, key, Asked::Generate(asked)))
+        Some((at, World::Generate, key, CaseRequest::Generate(asked)))
     }
 
-    fn split(&mut self, at: Location, written: written::Split) -> Split {
+    fn split(&mut self, at: Location, written: written::WrittenSplit) -> Split {
         let shares = written.others.iter().map(|other| other.weight).chain([written.weight]);
         if shares.map(u64::from).sum::<u64>() > 100 {
             self.wrong(
@@ -228,30 +231,31 @@ impl Check<'_> {
                 "`weight` and those of `others` are 100 together at most",
             );
         }
-        let other = |written::Destination { service, hash, weight }| Destination { service, hash, weight };
+        let other = |written::WrittenDestination { service, hash, weight }| Destination { service, hash, weight };
         let others = written.others.into_iter().map(other).collect();
         Split { rollout: Value::Object(written.rollout).to_string(), weight: written.weight, others }
     }
 
-    fn expected(&mut self, written: Spanned<written::Expect>, asked: &Asked) -> Option<Expected> {
+    fn expected(&mut self, written: Spanned<written::Expect>, asked: &CaseRequest) -> Option<Expected> {
         let Spanned { value, referenced: at, .. } = written;
         let written::Expect { verdict: ending, because, outputs, health, manifests, measurement, verification, log } =
             value;
-        let mut all: Vec<(Location, &'static str, Answer)> = Vec::new();
-        all.extend(outputs.map(|one| (one.referenced, "outputs", Answer::Outputs(one.value))));
-        all.extend(manifests.map(|one| (one.referenced, "manifests", Answer::Manifests(one.value))));
-        if let Some(Spanned { value: written::Health { status, message }, referenced, .. }) = health {
+        let mut all: Vec<(Location, &'static str, WorldAnswer)> = Vec::new();
+        all.extend(outputs.map(|one| (one.referenced, "outputs", WorldAnswer::Outputs(one.value))));
+        all.extend(manifests.map(|one| (one.referenced, "manifests", WorldAnswer::Manifests(one.value))));
+        if let Some(Spanned { value: written::WrittenHealth { status, message }, referenced, .. }) = health {
             let status = self.word(&status, &HealthStatus::ALL, HealthStatus::name)?;
-            all.push((referenced, "health", Answer::Health { status, message }));
+            all.push((referenced, "health", WorldAnswer::Health { status, message }));
         }
-        if let Some(Spanned { value: written::Measurement { value, judgement, message }, referenced, .. }) = measurement
+        if let Some(Spanned { value: written::WrittenMeasurement { value, judgement, message }, referenced, .. }) =
+            measurement
         {
             let judgement = self.word(&judgement, &Judgement::ALL, Judgement::name)?;
-            all.push((referenced, "measurement", Answer::Measurement { value, judgement, message }));
+            all.push((referenced, "measurement", WorldAnswer::Measurement { value, judgement, message }));
         }
         if let Some(one) = verification {
             let verification = self.word(&one, &Verification::ALL, Verification::name)?;
-            all.push((one.referenced, "verification", Answer::Verification(verification)));
+            all.push((one.referenced, "verification", WorldAnswer::Verification(verification)));
         }
         let wanted = if ending == Ending::Succeeded { asked.answered() } else { None };
         let mut answer = None;
@@ -278,7 +282,7 @@ impl Check<'_> {
         match (answer, wanted) {
             (Some(answer), _) => Some(Expected { ending, because, answer, log }),
             (None, _) if self.mistakes.len() > before => None,
-            (None, None | Some("outputs")) => Some(Expected { ending, because, answer: Answer::Nothing, log }),
+            (None, None | Some("outputs")) => Some(Expected { ending, because, answer: WorldAnswer::Nothing, log }),
             (None, Some(key)) => {
                 self.wrong(
                     at,
@@ -301,16 +305,16 @@ impl Check<'_> {
     }
 }
 
-impl Asked {
+impl CaseRequest {
     /// The key of `expect` that has the answer of a success.
     fn answered(&self) -> Option<&'static str> {
         match self {
-            Asked::Step(_) => Some("outputs"),
-            Asked::Health(_) => Some("health"),
-            Asked::Generate(_) => Some("manifests"),
-            Asked::Measure(_) => Some("measurement"),
-            Asked::VerifyWeight(_) => Some("verification"),
-            Asked::SetWeight(_) | Asked::Remove(_) => None,
+            CaseRequest::Step(_) => Some("outputs"),
+            CaseRequest::Health(_) => Some("health"),
+            CaseRequest::Generate(_) => Some("manifests"),
+            CaseRequest::Measure(_) => Some("measurement"),
+            CaseRequest::VerifyWeight(_) => Some("verification"),
+            CaseRequest::SetWeight(_) | CaseRequest::Remove(_) => None,
         }
     }
 }

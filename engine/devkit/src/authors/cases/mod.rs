@@ -6,7 +6,7 @@ pub mod calls;
 mod check;
 mod written;
 
-use super::told::{Answer, Ending, Told};
+use super::outcome::{CallOutcome, Ending, WorldAnswer};
 use pipeline::lint;
 use pipeline::permission::Permissions;
 use sandbox::{Failure, Split, World};
@@ -57,11 +57,11 @@ trapped. `because`, `log` and `message` are compared where a case has them. An a
 whatever order, and given once. What is asked and not recorded is refused and shown; what is recorded and was not asked
 is shown as well; either fails the case."###;
 
-/// One case.
+/// One case of a file: a request, its surroundings, and what is expected.
 #[derive(Debug)]
 pub struct Case {
     /// What the plugin is asked.
-    pub asked: Asked,
+    pub asked: CaseRequest,
     /// Its permissions; the server's policy is taken to allow it.
     pub grants: Permissions,
     /// The pushed commit or source folder, by path.
@@ -71,15 +71,15 @@ pub struct Case {
     /// The server's secrets, by name.
     pub secrets: BTreeMap<String, String>,
     /// Requests and their answers, in any order. Each answers once.
-    pub http: Vec<Exchange>,
+    pub http: Vec<HttpExchange>,
     /// Calls of the other abilities, in any order. Each answers once.
-    pub calls: Vec<Call>,
+    pub calls: Vec<HostCall>,
     expect: Expected,
 }
 
 /// What a plugin is asked, by its world.
 #[derive(Debug)]
-pub enum Asked {
+pub enum CaseRequest {
     /// To run the step, with these settings.
     Step(Object),
     /// How this object is.
@@ -88,7 +88,7 @@ pub enum Asked {
     Generate(Value),
     /// To measure this metric.
     Measure(Object),
-    /// To share traffic.
+    /// To share the traffic like this.
     SetWeight(Split),
     /// Whether traffic is shared.
     VerifyWeight(Split),
@@ -98,20 +98,20 @@ pub enum Asked {
 
 /// A request and its answer.
 #[derive(Clone, Debug)]
-pub struct Exchange {
-    /// What is asked.
-    pub request: Request,
+pub struct HttpExchange {
+    /// The call that is made into the component.
+    pub request: RecordedRequest,
     /// What comes of it.
-    pub answer: Result<Response, Fault>,
+    pub answer: Result<RecordedResponse, HostFault>,
 }
 
 /// A request, as it leaves the host: with its secrets filled in.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Request {
-    /// In upper case.
+pub struct RecordedRequest {
+    /// The method, in upper case.
     pub method: String,
-    /// The whole address.
+    /// The whole address, with its scheme.
     pub url: String,
     /// All headers, by names in lower case; without it, any.
     pub headers: Option<BTreeMap<String, String>>,
@@ -122,13 +122,13 @@ pub struct Request {
     pub json: Option<Value>,
 }
 
-/// An answer.
+/// An answer that the case gives to a request over HTTP.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Response {
-    /// 100 to 599.
+pub struct RecordedResponse {
+    /// The HTTP status, from 100 to 599.
     pub status: u16,
-    /// By name.
+    /// Headers by name.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body as a text.
@@ -140,19 +140,19 @@ pub struct Response {
 
 /// A call of an ability and its answer, both of the form that [`calls`] has for it.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct HostCall {
     /// `interface.function`, such as `registry.push`.
     pub ask: String,
     /// What is asked, by the names of the contract; what is not given is left out.
     pub with: Value,
     /// What comes of it, by the names of the contract.
-    pub answer: Result<Value, Fault>,
+    pub answer: Result<Value, HostFault>,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fault {
+pub enum HostFault {
     /// The author of the pipeline can fix it.
     Rejected(String),
     /// The same call may succeed later.
@@ -164,24 +164,23 @@ struct Expected {
     ending: Ending,
     /// Without it, for any reason.
     because: Option<String>,
-    answer: Answer,
-    /// Without it, any.
+    answer: WorldAnswer,
     log: Option<Vec<String>>,
 }
 
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Failure {
+impl From<HostFault> for Failure {
+    fn from(fault: HostFault) -> Failure {
         match fault {
-            Fault::Rejected(because) => Failure::Rejected(because),
-            Fault::Transient(because) => Failure::Transient(because),
+            HostFault::Rejected(because) => Failure::Rejected(because),
+            HostFault::Transient(because) => Failure::Transient(because),
         }
     }
 }
 
 impl Case {
     /// What must be told of a run of this case; what it leaves open is taken from what was told.
-    pub fn expected(&self, got: &Told) -> Told {
-        Told {
+    pub fn expected(&self, got: &CallOutcome) -> CallOutcome {
+        CallOutcome {
             verdict: self.expect.ending.name().to_owned(),
             because: self.expect.because.clone().or_else(|| got.because.clone()),
             answer: self.expect.answer.clone().or_message_of(&got.answer),

@@ -6,63 +6,62 @@ use serde_json::{Map, Value};
 use serde_saphyr::{DefaultMessageFormatter, Error, Location, MessageFormatter, Spanned};
 use std::collections::BTreeMap;
 
-/// A JSON object.
+/// A JSON object, in the order in which it was written.
 pub type Object = Map<String, Value>;
 
 /// The whole file. Which of the first keys it has depends on the plugin's world.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Written {
+pub struct CaseFile {
     pub with: Option<Spanned<Object>>,
     pub object: Option<Spanned<Object>>,
     pub parameters: Option<Spanned<Object>>,
     pub env: Option<Spanned<BTreeMap<String, String>>>,
-    pub application: Option<Spanned<Application>>,
+    pub application: Option<Spanned<WrittenApplication>>,
     pub metric: Option<Spanned<Object>>,
-    pub set_weight: Option<Spanned<Split>>,
-    pub verify_weight: Option<Spanned<Split>>,
+    pub set_weight: Option<Spanned<WrittenSplit>>,
+    pub verify_weight: Option<Spanned<WrittenSplit>>,
     pub remove: Option<Spanned<Object>>,
     pub grants: Option<Spanned<BTreeMap<String, Vec<String>>>>,
     pub files: Option<Spanned<BTreeMap<String, String>>>,
     pub artifacts: Option<Spanned<BTreeMap<String, String>>>,
     pub secrets: Option<Spanned<BTreeMap<String, String>>>,
-    pub http: Option<Spanned<Vec<Spanned<Exchange>>>>,
+    pub http: Option<Spanned<Vec<Spanned<WrittenExchange>>>>,
     #[serde(default)]
-    pub calls: Vec<Spanned<Call>>,
+    pub calls: Vec<Spanned<WrittenCall>>,
     pub expect: Spanned<Expect>,
 }
 
 /// The Application that a generator is asked for; a case names what matters to it.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Application {
+pub struct WrittenApplication {
     pub name: String,
     pub namespace: String,
     pub revision: String,
     pub path: String,
 }
 
-impl Default for Application {
+impl Default for WrittenApplication {
     fn default() -> Self {
         let (name, revision) = ("recorded".to_owned(), "0".repeat(40));
-        Application { name, namespace: String::new(), revision, path: String::new() }
+        WrittenApplication { name, namespace: String::new(), revision, path: String::new() }
     }
 }
 
 /// How traffic is to be shared.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Split {
+pub struct WrittenSplit {
     pub rollout: Object,
     pub weight: u32,
     #[serde(default)]
-    pub others: Vec<Destination>,
+    pub others: Vec<WrittenDestination>,
 }
 
-/// A further share.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Destination {
+pub struct WrittenDestination {
     pub service: String,
     pub hash: String,
     pub weight: u32,
@@ -71,34 +70,34 @@ pub struct Destination {
 /// A request and its answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Exchange {
-    pub request: super::Request,
-    pub response: Option<super::Response>,
-    pub fault: Option<super::Fault>,
+pub struct WrittenExchange {
+    pub request: super::RecordedRequest,
+    pub response: Option<super::RecordedResponse>,
+    pub fault: Option<super::HostFault>,
 }
 
 /// A call of an ability and its answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Call {
+pub struct WrittenCall {
     pub ask: Spanned<String>,
     pub with: Option<Spanned<Object>>,
     /// `null` is an answer as well.
     #[serde(default, deserialize_with = "there")]
     pub answer: Option<Spanned<Value>>,
-    pub fault: Option<super::Fault>,
+    pub fault: Option<super::HostFault>,
 }
 
 /// What must come of it. Which of the middle keys it has depends on the plugin's world.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    pub verdict: crate::authors::told::Ending,
+    pub verdict: crate::authors::outcome::Ending,
     pub because: Option<String>,
     pub outputs: Option<Spanned<BTreeMap<String, String>>>,
-    pub health: Option<Spanned<Health>>,
+    pub health: Option<Spanned<WrittenHealth>>,
     pub manifests: Option<Spanned<Vec<String>>>,
-    pub measurement: Option<Spanned<Measurement>>,
+    pub measurement: Option<Spanned<WrittenMeasurement>>,
     pub verification: Option<Spanned<String>>,
     pub log: Option<Vec<String>>,
 }
@@ -106,15 +105,14 @@ pub struct Expect {
 /// How an object is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Health {
+pub struct WrittenHealth {
     pub status: Spanned<String>,
     pub message: Option<String>,
 }
 
-/// One measurement.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Measurement {
+pub struct WrittenMeasurement {
     pub value: Value,
     pub judgement: Spanned<String>,
     pub message: Option<String>,
@@ -129,7 +127,7 @@ fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Spa
 pub struct Page<'a> {
     /// The file's name, as it was found.
     pub file: &'a str,
-    /// What it says.
+    /// The file's text, for the line that a mistake shows.
     pub text: &'a str,
 }
 
@@ -149,7 +147,7 @@ impl Page<'_> {
     ///
     /// # Errors
     /// Where it is no YAML, or has another form.
-    pub fn read(&self) -> Result<Written, Mistake> {
+    pub fn read(&self) -> Result<CaseFile, Mistake> {
         serde_saphyr::from_str(self.text).map_err(|error| {
             let at = error.location().unwrap_or(Location::UNKNOWN);
             let (message, help) = told(error.without_snippet());

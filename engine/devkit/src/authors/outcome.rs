@@ -26,7 +26,7 @@ pub enum Ending {
     Limit,
     /// It took too long.
     TimedOut,
-    /// It crashed.
+    /// The component crashed.
     Trapped,
 }
 
@@ -47,13 +47,13 @@ impl Ending {
 
 /// Everything of a call that a case may be about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
-    /// How it ended.
+pub struct CallOutcome {
+    /// How the call ended, as the verdict's word.
     pub verdict: String,
     /// Why, where it did not succeed.
     pub because: Option<String>,
     /// What the plugin answered.
-    pub answer: Answer,
+    pub answer: WorldAnswer,
     /// Its log, as `level: text`.
     pub log: Vec<String>,
     /// What was asked and not recorded, or recorded and not asked, each of several lines.
@@ -62,37 +62,32 @@ pub struct Told {
 
 /// What a plugin answers, by its world.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// Nothing.
+pub enum WorldAnswer {
+    /// Nothing beyond that it ended well.
     Nothing,
     /// A step: what it leaves for later steps.
     Outputs(BTreeMap<String, String>),
     /// How an object is. A case may leave the message open.
     Health {
-        /// How.
         status: HealthStatus,
-        /// Why.
         message: Option<String>,
     },
-    /// Texts of YAML.
     Manifests(Vec<String>),
     /// One measurement. A case may leave the message open.
     Measurement {
-        /// What was measured.
         value: Value,
         /// What the plugin thinks of it.
         judgement: Judgement,
-        /// Why.
         message: Option<String>,
     },
     /// Whether traffic is shared as it was asked.
     Verification(Verification),
 }
 
-impl Told {
-    /// Tells a verdict.
-    pub fn of<T>(verdict: Verdict<T>, answer: impl FnOnce(T) -> Answer) -> Told {
-        let failed = |ending, because| (ending, Some(because), Answer::Nothing);
+impl CallOutcome {
+    /// Puts a verdict and its answer into the form that is printed.
+    pub fn of<T>(verdict: Verdict<T>, answer: impl FnOnce(T) -> WorldAnswer) -> CallOutcome {
+        let failed = |ending, because| (ending, Some(because), WorldAnswer::Nothing);
         let (ending, because, answer) = match verdict {
             Verdict::Succeeded { outputs } => (Ending::Succeeded, None, answer(outputs)),
             Verdict::Rejected { because } => failed(Ending::Rejected, because),
@@ -102,7 +97,7 @@ impl Told {
             Verdict::TimedOut { after } => failed(Ending::TimedOut, format!("after {after:?}")),
             Verdict::Trapped { because } => failed(Ending::Trapped, because),
         };
-        Told { verdict: ending.name().to_owned(), because, answer, log: Vec::new(), asked: Vec::new() }
+        CallOutcome { verdict: ending.name().to_owned(), because, answer, log: Vec::new(), asked: Vec::new() }
     }
 
     fn text(&self) -> String {
@@ -124,7 +119,7 @@ impl Told {
     }
 
     /// The lines that differ, with those around them: `-` was expected, `+` was got. `None` if there are none.
-    pub fn differs(&self, expected: &Told) -> Option<String> {
+    pub fn differs(&self, expected: &CallOutcome) -> Option<String> {
         let (expected, got) = (expected.text(), self.text());
         if expected == got {
             return None;
@@ -142,46 +137,45 @@ impl Told {
     }
 }
 
-impl Answer {
+impl WorldAnswer {
     /// With the message that another has, where it leaves its own open.
     #[must_use]
-    pub fn or_message_of(self, other: &Answer) -> Answer {
+    pub fn or_message_of(self, other: &WorldAnswer) -> WorldAnswer {
         let theirs = match other {
-            Answer::Health { message, .. } | Answer::Measurement { message, .. } => message.clone(),
+            WorldAnswer::Health { message, .. } | WorldAnswer::Measurement { message, .. } => message.clone(),
             _ => None,
         };
         match self {
-            Answer::Health { status, message } => Answer::Health { status, message: message.or(theirs) },
-            Answer::Measurement { value, judgement, message } => {
-                Answer::Measurement { value, judgement, message: message.or(theirs) }
+            WorldAnswer::Health { status, message } => WorldAnswer::Health { status, message: message.or(theirs) },
+            WorldAnswer::Measurement { value, judgement, message } => {
+                WorldAnswer::Measurement { value, judgement, message: message.or(theirs) }
             }
             other => other,
         }
     }
 
-    /// Lines under titles.
     fn lines(&self) -> Vec<(String, Vec<String>)> {
         let why = |message: &Option<String>| format!("message: {}", message.as_deref().unwrap_or_default());
         match self {
-            Answer::Nothing => Vec::new(),
-            Answer::Outputs(outputs) => {
+            WorldAnswer::Nothing => Vec::new(),
+            WorldAnswer::Outputs(outputs) => {
                 let line = |(name, value): (&String, &String)| format!("{name}: {value}");
                 vec![("outputs:".to_owned(), outputs.iter().map(line).collect())]
             }
-            Answer::Health { status, message } => {
+            WorldAnswer::Health { status, message } => {
                 vec![("health:".to_owned(), vec![format!("status: {}", status.name()), why(message)])]
             }
             // A text's last line break is told, too: a manifest without it is another text.
-            Answer::Manifests(texts) => {
+            WorldAnswer::Manifests(texts) => {
                 let shown = |text: &String| text.split('\n').map(|line| format!("|{line}")).collect();
                 texts.iter().enumerate().map(|(at, text)| (format!("manifest {}:", at + 1), shown(text))).collect()
             }
-            Answer::Measurement { value, judgement, message } => {
+            WorldAnswer::Measurement { value, judgement, message } => {
                 let lines =
                     vec![format!("value: {}", pretty(value)), format!("judgement: {}", judgement.name()), why(message)];
                 vec![("measurement:".to_owned(), lines)]
             }
-            Answer::Verification(verification) => {
+            WorldAnswer::Verification(verification) => {
                 vec![("verification:".to_owned(), vec![verification.name().to_owned()])]
             }
         }
@@ -217,10 +211,13 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_marked() {
-        let told = |version: &str| Told {
+        let told = |version: &str| CallOutcome {
             verdict: "succeeded".into(),
             because: None,
-            answer: Answer::Outputs(BTreeMap::from([("version".into(), version.into()), ("lines".into(), "2".into())])),
+            answer: WorldAnswer::Outputs(BTreeMap::from([
+                ("version".into(), version.into()),
+                ("lines".into(), "2".into()),
+            ])),
             log: Vec::new(),
             asked: Vec::new(),
         };
@@ -232,23 +229,24 @@ mod tests {
 
     #[test]
     fn every_answer_is_told_whole() {
-        let of = |answer: Answer| Told::of(Verdict::Succeeded { outputs: () }, |()| answer);
-        let measurement = |value: Value| Answer::Measurement { value, judgement: Judgement::Failed, message: None };
-        let texts = |texts: &[&str]| Answer::Manifests(texts.iter().map(ToString::to_string).collect());
-        let health = |status| Answer::Health { status, message: Some("why".into()) };
+        let of = |answer: WorldAnswer| CallOutcome::of(Verdict::Succeeded { outputs: () }, |()| answer);
+        let measurement =
+            |value: Value| WorldAnswer::Measurement { value, judgement: Judgement::Failed, message: None };
+        let texts = |texts: &[&str]| WorldAnswer::Manifests(texts.iter().map(ToString::to_string).collect());
+        let health = |status| WorldAnswer::Health { status, message: Some("why".into()) };
         for (one, other) in [
             (texts(&["a\n"]), texts(&["a"])),
             (texts(&["a", "b"]), texts(&["a\nb"])),
             (texts(&[""]), texts(&[])),
             (measurement(1.into()), measurement("1".into())),
             (health(HealthStatus::Healthy), health(HealthStatus::Unknown)),
-            (Answer::Verification(Verification::Verified), Answer::Nothing),
+            (WorldAnswer::Verification(Verification::Verified), WorldAnswer::Nothing),
         ] {
             assert!(of(one.clone()).differs(&of(other.clone())).is_some(), "{one:?} {other:?}");
             assert_eq!(of(one.clone()).differs(&of(one)), None);
         }
         assert_eq!(of(measurement(1.into())).differs(&of(measurement(1.0.into()))), None);
-        let open = Answer::Health { status: HealthStatus::Healthy, message: None };
+        let open = WorldAnswer::Health { status: HealthStatus::Healthy, message: None };
         assert_eq!(open.or_message_of(&health(HealthStatus::Degraded)), health(HealthStatus::Healthy));
     }
 
