@@ -63,6 +63,11 @@ impl Transport {
     /// # Errors
     /// [`Error::Address`] where they would cross a network in the clear.
     pub fn new(settings: &Settings, address: &Address) -> Result<Transport, Error> {
+        if cfg!(not(feature = "encrypted")) && address.scheme() != AddressScheme::Http {
+            let problem =
+                "this build talks to git over plain HTTP alone; build Bespin with the feature `encrypted-git`";
+            return Err(Error::Address { address: address.as_str().into(), problem: problem.into() });
+        }
         let remote = settings.remote(address.as_str());
         let credentials = remote.map(|r| r.credentials.clone()).unwrap_or_default();
         let secret = !matches!(credentials, Credentials::None);

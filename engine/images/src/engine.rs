@@ -9,7 +9,7 @@ use crate::names::Names;
 use crate::progress::Progress;
 use crate::sink::{Lines, LogSink, Stream};
 use bollard::Docker;
-use bollard::models::{BuildInfoAux, ImageSummary};
+use bollard::models::ImageSummary;
 use bollard::query_parameters::{
     BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder, RemoveImageOptions,
 };
@@ -46,7 +46,8 @@ pub struct Engine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Backend {
     BuildKit,
-    /// For engines that are older, and where `DOCKER_BUILDKIT=0` asks for it as of any client.
+    /// For engines that are older, where `DOCKER_BUILDKIT=0` asks for it as of any client, and in a build of Bespin
+    /// without the feature `buildkit`.
     Classic,
 }
 
@@ -78,7 +79,8 @@ impl Engine {
         let version = docker.client_version();
         let is_old = (version.major_version, version.minor_version) < BUILDKIT_SINCE;
         let is_unwanted = std::env::var("DOCKER_BUILDKIT").is_ok_and(|value| value == "0");
-        let backend = if is_old || is_unwanted { Backend::Classic } else { Backend::BuildKit };
+        let is_left_out = cfg!(not(feature = "buildkit"));
+        let backend = if is_old || is_unwanted || is_left_out { Backend::Classic } else { Backend::BuildKit };
         let networks = docker.list_networks(None).await.map_err(|error| absent(&error))?;
         let has_bridge = networks.iter().any(|network| network.name.as_deref() == Some("bridge"));
         let network = if has_bridge { Network::Builder } else { Network::None };
@@ -137,15 +139,13 @@ impl Engine {
         while let Some(event) = events.next().await {
             let event = event.map_err(|error| said("building", error))?;
             // The classic builder says what it called the image, and nobody is to read that.
-            if let Some(text) = event.stream.filter(|text| !text.contains(&name)) {
+            if let Some(text) = event.stream.as_ref().filter(|text| !text.contains(&name)) {
                 lines.push(Stream::Stdout, text.as_bytes());
             }
-            if let Some(status) = event.status {
+            if let Some(status) = &event.status {
                 lines.push(Stream::Progress, format!("{status}\n").as_bytes());
             }
-            if let Some(BuildInfoAux::BuildKit(report)) = event.aux {
-                progress.report(&report, sink);
-            }
+            progress.event(&event, sink);
         }
         lines.finish();
         // The name says which image it is, whichever of the two builders was at work.

@@ -14,6 +14,10 @@ pub mod builder;
 pub mod bundle;
 pub mod containers;
 mod context;
+#[cfg(feature = "ecr")]
+mod ecr;
+#[cfg(not(feature = "ecr"))]
+#[path = "ecr/absent.rs"]
 mod ecr;
 pub mod engine;
 mod error;
@@ -21,6 +25,10 @@ mod fetch;
 mod layout;
 mod names;
 pub mod plugin;
+#[cfg(feature = "buildkit")]
+mod progress;
+#[cfg(not(feature = "buildkit"))]
+#[path = "progress/absent.rs"]
 mod progress;
 mod push;
 pub mod registry;

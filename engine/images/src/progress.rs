@@ -2,6 +2,7 @@
 
 use crate::sink::{LogSink, Stream};
 use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
+use bollard::models::{BuildInfo, BuildInfoAux};
 use std::collections::BTreeMap;
 
 /// What was said about a build so far.
@@ -24,8 +25,14 @@ enum Phase {
 }
 
 impl Progress {
-    /// Says what is new in a report.
-    pub fn report(&mut self, report: &StatusResponse, sink: &dyn LogSink) {
+    /// Says what is new in an event of a build, where it carries a report.
+    pub fn event(&mut self, event: &BuildInfo, sink: &dyn LogSink) {
+        if let Some(BuildInfoAux::BuildKit(report)) = &event.aux {
+            self.report(report, sink);
+        }
+    }
+
+    fn report(&mut self, report: &StatusResponse, sink: &dyn LogSink) {
         for vertex in &report.vertexes {
             self.vertex(vertex, sink);
         }
