@@ -107,7 +107,7 @@ const LEFT: &[(&str, &[&str])] = &[
             "Saved",
         ],
     ),
-    ("within the binary, and not named apart yet", &["Attempt", "Hook", "Host", "Server", "Terraform"]),
+    ("within the binary, and not named apart yet", &["Attempt", "Host", "Server", "Terraform"]),
 ];
 
 #[test]

@@ -11,7 +11,7 @@ mod pages;
 mod readme;
 
 /// Which of our crates may name which: the whole dependency law.
-const LAW: [(&str, &[&str]); 11] = [
+const LAW: [(&str, &[&str]); 12] = [
     ("pipeline", &[]),
     ("decide", &["pipeline"]),
     ("playground", &[]),
@@ -21,7 +21,11 @@ const LAW: [(&str, &[&str]); 11] = [
     ("images", &["decide", "pipeline"]),
     ("cluster", &["decide"]),
     ("devkit", &["pipeline", "sandbox", "images"]),
-    ("bespin", &["pipeline", "decide", "journal", "forge", "sandbox", "images", "cluster", "devkit", "playground"]),
+    ("api", &["pipeline", "decide", "journal"]),
+    (
+        "bespin",
+        &["pipeline", "decide", "journal", "forge", "sandbox", "images", "cluster", "api", "devkit", "playground"],
+    ),
     ("xtask", &[]),
 ];
 
@@ -34,7 +38,7 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("images", &["bollard", "oci-client", "aws-sdk-ecr"]),
     ("cluster", &["kube", "k8s-openapi", "aws-sigv4", "aws-sdk-sts", "aws-sdk-elasticloadbalancingv2"]),
     ("devkit", &["similar"]),
-    ("bespin", &["axum", "axum-extra"]),
+    ("api", &["axum", "axum-extra", "tower-http", "argon2"]),
     ("bespin-sdk", &["wit-bindgen"]),
 ];
 
@@ -134,6 +138,16 @@ fn what_decides_can_neither_read_nor_wait() {
     let bans = |name: &str| std::fs::read_to_string(top().join("engine").join(name).join("clippy.toml"));
     let (pipeline, decide) = (bans("pipeline").expect("it is there"), bans("decide").expect("it is there"));
     assert_eq!(pipeline, decide, "what may not be called in `decide` may not be called in `pipeline`");
+}
+
+#[test]
+fn the_api_only_reads_the_journal() {
+    let api: Vec<_> = engine().into_iter().filter(|(name, ..)| name == "api").collect();
+    assert!(api.len() > 20, "only {} files of the API were found", api.len());
+    for (_, path, text) in api {
+        let writes = [".append(", "Store for"].iter().find(|call| code(&text).contains(*call));
+        assert_eq!(writes, None, "engine/api/src/{path}: what people cause is a method of `Commands`");
+    }
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn hash_password() -> Result<(), String> {
     if password.is_empty() {
         return Err("the password is empty; write it to standard input".into());
     }
-    println!("{}", crate::login::hash_password(password)?);
+    println!("{}", api::login::hash_password(password)?);
     Ok(())
 }
 

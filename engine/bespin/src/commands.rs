@@ -1,11 +1,11 @@
 //! What the dashboard's buttons do: each is an entry, appended by a person.
 
-use crate::api::Commands;
 use crate::drive::{Begun, Drivers, read};
 use crate::stages::sync::SyncStage;
+use api::commands::{Commands, NotTaken};
 use async_trait::async_trait;
 use decide::by::By;
-use decide::run::{CancelCause, Entry, Opened};
+use decide::run::{Answer, CancelCause, Entry, Opened};
 use decide::stream::Stream;
 use std::sync::Arc;
 
@@ -49,6 +49,10 @@ impl Commands for Buttons {
         }
     }
 
+    async fn answer(&self, run: &str, step: &str, answer: Answer, by: By) -> Result<(), NotTaken> {
+        crate::stages::run::answer(&self.drivers, run, step, answer, by).await
+    }
+
     async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), String> {
         let stream = Stream::parse(stream).map_err(|error| error.to_string())?;
         crate::stages::rollout::ask(&self.drivers, &stream, action, by).await
@@ -57,6 +61,18 @@ impl Commands for Buttons {
     async fn sync_app(&self, stream: &str, by: By) -> Result<(), String> {
         let stream = Stream::parse(stream).map_err(|error| error.to_string())?;
         self.sync.ask(&self.drivers, &stream, by).await.map_err(|error| error.to_string())
+    }
+
+    async fn take_app(&self, stream: &Stream, by: By) -> Result<(), String> {
+        self.sync.take(&self.drivers, stream, by).await.map_err(|error| error.to_string())?;
+        self.drivers.ensure(stream);
+        Ok(())
+    }
+
+    async fn give_app(&self, stream: &Stream, by: By) -> Result<(), String> {
+        self.sync.give(&self.drivers, stream, by).await.map_err(|error| error.to_string())?;
+        self.drivers.ensure(stream);
+        Ok(())
     }
 }
 
@@ -75,3 +91,6 @@ impl Buttons {
         Ok(numbers.max().unwrap_or_default() + 1)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,11 +49,11 @@ fn read(source: &SecretSource) -> Result<SecretString, String> {
 ///
 /// # Errors
 /// A secret cannot be read.
-pub fn hooks(config: &Config) -> Result<Vec<crate::hooks::Hook>, String> {
+pub fn hooks(config: &Config) -> Result<Vec<crate::hooks::SignedHook>, String> {
     let hook = |hook: &crate::config::Hook| {
         let secrets = hook.secrets.iter().map(read).collect::<Result<_, _>>()?;
         let repositories = hook.repositories.iter().map(|one| one.name.clone()).collect();
-        Ok(crate::hooks::Hook { name: hook.name.clone(), secrets, repositories })
+        Ok(crate::hooks::SignedHook { name: hook.name.clone(), secrets, repositories })
     };
     config.hook.iter().map(hook).collect()
 }

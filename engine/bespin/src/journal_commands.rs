@@ -1,7 +1,7 @@
 //! `bespin journal backup | verify | export | restore`.
 
 use crate::config::Config;
-use crate::control;
+use api::control;
 use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::BufReader;

@@ -2,7 +2,7 @@
 //! the application until it has changed hands.
 
 use crate::cli::WithConfig;
-use crate::control;
+use api::control;
 
 /// Takes an application over from the controller that owns it.
 ///

@@ -82,7 +82,7 @@ fn is_asked<E: Requests>(written: &[Written<E>]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::Board;
+    use api::board::Board;
     use decide::image::{Intent, Push};
 
     #[tokio::test]

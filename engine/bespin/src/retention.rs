@@ -3,6 +3,7 @@
 
 use crate::drive::{Drivers, Trouble, now};
 use crate::leftovers::Leftovers;
+use api::ApiState;
 use async_trait::async_trait;
 use decide::retention::{self, Delivery, Gone, Run, Seen, Stand};
 use decide::stream::Stream;
@@ -22,6 +23,13 @@ pub trait Memory: Send + Sync + 'static {
 
     /// Once a round: removes what it keeps beside the journal for runs that go on.
     async fn tidy(&self) {}
+}
+
+#[async_trait]
+impl Memory for ApiState {
+    async fn forget(&self, runs: &BTreeSet<String>) {
+        ApiState::forget(self, runs).await;
+    }
 }
 
 /// Removes what has had its time.

@@ -1,18 +1,16 @@
 //! `bespin serve`: the parts of the server, bound together and listening.
 
-use crate::api::plugins::Installed;
-use crate::api::{self, ApiState};
 use crate::attempts::Alone;
-use crate::board::Board;
 use crate::commands::Buttons;
 use crate::config::Config;
 use crate::drive::Drivers;
 use crate::extensions::Extensions;
 use crate::external_run_numbers::ExternalRunNumbers;
+use crate::hooks::Hooks;
 use crate::host::{Archives, Artifacts, Connector, ContainerSteps, Doors, Plans, PluginHost, Waiting};
 use crate::index::JournalIndex;
+use crate::installed::Installed;
 use crate::leftovers::Leftovers;
-use crate::login::Login;
 use crate::logs::Logs;
 use crate::plugins::Plugins;
 use crate::plugins::remote::Remote;
@@ -28,7 +26,11 @@ use crate::stages::rollout::{RolloutStage, Routers};
 use crate::stages::run::RunStage;
 use crate::stages::sync::{Generators, Judges, SyncStage};
 use crate::steps::PluginSteps;
-use crate::{compiler, control, doors, hooks};
+use crate::{compiler, doors};
+use api::ApiState;
+use api::board::Board;
+use api::hooks::{HookLimits, HookState};
+use api::login::Login;
 use cluster::Cluster;
 use forge::Forge;
 use forge::pulls::Pulls;
@@ -108,24 +110,25 @@ pub async fn start(config: Config) -> Result<Server, String> {
     tracing::info!(resumed, "the journal was read");
 
     let stop = CancellationToken::new();
-    let reach = control::Reach { drivers: drivers.clone(), sync: stages.buttons.sync.clone() };
-    control::listen(&data, reach, stop.clone()).map_err(|error| format!("the control socket: {error}"))?;
     let url = Url::parse(&dashboard).map_err(|error| format!("server: url: {error}"))?;
     let login = Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?;
     let login = Arc::new(login.behind(config.server.trusted_proxies.clone()));
-    let api = ApiState::new(drivers.clone(), logs, login.clone(), Arc::new(stages.buttons)).showing(Installed {
+    let (journal, board, commands) = (drivers.journal().clone(), drivers.board().clone(), Arc::new(stages.buttons));
+    let api = ApiState::new(journal, board, logs, login.clone(), commands, stop.clone());
+    let api = api.showing(Arc::new(Installed {
         plugins: stages.plugins,
         policy: config.policy.clone(),
         extensions: stages.extensions,
         route: config.route.clone(),
-    });
+    }));
+    api::control::listen(&data, api.clone()).map_err(|error| format!("the control socket: {error}"))?;
     let memories: Vec<Arc<dyn Memory>> = vec![Arc::new(api.clone()), stages.delivery.clone()];
     let keep_runs = config.server.keep_runs;
     let retention = Retention { drivers: drivers.clone(), leftovers: stages.leftovers, memories, keep_runs };
     drivers.beside(retention.rounds());
-    serve_dashboard(listener, api, stop.clone());
-    let state = hooks::HookState::new(doors::hooks(&config)?, hooks::Limits::default(), &drivers);
-    tokio::spawn(hooks::serve(hook_listener, state, stop.clone()));
+    tokio::spawn(api::serve(listener, api));
+    let hooks = HookState::new(Arc::new(Hooks::new(doors::hooks(&config)?, &drivers)), HookLimits::default());
+    tokio::spawn(api::hooks::serve(hook_listener, hooks, stop.clone()));
     let server = Server { drivers, dashboard, hooks: hook_address, login, stop };
     server.tell(&data)?;
     Ok(server)
@@ -159,16 +162,6 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, String), String> {
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, format!("http://{bound}")))
-}
-
-fn serve_dashboard(listener: TcpListener, state: ApiState, stop: CancellationToken) {
-    let service = api::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move {
-        let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the dashboard's listener failed");
-        }
-    });
 }
 
 /// The stages, as the rest of the server needs them.

@@ -1,4 +1,4 @@
-// Generated from the server's views: UPDATE=1 cargo test -p bespin typescript. Do not edit.
+// Generated from the server's views: UPDATE=1 cargo test -p api typescript. Do not edit.
 
 /** Something that a person may do now. */
 export interface ActionView {

@@ -1,7 +1,7 @@
 //! What the types of the configuration cannot say.
 
 use super::{Config, GitAuth, RegistryAuth, SecretSource, plugin_source};
-use crate::login::{Role, User};
+use api::login::{Role, User};
 use decide::run::EventKind;
 use pipeline::permission::{FromFork, covers};
 use std::collections::BTreeSet;

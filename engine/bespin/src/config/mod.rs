@@ -75,7 +75,7 @@ pub struct Config {
     pub secret: BTreeMap<String, SecretSource>,
     /// Who may log in.
     #[serde(default)]
-    pub user: Vec<crate::login::User>,
+    pub user: Vec<api::login::User>,
     /// What pipelines may do; without a row, nothing.
     #[serde(default)]
     pub policy: Vec<Policy>,

@@ -17,13 +17,13 @@ fn the_example_is_a_configuration() {
 
 #[test]
 fn the_examples_password_lets_nobody_in() {
-    let user = crate::login::User {
+    let user = api::login::User {
         name: "kim".into(),
-        role: crate::login::Role::Operator,
+        role: api::login::Role::Operator,
         hash: "what `bespin hash-password` prints".into(),
     };
     assert!(EXAMPLE.contains(&user.hash));
-    let refused = crate::login::Login::new(vec![user], &"http://localhost".parse().unwrap());
+    let refused = api::login::Login::new(vec![user], &"http://localhost".parse().unwrap());
     let Err(refused) = refused else { panic!("it is no hash") };
     assert!(refused.to_string().contains("bespin hash-password"), "{refused}");
 }

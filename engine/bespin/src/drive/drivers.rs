@@ -2,7 +2,7 @@
 
 use super::turn::Driver;
 use super::{Stage, Written, encode, now, read};
-use crate::board::Board;
+use api::board::Board;
 use decide::by::By;
 use decide::stream::{Family, Stream};
 use journal::{AppendError, Journal};

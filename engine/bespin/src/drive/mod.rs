@@ -11,7 +11,7 @@ mod tests;
 pub use codec::{encode, read};
 pub use drivers::{Begun, Drivers};
 
-use crate::board::Board;
+use api::board::Board;
 use async_trait::async_trait;
 use decide::by::By;
 use decide::next::{Next, Timestamp};

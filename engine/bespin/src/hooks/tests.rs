@@ -1,12 +1,12 @@
-//! Webhooks over real connections, into a real journal.
+//! Webhooks as they come, into a real journal.
 
 use super::*;
-use crate::board::Board;
+use api::board::Board;
+use api::hooks::{HookLimits, HookState, router};
 use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 const A: &str = "1111111111111111111111111111111111111111";
@@ -58,18 +58,18 @@ struct World {
 }
 
 impl World {
-    fn new(limits: Limits) -> World {
+    fn new(limits: HookLimits) -> World {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::open(&directory.path().join("journal")).unwrap();
         let disk = Arc::new(Disk { journal, full: false.into() });
         let drivers = Drivers::new(disk.clone(), Arc::new(Board::default()));
-        let hook = |name: &str, secrets: &[&str]| Hook {
+        let hook = |name: &str, secrets: &[&str]| SignedHook {
             name: name.into(),
             secrets: secrets.iter().map(|s| SecretString::from(*s)).collect(),
             repositories: vec!["user/petclinic".into()],
         };
         let hooks = vec![hook("default", &["old", "new"]), hook("other", &["other"])];
-        World { state: HookState::new(hooks, limits, &drivers), disk, _directory: directory }
+        World { state: HookState::new(Arc::new(Hooks::new(hooks, &drivers)), limits), disk, _directory: directory }
     }
 
     async fn ask(&self, request: Request) -> (StatusCode, Value) {
@@ -113,7 +113,7 @@ fn request(body: Vec<u8>, change: impl FnOnce(&mut HeaderMap)) -> Request {
 
 #[tokio::test]
 async fn a_push_is_durable_before_it_is_accepted_and_a_repeat_is_harmless() {
-    let world = World::new(Limits::default());
+    let world = World::new(HookLimits::default());
     for (secret, expected) in [("new", "accepted"), ("old", "duplicate")] {
         let body = push("user/petclinic");
         let signature = sign(secret, &body);
@@ -130,7 +130,7 @@ async fn a_push_is_durable_before_it_is_accepted_and_a_repeat_is_harmless() {
 
 #[tokio::test]
 async fn everything_else_is_answered_with_its_reason_and_leaves_no_trace() {
-    let world = World::new(Limits { body_bytes: 10_000, ..Limits::default() });
+    let world = World::new(HookLimits { body_bytes: 10_000, ..HookLimits::default() });
     let ok = || push("user/petclinic");
     let event = |name: &'static str| move |h: &mut HeaderMap| drop(h.insert("x-github-event", name.parse().unwrap()));
     let cases: Vec<(&str, Request, u16, &str)> = vec![
@@ -177,7 +177,7 @@ async fn everything_else_is_answered_with_its_reason_and_leaves_no_trace() {
 
 #[tokio::test]
 async fn a_pull_request_is_recorded_without_the_forks_address() {
-    let world = World::new(Limits::default());
+    let world = World::new(HookLimits::default());
     let side = |name: &str, reference: &str, sha: &str| json!({ "ref": reference, "sha": sha, "repo": { "full_name": name, "clone_url": "https://evil.example/x.git" } });
     let payload = |base: &str| {
         let (base, head) = (side(base, "main", A), side("mallory/petclinic", "fix", B));
@@ -202,71 +202,11 @@ async fn a_pull_request_is_recorded_without_the_forks_address() {
 
 #[tokio::test]
 async fn a_full_disk_is_never_a_202() {
-    let world = World::new(Limits::default());
+    let world = World::new(HookLimits::default());
     world.disk.full.store(true, std::sync::atomic::Ordering::SeqCst);
     let response = router(world.state.clone()).oneshot(request(push("user/petclinic"), |_| {})).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key("retry-after"));
     world.disk.full.store(false, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(world.ask(request(push("user/petclinic"), |_| {})).await.0, StatusCode::ACCEPTED);
-}
-
-#[tokio::test]
-async fn bodies_in_flight_share_a_budget() {
-    let world = World::new(Limits { budget_bytes: 1_000, ..Limits::default() });
-    let held = world.state.inner.budget.clone().try_acquire_many_owned(900).unwrap();
-    let body = push("user/petclinic");
-    assert!(body.len() > 100);
-    let (status, _) = world.ask(request(body.clone(), |_| {})).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    let (status, _) = world.ask(request(body.clone(), |h| drop(h.remove("content-length")))).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "without a length the reservation grows");
-    drop(held);
-    assert_eq!(world.ask(request(body, |_| {})).await.0, StatusCode::ACCEPTED);
-    assert_eq!(world.state.inner.budget.available_permits(), 1_000, "everything is given back");
-}
-
-async fn served(limits: Limits) -> (World, std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
-    let world = World::new(limits);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, world.state.clone(), stop.clone()));
-    (world, address, stop, server)
-}
-
-async fn send(address: std::net::SocketAddr, text: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(text).await.unwrap();
-    let mut answer = Vec::new();
-    let _read = stream.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-#[tokio::test]
-async fn slow_and_endless_senders_are_cut_off() {
-    let short = Duration::from_millis(200);
-    let limits = Limits { head_time: short, body_time: short, ..Limits::default() };
-    let (world, address, stop, server) = served(limits).await;
-    // Each of these waits for an answer or an end that comes by the server's own limit.
-    assert!(!send(address, b"POST /hooks/github HTTP/1.1\r\nhost: x\r\nx-a: ").await.contains("202"));
-    let head = "POST /hooks/github HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-hub-signature-256: sha256=00\r\n";
-    let slow = send(address, format!("{head}content-length: 9\r\n\r\nab").as_bytes()).await;
-    assert!(slow.starts_with("HTTP/1.1 408"), "{slow}");
-    let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
-    let many = send(address, format!("{head}{many}\r\n").as_bytes()).await;
-    assert!(many.starts_with("HTTP/1.1 431"), "{many}");
-    assert_eq!(world.state.inner.budget.available_permits(), world.state.inner.limits.budget_bytes);
-    let body = push("user/petclinic");
-    let signature = sign("new", &body);
-    let good = format!(
-        "POST /hooks/github/default HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-github-event: push\r\nx-github-delivery: d-9\r\n\
-         content-type: application/json\r\nx-hub-signature-256: {signature}\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
-        body.len(),
-        String::from_utf8(body).unwrap()
-    );
-    let good = send(address, good.as_bytes()).await;
-    assert!(good.starts_with("HTTP/1.1 202"), "{good}");
-    stop.cancel();
-    server.await.unwrap();
 }

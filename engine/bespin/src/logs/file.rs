@@ -1,6 +1,8 @@
 //! One attempt's log file: appended by one writer, followed by many readers.
 
-use super::{Line, MAX_LINE, Place};
+use super::MAX_LINE;
+use api::reading::LogPlace;
+use api::views::Line;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -198,7 +200,7 @@ pub(super) fn run_dir(dir: &Path, run: &str) -> Result<PathBuf> {
 
 /// The file of a log. Names come from pipelines and from addresses in a
 /// browser, so nothing that could leave the folder is let through.
-pub(super) fn path(dir: &Path, place: &Place) -> Result<PathBuf> {
+pub(super) fn path(dir: &Path, place: &LogPlace) -> Result<PathBuf> {
     let folder = run_dir(dir, &place.run)?.join(file_name(&place.step)?);
     Ok(folder.join(format!("{}.ndjson", place.attempt)))
 }

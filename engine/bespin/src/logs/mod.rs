@@ -12,9 +12,10 @@ mod mask;
 pub use file::Cursor;
 pub use mask::Masker;
 
+use api::reading::{LogCursor, LogPlace, LogReader};
+use api::views::Line;
+use async_trait::async_trait;
 use file::LogFile;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -25,42 +26,11 @@ pub const MAX_LINE: usize = 16 * 1024;
 /// How many logs are kept open before idle ones are put away.
 const MAX_OPEN: usize = 256;
 
-/// A line of a log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Line {
-    /// Its number, from 1.
-    pub n: u64,
-    /// When it was written, in ms since the epoch.
-    pub at: u64,
-    /// `debug`, `info`, `warn`, `error`; `stdout` or `stderr` of a process; `cut` ends a log that became too long.
-    pub level: String,
-    /// What it says, secrets hidden.
-    pub text: String,
-}
-
-/// Which log: the attempt of a step of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// The run's id, such as `user/petclinic/petclinic-was/56`.
-    pub run: String,
-    /// The step's id.
-    pub step: String,
-    /// The attempt, from 1.
-    pub attempt: u32,
-}
-
-impl Place {
-    /// Names a log. Nothing is checked until it is opened.
-    pub fn new(run: &str, step: &str, attempt: u32) -> Place {
-        Place { run: run.to_owned(), step: step.to_owned(), attempt }
-    }
-}
-
 /// All logs of the server.
 pub struct Logs {
     dir: PathBuf,
     max_bytes: u64,
-    open: Mutex<HashMap<Place, Arc<LogFile>>>,
+    open: Mutex<HashMap<LogPlace, Arc<LogFile>>>,
     maskers: Mutex<HashMap<String, Arc<Masker>>>,
 }
 
@@ -96,7 +66,7 @@ impl Logs {
     /// It never fails: a log that cannot be written (a full disk, a name that
     /// is no file name) is reported to the server's own log, and the step goes on.
     pub fn line(&self, run: &str, step: &str, attempt: u32, level: &str, text: &str) {
-        let place = Place::new(run, step, attempt);
+        let place = LogPlace::new(run, step, attempt);
         let text = &self.hidden(run, text);
         let written = self.file(&place).and_then(|file| {
             text.trim_end_matches(['\r', '\n']).split('\n').try_for_each(|line| {
@@ -112,7 +82,7 @@ impl Logs {
     /// Ends an attempt's log: followers read to its end and stop. A later
     /// [`Logs::line`] opens it again and goes on counting.
     pub fn end(&self, run: &str, step: &str, attempt: u32) {
-        if let Some(file) = self.files().remove(&Place::new(run, step, attempt)) {
+        if let Some(file) = self.files().remove(&LogPlace::new(run, step, attempt)) {
             file.end();
         }
     }
@@ -146,7 +116,7 @@ impl Logs {
     /// # Errors
     /// When the file cannot be read, or the names are no file names. A log
     /// without lines is no error: it may begin later.
-    pub fn follow(&self, place: &Place, from: u64) -> std::io::Result<Cursor> {
+    pub fn follow(&self, place: &LogPlace, from: u64) -> std::io::Result<Cursor> {
         Ok(Cursor::new(self.file(place)?, from))
     }
 
@@ -154,11 +124,11 @@ impl Logs {
     ///
     /// # Errors
     /// As for [`Logs::follow`].
-    pub fn read(&self, place: &Place, from: u64, limit: usize) -> std::io::Result<Vec<Line>> {
+    pub fn read(&self, place: &LogPlace, from: u64, limit: usize) -> std::io::Result<Vec<Line>> {
         self.follow(place, from)?.ready(limit)
     }
 
-    fn file(&self, place: &Place) -> std::io::Result<Arc<LogFile>> {
+    fn file(&self, place: &LogPlace) -> std::io::Result<Arc<LogFile>> {
         let mut files = self.files();
         if let Some(file) = files.get(place) {
             return Ok(file.clone());
@@ -171,12 +141,29 @@ impl Logs {
         Ok(file)
     }
 
-    fn files(&self) -> std::sync::MutexGuard<'_, HashMap<Place, Arc<LogFile>>> {
+    fn files(&self) -> std::sync::MutexGuard<'_, HashMap<LogPlace, Arc<LogFile>>> {
         self.open.lock().expect("nobody panics while holding the open logs")
     }
 
     fn maskers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Masker>>> {
         self.maskers.lock().expect("nobody panics while holding the maskers")
+    }
+}
+
+impl LogReader for Logs {
+    fn follow(&self, place: &LogPlace, from: u64) -> std::io::Result<Box<dyn LogCursor>> {
+        Ok(Box::new(Logs::follow(self, place, from)?))
+    }
+}
+
+#[async_trait]
+impl LogCursor for Cursor {
+    async fn next(&mut self, limit: usize) -> std::io::Result<Option<Vec<Line>>> {
+        Cursor::next(self, limit).await
+    }
+
+    fn ready(&mut self, limit: usize) -> std::io::Result<Vec<Line>> {
+        Cursor::ready(self, limit)
     }
 }
 

@@ -20,7 +20,7 @@ fn counts_on_after_a_restart_and_drops_a_torn_line() {
     std::fs::write(&file, torn).unwrap();
 
     let logs = Logs::open(dir.path().into());
-    let place = Place::new(RUN, "image", 1);
+    let place = LogPlace::new(RUN, "image", 1);
     assert_eq!(texts(&logs.read(&place, 1, 10).unwrap()), [(1, "one"), (2, "two")]);
     logs.line(RUN, "image", 1, "info", "three");
     assert_eq!(texts(&logs.read(&place, 2, 10).unwrap()), [(2, "two"), (3, "three")]);
@@ -33,7 +33,7 @@ fn cuts_long_lines_and_long_logs_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let open = || Logs::open(dir.path().into()).with_max_bytes(40_000);
     let logs = open();
-    let place = Place::new(RUN, "image", 1);
+    let place = LogPlace::new(RUN, "image", 1);
     logs.line(RUN, "image", 1, "info", &"é".repeat(MAX_LINE));
     let first = &logs.read(&place, 1, 1).unwrap()[0];
     assert!(first.text.len() < MAX_LINE + 40 && first.text.ends_with("more bytes cut off]"));
@@ -52,7 +52,7 @@ fn cuts_long_lines_and_long_logs_and_says_so() {
 async fn followers_see_every_line_and_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let logs = Arc::new(Logs::open(dir.path().into()));
-    let place = Place::new(RUN, "image", 1);
+    let place = LogPlace::new(RUN, "image", 1);
     let mut early = logs.follow(&place, 1).unwrap();
     let reader = tokio::spawn(async move {
         let mut seen = Vec::new();
@@ -90,7 +90,7 @@ fn refuses_names_that_leave_the_folder() {
     for (run, step) in
         [("../x", "a"), ("a/../../x", "a"), ("a", ".."), ("a", "b/c"), ("/etc", "a"), ("a//b", "a"), ("", "a")]
     {
-        assert!(logs.read(&Place::new(run, step, 1), 1, 1).is_err(), "{run} {step}");
+        assert!(logs.read(&LogPlace::new(run, step, 1), 1, 1).is_err(), "{run} {step}");
         logs.line(run, step, 1, "info", "nothing");
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

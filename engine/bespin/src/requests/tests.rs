@@ -1,8 +1,8 @@
 //! Attempts that ask a stage whose world is up or down.
 
 use super::*;
-use crate::board::Board;
 use crate::drive::{Stage, Trouble, Turn};
+use api::board::Board;
 use async_trait::async_trait;
 use decide::next::{Next, Timestamp, Wake};
 use decide::outcome::Outcomes;

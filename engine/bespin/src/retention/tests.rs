@@ -1,11 +1,11 @@
 //! Rounds over a real journal with real logs.
 
 use super::*;
-use crate::board::Board;
 use crate::drive::encode;
 use crate::external_run_numbers::ExternalRunNumbers;
 use crate::logs::Logs;
 use crate::stages::delivery::DeliveryStage;
+use api::board::Board;
 use decide::by::By;
 use decide::delivery::{Change, Entry as DeliveryEntry, Paths, Push, Received};
 use decide::run::{Entry as RunEntry, Event, Opened, RunOutcome};

@@ -1,10 +1,10 @@
 //! Bumps against a real git server.
 
 use super::*;
-use crate::board::Board;
 use crate::drive::Drivers;
 use crate::requests::request;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
+use api::board::Board;
 use decide::bump::Intent;
 use decide::request::Key;
 use decide::stream::Stream;

@@ -1,10 +1,10 @@
 //! Pushes to a real git server become runs in a real journal.
 
 use super::*;
-use crate::board::Board;
 use crate::drive::{Begun, encode, now, read};
 use crate::external_run_numbers::ExternalRunNumbers;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
+use api::board::Board;
 use decide::by::By;
 use decide::delivery::{NOTHING, Origin, Paths, PullRequest};
 use decide::next::Wake;

@@ -1,8 +1,8 @@
 //! The stage against a real layout and the playground's registry, killed at every point.
 
 use super::*;
-use crate::board::Board;
 use crate::drive::Drivers;
+use api::board::Board;
 use decide::by::By;
 use decide::image::{Build, Intent, Network, Push};
 use decide::next::Wake;

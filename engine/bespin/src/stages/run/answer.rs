@@ -2,23 +2,10 @@
 
 use super::fold;
 use crate::drive::{Drivers, Written};
+use api::commands::NotTaken;
 use decide::by::By;
-use decide::run::{Answer, Entry, Fit, Unfit};
+use decide::run::{Answer, Entry, Fit};
 use decide::stream::Stream;
-
-/// Why an answer was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum NotTaken {
-    /// The journal holds no such run.
-    #[error("the journal holds no run of this id")]
-    NoRun,
-    /// It does not fit what the run waits for.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    /// The journal did not take it.
-    #[error(transparent)]
-    Journal(#[from] journal::AppendError),
-}
 
 /// Writes a person's answer into the run's stream, once however often it is given.
 ///

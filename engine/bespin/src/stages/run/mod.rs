@@ -17,7 +17,7 @@ use decide::stream::{Family, Stream};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-pub use answer::{NotTaken, answer};
+pub use answer::answer;
 
 /// The stage `run`, on streams `run/<run id>`.
 pub struct RunStage {

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::attempts::Alone;
-use crate::board::Board;
 use crate::drive::Drivers;
 use crate::logs::{Logs, Masker};
 use crate::steps::Asked;
+use api::board::Board;
 use decide::by::By;
 use decide::run::{Event, Instance, Outcome};
 
@@ -81,7 +81,7 @@ async fn a_closed_run_leaves_its_log_and_no_workspace() {
 
     assert_eq!(told.0.lock().unwrap().last(), Some(&Some(RunOutcome::Succeeded)));
     assert!(!workspace.exists(), "nobody needs the workspace any more");
-    let lines = logs.read(&crate::logs::Place::new(ID, "talk", 1), 1, 10).unwrap();
+    let lines = logs.read(&api::reading::LogPlace::new(ID, "talk", 1), 1, 10).unwrap();
     assert_eq!(lines.len(), 1, "the log stays");
     assert!(!lines[0].text.contains("hush"), "{}", lines[0].text);
     drivers.stop().await;

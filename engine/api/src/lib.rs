@@ -1,0 +1,36 @@
+//! What is reached by HTTP: the dashboard and its API, the login, webhooks, the control socket.
+//!
+//! It owns the views (what clients are told) and the traits that the server implements for it: [`commands`] for what
+//! people cause, [`reading`] for what is shown beside the journal and the board, [`hooks::Deliveries`] for webhooks.
+
+mod approvals;
+mod assets;
+pub mod board;
+mod clock;
+pub mod commands;
+pub mod control;
+mod events;
+mod fold;
+mod guard;
+mod home;
+pub mod hooks;
+mod index;
+mod log;
+pub mod login;
+mod plugins;
+mod problem;
+pub mod reading;
+mod router;
+mod runs;
+mod session;
+mod stages;
+mod state;
+pub mod views;
+
+pub use router::{router, serve};
+pub use state::ApiState;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod typescript;

@@ -1,0 +1,94 @@
+//! Who gets in, and who does not.
+
+use super::*;
+
+const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+fn login() -> Login {
+    let user = User { name: "ann".into(), role: Role::Viewer, hash: hash_password("a long password").unwrap() };
+    Login::new(vec![user], &Url::parse("https://bespin.example:8443/").unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn only_the_right_password_opens() {
+    let login = login();
+    let cookie = login.enter("ann", "a long password", PEER, 0).await.unwrap();
+    let session = login.session(&cookie, 1).unwrap();
+    assert_eq!((session.name.as_str(), session.role), ("ann", Role::Viewer));
+    assert_eq!(login.enter("ann", "another", PEER, 0).await, Err(Refusal::Wrong));
+    assert_eq!(login.enter("bob", "a long password", PEER, 0).await, Err(Refusal::Wrong));
+    login.leave(&cookie);
+    assert_eq!(login.session(&cookie, 2), None);
+}
+
+#[tokio::test]
+async fn the_eleventh_try_of_a_minute_waits() {
+    let login = login();
+    for _ in 0..10 {
+        assert_eq!(login.enter("bob", "guess", PEER, 5_000).await, Err(Refusal::Wrong));
+    }
+    assert_eq!(login.enter("ann", "a long password", PEER, 35_000).await, Err(Refusal::TooOften(30)));
+    assert!(login.enter("ann", "a long password", PEER, 65_000).await.is_ok());
+}
+
+#[test]
+fn sessions_end_when_idle_and_after_a_week() {
+    let login = login();
+    let cookie = login.begin("ann", Role::Viewer, 0);
+    assert!(login.session(&cookie, IDLE_MS).is_some());
+    assert!(login.session(&cookie, 2 * IDLE_MS + 1).is_none());
+    let cookie = login.begin("ann", Role::Viewer, 0);
+    let mut now = 0;
+    while now < LONGEST_MS {
+        now += IDLE_MS;
+        login.session(&cookie, now);
+    }
+    assert!(login.session(&cookie, now + 1).is_none());
+}
+
+#[test]
+fn a_link_opens_once() {
+    let login = login();
+    let link = login.one_time_link();
+    let cookie = login.enter_once(&link, crate::clock::now()).unwrap();
+    assert_eq!(login.session(&cookie, crate::clock::now()).unwrap().role, Role::Operator);
+    assert!(login.enter_once(&link, crate::clock::now()).is_none());
+    assert!(login.enter_once(&login.one_time_link(), crate::clock::now() + LINK_MS + 1).is_none());
+}
+
+#[test]
+fn refuses_users_that_cannot_log_in() {
+    let url = Url::parse("http://127.0.0.1/").unwrap();
+    let user = |name: &str, hash: &str| User { name: name.into(), role: Role::Viewer, hash: hash.into() };
+    let good = hash_password("x").unwrap();
+    for users in [
+        vec![user("ann", "hunter2")],
+        vec![user("ann", "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E")],
+        vec![user("", &good)],
+        vec![user("ann", &good), user("ann", &good)],
+    ] {
+        let error = Login::new(users, &url).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("; "), "{error}");
+    }
+}
+
+#[test]
+fn a_rebound_name_is_not_ours() {
+    let login = login();
+    for ours in ["bespin.example:8443", "127.0.0.1:9", "[::1]:9", "localhost:9", "10.1.2.3"] {
+        assert!(login.is_our_host(ours), "{ours}");
+    }
+    for other in ["evil.example", "bespin.example.evil.example", "", "127.0.0.1.nip.io:80"] {
+        assert!(!login.is_our_host(other), "{other}");
+    }
+}
+
+#[test]
+fn an_unknown_name_costs_as_much_as_a_known_one() {
+    let work = |hash: &str| {
+        let hash = PasswordHash::new(hash).unwrap();
+        (hash.algorithm.to_string(), hash.version, hash.params.to_string(), hash.hash.unwrap().as_bytes().len())
+    };
+    assert_eq!(work(&nobodys_hash()), work(&hash_password("x").unwrap()));
+    assert_ne!(nobodys_hash(), nobodys_hash());
+}

@@ -1,0 +1,124 @@
+//! Plugins: what runs where, and with which permissions.
+
+use pipeline::lock::plugin_reference;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Every plugin that is ready or was used lately.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PluginsView {
+    /// The plugins, those of registries first, then by name.
+    pub plugins: Vec<PluginView>,
+    /// How many of the newest runs were looked at.
+    pub runs: usize,
+}
+
+/// A plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PluginView {
+    /// The name or the reference that steps use.
+    pub uses: String,
+    /// Where it comes from.
+    pub origin: PluginOrigin,
+    /// The component's digest; absent where it was not loaded since the start, or was refused.
+    pub digest: Option<String>,
+    /// The digest of its manifest in the registry.
+    pub manifest: Option<String>,
+    /// The key that signed it: the algorithm, and the beginning of the key's SHA-256.
+    pub signer: Option<String>,
+    /// The world that it is of, such as `step`; absent where it is not loaded.
+    pub world: Option<String>,
+    /// What it asks for.
+    pub asks: Vec<AskView>,
+    /// What the server's own stages use it for, by the rows of the configuration.
+    pub serves: Vec<ServeView>,
+    /// Where runs used it lately, newest first.
+    pub used: Vec<UseView>,
+}
+
+impl PluginView {
+    /// What is known of a plugin that is named and not loaded: whether it is of a registry, and the digest that its
+    /// reference has.
+    pub fn unloaded(uses: &str) -> PluginView {
+        let reference = plugin_reference(uses).ok();
+        PluginView {
+            uses: uses.into(),
+            origin: if reference.is_some() { PluginOrigin::Registry } else { PluginOrigin::BuiltIn },
+            digest: None,
+            manifest: reference.and_then(|reference| reference.digest).map(|digest| digest.to_string()),
+            signer: None,
+            world: None,
+            asks: Vec::new(),
+            serves: Vec::new(),
+            used: Vec::new(),
+        }
+    }
+}
+
+/// Where a plugin comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginOrigin {
+    /// A registry.
+    Registry,
+    /// The server's own folder.
+    BuiltIn,
+}
+
+/// What a stage uses a plugin for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServeView {
+    /// The table of the row, such as `health`.
+    pub table: String,
+    /// What the row is for, such as `cert-manager.io/Certificate`.
+    pub name: String,
+    /// What the row lets it reach, by ability, as written.
+    pub grants: BTreeMap<String, Vec<String>>,
+    /// Why it is not ready, where it is not.
+    pub trouble: Option<String>,
+}
+
+/// An ability that a plugin asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AskView {
+    /// The ability, as a grant names it.
+    pub ability: String,
+    /// What permission to use it means.
+    pub means: String,
+    /// Whether it needs no permission.
+    pub free: bool,
+}
+
+/// A step that used a plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UseView {
+    /// The newest run that has the step.
+    pub run: String,
+    /// When that run was opened, in ms since the epoch.
+    pub opened_ms: u64,
+    /// `owner/repo`.
+    pub repository: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The pipeline's file.
+    pub file: String,
+    /// The step's id.
+    pub step: String,
+    /// What the step grants it, by ability, as written.
+    pub grants: BTreeMap<String, Vec<String>>,
+    /// The rows of the server's policy that are for this plugin in this run and have something of that: both keys are
+    /// needed.
+    pub rows: Vec<RowView>,
+}
+
+/// A row of the server's policy, as it is for one step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RowView {
+    /// Which, counted from 1.
+    pub number: usize,
+    /// One of whom must approve the step before the row gives anything; empty where it asks for no approval.
+    pub approved_by: Vec<String>,
+    /// Who of them did so in this run.
+    pub approved: Option<String>,
+}
