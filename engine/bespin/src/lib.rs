@@ -30,6 +30,3 @@ pub mod sources;
 pub mod stages;
 pub mod steps;
 mod trouble;
-
-// For the stages that still name them by the path that they had here.
-pub use api::{board, views};

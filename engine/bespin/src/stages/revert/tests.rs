@@ -1,9 +1,9 @@
 //! The stage against a real git server, and a forge that keeps pull requests as GitHub does.
 
 use super::*;
-use crate::board::Board;
 use crate::sources::Repositories;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
+use api::board::Board;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};

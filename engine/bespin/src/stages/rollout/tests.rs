@@ -3,13 +3,13 @@
 
 use super::routers::tests::{Api, Mode};
 use super::{RolloutStage, Routers, ask, gave_up};
-use crate::board::Board;
 use crate::drive::Drivers;
 use crate::requests::request;
 use crate::sources::Repositories;
 use crate::stages::revert::RevertStage;
 use crate::stages::sync::SyncStage;
-use crate::views::RolloutView;
+use api::board::Board;
+use api::views::RolloutView;
 use cluster::{Cluster, Reach, Settings};
 use decide::bump::Swap;
 use decide::by::By;

@@ -1,6 +1,6 @@
 //! A rollout as the dashboard shows it.
 
-use crate::views::{ActionView, PodView, RevisionView, RolloutView, StepView, WeightView};
+use api::views::{ActionView, PodView, RevisionView, RolloutView, StepView, WeightView};
 use decide::next::Timestamp;
 use decide::rollout::{self, Action, ObservedRollout, Owner, Set, State, Step, strategy};
 

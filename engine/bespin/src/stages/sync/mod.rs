@@ -18,8 +18,8 @@ mod view;
 pub use generate::Generators;
 pub use judge::Judges;
 
-use crate::board::Board;
 use crate::drive::{Drivers, Stage, Trouble, Turn, Written, now};
+use api::board::Board;
 use async_trait::async_trait;
 use cluster::Cluster;
 use decide::by::By;

@@ -2,11 +2,11 @@
 //! HTTP, and the playground's Kubernetes API.
 
 use super::SyncStage;
-use crate::board::Board;
 use crate::drive::{Drivers, now};
 use crate::requests::request;
 use crate::sources::Repositories;
-use crate::views::AppView;
+use api::board::Board;
+use api::views::AppView;
 use cluster::{Cluster, Reach, Settings};
 use decide::by::By;
 use decide::next::Phase;
@@ -126,7 +126,7 @@ async fn edit(sample: &Sample, file: &str, from: &str, to: &str) -> String {
     sample.repositories().commit(MANIFESTS, "main", &files, "Change").await.expect("it is committed").after
 }
 
-fn resource<'a>(view: &'a AppView, kind: &str, name: &str) -> &'a crate::views::ResourceView {
+fn resource<'a>(view: &'a AppView, kind: &str, name: &str) -> &'a api::views::ResourceView {
     let found = view.resources.iter().find(|resource| resource.kind == kind && resource.name == name);
     found.unwrap_or_else(|| panic!("no {kind} {name}: {view:#?}"))
 }

@@ -1,6 +1,6 @@
 //! What the dashboard is shown of an application.
 
-use crate::views::{AppView, ResourceView, SyncedView};
+use api::views::{AppView, ResourceView, SyncedView};
 use decide::sync::application::Ownership;
 use decide::sync::{Context, State, object, view};
 use serde_json::Value;

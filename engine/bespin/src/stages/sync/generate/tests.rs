@@ -1,8 +1,8 @@
 use super::super::SyncStage;
 use super::*;
-use crate::board::Board;
 use crate::drive::Drivers;
 use crate::extensions::tests::extensions;
+use api::board::Board;
 use sandbox::ListedKind;
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
