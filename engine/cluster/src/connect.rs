@@ -1,11 +1,13 @@
 //! How a cluster is reached.
 
-use crate::{Error, Result};
+use crate::{Error, Result, retry_after};
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
+use tower::util::AndThenLayer;
 
 /// One cluster of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -72,6 +74,8 @@ pub(crate) async fn client(settings: Settings) -> Result<(String, kube::Client)>
     config.write_timeout = Some(Duration::from_secs(30));
     // Otherwise the time that a pooled connection was idle counts against the next answer.
     config.reset_reader_on_write = true;
-    let client = kube::Client::try_from(config).map_err(|e| wrong(e.to_string()))?;
-    Ok((name, client))
+    // Whoever asks tries again, and keeps to what the server asks for: see `retry_after`.
+    config.default_retry = false;
+    let client = ClientBuilder::try_from(config).map_err(|e| wrong(e.to_string()))?;
+    Ok((name, client.with_layer(&AndThenLayer::new(retry_after::keep)).build()))
 }

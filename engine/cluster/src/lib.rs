@@ -10,6 +10,7 @@ mod error;
 mod kinds;
 mod look;
 mod own;
+mod retry_after;
 mod rollout;
 mod traffic;
 mod watch;

@@ -124,7 +124,8 @@ fn limit(code: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Durat
     // The reset is a time of the epoch; of a limit that is not used up it says nothing.
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let reset = || seconds("x-ratelimit-reset").filter(|_| used_up).map(|at| at.saturating_sub(now));
-    Some(seconds("retry-after").or_else(reset).unwrap_or(UNSAID).min(LONGEST))
+    let asked = text("retry-after").and_then(|after| retry_after_ms(after, millis(now))).map(Duration::from_millis);
+    Some(asked.or_else(reset).unwrap_or(UNSAID).min(LONGEST))
 }
 
 #[cfg(test)]
@@ -163,6 +164,7 @@ mod tests {
         assert_eq!(told(TOO_MANY, &[none, reset("1900"), ("retry-after", "5")]), Some(5));
         assert_eq!(told(TOO_MANY, &[left, reset("1900")]), Some(60), "another limit than that one");
         assert_eq!(told(TOO_MANY, &[("retry-after", "soon")]), Some(60));
+        assert_eq!(told(TOO_MANY, &[("retry-after", "Thu, 01 Jan 1970 00:20:00 GMT")]), Some(200), "a date");
         assert_eq!(told(TOO_MANY, &[("retry-after", "18446744073709551615")]), Some(3600), "no limit is for ever");
         assert_eq!(told(FORBIDDEN, &[none, reset("18446744073709551615")]), Some(3600));
     }

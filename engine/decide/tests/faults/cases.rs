@@ -39,7 +39,7 @@ pub enum Peer {
 }
 
 /// What `Retry-After: 240` asks for.
-const ASKED: Retry = Retry::Passing { after_ms: Some(240_000) };
+pub const ASKED: Retry = Retry::Passing { after_ms: Some(240_000) };
 
 /// The rule: a fault, its class, and why.
 pub const RULES: [(Fault, Retry, &str); 16] = [
@@ -62,29 +62,16 @@ pub const RULES: [(Fault, Retry, &str); 16] = [
 ];
 
 /// Where a peer means something else by a fault, or its client hides something, and why.
-const EXCEPTIONS: [(Peer, Fault, Retry, &str); 14] = [
+const EXCEPTIONS: [(Peer, Fault, Retry, &str); 11] = [
     (Peer::Kubernetes, Fault::Status(404), Retry::PASSING, "a namespace or a kind comes by another application"),
     (Peer::Kubernetes, Fault::Status(410), Retry::PASSING, "a list or a watch has expired, and is begun anew"),
-    (
-        Peer::Kubernetes,
-        Fault::Status(429),
-        Retry::PASSING,
-        "kube itself waits so long, and a request's time ends first",
-    ),
-    (
-        Peer::Kubernetes,
-        Fault::Status(503),
-        Retry::PASSING,
-        "kube itself waits so long, and a request's time ends first",
-    ),
     (Peer::Aws, Fault::Status(404), Retry::NeedsPerson, "a request for a token is wrong only in who asks, and where"),
     (Peer::Aws, Fault::Status(410), Retry::NeedsPerson, "the same"),
     (Peer::Aws, Fault::Status(422), Retry::NeedsPerson, "the same"),
     (Peer::GitHub, Fault::Status(403), Retry::NeedsPerson, "without a rate limit's headers it is a missing right"),
     (Peer::Git, Fault::Status(429), Retry::PASSING, "libgit2 hides `Retry-After`"),
     (Peer::Git, Fault::Status(503), Retry::PASSING, "libgit2 hides `Retry-After`"),
-    (Peer::Registry, Fault::Status(429), Retry::PASSING, "the registry client hides `Retry-After`"),
-    (Peer::Registry, Fault::Status(503), Retry::PASSING, "the registry client hides `Retry-After`"),
+    (Peer::Registry, Fault::Status(404), Retry::NeedsPerson, "a push is told so; to a look it is a tag not yet pushed"),
     (Peer::Docker, Fault::Status(429), Retry::PASSING, "the engine's client hides `Retry-After`"),
     (Peer::Docker, Fault::Status(503), Retry::PASSING, "the engine's client hides `Retry-After`"),
 ];
