@@ -7,8 +7,8 @@
 //! They run in a sandbox of their own. A step may hold its place in the other one while it waits for a stage, and a
 //! stage that waited for that place would wait for ever.
 
-use crate::plugins::{Known, Plugins};
-use images::Error;
+use crate::plugins::{Error, Known, Plugins};
+use decide::retry::Retry;
 use pipeline::limits::{Limit, Limits};
 use pipeline::lock::plugin_reference;
 use sandbox::{Busy, Sandbox, Settings, Verdict, World};
@@ -23,8 +23,6 @@ pub const SHARE: u32 = 4;
 const CALLS: u32 = 3 * SHARE;
 /// How long the start waits for a registry.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The pause before a registry that could not be asked is asked again.
-const AGAIN: Duration = Duration::from_secs(60);
 
 /// The plugins of the stages, and the sandbox that they run in.
 pub struct Extensions {
@@ -49,7 +47,7 @@ pub struct Extension {
     /// What a call of it may use.
     pub limits: Limits,
     sandbox: Arc<Sandbox>,
-    state: Mutex<Result<Known, String>>,
+    state: Mutex<Result<Known, Error>>,
 }
 
 impl Extensions {
@@ -61,7 +59,7 @@ impl Extensions {
     }
 
     /// The plugin of a row, compiled: `table` and `name` say which row, as mistakes call it. One that cannot be had now
-    /// is an extension all the same, which is not ready; a registry that could not be asked is asked again each minute.
+    /// is an extension all the same, which is not ready; whoever may have it later is asked again.
     /// `limits` are what a call of it may use.
     ///
     /// # Errors
@@ -75,33 +73,29 @@ impl Extensions {
         world: World,
         limits: Limits,
     ) -> Result<Arc<Extension>, String> {
-        let wrong = |what: String| format!("{table} `{name}`: {what}");
+        let wrong = |error: Error| format!("{table} `{name}`: {error}");
         if plugin_reference(uses).is_err() {
-            let names = self.plugins.names().map_err(wrong)?;
-            if !names.iter().any(|name| name == uses) {
-                let known = names.join(", ");
-                return Err(wrong(format!("there is no plugin `{uses}` in the folder of plugins; there are {known}")));
-            }
+            self.plugins.must_have(uses).map_err(wrong)?;
         }
-        let sandbox = self.sandbox().map_err(wrong)?;
+        let sandbox = self.sandbox().map_err(|error| wrong(Error::Load(error.to_string())))?;
         let mut getting = get(self.plugins.clone(), sandbox.clone(), uses.to_owned());
         // Only a registry can keep the start waiting.
         let patience = if plugin_reference(uses).is_ok() { PATIENCE } else { Duration::MAX };
         let got = tokio::time::timeout(patience, &mut getting).await.ok().map(loaded);
         let state = match &got {
             Some(Ok(known)) => Ok(of_world(known.clone(), world).map_err(wrong)?),
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err("it is still being fetched".to_owned()),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(Error::Fetching),
         };
-        if let Err(because) = &state {
-            tracing::error!(table, name, plugin = uses, because, "a plugin of the configuration is not ready");
+        if let Err(error) = &state {
+            tracing::error!(table, name, plugin = uses, %error, "a plugin of the configuration is not ready");
         }
         let (name, uses) = (name.to_owned(), uses.to_owned());
         let extension = Arc::new(Extension { table, name, uses, world, limits, sandbox, state: Mutex::new(state) });
         match got {
-            None => drop(tokio::spawn(later(Arc::downgrade(&extension), self.plugins.clone(), Some(getting)))),
-            Some(Err(Error::Transient(_))) => {
-                drop(tokio::spawn(later(Arc::downgrade(&extension), self.plugins.clone(), None)));
+            None => drop(tokio::spawn(later(Arc::downgrade(&extension), self.plugins.clone(), Ok(getting)))),
+            Some(Err(error)) if error.retry().may_pass() => {
+                drop(tokio::spawn(later(Arc::downgrade(&extension), self.plugins.clone(), Err(error.retry()))));
             }
             Some(_) => {}
         }
@@ -114,11 +108,11 @@ impl Extensions {
         self.all.lock().expect("nobody panics while holding the extensions").clone()
     }
 
-    fn sandbox(&self) -> Result<Arc<Sandbox>, String> {
+    fn sandbox(&self) -> std::io::Result<Arc<Sandbox>> {
         if let Some(sandbox) = self.sandbox.get() {
             return Ok(sandbox.clone());
         }
-        let opened = Sandbox::open(&self.cache, self.settings.clone()).map_err(|error| error.to_string())?;
+        let opened = Sandbox::open(&self.cache, self.settings.clone())?;
         Ok(self.sandbox.get_or_init(|| Arc::new(opened)).clone())
     }
 }
@@ -135,20 +129,17 @@ impl Extension {
     /// It cannot be had at the moment, as a sentence.
     pub fn ready(&self) -> Result<Known, String> {
         let state = self.state.lock().expect("nobody panics while holding an extension").clone();
-        state.map_err(|because| format!("the plugin `{}` is not ready: {because}", self.uses))
+        state.map_err(|error| format!("the plugin `{}` is not ready: {error}", self.uses))
     }
 
-    fn set(&self, state: Result<Known, String>) {
+    fn set(&self, state: Result<Known, Error>) {
         *self.state.lock().expect("nobody panics while holding an extension") = state;
     }
 }
 
-fn of_world(known: Known, world: World) -> Result<Known, String> {
-    let (name, is) = (known.plugin.name(), known.plugin.world());
-    if is == world {
-        return Ok(known);
-    }
-    Err(format!("the plugin `{name}` is of the world `{is}`; name one of the world `{world}`"))
+fn of_world(known: Known, wanted: World) -> Result<Known, Error> {
+    let (name, is) = (known.plugin.name().to_owned(), known.plugin.world());
+    if is == wanted { Ok(known) } else { Err(Error::World { name, is, wanted }) }
 }
 
 /// A plugin on its way: it goes on when nobody waits for it any longer.
@@ -159,16 +150,24 @@ fn get(plugins: Arc<Plugins>, sandbox: Arc<Sandbox>, uses: String) -> Getting {
 }
 
 fn loaded(joined: Result<Result<Known, Error>, JoinError>) -> Result<Known, Error> {
-    joined.unwrap_or_else(|_| Err(Error::Refused("loading it failed; the server's log says why".into())))
+    joined.unwrap_or_else(|_| Err(Error::Load("loading it failed; the server's log says why".into())))
 }
 
-/// Waits for what is on its way, and asks the registry again until it answers or nobody needs the plugin any more.
-async fn later(extension: Weak<Extension>, plugins: Arc<Plugins>, mut getting: Option<Getting>) {
+/// Waits for what is on its way, or begins with what came of it; and asks again until there is a plugin, nobody needs it
+/// any more, or it never comes.
+async fn later(extension: Weak<Extension>, plugins: Arc<Plugins>, begun: Result<Getting, Retry>) {
+    let mut failures = 0;
+    let (mut getting, mut retry) = match begun {
+        Ok(getting) => (Some(getting), Retry::PASSING),
+        Err(retry) => (None, retry),
+    };
     loop {
         let got = match getting.take() {
             Some(getting) => loaded(getting.await),
             None => {
-                tokio::time::sleep(AGAIN).await;
+                failures += 1;
+                let pause = retry.pause_ms(failures, rand::random());
+                tokio::time::sleep(Duration::from_millis(pause)).await;
                 let Some(extension) = extension.upgrade() else { return };
                 loaded(get(plugins.clone(), extension.sandbox.clone(), extension.uses.clone()).await)
             }
@@ -176,10 +175,13 @@ async fn later(extension: Weak<Extension>, plugins: Arc<Plugins>, mut getting: O
         let Some(extension) = extension.upgrade() else { return };
         let Extension { table, name, uses, .. } = &*extension;
         match got {
-            Err(Error::Transient(because)) => extension.set(Err(because)),
-            Err(Error::Refused(because)) => {
-                tracing::error!(table, name, plugin = uses, because, "a plugin of the configuration cannot be used");
-                return extension.set(Err(because));
+            Err(error) if error.retry().may_pass() => {
+                retry = error.retry();
+                extension.set(Err(error));
+            }
+            Err(error) => {
+                tracing::error!(table, name, plugin = uses, %error, "a plugin of the configuration cannot be used");
+                return extension.set(Err(error));
             }
             Ok(known) => {
                 tracing::info!(table, name, plugin = uses, "a plugin of the configuration is ready at last");

@@ -19,6 +19,7 @@ pub mod leftovers;
 pub mod lint;
 pub mod logs;
 pub mod ownership;
+mod patience;
 pub mod play;
 pub mod plugins;
 pub mod reporter;

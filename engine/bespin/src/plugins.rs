@@ -1,12 +1,13 @@
 //! The plugins that pipelines may use: those of the server's folder by name,
 //! and those of registries by reference.
 
+mod error;
 mod identity;
 pub mod remote;
 
+pub use error::Error;
 pub use identity::Identity;
 
-use images::Error;
 use pipeline::Digest;
 use pipeline::lock::plugin_reference;
 use remote::Remote;
@@ -50,10 +51,10 @@ impl Plugins {
     ///
     /// # Errors
     /// The folder cannot be read; the text names it and how to build the plugins.
-    pub fn names(&self) -> Result<Vec<String>, String> {
-        let read = std::fs::read_dir(&self.dir).map_err(|error| {
-            format!("{}: {error}; build the plugins with `cargo xtask plugins`", self.dir.display())
-        })?;
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let folder = || self.dir.display().to_string();
+        let read = std::fs::read_dir(&self.dir)
+            .map_err(|error| Error::Folder { folder: folder(), problem: error.to_string() })?;
         let name = |entry: std::io::Result<std::fs::DirEntry>| {
             let path = entry.ok()?.path();
             let is_plugin = path.extension().is_some_and(|extension| extension == "wasm");
@@ -69,7 +70,7 @@ impl Plugins {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub async fn load_all(&self, sandbox: &Sandbox) -> Result<Vec<String>, String> {
+    pub async fn load_all(&self, sandbox: &Sandbox) -> Result<Vec<String>, Error> {
         let mut loaded = Vec::new();
         for name in self.names()? {
             match self.get(sandbox, &name).await {
@@ -95,10 +96,11 @@ impl Plugins {
         }
         let known = match plugin_reference(uses) {
             Ok(reference) => {
-                let remote = self.remote.as_ref().ok_or_else(|| refused("this server takes none from registries"))?;
+                let none = || Error::Refused("this server takes none from registries".into());
+                let remote = self.remote.as_ref().ok_or_else(none)?;
                 // Boxed, for the compiler: the registry's client makes deep futures.
                 let remote::Trusted { plugin, signer } = Box::pin(remote.get(&reference)).await?;
-                let loaded = sandbox.load(uses, &plugin.wasm).await.map_err(refused)?;
+                let loaded = sandbox.load(uses, &plugin.wasm).await.map_err(|error| Error::Load(error.to_string()))?;
                 let pulled = Some((plugin.manifest, signer));
                 let identity = Identity { uses: uses.to_owned(), component: plugin.component, pulled };
                 Known { plugin: loaded, identity: Arc::new(identity) }
@@ -113,19 +115,24 @@ impl Plugins {
         Ok(known)
     }
 
-    async fn built_in(&self, sandbox: &Sandbox, name: &str) -> Result<Known, Error> {
-        let names = self.names().map_err(refused)?;
-        if !names.iter().any(|known| known == name) {
-            return Err(refused(format!("there is no plugin `{name}`; there are {}", names.join(", "))));
+    /// Whether the folder has a plugin of this name.
+    ///
+    /// # Errors
+    /// It has none, or cannot be read.
+    pub fn must_have(&self, name: &str) -> Result<(), Error> {
+        let names = self.names()?;
+        if names.iter().any(|known| known == name) {
+            return Ok(());
         }
+        Err(Error::Unknown { name: name.to_owned(), known: names.join(", ") })
+    }
+
+    async fn built_in(&self, sandbox: &Sandbox, name: &str) -> Result<Known, Error> {
+        self.must_have(name)?;
         let path = self.dir.join(format!("{name}.wasm"));
-        let plugin = sandbox.load_file(name, &path).await.map_err(refused)?;
+        let plugin = sandbox.load_file(name, &path).await.map_err(|error| Error::Load(error.to_string()))?;
         let component: Digest = format!("sha256:{}", plugin.digest()).parse().expect("a SHA-256 is a digest");
         let identity = Identity { uses: name.to_owned(), component, pulled: None };
         Ok(Known { plugin, identity: Arc::new(identity) })
     }
-}
-
-fn refused(because: impl ToString) -> Error {
-    Error::Refused(because.to_string())
 }

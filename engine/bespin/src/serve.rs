@@ -3,7 +3,7 @@
 use crate::attempts::Alone;
 use crate::commands::Buttons;
 use crate::config::Config;
-use crate::drive::Drivers;
+use crate::drive::{Drivers, Trouble};
 use crate::extensions::Extensions;
 use crate::external_run_numbers::ExternalRunNumbers;
 use crate::hooks::Hooks;
@@ -12,6 +12,7 @@ use crate::index::JournalIndex;
 use crate::installed::Installed;
 use crate::leftovers::Leftovers;
 use crate::logs::Logs;
+use crate::patience::until_known;
 use crate::plugins::Plugins;
 use crate::plugins::remote::Remote;
 use crate::reporter::CommitStatuses;
@@ -32,12 +33,13 @@ use api::board::Board;
 use api::hooks::{HookLimits, HookState};
 use api::login::Login;
 use cluster::Cluster;
+use decide::retry::Retry;
 use forge::Forge;
 use forge::pulls::Pulls;
 use sandbox::Sandbox;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +59,9 @@ pub struct Server {
 
 /// The pause before a cluster that could not be watched is watched again.
 const WATCH_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long the start waits for an API server that answers that it cannot now.
+const REACHED: Duration = Duration::from_secs(30);
 
 /// Where the journal of a data folder is.
 pub fn journal_dir(data: &Path) -> PathBuf {
@@ -277,7 +282,7 @@ async fn plugin_steps(
     let cache = config.server.data.join("plugins");
     let sandbox = Arc::new(Sandbox::open(&cache, compiler::settings(&cache)?).map_err(|error| error.to_string())?);
     let plugins = Arc::new(Plugins::of(&plugins_dir(config)).and(remote));
-    let loaded = plugins.load_all(&sandbox).await?;
+    let loaded = plugins.load_all(&sandbox).await.map_err(|error| error.to_string())?;
     tracing::info!(plugins = loaded.join(", "), "the plugins are ready");
     let steps = PluginSteps::new(sandbox, plugins.clone(), config.policy.clone(), Arc::new(host));
     Ok((steps, plugins))
@@ -303,7 +308,7 @@ fn plugins_dir(config: &Config) -> PathBuf {
 async fn connect(config: &Config) -> Result<Vec<Arc<Cluster>>, String> {
     let mut clusters = Vec::new();
     for settings in &config.cluster {
-        let cluster = Cluster::connect(settings.clone()).await.map_err(|error| error.to_string())?;
+        let cluster = reach(settings).await?;
         let installed = cluster.install_crds().await.map_err(|error| error.to_string())?;
         if !installed.is_empty() {
             tracing::info!(
@@ -315,6 +320,28 @@ async fn connect(config: &Config) -> Result<Vec<Arc<Cluster>>, String> {
         clusters.push(Arc::new(cluster));
     }
     Ok(clusters)
+}
+
+/// Connects to a cluster. An API server that answers that it cannot now is waited for; whatever else is wrong is to be
+/// known at once.
+async fn reach(settings: &cluster::Settings) -> Result<Cluster, String> {
+    let last = Mutex::new(String::new());
+    let look = || async {
+        Cluster::connect(settings.clone()).await.map_err(|error| match (error.code(), error.retry()) {
+            (Some(_), Retry::Passing { .. }) => Trouble::from(error),
+            _ => Trouble::permanent(error.to_string()),
+        })
+    };
+    let told = |trouble: &Trouble| {
+        tracing::warn!(cluster = settings.name, %trouble, "will try again");
+        *last.lock().expect("nobody panics while holding the message") = trouble.message.clone();
+    };
+    let reached = tokio::time::timeout(REACHED, until_known(look, told)).await;
+    let reached = reached.unwrap_or_else(|_| {
+        let last = last.lock().expect("nobody panics while holding the message");
+        Err(Trouble::passing(last.clone()))
+    });
+    reached.map_err(|trouble| trouble.message)
 }
 
 /// Follows what happens in a cluster, for as long as the server runs.

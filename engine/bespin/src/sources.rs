@@ -6,7 +6,6 @@ use crate::stages::sync::Manifests;
 use async_trait::async_trait;
 use decide::sync::application;
 use forge::{FileAt, Forge, Limits, Mirror, now_ms};
-use images::Error;
 use sandbox::{Failure, Listed};
 use std::io::Write;
 use std::sync::Arc;
@@ -31,11 +30,12 @@ impl Repositories {
 
 #[async_trait]
 impl Source for Repositories {
-    async fn context(&self, repository: &str, commit: &str, directory: &str) -> Result<NamedTempFile, Error> {
-        let mirror = self.forge.repository(repository).map_err(|error| Error::Refused(error.to_string()))?;
+    async fn context(&self, repository: &str, commit: &str, directory: &str) -> Result<NamedTempFile, Trouble> {
+        let mirror = self.forge.repository(repository)?;
         let tar = mirror.archive(commit, directory, CONTEXT).await.map_err(|error| match error {
-            forge::Error::Missing { .. } | forge::Error::TooLarge { .. } => Error::Refused(error.to_string()),
-            _ => Error::Transient(error.to_string()),
+            // The commit was there when the run began: its folder never comes.
+            forge::Error::Missing { .. } => Trouble::permanent(error.to_string()),
+            _ => error.into(),
         })?;
         let write = move || -> std::io::Result<NamedTempFile> {
             let mut file = NamedTempFile::new()?;
@@ -43,24 +43,24 @@ impl Source for Repositories {
             file.flush()?;
             Ok(file)
         };
-        let transient = |error: &dyn std::fmt::Display| Error::Transient(format!("the context: {error}"));
-        tokio::task::spawn_blocking(write).await.map_err(|error| transient(&error))?.map_err(|error| transient(&error))
+        let written = tokio::task::spawn_blocking(write).await.map_err(|error| Trouble::new("the context", error))?;
+        written.map_err(|error| Trouble::new("the context", error))
     }
 }
 
 #[async_trait]
 impl Manifests for Repositories {
     async fn head(&self, repo_url: &str, target_revision: &str) -> Result<String, Trouble> {
-        let mirror = self.forge.mirror(repo_url).map_err(trouble)?;
-        mirror.fetch(now_ms()).await.map_err(trouble)?;
-        let head = mirror.resolve(target_revision).await.map_err(trouble)?;
+        let mirror = self.forge.mirror(repo_url)?;
+        mirror.fetch(now_ms()).await?;
+        let head = mirror.resolve(target_revision).await?;
         head.ok_or_else(|| Trouble::passing(format!("{repo_url} has no {target_revision}")))
     }
 
     async fn files(&self, repo_url: &str, commit: &str, path: &str) -> Result<Vec<(String, String)>, Trouble> {
-        let mirror = self.forge.mirror(repo_url).map_err(trouble)?;
+        let mirror = self.forge.mirror(repo_url)?;
         let path = path.trim_matches('/');
-        let files = manifests(&mirror, commit, path).await.map_err(trouble)?;
+        let files = manifests(&mirror, commit, path).await?;
         let files = files.ok_or_else(|| Trouble::passing(format!("{repo_url} has no folder `{path}` at {commit}")))?;
         let text = |file: FileAt| match String::from_utf8(file.bytes) {
             Ok(text) => {
@@ -72,18 +72,18 @@ impl Manifests for Repositories {
     }
 
     async fn file(&self, repo_url: &str, commit: &str, path: &str, at_most: usize) -> Result<Option<Vec<u8>>, Failure> {
-        let mirror = self.forge.mirror(repo_url).map_err(failure)?;
-        mirror.file(commit, path, at_most).await.map_err(failure)
+        let mirror = self.forge.mirror(repo_url).map_err(Trouble::from)?;
+        Ok(mirror.file(commit, path, at_most).await.map_err(Trouble::from)?)
     }
 
     async fn list(&self, repo_url: &str, commit: &str, path: &str) -> Result<Option<Vec<Listed>>, Failure> {
-        let mirror = self.forge.mirror(repo_url).map_err(failure)?;
-        let entries = mirror.list(commit, path).await.map_err(failure)?;
+        let mirror = self.forge.mirror(repo_url).map_err(Trouble::from)?;
+        let entries = mirror.list(commit, path).await.map_err(Trouble::from)?;
         Ok(entries.map(|entries| entries.into_iter().map(listed).collect()))
     }
 
     async fn contains(&self, repo_url: &str, newer: &str, older: &str) -> Result<bool, Trouble> {
-        self.forge.mirror(repo_url).map_err(trouble)?.contains(newer, older).await.map_err(trouble)
+        Ok(self.forge.mirror(repo_url)?.contains(newer, older).await?)
     }
 }
 
@@ -107,16 +107,4 @@ pub fn listed(entry: forge::Listed) -> Listed {
         forge::ListedKind::Other => sandbox::ListedKind::Other,
     };
     Listed { name: entry.name, kind, size: entry.size }
-}
-
-/// What does not fit will not fit the next time either.
-fn failure(error: forge::Error) -> Failure {
-    match error {
-        forge::Error::TooLarge { .. } => Failure::Rejected(error.to_string()),
-        _ => Failure::Transient(error.to_string()),
-    }
-}
-
-fn trouble(error: forge::Error) -> Trouble {
-    Trouble::passing(error.to_string())
 }

@@ -1,6 +1,8 @@
 //! One attempt of one step: the plugin, caged by two keys, with the host's
 //! abilities behind it.
 
+use crate::drive::Trouble;
+use crate::patience::until_known;
 use crate::plugins::{Known, Plugins};
 use async_trait::async_trait;
 use decide::run::{Opened, Outcome};
@@ -67,10 +69,15 @@ impl PluginSteps {
     }
 
     async fn attempt(&self, asked: &Asked) -> Outcome {
-        let Known { plugin, identity } = match self.plugins.get(&self.sandbox, &asked.uses).await {
+        let look = || async {
+            let plugin = self.plugins.get(&self.sandbox, &asked.uses).await;
+            plugin.map_err(crate::plugins::Error::to_a_step)
+        };
+        let told = |trouble: &Trouble| self.host.note(asked, "warn", &format!("{trouble}; trying again"));
+        // The run ends the wait at the step's timeout.
+        let Known { plugin, identity } = match until_known(look, told).await {
             Ok(known) => known,
-            Err(images::Error::Refused(because)) => return Outcome::Rejected { because },
-            Err(images::Error::Transient(because)) => return Outcome::Transient { because },
+            Err(trouble) => return Outcome::Rejected { because: trouble.message },
         };
         if let Some((manifest, signer)) = &identity.pulled {
             let from = format!("the plugin {manifest}, signed by {signer}");

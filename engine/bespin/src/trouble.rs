@@ -1,6 +1,7 @@
 //! Each adapter's error as a stage's trouble, with the class that the adapter gave it: see [`decide::retry`].
 
 use crate::drive::Trouble;
+use crate::plugins;
 use decide::retry::Retry;
 use sandbox::Failure;
 
@@ -34,8 +35,20 @@ impl From<forge::status::PostError> for Trouble {
     }
 }
 
+impl From<images::Error> for Trouble {
+    fn from(error: images::Error) -> Trouble {
+        Trouble { message: error.to_string(), retry: error.retry() }
+    }
+}
+
 impl From<cluster::Error> for Trouble {
     fn from(error: cluster::Error) -> Trouble {
+        Trouble { message: error.to_string(), retry: error.retry() }
+    }
+}
+
+impl From<plugins::Error> for Trouble {
+    fn from(error: plugins::Error) -> Trouble {
         Trouble { message: error.to_string(), retry: error.retry() }
     }
 }

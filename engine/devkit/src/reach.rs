@@ -54,11 +54,9 @@ impl RegistryOptions {
 
 /// What a registry's error is to somebody at a terminal. What may pass by itself has no help in it yet.
 pub fn told(error: images::Error) -> String {
-    match error {
-        images::Error::Refused(because) => because,
-        images::Error::Transient(because) => {
-            format!("{because}; try again, and see that the registry is there and its host is written right")
-        }
+    match error.passes() {
+        true => format!("{error}; try again, and see that the registry is there and its host is written right"),
+        false => error.to_string(),
     }
 }
 

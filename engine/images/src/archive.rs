@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::layout::{Layout, descriptor};
 use decide::request::Key;
+use decide::retry::Retry;
 use flate2::read::MultiGzDecoder;
 use oci_client::manifest::IMAGE_LAYER_GZIP_MEDIA_TYPE;
 use pipeline::Digest;
@@ -42,7 +43,11 @@ struct RootFs {
 /// # Errors
 /// The archive is damaged or holds another number of images, or the disk fails.
 pub fn take(archive: &Path, key: &Key, layout: &Layout) -> Result<Digest, Error> {
-    let damaged = |error: &dyn std::fmt::Display| Error::Transient(format!("the engine's archive: {error}"));
+    let damaged = |error: &dyn std::fmt::Display| Error::Engine {
+        tried: "reading the engine's archive",
+        problem: error.to_string(),
+        retry: Retry::PASSING,
+    };
     let mut file = File::open(archive).map_err(|error| Error::file("opening", archive, error))?;
     let places = places(&file).map_err(|error| damaged(&error))?;
     let manifest = text(&mut file, &places, "manifest.json").map_err(|error| damaged(&error))?;

@@ -25,7 +25,7 @@ pub fn assemble(key: &Key, recipe: &Recipe, context: &Context, layout: &Layout) 
     if !tree.is_empty() {
         let mut tar = tar::Builder::new(writing.layer()?);
         write_layer(&mut tar, &tree, context)?;
-        let finished = tar.into_inner().map_err(|error| Error::Transient(format!("writing a layer: {error}")))?;
+        let finished = tar.into_inner().map_err(|error| Error::disk("writing a layer", error))?;
         let layer = writing.keep(finished)?;
         layers.push(descriptor(IMAGE_LAYER_GZIP_MEDIA_TYPE, &layer.blob));
         diff_ids.push(layer.diff_id);
@@ -48,7 +48,7 @@ fn configuration(recipe: &Recipe, diff_ids: &[Digest]) -> Result<serde_json::Val
     let platform = recipe.platform.clone().unwrap_or_else(|| format!("linux/{}", architecture()));
     let mut parts = platform.split('/');
     let (Some(os), Some(architecture), variant, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(Error::Refused(format!("`--platform={platform}` is no platform; write it as `linux/arm64`")));
+        return Err(Error::Input(format!("`--platform={platform}` is no platform; write it as `linux/arm64`")));
     };
     let mut config = serde_json::json!({
         "created": "1970-01-01T00:00:00Z",

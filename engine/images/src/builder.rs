@@ -197,6 +197,6 @@ fn recipe(text: &str, job: &Job) -> Result<Recipe, Error> {
             true => "; without a Docker Engine only FROM scratch, COPY and what describes the image can be built",
             false => "",
         };
-        Error::Refused(format!("{}: {}{help}", job.dockerfile, lines.join("; ")))
+        Error::Input(format!("{}: {}{help}", job.dockerfile, lines.join("; ")))
     })
 }

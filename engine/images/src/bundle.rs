@@ -6,8 +6,8 @@
 //! entries of a log are not read: here a signature counts by its key.
 
 use crate::error::Error;
-use crate::fetch::Got;
-use crate::plugin::{MANIFEST, PAYLOAD, SIGNATURES};
+use crate::fetch::{Got, MANIFEST};
+use crate::plugin::{PAYLOAD, SIGNATURES};
 use crate::registry::Registry;
 use crate::signature::{Form, STATEMENT, Signature};
 use base64::Engine as _;
@@ -69,7 +69,8 @@ impl Registry {
             // What is damaged proves nothing, and hides nothing: the other bundles still count.
             let manifest = match self.manifest_of(&place).await {
                 Ok(Some((_, _, manifest))) => manifest,
-                Ok(None) | Err(Error::Refused(_)) => continue,
+                Ok(None) | Err(Error::Artifact { .. }) => continue,
+                Err(error) if error.is_refusal() => continue,
                 Err(error) => return Err(error),
             };
             let layer = manifest.layers.iter().find(|layer| layer.media_type == BUNDLE);
@@ -85,14 +86,15 @@ impl Registry {
 
     /// The bundles that refer to an artifact.
     async fn referrers(&self, artifact: &ImageRef, digest: &Digest) -> Result<Vec<Digest>, Error> {
-        let index = match self.fetch_referrers(artifact, digest, BUNDLE_IN_QUERY, MANIFEST).await {
-            // A registry that does not know the question, as the specification has it, or in words of its own.
-            Ok(Got::Absent) | Err(Error::Refused(_)) => {
-                let tag = Some(digest.as_str().replacen(':', "-", 1));
-                let fallback = ImageRef { tag, digest: None, ..artifact.clone() };
-                self.fetch_manifest(&fallback, MANIFEST).await?
-            }
-            answered => answered?,
+        let found = self.fetch_referrers(artifact, digest, BUNDLE_IN_QUERY, MANIFEST).await;
+        // A registry that does not know the question, as the specification has it, or in words of its own.
+        let is_unknown = matches!(found, Ok(Got::Absent)) || found.as_ref().is_err_and(|error| error.is_refusal());
+        let index = if is_unknown {
+            let tag = Some(digest.as_str().replacen(':', "-", 1));
+            let fallback = ImageRef { tag, digest: None, ..artifact.clone() };
+            self.fetch_manifest(&fallback, MANIFEST).await?
+        } else {
+            found?
         };
         let Got::Whole(index) = index else { return Ok(Vec::new()) };
         let index: Index = serde_json::from_slice(&index).unwrap_or_default();

@@ -7,7 +7,7 @@ mod cage;
 mod output;
 mod watch;
 
-use crate::engine::{Engine, said};
+use crate::engine::{Engine, said, unanswered};
 use crate::error::Error;
 use crate::sink::LogSink;
 use bollard::models::ContainerInspectResponse;
@@ -259,7 +259,7 @@ impl Containers {
             Some(Ok(answer)) => answer.status_code,
             Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
             Some(Err(error)) => return Err(said("waiting for the container", error)),
-            None => return Err(Error::Transient("the engine ended without the container's exit code".into())),
+            None => return Err(unanswered("waiting for the container", "the engine ended without its exit code")),
         };
         let seen = docker.inspect_container(id, None).await.map_err(|error| said("looking at the container", error))?;
         match code != 0 && was_out_of_memory(&seen) {

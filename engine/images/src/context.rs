@@ -57,7 +57,7 @@ impl Context {
                 context.entries.keys().filter(|path| path.contains("ockerfile")).map(String::as_str).collect();
             let near =
                 if near.is_empty() { "there is none in it".into() } else { format!("it has {}", near.join(", ")) };
-            Error::Refused(format!(
+            Error::Input(format!(
                 "the context has no {}; {near}: correct `context` or `dockerfile`",
                 context.dockerfile
             ))
@@ -117,12 +117,12 @@ impl Context {
             return Ok(None);
         };
         if *size > LONGEST_TEXT {
-            return Err(Error::Refused(format!("{path} has {size} bytes; more than {LONGEST_TEXT} are refused")));
+            return Err(Error::Input(format!("{path} has {size} bytes; more than {LONGEST_TEXT} are refused")));
         }
         let mut text = String::new();
         let mut files = self.reader()?;
         let read = files.at(*offset, *size)?.read_to_string(&mut text);
-        read.map_err(|error| Error::Refused(format!("{path} cannot be read as text: {error}")))?;
+        read.map_err(|error| Error::Input(format!("{path} cannot be read as text: {error}")))?;
         Ok(Some(text))
     }
 }
@@ -179,7 +179,7 @@ pub fn append(
             tar.append_link(&mut header, path, target)
         }
     };
-    written.map_err(|error| Error::Transient(format!("writing {path} into a tar: {error}")))
+    written.map_err(|error| Error::disk(&format!("writing {path} into a tar"), error))
 }
 
 fn index(tar: &Path) -> Result<BTreeMap<String, Found>, Error> {
@@ -190,13 +190,13 @@ fn index(tar: &Path) -> Result<BTreeMap<String, Found>, Error> {
     for entry in archive.entries_with_seek().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
         let Some(path) = entry.path().map_err(damaged)?.to_str().map(str::to_owned) else {
-            return Err(Error::Refused(format!(
+            return Err(Error::Input(format!(
                 "the context has a file whose name is not UTF-8: {:?}",
                 entry.path_bytes()
             )));
         };
         if path.split('/').any(|part| part == "..") {
-            return Err(Error::Refused(format!("the context has a path that leaves it: {path}")));
+            return Err(Error::Input(format!("the context has a path that leaves it: {path}")));
         }
         let path = ignore::clean(&path);
         let mode = entry.header().mode().map_err(damaged)? & 0o7777;
@@ -208,13 +208,11 @@ fn index(tar: &Path) -> Result<BTreeMap<String, Found>, Error> {
             tar::EntryType::Symlink => {
                 let target = entry.link_name().map_err(damaged)?;
                 let target = target.as_deref().and_then(Path::to_str).map(str::to_owned);
-                FoundKind::Link(
-                    target.ok_or_else(|| Error::Refused(format!("the link {path} has no readable target")))?,
-                )
+                FoundKind::Link(target.ok_or_else(|| Error::Input(format!("the link {path} has no readable target")))?)
             }
             tar::EntryType::XGlobalHeader => continue,
             other => {
-                return Err(Error::Refused(format!(
+                return Err(Error::Input(format!(
                     "the context has {path}, which is no file, directory or link ({other:?})"
                 )));
             }

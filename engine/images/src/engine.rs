@@ -1,5 +1,7 @@
 //! Docker Engine, through its API.
 
+mod verdict;
+
 use crate::archive;
 use crate::builder::Job;
 use crate::context::Context;
@@ -15,6 +17,7 @@ use bollard::query_parameters::{
 };
 use decide::image::{Network, build_id};
 use decide::request::Key;
+use decide::retry::Retry;
 use futures::{StreamExt, TryStreamExt};
 use pipeline::Digest;
 use std::collections::HashMap;
@@ -31,7 +34,7 @@ const SLOWEST: Duration = Duration::from_secs(60 * 60);
 /// The API that knows BuildKit.
 const BUILDKIT_SINCE: (usize, usize) = (1, 39);
 /// How long it may take to say that it is there.
-const GREETING: Duration = Duration::from_secs(5);
+const GREETING: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// A Docker Engine that answered.
 #[derive(Clone)]
@@ -69,19 +72,15 @@ impl Engine {
     }
 
     async fn greet(docker: Result<Docker, bollard::errors::Error>) -> Result<Engine, Error> {
-        let absent = |error: &dyn std::fmt::Display| {
-            let help = "start one, or set DOCKER_HOST, or `builder = \"context\"`";
-            Error::Transient(format!("no Docker Engine answers ({error}); {help}"))
-        };
-        let docker = docker.map_err(|error| absent(&error))?.with_timeout(SLOWEST);
+        let docker = docker.map_err(absent)?.with_timeout(SLOWEST);
         let greeted = tokio::time::timeout(GREETING, docker.negotiate_version()).await;
-        let docker = greeted.map_err(|error| absent(&error))?.map_err(|error| absent(&error))?;
+        let docker = greeted.unwrap_or(Err(bollard::errors::Error::RequestTimeoutError)).map_err(absent)?;
         let version = docker.client_version();
         let is_old = (version.major_version, version.minor_version) < BUILDKIT_SINCE;
         let is_unwanted = std::env::var("DOCKER_BUILDKIT").is_ok_and(|value| value == "0");
         let is_left_out = cfg!(not(feature = "buildkit"));
         let backend = if is_old || is_unwanted || is_left_out { Backend::Classic } else { Backend::BuildKit };
-        let networks = docker.list_networks(None).await.map_err(|error| absent(&error))?;
+        let networks = docker.list_networks(None).await.map_err(absent)?;
         let has_bridge = networks.iter().any(|network| network.name.as_deref() == Some("bridge"));
         let network = if has_bridge { Network::Builder } else { Network::None };
         Ok(Engine { docker, backend, network })
@@ -150,7 +149,7 @@ impl Engine {
         lines.finish();
         // The name says which image it is, whichever of the two builders was at work.
         let image = self.find(&job.key, names).await?;
-        image.ok_or_else(|| Error::Transient("building: the engine ended without an image".into()))
+        image.ok_or_else(|| unanswered("building", "the engine ended without an image"))
     }
 
     /// Copies an image of the engine into the layout.
@@ -206,7 +205,7 @@ async fn visible(job: &Job) -> Result<NamedTempFile, Error> {
     let job = job.clone();
     let work = move || {
         let context = Context::open(&job.context, &job.dockerfile)?;
-        let mut file = NamedTempFile::new().map_err(|error| Error::Transient(format!("a temporary file: {error}")))?;
+        let mut file = NamedTempFile::new().map_err(|error| Error::disk("a temporary file", error))?;
         context.write_visible(&mut file)?;
         file.flush().map_err(|error| Error::file("writing", file.path(), error))?;
         Ok(file)
@@ -214,17 +213,38 @@ async fn visible(job: &Job) -> Result<NamedTempFile, Error> {
     tokio::task::spawn_blocking(work).await.map_err(Error::lost)?
 }
 
-/// What the engine answered, told apart by whether trying again helps.
-pub(crate) fn said(tried: &str, error: bollard::errors::Error) -> Error {
+/// What the engine answered, with its class.
+pub(crate) fn said(tried: &'static str, error: bollard::errors::Error) -> Error {
     use bollard::errors::Error as Docker;
-    match &error {
-        // A failing RUN or a missing file: the author's.
-        Docker::DockerStreamError { error } => Error::Refused(format!("{tried}: {error}")),
-        Docker::DockerResponseServerError { status_code, message }
-            if *status_code < 500 || message.contains("ockerfile") =>
-        {
-            Error::Refused(format!("{tried}: {message}"))
+    let retry = class(&error);
+    let problem = match error {
+        Docker::DockerStreamError { error } => error,
+        Docker::DockerResponseServerError { message, .. } => message,
+        error => format!("Docker Engine: {error}"),
+    };
+    Error::Engine { tried, problem, retry }
+}
+
+/// The engine ended an answer before it was whole.
+pub(crate) fn unanswered(tried: &'static str, problem: &str) -> Error {
+    Error::Engine { tried, problem: problem.to_owned(), retry: Retry::PASSING }
+}
+
+fn absent(error: bollard::errors::Error) -> Error {
+    let help = "start one, or set DOCKER_HOST, or `builder = \"context\"`";
+    let problem = format!("no Docker Engine answers ({error}); {help}");
+    Error::Engine { tried: "connecting", problem, retry: class(&error) }
+}
+
+fn class(error: &bollard::errors::Error) -> Retry {
+    use bollard::errors::Error as Docker;
+    match error {
+        Docker::DockerStreamError { error } => verdict::class(error),
+        // The classic builder answers 500 for a mistake in a Dockerfile.
+        Docker::DockerResponseServerError { status_code: 500.., message } if message.contains("ockerfile") => {
+            verdict::class(message)
         }
-        _ => Error::Transient(format!("{tried}: Docker Engine: {error}")),
+        Docker::DockerResponseServerError { status_code, .. } => Retry::of_status(*status_code, None),
+        _ => Retry::PASSING,
     }
 }

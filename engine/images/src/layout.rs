@@ -191,7 +191,7 @@ impl Writing<'_> {
 
     /// Puts a finished layer among the blobs.
     pub fn keep(&self, layer: LayerWriter<NamedTempFile>) -> Result<Layer, Error> {
-        let (file, layer) = layer.finish().map_err(|error| Error::Transient(format!("writing a layer: {error}")))?;
+        let (file, layer) = layer.finish().map_err(|error| Error::disk("writing a layer", error))?;
         self.keep_file(file, &layer.blob.digest)?;
         Ok(layer)
     }

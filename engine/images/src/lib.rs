@@ -31,6 +31,7 @@ mod progress;
 #[path = "progress/absent.rs"]
 mod progress;
 mod push;
+mod refusal;
 pub mod registry;
 pub mod signature;
 mod sink;

@@ -4,7 +4,7 @@
 //! or in bundles of their own.
 
 use crate::error::Error;
-use crate::fetch::Got;
+use crate::fetch::{Got, MANIFEST};
 use crate::registry::Registry;
 use crate::signature::{Form, Signature, SigningKey};
 use base64::Engine as _;
@@ -24,8 +24,6 @@ pub const LAYER: &str = "application/wasm";
 const SIGNED: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// The annotation that holds a signature, in base64.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-/// The longest manifest, in bytes; the specification's advice is the same.
-pub(crate) const MANIFEST: usize = 4 << 20;
 /// The longest payload of a signature, and the longest bundle, in bytes.
 pub(crate) const PAYLOAD: usize = 64 << 10;
 /// How many signatures of one artifact are looked at.
@@ -127,7 +125,7 @@ impl Registry {
         let digest = Digest::of(&bytes);
         match self.digest(to).await? {
             Some(other) if other != digest && tag == Tag::Stays => {
-                return Err(Error::Refused(format!(
+                return Err(Error::Taken(format!(
                     "{to} names {other} already; push under another tag, or let this one move with --move-tag"
                 )));
             }
@@ -208,7 +206,7 @@ impl Registry {
         }
     }
 
-    async fn put_blob(&self, to: &ImageRef, blob: &Bytes) -> Result<(), Error> {
+    pub(crate) async fn put_blob(&self, to: &ImageRef, blob: &Bytes) -> Result<(), Error> {
         let (reference, digest) = (&self.located(to)?, Digest::of(blob));
         let digest = digest.as_str();
         self.ask(|client, auth| async move {
@@ -246,11 +244,13 @@ fn signatures_of(artifact: &ImageRef, digest: &Digest) -> ImageRef {
 fn plugin_layer<'m>(from: &ImageRef, manifest: &'m OciImageManifest) -> Result<&'m OciDescriptor, Error> {
     match manifest.layers.as_slice() {
         [layer] if manifest.config.media_type == CONFIG && layer.media_type == LAYER => Ok(layer),
-        _ => Err(Error::Refused(format!(
-            "{from} is no plugin: its configuration is `{}`, and a plugin's is `{CONFIG}` with one layer `{LAYER}`; \
-             push it by `bespin plugin push`",
-            manifest.config.media_type
-        ))),
+        _ => {
+            let is = &manifest.config.media_type;
+            let wanted = format!("a plugin's is `{CONFIG}` with one layer `{LAYER}`");
+            let problem =
+                format!("is no plugin: its configuration is `{is}`, and {wanted}; push it by `bespin plugin push`");
+            Err(Error::artifact(from, problem))
+        }
     }
 }
 
@@ -283,13 +283,13 @@ fn descriptor(media_type: &str, bytes: &Bytes) -> OciDescriptor {
 }
 
 fn absent(from: &ImageRef) -> Error {
-    Error::Refused(format!("{from} is not in the registry; push it by `bespin plugin push`, or correct the reference"))
+    Error::artifact(from, "is not in the registry; push it by `bespin plugin push`, or correct the reference")
 }
 
 fn too_long(from: &ImageRef, at_most: u64) -> Error {
-    Error::Refused(format!("{from} is longer than {at_most} bytes, which is as long as it may be"))
+    Error::artifact(from, format!("is longer than {at_most} bytes, which is as long as it may be"))
 }
 
 fn damaged(from: &ImageRef, how: &str) -> Error {
-    Error::Refused(format!("{from} is damaged in the registry: {how}; push it again"))
+    Error::artifact(from, format!("is damaged in the registry: {how}; push it again"))
 }

@@ -61,7 +61,7 @@ impl Registry {
         })
         .await?;
         if self.digest(to).await?.as_ref() != Some(digest) {
-            return Err(Error::Transient(format!("{to} was pushed, and the registry does not show {digest} yet")));
+            return Err(self.odd(format!("{to} was pushed, and {digest} is not shown yet")));
         }
         let (uploaded, skipped) = (pushed.uploaded, pushed.skipped);
         sink.line(Stream::Progress, &format!("{to}: {uploaded} bytes uploaded, {skipped} bytes were there"));
@@ -71,7 +71,7 @@ impl Registry {
     /// The last look before the tag is written: one that names another image stays.
     async fn not_another(&self, to: &ImageRef, digest: &Digest) -> Result<(), Error> {
         match self.digest(to).await? {
-            Some(other) if other != *digest => Err(Error::Refused(format!(
+            Some(other) if other != *digest => Err(Error::Taken(format!(
                 "{to} exists already with {other}; a tag is never overwritten: choose another tag"
             ))),
             Some(_) | None => Ok(()),

@@ -2,15 +2,16 @@
 
 use crate::ecr::Ecr;
 use crate::error::Error;
+use crate::refusal::RegistryRefusal;
+use decide::retry::Retry;
 use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use pipeline::{Digest, ImageRef};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// One registry of the configuration.
@@ -66,6 +67,8 @@ pub struct Registry {
     login: Login,
     /// The client of the login at hand: what one login was told is never used under the next.
     session: Mutex<Option<Session>>,
+    /// For the requests that the registry's client cannot make, or whose answers it does not hand on.
+    http: OnceLock<reqwest::Client>,
 }
 
 #[derive(Clone)]
@@ -97,7 +100,7 @@ impl Registries {
         self.all.get(host).cloned().ok_or_else(|| {
             let known: Vec<_> = self.all.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Error::Refused(format!(
+            Error::Settings(format!(
                 "the server knows no registry `{host}` (it knows {known}); add a [[registry]] for it"
             ))
         })
@@ -109,7 +112,7 @@ impl Registry {
         let (address, protocol) = match &settings.endpoint {
             None => (settings.host.clone(), ClientProtocol::Https),
             Some(endpoint) => address(endpoint).map_err(|message| {
-                Error::Refused(format!("registry `{}`: endpoint `{endpoint}`: {message}", settings.host))
+                Error::Settings(format!("registry `{}`: endpoint `{endpoint}`: {message}", settings.host))
             })?,
         };
         let login = match settings.auth {
@@ -119,7 +122,7 @@ impl Registry {
             }
             Auth::Ecr { region, api_endpoint } => Login::Ecr(Ecr::new(region, api_endpoint)),
         };
-        Ok(Registry { host: settings.host, address, protocol, login, session: Mutex::default() })
+        Ok(Registry { host: settings.host, address, protocol, login, session: Mutex::default(), http: OnceLock::new() })
     }
 
     /// The digest that a tag names; `None` where there is no such tag.
@@ -127,19 +130,7 @@ impl Registry {
     /// # Errors
     /// The registry cannot be asked, or refuses to answer.
     pub async fn digest(&self, image: &ImageRef) -> Result<Option<Digest>, Error> {
-        let reference = self.reference(image)?;
-        let reference = &reference;
-        let found = self.ask(|client, auth| async move {
-            match client.fetch_manifest_digest(reference, &auth).await {
-                Ok(digest) => Ok(Some(digest)),
-                Err(error) if is_absent(&error) => Ok(None),
-                Err(error) => Err(error),
-            }
-        });
-        let digest = found.await?.map(|digest| digest.parse());
-        digest
-            .transpose()
-            .map_err(|_| Error::Transient(format!("registry {}: answered with a malformed digest", self.host)))
+        self.fetch_digest(&self.reference(image)?).await
     }
 
     /// The tags of a repository; none for a repository that is not there.
@@ -153,10 +144,10 @@ impl Registry {
             let last = all.last().cloned();
             let (reference, from) = (&reference, last.as_deref());
             let page = self.ask(|client, auth| async move {
-                match client.list_tags(reference, &auth, Some(TAGS), from).await {
+                match client.list_tags(reference, &auth, Some(TAGS), from).await.map_err(RegistryRefusal::from) {
                     Ok(listed) => Ok(listed.tags),
-                    Err(error) if is_absent(&error) => Ok(Vec::new()),
-                    Err(error) => Err(error),
+                    Err(refusal) if refusal.status() == Some(404) => Ok(Vec::new()),
+                    Err(refusal) => Err(refusal),
                 }
             });
             let before = all.len();
@@ -171,24 +162,27 @@ impl Registry {
 
     /// Where an image is for the client: under the endpoint's address, with the image's own name.
     pub(crate) fn reference(&self, image: &ImageRef) -> Result<Reference, Error> {
-        let tag = image.tag.clone().ok_or_else(|| Error::Refused(format!("{image} has no tag")))?;
+        let tag = image.tag.clone().ok_or_else(|| Error::Input(format!("{image} has no tag")))?;
         Ok(Reference::with_tag(self.address.clone(), image.repository.clone(), tag))
     }
 
     /// Asks by a client that is logged in; a refused login of ECR is renewed once.
-    pub(crate) async fn ask<T, Q, F>(&self, question: Q) -> Result<T, Error>
+    pub(crate) async fn ask<T, Q, F, E>(&self, question: Q) -> Result<T, Error>
     where
         Q: Fn(Client, RegistryAuth) -> F,
-        F: Future<Output = Result<T, OciDistributionError>>,
+        F: Future<Output = Result<T, E>>,
+        E: Into<RegistryRefusal>,
     {
         let session = self.session(Freshness::Cached).await?;
-        match question(session.client, session.auth).await {
-            Err(error) if is_refusal(&error) && matches!(self.login, Login::Ecr(_)) => {
-                let session = self.session(Freshness::New).await?;
-                question(session.client, session.auth).await.map_err(|error| self.said(&error))
-            }
-            answered => answered.map_err(|error| self.said(&error)),
+        let refusal = match question(session.client, session.auth).await {
+            Ok(answer) => return Ok(answer),
+            Err(refusal) => refusal.into(),
+        };
+        if matches!(refusal.status(), Some(401 | 403)) && matches!(self.login, Login::Ecr(_)) {
+            let session = self.session(Freshness::New).await?;
+            return question(session.client, session.auth).await.map_err(|refusal| refusal.into().at(&self.host));
         }
+        Err(refusal.at(&self.host))
     }
 
     async fn session(&self, freshness: Freshness) -> Result<Session, Error> {
@@ -214,31 +208,42 @@ impl Registry {
             protocol: self.protocol.clone(),
             // ECR loses every chunk after the first.
             use_monolithic_push: true,
-            connect_timeout: Some(Duration::from_secs(10)),
-            read_timeout: Some(Duration::from_secs(120)),
+            connect_timeout: Some(CONNECT),
+            read_timeout: Some(SILENCE),
             user_agent: "bespin",
             ..ClientConfig::default()
         };
         // `Client::new` would go on with other settings than these.
-        Client::try_from(config).map_err(|error| self.said(&error))
+        Client::try_from(config).map_err(|error| RegistryRefusal::from(error).at(&self.host))
     }
 
-    fn said(&self, error: &OciDistributionError) -> Error {
-        let (status, text) = answer(error);
-        let help = match status {
-            Some(401 | 403) => "; check this registry's `auth` in the configuration, and what it may do",
-            Some(404) => "; the repository has to exist before the push",
-            _ => "",
-        };
-        let text = format!("registry {}: {text}{help}", self.host);
-        match status {
-            Some(408 | 429) | None => Error::Transient(text),
-            Some(status) if status < 500 => Error::Refused(text),
-            Some(_) => Error::Transient(text),
+    /// The client of requests of our own.
+    pub(crate) fn http(&self) -> Result<reqwest::Client, Error> {
+        if let Some(http) = self.http.get() {
+            return Ok(http.clone());
         }
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .timeout(LONGEST)
+            .user_agent("bespin")
+            .build()
+            .map_err(|error| RegistryRefusal::from(error).at(&self.host))?;
+        Ok(self.http.get_or_init(|| http).clone())
+    }
+
+    /// An answer that makes no sense; what is between us and the registry may have given it.
+    pub(crate) fn odd(&self, problem: impl Into<String>) -> Error {
+        Error::Registry { host: self.host.clone(), status: None, problem: problem.into(), retry: Retry::PASSING }
     }
 }
 
+/// How long a connection to a registry may take to open; tests of silence are not to wait for it.
+const CONNECT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+/// How long a registry may send nothing while it answers; it may digest a large upload first.
+const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 120 });
+/// How long a request of our own may take altogether.
+const LONGEST: Duration = Duration::from_secs(300);
 /// How many tags are asked for at a time.
 const TAGS: usize = 1000;
 
@@ -265,68 +270,4 @@ fn address(endpoint: &str) -> Result<(String, ClientProtocol), &'static str> {
         address if address.contains(['/', '?', '#']) => Err("it has a path; a registry answers at /v2/ of its host"),
         address => Ok((address.to_owned(), protocol)),
     }
-}
-
-fn is_absent(error: &OciDistributionError) -> bool {
-    matches!(error, OciDistributionError::ImageManifestNotFoundError(_)) || answer(error).0 == Some(404)
-}
-
-fn is_refusal(error: &OciDistributionError) -> bool {
-    matches!(answer(error).0, Some(401 | 403))
-}
-
-/// The HTTP status that an error stands for, as far as it was an answer, and what it says.
-/// Addresses are left out, for a registry may put tokens into them.
-fn answer(error: &OciDistributionError) -> (Option<u16>, String) {
-    match error {
-        OciDistributionError::ServerError { code, message, .. } => {
-            (Some(*code), format!("{code}: {}", spoken(message)))
-        }
-        OciDistributionError::UnauthorizedError { .. } => (Some(401), "401: not authorized".into()),
-        OciDistributionError::AuthenticationFailure(text) => (Some(401), format!("401: {}", spoken(text))),
-        OciDistributionError::RegistryError { envelope, .. } => {
-            let status = envelope.errors.first().map_or(400, |first| status(&first.code));
-            let messages: Vec<_> = envelope.errors.iter().map(|error| error.message.as_str()).collect();
-            (Some(status), format!("{status}: {}", messages.join("; ")))
-        }
-        OciDistributionError::RequestError(request) => {
-            let status = request.status().map(|status| status.as_u16());
-            let text = innermost(request);
-            (status, status.map_or(text, |status| format!("answered {status}")))
-        }
-        other => (None, other.to_string()),
-    }
-}
-
-/// The client keeps the answer's error code, not its status.
-fn status(code: &OciErrorCode) -> u16 {
-    match code {
-        OciErrorCode::ManifestUnknown
-        | OciErrorCode::NameUnknown
-        | OciErrorCode::NotFound
-        | OciErrorCode::BlobUnknown => 404,
-        OciErrorCode::Unauthorized => 401,
-        OciErrorCode::Denied => 403,
-        OciErrorCode::Toomanyrequests => 429,
-        _ => 400,
-    }
-}
-
-/// The messages of the specification's error body, or the text as it is, cut short.
-fn spoken(body: &str) -> String {
-    let envelope: Option<serde_json::Value> = serde_json::from_str(body).ok();
-    let messages = envelope.as_ref().and_then(|envelope| envelope["errors"].as_array()).map(|errors| {
-        let message = |error: &serde_json::Value| error["message"].as_str().unwrap_or("no message").to_owned();
-        errors.iter().map(message).collect::<Vec<_>>().join("; ")
-    });
-    messages.unwrap_or_else(|| body.chars().take(200).collect::<String>().trim().to_owned())
-}
-
-/// The innermost cause is what a person can act on.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string().split(" for url").next().unwrap_or_default().to_owned()
 }

@@ -30,11 +30,9 @@ pub fn grow(steps: &[FileStep], context: &Context) -> Result<Tree, Error> {
     let mut tree = Tree::new();
     for step in steps {
         match step {
-            FileStep::Directory { path } => {
-                directory(&mut tree, &ignore::clean(path), (0, 0)).map_err(Error::Refused)?
-            }
+            FileStep::Directory { path } => directory(&mut tree, &ignore::clean(path), (0, 0)).map_err(Error::Input)?,
             FileStep::Copy(copy) => {
-                let line = |message: String| Error::Refused(format!("line {} of the Dockerfile: {message}", copy.line));
+                let line = |message: String| Error::Input(format!("line {} of the Dockerfile: {message}", copy.line));
                 let matched = matched(copy, context).map_err(line)?;
                 for source in &matched {
                     copy_one(&mut tree, copy, source, context)?.map_err(line)?;
@@ -155,7 +153,7 @@ fn is_archive(found: &Found, context: &Context) -> Result<bool, Error> {
     let mut start = Vec::new();
     let mut files = context.reader()?;
     let read = files.at(offset, size.min(512))?.read_to_end(&mut start);
-    read.map_err(|error| Error::Transient(format!("reading the context: {error}")))?;
+    read.map_err(|error| Error::disk("reading the context", error))?;
     let magics: [&[u8]; 4] = [&[0x1f, 0x8b], b"BZh", &[0xfd, b'7', b'z', b'X', b'Z'], &[0x28, 0xb5, 0x2f, 0xfd]];
     let is_tar = start.get(257..262) == Some(b"ustar");
     Ok(is_tar || magics.iter().any(|magic| start.starts_with(magic)))

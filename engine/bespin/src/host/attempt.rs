@@ -7,11 +7,11 @@ use super::connector::Connector;
 use super::container::ContainerSteps;
 use super::lines::Waiting;
 use super::metrics::{self, Provider};
-use super::patience;
 use super::terraform::Terraform;
 use crate::config::SecretSource;
 use crate::drive::{Drivers, Trouble};
 use crate::logs::{Logs, Masker};
+use crate::patience::until_known;
 use crate::requests::request;
 use crate::stages::sync::SyncStage;
 use crate::steps::{Asked, Host};
@@ -111,9 +111,8 @@ impl Attempt {
     /// The newest build of this run, for a push that names none.
     async fn newest_build(&self) -> Result<String, Failure> {
         let stream = Stream::run(&self.asked.run.id);
-        let written = crate::drive::read::<decide::run::Entry>(self.doors.drivers.journal(), &stream)
-            .await
-            .map_err(|error| Failure::Transient(error.to_string()))?;
+        let written = crate::drive::read::<decide::run::Entry>(self.doors.drivers.journal(), &stream).await;
+        let written = written.map_err(Trouble::from)?;
         let built = written.iter().rev().find_map(|written| match &written.entry {
             decide::run::Entry::Ended { outcome: decide::run::Outcome::Succeeded { outputs }, .. } => {
                 outputs["build"].as_str().map(str::to_owned)
@@ -129,7 +128,7 @@ impl Attempt {
     where
         F: Future<Output = Result<T, Trouble>>,
     {
-        patience::until_known(look, |trouble| self.log(Level::Warn, &format!("{trouble}; trying again"))).await
+        Ok(until_known(look, |trouble| self.log(Level::Warn, &format!("{trouble}; trying again"))).await?)
     }
 
     fn terraform(&self) -> Result<&Terraform, Failure> {

@@ -3,6 +3,7 @@
 use super::disk::{self, Disk};
 use super::lines::StepLog;
 use crate::config;
+use crate::drive::Trouble;
 use crate::logs::Logs;
 use crate::steps::Asked;
 use forge::Forge;
@@ -77,7 +78,7 @@ impl ContainerSteps {
     pub async fn run(self: &Arc<Self>, asked: &Asked, container: Container) -> Result<Exit, Failure> {
         container.image.parse::<ImageRef>().map_err(|error| Failure::Rejected(error.to_string()))?;
         let attempt = format!("{}#{}#{}", asked.run.id, asked.step, asked.attempt);
-        let containers = self.containers().await.map_err(failure)?.clone();
+        let containers = self.containers().await.map_err(Trouble::from)?.clone();
         let (entrypoint, args) = match container.process {
             Process::Image => (None, None),
             Process::Args(args) => (None, Some(args)),
@@ -108,7 +109,7 @@ impl ContainerSteps {
             bounds: self.bounds(),
         };
         let left = Left { containers: Some(containers.clone()), attempt };
-        let ended = containers.run(&spec, &StepLog::of(&self.logs, asked)).await.map_err(failure)?;
+        let ended = containers.run(&spec, &StepLog::of(&self.logs, asked)).await.map_err(Trouble::from)?;
         left.gone();
         drop(in_use);
         match ended {
@@ -143,7 +144,7 @@ impl ContainerSteps {
     /// The run's workspace: made once, and shared by the steps of the run that follow.
     async fn workspace(&self, asked: &Asked) -> Result<Disk, Failure> {
         let place = self.data.join("workspaces").join(&asked.run.id);
-        let mirror = self.forge.repository(&asked.run.repository).map_err(|error| transient(&error))?;
+        let mirror = self.forge.repository(&asked.run.repository).map_err(Trouble::from)?;
         let (sha, runtime) = (asked.run.commit.sha.clone(), tokio::runtime::Handle::current());
         let unpack = move |to: &Path| {
             let tar = runtime.block_on(mirror.archive(&sha, "", LONGEST)).map_err(std::io::Error::other)?;
@@ -268,12 +269,5 @@ fn limit(bound: Bound) -> Limit {
         Bound::Processes => Limit::Processes,
         Bound::Disk => Limit::Disk,
         Bound::Log => Limit::Log,
-    }
-}
-
-fn failure(error: Error) -> Failure {
-    match error {
-        Error::Refused(because) => Failure::Rejected(because),
-        Error::Transient(because) => Failure::Transient(because),
     }
 }

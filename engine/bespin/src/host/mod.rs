@@ -9,7 +9,6 @@ pub mod disk;
 mod fork;
 mod lines;
 mod metrics;
-mod patience;
 pub mod terraform;
 
 pub use archives::Archives;

@@ -5,12 +5,13 @@
 //! fetched is kept on disk with its manifest and its signatures, and is
 //! checked from the ground up each time that it is read.
 
+use super::Error;
 use crate::config::PluginSource;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use images::Registries;
 use images::plugin::Pulled;
 use images::signature::{Form, PublicKey, Signature, signer};
-use images::{Error, Registries};
 use pipeline::{Digest, ImageRef};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -148,7 +149,7 @@ fn signed(
         1 => "has a signature by another key".to_owned(),
         more => format!("has {more} signatures, all by other keys"),
     };
-    Err(Error::Refused(format!(
+    Err(Error::Unsigned(format!(
         "{reference} {found}, and it must be signed by one of: {known}; sign it by `bespin plugin sign {} --key ...` \
          or `cosign sign --key ...`",
         reference.name()

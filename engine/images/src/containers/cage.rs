@@ -9,6 +9,7 @@ use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, ImageInspect, Mount,
     MountBindOptions, MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType, ResourcesUlimits,
 };
+use decide::retry::Retry;
 use std::collections::HashMap;
 
 /// Files and sockets that one process may have open.
@@ -32,9 +33,11 @@ pub(super) fn must_filter(security_options: &[String]) -> Result<(), Error> {
     let filter = security_options.iter().find(|option| option.split(',').any(|part| part == "name=seccomp"));
     match filter {
         Some(option) if !option.contains("profile=unconfined") => Ok(()),
-        _ => Err(Error::Refused(
-            "Docker Engine runs containers without a seccomp filter; start it with one to run container steps".into(),
-        )),
+        _ => Err(Error::Engine {
+            tried: "running containers",
+            problem: "Docker Engine runs them without a seccomp filter; start it with one".into(),
+            retry: Retry::NeedsPerson,
+        }),
     }
 }
 
@@ -65,7 +68,7 @@ impl Image {
 /// A user that is root.
 pub(super) fn check(spec: &Spec) -> Result<(), Error> {
     match spec.user.uid == 0 || spec.user.gid == 0 {
-        true => Err(Error::Refused("a container step does not run as root".into())),
+        true => Err(Error::Input("a container step does not run as root".into())),
         false => Ok(()),
     }
 }
@@ -93,7 +96,7 @@ fn workdir(spec: &Spec, image: &Image) -> Result<String, Error> {
     match clean(&directory) {
         // `/proc/self/fd/7` was once the host's own directory (CVE-2024-21626).
         Some(path) if !is_in(&path, "/proc") => Ok(path),
-        _ => Err(Error::Refused(format!("workdir: `{directory}` leads out of the workspace and the image"))),
+        _ => Err(Error::Input(format!("workdir: `{directory}` leads out of the workspace and the image"))),
     }
 }
 
@@ -104,16 +107,14 @@ fn volumes(spec: &Spec, image: &Image) -> Result<Vec<String>, Error> {
     for volume in &image.volumes {
         let is_the_cages = |path: &String| path == "/" || ["/proc", "/sys", "/dev"].iter().any(|own| is_in(path, own));
         let Some(target) = clean(volume).filter(|path| !is_the_cages(path)) else {
-            return Err(Error::Refused(format!(
-                "the image has a volume at `{volume}`; no container step has one there"
-            )));
+            return Err(Error::Input(format!("the image has a volume at `{volume}`; no container step has one there")));
         };
         if target != TEMPORARY && !mounted.contains(&target) && !targets.contains(&target) {
             targets.push(target);
         }
     }
     match targets.len() > VOLUMES {
-        true => Err(Error::Refused(format!("the image has {} volumes; {VOLUMES} are the most", targets.len()))),
+        true => Err(Error::Input(format!("the image has {} volumes; {VOLUMES} are the most", targets.len()))),
         false => Ok(targets),
     }
 }

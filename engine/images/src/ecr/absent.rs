@@ -17,6 +17,6 @@ impl Ecr {
     /// Always refused.
     pub async fn login(&self, _: Freshness) -> Result<RegistryAuth, Error> {
         let region = &self.region;
-        Err(Error::Refused(format!("this build knows no ECR (in {region}); build Bespin with the feature `ecr`")))
+        Err(Error::Settings(format!("this build knows no ECR (in {region}); build Bespin with the feature `ecr`")))
     }
 }

@@ -165,10 +165,10 @@ async fn what_cannot_be_done_is_refused_with_its_line() {
         ];
         match shop.images.build(&shop.job("image", 0, &files), &Log::default()).await {
             Ok(_) => assert_eq!(wanted, "", "{dockerfile}"),
-            Err(Error::Refused(because)) => {
+            Err(Error::Input(because)) => {
                 assert!(!wanted.is_empty() && because.contains(wanted), "{dockerfile}: {because}");
             }
-            Err(Error::Transient(because)) => panic!("{dockerfile}: {because}"),
+            Err(error) => panic!("{dockerfile}: {error}"),
         }
     }
 }

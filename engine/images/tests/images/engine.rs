@@ -5,6 +5,7 @@ use crate::world::{HOST, Log, Made, Program, Served, Shop, key, real};
 use bollard::Docker;
 use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptions, TagImageOptionsBuilder};
 use decide::image::Network;
+use decide::retry::Retry;
 use futures::TryStreamExt;
 use images::containers::{Access, Bound, Bounds, Containers, Ended, Floor, Mounted, Spec, User};
 use images::{Choice, Engine, Error, Images, Job};
@@ -117,6 +118,7 @@ async fn an_engine_builds_what_a_process_cannot() {
     builds_and_pushes(&yard).await;
     a_crash_after_the_build_loses_nothing(&yard).await;
     a_failing_run_is_the_authors(&yard).await;
+    a_base_image_out_of_reach_may_come_back(&yard).await;
     a_dropped_build_is_no_build(&yard).await;
     a_strangers_cache_mounts_are_its_own(&yard).await;
 }
@@ -178,9 +180,18 @@ async fn a_failing_run_is_the_authors(yard: &Yard) {
     for (dockerfile, wanted) in rows {
         let log = Log::default();
         let error = shop.images.build(&shop.job("fails", 0, &yard.files(dockerfile)), &log).await.unwrap_err();
-        assert!(matches!(&error, Error::Refused(because) if because.contains(wanted)), "{error:?}\n{}", log.text());
+        assert_eq!(error.retry(), Retry::Permanent, "{error:?}\n{}", log.text());
+        assert!(error.to_string().contains(wanted), "{error:?}\n{}", log.text());
         assert_eq!(shop.images.find(&key("fails"), &log).await.unwrap(), None);
     }
+}
+
+/// The engine has no network of its own here, so that nothing answers for the base image.
+async fn a_base_image_out_of_reach_may_come_back(yard: &Yard) {
+    let (shop, log) = (yard.shop(), Log::default());
+    let files = yard.files("FROM 127.0.0.1:9/base:1\nCOPY tool /tool\n");
+    let error = shop.images.build(&shop.job("based", 0, &files), &log).await.unwrap_err();
+    assert_eq!(error.retry(), Retry::PASSING, "{error:?}\n{}", log.text());
 }
 
 /// What a fork's build leaves in a cache mount is found by its own builds alone, whatever name it gives the mount.
@@ -292,10 +303,10 @@ async fn a_container_is_caged_and_gone_afterwards() {
     assert_eq!(ours.attempts().await.unwrap(), Vec::<String>::new());
 
     let absent = ours.run(&spec("nowhere/nothing:1", 3, "exit 0"), &log).await.unwrap_err();
-    assert!(matches!(absent, Error::Refused(_)), "{absent:?}");
+    assert_eq!(absent.retry(), Retry::NeedsPerson, "{absent:?}");
     yard.import("astray", &["WORKDIR /./proc/self/fd/7"]).await;
     let astray = ours.run(&spec("astray:1", 3, "exit 0"), &log).await;
-    assert!(matches!(&astray, Err(Error::Refused(because)) if because.contains("workdir")), "{astray:?}");
+    assert!(matches!(&astray, Err(Error::Input(because)) if because.contains("workdir")), "{astray:?}");
     assert_eq!(
         ours.run(&spec(&image, 3, "started-in /app exit 0"), &log).await,
         Ok(Ended::Exited(0)),
@@ -320,7 +331,7 @@ async fn what_is_refused_before_it_starts(ours: &Containers, image: &str) {
     let astray = ["/proc/self/fd/7", "//proc/self/fd/7", "/./proc/self/fd/7", "../..", "a/../.."].map(starts);
     for spec in [root].into_iter().chain(astray) {
         let refused = ours.run(&spec, &Log::default()).await;
-        assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Input(_))), "{refused:?}");
     }
 }
 
@@ -392,7 +403,8 @@ fn spec(image: &str, attempt: u32, words: &str) -> Spec {
 #[tokio::test]
 async fn without_an_engine_the_help_is_said() {
     let error = Engine::connect_to("unix:///nowhere/docker.sock").await.err().unwrap();
-    assert!(matches!(&error, Error::Transient(because) if because.contains("DOCKER_HOST")), "{error}");
+    assert_eq!(error.retry(), Retry::PASSING, "{error}");
+    assert!(error.to_string().contains("DOCKER_HOST"), "{error}");
     let dir = tempfile::tempdir().unwrap();
     let _opens_without_one = Images::open(dir.path(), Choice::Docker).unwrap();
 }

@@ -4,6 +4,7 @@ use crate::world::{HOST, Served};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use decide::retry::Retry;
 use images::plugin::{New, Tag};
 use images::signature::{PublicKey, Signature, SigningKey, signer};
 use images::{Auth, Error, Registries, Registry, RegistrySettings};
@@ -41,7 +42,7 @@ async fn a_plugin_goes_and_comes_back_by_tag_and_by_digest() {
     }
     let two = plugin(b"\0asm two");
     let refused = registry.push_plugin(&named("1"), &two, Tag::Stays).await.unwrap_err();
-    assert!(matches!(&refused, Error::Refused(because) if because.contains("names sha256:")), "{refused}");
+    assert!(matches!(&refused, Error::Taken(because) if because.contains("names sha256:")), "{refused}");
     let moved = registry.push_plugin(&named("1"), &two, Tag::Moves).await.unwrap();
     assert_eq!(registry.pull_plugin(&named("1"), 1024).await.unwrap().manifest, moved);
     assert_eq!(registry.pull_plugin(&named("1").pinned(&digest), 1024).await.unwrap().wasm, one.wasm);
@@ -81,7 +82,7 @@ async fn what_is_absent_too_long_or_no_plugin_is_refused() {
         (signature, 1024, "is no plugin"),
     ] {
         let refused = registry.pull_plugin(&reference, at_most).await.unwrap_err();
-        assert!(matches!(&refused, Error::Refused(text) if text.contains(because)), "{refused}");
+        assert!(matches!(&refused, Error::Artifact { problem, .. } if problem.contains(because)), "{refused}");
     }
 }
 
@@ -92,7 +93,7 @@ async fn a_registry_that_is_not_there_is_a_transient_trouble() {
     let settings = RegistrySettings { host: HOST.into(), endpoint, auth: Auth::None };
     let registries = Registries::new(vec![settings]).unwrap();
     let refused = registries.of(HOST).unwrap().pull_plugin(&named("1"), 1024).await.unwrap_err();
-    assert!(matches!(&refused, Error::Transient(_)), "{refused}");
+    assert_eq!(refused.retry(), Retry::PASSING, "{refused}");
 }
 
 /// Somebody who may push to the repository, and has none of the keys.
@@ -252,7 +253,7 @@ async fn bundles_are_found_by_the_tag_where_a_registry_lists_no_referrers() {
     // Trouble that passes is no registry that lists none.
     lists_none(503);
     let refused = registry.signatures(&named("1"), &digest).await.unwrap_err();
-    assert!(matches!(&refused, Error::Transient(_)), "{refused}");
+    assert_eq!(refused.retry(), Retry::PASSING, "{refused}");
 }
 
 async fn accepted(registry: &Registry, digest: &Digest, key: &PublicKey) -> bool {
@@ -330,6 +331,6 @@ async fn a_registry_that_lies_about_signatures_is_not_believed() {
     for (bytes, because) in [(vec![b' '; (4 << 20) + 1], "longer than 4194304 bytes"), nonsense] {
         std::fs::write(&manifest, bytes).unwrap();
         let refused = registry.signatures(&named("1"), &digest).await.unwrap_err();
-        assert!(matches!(&refused, Error::Refused(text) if text.contains(because)), "{refused}");
+        assert!(matches!(&refused, Error::Artifact { problem, .. } if problem.contains(because)), "{refused}");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::port::free_port;
 use crate::world::{HOST, Log, Made, Program, Served, Shop, known, real};
+use decide::retry::Retry;
 use images::{Auth, Choice, Error, Registries};
 use pipeline::{Digest, ImageRef};
 use playground::faults::{Fault, Target};
@@ -50,7 +51,7 @@ async fn a_tag_of_another_image_stays() {
     let (one, two) = (built(&shop, "one", b"1").await, built(&shop, "two", b"2").await);
     push(&shop, &registries, &one, "v1", &Log::default()).await.unwrap();
     let refused = push(&shop, &registries, &two, "v1", &Log::default()).await.unwrap_err();
-    assert!(matches!(&refused, Error::Refused(because) if because.contains("never overwritten")), "{refused}");
+    assert!(matches!(&refused, Error::Taken(because) if because.contains("never overwritten")), "{refused}");
     assert_eq!(registries.of(HOST).unwrap().digest(&named("v1")).await.unwrap(), Some(one));
 }
 
@@ -61,10 +62,8 @@ async fn a_wrong_password_is_refused_and_not_shown() {
     let digest = built(&shop, "image", b"one").await;
     let log = Log::default();
     let error = push(&shop, &registries, &digest, "v1", &log).await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Refused(because) if because.contains("401") && because.contains("`auth`")),
-        "{error}"
-    );
+    assert_eq!(error.retry(), Retry::NeedsPerson, "{error}");
+    assert!(error.to_string().contains("401") && error.to_string().contains("`auth`"), "{error}");
     assert!(!format!("{error:?} {}", log.text()).contains("hunter2"));
 }
 
@@ -88,12 +87,12 @@ async fn a_push_that_breaks_is_carried_on() {
         match push(&shop, &registries, &digest, "v1", &Log::default()).await {
             // The client may get over a fault by itself.
             Ok(_) => {}
-            Err(Error::Transient(_)) => {
+            Err(error) if error.passes() => {
                 push(&shop, &registries, &digest, "v1", &Log::default())
                     .await
                     .unwrap_or_else(|error| panic!("{case}: {error}"));
             }
-            Err(Error::Refused(because)) => panic!("{case}: {because}"),
+            Err(error) => panic!("{case}: {error}"),
         }
         let found = registries.of(HOST).unwrap().digest(&named("v1")).await.unwrap();
         assert_eq!(found, Some(digest), "{case}");
@@ -113,7 +112,7 @@ async fn an_unknown_host_and_a_bad_endpoint_are_named() {
     let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let away = known(&format!("http://127.0.0.1:{}", free_port()), Auth::None);
     let error = away.of(HOST).unwrap().digest(&named("v1")).await.unwrap_err();
-    assert!(matches!(error, Error::Transient(_)), "{error}");
+    assert_eq!(error.retry(), Retry::PASSING, "{error}");
 }
 
 /// docker-registry, which admits whom moto's ECR API names.

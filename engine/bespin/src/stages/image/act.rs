@@ -1,9 +1,10 @@
 //! Builds and pushes.
 
 use super::ImageStage;
+use crate::drive::Trouble;
 use decide::image::{Build, BuildId, Network};
 use decide::request::Key;
-use images::{Error, Job};
+use images::Job;
 use pipeline::ImageRef;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 impl ImageStage {
     /// Builds when there is a place, and for no longer than a build may take.
-    pub(super) async fn build(&self, key: &Key, build: &Build, longest: Duration) -> Result<(), Error> {
+    pub(super) async fn build(&self, key: &Key, build: &Build, longest: Duration) -> Result<(), Trouble> {
         let never = "the places are never closed";
         let _stranger = match build.network {
             Network::None => Some(self.strangers.acquire().await.expect(never)),
@@ -28,17 +29,17 @@ impl ImageStage {
                 network: build.network,
                 context: context.path().to_owned(),
             };
-            self.images.build(&job, &*self.sinks.of(key)).await.map(|_digest| ())
+            self.images.build(&job, &*self.sinks.of(key)).await?;
+            Ok(())
         };
         tokio::time::timeout(longest, building).await.unwrap_or_else(|_| {
             let minutes = longest.as_secs() / 60;
-            Err(Error::Refused(format!(
-                "the build took longer than {minutes} minutes and was stopped; make it shorter"
-            )))
+            let message = format!("the build took longer than {minutes} minutes and was stopped; make it shorter");
+            Err(Trouble::permanent(message))
         })
     }
 
-    pub(super) async fn push(&self, key: &Key, build: &BuildId, to: &ImageRef) -> Result<(), Error> {
+    pub(super) async fn push(&self, key: &Key, build: &BuildId, to: &ImageRef) -> Result<(), Trouble> {
         let registry = self.registries.of(&to.host)?;
         registry.push(self.images.layout(), &build.digest, to, &*self.sinks.of(key)).await?;
         Ok(())

@@ -10,8 +10,9 @@ use decide::image::{self, Act, Availability, Entry, Observed, Reply, State};
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::request::Key;
+use decide::retry::Retry;
 use decide::stream::Family;
-use images::{Error, Images, LogSink, Registries};
+use images::{Images, LogSink, Registries};
 use std::sync::Arc;
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
@@ -26,7 +27,7 @@ const STRANGERS: usize = 1;
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
     /// A directory of a repository at a commit, as a tar file; empty for the top.
-    async fn context(&self, repository: &str, commit: &str, directory: &str) -> Result<NamedTempFile, Error>;
+    async fn context(&self, repository: &str, commit: &str, directory: &str) -> Result<NamedTempFile, Trouble>;
 }
 
 /// Where the lines of builds and pushes go.
@@ -82,8 +83,8 @@ impl Stage for ImageStage {
         for (key, intent) in open {
             let availability = match self.availability(key, intent, outcomes).await {
                 Ok(availability) => availability,
-                Err(Error::Refused(because)) => Availability::Refused(because),
-                Err(Error::Transient(because)) => return Err(Trouble::passing(because)),
+                Err(Trouble { message, retry: Retry::Permanent }) => Availability::Refused(message),
+                Err(trouble) => return Err(trouble),
             };
             observed.insert(key.clone(), availability);
         }
@@ -101,8 +102,8 @@ impl Stage for ImageStage {
         };
         match done {
             Ok(()) => Ok(Reply::Done),
-            Err(Error::Refused(because)) => Ok(Reply::Refused(because)),
-            Err(Error::Transient(because)) => Err(Trouble::passing(because)),
+            Err(Trouble { message, retry: Retry::Permanent }) => Ok(Reply::Refused(message)),
+            Err(trouble) => Err(trouble),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Looks at the builder, the store and the registry.
 
 use super::ImageStage;
+use crate::drive::Trouble;
 use decide::image::{self, Act, Availability, Health, Intent, Local, Push, Reply};
 use decide::outcome::Outcomes;
 use decide::request::Key;
-use images::Error;
 
 impl ImageStage {
     pub(super) async fn availability(
@@ -12,7 +12,7 @@ impl ImageStage {
         key: &Key,
         intent: &Intent,
         outcomes: &Outcomes<Act, Reply>,
-    ) -> Result<Availability, Error> {
+    ) -> Result<Availability, Trouble> {
         let health = match image::attempts(key, outcomes) {
             Ok(health) => health,
             Err(refused) => return Ok(refused),
@@ -26,8 +26,8 @@ impl ImageStage {
         }
     }
 
-    async fn tag(&self, push: &Push, health: Health) -> Result<Availability, Error> {
-        let (build, to) = push.target().map_err(Error::Refused)?;
+    async fn tag(&self, push: &Push, health: Health) -> Result<Availability, Trouble> {
+        let (build, to) = push.target().map_err(Trouble::permanent)?;
         match self.registries.of(&to.host)?.digest(&to).await? {
             Some(digest) => Ok(Availability::Tagged(digest)),
             None => {

@@ -24,7 +24,7 @@ struct Contexts(AtomicUsize);
 
 #[async_trait]
 impl Source for Contexts {
-    async fn context(&self, _repository: &str, _commit: &str, _directory: &str) -> Result<NamedTempFile, Error> {
+    async fn context(&self, _repository: &str, _commit: &str, _directory: &str) -> Result<NamedTempFile, Trouble> {
         self.0.fetch_add(1, Ordering::SeqCst);
         let file = NamedTempFile::new().unwrap();
         let mut tar = tar::Builder::new(file.reopen().unwrap());
@@ -205,11 +205,11 @@ struct Slow {
 
 #[async_trait]
 impl Source for Slow {
-    async fn context(&self, _repository: &str, _commit: &str, _directory: &str) -> Result<NamedTempFile, Error> {
+    async fn context(&self, _repository: &str, _commit: &str, _directory: &str) -> Result<NamedTempFile, Trouble> {
         self.asking.send_modify(|asking| *asking += 1);
         let _leave = self.may.acquire().await.unwrap();
         self.asking.send_modify(|asking| *asking -= 1);
-        Err(Error::Refused("there is nothing here".into()))
+        Err(Trouble::permanent("there is nothing here"))
     }
 }
 
@@ -245,7 +245,7 @@ async fn no_more_are_built_at_a_time_than_there_are_places_and_strangers_leave_o
     assert_eq!((stage.places.available_permits(), *asking.borrow()), (0, AT_ONCE));
     slow.may.add_permits(1);
     for build in builds {
-        assert!(matches!(build.await.unwrap(), Err(Error::Refused(_))));
+        assert_eq!(build.await.unwrap(), Err(Trouble::permanent("there is nothing here")));
     }
     assert_eq!((stage.places.available_permits(), stage.strangers.available_permits()), (AT_ONCE, STRANGERS));
 }
@@ -254,10 +254,8 @@ async fn no_more_are_built_at_a_time_than_there_are_places_and_strangers_leave_o
 async fn a_build_that_takes_too_long_is_refused_and_gives_its_place_back() {
     let world = World::new().await;
     let (_never, stage) = slow(&world);
-    let Err(Error::Refused(because)) = stage.build(&key("image"), &intent(Network::Builder), Duration::ZERO).await
-    else {
-        panic!("it never ends by itself")
-    };
-    assert!(because.contains("longer than 0 minutes and was stopped"), "{because}");
+    let stopped = stage.build(&key("image"), &intent(Network::Builder), Duration::ZERO).await;
+    let Err(Trouble { message, retry: Retry::Permanent }) = stopped else { panic!("it never ends by itself") };
+    assert!(message.contains("longer than 0 minutes and was stopped"), "{message}");
     assert_eq!(stage.places.available_permits(), AT_ONCE);
 }

@@ -1,7 +1,6 @@
-//! Waiting through an outage, for what an ability must look up before it can ask a stage.
+//! Waiting through an outage, for what must be known before a step or the server can go on.
 
 use crate::drive::Trouble;
-use sandbox::Failure;
 use std::time::Duration;
 
 /// Looks until there is an answer, or trouble that does not pass. `told` hears of trouble that differs from the one
@@ -9,7 +8,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// Trouble that is permanent.
-pub async fn until_known<T, F>(look: impl Fn() -> F, told: impl Fn(&Trouble)) -> Result<T, Failure>
+pub async fn until_known<T, F>(look: impl Fn() -> F, told: impl Fn(&Trouble)) -> Result<T, Trouble>
 where
     F: Future<Output = Result<T, Trouble>>,
 {
@@ -20,7 +19,7 @@ async fn until_known_with<T, F, S>(
     look: impl Fn() -> F,
     told: impl Fn(&Trouble),
     sleep: impl Fn(Duration) -> S,
-) -> Result<T, Failure>
+) -> Result<T, Trouble>
 where
     F: Future<Output = Result<T, Trouble>>,
     S: Future<Output = ()>,
@@ -30,7 +29,7 @@ where
     loop {
         let trouble = match look().await {
             Err(trouble) if trouble.retry.may_pass() => trouble,
-            answered => return Ok(answered?),
+            answered => return answered,
         };
         failures += 1;
         let pause = trouble.retry.pause_ms(failures, rand::random());
@@ -49,7 +48,7 @@ mod tests {
 
     /// What comes of a look-up that meets this trouble so many times and is then answered; how often the trouble was
     /// told, and how long it waited altogether.
-    async fn look(trouble: &Trouble, times: u32) -> (Result<u32, Failure>, u32, Duration) {
+    async fn look(trouble: &Trouble, times: u32) -> (Result<u32, Trouble>, u32, Duration) {
         let (looks, told, slept) = (Cell::new(0), Cell::new(0), RefCell::new(Duration::ZERO));
         let looking = || async {
             let look = looks.replace(looks.get() + 1);
@@ -76,6 +75,6 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_pass_is_answered_at_once() {
         let wrong = Trouble::permanent("`a/b/c` is no application");
-        assert_eq!(look(&wrong, 1).await, (Err(Failure::Rejected(wrong.message.clone())), 0, Duration::ZERO));
+        assert_eq!(look(&wrong, 1).await, (Err(wrong.clone()), 0, Duration::ZERO));
     }
 }
