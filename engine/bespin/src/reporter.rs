@@ -40,7 +40,7 @@ impl Reporter for CommitStatuses {
         };
         match self.forge.statuses().post(&status).await {
             Ok(_) => Ok(()),
-            Err(error) if error.transient => Err(Trouble::passing(error.to_string())),
+            Err(error) if error.transient => Err(error.into()),
             // A refusal stays a refusal; the run itself goes on.
             Err(error) => {
                 tracing::warn!(run = run.id, %error, "the commit status was refused");

@@ -24,10 +24,6 @@ impl BumpStage {
     }
 }
 
-fn trouble(error: forge::Error) -> Trouble {
-    Trouble::passing(error.to_string())
-}
-
 #[async_trait]
 impl Stage for BumpStage {
     const NAME: &'static str = "bump";

@@ -1,6 +1,6 @@
 //! Looks at the manifests repository.
 
-use super::{BumpStage, trouble};
+use super::BumpStage;
 use crate::drive::Trouble;
 use decide::bump::{Branch, File, IMAGE_TRAILER, Intent, Observed, Past, RUN_TRAILER};
 use forge::{Limits, Mirror, Trailered};
@@ -34,13 +34,13 @@ impl BumpStage {
 
 /// Fetches, and answers a branch's name and the commit that it is at; the default branch's where none is named.
 pub(in crate::stages) async fn tip(mirror: &Mirror, branch: Option<&str>) -> Result<Option<(String, String)>, Trouble> {
-    mirror.fetch(forge::now_ms() + 1).await.map_err(trouble)?;
+    mirror.fetch(forge::now_ms() + 1).await?;
     let name = match branch {
         Some(name) => Some(name.to_owned()),
-        None => mirror.default_branch().await.map_err(trouble)?,
+        None => mirror.default_branch().await?,
     };
     let Some(name) = name else { return Ok(None) };
-    let head = mirror.resolve(&format!("refs/heads/{name}")).await.map_err(trouble)?;
+    let head = mirror.resolve(&format!("refs/heads/{name}")).await?;
     Ok(head.map(|head| (name, head)))
 }
 
@@ -53,7 +53,7 @@ async fn files(mirror: &Mirror, head: &str, path: &str) -> Result<Result<Vec<Fil
         Err(error @ forge::Error::TooLarge { .. }) => {
             return Ok(Err(format!("{error}, below `{path}`; give the step a narrower `path`")));
         }
-        Err(error) => return Err(trouble(error)),
+        Err(error) => return Err(error.into()),
     };
     // What is no text names no image.
     let text = |file: forge::FileAt| Some(File { path: file.path, text: String::from_utf8(file.bytes).ok()? });
@@ -62,7 +62,7 @@ async fn files(mirror: &Mirror, head: &str, path: &str) -> Result<Result<Vec<Fil
 
 /// The bumps in a commit's history, newest first.
 pub(in crate::stages) async fn past(mirror: &Mirror, head: &str) -> Result<Vec<Past>, Trouble> {
-    let trailered = mirror.trailered(head, HISTORY).await.map_err(trouble)?;
+    let trailered = mirror.trailered(head, HISTORY).await?;
     Ok(trailered.into_iter().filter_map(bumped).collect())
 }
 

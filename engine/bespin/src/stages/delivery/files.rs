@@ -21,7 +21,7 @@ pub async fn at(mirror: &Mirror, commit: &str) -> Result<Vec<File>, Trouble> {
         Err(error @ forge::Error::TooLarge { .. }) => {
             return Ok(vec![File { path: FOLDER.into(), pipeline: Err(vec![error.to_string()]) }]);
         }
-        Err(error) => return Err(Trouble::passing(error.to_string())),
+        Err(error) => return Err(error.into()),
     };
     // Pipelines stand in the folder itself; what lies deeper is the pipelines' own.
     let direct = files.into_iter().filter(|file| file.path.matches('/').count() == 1);

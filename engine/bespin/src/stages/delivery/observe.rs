@@ -29,7 +29,7 @@ impl DeliveryStage {
     /// Observes the repository of what was received at `at`, in ms since the epoch.
     pub(super) async fn observe_repository(&self, received: &Received, at: Timestamp) -> Result<Observed, Trouble> {
         let repository = received.repository();
-        let mirror = self.forge.repository(repository).map_err(|e| Trouble::passing(e.to_string()))?;
+        let mirror = self.forge.repository(repository)?;
         let (_turn, at_repository, runs) = match received {
             Received::Push(push) => {
                 let turn = self.turn(repository).await?;
@@ -69,11 +69,10 @@ impl DeliveryStage {
 
     /// The pushed commit with its pipelines; `None` where the remote has not got it.
     async fn observe_push(&self, mirror: &Mirror, push: &Push, at: Timestamp) -> Result<Option<AtRepository>, Trouble> {
-        let trouble = |e: forge::Error| Trouble::passing(e.to_string());
         let mut at_commit = match push.change {
             // A new reference is compared with the others, so they must be fresh.
             Change::New => {
-                mirror.fetch(at).await.map_err(trouble)?;
+                mirror.fetch(at).await?;
                 self.read_at(mirror, &push.repository, &push.after).await?
             }
             Change::Forward | Change::Forced | Change::Deleted => {
@@ -82,7 +81,7 @@ impl DeliveryStage {
         };
         for since in [at, now()] {
             if at_commit.is_none() {
-                mirror.fetch(since).await.map_err(trouble)?;
+                mirror.fetch(since).await?;
                 at_commit = self.read_at(mirror, &push.repository, &push.after).await?;
             }
         }
@@ -104,7 +103,7 @@ impl DeliveryStage {
         if kept.is_some() {
             return Ok(kept);
         }
-        let Some(commit) = mirror.commit(id).await.map_err(|e| Trouble::passing(e.to_string()))? else {
+        let Some(commit) = mirror.commit(id).await? else {
             return Ok(None);
         };
         let files = files::at(mirror, &commit.sha).await?;
@@ -124,7 +123,7 @@ impl DeliveryStage {
             let mut gates = self.gates.lock().expect("nobody panics while holding the gates");
             gates.entry(repository.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
         };
-        gate.acquire_owned().await.map_err(|error| Trouble::passing(error.to_string()))
+        gate.acquire_owned().await.map_err(|error| Trouble::new("waiting for other deliveries", error))
     }
 }
 
@@ -132,8 +131,7 @@ async fn changed(mirror: &Mirror, push: &Push) -> Result<Changed, Trouble> {
     if let Paths::Listed { paths } = &push.paths {
         return Ok(Changed::Paths(paths.clone()));
     }
-    let changed = mirror.changed(&push.reference, &push.before, &push.after).await;
-    Ok(match changed.map_err(|error| Trouble::passing(error.to_string()))? {
+    Ok(match mirror.changed(&push.reference, &push.before, &push.after).await? {
         forge::Changed::Paths(paths) => Changed::Paths(paths),
         forge::Changed::Everything { .. } => Changed::Everything,
     })
@@ -147,8 +145,7 @@ async fn compare(mirror: &Mirror, push: &Push, runs: &mut [KnownRun]) -> Result<
     let same =
         runs.iter_mut().rev().filter(|run| run.event.reference == push.reference && run.event.after != push.after);
     for run in same.take(COMPARED_RUNS) {
-        let newer = mirror.contains(&run.event.after, &push.after).await;
-        if newer.map_err(|error| Trouble::passing(error.to_string()))? {
+        if mirror.contains(&run.event.after, &push.after).await? {
             run.ancestry = Ancestry::Newer;
         }
     }

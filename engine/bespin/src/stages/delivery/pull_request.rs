@@ -23,8 +23,8 @@ impl DeliveryStage {
         at: Timestamp,
     ) -> Result<Result<AtRepository, Observed>, Trouble> {
         // The pipeline that counts is the branch's newest, not the one that the payload remembers.
-        mirror.fetch(at).await.map_err(trouble)?;
-        let Some(base) = mirror.resolve(&asked.base).await.map_err(trouble)? else { return Ok(Err(Observed::Missing)) };
+        mirror.fetch(at).await?;
+        let Some(base) = mirror.resolve(&asked.base).await? else { return Ok(Err(Observed::Missing)) };
         let Some(at_base) = self.read_at(mirror, &asked.repository, &base).await? else {
             return Ok(Err(Observed::Missing));
         };
@@ -37,7 +37,7 @@ impl DeliveryStage {
             Ok(fetched) => fetched,
             Err(observed) => return Ok(Err(observed)),
         };
-        let changed = match mirror.changed_since(&base, &asked.head_sha).await.map_err(trouble)? {
+        let changed = match mirror.changed_since(&base, &asked.head_sha).await? {
             forge::Changed::Paths(paths) => Changed::Paths(paths),
             forge::Changed::Everything { .. } => Changed::Everything,
         };
@@ -62,10 +62,10 @@ impl DeliveryStage {
             Ok(None) => Ok(Err(Observed::Missing)),
             Err(error @ Error::TooLarge { .. }) => Ok(Err(Observed::Refused { because: error.to_string() })),
             // The server's own disk is no fault of the pull request's.
-            Err(error @ Error::Directory { .. }) => Err(trouble(error)),
+            Err(error @ Error::Directory { .. }) => Err(error.into()),
             Err(error) => {
                 // Nor is a remote that nothing can be read from.
-                mirror.fetch(now()).await.map_err(trouble)?;
+                mirror.fetch(now()).await?;
                 Ok(Err(Observed::Unreadable { because: error.to_string() }))
             }
         }
@@ -79,7 +79,7 @@ impl DeliveryStage {
             let Ok(mirror) = self.forge.repository(&repository) else { continue };
             let turn = mirror.heads().await;
             let needed = self.index.heads().await.map_err(reading)?;
-            turn.tidy(needed, HEAD_KEPT).await.map_err(trouble)?;
+            turn.tidy(needed, HEAD_KEPT).await?;
         }
         Ok(())
     }
@@ -88,8 +88,4 @@ impl DeliveryStage {
 fn is_of(run: &KnownRun, asked: &PullRequest) -> bool {
     let same = |of: &decide::run::PullRequest| of.number == asked.number && of.base == asked.base;
     run.event.after == asked.head_sha && run.event.pull_request.as_ref().is_some_and(same)
-}
-
-fn trouble(error: Error) -> Trouble {
-    Trouble::passing(error.to_string())
 }
