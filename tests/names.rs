@@ -21,7 +21,6 @@ const LEFT: &[(&str, &[&str])] = &[
             "Event",
             "Failed",
             "Generator",
-            "Git",
             "Head",
             "Key",
             "Length",

@@ -6,7 +6,7 @@ use crate::leftovers::Leftovers;
 use api::ApiState;
 use async_trait::async_trait;
 use decide::retention::{self, Delivery, Gone, Run, Seen, Stand};
-use decide::stream::Stream;
+use decide::stream::{Family, Stream};
 use journal::Entry;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -133,6 +133,10 @@ impl Retention {
                 received_ms,
                 stand: stand(&entries, &["opened", "ignored"]),
             });
+        }
+        for stream in journal.streams(Family::Revert.prefix()).await? {
+            let last = journal.read(&stream.name).await?.pop().filter(|last| last.kind == "answered");
+            seen.reverts.extend(last.map(|last| (stream.name, last.at_ms)));
         }
         Ok(seen)
     }

@@ -108,6 +108,10 @@ impl Cluster {
                 let cause = "its plugin is to be told, and not the API server".to_owned();
                 Err(Error::Malformed { tried: format!("sharing the traffic of {namespace}"), cause })
             }
+            Act::AskRevert { .. } | Act::WithdrawRevert { .. } => {
+                let cause = "its revert is to be told, and not the API server".to_owned();
+                Err(Error::Malformed { tried: format!("putting git back for {namespace}"), cause })
+            }
             Act::Stamp { rollout, revision } => {
                 let mut change = json!({ "metadata": { "uid": rollout.uid, "annotations": {} } });
                 change["metadata"]["annotations"][rollout::REVISION] = revision.to_string().into();

@@ -11,6 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// would open its runs a second time.
 pub const REDELIVERY_MS: u64 = 3 * 24 * 60 * 60 * 1_000;
 
+/// How long a revert stays after it has ended, in ms: the rollout that asked reads how it ended, and its cluster may be
+/// away for a while.
+pub const REVERT_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+
 /// What the journal holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -20,6 +24,8 @@ pub struct Seen {
     pub deliveries: Vec<Delivery>,
     /// The streams that go with a run: `image/<run id>/<step>` and `bump/<run id>/<step>`.
     pub beside: Vec<String>,
+    /// The reverts that have ended: the stream of each, and when it ended, in ms since the epoch.
+    pub reverts: Vec<(String, Timestamp)>,
 }
 
 /// A run, as far as keeping it goes.
@@ -79,6 +85,8 @@ pub fn decide(seen: &Seen, keep: usize, now: Timestamp) -> Gone {
         delivery.stand == Stand::Ended && now.saturating_sub(delivery.received_ms) > REDELIVERY_MS
     };
     gone.streams.extend(seen.deliveries.iter().filter(over).map(|delivery| delivery.stream.clone()));
+    let reverts = seen.reverts.iter().filter(|(_, ended_ms)| now.saturating_sub(*ended_ms) > REVERT_MS);
+    gone.streams.extend(reverts.map(|(stream, _)| stream.clone()));
     gone
 }
 
@@ -164,6 +172,14 @@ mod tests {
             ["run/user/petclinic/was/1", "image/user/petclinic/was/1/image", "bump/user/petclinic/was/1/bump"];
         assert_eq!(gone.runs, BTreeMap::from([("user/petclinic/was/1".into(), streams.map(str::to_owned).to_vec())]));
         assert_eq!(gone.streams, ["bump/user/petclinic/was/0/bump"]);
+    }
+
+    #[test]
+    fn an_ended_revert_stays_until_its_rollout_has_surely_read_it() {
+        let reverts = [DAY, 2 * DAY].map(|ended_ms| (format!("revert/eks/petclinic/was/{ended_ms}"), ended_ms));
+        let seen = Seen { reverts: reverts.to_vec(), ..Seen::default() };
+        assert_eq!(decide(&seen, 1, 31 * DAY).streams, Vec::<String>::new());
+        assert_eq!(decide(&seen, 1, 31 * DAY + 1).streams, [format!("revert/eks/petclinic/was/{DAY}")]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The names of the journal's streams: which stage a stream belongs to, and what it is about.
 
+use crate::next::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -18,7 +19,7 @@ pub enum Family {
     App,
     /// `rollout/<cluster>/<namespace>/<name>`
     Rollout,
-    /// `revert/<cluster>/<namespace>/<name>`: what git names after a rollout's abort.
+    /// `revert/<cluster>/<namespace>/<name>/<since>`: what that rollout promised about git at that moment.
     Revert,
 }
 
@@ -87,14 +88,16 @@ impl Stream {
         Stream(format!("rollout/{cluster}/{namespace}/{name}"))
     }
 
-    /// The stream of what git is asked to name after an abort of the rollout of this stream.
-    pub fn revert_of(rollout: &Stream) -> Stream {
-        Stream(format!("revert/{}", rollout.rest()))
+    /// The stream of what the rollout of this stream promised about git, by the promise's moment in ms since the
+    /// epoch: each promise has a stream of its own.
+    pub fn revert_of(rollout: &Stream, since: Timestamp) -> Stream {
+        Stream(format!("revert/{}/{since}", rollout.rest()))
     }
 
     /// The stream of the rollout that a revert is about.
     pub fn rollout_of(revert: &Stream) -> Stream {
-        Stream(format!("rollout/{}", revert.rest()))
+        let rest = revert.rest();
+        Stream(format!("rollout/{}", rest.rsplit_once('/').map_or(rest, |(rollout, _since)| rollout)))
     }
 
     /// Reads a name.
@@ -126,7 +129,7 @@ impl Stream {
 
     /// Cluster, namespace and name, where the stream is about an object of a cluster.
     pub fn object(&self) -> Option<(&str, &str, &str)> {
-        if !matches!(self.family(), Family::App | Family::Rollout | Family::Revert) {
+        if !matches!(self.family(), Family::App | Family::Rollout) {
             return None;
         }
         let mut parts = self.rest().split('/');
@@ -169,7 +172,8 @@ mod tests {
     fn a_name_tells_its_family_and_its_object() {
         let rollout = Stream::rollout("eks", "petclinic", "was");
         assert_eq!(rollout.object(), Some(("eks", "petclinic", "was")));
-        assert_eq!(Stream::rollout_of(&Stream::revert_of(&rollout)), rollout);
+        assert_eq!(Stream::rollout_of(&Stream::revert_of(&rollout, 7)), rollout);
+        assert_ne!(Stream::revert_of(&rollout, 7), Stream::revert_of(&rollout, 8), "a promise does not join another");
         assert_eq!(Stream::run("user/petclinic/was/56").object(), None);
         assert_eq!(Stream::parse("app/eks/a/b/c").map(|stream| stream.object().is_none()), Ok(true));
         for family in Family::ALL {

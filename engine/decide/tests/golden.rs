@@ -88,6 +88,7 @@ fn every_entry_is_written_as_it_was_read() {
             "bump" => line.again::<bump::Entry>(),
             "app" => line.again::<sync::Entry>(),
             "rollout" => line.again::<rollout::Entry>(),
+            "revert" => line.again::<revert::Entry>(),
             other => panic!("no stage has streams named `{other}`"),
         };
         assert_eq!((&kind, &body), (&Value::from(line.kind.as_str()), &line.body), "{}", line.stream);
@@ -142,6 +143,7 @@ fn every_kind_of_every_entry_occurs() {
     kinds("bump", tagged::<bump::Entry>("kind"));
     kinds("app", tagged::<sync::Entry>("kind"));
     kinds("rollout", tagged::<rollout::Entry>("kind"));
+    kinds("revert", tagged::<revert::Entry>("kind"));
 }
 
 #[test]
@@ -172,6 +174,10 @@ fn every_value_of_every_entry_occurs() {
     values("rollout", "putting-back", "/intent/how", words::<revert::How>());
     values("rollout", "putting-back", "/intent/depth", words::<sync::application::Depth>());
     values("rollout", "put-back", "/outcome/outcome", tagged::<revert::Outcome>("outcome"));
+    values("revert", "asked", "/intent/how", words::<revert::How>());
+    values("revert", "asked", "/intent/depth", words::<sync::application::Depth>());
+    values("revert", "withdrawn", "/cause/is", tagged::<revert::Withdrawal>("is"));
+    values("revert", "answered", "/outcome/outcome", tagged::<revert::Outcome>("outcome"));
     for stage in ["image", "bump", "app", "rollout"] {
         values(stage, "answered", "/answer/answer", tagged::<Response>("answer"));
     }

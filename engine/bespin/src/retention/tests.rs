@@ -109,9 +109,17 @@ async fn what_had_its_time_goes_and_nothing_else() {
     world.delivery("old", now - 4 * DAY, true).await;
     world.delivery("open", now - 4 * DAY, false).await;
     world.delivery("new", now - DAY, true).await;
+    let asked = serde_json::json!({ "kind": "asked", "body": {} });
+    let answered = serde_json::json!({ "kind": "answered", "body": {} });
+    for (since, days, entries) in
+        [(1, 31, vec![asked.clone(), answered.clone()]), (2, 31, vec![asked.clone()]), (3, 29, vec![asked, answered])]
+    {
+        world.write(&format!("revert/eks/petclinic/was/{since}"), now - days * DAY, &entries).await;
+    }
     assert_eq!(world.delivery.index().of("user/petclinic").await.unwrap().len(), 4);
 
-    assert_eq!(world.retention.round().await.unwrap(), 5, "two runs of two streams, and a delivery");
+    assert_eq!(world.retention.round().await.unwrap(), 6, "two runs of two streams, a delivery, and a revert");
+    assert_eq!(world.streams("revert/").await, [2, 3].map(|since| format!("revert/eks/petclinic/was/{since}")));
     let kept = [2, 4].map(|number| format!("run/{PIPELINE}/{number}"));
     assert_eq!(world.streams("run/").await, kept);
     assert_eq!(world.streams("image/").await, [2, 4].map(|number| format!("image/{PIPELINE}/{number}/image")));

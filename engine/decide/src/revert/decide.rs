@@ -1,7 +1,7 @@
 //! The rules of a revert.
 
-use super::messages::{body, message, subject};
-use super::{AbortStatus, Aside, Branch, Entry, Folder, Git, How, Observed, Outcome, Promised, Request};
+use super::messages::{body, last_word, message, subject};
+use super::{Aside, Branch, Entry, Folder, How, Intent, Observed, Outcome, Request, State, Withdrawal};
 use crate::bump::{Report, Swap};
 use crate::next::{Next, Phase, Timestamp, Wake};
 
@@ -30,54 +30,51 @@ pub enum Act {
         /// Its text, in Markdown.
         body: String,
     },
-    /// Write into the rollout's journal how it ended.
-    Answer {
-        /// The moment of the promise that is answered, in ms since the epoch.
-        since: Timestamp,
-        /// How the promise ended.
-        outcome: Outcome,
-    },
+    /// Have the rollout that asked look at the answer.
+    Notify,
 }
 
 pub(super) type Move = Next<Entry, Act>;
 
 /// Decides the next move. The clock has no say in it.
-pub fn decide(observed: &Observed, _now: Timestamp) -> Next<Entry, Act> {
-    let Observed::Promised(promised) = observed else {
-        return Next::done(Wake::Never, "git is as the rollout left it");
-    };
-    match &promised.git {
-        Git::Unusable { because } => fail(promised, because.clone()),
-        Git::NoBranch { branch } => {
-            let repo = &promised.intent.repo;
-            fail(promised, format!("{repo} has no {branch} that a commit could go to; put the image back by hand"))
+pub fn decide(state: &State, observed: &Observed, _now: Timestamp) -> Next<Entry, Act> {
+    let Some(intent) = state.open() else { return Next::done(Wake::Never, last_word(state)) };
+    if let Some(Withdrawal::Dropped { because }) = &state.withdrawn {
+        return answer(intent, Outcome::Dropped { because: because.clone() });
+    }
+    match observed {
+        Observed::Nothing => Next::waiting(Wake::Now, "looking at the manifests"),
+        Observed::Unusable { because } => fail(intent, because.clone()),
+        Observed::NoBranch { branch } => {
+            let repo = &intent.repo;
+            fail(intent, format!("{repo} has no {branch} that a commit could go to; put the image back by hand"))
         }
-        Git::Branch(branch) => on_branch(promised, branch),
+        Observed::Branch(branch) => on_branch(state, intent, branch),
     }
 }
 
-fn on_branch(promised: &Promised, branch: &Branch) -> Move {
-    let intent = &promised.intent;
+fn on_branch(state: &State, intent: &Intent, branch: &Branch) -> Move {
     let report = match read(&branch.files, &intent.images) {
         Ok(report) => report,
-        Err(because) => return fail(promised, because),
+        Err(because) => return fail(intent, because),
     };
+    // Also when it is overtaken: that may be by the very commit which put the image back.
     if report.files.is_empty() {
-        return answer(promised, Outcome::Clean { commit: branch.head.clone() });
+        return answer(intent, Outcome::Clean { commit: branch.head.clone() });
     }
-    if promised.abort == AbortStatus::No {
-        return answer(promised, Outcome::Overtaken);
+    if state.standing().is_none() {
+        return answer(intent, Outcome::Overtaken);
     }
     match (intent.how, &branch.aside) {
-        (How::Revert, _) => commit(promised, branch, report, &branch.name),
-        (How::PullRequest, Aside::Absent) => commit(promised, branch, report, &intent.aside()),
+        (How::Revert, _) => commit(intent, branch, report, &branch.name),
+        (How::PullRequest, Aside::Absent) => commit(intent, branch, report, &intent.aside()),
         (How::PullRequest, Aside::There { files }) => match read(files, &intent.images) {
-            Ok(aside) if aside.files.is_empty() => request(promised, branch),
+            Ok(aside) if aside.files.is_empty() => request(intent, branch),
             Ok(_) => {
                 let because = format!("its branch `{}` names that image, too; delete the branch", intent.aside());
-                fail(promised, because)
+                fail(intent, because)
             }
-            Err(because) => fail(promised, because),
+            Err(because) => fail(intent, because),
         },
     }
 }
@@ -86,10 +83,9 @@ fn read(files: &Result<Folder, String>, images: &[Swap]) -> Result<Report, Strin
     files.as_ref().map_err(Clone::clone)?.put_back(images)
 }
 
-fn commit(promised: &Promised, branch: &Branch, report: Report, onto: &str) -> Move {
-    let intent = &promised.intent;
+fn commit(intent: &Intent, branch: &Branch, report: Report, onto: &str) -> Move {
     if let Some(refused) = &branch.refused {
-        return fail(promised, format!("{} refuses the push to `{onto}`: {refused}", intent.repo));
+        return fail(intent, format!("{} refuses the push to `{onto}`: {refused}", intent.repo));
     }
     let places = report.edits.iter().map(|edit| edit.place()).collect::<Vec<_>>().join(", ");
     let because = format!("putting {} back into {places} on `{onto}`", intent.spoken().1);
@@ -102,15 +98,14 @@ fn commit(promised: &Promised, branch: &Branch, report: Report, onto: &str) -> M
     Next { acts: vec![act], ..Next::progressing(Wake::Now, because) }
 }
 
-fn request(promised: &Promised, branch: &Branch) -> Move {
-    let intent = &promised.intent;
+fn request(intent: &Intent, branch: &Branch) -> Move {
     let by_hand = format!("open a pull request from it into `{}`, or merge it", branch.name);
     let pushed = |because: String| Outcome::Pushed { branch: intent.aside(), because };
     match &branch.request {
-        Request::Open { url } => answer(promised, Outcome::Requested { url: url.clone() }),
-        Request::NoApi => answer(promised, pushed(by_hand)),
+        Request::Open { url } => answer(intent, Outcome::Requested { url: url.clone() }),
+        Request::NoApi => answer(intent, pushed(by_hand)),
         Request::Refused { because } => {
-            answer(promised, pushed(format!("{by_hand}, for the forge did not take one from Bespin: {because}")))
+            answer(intent, pushed(format!("{by_hand}, for the forge did not take one from Bespin: {because}")))
         }
         Request::Absent => {
             let act = Act::Request {
@@ -127,16 +122,15 @@ fn request(promised: &Promised, branch: &Branch) -> Move {
     }
 }
 
-fn fail(promised: &Promised, because: String) -> Move {
-    answer(promised, Outcome::Failed { because })
+fn fail(intent: &Intent, because: String) -> Move {
+    answer(intent, Outcome::Failed { because })
 }
 
-fn answer(promised: &Promised, outcome: Outcome) -> Move {
-    let told = promised.intent.told(Some(&outcome));
-    let mut next = Next::done(Wake::Now, told);
+fn answer(intent: &Intent, outcome: Outcome) -> Move {
+    let mut next = Next::done(Wake::Now, intent.told(Some(&outcome)));
     if matches!(outcome, Outcome::Failed { .. }) {
         next.status.phase = Phase::Blocked;
     }
-    next.acts.push(Act::Answer { since: promised.since, outcome });
-    next
+    // A rollout that is not told looks by itself after a restart.
+    Next { record: vec![Entry::Answered { outcome }], acts: vec![Act::Notify], ..next }
 }

@@ -1,4 +1,4 @@
-//! What a revert is asked for, and how it ends.
+//! What a revert's stream holds: what is asked for, and how it ends.
 
 use crate::bump::Swap;
 use crate::sync::application::Depth;
@@ -57,7 +57,20 @@ impl Intent {
     }
 }
 
-/// How a revert ended. It stands in the journal of the rollout.
+/// Why a rollout takes its request back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Withdrawal {
+    /// Another version is rolled out, or this one is retried: git is looked at once more, and changed no more.
+    Overtaken,
+    /// The rollout is not Bespin's to care for any more: git is not even looked at.
+    Dropped {
+        /// Why, as a part of a sentence.
+        because: String,
+    },
+}
+
+/// How a revert ended. The rollout that asked writes it into its own stream, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
@@ -92,6 +105,23 @@ pub enum Outcome {
     },
 }
 
-/// Nothing is written but into the rollout's journal.
+/// An entry of the stream `revert/<cluster>/<namespace>/<name>/<since>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Entry {}
+#[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
+pub enum Entry {
+    /// A rollout asks, after its abort; the stream's first entry.
+    Asked {
+        /// What git shall no longer say.
+        intent: Box<Intent>,
+    },
+    /// The rollout takes its request back.
+    Withdrawn {
+        /// Why; the newest reason counts.
+        cause: Withdrawal,
+    },
+    /// The request has ended; the stream's last entry.
+    Answered {
+        /// How it ended.
+        outcome: Outcome,
+    },
+}

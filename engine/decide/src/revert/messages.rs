@@ -1,6 +1,6 @@
 //! What git's readers are told about an abort.
 
-use super::{Branch, How, Intent, Outcome, REVERTS_TRAILER};
+use super::{Branch, How, Intent, Outcome, REVERTS_TRAILER, State};
 use crate::bump::{IMAGE_TRAILER, RUN_TRAILER, Swap, name_of};
 use crate::sync::application::ON_ABORT;
 
@@ -33,6 +33,14 @@ impl Intent {
             // What could not be read may have been mended by somebody.
             Some(Outcome::Failed { because }) => format!("git may still name {from}: {because}"),
         }
+    }
+}
+
+/// What is left to say once nothing is open.
+pub(super) fn last_word(state: &State) -> String {
+    match &state.intent {
+        Some(intent) => intent.told(state.outcome.as_ref()),
+        None => "no rollout has asked for a revert here".to_owned(),
     }
 }
 

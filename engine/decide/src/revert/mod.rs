@@ -1,8 +1,9 @@
 //! Decides how git stops naming the image of an aborted rollout.
 //!
-//! Promise and outcome stand in the rollout's journal; this stage has none of
-//! its own. Its truth is the branch: as soon as that no longer names the image,
-//! whoever saw to it, there is nothing left to do, and a newer image that
+//! A rollout asks by a stream for each of its promises, takes the request back
+//! when it is overtaken or not ours any more, and writes the answer into its
+//! own stream. The truth is the branch: as soon as that no longer names the
+//! image, whoever saw to it, there is nothing left to do, and a newer image that
 //! stands there by then stays. A pull request's branch has a name that follows
 //! from what it is about, so that it is found again and never made twice.
 
@@ -11,11 +12,13 @@ mod entry;
 mod folder;
 mod messages;
 mod observed;
+mod state;
 
 pub use decide::{Act, decide};
-pub use entry::{Entry, How, Intent, Outcome, REVERTS_TRAILER};
+pub use entry::{Entry, How, Intent, Outcome, REVERTS_TRAILER, Withdrawal};
 pub use folder::{Fixed, Folder};
-pub use observed::{AbortStatus, Aside, Branch, Git, Observed, Promised, Refusals, Reply, Request};
+pub use observed::{Aside, Branch, Observed, Refusals, Reply, Request};
+pub use state::State;
 
 #[cfg(test)]
 mod tests;

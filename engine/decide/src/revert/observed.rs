@@ -1,44 +1,14 @@
 //! The manifests repository after an abort, as far as a revert needs it.
 
-use super::{Act, Folder, Intent};
+use super::{Act, Folder};
 use crate::bump::Past;
-use crate::next::Timestamp;
 use crate::outcome::Outcomes;
 
 /// What is observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// The rollout's journal promises nothing that is not done.
+    /// Nothing was looked at: no request is open, or the open one was dropped.
     Nothing,
-    /// A promise, and git.
-    Promised(Box<Promised>),
-}
-
-/// A promise of a rollout, and git.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Promised {
-    /// When it was promised; by this it is answered.
-    pub since: Timestamp,
-    /// What the rollout has promised about git.
-    pub intent: Intent,
-    /// Whether the rollout is still aborted.
-    pub abort: AbortStatus,
-    /// The repository as it is now, or why it cannot be read.
-    pub git: Git,
-}
-
-/// Whether an abort is still what the rollout is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AbortStatus {
-    /// The rollout is still aborted.
-    Yes,
-    /// Something else walks, or is promoted.
-    No,
-}
-
-/// A manifests repository, or why it was not looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Git {
     /// The address is not one that can be used.
     Unusable {
         /// Why, as a sentence with the help.
@@ -112,7 +82,7 @@ pub enum Reply {
     Refused(String),
 }
 
-/// What the remote has refused of what one promise needs.
+/// What the remote has refused of what one request needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
     /// Its words about a push.
@@ -122,16 +92,15 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Those among the outcomes that came after the promise of this moment: what was refused to an earlier one says
-    /// nothing about this one.
-    pub fn since(promised: Timestamp, outcomes: &Outcomes<Act, Reply>) -> Refusals {
+    /// Those among the outcomes of one stream, which are all of one promise.
+    pub fn of(outcomes: &Outcomes<Act, Reply>) -> Refusals {
         let mut refusals = Refusals::default();
-        for attempted in outcomes.iter().filter(|attempted| attempted.at >= promised) {
+        for attempted in outcomes.iter() {
             let Ok(Reply::Refused(because)) = &attempted.result else { continue };
             match &attempted.act {
                 Act::Commit { .. } => refusals.push = Some(because.clone()),
                 Act::Request { .. } => refusals.pull_request = Some(because.clone()),
-                Act::Answer { .. } => {}
+                Act::Notify => {}
             }
         }
         refusals

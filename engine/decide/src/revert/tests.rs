@@ -1,5 +1,7 @@
 //! Decisions about git after an abort.
 
+mod cuts;
+
 use super::decide::Move;
 use super::messages::{body, message};
 use super::*;
@@ -54,25 +56,30 @@ fn branch() -> Branch {
 }
 
 fn decided(how: How, branch: Branch) -> Move {
-    decided_on(intent(how), Git::Branch(Box::new(branch)))
+    decided_on(intent(how), Observed::Branch(Box::new(branch)))
 }
 
-fn decided_on(intent: Intent, git: Git) -> Move {
-    decide(&Observed::Promised(Box::new(Promised { since: 7, intent, abort: AbortStatus::Yes, git })), 0)
+fn asked(intent: Intent) -> Entry {
+    Entry::Asked { intent: Box::new(intent) }
+}
+
+fn decided_on(intent: Intent, observed: Observed) -> Move {
+    decide(&State::replay(&[asked(intent)]), &observed, 0)
 }
 
 #[track_caller]
 fn answered(next: &Move) -> &Outcome {
-    match next.acts.as_slice() {
-        [Act::Answer { since: 7, outcome }] => outcome,
+    assert_eq!(next.acts, [Act::Notify], "the rollout looks at once");
+    match next.record.as_slice() {
+        [Entry::Answered { outcome }] => outcome,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn what_nobody_promised_is_not_done() {
-    let next = decide(&Observed::Nothing, 0);
-    assert_eq!((next.acts.len(), next.wake), (0, Wake::Never));
+    let next = decide(&State::default(), &Observed::Nothing, 0);
+    assert_eq!((next.record.len(), next.acts.len(), next.wake), (0, 0, Wake::Never));
 }
 
 #[test]
@@ -124,8 +131,8 @@ fn what_cannot_be_done_is_a_sentence() {
         (decided(How::PullRequest, Branch { aside: foreign, ..branch() }), "delete the branch"),
         (decided(How::Revert, Branch { files: broken, ..branch() }), "by hand"),
         (decided(How::Revert, Branch { files: Err("too many".into()), ..branch() }), "too many"),
-        (decided_on(intent(How::Revert), Git::NoBranch { branch: "branch `v1`".into() }), "has no branch `v1`"),
-        (decided_on(intent(How::Revert), Git::Unusable { because: "no address".into() }), "no address"),
+        (decided_on(intent(How::Revert), Observed::NoBranch { branch: "branch `v1`".into() }), "has no branch `v1`"),
+        (decided_on(intent(How::Revert), Observed::Unusable { because: "no address".into() }), "no address"),
     ] {
         let Outcome::Failed { because } = answered(&next) else { panic!("{:?}", next.acts) };
         assert!(because.contains(wanted), "{because}");
@@ -205,7 +212,7 @@ fn what_is_not_edited_is_not_called_clean_while_it_may_name_the_image() {
 }
 
 #[test]
-fn what_was_refused_to_an_earlier_promise_does_not_count() {
+fn what_was_refused_is_told_apart_and_a_promise_begins_without() {
     let commit = |parent: &str| Act::Commit {
         branch: "main".into(),
         parent: parent.into(),
@@ -219,7 +226,47 @@ fn what_was_refused_to_an_earlier_promise_does_not_count() {
     outcomes.keep(request, refused("archived"), 20);
     outcomes.keep(commit("b"), Ok(Reply::Done), 30);
     let all = Refusals { push: Some("protected".into()), pull_request: Some("archived".into()) };
-    assert_eq!(Refusals::since(10, &outcomes), all);
-    assert_eq!(Refusals::since(11, &outcomes), Refusals { push: None, ..all });
-    assert_eq!(Refusals::since(21, &outcomes), Refusals::default());
+    assert_eq!(Refusals::of(&outcomes), all);
+    outcomes.retain(|act| matches!(act, Act::Request { .. }));
+    assert_eq!(Refusals::of(&outcomes), Refusals { push: None, ..all });
+    assert_eq!(Refusals::of(&Outcomes::default()), Refusals::default());
+}
+
+#[test]
+fn what_is_taken_back_changes_git_no_more() {
+    let state = |cause: Withdrawal| {
+        let mut entries = vec![asked(intent(How::Revert))];
+        entries.extend(State::replay(&entries).withdraw(&intent(How::Revert), &cause));
+        State::replay(&entries)
+    };
+    let seen = |image: &str| Observed::Branch(Box::new(Branch { files: files(image), ..branch() }));
+    let overtaken = state(Withdrawal::Overtaken);
+    assert_eq!(answered(&decide(&overtaken, &seen(BAD), 0)), &Outcome::Overtaken);
+    // It may be overtaken by what its own commit has brought.
+    assert!(matches!(answered(&decide(&overtaken, &seen(GOOD), 0)), Outcome::Clean { .. }));
+    let dropped = state(Withdrawal::Dropped { because: "it was given back".into() });
+    assert_eq!((overtaken.looked_for().is_some(), dropped.looked_for()), (true, None));
+    let Outcome::Dropped { because } = answered(&decide(&dropped, &Observed::Nothing, 0)).clone() else { panic!() };
+    assert_eq!(because, "it was given back");
+}
+
+#[test]
+fn a_request_is_taken_back_once_and_what_has_ended_stays_as_it_ended() {
+    let because = || "it was given back".to_owned();
+    let (intent, overtaken) = (intent(How::Revert), Withdrawal::Overtaken);
+    let mut entries = State::default().withdraw(&intent, &overtaken);
+    assert_eq!(entries, [asked(intent.clone()), Entry::Withdrawn { cause: overtaken.clone() }], "it was never made");
+    assert_eq!(State::replay(&entries).withdraw(&intent, &overtaken), []);
+    entries.extend(State::replay(&entries).withdraw(&intent, &Withdrawal::Dropped { because: because() }));
+    assert_eq!(
+        State::replay(&entries).withdrawn,
+        Some(Withdrawal::Dropped { because: because() }),
+        "the newest counts"
+    );
+    entries.push(Entry::Answered { outcome: Outcome::Dropped { because: because() } });
+    let ended = State::replay(&entries);
+    assert_eq!((ended.open(), ended.withdraw(&intent, &overtaken)), (None, Vec::new()));
+    entries.push(Entry::Answered { outcome: Outcome::Overtaken });
+    assert_eq!(State::replay(&entries), ended);
+    assert_eq!(decide(&ended, &Observed::Nothing, 0).wake, Wake::Never);
 }

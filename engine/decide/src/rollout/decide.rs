@@ -1,9 +1,9 @@
 //! Decides how a canary goes on: shift, hold, promote, or abort.
 //!
-//! First come the rules that move the position (`transit`): the first that
-//! applies is recorded, and nothing is done. When none applies, the cluster is
-//! brought to what the position asks for (`shape`, `status`). So every act
-//! rests on an entry that is in the journal already, and a look after it.
+//! First come the rules that move the position (`transitions`): the first that
+//! applies is recorded, and nothing is done to the cluster. When none applies, the
+//! cluster is brought to what the position asks for (`desired`, `status`). So every
+//! act rests on an entry that is in the journal already, and a look after it.
 //!
 //! The rules of the numbers, weights, statuses and annotations are Argo
 //! Rollouts', whose objects these are; where ours differ, the difference and
@@ -21,6 +21,7 @@ use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
 use crate::object::images_of;
 use crate::request::Response;
+use crate::revert;
 
 /// How long to wait for the change that our own act makes, should nobody tell of it.
 const ECHO_MS: u64 = 500;
@@ -31,22 +32,25 @@ const NO_CONTROLLERS: &[&str] = &["bespin", "kubectl", "argocd", "kube-controlle
 
 /// Decides the next move.
 pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+    if let Some(next) = git::heard(state, observed.revert()) {
+        return next;
+    }
     match observed {
-        Observed::Absent => absent(state, now),
+        Observed::Absent { revert } => absent(state, revert, now),
         Observed::Present(observed) => match (observed.owner, stranger(state, observed)) {
             (Owner::Observed, _) => not_ours(state, observed, now),
             (Owner::Ours, Some(writer)) => {
                 let text = format!("held: {writer} writes to this Rollout as well; make it let go, then resume");
-                given_up(state, &text).unwrap_or_else(|| Next::blocked(text))
+                git::kept(state, given_up(state, &text).unwrap_or_else(|| Next::blocked(text)))
             }
-            (Owner::Ours, None) => ours(state, observed, now),
+            (Owner::Ours, None) => git::kept(state, ours(state, observed, now)),
         },
     }
 }
 
-fn absent(state: &State, now: Timestamp) -> Move {
+fn absent(state: &State, revert: &revert::State, now: Timestamp) -> Move {
     let waits = state.open().count() > 0;
-    let gone = || git::let_go(state, "there is no such Rollout any more");
+    let gone = || git::let_go(state, revert, "there is no such Rollout any more");
     let unrouted = || rules::gone(state, now);
     match given_up(state, "there is no such Rollout").or_else(gone).or_else(unrouted) {
         Some(next) => next,
@@ -66,7 +70,7 @@ fn stranger(state: &State, observed: &ObservedRollout) -> Option<String> {
 /// What is somebody else's is only looked at: says what would be done.
 fn not_ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
     let text = format!("observed only, for it is not Bespin's: `bespin take {}`", observed.name());
-    let given = || git::let_go(state, "the Rollout is not Bespin's any more");
+    let given = || git::let_go(state, &observed.revert, "the Rollout is not Bespin's any more");
     let unrouted = || rules::let_go(state);
     if let Some(next) = given_up(state, &text).or_else(given).or_else(unrouted) {
         return next;

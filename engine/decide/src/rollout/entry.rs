@@ -273,6 +273,22 @@ pub enum Act {
         /// What it needs of the Rollout.
         rollout: Value,
     },
+    /// Ask for a revert, by a stream that this promise alone has, and have it driven. The stage's own.
+    AskRevert {
+        /// The moment of the promise, in ms since the epoch.
+        since: Timestamp,
+        /// What git shall no longer say.
+        intent: Box<revert::Intent>,
+    },
+    /// Take that request back. The stage's own.
+    WithdrawRevert {
+        /// The moment of the promise, in ms since the epoch.
+        since: Timestamp,
+        /// What was promised, for a request that was never made.
+        intent: Box<revert::Intent>,
+        /// Why it is taken back.
+        cause: revert::Withdrawal,
+    },
     /// Write the revision on the Rollout, where Argo's clients look for it.
     Stamp {
         /// The Rollout.

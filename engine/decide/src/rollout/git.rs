@@ -3,12 +3,12 @@
 
 use super::application::Origin;
 use super::context::Context;
-use super::entry::{Entry, Move};
+use super::entry::{Act, Entry, Move};
 use super::state::{ProgressState, State};
 use crate::annotations::ON_ABORT;
 use crate::bump::{Swap, name_of};
 use crate::next::{Next, Wake};
-use crate::revert::{How, Intent, Outcome};
+use crate::revert::{self, How, Intent, Outcome, Withdrawal};
 use crate::sync::application::{Maker, OnAbort, Source};
 
 /// Promises that git will be put back, once for each abort.
@@ -23,7 +23,8 @@ pub(super) fn put_back(context: &Context) -> Option<Move> {
         OnAbort::Revert => How::Revert,
     };
     let images = swaps(context);
-    if images.is_empty() || context.state.undoing().is_some() {
+    // One promise at a time: an earlier one that was overtaken ends first.
+    if images.is_empty() || context.state.undoing().is_some() || context.state.promised().is_some() {
         return None;
     }
     let target = source.target_revision.as_str();
@@ -41,13 +42,44 @@ pub(super) fn put_back(context: &Context) -> Option<Move> {
     Some(Next { record: vec![Entry::PuttingBack { intent: Box::new(intent) }], ..Next::progressing(Wake::Now, told) })
 }
 
-/// Ends a promise about git with the care for its rollout: whatever follows in
-/// git is a person's matter, and must not depend on when the server starts.
-pub(super) fn let_go(state: &State, because: &str) -> Option<Move> {
+/// Writes down how a promise about git has ended, once its revert has answered; whosever the Rollout is by then.
+pub(super) fn heard(state: &State, revert: &revert::State) -> Option<Move> {
     let undo = state.promised()?;
-    let outcome = Outcome::Dropped { because: because.to_owned() };
+    let outcome = revert.outcome.clone()?;
     let told = undo.intent.told(Some(&outcome));
     Some(Next { record: vec![Entry::PutBack { since: undo.since, outcome }], ..Next::progressing(Wake::Now, told) })
+}
+
+/// Adds to a decision about a Rollout of ours that the promise about git is kept: by a revert, which is asked as long
+/// as the abort is what the rollout is at.
+pub(super) fn kept(state: &State, mut next: Move) -> Move {
+    let Some(undo) = state.promised() else { return next };
+    let (since, intent) = (undo.since, Box::new(undo.intent.clone()));
+    let act = match state.undoing() {
+        Some(_) if next.record.is_empty() => Act::AskRevert { since, intent },
+        Some(_) => return next,
+        // At once, before the revert changes git.
+        None => Act::WithdrawRevert { since, intent, cause: Withdrawal::Overtaken },
+    };
+    // First: git does not wait for an API server that refuses something.
+    next.acts.insert(0, act);
+    next
+}
+
+/// Ends a promise about git with the care for its rollout: whatever follows in
+/// git is a person's matter, and must not depend on when the server starts.
+pub(super) fn let_go(state: &State, revert: &revert::State, because: &str) -> Option<Move> {
+    let undo = state.promised()?;
+    let (since, because) = (undo.since, because.to_owned());
+    let outcome = Outcome::Dropped { because: because.clone() };
+    let told = undo.intent.told(Some(&outcome));
+    if revert.intent.is_none() {
+        return Some(Next { record: vec![Entry::PutBack { since, outcome }], ..Next::progressing(Wake::Now, told) });
+    }
+    // Its answer says what has become of git until then.
+    let (intent, cause) = (Box::new(undo.intent.clone()), Withdrawal::Dropped { because });
+    let acts = vec![Act::WithdrawRevert { since, intent, cause }];
+    Some(Next { acts, ..Next::progressing(Wake::OnChange, told) })
 }
 
 /// Each image of the version that was aborted, with the stable version's in its place.
@@ -98,6 +130,10 @@ pub(super) fn git_status(context: &Context) -> Option<GitStatus> {
             Some(Outcome::Dropped { .. }) => told("False", "Dropped", text),
             Some(Outcome::Failed { .. }) => told("False", "Failed", text),
         };
+    }
+    if let Some(undo) = context.state.promised() {
+        let earlier = undo.intent.spoken().0;
+        return told("Unknown", "PuttingBack", format!("the revert of {earlier} before this one has to end first"));
     }
     let bad = context.progress.images.first().map_or("", String::as_str);
     let still = |why: &str| format!("git still names {bad}: {why}");

@@ -7,6 +7,7 @@ use super::router::plugin::{RouterStatus, Serves};
 use crate::annotations::OWNER;
 use crate::next::Timestamp;
 use crate::object::{self, annotation, images_of, number, text, time};
+use crate::revert;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -14,7 +15,10 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observed {
     /// There is no such Rollout.
-    Absent,
+    Absent {
+        /// What the stream of the promise about git says, where one is open.
+        revert: Box<revert::State>,
+    },
     /// It is there.
     Present(Box<ObservedRollout>),
 }
@@ -46,6 +50,8 @@ pub struct ObservedRollout {
     pub origin: Origin,
     /// Where it is, as `cluster/namespace/name`.
     pub place: String,
+    /// What the stream of the promise about git says, where one is open.
+    pub revert: revert::State,
 }
 
 /// Whose a Rollout is.
@@ -155,12 +161,14 @@ pub struct Objects {
     pub applications: Option<Result<Vec<Value>, String>>,
     /// The cluster's name in the configuration.
     pub cluster: String,
+    /// What the stream of the promise about git says, where one is open. A fact of the journal.
+    pub revert: revert::State,
 }
 
 impl Observed {
     /// Reads a look's objects.
     pub fn read(objects: Objects) -> Observed {
-        let Some(rollout) = objects.rollout else { return Observed::Absent };
+        let Some(rollout) = objects.rollout else { return Observed::Absent { revert: Box::new(objects.revert) } };
         let uid = text(&rollout, "/metadata/uid");
         let mut sets: Vec<Set> =
             objects.sets.iter().filter(|set| owned_by(set, &uid)).map(|set| read_set(set, &objects.pods)).collect();
@@ -191,8 +199,17 @@ impl Observed {
             autoscalers,
             origin: application::read(&rollout, objects.applications),
             place: format!("{}/{}/{}", objects.cluster, text(&rollout, "/metadata/namespace"), named(&rollout)),
+            revert: objects.revert,
             rollout,
         }))
+    }
+
+    /// What the stream of the promise about git says, where one is open.
+    pub(super) fn revert(&self) -> &revert::State {
+        match self {
+            Observed::Absent { revert } => revert,
+            Observed::Present(live) => &live.revert,
+        }
     }
 }
 

@@ -105,13 +105,22 @@ pub struct Refused {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Undo {
     /// Whether the abort that it follows from is the newest one.
-    pub stands: revert::AbortStatus,
+    pub stands: AbortStatus,
     /// When it was promised.
     pub since: Timestamp,
     /// What git shall no longer say.
     pub intent: revert::Intent,
     /// How it ended.
     pub outcome: Option<revert::Outcome>,
+}
+
+/// Whether the abort that a promise follows from is the newest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortStatus {
+    /// No abort came after it.
+    Yes,
+    /// Another abort came after it, which has a promise of its own.
+    No,
 }
 
 /// What a step of a run wants.
@@ -197,7 +206,7 @@ impl State {
             Entry::Promoted { hash } => self.promoted(at, hash),
             Entry::PuttingBack { intent } => {
                 let intent = (**intent).clone();
-                self.undo = Some(Undo { stands: revert::AbortStatus::Yes, since: at, intent, outcome: None });
+                self.undo = Some(Undo { stands: AbortStatus::Yes, since: at, intent, outcome: None });
             }
             Entry::PutBack { since, outcome } => {
                 if let Some(undo) = self.undo.as_mut().filter(|undo| undo.since == *since) {
@@ -209,7 +218,7 @@ impl State {
 
     /// The promise that follows from the abort at which the rollout is.
     pub fn undoing(&self) -> Option<&Undo> {
-        self.undo.as_ref().filter(|undo| undo.stands == revert::AbortStatus::Yes && self.is_aborted())
+        self.undo.as_ref().filter(|undo| undo.stands == AbortStatus::Yes && self.is_aborted())
     }
 
     /// The promise that is not answered yet.
@@ -342,7 +351,7 @@ impl State {
     fn aborted(&mut self, at: Timestamp, because: &str, cause: Cause) {
         let Some(progress) = &mut self.progress else { return };
         if let Some(undo) = &mut self.undo {
-            undo.stands = revert::AbortStatus::No;
+            undo.stands = AbortStatus::No;
         }
         progress.state = ProgressState::Aborted { because: because.to_owned(), at };
         progress.at = 0;

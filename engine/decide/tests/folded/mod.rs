@@ -19,6 +19,7 @@ pub fn tell(stream: &str, lines: &[Line]) -> String {
         "image" => of_image(lines, &entries(lines)),
         "bump" => of_bump(lines, &entries(lines)),
         "app" => of_app(lines, &entries(lines)),
+        "revert" => of_revert(&entries(lines)),
         _ => of_rollout(lines, &entries(lines)),
     };
     format!("{stream}\n{}", facts.iter().map(|fact| format!("  {fact}\n")).collect::<String>())
@@ -134,6 +135,14 @@ fn of_app(lines: &[Line], entries: &Entries<sync::Entry>) -> Vec<String> {
     facts
 }
 
+fn of_revert(entries: &Entries<revert::Entry>) -> Vec<String> {
+    let recorded = revert::State::replay(entries.iter().map(|(_, _, entry)| entry));
+    let asked = recorded.intent.iter().map(|intent| format!("asked for {}", disk(intent)));
+    let withdrawn = recorded.withdrawn.iter().map(|cause| format!("taken back: {}", disk(cause)));
+    let ended = recorded.outcome.as_ref().map_or("open".into(), |outcome| format!("ended {}", disk(outcome)));
+    asked.chain(withdrawn).chain([ended]).collect()
+}
+
 fn of_rollout(lines: &[Line], entries: &Entries<rollout::Entry>) -> Vec<String> {
     let recorded = rollout::State::fold(entries.iter().map(|(at, by, entry)| (*at, by, entry)));
     let mut facts = Vec::new();
@@ -148,7 +157,7 @@ fn of_rollout(lines: &[Line], entries: &Entries<rollout::Entry>) -> Vec<String> 
     let refused = recorded.refused.iter();
     facts.extend(refused.map(|of| format!("refused {} {}: {}", of.hash, disk(&of.images), reason(lines, &of.because))));
     facts.extend(recorded.undo.iter().map(|undo| {
-        let stands = if undo.stands == revert::AbortStatus::Yes { "stands" } else { "is over" };
+        let stands = if undo.stands == rollout::AbortStatus::Yes { "stands" } else { "is over" };
         let outcome = undo.outcome.as_ref().map_or("promised".into(), disk);
         format!("git, since {}, {stands}: {outcome} {}", undo.since, disk(&undo.intent))
     }));

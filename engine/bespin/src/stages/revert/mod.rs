@@ -1,7 +1,6 @@
 //! Revert: after a rollout was aborted, git stops naming the image that failed.
 //!
-//! Its driver's name is `revert/<cluster>/<namespace>/<name>`; promise and
-//! outcome stand in the stream of the rollout, which is told at the end.
+//! The rollout asks by a stream for each of its promises, and reads the answer from there.
 
 mod act;
 mod observe;
@@ -9,17 +8,18 @@ mod observe;
 use super::sync::SyncStage;
 use crate::drive::{Drivers, Stage, Trouble, Turn, Written, read};
 use async_trait::async_trait;
+use decide::by::By;
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
-use decide::revert::{self, AbortStatus, Act, Entry, Observed, Promised, Refusals, Reply};
-use decide::rollout::{self, State};
+use decide::revert::{self, Act, Entry, Intent, Observed, Refusals, Reply, State, Withdrawal};
 use decide::stream::{Family, Stream};
 use forge::Forge;
 use forge::NewCommit;
 use forge::pulls::{NewPull, Pulls};
+use journal::Journal;
 use std::sync::Arc;
 
-/// The stage `revert`, one driver for each rollout that was aborted.
+/// The stage `revert`, on streams `revert/<cluster>/<namespace>/<name>/<since>`.
 pub struct RevertStage {
     forge: Arc<Forge>,
     pulls: Pulls,
@@ -32,23 +32,53 @@ impl RevertStage {
         let (forge, sync) = (forge.clone(), sync.clone());
         Arc::new(RevertStage { forge, pulls, sync })
     }
-
-    async fn recorded(&self, turn: &Turn<'_>) -> Result<State, Trouble> {
-        let written = read::<rollout::Entry>(turn.journal(), Stream::rollout_of(turn.stream)).await?;
-        Ok(State::fold(written.iter().map(|one| (one.at_ms, &one.by, &one.entry))))
-    }
 }
 
-/// Starts the driver that keeps a rollout's promise, unless it runs.
-pub fn keep(drivers: &Arc<Drivers>, rollout: &Stream) {
-    let stream = Stream::revert_of(rollout);
-    if !drivers.is_driven(&stream) {
-        drivers.ensure(&stream);
-    }
+/// What the stream of a revert adds up to: how it stands with a promise, as far as the journal knows.
+///
+/// # Errors
+/// The journal's.
+pub async fn recorded(journal: &Journal, revert: &Stream) -> Result<State, journal::Error> {
+    Ok(fold(&read::<Entry>(journal, revert).await?))
 }
 
-fn trouble(error: forge::Error) -> Trouble {
-    Trouble::passing(error.to_string())
+/// Asks for a revert, unless that was asked before, and sees to it that it is driven. One that is driven is left to
+/// its own pace.
+///
+/// # Errors
+/// A journal that did not take the entry.
+pub async fn ask(drivers: &Arc<Drivers>, revert: &Stream, intent: &Intent) -> Result<(), Trouble> {
+    if !drivers.is_driven(revert) {
+        drivers.open(revert, &By::Server, &Entry::Asked { intent: Box::new(intent.clone()) }).await?;
+    }
+    Ok(())
+}
+
+/// Takes the request for a revert back, unless that was done before or it has ended, and sees to it that it is driven
+/// to its end.
+///
+/// # Errors
+/// A journal that cannot be read, or did not take the entry.
+pub async fn withdraw(
+    drivers: &Arc<Drivers>,
+    revert: &Stream,
+    intent: &Intent,
+    cause: &Withdrawal,
+) -> Result<(), Trouble> {
+    let make = |written: &[Written<Entry>]| {
+        let entries = fold(written).withdraw(intent, cause);
+        (!entries.is_empty()).then_some(entries)
+    };
+    // This wakes the driver that runs.
+    drivers.append(revert, By::Server, make).await?;
+    if !drivers.is_driven(revert) {
+        drivers.ensure(revert);
+    }
+    Ok(())
+}
+
+fn fold(written: &[Written<Entry>]) -> State {
+    State::replay(written.iter().map(|one| &one.entry))
 }
 
 #[async_trait]
@@ -56,42 +86,46 @@ impl Stage for RevertStage {
     const NAME: &'static str = "revert";
     const FAMILY: Family = Family::Revert;
     type Entry = Entry;
-    type State = ();
+    type State = State;
     type Observed = Observed;
     type Act = Act;
     type Reply = Reply;
 
-    fn replay(&self, _: &[Written<Entry>]) {}
-
-    /// The driver ends with the promise, and a later promise does not count what was refused before it.
-    fn is_current(&self, (): &(), _: &Act) -> bool {
-        true
+    fn replay(&self, entries: &[Written<Entry>]) -> State {
+        fold(entries)
     }
 
-    async fn observe(&self, turn: &Turn<'_>, (): &(), outcomes: &Outcomes<Act, Reply>) -> Result<Observed, Trouble> {
-        let recorded = self.recorded(turn).await?;
-        let abort = if recorded.undoing().is_some() { AbortStatus::Yes } else { AbortStatus::No };
-        let Some(undo) = recorded.promised() else { return Ok(Observed::Nothing) };
-        let git = self.git(&undo.intent, Refusals::since(undo.since, outcomes)).await?;
-        Ok(Observed::Promised(Box::new(Promised { since: undo.since, intent: undo.intent.clone(), abort, git })))
+    fn is_current(&self, state: &State, _: &Act) -> bool {
+        state.open().is_some()
     }
 
-    fn decide(&self, (): &(), observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
-        revert::decide(observed, now)
+    async fn observe(&self, _: &Turn<'_>, state: &State, outcomes: &Outcomes<Act, Reply>) -> Result<Observed, Trouble> {
+        match state.looked_for() {
+            Some(intent) => self.git(intent, Refusals::of(outcomes)).await,
+            None => Ok(Observed::Nothing),
+        }
     }
 
-    async fn act(&self, turn: &Turn<'_>, (): &(), act: &Act) -> Result<Reply, Trouble> {
-        // Whoever has answered the promise meanwhile has ended it.
-        let recorded = self.recorded(turn).await?;
-        let Some(undo) = recorded.promised() else { return Ok(Reply::Done) };
-        let repo = &undo.intent.repo;
+    fn decide(&self, state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+        revert::decide(state, observed, now)
+    }
+
+    async fn act(&self, turn: &Turn<'_>, state: &State, act: &Act) -> Result<Reply, Trouble> {
+        if *act == Act::Notify {
+            turn.drivers().ensure(&Stream::rollout_of(turn.stream));
+            return Ok(Reply::Done);
+        }
+        // What was taken back is not done any more.
+        let Some(intent) = state.standing() else { return Ok(Reply::Done) };
         match act.clone() {
             Act::Commit { branch, parent, files, message } => {
                 let files = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-                self.commit(turn, repo, NewCommit { branch, parent, files, message }).await
+                self.commit(turn, &intent.repo, NewCommit { branch, parent, files, message }).await
             }
-            Act::Request { head, base, title, body } => self.request(repo, NewPull { head, base, title, body }).await,
-            Act::Answer { since, outcome } => self.answer(turn, since, &outcome).await,
+            Act::Request { head, base, title, body } => {
+                self.request(&intent.repo, NewPull { head, base, title, body }).await
+            }
+            Act::Notify => Ok(Reply::Done),
         }
     }
 }

@@ -1,21 +1,21 @@
 //! Looks at the manifests repository, and at the forge's pull requests.
 
 use super::super::bump::observe as bump;
-use super::{RevertStage, trouble};
+use super::RevertStage;
 use crate::drive::Trouble;
 use crate::sources;
-use decide::revert::{Aside, Branch, Folder, Git, How, Intent, Refusals, Request};
+use decide::revert::{Aside, Branch, Folder, How, Intent, Observed, Refusals, Request};
 use forge::Mirror;
 
 impl RevertStage {
-    pub(super) async fn git(&self, intent: &Intent, refusals: Refusals) -> Result<Git, Trouble> {
+    pub(super) async fn git(&self, intent: &Intent, refusals: Refusals) -> Result<Observed, Trouble> {
         let mirror = match self.forge.mirror(&intent.repo) {
             Ok(mirror) => mirror,
-            Err(error) => return Ok(Git::Unusable { because: error.to_string() }),
+            Err(error) => return Ok(Observed::Unusable { because: error.to_string() }),
         };
         let Some((name, head)) = bump::tip(&mirror, intent.branch.as_deref()).await? else {
             let branch = intent.branch.as_ref().map_or("default branch".into(), |name| format!("branch `{name}`"));
-            return Ok(Git::NoBranch { branch });
+            return Ok(Observed::NoBranch { branch });
         };
         let files = folder(&mirror, &head, intent).await?;
         let bumps = bump::past(&mirror, &head).await?;
@@ -23,7 +23,7 @@ impl RevertStage {
             How::PullRequest => self.aside(&mirror, intent, (&name, &head), refusals.pull_request).await?,
             How::Revert => (Aside::Absent, Request::NoApi),
         };
-        Ok(Git::Branch(Box::new(Branch { name, head, files, bumps, aside, request, refused: refusals.push })))
+        Ok(Observed::Branch(Box::new(Branch { name, head, files, bumps, aside, request, refused: refusals.push })))
     }
 
     /// The branch of the pull request, and the pull request once that branch is there.
@@ -35,15 +35,15 @@ impl RevertStage {
         refused: Option<String>,
     ) -> Result<(Aside, Request), Trouble> {
         let name = intent.aside();
-        let tip = mirror.resolve(&format!("refs/heads/{name}")).await.map_err(trouble)?;
+        let tip = mirror.resolve(&format!("refs/heads/{name}")).await?;
         let Some(tip) = tip else { return Ok((Aside::Absent, Request::Absent)) };
-        if mirror.contains(head, &tip).await.map_err(trouble)? {
+        if mirror.contains(head, &tip).await? {
             return Ok((Aside::Absent, Request::Absent));
         }
         let aside = Aside::There { files: folder(mirror, &tip, intent).await? };
         let Some(pulls) = self.pulls.of(mirror.address()) else { return Ok((aside, Request::NoApi)) };
         let found = match pulls.find(&name, base).await {
-            Err(error) if error.transient => return Err(Trouble::passing(error.to_string())),
+            Err(error) if error.transient => return Err(error.into()),
             found => found,
         };
         // The forge also refuses what is there already, so what it has comes before what it said.
@@ -71,6 +71,6 @@ async fn folder(mirror: &Mirror, commit: &str, intent: &Intent) -> Result<Result
         Err(error @ forge::Error::TooLarge { .. }) => {
             Ok(Err(format!("{error}, below `{path}`; put the image back by hand")))
         }
-        Err(error) => Err(trouble(error)),
+        Err(error) => Err(error.into()),
     }
 }

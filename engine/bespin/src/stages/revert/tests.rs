@@ -4,14 +4,12 @@ use super::*;
 use crate::sources::Repositories;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use api::board::Board;
-use axum::extract::{Query, State};
+use axum::extract::{Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use decide::bump::Swap;
-use decide::by::By;
-use decide::revert::{How, Intent, Outcome};
-use decide::rollout::{Cause, Start};
+use decide::revert::{How, Outcome};
 use decide::sync::application::Depth;
 use forge::{Credentials, Remote, Settings};
 use serde_json::{Value, json};
@@ -24,10 +22,9 @@ const BAD: &str = "registry.example/petclinic-was:v56";
 const GOOD: &str = "registry.example/petclinic-was:v55";
 const REPOSITORY: &str = "user/k8s-manifests";
 const FILE: &str = "petclinic/was-rollout.yaml";
-const STREAM: &str = "rollout/production/petclinic/was";
 
-fn rollout() -> Stream {
-    Stream::parse(STREAM).expect("it is a rollout's")
+fn revert_stream() -> Stream {
+    Stream::revert_of(&Stream::rollout("production", "petclinic", "was"), 7)
 }
 
 fn manifest(image: &str) -> String {
@@ -67,7 +64,7 @@ impl Api {
     }
 }
 
-async fn list(State(api): State<Api>, Query(asked): Query<HashMap<String, String>>) -> Response {
+async fn list(Shared(api): Shared<Api>, Query(asked): Query<HashMap<String, String>>) -> Response {
     if one_of(&api.limits) {
         return too_many();
     }
@@ -79,7 +76,7 @@ async fn list(State(api): State<Api>, Query(asked): Query<HashMap<String, String
     Json(pulls.iter().filter(is_asked).cloned().collect::<Vec<_>>()).into_response()
 }
 
-async fn create(State(api): State<Api>, headers: HeaderMap, Json(mut pull): Json<Value>) -> Response {
+async fn create(Shared(api): Shared<Api>, headers: HeaderMap, Json(mut pull): Json<Value>) -> Response {
     if one_of(&api.limits) {
         return too_many();
     }
@@ -125,7 +122,7 @@ impl World {
         World { git, intent, api, directory: tempfile::tempdir().unwrap() }
     }
 
-    /// A server of its own whose journal holds the promise; nobody keeps it yet.
+    /// A server of its own, with the stream of the promise, which nobody has begun yet.
     async fn server(&self, journal: &str) -> (Arc<Drivers>, Arc<RevertStage>) {
         let credentials = Credentials::Basic { username: USER.into(), password: PASSWORD.into() };
         let remotes = vec![Remote { url: self.git.url.clone(), credentials, plain_http: Default::default() }];
@@ -135,28 +132,19 @@ impl World {
         let sync = SyncStage::new([], Repositories::new(forge.clone()));
         let api = self.api.clone().map(|api_url| forge::status::Settings { api_url, token: "hush".into() });
         let stage = RevertStage::new(&forge, Pulls::new(api), &sync);
-        let (images, intent) = (vec![BAD.to_owned()], Box::new(self.intent.clone()));
-        let began =
-            rollout::Entry::Began { hash: "h56".into(), images, steps_hash: "s".into(), steps: 1, start: Start::Steps };
-        let retreated = rollout::Entry::Aborted { because: "it crashes".into(), cause: Cause::Failed };
-        let entries = vec![began, retreated, rollout::Entry::PuttingBack { intent }];
-        drivers.append(&rollout(), By::Server, |_| Some(entries.clone())).await.unwrap();
         drivers.register(&stage);
         (drivers, stage)
     }
 
     /// How the promise ends on a server of its own.
     async fn kept(&self, journal: &str) -> Outcome {
-        let (drivers, stage) = self.server(journal).await;
+        let (drivers, _) = self.server(journal).await;
         let mut newest = drivers.journal().newest();
-        keep(&drivers, &rollout());
-        let ours = Stream::revert_of(&rollout());
-        let turn = Turn::new(&drivers, &ours);
+        ask(&drivers, &revert_stream(), &self.intent).await.unwrap();
         let answered = async {
             loop {
                 newest.mark_unchanged();
-                let recorded = stage.recorded(&turn).await.unwrap();
-                if let Some(outcome) = recorded.undo.and_then(|undo| undo.outcome) {
+                if let Some(outcome) = recorded(drivers.journal(), &revert_stream()).await.unwrap().outcome {
                     return outcome;
                 }
                 newest.changed().await.unwrap();
@@ -290,21 +278,60 @@ async fn what_was_not_read_is_not_called_clean() {
 async fn what_was_decided_before_the_promise_was_dropped_is_not_done() {
     let world = World::new(How::Revert, None).await;
     let (drivers, stage) = world.server("a").await;
-    let ours = Stream::revert_of(&rollout());
+    let ours = revert_stream();
     let turn = Turn::new(&drivers, &ours);
-    let seen = stage.observe(&turn, &(), &Outcomes::default()).await.unwrap();
-    let next = stage.decide(&(), &seen, 0);
+    let asked = State { intent: Some(world.intent.clone()), ..State::default() };
+    let seen = stage.observe(&turn, &asked, &Outcomes::default()).await.unwrap();
+    let next = stage.decide(&asked, &seen, 0);
     let [act @ Act::Commit { .. }] = next.acts.as_slice() else { panic!("{next:?}") };
-    let since = stage.recorded(&turn).await.unwrap().promised().unwrap().since;
-    let outcome = Outcome::Dropped { because: "the Rollout is not Bespin's any more".into() };
-    let dropped = rollout::Entry::PutBack { since, outcome: outcome.clone() };
-    drivers.append(&rollout(), By::Server, |_| Some(vec![dropped.clone()])).await.unwrap();
-    stage.act(&turn, &(), act).await.unwrap();
+    let cause = Withdrawal::Dropped { because: "the Rollout is not Bespin's any more".into() };
+    let dropped = State { withdrawn: Some(cause.clone()), ..asked.clone() };
+    stage.act(&turn, &dropped, act).await.unwrap();
     assert_eq!(world.commits("main"), "2");
-    // Nor does the driver answer what is answered.
-    stage.act(&turn, &(), &Act::Answer { since, outcome: Outcome::Overtaken }).await.unwrap();
-    assert_eq!(stage.recorded(&turn).await.unwrap().undo.unwrap().outcome, Some(outcome));
-    let seen = stage.observe(&turn, &(), &Outcomes::default()).await.unwrap();
-    assert_eq!((seen.clone(), stage.decide(&(), &seen, 0).wake), (Observed::Nothing, decide::next::Wake::Never));
+    // Nor is it looked at any more, and the driver answers that it was dropped.
+    assert_eq!(stage.observe(&turn, &dropped, &Outcomes::default()).await.unwrap(), Observed::Nothing);
+    let mut newest = drivers.journal().newest();
+    withdraw(&drivers, &ours, &world.intent, &cause).await.unwrap();
+    let outcome = Outcome::Dropped { because: "the Rollout is not Bespin's any more".into() };
+    let ended = async {
+        loop {
+            newest.mark_unchanged();
+            let ended = recorded(drivers.journal(), &ours).await.unwrap();
+            if ended.outcome.is_some() {
+                return ended;
+            }
+            newest.changed().await.unwrap();
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it is answered");
+    assert_eq!(ended.outcome, Some(outcome));
+    // What is answered is not answered again, nor is it asked for or taken back.
+    stage.act(&turn, &ended, act).await.unwrap();
+    ask(&drivers, &ours, &world.intent).await.unwrap();
+    withdraw(&drivers, &ours, &world.intent, &Withdrawal::Overtaken).await.unwrap();
+    let seen = stage.observe(&turn, &ended, &Outcomes::default()).await.unwrap();
+    assert_eq!((seen.clone(), stage.decide(&ended, &seen, 0).wake), (Observed::Nothing, decide::next::Wake::Never));
+    let left = async {
+        while drivers.is_driven(&ours) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), left).await.expect("its driver leaves");
+    assert_eq!(drivers.journal().read(ours.as_str()).await.unwrap().len(), 3, "asked, withdrawn, answered");
+    assert_eq!(world.commits("main"), "2");
     drivers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revert_that_a_server_left_open_goes_on_when_it_is_asked_once_more() {
+    let world = World::new(How::Revert, None).await;
+    let (drivers, _) = world.server("a").await;
+    let asked = Entry::Asked { intent: Box::new(world.intent.clone()) };
+    drivers.append(&revert_stream(), By::Server, |_| Some(vec![asked.clone()])).await.unwrap();
+    assert!(!drivers.is_driven(&revert_stream()), "a rollout may be another's by now: it has to ask");
+    drivers.stop().await;
+    drop(drivers);
+    let outcome = world.kept("a").await;
+    assert!(matches!(outcome, Outcome::Clean { .. }), "{outcome:?}");
+    assert_eq!(world.commits("main"), "3");
 }

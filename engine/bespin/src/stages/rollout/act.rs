@@ -2,9 +2,11 @@
 
 use super::{RolloutStage, fold};
 use crate::drive::{Trouble, Turn, Written};
+use crate::stages::revert;
 use cluster::Acted;
 use decide::by::By;
 use decide::rollout::{Act, Entry};
+use decide::stream::Stream;
 
 impl RolloutStage {
     /// Carries out one act: at a router that is a plugin, or else in the cluster.
@@ -18,6 +20,13 @@ impl RolloutStage {
                 return Ok(());
             }
             Act::Unroute { router, rollout } => return self.unroute(turn, router, rollout).await,
+            Act::AskRevert { since, intent } => {
+                return revert::ask(turn.drivers(), &Stream::revert_of(turn.stream, *since), intent).await;
+            }
+            Act::WithdrawRevert { since, intent, cause } => {
+                let stream = Stream::revert_of(turn.stream, *since);
+                return revert::withdraw(turn.drivers(), &stream, intent, cause).await;
+            }
             _ => {}
         }
         let acted = cluster.act_on_rollout(namespace, act).await;

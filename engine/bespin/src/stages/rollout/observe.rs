@@ -5,7 +5,8 @@ use super::{RolloutStage, view};
 use crate::drive::{Trouble, Turn, now};
 use crate::stages::revert;
 use cluster::Cluster;
-use decide::rollout::{self, Objects, Observed, Owner, State};
+use decide::rollout::{self, Objects, Observed, State};
+use decide::stream::Stream;
 
 impl RolloutStage {
     /// Observes the Rollout and everything around it, asks its router, and shows both on the dashboard.
@@ -17,6 +18,9 @@ impl RolloutStage {
         let mut objects = objects.map_err(|error| Trouble::new(tried, error))?;
         objects.applications = applications(cluster, recorded, &objects).await;
         objects.routers = self.routers.names(stream);
+        if let Some(undo) = recorded.promised() {
+            objects.revert = revert::recorded(turn.journal(), &Stream::revert_of(turn.stream, undo.since)).await?;
+        }
         let mut seen = Observed::read(objects);
         if let Observed::Present(live) = &mut seen {
             match rollout::question(recorded, live) {
@@ -24,15 +28,11 @@ impl RolloutStage {
                 None => self.routers.forget(stream),
             }
         }
-        let promised = recorded.promised().is_some();
-        if matches!(&seen, Observed::Present(live) if promised && live.owner == Owner::Ours) {
-            revert::keep(turn.drivers(), turn.stream);
-        }
         match &seen {
             Observed::Present(live) => {
                 board.show_rollout(stream, view::view(cluster.name(), recorded, live, now()));
             }
-            Observed::Absent => board.forget_rollout(stream),
+            Observed::Absent { .. } => board.forget_rollout(stream),
         }
         Ok(seen)
     }

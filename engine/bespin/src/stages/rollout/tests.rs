@@ -6,6 +6,7 @@ use super::{RolloutStage, Routers, ask, gave_up};
 use crate::drive::Drivers;
 use crate::requests::request;
 use crate::sources::Repositories;
+use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use crate::stages::revert::RevertStage;
 use crate::stages::sync::SyncStage;
 use api::board::Board;
@@ -46,13 +47,17 @@ impl Server {
     }
 
     async fn routed_by(dir: &Path, playground: &Playground, routers: Routers) -> Server {
+        Server::reaching(dir, playground, routers, forge::Settings::default()).await
+    }
+
+    async fn reaching(dir: &Path, playground: &Playground, routers: Routers, git: forge::Settings) -> Server {
         let journal = journal::open(&dir.join("journal")).expect("the journal opens");
         let drivers = Drivers::new(journal, Arc::new(Board::default()));
         let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
         let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.expect("the playground answers");
         let cluster = Arc::new(cluster);
         cluster.install_crds().await.expect("the kinds are installed");
-        let forge = forge::Forge::new(forge::Settings::default(), dir.join("mirrors")).expect("the mirrors open");
+        let forge = forge::Forge::new(git, dir.join("mirrors")).expect("the mirrors open");
         let sync = SyncStage::new([cluster.clone()], Repositories::new(forge.clone()));
         let revert = RevertStage::new(&forge, forge::pulls::Pulls::new(None), &sync);
         let stage = Arc::new(RolloutStage::new([cluster.clone()]).routed_by(routers));
@@ -380,25 +385,42 @@ async fn a_plugin_that_hangs_holds_its_own_rollout_and_a_restart_goes_on() {
     playground.stop().await;
 }
 
-/// What a server leaves that stops after a retreat, before git was put back.
-fn promise() -> Vec<Entry> {
-    let images = vec![V56.to_owned()];
-    let intent = revert::Intent {
+/// What an abort of v56 promises about git.
+fn put_back_in(repo: &str) -> revert::Intent {
+    revert::Intent {
         how: How::Revert,
         rollout: "test/petclinic/was".into(),
-        // Nobody is there: the promise stays open until somebody drops it.
-        repo: "https://127.0.0.1:9/user/k8s-manifests.git".into(),
+        repo: repo.into(),
         branch: None,
         path: "petclinic".into(),
         depth: Depth::Flat,
         images: vec![Swap { from: V56.into(), to: V55.into() }],
         because: "it crashes".into(),
-    };
+    }
+}
+
+/// What a server leaves that stops after a retreat, before git was put back.
+fn promise() -> Vec<Entry> {
+    let images = vec![V56.to_owned()];
+    // Nobody is there: the promise stays open until somebody drops it.
+    let intent = put_back_in("https://127.0.0.1:9/user/k8s-manifests.git");
     vec![
         Entry::Began { hash: "h56".into(), images, steps_hash: "s".into(), steps: 1, start: Start::Steps },
         Entry::Aborted { because: "it crashes".into(), cause: Cause::Failed },
         Entry::PuttingBack { intent: Box::new(intent) },
     ]
+}
+
+/// Whether anybody is at a revert.
+async fn driven(server: &Server) -> bool {
+    let reverts = server.drivers.streams(decide::stream::Family::Revert).await.expect("the journal is there");
+    reverts.iter().any(|revert| server.drivers.is_driven(revert))
+}
+
+/// The moment of the promise in the journal.
+async fn promised_at(server: &Server) -> u64 {
+    let written = crate::drive::read::<Entry>(server.drivers.journal(), STREAM).await.expect("it is there");
+    super::fold(&written).promised().expect("it is promised").since
 }
 
 /// The promise's end, once it has one and nobody is at it any more.
@@ -418,7 +440,7 @@ async fn dropped(server: &Server) -> String {
     };
     let because = tokio::time::timeout(Duration::from_secs(60), answered).await.expect("it is answered");
     let left = async {
-        while server.drivers.is_driven(&Stream::revert_of(&stream())) {
+        while driven(server).await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -454,10 +476,77 @@ async fn a_driver_that_keeps_a_promise_stops_when_it_is_dropped() {
     let server = Server::start(dir.path(), &playground).await;
     furnish(&playground).await;
     server.drivers.append(&stream(), By::Server, |_| Some(promise())).await.expect("the journal is there");
-    crate::stages::revert::keep(&server.drivers, &stream());
-    assert!(server.drivers.is_driven(&Stream::revert_of(&stream())));
+    let revert = Stream::revert_of(&stream(), promised_at(&server).await);
+    let Some(Entry::PuttingBack { intent }) = promise().pop() else { panic!("it is the last") };
+    crate::stages::revert::ask(&server.drivers, &revert, &intent).await.expect("the journal is there");
+    assert!(server.drivers.is_driven(&revert));
     server.drivers.ensure(&stream());
     assert!(dropped(&server).await.contains("no such Rollout"));
+    let entries = server.drivers.journal().read(revert.as_str()).await.expect("the journal is there");
+    assert_eq!(entries.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>(), ["asked", "withdrawn", "answered"]);
     server.stop().await;
+    playground.stop().await;
+}
+
+/// What stands in the journal about the promise: the kinds of the revert's entries, and how the rollout says it ended.
+async fn put_back(server: &Server) -> (Vec<String>, Option<Outcome>) {
+    let journal = server.drivers.journal();
+    let written = crate::drive::read::<Entry>(journal, STREAM).await.expect("it is there");
+    let undo = super::fold(&written).undo.expect("it was promised");
+    let entries = journal.read(Stream::revert_of(&stream(), undo.since).as_str()).await.expect("the journal is there");
+    (entries.into_iter().map(|entry| entry.kind).collect(), undo.outcome)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_from_before_reverts_had_streams_is_kept() {
+    const MANIFESTS: (&str, &str) = ("user/k8s-manifests", "petclinic/was.yaml");
+    let dir = tempfile::tempdir().expect("a folder");
+    let playground = playground(dir.path()).await;
+    let git = GitServer::start().await;
+    let manifest = |image: &str| format!("kind: Rollout\nspec:\n  containers:\n  - image: {image}\n");
+    let repo = git.create(MANIFESTS.0, &[(MANIFESTS.1, &manifest(V56))]);
+    let credentials = forge::Credentials::Basic { username: USER.into(), password: PASSWORD.into() };
+    let remotes = vec![forge::Remote { url: git.url.clone(), credentials, plain_http: Default::default() }];
+    let reaching = || forge::Settings { remotes: remotes.clone(), ..forge::Settings::default() };
+    let start = async || Server::reaching(dir.path(), &playground, Routers::default(), reaching()).await;
+
+    let server = start().await;
+    furnish(&playground).await;
+    rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
+    server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
+    deploy(&playground, V56).await;
+    server.shows("25 %", |view| view.served == Some(25)).await;
+    ask(&server.drivers, &stream(), "abort", By::Person("mina".into())).await.expect("a canary walks");
+    server.shows("Degraded", |view| view.phase == "Degraded" && serves(view, V55)).await;
+    server.stop().await;
+
+    // An earlier release wrote the promise into the rollout's stream, and nothing anywhere else.
+    let before = journal::open(&dir.path().join("journal")).expect("the journal opens");
+    let before = Drivers::new(before, Arc::new(Board::default()));
+    let promise = Entry::PuttingBack { intent: Box::new(put_back_in(&repo)) };
+    before.append(&stream(), By::Server, |_| Some(vec![promise.clone()])).await.expect("the journal is there");
+    before.stop().await;
+    drop(before);
+
+    for _ in 0..2 {
+        let server = start().await;
+        let mut newest = server.drivers.journal().newest();
+        let ended = async {
+            loop {
+                newest.mark_unchanged();
+                if let (kinds, Some(outcome)) = put_back(&server).await {
+                    return (kinds, outcome);
+                }
+                newest.changed().await.expect("the journal outlives the test");
+            }
+        };
+        let (kinds, outcome) = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it is kept");
+        assert_eq!(kinds, ["asked", "answered"]);
+        assert!(matches!(outcome, Outcome::Clean { .. }), "{outcome:?}");
+        assert_eq!(git.git(MANIFESTS.0, &["show", &format!("main:{}", MANIFESTS.1)]), manifest(V55).trim_end());
+        assert_eq!(git.git(MANIFESTS.0, &["rev-list", "--count", "main"]), "2", "one commit, and no second one");
+        server.shows("it is still aborted", |view| view.phase == "Degraded").await;
+        server.stop().await;
+    }
     playground.stop().await;
 }

@@ -6,7 +6,7 @@ use super::world::World;
 use crate::annotations::OWNER;
 use crate::by::By;
 use crate::next::{Phase, Wake};
-use crate::revert::Outcome;
+use crate::revert::{self, Outcome, Withdrawal};
 
 const V55: &str = "was:v55-f31bdcc";
 const V56: &str = "was:v56-crash";
@@ -120,7 +120,7 @@ fn a_retry_overtakes_what_was_promised() {
     let mut world = shipped(Some("revert"));
     world.run_until(|world| world.state().undoing().is_some());
     world.ask(Action::Retry);
-    assert!(world.git_turn());
+    world.run_until(|world| world.state().promised().is_none());
     assert_eq!(outcome(&world), Outcome::Overtaken);
     assert_eq!(git(&world).image().as_deref(), Some(V56));
     // It fails again, and that is another abort with a promise of its own.
@@ -141,10 +141,51 @@ fn a_second_retreat_of_the_same_image_finds_its_pull_request() {
     assert_eq!(git(&world).aside()[0].1, 1, "one commit");
 }
 
+#[test]
+fn what_overtakes_a_promise_takes_its_request_back_before_git_is_changed() {
+    let mut world = requested();
+    world.ask(Action::Retry);
+    world.turn();
+    let (.., entries) = world.revert();
+    assert!(
+        matches!(entries.as_slice(), [_, revert::Entry::Withdrawn { cause: Withdrawal::Overtaken }]),
+        "{entries:?}"
+    );
+    let commits = git(&world).branches["main"].len();
+    world.run_until(|world| world.state().promised().is_none());
+    assert_eq!((outcome(&world), git(&world).branches["main"].len()), (Outcome::Overtaken, commits));
+}
+
+#[test]
+fn a_second_promise_waits_for_the_end_of_the_first() {
+    let mut world = requested();
+    // The repository is away, so that nothing can be said about git.
+    world.is_away = true;
+    world.ask(Action::Retry);
+    world.run_until(|world| world.said.1.contains("has to end first") && world.running().len() == 1);
+    assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), 2)]));
+    assert_eq!(world.reverts.len(), 1);
+    assert_eq!(condition(&world).0, "PuttingBack");
+    world.is_away = false;
+    world.settle();
+    let ends: Vec<_> = world.reverts.values().map(|entries| revert::State::replay(entries).outcome).collect();
+    assert!(matches!(ends.as_slice(), [Some(Outcome::Overtaken), Some(Outcome::Clean { .. })]), "{ends:?}");
+    assert_eq!(git(&world).image().as_deref(), Some(V55));
+}
+
 /// A promise that nobody has kept yet.
 fn promised() -> World {
     let mut world = shipped(Some("revert"));
     world.run_until(|world| world.state().promised().is_some());
+    world
+}
+
+/// A revert that was asked, and has not done anything yet.
+fn requested() -> World {
+    let mut world = promised();
+    while world.reverts.is_empty() {
+        world.turn();
+    }
     world
 }
 
@@ -164,6 +205,7 @@ fn a_promise_ends_with_the_care_for_its_rollout() {
     assert!(world.turn() != Wake::Now && world.said.1.contains("bespin take"), "{:?}", world.said);
     assert!(!world.git_turn(), "nobody is left to keep it");
     assert_eq!(git(&world).image().as_deref(), Some(V56));
+    assert_eq!(world.reverts.len(), 0, "nobody was asked");
     // Whoever takes it back is told.
     world.rollout["metadata"]["annotations"][OWNER] = "bespin".into();
     world.settle();
@@ -173,14 +215,27 @@ fn a_promise_ends_with_the_care_for_its_rollout() {
 }
 
 #[test]
+fn a_revert_that_was_asked_answers_that_it_was_dropped() {
+    let mut world = given(requested());
+    world.turn();
+    assert!(world.state().promised().is_some(), "it is the revert that answers");
+    assert!(world.git_turn());
+    assert!(!world.git_turn(), "nobody is left to keep it");
+    world.turn();
+    let Outcome::Dropped { because } = outcome(&world) else { panic!("{:?}", outcome(&world)) };
+    assert!(because.contains("not Bespin's"), "{because}");
+    assert_eq!(git(&world).image().as_deref(), Some(V56));
+}
+
+#[test]
 fn a_promise_that_was_kept_first_stays_kept() {
     let mut world = promised();
-    while world.state().promised().is_some() {
-        assert!(world.git_turn());
-    }
+    world.run_until(|world| world.answered().is_some());
+    assert!(world.state().promised().is_some(), "the rollout has not heard it yet");
+    let mut world = given(world);
+    world.turn();
     let kept = outcome(&world);
     assert!(matches!(kept, Outcome::Clean { .. }), "{kept:?}");
-    let mut world = given(world);
     world.turn();
     assert_eq!(outcome(&world), kept);
 }
@@ -189,12 +244,13 @@ fn a_promise_that_was_kept_first_stays_kept() {
 fn a_promise_about_a_rollout_that_is_gone_is_dropped_once() {
     let world = promised();
     let mut state = world.state();
-    let next = decide(&state, &Observed::Absent, world.now);
+    let gone = Observed::read(Objects::default());
+    let next = decide(&state, &gone, world.now);
     let [entry @ Entry::PutBack { outcome: Outcome::Dropped { because }, .. }] = next.record.as_slice() else {
         panic!("{next:?}")
     };
     assert!(because.contains("no such Rollout"), "{because}");
     state.apply(world.now, &By::Server, entry);
-    let next = decide(&state, &Observed::Absent, world.now);
+    let next = decide(&state, &gone, world.now);
     assert_eq!((next.record.len(), next.wake), (0, Wake::Never));
 }

@@ -65,6 +65,7 @@ fn same(one: &Place, other: &Place) -> bool {
     let (a, b) = (&one.world, &other.world);
     (one.scene, a.now, a.journal.len()) == (other.scene, b.now, b.journal.len())
         && (&a.journal, &a.weights, &a.git) == (&b.journal, &b.weights, &b.git)
+        && (&a.reverts, &a.driven) == (&b.reverts, &b.driven)
         && a.proxy.as_ref().map(Proxy::matters) == b.proxy.as_ref().map(Proxy::matters)
         && alike(&a.rollout, &b.rollout)
         && [(&a.sets, &b.sets), (&a.pods, &b.pods), (&a.services, &b.services), (&a.ingresses, &b.ingresses)]

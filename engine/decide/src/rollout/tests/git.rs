@@ -6,8 +6,8 @@ use super::super::*;
 use super::world::World;
 use crate::annotations::{ON_ABORT, OWNER};
 use crate::bump::{IMAGE_TRAILER, Past, RUN_TRAILER};
-use crate::by::By;
-use crate::revert::{self, AbortStatus, Aside, Branch, Folder, Git as Looked, Promised, Request};
+use crate::next::Timestamp;
+use crate::revert::{self, Aside, Branch, Folder, Request};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -88,9 +88,9 @@ impl Git {
         aside.map(|(name, commits)| (name.clone(), commits.len() - main)).collect()
     }
 
-    fn observe(&self, undo: &Undo, stands: AbortStatus) -> revert::Observed {
+    fn observe(&self, intent: &revert::Intent) -> revert::Observed {
         let commits = &self.branches["main"];
-        let file = |text: &str| Ok(Folder::new(&undo.intent, [(FILE.to_owned(), text.as_bytes().to_vec())]));
+        let file = |text: &str| Ok(Folder::new(intent, [(FILE.to_owned(), text.as_bytes().to_vec())]));
         let past = |commit: &Commit| {
             let value = |name: &str| commit.message.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
             Some(Past {
@@ -99,7 +99,7 @@ impl Git {
                 image: value(IMAGE_TRAILER)?.to_owned(),
             })
         };
-        let aside = undo.intent.aside();
+        let aside = intent.aside();
         let last = self.branches.get(&aside).and_then(|commits| commits.last());
         let merged = last.is_some_and(|last| commits.iter().any(|commit| commit.id == last.id));
         let branch = Branch {
@@ -118,13 +118,7 @@ impl Git {
             },
             refused: None,
         };
-        let (since, intent) = (undo.since, undo.intent.clone());
-        revert::Observed::Promised(Box::new(Promised {
-            since,
-            intent,
-            abort: stands,
-            git: Looked::Branch(Box::new(branch)),
-        }))
+        revert::Observed::Branch(Box::new(branch))
     }
 }
 
@@ -154,17 +148,62 @@ impl World {
         asks.then(|| Ok(vec![git.application.clone()]))
     }
 
-    /// One turn of the revert's driver, and then the sync; whether anything happened.
+    /// The newest revert's stream, by the moment of its promise.
+    pub fn revert(&self) -> (Timestamp, Vec<revert::Entry>) {
+        let (since, entries) = self.reverts.last_key_value().expect("one was asked");
+        (*since, entries.clone())
+    }
+
+    /// How the newest revert has ended, once it has.
+    pub fn answered(&self) -> Option<revert::Outcome> {
+        revert::State::replay(self.reverts.values().next_back()?).outcome
+    }
+
+    /// What the rollout sees of the revert that it waits for.
+    pub fn revert_state(&self) -> revert::State {
+        let since = self.state().promised().map(|undo| undo.since);
+        since.and_then(|since| self.reverts.get(&since)).map(revert::State::replay).unwrap_or_default()
+    }
+
+    /// What becomes of an act about a revert: an entry in its stream, and a driver.
+    pub fn tell_revert(&mut self, act: &Act) {
+        let (since, entries) = match act {
+            Act::AskRevert { since, intent } => {
+                let asked = revert::Entry::Asked { intent: intent.clone() };
+                (*since, if self.reverts.contains_key(since) { Vec::new() } else { vec![asked] })
+            }
+            Act::WithdrawRevert { since, intent, cause } => {
+                let state = self.reverts.get(since).map(revert::State::replay).unwrap_or_default();
+                (*since, state.withdraw(intent, cause))
+            }
+            other => panic!("{other:?}"),
+        };
+        self.reverts.entry(since).or_default().extend(entries);
+        self.driven.insert(since);
+    }
+
+    /// One turn of a revert's driver, and then the sync; whether anything happened.
     pub fn git_turn(&mut self) -> bool {
         let Some(git) = self.git.clone() else { return false };
-        let state = self.state();
-        let Some(undo) = state.promised() else { return self.sync() };
-        let stands = if state.undoing().is_some() { AbortStatus::Yes } else { AbortStatus::No };
-        let next = revert::decide(&git.observe(undo, stands), self.now);
+        let recorded = |since: &Timestamp| (*since, revert::State::replay(&self.reverts[since]));
+        let open = self.driven.iter().map(recorded).find(|(_, state)| state.open().is_some());
+        let Some((since, state)) = open else { return self.sync() };
+        let observed = match state.looked_for() {
+            Some(_) if self.is_away => return self.sync(),
+            Some(intent) => git.observe(intent),
+            None => revert::Observed::Nothing,
+        };
+        let next = revert::decide(&state, &observed, self.now);
+        for entry in next.record {
+            // What cannot be read again is lost in a restart.
+            let text = serde_json::to_string(&entry).unwrap();
+            self.reverts.get_mut(&since).unwrap().push(serde_json::from_str(&text).unwrap());
+        }
         self.turns += 1;
         self.acts.push(next.acts.len());
         for (index, act) in next.acts.iter().enumerate() {
             if self.dies == Some((self.turns, index)) {
+                self.driven.clear();
                 return true;
             }
             for _ in 0..if self.stutters { 2 } else { 1 } {
@@ -187,11 +226,8 @@ impl World {
                     git.requests.push(head.clone());
                 }
             }
-            revert::Act::Answer { since, outcome } => {
-                let entry = Entry::PutBack { since: *since, outcome: outcome.clone() };
-                let text = serde_json::to_string(&entry).unwrap();
-                self.journal.push((self.now, By::Server, serde_json::from_str(&text).unwrap()));
-            }
+            // The rollout's driver is always there.
+            revert::Act::Notify => {}
         }
     }
 

@@ -309,7 +309,7 @@ fn a_place_that_is_left_is_taken_back_before_anything_is_made_at_the_next() {
 fn a_rollout_that_is_gone_or_given_back() {
     let world = seed();
     let state = world.state();
-    let gone = decide(&state, &Observed::Absent, world.now);
+    let gone = decide(&state, &Observed::read(Objects::default()), world.now);
     assert!(matches!(gone.acts.as_slice(), [Act::Unroute { router, .. }] if router == NAME), "{gone:?}");
     let mut given = world.clone();
     given.rollout["metadata"]["annotations"] = json!({});

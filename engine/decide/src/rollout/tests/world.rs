@@ -8,7 +8,9 @@ use crate::annotations::OWNER;
 use crate::by::By;
 use crate::next::{Phase, Timestamp, Wake};
 use crate::request::{Key, Response};
+use crate::revert;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The world, the journal, and what was seen happening.
 #[derive(Clone)]
@@ -36,6 +38,12 @@ pub struct World {
     pub stutters: bool,
     /// The manifests repository, where there is one.
     pub git: Option<super::git::Git>,
+    /// The streams of the reverts, by the moment of each promise.
+    pub reverts: BTreeMap<Timestamp, Vec<revert::Entry>>,
+    /// Those that are driven: a death leaves none.
+    pub driven: BTreeSet<Timestamp>,
+    /// Nobody can look at the repository.
+    pub is_away: bool,
     /// The data plane that a plugin tells its weights, where there is one.
     pub proxy: Option<super::proxy::Proxy>,
     version: u64,
@@ -90,6 +98,9 @@ impl World {
             acts: Vec::new(),
             stutters: false,
             git: None,
+            reverts: BTreeMap::new(),
+            driven: BTreeSet::new(),
+            is_away: false,
             proxy: None,
             version: 1,
             made: 0,
@@ -152,6 +163,7 @@ impl World {
             ingresses: self.ingresses.clone(),
             applications: self.applications(),
             cluster: "production".into(),
+            revert: self.revert_state(),
             ..Objects::default()
         };
         objects.served = strategy::served(&self.rollout, &objects.ingresses);
@@ -213,6 +225,7 @@ impl World {
         self.acts.push(next.acts.len());
         for (index, act) in next.acts.iter().enumerate() {
             if self.dies == Some((self.turns, index)) {
+                self.driven.clear();
                 if let Some(proxy) = &mut self.proxy {
                     proxy.forgotten();
                 }
@@ -284,6 +297,7 @@ impl World {
             }
             Act::Weigh { split } => self.tell_router(split),
             Act::Unroute { router, rollout } => self.unroute(router, rollout),
+            Act::AskRevert { .. } | Act::WithdrawRevert { .. } => self.tell_revert(act),
             Act::Stamp { revision, .. } => {
                 self.rollout["metadata"]["annotations"][observed::REVISION] = json!(revision.to_string());
             }
