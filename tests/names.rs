@@ -79,7 +79,6 @@ const LEFT: &[(&str, &[&str])] = &[
             "Status",
             "Step",
             "Tag",
-            "Told",
             "Verdict",
         ],
     ),
@@ -112,7 +111,8 @@ const LEFT: &[(&str, &[&str])] = &[
 #[test]
 fn two_types_share_a_name_by_the_pattern_alone() {
     let mut bearers: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
-    for (crate_name, path, text) in engine() {
+    // What stands in for a part that a build leaves out bears the part's name.
+    for (crate_name, path, text) in engine().into_iter().filter(|(_, path, _)| !path.ends_with("/absent.rs")) {
         for name in types(&code(&text)) {
             bearers.entry((crate_name == "playground", name)).or_default().push(format!("{crate_name}/{path}"));
         }
