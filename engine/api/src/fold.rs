@@ -113,7 +113,6 @@ impl Fold {
         Some(CorridorView { run: self.summary(opened, board), stations: std::iter::once(first).chain(steps).collect() })
     }
 
-    /// Every step, whole.
     pub(crate) fn steps(&self, wants: &Wants, board: &Board) -> Vec<RunStepView> {
         let steps = self.opened().into_iter().flat_map(all_steps);
         steps.map(|(step, is_final)| self.step(step, is_final, wants, board)).collect()

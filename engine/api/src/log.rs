@@ -35,7 +35,6 @@ pub(crate) struct LogPath {
     attempt: u32,
 }
 
-/// Where to begin.
 #[derive(Deserialize)]
 pub(crate) struct From {
     /// A line's number, from 1.

@@ -64,7 +64,7 @@ pub struct User {
 /// Somebody who is logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Their name.
+    /// The name by which the user logs in.
     pub name: String,
     /// What they may do.
     pub role: Role,
@@ -214,7 +214,7 @@ impl Login {
         Some(live.session.clone())
     }
 
-    /// Ends a session.
+    /// Ends a session; its cookie logs nobody in any more.
     pub fn leave(&self, cookie: &str) {
         self.sessions().remove(&digest(cookie));
     }

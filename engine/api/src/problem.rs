@@ -5,7 +5,6 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// An error answer.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,

@@ -10,7 +10,7 @@ use pipeline::Step;
 pub struct LogPlace {
     /// The run's id, such as `user/petclinic/petclinic-was/56`.
     pub run: String,
-    /// The step's id.
+    /// The step's id in the pipeline file.
     pub step: String,
     /// The attempt, from 1.
     pub attempt: u32,

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 /// A stream's status, and since when it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageStatus {
-    /// The stage's name.
+    /// The name of the stage that published it.
     pub stage: String,
-    /// The status.
+    /// The stage's phase and its sentence.
     pub status: Status,
     /// Since when, in ms since the epoch.
     pub since_ms: u64,
@@ -58,11 +58,11 @@ pub struct ResourceView {
     pub group: String,
     /// API version without the group.
     pub version: String,
-    /// Kind.
+    /// The object's kind.
     pub kind: String,
     /// Namespace, empty for cluster-scoped kinds.
     pub namespace: String,
-    /// Name.
+    /// The object's name.
     pub name: String,
     /// `synced`, `out-of-sync`, `missing`, `extra`, `observed` (a child that git does not name).
     pub sync: String,
@@ -83,7 +83,7 @@ pub struct ResourceView {
 /// A sync that ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncedView {
-    /// The commit.
+    /// The full id of the commit that was synced.
     pub revision: String,
     /// When, in ms since the epoch.
     pub at_ms: u64,
@@ -94,13 +94,13 @@ pub struct SyncedView {
 /// A rollout, as last seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutView {
-    /// `namespace/name`.
+    /// The Application, as `namespace/name`.
     pub name: String,
     /// The cluster's name in the configuration.
     pub cluster: String,
     /// Argo's phase: `Healthy`, `Progressing`, `Paused`, `Degraded`.
     pub phase: String,
-    /// Argo's message.
+    /// The message that Argo CD would show.
     pub message: String,
     /// Whether Bespin owns it, or only observes: `owned` or `observed`.
     pub ownership: String,
@@ -112,7 +112,7 @@ pub struct RolloutView {
     pub asked: u32,
     /// Weight verified at the traffic router, in percent; absent where there is none or it is not known.
     pub served: Option<u32>,
-    /// The stable image.
+    /// The image of the stable version's pods.
     pub stable_image: String,
     /// The canary's image; equal to the stable one when nothing is moving.
     pub canary_image: String,
@@ -140,7 +140,7 @@ pub struct StepView {
 /// A ReplicaSet of a rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevisionView {
-    /// Revision number.
+    /// The revision's number, counted up by one for each template.
     pub revision: u64,
     /// `stable`, `canary` or `old`.
     pub role: String,
@@ -148,18 +148,18 @@ pub struct RevisionView {
     pub hash: String,
     /// The image of its first container.
     pub image: String,
-    /// Pods wanted.
+    /// How many pods the set is to have.
     pub wanted: u32,
-    /// Pods ready.
+    /// How many pods of the set are ready.
     pub ready: u32,
-    /// Its pods.
+    /// The pods of the set, by name.
     pub pods: Vec<PodView>,
 }
 
-/// A pod.
+/// One pod of a ReplicaSet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodView {
-    /// Name.
+    /// The pod's name.
     pub name: String,
     /// `Running`, `Pending`, `Failed`, with the container's reason where it has one.
     pub phase: String,
@@ -174,7 +174,7 @@ pub struct WeightView {
     pub at_ms: u64,
     /// Asked of the canary, in percent.
     pub asked: u32,
-    /// Verified, in percent.
+    /// The canary's share of the traffic as it was verified, in percent.
     pub served: Option<u32>,
 }
 

@@ -37,7 +37,7 @@ enum Command {
     Playground(crate::play::Options),
     /// Check pipeline files; every mistake is shown with its place and its help.
     Lint {
-        /// The files.
+        /// The pipeline files to check, by path.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
@@ -63,20 +63,20 @@ enum Command {
     /// Compile a plugin from the standard input into a server's cache; the server calls this.
     #[command(hide = true)]
     CompilePlugin {
-        /// The cache.
+        /// The folder of the server's cache of compiled plugins.
         cache: PathBuf,
     },
     /// Run Terraform for as long as the standard input stays open; the server calls this.
     #[command(hide = true)]
     TerraformWarden,
-    /// Print the version.
+    /// Print the version of this program.
     Version,
 }
 
 /// A command that needs the configuration.
 #[derive(Args)]
 pub struct WithConfig {
-    /// The configuration file.
+    /// The configuration file, in TOML.
     #[arg(long, short, env = "BESPIN_CONFIG", default_value = "bespin.toml", value_name = "FILE")]
     pub config: PathBuf,
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct Buttons {
     /// The drivers, with the journal.
     pub drivers: Arc<Drivers>,
-    /// Applications.
+    /// The stage that applications are asked of.
     pub sync: Arc<SyncStage>,
 }
 

@@ -78,7 +78,7 @@ pub fn registries(config: &Config) -> Result<Vec<images::RegistrySettings>, Stri
     config.registry.iter().map(registry).collect()
 }
 
-/// Who builds images.
+/// The builder of images that the configuration chooses.
 pub fn builder(config: &Config) -> images::Choice {
     match config.server.builder {
         crate::config::Builder::Auto => images::Choice::Auto,

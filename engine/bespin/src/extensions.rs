@@ -118,7 +118,6 @@ impl Extensions {
 }
 
 impl Extension {
-    /// Where it runs.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
     }

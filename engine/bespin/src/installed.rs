@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 /// The plugins of the server, and the policy that gives them permissions.
 pub struct Installed {
-    /// The plugins.
+    /// The plugins that this server has, by name.
     pub plugins: Arc<Plugins>,
-    /// The policy's rows.
+    /// The policy's rows, in the configuration's order.
     pub policy: Vec<Policy>,
     /// The plugins of the stages.
     pub extensions: Arc<Extensions>,

@@ -13,20 +13,18 @@ use tokio::io::AsyncWrite;
 pub enum Command {
     /// Write everything that the running server remembers to a file. The server goes on meanwhile.
     Backup {
-        /// Whose journal.
         #[command(flatten)]
         server: Whose,
-        /// The file; it must not exist.
+        /// The file to write the backup to; it must not exist yet.
         file: PathBuf,
     },
     /// Read a backup and say what it holds, or where it is damaged.
     Verify {
-        /// The backup.
+        /// The file of the backup.
         file: PathBuf,
     },
     /// Print entries of the running server as lines of JSON.
     Export {
-        /// Whose journal.
         #[command(flatten)]
         server: Whose,
         /// Only streams that start with this, such as `run/user/petclinic`.
@@ -38,10 +36,9 @@ pub enum Command {
     },
     /// Restore a backup. The server must not run, and its journal must be empty or missing.
     Restore {
-        /// Whose journal.
         #[command(flatten)]
         server: Whose,
-        /// The backup.
+        /// The file of the backup.
         file: PathBuf,
     },
 }

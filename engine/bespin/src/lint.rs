@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// What `bespin plan` is asked about.
 #[derive(Args)]
 pub struct PlanOptions {
-    /// The pipeline file.
+    /// The pipeline file, such as `.bespin/was.yaml`.
     file: PathBuf,
     /// The branch that is pushed.
     #[arg(long, default_value = "main", conflicts_with_all = ["tag", "manual", "pull_request"])]

@@ -29,9 +29,9 @@ pub struct Plugins {
 /// A plugin that is ready to run.
 #[derive(Clone)]
 pub struct Known {
-    /// It.
+    /// The component, ready to be called.
     pub plugin: Plugin,
-    /// Who it is.
+    /// Where it came from and what it is, for the run's entries.
     pub identity: Arc<Identity>,
 }
 

@@ -14,7 +14,7 @@ pub struct CommitStatuses {
 }
 
 impl CommitStatuses {
-    /// Binds the forge.
+    /// Reports to the GitHub that this adapter knows.
     pub fn new(forge: Arc<Forge>) -> CommitStatuses {
         CommitStatuses { forge }
     }

@@ -36,7 +36,7 @@ impl Memory for ApiState {
 pub struct Retention {
     /// The journal, and what is driven right now.
     pub drivers: Arc<Drivers>,
-    /// Logs and workspaces.
+    /// The logs and workspaces of runs, which go with them.
     pub leftovers: Arc<Leftovers>,
     /// Whose memory of runs follows the journal's.
     pub memories: Vec<Arc<dyn Memory>>,

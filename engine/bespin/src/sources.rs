@@ -22,7 +22,7 @@ pub struct Repositories {
 }
 
 impl Repositories {
-    /// Binds the forge.
+    /// Reads from the mirrors of this adapter.
     pub fn new(forge: Arc<Forge>) -> Arc<Repositories> {
         Arc::new(Repositories { forge })
     }

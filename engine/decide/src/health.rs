@@ -30,7 +30,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Argo's word.
+    /// The word that Argo CD shows for it.
     pub fn word(self) -> &'static str {
         match self {
             Status::Healthy => "Healthy",
@@ -46,7 +46,7 @@ impl Status {
 /// An object's health, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// How it is.
+    /// How the object is, without the reason.
     pub status: Status,
     /// Why, as a sentence; empty where the word says all.
     pub message: String,

@@ -48,7 +48,7 @@ pub struct Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// It is acting.
+    /// The stage is acting, or will at once.
     Progressing,
     /// It waits for something that is expected to come by itself.
     Waiting,

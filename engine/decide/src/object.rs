@@ -10,11 +10,11 @@ use std::fmt;
 pub struct Id {
     /// API group, empty for the core group.
     pub group: String,
-    /// Kind.
+    /// The object's kind, such as `Deployment`.
     pub kind: String,
     /// Namespace, empty for cluster-scoped kinds.
     pub namespace: String,
-    /// Name.
+    /// The object's `metadata.name`.
     pub name: String,
 }
 
@@ -45,42 +45,42 @@ pub fn group_version(api_version: &str) -> (&str, &str) {
     api_version.split_once('/').unwrap_or(("", api_version))
 }
 
-/// `apiVersion`, or nothing.
+/// The object's `apiVersion`; empty where it has none.
 pub fn api_version(object: &Value) -> &str {
     object["apiVersion"].as_str().unwrap_or_default()
 }
 
-/// `kind`, or nothing.
+/// The object's `kind`; empty where it has none.
 pub fn kind(object: &Value) -> &str {
     object["kind"].as_str().unwrap_or_default()
 }
 
-/// `metadata.name`, or nothing.
+/// The object's `metadata.name`; empty where it has none.
 pub fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-/// `metadata.namespace`, or nothing.
+/// The object's `metadata.namespace`; empty where it has none, as for what belongs to the cluster.
 pub fn namespace(object: &Value) -> &str {
     object["metadata"]["namespace"].as_str().unwrap_or_default()
 }
 
-/// `metadata.uid`, or nothing.
+/// The object's `metadata.uid`; empty where it has none.
 pub fn uid(object: &Value) -> &str {
     object["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
-/// `metadata.resourceVersion`, or nothing.
+/// The object's `metadata.resourceVersion`; empty where it has none.
 pub fn resource_version(object: &Value) -> &str {
     object["metadata"]["resourceVersion"].as_str().unwrap_or_default()
 }
 
-/// An annotation.
+/// The value of an annotation, if the object has it as text.
 pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
     object["metadata"]["annotations"][key].as_str()
 }
 
-/// A label.
+/// The value of a label, if the object has it as text.
 pub fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
     object["metadata"]["labels"][key].as_str()
 }

@@ -106,14 +106,14 @@ pub enum RequestState {
     Ended(Response),
 }
 
-/// One request.
+/// One request that was recorded, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<Intent> {
-    /// Who asks.
+    /// The run and step that ask.
     pub key: Key,
-    /// What for.
+    /// What the stage is asked for.
     pub intent: Intent,
-    /// Where it stands.
+    /// Whether the request is open, or how it was answered.
     pub state: RequestState,
 }
 

@@ -18,9 +18,9 @@ pub const REVERT_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 /// What the journal holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Every run.
+    /// Every run that the journal holds.
     pub runs: Vec<Run>,
-    /// Every delivery.
+    /// Every delivery that the journal holds.
     pub deliveries: Vec<Delivery>,
     /// The streams that go with a run: `image/<run id>/<step>` and `bump/<run id>/<step>`.
     pub beside: Vec<String>,
@@ -31,7 +31,7 @@ pub struct Seen {
 /// A run, as far as keeping it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Its id, `owner/repo/pipeline/number`.
+    /// The run's id, `owner/repo/pipeline/number`.
     pub id: String,
     /// Whether it goes on.
     pub stand: Stand,
@@ -40,7 +40,7 @@ pub struct Run {
 /// A delivery, as far as keeping it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its stream.
+    /// The delivery's stream.
     pub stream: String,
     /// When it was received, in ms since the epoch.
     pub received_ms: Timestamp,
@@ -51,7 +51,7 @@ pub struct Delivery {
 /// Whether something goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stand {
-    /// It does.
+    /// Something of it is still to be done.
     Open,
     /// It has ended, and nothing is ever written to it again.
     Ended,

@@ -7,17 +7,17 @@ use std::fmt;
 /// The stages, each with streams of its own, in the order of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
-    /// `delivery/<hook>/<delivery id>`
+    /// One webhook's delivery, `delivery/<hook>/<delivery id>`.
     Delivery,
-    /// `run/<owner>/<repository>/<pipeline>/<number>`
+    /// One run, `run/<owner>/<repository>/<pipeline>/<number>`.
     Run,
-    /// `image/<run id>/<step>`
+    /// One image that a step asks for, `image/<run id>/<step>`.
     Image,
-    /// `bump/<run id>/<step>`
+    /// One bump that a step asks for, `bump/<run id>/<step>`.
     Bump,
     /// `app/<cluster>/<namespace>/<name>`: the sync of an Application.
     App,
-    /// `rollout/<cluster>/<namespace>/<name>`
+    /// One Rollout, `rollout/<cluster>/<namespace>/<name>`.
     Rollout,
     /// `revert/<cluster>/<namespace>/<name>/<since>`: what that rollout promised about git at that moment.
     Revert,

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A body, and the part of the budget that it occupies while it is held.
 #[derive(Debug)]
 pub(super) struct HeldBody {
-    /// The raw bytes.
+    /// The body as it was sent, since its signature is over these bytes.
     pub(super) bytes: Bytes,
     _budget: Option<OwnedSemaphorePermit>,
 }

@@ -13,16 +13,16 @@ pub struct SessionView {
     pub user: Option<UserView>,
     /// What every change must carry in the header `x-bespin-csrf`; empty before the login.
     pub csrf: String,
-    /// The server's version.
+    /// The server's version, as `bespin --version` prints it.
     pub version: String,
     /// The server's clock, in ms since the epoch.
     pub now_ms: u64,
 }
 
-/// A person.
+/// Who is logged in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UserView {
-    /// Their name.
+    /// The name by which the user logged in.
     pub name: String,
     /// What they may do.
     pub role: Role,
@@ -31,9 +31,9 @@ pub struct UserView {
 /// What an error answers: what was tried, what came back, what to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemView {
-    /// What was tried.
+    /// The request or action that failed.
     pub tried: String,
-    /// What came back.
+    /// The answer in place of what was expected.
     pub got: String,
     /// What to do about it.
     pub help: String,
@@ -43,7 +43,7 @@ pub struct ProblemView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PhaseView {
-    /// It is acting.
+    /// The stage is acting, or will at once.
     Progressing,
     /// It waits for something that comes by itself.
     Waiting,
@@ -56,7 +56,7 @@ pub enum PhaseView {
 /// Where a stage stands, and since when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusView {
-    /// The stage's name.
+    /// The name of the stage that drives it.
     pub stage: String,
     /// Whether it acts, waits, needs a person, or is done.
     pub phase: PhaseView,
@@ -108,20 +108,20 @@ pub struct HomeView {
     pub runs: usize,
 }
 
-/// A journal entry.
+/// One journal entry, as the timeline shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryView {
     /// Its place in the whole journal.
     pub seq: u64,
-    /// Its stream.
+    /// The stream in which it stands.
     pub stream: String,
     /// When, in ms since the epoch.
     pub at_ms: u64,
-    /// Who caused it.
+    /// Who caused the entry: `server`, `person:`, `delivery:` or `run:`.
     pub by: String,
     /// What kind of entry.
     pub kind: String,
-    /// What it says.
+    /// What the entry says, by its kind.
     pub body: serde_json::Value,
 }
 
@@ -135,9 +135,9 @@ impl From<journal::Entry> for EntryView {
 /// An application with what its stage says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AppPage {
-    /// `app/<cluster>/<namespace>/<name>`.
+    /// The application's stream, `app/<cluster>/<namespace>/<name>`.
     pub stream: String,
-    /// The latest look.
+    /// The application as it was observed last.
     pub app: AppView,
     /// What the sync does or waits for.
     pub status: Option<StatusView>,
@@ -148,9 +148,9 @@ pub struct AppPage {
 /// A rollout with what its stage says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutPage {
-    /// `rollout/<cluster>/<namespace>/<name>`.
+    /// The rollout's stream, `rollout/<cluster>/<namespace>/<name>`.
     pub stream: String,
-    /// The latest look.
+    /// The rollout as it was observed last.
     pub rollout: RolloutView,
     /// What the canary does or waits for.
     pub status: Option<StatusView>,
@@ -161,11 +161,11 @@ pub struct RolloutPage {
 /// An application in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AppSummary {
-    /// `app/<cluster>/<namespace>/<name>`.
+    /// The application's stream, `app/<cluster>/<namespace>/<name>`.
     pub stream: String,
-    /// `namespace/name`.
+    /// The Application, as `namespace/name`.
     pub name: String,
-    /// The cluster's name.
+    /// The cluster's name in the configuration.
     pub cluster: String,
     /// The repository and the path in it.
     pub source: String,
@@ -173,9 +173,9 @@ pub struct AppSummary {
     pub revision: String,
     /// `synced`, `out-of-sync` or `unknown`.
     pub sync: String,
-    /// Argo's word.
+    /// The word that Argo CD shows for its health.
     pub health: String,
-    /// `owned` or `observed`.
+    /// Whether Bespin acts on it: `owned` or `observed`.
     pub ownership: String,
     /// How many resources it has.
     pub resources: usize,
@@ -188,15 +188,15 @@ pub struct AppSummary {
 /// A rollout in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutSummary {
-    /// `rollout/<cluster>/<namespace>/<name>`.
+    /// The rollout's stream, `rollout/<cluster>/<namespace>/<name>`.
     pub stream: String,
-    /// `namespace/name`.
+    /// The Rollout, as `namespace/name`.
     pub name: String,
-    /// The cluster's name.
+    /// The cluster's name in the configuration.
     pub cluster: String,
-    /// Argo's phase.
+    /// The phase as Argo Rollouts names it.
     pub phase: String,
-    /// `owned` or `observed`.
+    /// Whether Bespin acts on it: `owned` or `observed`.
     pub ownership: String,
     /// The index of the current step.
     pub at: usize,
@@ -206,9 +206,9 @@ pub struct RolloutSummary {
     pub asked: u32,
     /// Weight verified, in percent.
     pub served: Option<u32>,
-    /// The canary's image.
+    /// The image of the canary's pods.
     pub canary_image: String,
-    /// The stable image.
+    /// The image of the stable version's pods.
     pub stable_image: String,
     /// What the canary does or waits for.
     pub status: Option<StatusView>,
@@ -230,6 +230,6 @@ pub struct BeatView {
     pub now_ms: u64,
     /// The newest global sequence.
     pub seq: u64,
-    /// The board's version.
+    /// Counts up with each change of what is shown and not journaled.
     pub board: u64,
 }

@@ -14,7 +14,7 @@ pub struct PluginsView {
     pub runs: usize,
 }
 
-/// A plugin.
+/// One plugin that this server knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PluginView {
     /// The name or the reference that steps use.
@@ -60,7 +60,7 @@ impl PluginView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PluginOrigin {
-    /// A registry.
+    /// A registry, by the component's digest.
     Registry,
     /// The server's own folder.
     BuiltIn,
@@ -97,13 +97,13 @@ pub struct UseView {
     pub run: String,
     /// When that run was opened, in ms since the epoch.
     pub opened_ms: u64,
-    /// `owner/repo`.
+    /// The repository, as `owner/name`.
     pub repository: String,
-    /// The pipeline's name.
+    /// The pipeline's name, as its file says it.
     pub pipeline: String,
-    /// The pipeline's file.
+    /// The pipeline's file, relative to the repository.
     pub file: String,
-    /// The step's id.
+    /// The step's id in the pipeline file.
     pub step: String,
     /// What the step grants it, by ability, as written.
     pub grants: BTreeMap<String, Vec<String>>,

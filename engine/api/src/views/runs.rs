@@ -29,7 +29,7 @@ pub enum StepState {
     Waiting,
     /// It is ready, and waits for a person's approval.
     Asking,
-    /// An attempt runs.
+    /// An attempt is being carried out.
     Running,
     /// An attempt ended, and another one will be made.
     Retrying,
@@ -46,19 +46,19 @@ pub enum StepState {
 /// A run in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunSummary {
-    /// `owner/repo/pipeline/number`.
+    /// The run's id, `owner/repo/pipeline/number`.
     pub id: String,
-    /// The number.
+    /// The run's number, which never repeats within its pipeline.
     pub number: u64,
-    /// `owner/repo`.
+    /// The repository, as `owner/name`.
     pub repository: String,
-    /// The pipeline's name.
+    /// The pipeline's name, as its file says it.
     pub pipeline: String,
     /// One line: the commit's subject, usually.
     pub title: String,
     /// The full commit id.
     pub sha: String,
-    /// The commit's author.
+    /// The author of the commit that is built.
     pub author: String,
     /// The full reference, such as `refs/heads/main`.
     pub reference: String,
@@ -68,7 +68,7 @@ pub struct RunSummary {
     pub by: String,
     /// The run that it repeats.
     pub retry_of: Option<String>,
-    /// How it stands.
+    /// Whether the run goes on, or how it ended.
     pub state: RunState,
     /// When it was opened, in ms since the epoch.
     pub opened_ms: u64,
@@ -81,7 +81,7 @@ pub struct RunSummary {
 /// A push on its way, or one that arrived.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CorridorView {
-    /// The run.
+    /// The run itself, as lists show it.
     pub run: RunSummary,
     /// What it passes, in order: the delivery first, then the steps.
     pub stations: Vec<StationView>,
@@ -94,7 +94,7 @@ pub struct StationView {
     pub id: String,
     /// The plugin that the step uses.
     pub uses: String,
-    /// How it stands.
+    /// Whether the step waits, runs or has ended, and how.
     pub state: StepState,
     /// When its first attempt started, in ms since the epoch.
     pub started_ms: Option<u64>,
@@ -106,7 +106,7 @@ pub struct StationView {
     pub stream: Option<String>,
 }
 
-/// One run, whole.
+/// One run with its steps and its timeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunView {
     /// The run in one line.
@@ -144,7 +144,7 @@ pub struct RunStepView {
     pub inputs: BTreeMap<String, serde_json::Value>,
     /// The pipeline's `grants`, as written, by ability.
     pub grants: BTreeMap<String, Vec<String>>,
-    /// The pipeline's `if`.
+    /// The step's `if`, as the pipeline file has it.
     pub condition: Option<String>,
     /// How long an attempt may take, in ms.
     pub timeout_ms: u64,
@@ -178,7 +178,7 @@ pub struct ApprovalView {
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AnsweredView {
-    /// What.
+    /// What the person answered.
     pub answer: AnswerView,
     /// Who said so, such as `person:ann`.
     pub by: String,

@@ -12,7 +12,7 @@ use std::fmt;
 pub struct Mistakes(pub Vec<String>);
 
 impl Mistakes {
-    /// A single mistake.
+    /// A list of one mistake.
     pub fn one(text: String) -> Mistakes {
         Mistakes(vec![text])
     }

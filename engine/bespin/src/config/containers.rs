@@ -8,9 +8,9 @@ use serde::Deserialize;
 pub struct Containers {
     /// Memory, in MiB; there is no swap beside it.
     pub memory_mib: u64,
-    /// Cores.
+    /// Processor cores, as a fraction.
     pub cpus: f64,
-    /// Processes and threads.
+    /// Processes and threads together.
     pub processes: u64,
     /// The workspace of a run, in MiB; the cache of a branch may be as large again.
     pub disk_mib: u64,

@@ -32,9 +32,9 @@ pub struct Config {
     /// Where it was read from, if from a file.
     #[serde(skip)]
     pub file: Option<PathBuf>,
-    /// The server itself.
+    /// Settings of the server itself: `[server]`.
     pub server: Server,
-    /// GitHub's webhooks.
+    /// GitHub's webhooks: `[[hook]]`.
     #[serde(default)]
     pub hook: Vec<Hook>,
     /// How git remotes are reached, by the longest matching prefix.
@@ -81,7 +81,7 @@ pub struct Config {
     pub policy: Vec<Policy>,
 }
 
-/// The server itself.
+/// Settings of the server itself.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Server {
@@ -130,7 +130,7 @@ pub enum Builder {
     Context,
 }
 
-/// An author.
+/// The author of the commits that Bespin makes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Identity {
@@ -188,12 +188,12 @@ pub enum GitAuth {
     Token(SecretSource),
     /// A user and a password.
     Basic {
-        /// The user's name.
+        /// The user's name at the remote.
         user: String,
-        /// The password.
+        /// The user's password or token.
         password: SecretSource,
     },
-    /// A private key.
+    /// A private key, for SSH.
     #[serde(rename_all = "kebab-case")]
     Ssh {
         /// The private key's file.
@@ -210,14 +210,14 @@ pub enum GitAuth {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Github {
-    /// The API's address.
+    /// The address of GitHub's API.
     #[serde(default = "default_github")]
     pub api: String,
     /// A token that may write statuses, and pull requests to the manifests repositories.
     pub token: SecretSource,
 }
 
-/// A registry.
+/// One registry that images are pushed to or plugins come from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Registry {
@@ -237,15 +237,15 @@ pub struct Registry {
 pub enum RegistryAuth {
     /// A user and a password.
     Basic {
-        /// The user's name.
+        /// The user's name at the registry.
         user: String,
-        /// The password.
+        /// The user's password or token.
         password: SecretSource,
     },
     /// By the ECR API, with the credentials that the AWS SDK finds.
     #[serde(rename_all = "kebab-case")]
     Ecr {
-        /// The region.
+        /// The AWS region of the registry.
         region: String,
         /// Where its API listens, if elsewhere.
         #[serde(default)]

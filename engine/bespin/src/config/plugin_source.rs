@@ -19,7 +19,7 @@ pub struct PluginSource {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KeyFile {
-    /// The file.
+    /// The component's file, `<name>.wasm`.
     pub file: PathBuf,
 }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub enum SecretSource {
     /// The whole content of a file, without the line break at its end.
     File(PathBuf),
-    /// An environment variable.
+    /// The value of an environment variable.
     Env(String),
 }
 

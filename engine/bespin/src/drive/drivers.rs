@@ -29,7 +29,7 @@ pub struct Drivers {
 /// Whether a stream began by this call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// It did.
+    /// The stream was empty, and its first entry was appended.
     Now,
     /// It had an entry already, and nothing was appended.
     Before,

@@ -76,7 +76,7 @@ impl<'a> Turn<'a> {
         self.drivers
     }
 
-    /// The journal.
+    /// The journal that the turn's stream is in.
     pub fn journal(&self) -> &'a Journal {
         self.drivers.journal()
     }
@@ -92,9 +92,9 @@ impl<'a> Turn<'a> {
 pub struct Written<E> {
     /// Milliseconds since the epoch.
     pub at_ms: Timestamp,
-    /// Who caused it.
+    /// The author of the entry.
     pub by: By,
-    /// What it says.
+    /// The entry itself, as its stage wrote it.
     pub entry: E,
 }
 

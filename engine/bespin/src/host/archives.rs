@@ -31,7 +31,7 @@ pub struct Archives {
 /// Whose archives a run finds, and whether it may add to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reader {
-    /// `owner/repo`.
+    /// The application's repository, as `owner/repo`.
     pub repository: String,
     /// The references whose archives are found; the first that has the key counts.
     pub references: Vec<String>,

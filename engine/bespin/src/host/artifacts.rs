@@ -23,12 +23,12 @@ pub struct Artifacts {
     writing: Arc<Mutex<()>>,
 }
 
-/// Who stores something.
+/// The step of a run that stores something.
 #[derive(Clone, Debug)]
 pub struct Author {
-    /// The run's id.
+    /// The run's id, `owner/repo/pipeline/number`.
     pub run: String,
-    /// The step's id.
+    /// The step's id in the pipeline file.
     pub step: String,
     /// The attempt, from 1.
     pub attempt: u32,
@@ -160,7 +160,6 @@ impl Artifacts {
     }
 }
 
-/// One attempt's file.
 struct Attempt {
     number: u32,
     bytes: u64,

@@ -35,19 +35,19 @@ use std::sync::Arc;
 pub struct Doors {
     /// The drivers, and the journal and board with them.
     pub drivers: Arc<Drivers>,
-    /// Repositories.
+    /// The git repositories that steps may read.
     pub forge: Arc<Forge>,
-    /// The steps' logs.
+    /// The logs that steps write to.
     pub logs: Arc<Logs>,
-    /// Secrets by name.
+    /// The server's secrets, by the name that grants use.
     pub secrets: BTreeMap<String, SecretSource>,
     /// What steps leave for one another.
     pub artifacts: Artifacts,
     /// What runs leave for later ones.
     pub archives: Archives,
-    /// The metric providers.
+    /// The providers of metrics, by their grants.
     pub metrics: Vec<Provider>,
-    /// What runs containers.
+    /// Container steps, where an engine is there for them.
     pub containers: Arc<ContainerSteps>,
     /// What plans and applies infrastructure, where the configuration has it.
     pub terraform: Option<Arc<Terraform>>,
@@ -57,7 +57,7 @@ pub struct Doors {
     pub sync: Arc<SyncStage>,
     /// The names of the clusters, the first of which is meant where none is named.
     pub clusters: Vec<String>,
-    /// Plugins' requests.
+    /// The requests over HTTP that plugins make.
     pub connector: Arc<Connector>,
 }
 
@@ -67,7 +67,7 @@ pub struct PluginHost {
 }
 
 impl PluginHost {
-    /// Binds the doors.
+    /// Offers these adapters to plugins.
     pub fn new(doors: Doors) -> PluginHost {
         PluginHost { doors: Arc::new(doors) }
     }

@@ -40,7 +40,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Nobody waits yet.
+    /// Lines that nobody waits for yet.
     pub fn new(logs: Arc<Logs>) -> Arc<Waiting> {
         Arc::new(Waiting { logs, attempts: Mutex::default() })
     }

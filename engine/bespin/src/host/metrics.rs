@@ -20,7 +20,7 @@ pub struct Provider {
     pub name: String,
     /// Where its API is, without `/api/v1`.
     pub url: String,
-    /// A bearer token.
+    /// The bearer token that the provider wants.
     #[serde(default)]
     pub token: Option<SecretSource>,
 }

@@ -8,7 +8,7 @@ use pipeline::permission::Policy;
 pub struct Identity {
     /// The name or the reference that the step uses.
     pub uses: String,
-    /// The component's digest.
+    /// The digest of the component's bytes.
     pub component: Digest,
     /// Where it was taken from a registry, its manifest's digest and the key that signed it.
     pub pulled: Option<(Digest, String)>,

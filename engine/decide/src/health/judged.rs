@@ -12,7 +12,7 @@ use std::str::FromStr;
 pub struct Kind {
     /// API group, empty for the core group.
     pub group: String,
-    /// Kind.
+    /// The kind that the row is for.
     pub kind: String,
 }
 

@@ -4,7 +4,7 @@ use super::{Health, Status, condition, count, is_behind, text};
 use crate::sync::object::int_at;
 use serde_json::Value;
 
-/// Source: health_deployment.go@24442b2.
+/// A Deployment's health. Source: Argo CD's health_deployment.go@24442b2.
 pub(super) fn deployment(live: &Value) -> Health {
     if live["spec"]["paused"] == true {
         return Health::new(Status::Suspended, "Deployment is paused");
@@ -43,7 +43,7 @@ fn counts(live: &Value) -> (i64, i64, i64) {
     (of("replicas"), of("updatedReplicas"), of("availableReplicas"))
 }
 
-/// Source: health_statefulset.go@0ee695c.
+/// A StatefulSet's health. Source: Argo CD's health_statefulset.go@0ee695c.
 pub(super) fn stateful_set(live: &Value) -> Health {
     if count(live, &["status", "observedGeneration"]) == 0 || is_behind(live) {
         return Health::new(Status::Progressing, "waiting for the statefulset's new spec to be observed");

@@ -33,7 +33,6 @@ pub enum Status {
         attempt: u32,
         /// When it was recorded, in ms since the epoch.
         at: Timestamp,
-        /// How it ended.
         outcome: Outcome,
     },
     /// It will not start.

@@ -40,7 +40,7 @@ pub(super) struct Grounds {
     swept: OnceCell<()>,
 }
 
-/// Who Terraform is.
+/// The users of the machine that Terraform runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Users {
     /// The server's own user, for only root can be somebody else.

@@ -19,7 +19,6 @@ pub(super) const PLAN_BYTES: u64 = 64 << 20;
 /// The most that the plans of one run have together, in bytes.
 const RUN_BYTES: u64 = 256 << 20;
 
-/// The plan itself.
 const PLAN: &str = "plan";
 /// What it is for.
 const PURPOSE: &str = "purpose.json";
@@ -29,7 +28,6 @@ const LOCK: &str = "lock.hcl";
 const BEGUN: &str = "begun";
 /// That it was applied.
 const DONE: &str = "done";
-/// What it left.
 const OUTPUTS: &str = "outputs.json";
 /// A state that could not be saved where it belongs.
 const STATE: &str = "errored.tfstate";
@@ -45,9 +43,9 @@ pub struct Plans {
 pub(super) struct Purpose {
     /// The commit that it was made from.
     pub(super) commit: String,
-    /// The folder.
+    /// The folder of the configuration, relative to the repository.
     pub(super) folder: String,
-    /// The workspace.
+    /// The workspace of Terraform; the default one where absent.
     pub(super) workspace: Option<String>,
     /// Secrets among its variables, to be hidden when it is applied.
     pub(super) secrets: Vec<String>,
@@ -63,7 +61,7 @@ pub(super) struct Kept {
 /// What became of a plan.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stand {
-    /// Nothing yet.
+    /// Nothing was planned or applied yet.
     Fresh,
     /// An apply began, and its end was not seen.
     Begun,
@@ -185,7 +183,7 @@ impl Kept {
         Ok(if self.dir.join(BEGUN).exists() { Stand::Begun } else { Stand::Fresh })
     }
 
-    /// An apply begins.
+    /// Notes that an apply begins, before it does.
     pub(super) fn begin(&self) -> Result<(), Failure> {
         self.write(BEGUN, b"")
     }
@@ -195,12 +193,12 @@ impl Kept {
         absent(std::fs::remove_file(self.dir.join(BEGUN))).and_then(|()| sync(&self.dir)).map_err(failed)
     }
 
-    /// It was applied.
+    /// Notes that the plan was applied.
     pub(super) fn done(&self) -> Result<(), Failure> {
         self.write(DONE, b"")
     }
 
-    /// What it left.
+    /// Keeps the outputs that the apply left.
     pub(super) fn left(&self, outputs: &str) -> Result<(), Failure> {
         self.write(OUTPUTS, outputs.as_bytes())
     }

@@ -20,17 +20,17 @@ const WORDS: usize = 16 << 10;
 pub(super) struct Caller<'a> {
     /// `bespin` itself, to be the warden.
     pub(super) warden: &'a Path,
-    /// Terraform.
+    /// The program's absolute path.
     pub(super) program: &'a Path,
-    /// Where it starts.
+    /// The folder in which it starts.
     pub(super) directory: PathBuf,
-    /// Its whole environment.
+    /// The whole environment: nothing of the server's is added.
     pub(super) environment: BTreeMap<String, String>,
     /// Memory, processes, and the largest file in bytes.
     pub(super) bounds: (u64, u64, u64),
     /// How long it has once it was interrupted, in ms.
     pub(super) grace_ms: u64,
-    /// Where it works.
+    /// The work directory, and the user that works in it.
     pub(super) ground: Arc<Ground>,
     /// Where its words go.
     pub(super) log: &'a StepLog,
@@ -60,9 +60,7 @@ pub(super) struct Ended {
 /// Whether something is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// It is.
     No,
-    /// There was more.
     Yes,
 }
 

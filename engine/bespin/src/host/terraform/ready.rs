@@ -11,7 +11,7 @@ const BACKEND_BYTES: u64 = 1 << 20;
 
 /// What a plan or an apply brings along.
 pub(super) struct Given<'a> {
-    /// The pipeline's variables.
+    /// The variables that the step sets.
     pub(super) variables: &'a [Variable],
     /// The configuration's part of the environment.
     pub(super) env: &'a BTreeMap<String, Value>,

@@ -13,7 +13,7 @@ use std::io::{Error, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Finds the program.
+/// Finds the program in the configuration, or on the `PATH`.
 pub(super) fn program(configured: Option<&Path>, path: &std::ffi::OsStr) -> Result<PathBuf, String> {
     let is_program = |path: &PathBuf| {
         std::fs::metadata(path).is_ok_and(|seen| seen.is_file() && seen.permissions().mode() & 0o111 != 0)

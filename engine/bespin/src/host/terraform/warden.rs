@@ -33,18 +33,18 @@ const FIRST: &str = "1000";
 /// Where that is written.
 const PREFERENCE: &str = "/proc/self/oom_score_adj";
 
-/// What to run.
+/// What the supervisor is told to run.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Order {
     /// A file that stays locked while anything runs.
     pub(super) lock: PathBuf,
-    /// The program.
+    /// The program's absolute path.
     pub(super) program: PathBuf,
-    /// Its arguments.
+    /// The program's arguments, without its own name.
     pub(super) arguments: Vec<String>,
-    /// Its whole environment.
+    /// The program's whole environment.
     pub(super) environment: BTreeMap<String, String>,
-    /// Where it starts.
+    /// The folder in which it starts.
     pub(super) directory: PathBuf,
     /// Who it is, where the server is root.
     pub(super) user: Option<u32>,
@@ -62,7 +62,7 @@ pub(super) struct Order {
 enum Event {
     /// Nobody wants the end of it any more.
     Cut,
-    /// Terraform ended.
+    /// Terraform ended, however.
     Ended,
 }
 

@@ -18,7 +18,7 @@ pub struct BumpStage {
 }
 
 impl BumpStage {
-    /// Binds the stage.
+    /// Binds the stage to the manifests repositories.
     pub fn new(forge: &Arc<Forge>) -> Arc<BumpStage> {
         Arc::new(BumpStage { forge: forge.clone() })
     }

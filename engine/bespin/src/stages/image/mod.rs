@@ -47,7 +47,7 @@ pub struct ImageStage {
 }
 
 impl ImageStage {
-    /// Binds the stage.
+    /// Binds the stage to its builder and its registries.
     pub fn new(
         images: Arc<Images>,
         registries: Arc<Registries>,

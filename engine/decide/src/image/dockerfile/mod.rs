@@ -28,7 +28,6 @@ pub struct Recipe {
 pub enum FileStep {
     /// `WORKDIR` creates its directory.
     Directory {
-        /// Absolute, cleaned.
         path: String,
     },
     /// `COPY` and a local `ADD`.
@@ -42,7 +41,7 @@ pub struct Copy {
     pub line: usize,
     /// Paths or patterns within the context, cleaned; empty for all of it.
     pub sources: Vec<String>,
-    /// Absolute, cleaned.
+    /// The absolute path in the image, without `.` and `..`.
     pub target: String,
     /// Whether the target was written with a slash at its end, or is the working directory.
     pub into: Into,
@@ -94,7 +93,7 @@ pub struct ImageConfig {
     /// Directories that live outside of the container.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub volumes: BTreeMap<String, EmptyObject>,
-    /// Where it starts.
+    /// The directory in which the image's program starts.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub working_dir: String,
     /// What it says about itself.
@@ -118,7 +117,7 @@ pub struct Objection {
     pub source: String,
     /// What kind of objection.
     pub kind: InstructionKind,
-    /// What is wrong.
+    /// What is wrong, as a sentence without a full stop.
     pub message: String,
     /// What to do about it.
     pub help: String,
@@ -129,7 +128,7 @@ pub struct Objection {
 pub enum InstructionKind {
     /// A Docker Engine could do it.
     NeedsEngine,
-    /// Nobody could.
+    /// No builder could build it.
     Mistake,
 }
 
