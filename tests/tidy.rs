@@ -110,7 +110,7 @@ fn crates_depend_as_the_law_says() {
         let used: BTreeSet<_> = dependencies[name].intersection(&ours).map(String::as_str).collect();
         let may: BTreeSet<_> = may.iter().copied().collect();
         let more: Vec<_> = used.difference(&may).collect();
-        assert!(more.is_empty(), "{name} must not depend on {more:?}; doors never know each other");
+        assert!(more.is_empty(), "{name} must not depend on {more:?}; adapters never know each other");
     }
     for plugin in ours.iter().filter(|name| name.starts_with("plugin-")) {
         let used: Vec<_> = dependencies[plugin].intersection(&ours).collect();
@@ -153,7 +153,7 @@ fn the_api_only_reads_the_journal() {
 #[test]
 fn no_crate_is_a_drawer() {
     for name in dependencies().keys() {
-        assert!(!["core", "common", "types", "utils", "util"].contains(&name.as_str()), "`{name}` names no door");
+        assert!(!["core", "common", "types", "utils", "util"].contains(&name.as_str()), "`{name}` names no role");
     }
 }
 

@@ -66,13 +66,13 @@ fn request(address: &str, head: &str, id: &str) -> Vec<u8> {
 
 /// Sends one after the other over one connection; how long each waited for its 202.
 async fn send(address: String, requests: Vec<Vec<u8>>) -> Vec<Duration> {
-    let stream = TcpStream::connect(&address).await.expect("the door is open");
+    let stream = TcpStream::connect(&address).await.expect("the listener is open");
     stream.set_nodelay(true).expect("a socket can be told");
     let mut stream = BufReader::new(stream);
     let mut waits = Vec::with_capacity(requests.len());
     for request in requests {
         let begin = Instant::now();
-        stream.write_all(&request).await.expect("the door reads");
+        stream.write_all(&request).await.expect("the listener reads");
         let answer = answer(&mut stream).await;
         waits.push(begin.elapsed());
         assert!(answer.starts_with("HTTP/1.1 202") && answer.contains("\"accepted\""), "{answer}");
@@ -84,7 +84,7 @@ async fn answer(stream: &mut BufReader<TcpStream>) -> String {
     let (mut text, mut length) = (String::new(), 0);
     loop {
         let start = text.len();
-        stream.read_line(&mut text).await.expect("the door answers");
+        stream.read_line(&mut text).await.expect("the listener answers");
         let line = &text[start..];
         if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("content-length")

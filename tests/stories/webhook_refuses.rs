@@ -1,4 +1,4 @@
-//! What the webhooks' door answers to strangers, to mistakes and to repeats; none of it leaves anything behind.
+//! What the webhooks' listener answers to strangers, to mistakes and to repeats; none of it leaves anything behind.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl Delivery {
         if let Some(secret) = self.secret {
             request = request.header("x-hub-signature-256", signature(secret, &self.body));
         }
-        let answer = request.body(self.body.clone()).send().await.expect("the door answers");
+        let answer = request.body(self.body.clone()).send().await.expect("the listener answers");
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 }
@@ -132,7 +132,7 @@ async fn busy(hooks: &str) -> Vec<u16> {
 /// Sends the head of a delivery and no body.
 async fn held(hooks: &str, length: usize) -> TcpStream {
     let address = hooks.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).await.expect("the door is open");
+    let mut stream = TcpStream::connect(address).await.expect("the listener is open");
     let head = format!(
         "POST /hooks/github/default HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
          x-github-event: push\r\nx-github-delivery: held\r\nx-hub-signature-256: {}\r\ncontent-length: {length}\r\n\r\n",

@@ -1,4 +1,4 @@
-//! The server's back door for its own machine: a Unix socket in the data
+//! The server's control socket for its own machine: a Unix socket in the data
 //! folder that only the server's user may open. `bespin journal` asks here,
 //! because the store admits one process.
 

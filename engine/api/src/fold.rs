@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Which stream each step of a run waits for, by step.
-pub(crate) type Wants = BTreeMap<String, String>;
+pub(crate) type RequestStreams = BTreeMap<String, String>;
 
 /// What a run's journal adds up to.
 #[derive(Default)]
@@ -98,7 +98,7 @@ impl Fold {
     }
 
     /// The run with what it passes; `None` before it is opened.
-    pub(crate) fn corridor(&self, wants: &Wants, board: &Board) -> Option<CorridorView> {
+    pub(crate) fn corridor(&self, requests: &RequestStreams, board: &Board) -> Option<CorridorView> {
         let opened = self.opened()?;
         let first = StationView {
             id: "delivery".into(),
@@ -109,19 +109,19 @@ impl Fold {
             status: None,
             stream: None,
         };
-        let steps = all_steps(opened).map(|(step, _)| self.station(step, wants, board));
+        let steps = all_steps(opened).map(|(step, _)| self.station(step, requests, board));
         Some(CorridorView { run: self.summary(opened, board), stations: std::iter::once(first).chain(steps).collect() })
     }
 
-    pub(crate) fn steps(&self, wants: &Wants, board: &Board) -> Vec<RunStepView> {
+    pub(crate) fn steps(&self, requests: &RequestStreams, board: &Board) -> Vec<RunStepView> {
         let steps = self.opened().into_iter().flat_map(all_steps);
-        steps.map(|(step, is_final)| self.step(step, is_final, wants, board)).collect()
+        steps.map(|(step, is_final)| self.step(step, is_final, requests, board)).collect()
     }
 
-    fn step(&self, step: &Step, is_final: bool, wants: &Wants, board: &Board) -> RunStepView {
+    fn step(&self, step: &Step, is_final: bool, requests: &RequestStreams, board: &Board) -> RunStepView {
         let fold = self.steps.get(&step.id);
         RunStepView {
-            station: self.station(step, wants, board),
+            station: self.station(step, requests, board),
             needs: step.needs.clone(),
             is_final,
             inputs: step.with.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
@@ -156,11 +156,11 @@ impl Fold {
         }
     }
 
-    fn station(&self, step: &Step, wants: &Wants, board: &Board) -> StationView {
+    fn station(&self, step: &Step, requests: &RequestStreams, board: &Board) -> StationView {
         let fold = self.steps.get(&step.id);
         let attempts = fold.map(|fold| fold.attempts.as_slice()).unwrap_or_default();
         let state = self.state(step, fold);
-        let stream = wants.get(&step.id).cloned();
+        let stream = requests.get(&step.id).cloned();
         let said = match (&stream, state) {
             (Some(stream), StepState::Running) => board.status(stream),
             (None, StepState::Running) | (_, StepState::Asking) => {

@@ -1,4 +1,4 @@
-//! Webhooks: the one door that strangers may knock at.
+//! Webhooks: the one listener that strangers may reach.
 //!
 //! The order is the whole point. Nothing is read for a hook that does not
 //! exist or a request without a signature; no byte is kept beyond the budget

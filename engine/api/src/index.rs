@@ -4,7 +4,7 @@
 //! this folds each entry once. It holds nothing that the journal does not.
 
 use crate::board::Board;
-use crate::fold::{Fold, Wants};
+use crate::fold::{Fold, RequestStreams};
 use crate::views::CorridorView;
 use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,7 +29,7 @@ struct State {
     order: BTreeMap<u64, String>,
     open: HashMap<String, Fold>,
     ended: HashMap<String, CorridorView>,
-    wants: HashMap<String, Wants>,
+    requests: HashMap<String, RequestStreams>,
 }
 
 /// What the index knows at one moment.
@@ -49,10 +49,10 @@ impl RunIndex {
         let mut state = self.state.lock().await;
         state.catch_up(journal, board).await?;
         let newest = state.order.values().rev();
-        let nothing = Wants::new();
+        let nothing = RequestStreams::new();
         let open = newest
             .clone()
-            .filter_map(|run| state.open.get(run)?.corridor(state.wants.get(run).unwrap_or(&nothing), board));
+            .filter_map(|run| state.open.get(run)?.corridor(state.requests.get(run).unwrap_or(&nothing), board));
         let ended = newest.filter_map(|run| state.ended.get(run).cloned());
         Ok(KnownRuns { open: open.collect(), ended: ended.collect() })
     }
@@ -62,17 +62,22 @@ impl RunIndex {
         let mut state = self.state.lock().await;
         state.order.retain(|_, run| !runs.contains(run));
         state.ended.retain(|run, _| !runs.contains(run));
-        state.wants.retain(|run, _| !runs.contains(run));
+        state.requests.retain(|run, _| !runs.contains(run));
     }
 
     /// Which streams the steps of a run wait for.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub(crate) async fn wants(&self, run: &str, journal: &Journal, board: &Board) -> Result<Wants, journal::Error> {
+    pub(crate) async fn requests(
+        &self,
+        run: &str,
+        journal: &Journal,
+        board: &Board,
+    ) -> Result<RequestStreams, journal::Error> {
         let mut state = self.state.lock().await;
         state.catch_up(journal, board).await?;
-        Ok(state.wants.get(run).cloned().unwrap_or_default())
+        Ok(state.requests.get(run).cloned().unwrap_or_default())
     }
 }
 
@@ -96,7 +101,7 @@ impl State {
         } else if entry.kind == "wanted"
             && let (Some(run), Some(step)) = (entry.body["key"]["run"].as_str(), entry.body["key"]["step"].as_str())
         {
-            self.wants.entry(run.to_owned()).or_default().insert(step.to_owned(), entry.stream.clone());
+            self.requests.entry(run.to_owned()).or_default().insert(step.to_owned(), entry.stream.clone());
         }
     }
 
@@ -109,8 +114,8 @@ impl State {
             tracing::warn!(stream = entry.stream, index = entry.index, %error, "the dashboard passes over an entry");
         }
         if fold.is_closed() {
-            let nothing = Wants::new();
-            let corridor = fold.corridor(self.wants.get(run).unwrap_or(&nothing), board);
+            let nothing = RequestStreams::new();
+            let corridor = fold.corridor(self.requests.get(run).unwrap_or(&nothing), board);
             self.open.remove(run);
             self.ended.extend(corridor.map(|corridor| (run.to_owned(), corridor)));
             self.forget_the_oldest();
@@ -122,7 +127,7 @@ impl State {
             let oldest = self.order.iter().find(|(_, run)| self.ended.contains_key(*run));
             let Some((&seq, run)) = oldest else { return };
             self.ended.remove(run);
-            self.wants.remove(run);
+            self.requests.remove(run);
             self.order.remove(&seq);
         }
     }

@@ -70,7 +70,7 @@ pub(crate) async fn run(
     let (fold, mut journal) = read(&state, &id).await?;
     let (store, board) = (&state.journal, &state.board);
     let failed = |error| Problem::journal(format!("reading the run `{id}`"), error);
-    let wants = state.index.wants(&id, store, board).await.map_err(failed)?;
+    let wants = state.index.requests(&id, store, board).await.map_err(failed)?;
     let own = [format!("image/{id}/"), format!("bump/{id}/")];
     for stream in wants.values().filter(|stream| own.iter().any(|prefix| stream.starts_with(prefix))) {
         journal.extend(store.read(stream).await.map_err(failed)?);

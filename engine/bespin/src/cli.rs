@@ -121,7 +121,7 @@ pub async fn main() -> ExitCode {
 /// How the registries of a configuration file are reached.
 fn registries(file: &Path) -> Result<Vec<images::RegistrySettings>, String> {
     let config = crate::config::Config::load(file).map_err(|mistakes| mistakes.to_string())?;
-    crate::doors::registries(&config)
+    crate::adapters::registries(&config)
 }
 
 async fn run(command: Command) -> Result<(), String> {

@@ -118,6 +118,7 @@ impl Extensions {
 }
 
 impl Extension {
+    /// The sandbox that runs the plugin.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
     }

@@ -13,6 +13,7 @@ use tokio::io::AsyncWrite;
 pub enum Command {
     /// Write everything that the running server remembers to a file. The server goes on meanwhile.
     Backup {
+        /// The server whose journal is meant.
         #[command(flatten)]
         server: Whose,
         /// The file to write the backup to; it must not exist yet.
@@ -25,6 +26,7 @@ pub enum Command {
     },
     /// Print entries of the running server as lines of JSON.
     Export {
+        /// The server whose journal is meant.
         #[command(flatten)]
         server: Whose,
         /// Only streams that start with this, such as `run/user/petclinic`.
@@ -36,6 +38,7 @@ pub enum Command {
     },
     /// Restore a backup. The server must not run, and its journal must be empty or missing.
     Restore {
+        /// The server whose journal is meant.
         #[command(flatten)]
         server: Whose,
         /// The file of the backup.

@@ -1,12 +1,12 @@
 //! The server: command line, configuration, driver, stages, and what the API asks of it.
 
+pub mod adapters;
 pub mod attempts;
 pub mod cli;
 pub mod commands;
 pub mod compiler;
 pub mod config;
 pub mod demo;
-pub mod doors;
 pub mod drive;
 pub mod extensions;
 pub mod external_run_numbers;

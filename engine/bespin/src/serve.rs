@@ -7,7 +7,7 @@ use crate::drive::{Drivers, Trouble};
 use crate::extensions::Extensions;
 use crate::external_run_numbers::ExternalRunNumbers;
 use crate::hooks::Hooks;
-use crate::host::{Archives, Artifacts, Connector, ContainerSteps, Doors, Plans, PluginHost, Waiting};
+use crate::host::{Adapters, Archives, Artifacts, Connector, ContainerSteps, Plans, PluginHost, Waiting};
 use crate::index::JournalIndex;
 use crate::installed::Installed;
 use crate::leftovers::Leftovers;
@@ -27,7 +27,7 @@ use crate::stages::rollout::{RolloutStage, Routers};
 use crate::stages::run::RunStage;
 use crate::stages::sync::{Generators, Judges, SyncStage};
 use crate::steps::PluginSteps;
-use crate::{compiler, doors};
+use crate::{adapters, compiler};
 use api::ApiState;
 use api::board::Board;
 use api::hooks::{HookLimits, HookState};
@@ -132,7 +132,7 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let retention = Retention { drivers: drivers.clone(), leftovers: stages.leftovers, memories, keep_runs };
     drivers.beside(retention.rounds());
     tokio::spawn(api::serve(listener, api));
-    let hooks = HookState::new(Arc::new(Hooks::new(doors::hooks(&config)?, &drivers)), HookLimits::default());
+    let hooks = HookState::new(Arc::new(Hooks::new(adapters::hooks(&config)?, &drivers)), HookLimits::default());
     tokio::spawn(api::hooks::serve(hook_listener, hooks, stop.clone()));
     let server = Server { drivers, dashboard, hooks: hook_address, login, stop };
     server.tell(&data)?;
@@ -180,11 +180,11 @@ struct Bound {
 
 async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &str) -> Result<Bound, String> {
     let data = &config.server.data;
-    let forge = Forge::new(doors::forge(config)?, data.join("mirrors")).map_err(|error| error.to_string())?;
+    let forge = Forge::new(adapters::forge(config)?, data.join("mirrors")).map_err(|error| error.to_string())?;
     let images =
-        images::Images::open(&data.join("images"), doors::builder(config)).map_err(|error| error.to_string())?;
+        images::Images::open(&data.join("images"), adapters::builder(config)).map_err(|error| error.to_string())?;
     let images = Arc::new(images);
-    let registries = images::Registries::new(doors::registries(config)?).map_err(|error| error.to_string())?;
+    let registries = images::Registries::new(adapters::registries(config)?).map_err(|error| error.to_string())?;
     let repositories = Repositories::new(forge.clone());
     let waiting = Waiting::new(logs.clone());
 
@@ -193,7 +193,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let plans = Plans::open(data.join("plans"));
     let leftovers = Leftovers::new(logs.clone(), data.join("workspaces"), artifacts.clone()).and(plans.clone());
     let leftovers = Arc::new(leftovers);
-    let terraform = doors::terraform(config, plans, &forge, logs)?;
+    let terraform = adapters::terraform(config, plans, &forge, logs)?;
     let containers = container_steps(config, &images, &forge, logs);
     let floors = ExternalRunNumbers::new(forge.clone(), registries.clone(), config.policy.clone());
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
@@ -201,7 +201,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let (remote, extensions) = stage_plugins(config, registries)?;
     let connector = Arc::new(Connector::new().map_err(|error| error.to_string())?);
     let sync = cluster_stages(config, drivers, &forge, repositories, &extensions, &connector).await?;
-    let host = PluginHost::new(Doors {
+    let host = PluginHost::new(Adapters {
         drivers: drivers.clone(),
         forge: forge.clone(),
         logs: logs.clone(),
@@ -246,7 +246,7 @@ async fn cluster_stages(
     let judges = Judges::load(&config.health, extensions).await?;
     let generators = Generators::load(&config.generate, extensions).await?;
     let sync = SyncStage::extended(clusters.iter().cloned(), repositories, judges, generators);
-    let revert = RevertStage::new(forge, Pulls::new(doors::forge(config)?.status), &sync);
+    let revert = RevertStage::new(forge, Pulls::new(adapters::forge(config)?.status), &sync);
     let routers = Routers::load(&config.route, extensions, connector, &config.secret).await?;
     let rollout = Arc::new(RolloutStage::new(clusters.iter().cloned()).routed_by(routers));
     drivers.register(&sync);

@@ -1,7 +1,7 @@
-//! The door to Kubernetes.
+//! The adapter to Kubernetes.
 //!
 //! Looks, applies, prunes and watches; it never decides. Objects cross this
-//! door as JSON, because what Bespin handles is not known when it is compiled.
+//! adapter as JSON, because what Bespin handles is not known when it is compiled.
 
 mod apply;
 mod connect;
@@ -30,7 +30,7 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use serde_json::Value;
 use std::time::Duration;
 
-/// What every call of this door answers.
+/// What every call of this adapter answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The field manager of everything that Bespin applies.

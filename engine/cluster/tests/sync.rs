@@ -1,4 +1,4 @@
-//! The sync's decision and this door, against the playground's Kubernetes API.
+//! The sync's decision and this adapter, against the playground's Kubernetes API.
 
 #[path = "sync/driver.rs"]
 mod driver;

@@ -1,4 +1,4 @@
-//! The door to GitHub and git.
+//! The adapter to GitHub and git.
 //!
 //! Everything of libgit2 runs on threads that may block; what leaves this
 //! crate is plain data. Mirrors are bare: there is no work tree anywhere.

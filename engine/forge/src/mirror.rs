@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Branches and tags, as they are at the remote.
 const REFSPECS: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
 
-/// The door: settings, and the mirrors that were asked for.
+/// The adapter: settings, and the mirrors that were asked for.
 pub struct Forge {
     settings: Settings,
     directory: PathBuf,
@@ -25,7 +25,7 @@ pub struct Forge {
 }
 
 impl Forge {
-    /// Opens the door; mirrors live in `directory`, one sub-directory each.
+    /// Opens the adapter; mirrors live in `directory`, one sub-directory each.
     ///
     /// # Errors
     /// [`Error::Directory`] where the directory cannot be made.

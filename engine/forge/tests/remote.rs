@@ -1,4 +1,4 @@
-//! The door against a real git server over HTTP.
+//! The adapter against a real git server over HTTP.
 
 mod git_server;
 

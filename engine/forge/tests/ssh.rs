@@ -1,4 +1,4 @@
-//! The door against a real `sshd`: the same mirrors and bumps, over SSH.
+//! The adapter against a real `sshd`: the same mirrors and bumps, over SSH.
 
 mod git_server;
 mod ssh_server;
@@ -17,8 +17,8 @@ async fn start() -> Option<(GitServer, SshServer)> {
     Some((git, ssh))
 }
 
-/// A door of its own, as another server has one.
-fn door(dir: &Path, git: &GitServer, ssh: &SshServer, key: &Key, known_hosts: &str) -> Arc<Forge> {
+/// An adapter of its own, as another server has one.
+fn adapter(dir: &Path, git: &GitServer, ssh: &SshServer, key: &Key, known_hosts: &str) -> Arc<Forge> {
     let dir = tempfile::tempdir_in(dir).unwrap().keep();
     let file = dir.join("known_hosts");
     std::fs::write(&file, known_hosts).unwrap();
@@ -55,8 +55,8 @@ async fn bump(forge: &Forge, path: &str) -> String {
 async fn two_bumps_at_once_both_land() {
     let Some((git, ssh)) = start().await else { return };
     let dir = tempfile::tempdir().unwrap();
-    let doors = ssh.keys().map(|key| door(dir.path(), &git, &ssh, key, &ssh.known_hosts()));
-    let [one, two] = &doors;
+    let adapters = ssh.keys().map(|key| adapter(dir.path(), &git, &ssh, key, &ssh.known_hosts()));
+    let [one, two] = &adapters;
     let landed = tokio::join!(bump(one, "a"), bump(two, "b"));
     assert_eq!(git.git("user/m", &["rev-list", "--count", "main"]), "3");
     assert_eq!(git.git("user/m", &["show", "main:a", "main:b"]), "22");
@@ -80,12 +80,12 @@ async fn a_host_that_is_not_known_is_not_talked_to() {
     let dir = tempfile::tempdir().unwrap();
     let [key, _] = ssh.keys();
     let port = ssh.port;
-    let unknown = refusal(&door(dir.path(), &git, &ssh, key, "github.com ssh-ed25519 AAAA\n")).await;
+    let unknown = refusal(&adapter(dir.path(), &git, &ssh, key, "github.com ssh-ed25519 AAAA\n")).await;
     assert!(unknown.contains(&format!("`ssh-keyscan -p {port} 127.0.0.1`")), "{unknown}");
     let changed = ssh.known_hosts().replace(&ssh.host.public, &key.public);
-    let changed = refusal(&door(dir.path(), &git, &ssh, key, &changed)).await;
+    let changed = refusal(&adapter(dir.path(), &git, &ssh, key, &changed)).await;
     assert!(changed.contains("another ssh-ed25519 key than the one listed"), "{changed}");
-    let revoked = refusal(&door(dir.path(), &git, &ssh, key, &format!("@revoked {}", ssh.known_hosts()))).await;
+    let revoked = refusal(&adapter(dir.path(), &git, &ssh, key, &format!("@revoked {}", ssh.known_hosts()))).await;
     assert!(revoked.contains("is revoked"), "{revoked}");
     let ended = || ssh.log().matches("Connection closed by").count();
     while ended() < 3 {
@@ -108,7 +108,7 @@ async fn a_key_that_is_not_taken_is_not_shown() {
         (&mute, "Unsupported private key format"),
         (&locked, "private key"),
     ] {
-        let refused = refusal(&door(dir.path(), &git, &ssh, key, &ssh.known_hosts())).await;
+        let refused = refusal(&adapter(dir.path(), &git, &ssh, key, &ssh.known_hosts())).await;
         assert!(refused.contains(problem) && refused.contains("127.0.0.1"), "{refused}");
         let secret = key.private.lines().chain(key.passphrase);
         assert!(secret.filter(|line| !line.is_empty()).all(|line| !refused.contains(line)), "{refused}");

@@ -1,4 +1,4 @@
-//! The door to image builders and registries.
+//! The adapter to image builders and registries.
 //!
 //! An image is built by a Docker Engine, or assembled in process where its
 //! Dockerfile only copies and describes. Either way it ends in one [`Layout`]

@@ -1,4 +1,4 @@
-//! The door to plugins: WebAssembly components, caged.
+//! The adapter to plugins: WebAssembly components, caged.
 //!
 //! A plugin is a component of one of the worlds in `plugins/wit`. It sees nothing
 //! but the abilities that it imports, each call of which is checked against

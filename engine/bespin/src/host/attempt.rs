@@ -1,4 +1,4 @@
-//! The abilities of one attempt: each call goes to a door, or is a want of a
+//! The abilities of one attempt: each call goes to an adapter, or is a request of a
 //! stage that a step may wait for.
 
 use super::archives::{Archives, Mode, Reader};
@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Everything that abilities reach through.
-pub struct Doors {
+pub struct Adapters {
     /// The drivers, and the journal and board with them.
     pub drivers: Arc<Drivers>,
     /// The git repositories that steps may read.
@@ -51,7 +51,7 @@ pub struct Doors {
     pub containers: Arc<ContainerSteps>,
     /// What plans and applies infrastructure, where the configuration has it.
     pub terraform: Option<Arc<Terraform>>,
-    /// Which attempt waits for which want.
+    /// Which attempt waits for which request.
     pub waiting: Arc<Waiting>,
     /// The stage that syncs applications.
     pub sync: Arc<SyncStage>,
@@ -61,39 +61,39 @@ pub struct Doors {
     pub connector: Arc<Connector>,
 }
 
-/// Makes abilities from the doors.
+/// Makes abilities from the adapters.
 pub struct PluginHost {
-    doors: Arc<Doors>,
+    adapters: Arc<Adapters>,
 }
 
 impl PluginHost {
     /// Offers these adapters to plugins.
-    pub fn new(doors: Doors) -> PluginHost {
-        PluginHost { doors: Arc::new(doors) }
+    pub fn new(adapters: Adapters) -> PluginHost {
+        PluginHost { adapters: Arc::new(adapters) }
     }
 }
 
 impl Host for PluginHost {
     fn abilities(&self, asked: &Asked) -> Arc<dyn Abilities> {
-        Arc::new(Attempt { doors: self.doors.clone(), asked: asked.clone() })
+        Arc::new(Attempt { adapters: self.adapters.clone(), asked: asked.clone() })
     }
 
     fn note(&self, asked: &Asked, level: &str, text: &str) {
-        self.doors.logs.line(&asked.run.id, &asked.step, asked.attempt, level, text);
+        self.adapters.logs.line(&asked.run.id, &asked.step, asked.attempt, level, text);
     }
 
     fn hidden(&self, asked: &Asked, text: &str) -> String {
-        self.doors.logs.hidden(&asked.run.id, text)
+        self.adapters.logs.hidden(&asked.run.id, text)
     }
 
     fn ended(&self, asked: &Asked) {
-        self.doors.waiting.leave(asked);
-        self.doors.logs.end(&asked.run.id, &asked.step, asked.attempt);
+        self.adapters.waiting.leave(asked);
+        self.adapters.logs.end(&asked.run.id, &asked.step, asked.attempt);
     }
 }
 
 struct Attempt {
-    doors: Arc<Doors>,
+    adapters: Arc<Adapters>,
     asked: Asked,
 }
 
@@ -103,15 +103,15 @@ impl Attempt {
     }
 
     async fn image(&self, intent: decide::image::Intent) -> Result<Value, Failure> {
-        self.doors.waiting.enter(&self.asked);
+        self.adapters.waiting.enter(&self.asked);
         let key = self.key();
-        request::<decide::image::Entry>(&self.doors.drivers, &Stream::image(&key.run, &key.step), &key, intent).await
+        request::<decide::image::Entry>(&self.adapters.drivers, &Stream::image(&key.run, &key.step), &key, intent).await
     }
 
     /// The newest build of this run, for a push that names none.
     async fn newest_build(&self) -> Result<String, Failure> {
         let stream = Stream::run(&self.asked.run.id);
-        let written = crate::drive::read::<decide::run::Entry>(self.doors.drivers.journal(), &stream).await;
+        let written = crate::drive::read::<decide::run::Entry>(self.adapters.drivers.journal(), &stream).await;
         let written = written.map_err(Trouble::from)?;
         let built = written.iter().rev().find_map(|written| match &written.entry {
             decide::run::Entry::Ended { outcome: decide::run::Outcome::Succeeded { outputs }, .. } => {
@@ -133,18 +133,18 @@ impl Attempt {
 
     fn terraform(&self) -> Result<&Terraform, Failure> {
         let missing = "this server runs no Terraform; its administrator can add [terraform] to its configuration";
-        self.doors.terraform.as_deref().ok_or_else(|| Failure::Rejected(missing.to_owned()))
+        self.adapters.terraform.as_deref().ok_or_else(|| Failure::Rejected(missing.to_owned()))
     }
 
     fn mirror(&self) -> Result<Arc<forge::Mirror>, Failure> {
-        Ok(self.doors.forge.repository(&self.asked.run.repository).map_err(Trouble::from)?)
+        Ok(self.adapters.forge.repository(&self.asked.run.repository).map_err(Trouble::from)?)
     }
 }
 
 #[async_trait]
 impl Abilities for Attempt {
     fn log(&self, level: Level, line: &str) {
-        self.doors.logs.line(&self.asked.run.id, &self.asked.step, self.asked.attempt, level.name(), line);
+        self.adapters.logs.line(&self.asked.run.id, &self.asked.step, self.asked.attempt, level.name(), line);
     }
 
     async fn read(&self, asked: Read) -> Result<Vec<u8>, Failure> {
@@ -175,45 +175,45 @@ impl Abilities for Attempt {
     async fn store(&self, asked: Artifact) -> Result<(), Failure> {
         let Asked { run, step, attempt, .. } = &self.asked;
         let author = Author { run: run.id.clone(), step: step.clone(), attempt: *attempt };
-        self.doors.artifacts.put(author, asked.name, asked.content).await
+        self.adapters.artifacts.put(author, asked.name, asked.content).await
     }
 
     async fn stored(&self, asked: Read) -> Result<Vec<u8>, Failure> {
-        self.doors.artifacts.get(&self.asked.run.id, asked.path, asked.at_most).await
+        self.adapters.artifacts.get(&self.asked.run.id, asked.path, asked.at_most).await
     }
 
     async fn artifacts(&self) -> Result<Vec<Stored>, Failure> {
-        self.doors.artifacts.list(&self.asked.run.id).await
+        self.adapters.artifacts.list(&self.asked.run.id).await
     }
 
     async fn restore(&self, asked: Restore) -> Result<Option<Found>, Failure> {
-        self.doors.archives.restore(reader(&self.asked.run.repository, &self.asked.run.event), asked).await
+        self.adapters.archives.restore(reader(&self.asked.run.repository, &self.asked.run.event), asked).await
     }
 
     async fn save(&self, asked: Save) -> Result<Saved, Failure> {
-        self.doors.archives.save(reader(&self.asked.run.repository, &self.asked.run.event), asked).await
+        self.adapters.archives.save(reader(&self.asked.run.repository, &self.asked.run.event), asked).await
     }
 
     async fn query(&self, asked: Query) -> Result<Vec<Sample>, Failure> {
-        metrics::query(&self.doors.connector, &self.doors.metrics, &asked).await
+        metrics::query(&self.adapters.connector, &self.adapters.metrics, &asked).await
     }
 
     async fn http(&self, asked: HttpRequest) -> Result<HttpResponse, Failure> {
-        self.doors.connector.send(asked).await
+        self.adapters.connector.send(asked).await
     }
 
     async fn secret(&self, name: String) -> Result<SecretString, Failure> {
-        let source = self.doors.secrets.get(&name).ok_or_else(|| {
+        let source = self.adapters.secrets.get(&name).ok_or_else(|| {
             Failure::Rejected(format!("the server has no secret `{name}`; add [secret.{name}] to its configuration"))
         })?;
         let secret = source.read().map_err(|because| Failure::Transient(format!("secret `{name}`: {because}")))?;
         // From here on the value is in the plugin's reach, so no log of this run may show it.
-        self.doors.logs.mask(&self.asked.run.id, Masker::new([secret.expose_secret()]));
+        self.adapters.logs.mask(&self.asked.run.id, Masker::new([secret.expose_secret()]));
         Ok(secret)
     }
 
     async fn container(&self, asked: Container) -> Result<Exit, Failure> {
-        self.doors.containers.run(&self.asked, asked).await
+        self.adapters.containers.run(&self.asked, asked).await
     }
 
     async fn plan(&self, asked: PlanRequest) -> Result<Planned, Failure> {
@@ -263,9 +263,9 @@ impl Abilities for Attempt {
         };
         let (key, repo) = (self.key(), intent.repo.clone());
         let stream = Stream::bump(&key.run, &key.step);
-        let outputs = request::<decide::bump::Entry>(&self.doors.drivers, &stream, &key, intent).await?;
+        let outputs = request::<decide::bump::Entry>(&self.adapters.drivers, &stream, &key, intent).await?;
         // The commit is there: whoever follows that repository can look at once.
-        self.doors.sync.pushed(&self.doors.drivers, &repo);
+        self.adapters.sync.pushed(&self.adapters.drivers, &repo);
         Ok(Bumped { commit: text(&outputs, "commit")?, changed: text(&outputs, "changed")? == "true" })
     }
 
@@ -273,11 +273,11 @@ impl Abilities for Attempt {
         match asked {
             Named::Application(name) => {
                 let stream = self.application(&name).await?;
-                self.patiently(|| self.doors.sync.destination(&stream)).await
+                self.patiently(|| self.adapters.sync.destination(&stream)).await
             }
             Named::Rollout(name) => {
                 let parts: Vec<_> = name.split('/').collect();
-                let (cluster, namespace, name) = match (parts.as_slice(), self.doors.clusters.first()) {
+                let (cluster, namespace, name) = match (parts.as_slice(), self.adapters.clusters.first()) {
                     ([namespace, name], Some(cluster)) => (cluster.as_str(), *namespace, *name),
                     ([cluster, namespace, name], _) => (*cluster, *namespace, *name),
                     _ => {
@@ -295,10 +295,10 @@ impl Abilities for Attempt {
         let stream = self.application(&asked.application).await?;
         let revision = match asked.revision {
             Some(revision) => revision,
-            None => self.patiently(|| self.doors.sync.head(&stream)).await?,
+            None => self.patiently(|| self.adapters.sync.head(&stream)).await?,
         };
         let intent = decide::sync::Intent { revision: revision.into() };
-        let outputs = request::<decide::sync::Entry>(&self.doors.drivers, &stream, &self.key(), intent).await?;
+        let outputs = request::<decide::sync::Entry>(&self.adapters.drivers, &stream, &self.key(), intent).await?;
         Ok(Synced { revision: text(&outputs, "revision")? })
     }
 
@@ -310,7 +310,7 @@ impl Abilities for Attempt {
         let intent = decide::rollout::Intent { image: asked.image, on_timeout };
         let Place { cluster, namespace, name } = &asked.place;
         let stream = Stream::rollout(cluster, namespace, name);
-        let outputs = request::<decide::rollout::Entry>(&self.doors.drivers, &stream, &self.key(), intent).await?;
+        let outputs = request::<decide::rollout::Entry>(&self.adapters.drivers, &stream, &self.key(), intent).await?;
         Ok(Followed { outcome: text(&outputs, "outcome")? })
     }
 }
@@ -318,7 +318,7 @@ impl Abilities for Attempt {
 impl Attempt {
     /// The stream of an application, by the name that a pipeline gives it.
     async fn application(&self, name: &str) -> Result<Stream, Failure> {
-        let found = self.patiently(|| self.doors.sync.named(name)).await?;
+        let found = self.patiently(|| self.adapters.sync.named(name)).await?;
         match found.as_slice() {
             [only] => Ok(only.clone()),
             [] => Err(Failure::Transient(format!("no cluster has an application `{name}`"))),

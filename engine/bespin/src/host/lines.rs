@@ -33,7 +33,7 @@ impl LogSink for StepLog {
     }
 }
 
-/// Which attempt waits for which want. Wants know no attempts, so this does.
+/// Which attempt waits for which request. Requests know no attempts, so this does.
 pub struct Waiting {
     logs: Arc<Logs>,
     attempts: Mutex<HashMap<Key, u32>>,
@@ -45,13 +45,13 @@ impl Waiting {
         Arc::new(Waiting { logs, attempts: Mutex::default() })
     }
 
-    /// From now on this attempt waits for its step's want.
+    /// From now on this attempt waits for its step's request.
     pub fn enter(&self, asked: &Asked) {
         let key = Key { run: asked.run.id.clone(), step: asked.step.clone() };
         self.attempts.lock().expect("nobody panics while holding the attempts").insert(key, asked.attempt);
     }
 
-    /// Nobody waits for this step's want any more.
+    /// Nobody waits for this step's request any more.
     pub fn leave(&self, asked: &Asked) {
         let key = Key { run: asked.run.id.clone(), step: asked.step.clone() };
         self.attempts.lock().expect("nobody panics while holding the attempts").remove(&key);

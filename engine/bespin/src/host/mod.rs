@@ -1,4 +1,4 @@
-//! The host's side of the plugins' abilities, over the doors and the stages.
+//! The host's side of the plugins' abilities, over the adapters and the stages.
 
 mod archives;
 mod artifacts;
@@ -13,7 +13,7 @@ pub mod terraform;
 
 pub use archives::Archives;
 pub use artifacts::Artifacts;
-pub use attempt::{Doors, PluginHost};
+pub use attempt::{Adapters, PluginHost};
 pub use connector::{Connector, Network};
 pub use container::ContainerSteps;
 pub use lines::Waiting;

@@ -1,5 +1,5 @@
 //! The corridor: delivery, run, image, bump, sync, rollout, and revert after a
-//! abort. Each module binds one decision of `decide` to the doors that it
+//! abort. Each module binds one decision of `decide` to the adapters that it
 //! sees and acts through.
 
 pub mod bump;

@@ -1,5 +1,5 @@
 //! The seed's Rollout on the playground's Kubernetes API, walked by the real
-//! decisions through this door.
+//! decisions through this adapter.
 
 use crate::rollout::Acted;
 use crate::{Annotations, Cluster, Reach, Settings};

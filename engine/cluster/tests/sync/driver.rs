@@ -188,7 +188,7 @@ impl Driver {
         versions
     }
 
-    /// A person's or a controller's write, past this door.
+    /// A person's or a controller's write, past this adapter.
     pub async fn change(&self, api_version: &str, kind: &str, name: &str, patch: Value) {
         let url = self.address(api_version, kind, name).await;
         self.send(&url, patch).await;

@@ -130,6 +130,6 @@ fn fail(key: &Key, because: String) -> Next<Entry, Act> {
 
 fn answer(key: &Key, answer: Response, because: String) -> Next<Entry, Act> {
     let record = vec![Entry::Answered { key: key.clone(), answer }];
-    // Another want may be open; the next turn finds none, and ends.
+    // Another request may be open; the next turn finds none, and ends.
     Next { record, ..Next::done(Wake::Now, because) }
 }

@@ -14,14 +14,14 @@ pub const IMAGE_TRAILER: &str = "Bespin-Image";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
 pub enum Entry {
-    /// A step wants an image bumped.
+    /// A step asks for an image bumped.
     Wanted {
         /// The step of a run that asks.
         key: Key,
         /// The image, and the place in git that shall name it.
         intent: Intent,
     },
-    /// A want has ended.
+    /// A request has ended.
     Answered {
         /// The step whose request this answers.
         key: Key,
@@ -32,7 +32,7 @@ pub enum Entry {
 
 crate::request::requests!(Entry, Intent);
 
-/// What a step wants to stand in the manifests repository.
+/// What a step asks to stand in the manifests repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Intent {

@@ -1,9 +1,9 @@
 //! The manifests repository, as far as a bump needs it.
 
-/// What is seen for the first open want.
+/// What is observed for the first open request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// Nothing was looked at, for no want is open.
+    /// Nothing was looked at, for no request is open.
     Nothing,
     /// The address is not one that can be used, or is not one that is allowed.
     Unusable {

@@ -7,7 +7,7 @@ use crate::outcome::Outcomes;
 use crate::request::{Key, Response};
 use pipeline::ImageRef;
 
-/// How long a builder or registry may be in trouble before the want is answered, in ms.
+/// How long a builder or registry may be in trouble before the request is answered, in ms.
 pub const PATIENCE_MS: u64 = 60 * 60 * 1000;
 
 /// What the stage may cause.
@@ -53,7 +53,7 @@ pub fn attempts(key: &Key, outcomes: &Outcomes<Act, Reply>) -> Result<Health, Av
     }
 }
 
-/// What one want comes to.
+/// What one request comes to.
 enum Verdict {
     Answer(Response, String),
     Act(Act, String),
@@ -155,7 +155,7 @@ fn failed(because: String) -> Verdict {
     Verdict::Answer(Response::Failed { because: because.clone(), transient: false }, because)
 }
 
-/// A look that says nothing about a want is no ground for an answer.
+/// A look that says nothing about a request is no ground for an answer.
 fn unseen() -> Verdict {
     Verdict::Hold("waiting for a look at the builder and the registry".into())
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
 pub enum Entry {
-    /// A step wants an image built or pushed.
+    /// A step asks for an image built or pushed.
     Wanted {
         /// The step of a run that asks.
         key: Key,

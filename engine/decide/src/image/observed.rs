@@ -5,10 +5,10 @@ use crate::request::Key;
 use pipeline::Digest;
 use std::collections::BTreeMap;
 
-/// What the world says about each open want.
+/// What the world says about each open request.
 pub type Observed = BTreeMap<Key, Availability>;
 
-/// What the world says about one want.
+/// What the world says about one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Availability {
     /// No builder and no store has an image for it.

@@ -33,6 +33,7 @@ pub enum Status {
         attempt: u32,
         /// When it was recorded, in ms since the epoch.
         at: Timestamp,
+        /// How the step ended.
         outcome: Outcome,
     },
     /// It will not start.

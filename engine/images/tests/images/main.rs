@@ -1,4 +1,4 @@
-//! The door against real registries and a real engine, and against the playground's registry.
+//! The adapter against real registries and a real engine, and against the playground's registry.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

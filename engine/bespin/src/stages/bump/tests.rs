@@ -83,7 +83,7 @@ async fn a_bump_lands_once_and_changes_one_line() {
     assert_eq!(world.text("petclinic/was.yaml"), manifest("was").replace(":v1", ":v2").trim_end());
     let message = world.git.git(REPOSITORY, &["log", "-1", "--format=%B", "main"]);
     assert!(message.starts_with("Bump petclinic-was to v2\n\nBespin-Run: user/petclinic/was/2\n"), "{message}");
-    // The same want joins the first; another step that wants the same finds it done.
+    // The same request joins the first; another step that asks for the same finds it done.
     assert_eq!(world.bump("user/petclinic/was/2", "was:v2").await.unwrap(), outputs);
     assert_eq!(world.bump("user/petclinic/other/1", "was:v2").await.unwrap()["changed"], "false");
     assert_eq!(world.commits(), "2");

@@ -32,7 +32,7 @@ pub trait Source: Send + Sync + 'static {
 
 /// Where the lines of builds and pushes go.
 pub trait Sinks: Send + Sync + 'static {
-    /// The log of the attempt that waits for this want; nowhere when none does.
+    /// The log of the attempt that waits for this request; nowhere when none does.
     fn of(&self, key: &Key) -> Box<dyn LogSink>;
 }
 

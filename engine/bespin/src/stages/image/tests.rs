@@ -117,7 +117,7 @@ fn drivers() -> (tempfile::TempDir, Arc<Drivers>) {
     (directory, Drivers::new(journal, Arc::new(Board::default())))
 }
 
-/// Drives as the server does, until both wants are answered or `left` points of death have passed.
+/// Drives as the server does, until both requests are answered or `left` points of death have passed.
 async fn drive(stage: &ImageStage, journal: &mut Vec<Entry>, mut left: usize) {
     let mut survives = || {
         let survives = left > 0;

@@ -28,6 +28,7 @@ pub struct Recipe {
 pub enum FileStep {
     /// `WORKDIR` creates its directory.
     Directory {
+        /// The absolute path in the image, without `.` and `..`.
         path: String,
     },
     /// `COPY` and a local `ADD`.

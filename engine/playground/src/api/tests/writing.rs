@@ -160,7 +160,7 @@ async fn a_definition_is_served_at_once() {
         "spec": {"replicas": 3}, "status": {"replicas": 9}});
     let (code, made) = post(&api, path, &thing).await;
     assert_eq!((code, &made["spec"]["size"]), (201, &json!(4)));
-    assert!(made["status"].is_null(), "the status has its own door");
+    assert!(made["status"].is_null(), "the status has its own subresource");
     let (_, scale) = get(&api, &format!("{path}/a/scale")).await;
     assert_eq!(scale["spec"]["replicas"], 3);
     let (_, resources) = get(&api, "/apis/example.com/v1").await;

@@ -1,4 +1,4 @@
-//! From the configuration to the doors' own settings.
+//! From the configuration to the adapters' own settings.
 
 use crate::config::{Config, Git, GitAuth, RegistryAuth, SecretSource};
 use crate::host::{Plans, Terraform};
