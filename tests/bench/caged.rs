@@ -41,7 +41,7 @@ limits = { cpu = "60m", host-calls = "1000000000000" }
 "#;
 
 /// Measures both in turn. The goal is a ratio of at least 0.8.
-pub async fn measure() {
+pub(crate) async fn measure() {
     let folder = tempfile::tempdir().expect("a folder");
     let target = plugins().parent().expect("the plugins stand in the target folder").to_owned();
     let built = target.join("wasm32-wasip2/plugin/plugin_hostile.wasm");

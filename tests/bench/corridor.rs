@@ -14,7 +14,7 @@ const PUSHES: u32 = 7;
 const LOOKS: usize = 20;
 
 /// From the delivery to the canary's first ReplicaSet, without the user's own build.
-pub async fn push_to_canary() {
+pub(crate) async fn push_to_canary() {
     let estate = Estate::start(Kind::Embedded, "1s").await;
     estate.settled().await;
     let mut each = Vec::new();
@@ -54,7 +54,7 @@ fn build(estate: &Estate, run: &str) -> f64 {
 }
 
 /// The resident memory of the server alone, after the demo's push.
-pub async fn idle() {
+pub(crate) async fn idle() {
     let lane = Lane::new();
     let world = lane.open().await;
     let server = world.serve(&[]).await.expect("the server starts");

@@ -44,7 +44,7 @@ fn p99(mut values: Vec<f64>) -> f64 {
 }
 
 /// Instantiate, call and drop, of a component that is compiled already.
-pub async fn start() {
+pub(crate) async fn start() {
     let (calls, folder) = (times(CALLS), tempfile::tempdir().expect("a folder"));
     let sandbox = Sandbox::open(&folder.path().join("cache"), Settings::default()).expect("a sandbox opens");
     let plugin = sandbox.load_file("nothing", &nothing()).await.expect("the plugin loads");
@@ -67,7 +67,7 @@ pub async fn start() {
 }
 
 /// The first use after a restart, with what was compiled before it on the disk: of the built-in that takes longest.
-pub async fn cold() {
+pub(crate) async fn cold() {
     let folder = tempfile::tempdir().expect("a folder");
     let built_in = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("a folder can be read").path();
     let built_ins = std::fs::read_dir(plugins()).expect("the plugins are built").map(built_in);
@@ -99,7 +99,7 @@ async fn first_uses(cache: &Path, plugins: &[PathBuf]) -> Vec<f64> {
 }
 
 /// A thousand steps at the same time.
-pub async fn many() {
+pub(crate) async fn many() {
     let (many, folder) = (times(MANY), tempfile::tempdir().expect("a folder"));
     let places = u32::try_from(many).expect("a few places");
     let settings = Settings { concurrent: places, ..Settings::default() };

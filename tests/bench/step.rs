@@ -15,10 +15,10 @@ const STEPS: usize = 20;
 /// How many runs there are.
 const RUNS: usize = 15;
 /// How often the peer runs.
-pub const PEER: usize = 20;
+pub(crate) const PEER: usize = 20;
 
 /// Measures both in turn.
-pub async fn measure() {
+pub(crate) async fn measure() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::copy(nothing(), folder.path().join("nothing.wasm")).expect("the plugin can be copied");
     let peer = if has("dockerd") { Some(peer(folder.path(), PEER).await) } else { None };
@@ -56,7 +56,7 @@ async fn ours(folder: &Path) -> f64 {
 }
 
 /// Milliseconds for `docker run` of a binary that does nothing.
-pub async fn peer(folder: &Path, times: usize) -> f64 {
+pub(crate) async fn peer(folder: &Path, times: usize) -> f64 {
     let source = folder.join("nothing.c");
     std::fs::write(&source, "int main(void) { return 0; }\n").expect("a file can be written");
     run(Command::new("cc").args(["-static", "-O2", "-o"]).arg(folder.join("nothing")).arg(&source));

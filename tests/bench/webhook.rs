@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 32;
 const EACH: usize = 400;
 
 /// Measures both figures in one run. The pushes are real ones, to a path that no pipeline listens to.
-pub async fn measure() {
+pub(crate) async fn measure() {
     let estate = Estate::start(Kind::Embedded, "1s").await;
     estate.settled().await;
     let head = estate.application().head();

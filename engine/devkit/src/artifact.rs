@@ -71,7 +71,7 @@ pub struct Verify {
 ///
 /// # Errors
 /// It is none, the key is none, or the registry refuses.
-pub async fn push(options: &PushOptions, configured: Configured) -> Result<(), String> {
+pub(crate) async fn push(options: &PushOptions, configured: Configured) -> Result<(), String> {
     let to = by_tag(&options.reference)?;
     // A key that cannot sign is told before anything is pushed.
     let key = options.sign.as_deref().map(signing_key).transpose()?;
@@ -94,7 +94,7 @@ pub async fn push(options: &PushOptions, configured: Configured) -> Result<(), S
 ///
 /// # Errors
 /// There is none, it is damaged, or the file cannot be written.
-pub async fn pull(options: &PullOptions, configured: Configured) -> Result<(), String> {
+pub(crate) async fn pull(options: &PullOptions, configured: Configured) -> Result<(), String> {
     let from = reference(&options.reference)?;
     let registry = options.reach.registry(&from.host, configured)?;
     let pulled = registry.pull_plugin(&from, LONGEST).await.map_err(told)?;
@@ -111,7 +111,7 @@ pub async fn pull(options: &PullOptions, configured: Configured) -> Result<(), S
 ///
 /// # Errors
 /// The key is none, or the plugin cannot be found.
-pub async fn sign(options: &Sign, configured: Configured) -> Result<(), String> {
+pub(crate) async fn sign(options: &Sign, configured: Configured) -> Result<(), String> {
     let key = signing_key(&options.key)?;
     match Where::of(&options.plugin)? {
         Where::File(file) => {
@@ -135,7 +135,7 @@ pub async fn sign(options: &Sign, configured: Configured) -> Result<(), String> 
 ///
 /// # Errors
 /// None did, or the plugin cannot be found.
-pub async fn verify(options: &Verify, configured: Configured) -> Result<(), String> {
+pub(crate) async fn verify(options: &Verify, configured: Configured) -> Result<(), String> {
     let keys = options.keys.iter().map(|file| public_key(file)).collect::<Result<Vec<_>, _>>()?;
     let known = || keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match Where::of(&options.plugin)? {
@@ -162,7 +162,7 @@ pub async fn verify(options: &Verify, configured: Configured) -> Result<(), Stri
 }
 
 /// Where a plugin is.
-pub enum Where {
+pub(crate) enum Where {
     File(PathBuf),
     Registry(ImageRef),
 }
@@ -172,7 +172,7 @@ impl Where {
     ///
     /// # Errors
     /// It is neither.
-    pub fn of(text: &str) -> Result<Where, String> {
+    pub(crate) fn of(text: &str) -> Result<Where, String> {
         let file = PathBuf::from(text);
         if file.exists() {
             return Ok(Where::File(file));
@@ -191,7 +191,7 @@ impl Where {
 ///
 /// # Errors
 /// What is wrong with it, with the help.
-pub fn reference(text: &str) -> Result<ImageRef, String> {
+pub(crate) fn reference(text: &str) -> Result<ImageRef, String> {
     plugin_reference(text).map_err(|(message, help)| format!("{message}; {help}"))
 }
 

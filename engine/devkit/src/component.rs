@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// It cannot be read, or is too long.
-pub fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}; name the `.wasm` that the build made", path.display());
     let file = std::fs::File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();

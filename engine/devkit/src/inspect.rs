@@ -28,7 +28,7 @@ pub struct Options {
 ///
 /// # Errors
 /// It is no plugin, with place and help.
-pub async fn run(options: &Options, configured: Configured) -> Result<(), String> {
+pub(crate) async fn run(options: &Options, configured: Configured) -> Result<(), String> {
     let (name, wasm) = match Where::of(&options.plugin)? {
         Where::File(file) => (options.plugin.clone(), read(&file)?.into()),
         Where::Registry(reference) => {

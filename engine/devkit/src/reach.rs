@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Where logins come from; never from the command line, where every process could read them.
 #[derive(Args)]
-pub struct RegistryOptions {
+pub(crate) struct RegistryOptions {
     /// The server's configuration, whose registries are used. Without it, docker's own logins are (`docker login`).
     #[arg(long, short, env = "BESPIN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -42,7 +42,7 @@ impl RegistryOptions {
     ///
     /// # Errors
     /// The configuration or docker's file cannot be used, or the configuration does not know the host.
-    pub fn registry(&self, host: &str, configured: Configured) -> Result<Arc<Registry>, String> {
+    pub(crate) fn registry(&self, host: &str, configured: Configured) -> Result<Arc<Registry>, String> {
         let settings = match &self.config {
             Some(file) => configured(file)?,
             None => vec![RegistrySettings { host: host.into(), endpoint: loopback(host), auth: docker_login(host)? }],
@@ -53,7 +53,7 @@ impl RegistryOptions {
 }
 
 /// What a registry's error is to somebody at a terminal. What may pass by itself has no help in it yet.
-pub fn told(error: images::Error) -> String {
+pub(crate) fn told(error: images::Error) -> String {
     match error.passes() {
         true => format!("{error}; try again, and see that the registry is there and its host is written right"),
         false => error.to_string(),

@@ -39,7 +39,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client that follows no redirect: the token is meant for one host.
-    pub fn new() -> Client {
+    pub(crate) fn new() -> Client {
         let http = reqwest::Client::builder()
             .user_agent("bespin")
             .timeout(PATIENCE)
@@ -50,12 +50,12 @@ impl Client {
     }
 
     /// A request that takes at most 15 s and follows no redirect; [`Client::send`] adds the token.
-    pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
         self.http.request(method, url)
     }
 
     /// Sends a request, and answers the body of a success. While a rate limit lasts nothing is sent.
-    pub async fn send(&self, request: RequestBuilder, token: &SecretString) -> Result<Vec<u8>, Refused> {
+    pub(crate) async fn send(&self, request: RequestBuilder, token: &SecretString) -> Result<Vec<u8>, Refused> {
         let limited = *self.limited.lock().expect("nobody panics while holding the limit");
         let left = limited.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         if !left.is_zero() {

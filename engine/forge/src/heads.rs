@@ -90,7 +90,7 @@ impl Core {
     /// Opens the mirror with the objects of every head that is here, for reading alone.
     /// Whatever writes takes [`Core::open`]: with these objects at hand libgit2 would
     /// leave them out of the mirror, and they are removed one day.
-    pub fn open_with_heads(&self) -> Result<Repository, Error> {
+    pub(crate) fn open_with_heads(&self) -> Result<Repository, Error> {
         let repository = self.open()?;
         let stores = self.head_stores()?;
         if !stores.is_empty() {

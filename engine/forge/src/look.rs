@@ -21,7 +21,7 @@ pub struct Commit {
 }
 
 /// How much of a commit's message is kept, in bytes.
-pub const MESSAGE_LIMIT: usize = 16 * 1024;
+pub(crate) const MESSAGE_LIMIT: usize = 16 * 1024;
 
 /// A file at a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Mirror {
 
 impl Core {
     /// The commit that an object's id stands for.
-    pub fn peel(&self, repository: &Repository, id: &str) -> Result<Option<Oid>, Error> {
+    pub(crate) fn peel(&self, repository: &Repository, id: &str) -> Result<Option<Oid>, Error> {
         let Ok(oid) = Oid::from_str(id) else { return Ok(None) };
         match repository.find_object(oid, None).and_then(|object| object.peel(ObjectType::Commit)) {
             Ok(object) => Ok(Some(object.id())),
@@ -152,14 +152,14 @@ impl Core {
     }
 
     /// The commit by its id, which must be there.
-    pub fn need<'r>(&self, repository: &'r Repository, id: &str) -> Result<git2::Commit<'r>, Error> {
+    pub(crate) fn need<'r>(&self, repository: &'r Repository, id: &str) -> Result<git2::Commit<'r>, Error> {
         let missing = || Error::Missing { what: format!("the commit {id}"), address: self.address.as_str().into() };
         let oid = self.peel(repository, id)?.ok_or_else(missing)?;
         repository.find_commit(oid).map_err(error::git("reading", self.address.as_str()))
     }
 
     /// Reads a commit out of an opened repository.
-    pub fn commit(&self, repository: &Repository, id: &str) -> Result<Option<Commit>, Error> {
+    pub(crate) fn commit(&self, repository: &Repository, id: &str) -> Result<Option<Commit>, Error> {
         let Some(oid) = self.peel(repository, id)? else { return Ok(None) };
         let commit = repository.find_commit(oid).map_err(error::git("reading", self.address.as_str()))?;
         let sha = oid.to_string();
@@ -169,7 +169,7 @@ impl Core {
         Ok(Some(Commit { short: sha[..7].to_owned(), sha, message, author, at_s: commit.time().seconds() }))
     }
 
-    pub fn resolve(&self, repository: &Repository, revision: &str) -> Result<Option<String>, Error> {
+    pub(crate) fn resolve(&self, repository: &Repository, revision: &str) -> Result<Option<String>, Error> {
         if matches!(revision.len(), 40 | 64) && revision.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(self.peel(repository, revision)?.map(|oid| oid.to_string()));
         }
@@ -187,7 +187,7 @@ impl Core {
         Ok(None)
     }
 
-    pub fn default_branch(&self, repository: &Repository) -> Option<String> {
+    pub(crate) fn default_branch(&self, repository: &Repository) -> Option<String> {
         let head = repository.find_reference("HEAD").ok()?;
         let target = head.symbolic_target().ok()??;
         target.strip_prefix("refs/heads/").map(str::to_owned)

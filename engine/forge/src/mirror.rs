@@ -166,7 +166,7 @@ impl Mirror {
 
 impl Core {
     /// Opens the mirror, or makes an empty one.
-    pub fn open(&self) -> Result<Repository, Error> {
+    pub(crate) fn open(&self) -> Result<Repository, Error> {
         let opened = Repository::open_bare(&self.directory).or_else(|_| Repository::init_bare(&self.directory));
         opened.map_err(|error| Error::Directory {
             directory: self.directory.display().to_string(),

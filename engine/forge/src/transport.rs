@@ -41,7 +41,7 @@ pub(crate) struct Distrust(OnceCell<String>);
 
 impl Distrust {
     /// The error with our words, where there are any.
-    pub fn explain(&self, error: git2::Error) -> git2::Error {
+    pub(crate) fn explain(&self, error: git2::Error) -> git2::Error {
         match self.0.get() {
             Some(because) => git2::Error::new(error.code(), error.class(), because),
             None => error,
@@ -62,7 +62,7 @@ impl Transport {
     ///
     /// # Errors
     /// [`Error::Address`] where they would cross a network in the clear.
-    pub fn new(settings: &Settings, address: &Address) -> Result<Transport, Error> {
+    pub(crate) fn new(settings: &Settings, address: &Address) -> Result<Transport, Error> {
         if cfg!(not(feature = "encrypted")) && address.scheme() != AddressScheme::Http {
             let problem =
                 "this build talks to git over plain HTTP alone; build Bespin with the feature `encrypted-git`";
@@ -82,12 +82,12 @@ impl Transport {
     }
 
     /// Fresh callbacks for one transfer; the time limit starts now.
-    pub fn callbacks<'a>(&'a self, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
+    pub(crate) fn callbacks<'a>(&'a self, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
         self.callbacks_within(HeadLimits { bytes: usize::MAX, time: self.limit }, distrust)
     }
 
     /// The same for a transfer that ends once it has received more bytes, or taken longer, than that.
-    pub fn callbacks_within<'a>(&'a self, limits: HeadLimits, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
+    pub(crate) fn callbacks_within<'a>(&'a self, limits: HeadLimits, distrust: &'a Distrust) -> RemoteCallbacks<'a> {
         let HeadLimits { bytes, time } = limits;
         let deadline = Instant::now() + time.min(self.limit);
         let mut callbacks = RemoteCallbacks::new();

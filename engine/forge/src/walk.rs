@@ -34,7 +34,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// A whole budget; `what` is walked, as the subject of a refusal.
-    pub fn new(what: impl Into<String>, most: WalkBounds) -> Budget {
+    pub(crate) fn new(what: impl Into<String>, most: WalkBounds) -> Budget {
         Budget { what: what.into(), most, left: most }
     }
 
@@ -52,7 +52,7 @@ impl Budget {
     ///
     /// # Errors
     /// [`Error::TooLarge`] where it is larger than what is left.
-    pub fn tree<'r>(&mut self, repository: &'r Repository, id: Oid) -> Result<Tree<'r>, Error> {
+    pub(crate) fn tree<'r>(&mut self, repository: &'r Repository, id: Oid) -> Result<Tree<'r>, Error> {
         let failed = error::git("reading", "a tree");
         // The header tells the size before the bytes are unpacked.
         let (size, _) = repository.odb().and_then(|odb| odb.read_header(id)).map_err(&failed)?;

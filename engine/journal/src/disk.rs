@@ -22,7 +22,7 @@ const WINDOW: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An open store. Closing happens on drop, when the last clone of the handle goes.
-pub struct StoreFolder {
+pub(crate) struct StoreFolder {
     db: sled::Db,
     file: File,
     blobs: PathBuf,
@@ -31,7 +31,7 @@ pub struct StoreFolder {
 
 /// Changes that take effect together or not at all.
 #[derive(Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     puts: sled::Batch,
     parts: Vec<StorePart>,
     removes: Vec<Vec<u8>>,
@@ -39,21 +39,21 @@ pub struct Batch {
 
 impl Batch {
     /// Sets a key. One whose value may be long is set once.
-    pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         let (kept, parts) = parts::split(&key, value);
         self.parts.extend(parts);
         self.puts.insert(key, kept);
     }
 
     /// Removes a key with all parts of its value; nothing where it is absent.
-    pub fn remove(&mut self, key: Vec<u8>) {
+    pub(crate) fn remove(&mut self, key: Vec<u8>) {
         self.removes.push(key);
     }
 }
 
 /// Why a batch was not written.
 #[derive(Debug)]
-pub enum WriteError {
+pub(crate) enum WriteError {
     /// The disk is full.
     Full(String),
     /// The store failed for another reason, in its own words; what the disk holds is then unknown.
@@ -62,7 +62,7 @@ pub enum WriteError {
 
 impl StoreFolder {
     /// Opens or creates the store in `dir`, and makes its files' names durable.
-    pub fn open(dir: &Path) -> Result<StoreFolder, Error> {
+    pub(crate) fn open(dir: &Path) -> Result<StoreFolder, Error> {
         let say = |what: &str, error: &dyn std::fmt::Display| {
             Error(format!(
                 "{what} the journal in {}: {error}; if it is damaged, restore a backup into an empty folder",
@@ -90,7 +90,7 @@ impl StoreFolder {
     }
 
     /// Applies a batch; it is on the disk when this returns.
-    pub fn write(&self, batch: Batch) -> Result<(), WriteError> {
+    pub(crate) fn write(&self, batch: Batch) -> Result<(), WriteError> {
         catch_unwind(AssertUnwindSafe(|| {
             let Batch { puts: mut changes, parts, removes } = batch;
             let mut parts_gone = Vec::new();
@@ -164,7 +164,7 @@ impl StoreFolder {
     }
 
     /// The value of a key, put together from its parts; `None` where it is absent.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         guard(|| {
             let Some(kept) = self.db.get(key)? else { return Ok(None) };
             Ok(self.whole(key, &kept)?.map(Cow::into_owned))
@@ -172,7 +172,7 @@ impl StoreFolder {
     }
 
     /// Reads the keys from `from` on that start with `prefix`, in order, until `each` answers false.
-    pub fn scan(
+    pub(crate) fn scan(
         &self,
         prefix: &[u8],
         from: &[u8],

@@ -1,24 +1,24 @@
 //! Keys in order: entries by their global sequence, places by (stream, index).
 
 /// The bookkeeping record's key.
-pub const META: &[u8] = b"m";
+pub(crate) const META: &[u8] = b"m";
 /// What every entry's key starts with.
-pub const ENTRY: &[u8] = b"e";
+pub(crate) const ENTRY: &[u8] = b"e";
 /// What every place's key starts with.
-pub const PLACE: &[u8] = b"s";
+pub(crate) const PLACE: &[u8] = b"s";
 
 /// The longest stream name, in bytes.
-pub const LONGEST_NAME: usize = 1024;
+pub(crate) const LONGEST_NAME: usize = 1024;
 
 /// The key of an entry's content.
-pub fn entry(seq: u64) -> Vec<u8> {
+pub(crate) fn entry(seq: u64) -> Vec<u8> {
     let mut key = ENTRY.to_vec();
     key.extend(seq.to_be_bytes());
     key
 }
 
 /// The key that leads from (stream, index) to the entry's sequence.
-pub fn place(stream: &str, index: u64) -> Vec<u8> {
+pub(crate) fn place(stream: &str, index: u64) -> Vec<u8> {
     let mut key = PLACE.to_vec();
     key.extend(stream.as_bytes());
     // No name contains it, so that `a` and `a/b` do not mix.
@@ -28,13 +28,13 @@ pub fn place(stream: &str, index: u64) -> Vec<u8> {
 }
 
 /// Reads a big-endian number off the end of a key or a value.
-pub fn number(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     let tail = bytes.len().checked_sub(8)?;
     Some(u64::from_be_bytes(bytes[tail..].try_into().ok()?))
 }
 
 /// Says what is wrong with a stream's name, if anything.
-pub fn refuse_name(stream: &str) -> Option<String> {
+pub(crate) fn refuse_name(stream: &str) -> Option<String> {
     if stream.is_empty() {
         return Some("a stream needs a name".into());
     }

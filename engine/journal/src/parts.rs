@@ -9,17 +9,17 @@
 //! after it: without it they mean nothing.
 
 /// The longest value that is kept whole, and the longest part, in bytes.
-pub const PART: usize = 4096;
+pub(crate) const PART: usize = 4096;
 /// What a part's key starts with; the value's own key and the part's number follow.
-pub const KEY: &[u8] = b"p";
+pub(crate) const KEY: &[u8] = b"p";
 /// What stands in a long value's place begins with it, and nothing else does: it is in no JSON and no small number.
 const MARK: u8 = 0xff;
 
 /// A part, or what removes it.
-pub type StorePart = (Vec<u8>, Option<Vec<u8>>);
+pub(crate) type StorePart = (Vec<u8>, Option<Vec<u8>>);
 
 /// What stands in a value's place, which may be itself, and its parts with their keys.
-pub fn split(key: &[u8], value: Vec<u8>) -> (Vec<u8>, Vec<StorePart>) {
+pub(crate) fn split(key: &[u8], value: Vec<u8>) -> (Vec<u8>, Vec<StorePart>) {
     if value.len() <= PART && value.first() != Some(&MARK) {
         return (value, Vec::new());
     }
@@ -29,12 +29,12 @@ pub fn split(key: &[u8], value: Vec<u8>) -> (Vec<u8>, Vec<StorePart>) {
 }
 
 /// The key of the value that a part is of; `None` for what is no part's key.
-pub fn owner(part: &[u8]) -> Option<&[u8]> {
+pub(crate) fn owner(part: &[u8]) -> Option<&[u8]> {
     part.strip_prefix(KEY)?.split_last_chunk::<4>().map(|(key, _)| key)
 }
 
 /// The keys of a value's parts, by what stands under its own key; none for a value that is whole.
-pub fn keys(key: &[u8], kept: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn keys(key: &[u8], kept: &[u8]) -> Vec<Vec<u8>> {
     let Some((&MARK, count)) = kept.split_first() else { return Vec::new() };
     let count = count.try_into().map_or(0, u32::from_be_bytes);
     (0..count).map(|n| part_key(key, n)).collect()

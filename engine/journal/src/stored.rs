@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// What is on the disk for certain: every reader stops at its edge.
 #[derive(Default)]
-pub struct Durable {
+pub(crate) struct Durable {
     /// Each stream's length and newest sequence.
     pub heads: BTreeMap<String, StreamHead>,
     /// The totals, which are recorded with every batch.
@@ -16,7 +16,7 @@ pub struct Durable {
 
 /// Where a stream ends: what an append compares and what a listing shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StreamHead {
+pub(crate) struct StreamHead {
     /// How many entries it has.
     pub len: u64,
     /// The sequence of the newest.
@@ -25,7 +25,7 @@ pub struct StreamHead {
 
 /// The totals: what went missing behind the store's back shows as a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
+pub(crate) struct Meta {
     /// The newest sequence ever given out.
     pub newest: u64,
     /// How many entries there are.
@@ -34,7 +34,7 @@ pub struct Meta {
 
 /// An entry's content as it lies on the disk; its sequence is its key.
 #[derive(Serialize, Deserialize)]
-pub struct StoredEntry {
+pub(crate) struct StoredEntry {
     v: u32,
     stream: String,
     index: u64,
@@ -46,14 +46,14 @@ pub struct StoredEntry {
 
 impl StoredEntry {
     /// Encodes an entry's content.
-    pub fn encode(entry: &Entry) -> Result<Vec<u8>, Error> {
+    pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>, Error> {
         let Entry { stream, index, v, at_ms, by, kind, body, .. } = entry.clone();
         let stored = StoredEntry { v, stream, index, at_ms, by, kind, body };
         serde_json::to_vec(&stored).map_err(|error| Error(format!("encoding an entry: {error}")))
     }
 
     /// Decodes an entry's content.
-    pub fn decode(seq: u64, value: &[u8]) -> Result<Entry, Error> {
+    pub(crate) fn decode(seq: u64, value: &[u8]) -> Result<Entry, Error> {
         let stored: StoredEntry = serde_json::from_slice(value)
             .map_err(|error| Error(format!("entry {seq} of the journal cannot be read: {error}")))?;
         let StoredEntry { v, stream, index, at_ms, by, kind, body } = stored;
@@ -62,7 +62,7 @@ impl StoredEntry {
 }
 
 /// Says why an entry of this version cannot be read, if so.
-pub fn refuse_version(v: u32, stream: &str, index: u64) -> Option<Error> {
+pub(crate) fn refuse_version(v: u32, stream: &str, index: u64) -> Option<Error> {
     (v == 0 || v > VERSION).then(|| {
         Error(format!(
             "entry {index} of the stream {stream} has the format version {v}, and this Bespin reads versions 1 to {VERSION}; \

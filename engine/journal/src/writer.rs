@@ -11,14 +11,14 @@ use std::sync::{Arc, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many requests may wait; callers beyond it wait for their turn to ask.
-pub const QUEUE: usize = 1024;
+pub(crate) const QUEUE: usize = 1024;
 /// No batch grows much beyond this many bytes.
 const BATCH_BYTES: usize = 128 << 10;
 /// The largest entry, in bytes: a run's first entry carries its whole pipeline.
 const LARGEST_ENTRY: usize = 4 << 20;
 
 /// What callers ask for.
-pub enum WriterRequest {
+pub(crate) enum WriterRequest {
     /// Append to a stream.
     Append {
         stream: String,
@@ -31,7 +31,7 @@ pub enum WriterRequest {
 }
 
 /// The writer's own state.
-pub struct StoreWriter {
+pub(crate) struct StoreWriter {
     disk: Arc<StoreFolder>,
     durable: Arc<RwLock<Durable>>,
     newest: watch::Sender<u64>,
@@ -54,7 +54,7 @@ struct AppendGroup {
 
 impl StoreWriter {
     /// Binds the writer to the store and to the index that it alone changes.
-    pub fn new(
+    pub(crate) fn new(
         disk: Arc<StoreFolder>,
         durable: Arc<RwLock<Durable>>,
         newest: watch::Sender<u64>,
@@ -66,7 +66,7 @@ impl StoreWriter {
     }
 
     /// Works until the last caller is gone.
-    pub fn run(mut self, mut queue: mpsc::Receiver<WriterRequest>) {
+    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<WriterRequest>) {
         while let Some(first) = queue.blocking_recv() {
             let mut group = self.start();
             let mut next = Some(first);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A step while it is read, with the places that later checks point at.
-pub struct Draft<'n> {
+pub(crate) struct Draft<'n> {
     /// The step; its needs are resolved later.
     pub step: Step,
     /// Where its id stands.
@@ -23,7 +23,7 @@ pub struct Draft<'n> {
 }
 
 /// Notes ids that stand twice.
-pub fn unique<'d, 'n: 'd>(reader: &mut FileReader<'_>, drafts: impl Iterator<Item = &'d Draft<'n>>) {
+pub(crate) fn unique<'d, 'n: 'd>(reader: &mut FileReader<'_>, drafts: impl Iterator<Item = &'d Draft<'n>>) {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for draft in drafts.filter(|draft| !draft.step.id.is_empty()) {
         let line = reader.source.mistake(draft.at.clone(), "", "").line;
@@ -38,7 +38,7 @@ pub fn unique<'d, 'n: 'd>(reader: &mut FileReader<'_>, drafts: impl Iterator<Ite
 }
 
 /// What each step needs: what it says, or the step before it.
-pub fn resolve(
+pub(crate) fn resolve(
     reader: &mut FileReader<'_>,
     drafts: &[Draft<'_>],
     what: &str,
@@ -136,7 +136,7 @@ fn cycles(reader: &mut FileReader<'_>, drafts: &[Draft<'_>], needs: &[Vec<String
 }
 
 /// The ids of everything that has ended before each step starts.
-pub fn ancestors(drafts: &[Draft<'_>], needs: &[Vec<String>]) -> Vec<BTreeSet<String>> {
+pub(crate) fn ancestors(drafts: &[Draft<'_>], needs: &[Vec<String>]) -> Vec<BTreeSet<String>> {
     let by_id: BTreeMap<&str, &Vec<String>> = drafts.iter().map(|draft| draft.step.id.as_str()).zip(needs).collect();
     let one = |needs: &Vec<String>| {
         let (mut found, mut open) = (BTreeSet::new(), needs.clone());

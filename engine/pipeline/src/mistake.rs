@@ -68,7 +68,7 @@ impl Mistake {
 
 /// A file's text, to find lines and columns in.
 #[derive(Clone, Copy, Debug)]
-pub struct SourceText<'a> {
+pub(crate) struct SourceText<'a> {
     /// The file's path, relative to the repository.
     pub file: &'a str,
     /// The file's whole text, for the line that is shown.
@@ -77,7 +77,7 @@ pub struct SourceText<'a> {
 
 impl SourceText<'_> {
     /// A mistake at a place in bytes. What spans lines is shown on its first.
-    pub fn mistake(&self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Mistake {
+    pub(crate) fn mistake(&self, at: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Mistake {
         let start = floor(self.text, at.start);
         let end = floor(self.text, at.end).max(start);
         let from = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -92,7 +92,7 @@ impl SourceText<'_> {
     }
 
     /// The text at a place.
-    pub fn slice(&self, at: &Range<usize>) -> &str {
+    pub(crate) fn slice(&self, at: &Range<usize>) -> &str {
         let start = floor(self.text, at.start);
         &self.text[start..floor(self.text, at.end).max(start)]
     }

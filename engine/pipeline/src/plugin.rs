@@ -12,7 +12,7 @@ const BUILT_IN: [&str; 11] =
     ["approve", "bump", "canary", "container", "http", "image", "push", "scan", "slack", "sync", "terraform"];
 
 /// The plugin's name, or its reference with the digest that it is pinned to.
-pub fn plugin(reader: &mut FileReader<'_>, node: &Node) -> Option<String> {
+pub(crate) fn plugin(reader: &mut FileReader<'_>, node: &Node) -> Option<String> {
     let uses = reader.text(node, "`uses`")?;
     if uses.starts_with("actions/") || uses.contains(char::is_whitespace) || uses.contains("${{") {
         reader.wrong(
@@ -55,7 +55,7 @@ fn reference(reader: &mut FileReader<'_>, node: &Node, uses: &str) -> Option<Str
 }
 
 /// A step's id where it does not say: a plugin's name, which for a reference is its last part.
-pub fn id_of(uses: &str) -> Option<String> {
+pub(crate) fn id_of(uses: &str) -> Option<String> {
     let Ok(reference) = plugin_reference(uses) else { return Some(uses.to_owned()) };
     let last = reference.repository.rsplit('/').next().unwrap_or_default();
     let id: String = last.chars().map(|c| if matches!(c, '.' | '_') { '-' } else { c }).take(63).collect();

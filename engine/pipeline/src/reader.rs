@@ -7,13 +7,13 @@ use crate::tree::{MapKey, Node, NodeKind};
 use std::ops::Range;
 
 /// A text and where it stands.
-pub type Placed = (String, Range<usize>);
+pub(crate) type Placed = (String, Range<usize>);
 
 /// How many mistakes are worth a person's while.
 const MOST: usize = 100;
 
 /// Collects mistakes while it reads.
-pub struct FileReader<'a> {
+pub(crate) struct FileReader<'a> {
     pub source: SourceText<'a>,
     /// What makes the file unusable.
     pub mistakes: Vec<Mistake>,
@@ -24,18 +24,18 @@ pub struct FileReader<'a> {
 
 impl<'a> FileReader<'a> {
     /// A reader without mistakes.
-    pub fn new(source: SourceText<'a>, pins: Pins<'a>) -> FileReader<'a> {
+    pub(crate) fn new(source: SourceText<'a>, pins: Pins<'a>) -> FileReader<'a> {
         FileReader { source, mistakes: Vec::new(), warnings: Vec::new(), pins }
     }
 
-    pub fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         if self.mistakes.len() < MOST {
             let mistake = self.source.mistake(at.clone(), message, help);
             self.mistakes.push(mistake);
         }
     }
 
-    pub fn warn(&mut self, at: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn warn(&mut self, at: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         if self.warnings.len() < MOST {
             let warning = self.source.mistake(at.clone(), message, help);
             self.warnings.push(warning);
@@ -43,7 +43,7 @@ impl<'a> FileReader<'a> {
     }
 
     /// The entries of a node that has to be a map; anything else is noted as a mistake.
-    pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(MapKey, Node)]> {
+    pub(crate) fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(MapKey, Node)]> {
         match &node.kind {
             NodeKind::Map(entries) => Some(entries),
             _ => {
@@ -58,7 +58,7 @@ impl<'a> FileReader<'a> {
     }
 
     /// Notes every key that is not among the known ones.
-    pub fn known_keys(&mut self, entries: &[(MapKey, Node)], known: &[String], what: &str, hint: Hint) {
+    pub(crate) fn known_keys(&mut self, entries: &[(MapKey, Node)], known: &[String], what: &str, hint: Hint) {
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.text)) {
             let (message, help) = match hint(&key.text) {
                 Some((message, help)) => (message.to_owned(), help.to_owned()),
@@ -73,7 +73,7 @@ impl<'a> FileReader<'a> {
     }
 
     /// A text; a number or a truth is taken as it is written.
-    pub fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+    pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         match &node.kind {
             NodeKind::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
             _ => {
@@ -88,7 +88,7 @@ impl<'a> FileReader<'a> {
     }
 
     /// A list of texts, or one text in place of a list of one.
-    pub fn texts(&mut self, node: &Node, what: &str) -> Vec<Placed> {
+    pub(crate) fn texts(&mut self, node: &Node, what: &str) -> Vec<Placed> {
         match &node.kind {
             NodeKind::List(items) => {
                 let each = items.iter().filter_map(|item| {
@@ -109,7 +109,7 @@ impl<'a> FileReader<'a> {
     }
 
     /// Checks every expression in the texts of a value.
-    pub fn expressions(&mut self, node: &Node, known: &KnownNames<'_>) {
+    pub(crate) fn expressions(&mut self, node: &Node, known: &KnownNames<'_>) {
         match &node.kind {
             NodeKind::List(items) => items.iter().for_each(|item| self.expressions(item, known)),
             NodeKind::Map(entries) => {
@@ -135,7 +135,7 @@ impl<'a> FileReader<'a> {
     }
 
     /// Checks one expression, which stands somewhere within `at`.
-    pub fn expression(&mut self, source: &str, at: Range<usize>, known: &KnownNames<'_>) {
+    pub(crate) fn expression(&mut self, source: &str, at: Range<usize>, known: &KnownNames<'_>) {
         let offset = self.source.slice(&at).find(source).filter(|_| !source.is_empty());
         for fault in expr::check(source, known) {
             let at = match offset {
@@ -149,7 +149,7 @@ impl<'a> FileReader<'a> {
     }
 
     /// The place of a scalar's `nth` expression; the scalar's own where quoting hides it.
-    pub fn find_expression(&self, node: &Node, nth: usize) -> Range<usize> {
+    pub(crate) fn find_expression(&self, node: &Node, nth: usize) -> Range<usize> {
         let raw = self.source.slice(&node.at);
         let Some((start, _)) = raw.match_indices("${{").nth(nth) else { return head(node) };
         let end = raw[start..].find("}}").map_or(raw.len(), |end| start + end + 2);
@@ -158,15 +158,15 @@ impl<'a> FileReader<'a> {
 }
 
 /// What an unknown key should rather be, where it is known from elsewhere.
-pub type Hint = fn(&str) -> Option<(&'static str, &'static str)>;
+pub(crate) type Hint = fn(&str) -> Option<(&'static str, &'static str)>;
 
 /// The value under a key.
-pub fn field<'n>(entries: &'n [(MapKey, Node)], name: &str) -> Option<&'n Node> {
+pub(crate) fn field<'n>(entries: &'n [(MapKey, Node)], name: &str) -> Option<&'n Node> {
     entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value)
 }
 
 /// A value's place, or its first character if it spans much.
-pub fn head(node: &Node) -> Range<usize> {
+pub(crate) fn head(node: &Node) -> Range<usize> {
     match node.kind {
         NodeKind::Scalar { .. } => node.at.clone(),
         _ => node.at.start..node.at.start + 1,
@@ -174,6 +174,6 @@ pub fn head(node: &Node) -> Range<usize> {
 }
 
 /// The texts without their places.
-pub fn unplaced(texts: Vec<Placed>) -> Vec<String> {
+pub(crate) fn unplaced(texts: Vec<Placed>) -> Vec<String> {
     texts.into_iter().map(|(text, _)| text).collect()
 }

@@ -15,7 +15,7 @@ const HOUR_MS: u64 = 3_600_000;
 const RETRIES: u64 = 10;
 
 /// Reads `steps` and `finally`.
-pub fn read(
+pub(crate) fn read(
     reader: &mut FileReader<'_>,
     steps: Option<&Node>,
     finally: Option<&Node>,

@@ -15,7 +15,7 @@ const MOST: usize = 20_000;
 
 /// A value and its place, in bytes.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its first byte, and the one after its last.
     pub at: Range<usize>,
     pub kind: NodeKind,
@@ -23,7 +23,7 @@ pub struct Node {
 
 /// What a value is.
 #[derive(Clone, Debug)]
-pub enum NodeKind {
+pub(crate) enum NodeKind {
     /// A text, number, truth or nothing, as it is written.
     Scalar {
         text: String,
@@ -37,7 +37,7 @@ pub enum NodeKind {
 
 /// How a scalar is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(crate) enum Style {
     /// As it stands, so that `5` is a number.
     Plain,
     Quoted,
@@ -47,7 +47,7 @@ pub enum Style {
 
 /// A key and its place.
 #[derive(Clone, Debug)]
-pub struct MapKey {
+pub(crate) struct MapKey {
     /// Its place, in bytes.
     pub at: Range<usize>,
     pub text: String,
@@ -55,7 +55,7 @@ pub struct MapKey {
 
 /// Something wrong at a place.
 #[derive(Clone, Debug)]
-pub struct YamlFault {
+pub(crate) struct YamlFault {
     pub at: Range<usize>,
     pub message: String,
     /// How to fix it.
@@ -64,7 +64,7 @@ pub struct YamlFault {
 
 impl Node {
     /// What a person would call it.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match &self.kind {
             NodeKind::List(_) => "a list".into(),
             NodeKind::Map(_) => "a map".into(),
@@ -78,12 +78,12 @@ impl Node {
     }
 
     /// Whether it is left out, or `null`.
-    pub fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(&self.kind, NodeKind::Scalar { text, style: Style::Plain } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// The value by YAML 1.2's core schema; numbers that JSON lacks are texts.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match &self.kind {
             NodeKind::List(items) => items.iter().map(Node::to_json).collect(),
             NodeKind::Map(entries) => entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect(),
@@ -117,7 +117,7 @@ fn number(text: &str) -> Option<Value> {
 
 /// Reads one document. The tree is there unless the text is no YAML at all;
 /// faults are whatever is wrong besides.
-pub fn load(text: &str) -> (Option<Node>, Vec<YamlFault>) {
+pub(crate) fn load(text: &str) -> (Option<Node>, Vec<YamlFault>) {
     let mut builder = TreeBuilder { length: text.len(), ..TreeBuilder::default() };
     for event in Parser::new_from_str(text) {
         let outcome = match event {

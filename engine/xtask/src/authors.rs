@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Where the components are, as `<name>.wasm`.
-pub fn dir() -> PathBuf {
+pub(crate) fn dir() -> PathBuf {
     target().join("examples")
 }
 
@@ -15,7 +15,7 @@ pub fn dir() -> PathBuf {
 ///
 /// # Errors
 /// A language is there and its component does not build.
-pub fn examples() -> Result<Vec<String>, Failed> {
+pub(crate) fn examples() -> Result<Vec<String>, Failed> {
     let mut missing = Vec::new();
     std::fs::create_dir_all(dir()).map_err(|error| Failed(format!("{}: {error}", dir().display())))?;
     if has("npm") {

@@ -8,7 +8,7 @@ use crate::process::{Failed, command, run};
 ///
 /// # Errors
 /// A bench could not be measured.
-pub fn measure(name: Option<&str>) -> Result<(), Failed> {
+pub(crate) fn measure(name: Option<&str>) -> Result<(), Failed> {
     let missing = install::everything()?;
     missing.iter().for_each(|part| eprintln!("xtask: NOT MEASURED AGAINST: {part}"));
     build::plugins()?;

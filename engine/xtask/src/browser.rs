@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 ///
 /// # Errors
 /// The dashboard is not as it should be, or the demo does not come so far.
-pub fn check() -> Result<Vec<String>, Failed> {
+pub(crate) fn check() -> Result<Vec<String>, Failed> {
     let missing: Vec<String> = ["node", "npm", "chromium"]
         .into_iter()
         .filter(|program| !has(program))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// How the server is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
+pub(crate) enum Profile {
     /// Quick to build; for the demo and the tests.
     Dev,
     /// Quick to run; for the benches.
@@ -13,12 +13,12 @@ pub enum Profile {
 }
 
 /// Where the built components are, as `<name>.wasm`.
-pub fn plugins_dir() -> PathBuf {
+pub(crate) fn plugins_dir() -> PathBuf {
     target().join("plugins")
 }
 
 /// Where cargo builds.
-pub fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), PathBuf::from)
 }
 
@@ -26,7 +26,7 @@ pub fn target() -> PathBuf {
 ///
 /// # Errors
 /// A plugin does not build.
-pub fn plugins() -> Result<(), Failed> {
+pub(crate) fn plugins() -> Result<(), Failed> {
     let names = plugin_names()?;
     let mut cargo = command("cargo");
     cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "plugin"]);
@@ -64,7 +64,7 @@ fn plugin_names() -> Result<Vec<String>, Failed> {
 ///
 /// # Errors
 /// Node.js is there and the build fails.
-pub fn web() -> Result<(), Failed> {
+pub(crate) fn web() -> Result<(), Failed> {
     if !process::has("npm") {
         eprintln!("xtask: NOT BUILT: the dashboard, for want of npm; install Node.js 20");
         return Ok(());
@@ -81,7 +81,7 @@ pub fn web() -> Result<(), Failed> {
 ///
 /// # Errors
 /// It does not build.
-pub fn server(profile: Profile) -> Result<PathBuf, Failed> {
+pub(crate) fn server(profile: Profile) -> Result<PathBuf, Failed> {
     eprintln!("xtask: building the server");
     let mut cargo = command("cargo");
     cargo.args(["build", "--package", "bespin"]);

@@ -34,29 +34,29 @@ const TOFU: [&str; 2] = ["v1.10.10", "h1:ELFHOkY0x/bHvkgBP4KK3i7Y19CSFuHOyeZOLc0
 const MOTO: &str = "moto[server]==5.2.5";
 
 /// Where what is built once is kept, outside of the checkout.
-pub fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
     home.unwrap_or_else(std::env::temp_dir).join("bespin")
 }
 
 /// The folder of `kube-apiserver` and `kube-controller-manager`.
-pub fn kubernetes() -> PathBuf {
+pub(crate) fn kubernetes() -> PathBuf {
     cache().join("kubernetes").join(KUBERNETES)
 }
 
 /// The `cosign` program.
-pub fn cosign() -> PathBuf {
+pub(crate) fn cosign() -> PathBuf {
     cache().join("cosign").join(COSIGN).join("cosign")
 }
 
 /// The `tofu` program, where neither it nor `terraform` is installed.
-pub fn tofu() -> PathBuf {
+pub(crate) fn tofu() -> PathBuf {
     cache().join("tofu").join(TOFU[0]).join("tofu")
 }
 
 /// The `moto_server` program.
-pub fn moto() -> PathBuf {
+pub(crate) fn moto() -> PathBuf {
     cache().join("moto").join("bin").join("moto_server")
 }
 
@@ -64,7 +64,7 @@ pub fn moto() -> PathBuf {
 ///
 /// # Errors
 /// Without the target for plugins nothing can be tested at all.
-pub fn everything() -> Result<Vec<String>, Failed> {
+pub(crate) fn everything() -> Result<Vec<String>, Failed> {
     wasm_target()?;
     debian();
     let mut missing: Vec<String> = PARTS
@@ -83,7 +83,7 @@ pub fn everything() -> Result<Vec<String>, Failed> {
 ///
 /// # Errors
 /// There is no rustup, or it cannot add the target.
-pub fn wasm_target() -> Result<(), Failed> {
+pub(crate) fn wasm_target() -> Result<(), Failed> {
     let installed = output(command("rustup").args(["target", "list", "--installed"]))?;
     if installed.contains("wasm32-wasip2") {
         return Ok(());

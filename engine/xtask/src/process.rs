@@ -8,7 +8,7 @@ use std::time::Instant;
 
 /// Why a task failed.
 #[derive(Debug)]
-pub struct Failed(pub String);
+pub(crate) struct Failed(pub String);
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,13 +17,13 @@ impl fmt::Display for Failed {
 }
 
 /// The top of the checkout.
-pub fn top() -> PathBuf {
+pub(crate) fn top() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
 /// A command that starts at the top of the checkout.
-pub fn command(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(top());
     command
@@ -33,7 +33,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 ///
 /// # Errors
 /// It could not be started, or it ended otherwise than with 0.
-pub fn run(command: &mut Command) -> Result<(), Failed> {
+pub(crate) fn run(command: &mut Command) -> Result<(), Failed> {
     let shown = show(command);
     let status = command.status().map_err(|error| Failed(format!("{shown}: {error}")))?;
     if status.success() { Ok(()) } else { Err(Failed(format!("{shown}: {status}"))) }
@@ -43,7 +43,7 @@ pub fn run(command: &mut Command) -> Result<(), Failed> {
 ///
 /// # Errors
 /// As [`run`], with what it wrote to its standard error.
-pub fn output(command: &mut Command) -> Result<String, Failed> {
+pub(crate) fn output(command: &mut Command) -> Result<String, Failed> {
     let shown = show(command);
     let output = command.output().map_err(|error| Failed(format!("{shown}: {error}")))?;
     if output.status.success() {
@@ -57,7 +57,7 @@ pub fn output(command: &mut Command) -> Result<String, Failed> {
 ///
 /// # Errors
 /// Those of the part.
-pub fn timed<T>(part: &str, work: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
+pub(crate) fn timed<T>(part: &str, work: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
     let begin = Instant::now();
     let done = work()?;
     let seconds = begin.elapsed().as_secs();
@@ -66,7 +66,7 @@ pub fn timed<T>(part: &str, work: impl FnOnce() -> Result<T, Failed>) -> Result<
 }
 
 /// Whether a program is there.
-pub fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())

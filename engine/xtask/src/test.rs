@@ -21,7 +21,7 @@ fn say(missing: &[String], real: bool) -> Result<(), Failed> {
 ///
 /// # Errors
 /// A test failed, or (with `real`) a real part is missing.
-pub fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
+pub(crate) fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
     let mut missing = timed("installing the parts", install::everything)?;
     timed("building the plugins", build::plugins)?;
     missing.extend(timed("building the examples", authors::examples)?);

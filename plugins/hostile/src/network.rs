@@ -8,28 +8,28 @@ use bespin_sdk::{Outputs, Result, http, reject};
 
 use crate::{Settings, stolen};
 
-pub fn connect(address: &str) -> Result<Outputs> {
+pub(crate) fn connect(address: &str) -> Result<Outputs> {
     match TcpStream::connect(address) {
         Ok(stream) => stolen(stream),
         Err(error) => reject!("no connection: {error}"),
     }
 }
 
-pub fn datagram(address: &str) -> Result<Outputs> {
+pub(crate) fn datagram(address: &str) -> Result<Outputs> {
     match UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"hostile", address)) {
         Ok(sent) => stolen(sent),
         Err(error) => reject!("no datagram: {error}"),
     }
 }
 
-pub fn listen() -> Result<Outputs> {
+pub(crate) fn listen() -> Result<Outputs> {
     match TcpListener::bind("127.0.0.1:0") {
         Ok(listener) => stolen(listener),
         Err(error) => reject!("no listener: {error}"),
     }
 }
 
-pub fn resolve(name: &str) -> Result<Outputs> {
+pub(crate) fn resolve(name: &str) -> Result<Outputs> {
     match name.to_socket_addrs() {
         Ok(addresses) => stolen(addresses),
         Err(error) => reject!("no address: {error}"),
@@ -42,12 +42,12 @@ fn send(method: &str, url: &str, header: &str, value: &str) -> Result<Response> 
     Ok(http::send(&Request { method: method.to_owned(), url, headers, body: Vec::new() })?)
 }
 
-pub fn request(settings: &Settings) -> Result<Outputs> {
+pub(crate) fn request(settings: &Settings) -> Result<Outputs> {
     let answer = send(&settings.method, &settings.on, &settings.header, &settings.value)?;
     Ok(Outputs::new().with("status", answer.status.to_string()))
 }
 
-pub fn follow(url: &str) -> Result<Outputs> {
+pub(crate) fn follow(url: &str) -> Result<Outputs> {
     let answer = send("GET", url, "x-plain", "plain")?;
     match answer.headers.iter().find(|field| field.name == "location") {
         Some(location) => send("GET", &location.value, "x-plain", "plain").and_then(stolen),
@@ -55,7 +55,7 @@ pub fn follow(url: &str) -> Result<Outputs> {
     }
 }
 
-pub fn many_headers(url: &str) -> Result<Outputs> {
+pub(crate) fn many_headers(url: &str) -> Result<Outputs> {
     let header = |number| Header { name: format!("x-{number}"), value: vec![Part::Text(String::new())] };
     let headers = (0..40_000).map(header).collect();
     let url = vec![Part::Text(url.to_owned())];

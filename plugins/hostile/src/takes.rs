@@ -12,14 +12,14 @@ use bespin_sdk::{Outputs, Result, git, http, images, info, log, registry, reject
 use crate::leave::{container_of, follow_of, sync_of};
 use crate::stolen;
 
-pub fn spin() -> ! {
+pub(crate) fn spin() -> ! {
     let mut number = 0u64;
     loop {
         number = black_box(number.wrapping_add(1));
     }
 }
 
-pub fn ask_and_spin() -> Result<Outputs> {
+pub(crate) fn ask_and_spin() -> Result<Outputs> {
     loop {
         let _names = workspace::list("")?;
         for number in 0..1_000_000u64 {
@@ -28,12 +28,12 @@ pub fn ask_and_spin() -> Result<Outputs> {
     }
 }
 
-pub fn sleep() -> Result<Outputs> {
+pub(crate) fn sleep() -> Result<Outputs> {
     std::thread::sleep(Duration::from_secs(3600));
     stolen(())
 }
 
-pub fn memory() -> Result<Outputs> {
+pub(crate) fn memory() -> Result<Outputs> {
     let mut hoard = Vec::new();
     loop {
         hoard.push(black_box(vec![1u8; 1 << 20]));
@@ -41,35 +41,35 @@ pub fn memory() -> Result<Outputs> {
 }
 
 #[inline(never)]
-pub fn recurse(depth: u64) -> u64 {
+pub(crate) fn recurse(depth: u64) -> u64 {
     if depth == 0 { 1 } else { recurse(depth + 1).wrapping_mul(3) ^ depth }
 }
 
 #[expect(unconditional_recursion, reason = "it is the attack")]
-pub fn recurse_with_frames(depth: u64) -> u64 {
+pub(crate) fn recurse_with_frames(depth: u64) -> u64 {
     let frame = black_box([depth; 16]);
     recurse_with_frames(black_box(depth + 1)) + frame[3]
 }
 
-pub fn flood_log() -> Result<Outputs> {
+pub(crate) fn flood_log() -> Result<Outputs> {
     loop {
         info!("{}", "flood ".repeat(1000));
     }
 }
 
-pub fn empty_lines() -> Result<Outputs> {
+pub(crate) fn empty_lines() -> Result<Outputs> {
     log::line(log::Level::Info, &"\n".repeat(1 << 20));
     stolen(())
 }
 
-pub fn flood_output() -> Result<Outputs> {
+pub(crate) fn flood_output() -> Result<Outputs> {
     for _ in 0..2000 {
         println!("{}", "flood ".repeat(1000));
     }
     Ok(Outputs::new().with("answer", "42"))
 }
 
-pub fn many_names() -> Result<Outputs> {
+pub(crate) fn many_names() -> Result<Outputs> {
     let mut outputs = Outputs::new();
     for number in 0..100_000 {
         outputs = outputs.with(&number.to_string(), "");
@@ -77,13 +77,13 @@ pub fn many_names() -> Result<Outputs> {
     Ok(outputs)
 }
 
-pub fn flood_host() -> Result<Outputs> {
+pub(crate) fn flood_host() -> Result<Outputs> {
     loop {
         let _names = workspace::list("");
     }
 }
 
-pub fn flood_handles() -> Result<Outputs> {
+pub(crate) fn flood_handles() -> Result<Outputs> {
     let mut hoard = Vec::new();
     loop {
         hoard.push(secrets::get("token")?);
@@ -96,7 +96,7 @@ fn long() -> String {
 }
 
 /// Every function refuses it, although most of them are granted.
-pub fn long_texts() -> Result<Outputs> {
+pub(crate) fn long_texts() -> Result<Outputs> {
     let headers = vec![Header { name: "x-long".to_owned(), value: vec![Part::Text(long())] }];
     let address = |path: String| vec![Part::Text(format!("https://honest.example/{path}"))];
     let send = |url, headers| http::send(&Request { method: "GET".to_owned(), url, headers, body: Vec::new() });
@@ -132,13 +132,13 @@ pub fn long_texts() -> Result<Outputs> {
     }
 }
 
-pub fn giant_text() -> Result<Outputs> {
+pub(crate) fn giant_text() -> Result<Outputs> {
     log::line(log::Level::Info, &"a".repeat(40 << 20));
     stolen(())
 }
 
 /// The seeds of hash maps come from the host, one small piece at a time; there is no way to ask for more.
-pub fn flood_random() -> Result<Outputs> {
+pub(crate) fn flood_random() -> Result<Outputs> {
     use std::hash::{BuildHasher, RandomState};
     loop {
         black_box(RandomState::new().hash_one(1));
@@ -146,7 +146,7 @@ pub fn flood_random() -> Result<Outputs> {
 }
 
 /// The finest step that either clock shows, which is what a side channel is made of.
-pub fn clock() -> Result<Outputs> {
+pub(crate) fn clock() -> Result<Outputs> {
     let (mut finest, mut finest_of_day) = (Duration::MAX, Duration::MAX);
     let (mut before, mut before_of_day) = (Instant::now(), SystemTime::now());
     for _ in 0..20_000 {

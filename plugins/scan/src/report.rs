@@ -5,7 +5,7 @@ use std::fmt;
 use bespin_sdk::{Deserialize, Failure, Value};
 
 /// One thing that a scanner found.
-pub struct Finding {
+pub(crate) struct Finding {
     /// Such as `CVE-2024-3094`.
     pub id: String,
     /// How bad it is.
@@ -19,7 +19,7 @@ pub struct Finding {
 /// How bad a finding is. The worst is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Severity {
+pub(crate) enum Severity {
     #[serde(alias = "Critical", alias = "CRITICAL")]
     Critical,
     #[serde(alias = "High", alias = "HIGH")]
@@ -36,7 +36,7 @@ pub enum Severity {
 }
 
 /// Why a report says nothing that can be relied upon.
-pub enum Unreadable {
+pub(crate) enum Unreadable {
     /// It has to be made otherwise.
     Odd(String),
     /// The scan has not ended.
@@ -46,10 +46,10 @@ pub enum Unreadable {
 type Read<T> = Result<T, Unreadable>;
 
 impl Severity {
-    pub const ALL: [Severity; 6] =
+    pub(crate) const ALL: [Severity; 6] =
         [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Negligible, Severity::Unknown];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Severity::Critical => "critical",
             Severity::High => "high",
@@ -91,7 +91,7 @@ impl fmt::Display for Finding {
 }
 
 impl Unreadable {
-    pub fn of(self, name: &str) -> Failure {
+    pub(crate) fn of(self, name: &str) -> Failure {
         match self {
             Unreadable::Odd(because) => Failure::Rejected(format!("{name}: {because}")),
             Unreadable::Early(because) => Failure::Transient(format!("{name}: {because}")),
@@ -100,7 +100,7 @@ impl Unreadable {
 }
 
 /// The scanner's name, and all that it found.
-pub fn read(report: &Value) -> Read<(&'static str, Vec<Finding>)> {
+pub(crate) fn read(report: &Value) -> Read<(&'static str, Vec<Finding>)> {
     let has = |key: &str| report.get(key).is_some();
     match (has("SchemaVersion") && has("ArtifactName"), has("matches") && has("descriptor"), has("imageScanStatus")) {
         (true, false, false) => Ok(("Trivy", trivy(report)?)),

@@ -91,7 +91,7 @@ pub fn put_back(files: &[File], swaps: &[Swap]) -> Result<Report, String> {
 
 /// Whether a file names exactly one of the images; what cannot be read does as
 /// soon as it mentions one.
-pub fn names(file: &File, swaps: &[Swap]) -> bool {
+pub(crate) fn names(file: &File, swaps: &[Swap]) -> bool {
     match find(&file.path, &file.text) {
         Ok(spots) => spots.iter().any(|spot| swaps.iter().any(|swap| swap.wanted(spot).is_some())),
         Err(_) => mentions(&file.text, swaps),
@@ -99,7 +99,7 @@ pub fn names(file: &File, swaps: &[Swap]) -> bool {
 }
 
 /// Whether the tag or the digest of one of the images stands anywhere in a text.
-pub fn mentions(text: &str, swaps: &[Swap]) -> bool {
+pub(crate) fn mentions(text: &str, swaps: &[Swap]) -> bool {
     swaps.iter().any(|swap| text.contains(swap.from[name_of(&swap.from).len()..].trim_start_matches([':', '@'])))
 }
 

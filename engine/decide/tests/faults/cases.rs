@@ -6,7 +6,7 @@ use decide::retry::Retry;
 
 /// A way in which a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Nothing listens at the port.
     Refused,
     /// The name has no address.
@@ -23,7 +23,7 @@ pub enum Fault {
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
+pub(crate) enum Peer {
     /// A git remote, over HTTP.
     Git,
     /// GitHub's API.
@@ -39,10 +39,10 @@ pub enum Peer {
 }
 
 /// What `Retry-After: 240` asks for.
-pub const ASKED: Retry = Retry::Passing { after_ms: Some(240_000) };
+pub(crate) const ASKED: Retry = Retry::Passing { after_ms: Some(240_000) };
 
 /// The rule: a fault, its class, and why.
-pub const RULES: [(Fault, Retry, &str); 16] = [
+pub(crate) const RULES: [(Fault, Retry, &str); 16] = [
     (Fault::Refused, Retry::PASSING, "the peer starts again"),
     (Fault::Dns, Retry::PASSING, "a resolver recovers, and a name that is new becomes known"),
     (Fault::Tls, Retry::PASSING, "a proxy answers in plain text while what is behind it starts"),
@@ -77,7 +77,7 @@ const EXCEPTIONS: [(Peer, Fault, Retry, &str); 11] = [
 ];
 
 /// What a peer's fault says about trying again.
-pub fn expected(peer: Peer, fault: Fault) -> Retry {
+pub(crate) fn expected(peer: Peer, fault: Fault) -> Retry {
     let exception = EXCEPTIONS.iter().find(|(of, at, ..)| (*of, *at) == (peer, fault));
     let rule = || RULES.iter().find(|(at, ..)| *at == fault).map(|(_, retry, _)| *retry);
     exception.map(|(_, _, retry, _)| *retry).or_else(rule).expect("the table has every fault")

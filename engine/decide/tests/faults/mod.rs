@@ -1,6 +1,6 @@
 //! Faults on real sockets of this machine, for the tests of the adapters.
 
-pub mod cases;
+pub(super) mod cases;
 
 use cases::{ASKED, Fault, Peer, RULES, expected};
 use decide::retry::Retry;
@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The address of something that fails in this way; `body` is what it answers with a status.
-pub fn address(fault: Fault, body: fn(u16) -> String) -> String {
+pub(super) fn address(fault: Fault, body: fn(u16) -> String) -> String {
     asking(fault, "240".into(), body)
 }
 
@@ -73,7 +73,7 @@ fn answer(mut stream: TcpStream, status: u16, after: &str, body: &str) {
 
 /// Brings every fault about, and holds the class of each error to the table. `attempt` is given the address, and
 /// answers the class with the error's words.
-pub async fn hold(peer: Peer, body: fn(u16) -> String, attempt: impl AsyncFn(String) -> (Retry, String)) {
+pub(super) async fn hold(peer: Peer, body: fn(u16) -> String, attempt: impl AsyncFn(String) -> (Retry, String)) {
     let mut wrong = Vec::new();
     for (fault, ..) in RULES {
         if (peer, fault) == (Peer::Docker, Fault::Tls) {

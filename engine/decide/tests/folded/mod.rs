@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A stream's state, one fact to a line.
-pub fn tell(stream: &str, lines: &[Line]) -> String {
+pub(crate) fn tell(stream: &str, lines: &[Line]) -> String {
     let facts = match lines[0].stage() {
         "delivery" => of_delivery(&entries(lines)),
         "run" => of_run(lines, &entries(lines)),

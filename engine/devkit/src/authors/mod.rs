@@ -27,7 +27,7 @@ pub enum AuthorCommand {
 ///
 /// # Errors
 /// Why it could not be done, with help; and a case that came out otherwise than recorded.
-pub async fn run(command: AuthorCommand) -> Result<(), String> {
+pub(crate) async fn run(command: AuthorCommand) -> Result<(), String> {
     match command {
         AuthorCommand::New(options) => new::run(&options),
         AuthorCommand::Test(options) => test::run(&options).await,

@@ -116,7 +116,7 @@ const ONLY_RUST: &str = "the worlds beside `step` have a template in Rust: write
 ///
 /// # Errors
 /// The name is none for a plugin, the folder is there already, or it cannot be written.
-pub fn run(options: &Options) -> Result<(), String> {
+pub(super) fn run(options: &Options) -> Result<(), String> {
     let name = options.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     check(name)?;
     if options.lang != Language::Rust && options.world != TemplateKind::Step {

@@ -13,7 +13,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 /// How a call of a plugin ends.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ending {
+pub(super) enum Ending {
     /// It did what it is there for.
     Succeeded,
     /// The author of the pipeline can fix it.
@@ -32,7 +32,7 @@ pub enum Ending {
 
 impl Ending {
     /// As it is written in a case.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Ending::Succeeded => "succeeded",
             Ending::Rejected => "rejected",
@@ -47,7 +47,7 @@ impl Ending {
 
 /// Everything of a call that a case may be about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CallOutcome {
+pub(super) struct CallOutcome {
     /// How the call ended, as the verdict's word.
     pub verdict: String,
     /// Why, where it did not succeed.
@@ -62,7 +62,7 @@ pub struct CallOutcome {
 
 /// What a plugin answers, by its world.
 #[derive(Clone, Debug, PartialEq)]
-pub enum WorldAnswer {
+pub(super) enum WorldAnswer {
     /// Nothing beyond that it ended well.
     Nothing,
     /// A step: what it leaves for later steps.
@@ -86,7 +86,7 @@ pub enum WorldAnswer {
 
 impl CallOutcome {
     /// Puts a verdict and its answer into the form that is printed.
-    pub fn of<T>(verdict: Verdict<T>, answer: impl FnOnce(T) -> WorldAnswer) -> CallOutcome {
+    pub(super) fn of<T>(verdict: Verdict<T>, answer: impl FnOnce(T) -> WorldAnswer) -> CallOutcome {
         let failed = |ending, because| (ending, Some(because), WorldAnswer::Nothing);
         let (ending, because, answer) = match verdict {
             Verdict::Succeeded { outputs } => (Ending::Succeeded, None, answer(outputs)),
@@ -119,7 +119,7 @@ impl CallOutcome {
     }
 
     /// The lines that differ, with those around them: `-` was expected, `+` was got. `None` if there are none.
-    pub fn differs(&self, expected: &CallOutcome) -> Option<String> {
+    pub(super) fn differs(&self, expected: &CallOutcome) -> Option<String> {
         let (expected, got) = (expected.text(), self.text());
         if expected == got {
             return None;
@@ -140,7 +140,7 @@ impl CallOutcome {
 impl WorldAnswer {
     /// With the message that another has, where it leaves its own open.
     #[must_use]
-    pub fn or_message_of(self, other: &WorldAnswer) -> WorldAnswer {
+    pub(super) fn or_message_of(self, other: &WorldAnswer) -> WorldAnswer {
         let theirs = match other {
             WorldAnswer::Health { message, .. } | WorldAnswer::Measurement { message, .. } => message.clone(),
             _ => None,
@@ -183,7 +183,7 @@ impl WorldAnswer {
 }
 
 /// JSON with its keys in order, on several lines; `1.0` is `1`.
-pub fn pretty(value: &Value) -> String {
+pub(super) fn pretty(value: &Value) -> String {
     format!("{:#}", sorted(value))
 }
 

@@ -22,7 +22,7 @@ struct ProjectFile {
 }
 
 /// A component and its cases.
-pub struct Project {
+pub(super) struct Project {
     /// The built component's path, relative to the project.
     pub component: PathBuf,
     /// The folder of its cases.
@@ -31,7 +31,7 @@ pub struct Project {
 
 /// Whether a project is built first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum First {
+pub(super) enum First {
     /// By its own command.
     Build,
     /// It is taken as it stands.
@@ -42,7 +42,7 @@ pub enum First {
 ///
 /// # Errors
 /// There is none, its description has a mistake, or it does not build.
-pub fn open(path: &Path, first: First) -> Result<Project, String> {
+pub(super) fn open(path: &Path, first: First) -> Result<Project, String> {
     if !path.is_dir() {
         let folder = path.parent().unwrap_or(Path::new(""));
         return Ok(Project { component: path.to_owned(), cases: folder.join("tests") });

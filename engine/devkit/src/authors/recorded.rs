@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 /// The world of one run of a case.
-pub struct Recorded {
+pub(super) struct Recorded {
     files: BTreeMap<String, String>,
     artifacts: BTreeMap<String, String>,
     secrets: BTreeMap<String, String>,
@@ -43,24 +43,24 @@ struct RequestKey {
 
 impl Recorded {
     /// The world of a case.
-    pub fn of(case: &Case) -> Recorded {
+    pub(super) fn of(case: &Case) -> Recorded {
         let left = Unanswered { http: case.http.clone(), calls: case.calls.clone(), ..Unanswered::default() };
         let (files, artifacts) = (case.files.clone(), case.artifacts.clone());
         Recorded { files, artifacts, secrets: case.secrets.clone(), left: Mutex::new(left) }
     }
 
     /// The log, as `level: text`.
-    pub fn log(&self) -> Vec<String> {
+    pub(super) fn log(&self) -> Vec<String> {
         self.left().log.clone()
     }
 
     /// What was asked and is not recorded.
-    pub fn unrecorded(&self) -> Vec<String> {
+    pub(super) fn unrecorded(&self) -> Vec<String> {
         self.left().unrecorded.clone()
     }
 
     /// What is recorded and was not asked.
-    pub fn unasked(&self) -> Vec<String> {
+    pub(super) fn unasked(&self) -> Vec<String> {
         let left = self.left();
         let requests = left.http.iter().map(|exchange| exchange.request.shown());
         requests.chain(left.calls.iter().map(|call| shown_call(&call.ask, &call.with))).collect()

@@ -33,7 +33,7 @@ pub struct Options {
 ///
 /// # Errors
 /// It does not build or load, a case has a mistake, or a case came out otherwise.
-pub async fn run(options: &Options) -> Result<(), String> {
+pub(super) async fn run(options: &Options) -> Result<(), String> {
     let first = if options.no_build { First::Nothing } else { First::Build };
     let project = project::open(&options.plugin, first)?;
     let shown = project.component.display();

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 /// A pair of keys.
 #[derive(Clone)]
-pub struct Key {
+pub(crate) struct Key {
     /// The private key's text, as the configuration's file holds it, without the last newline.
     pub private: String,
     /// The public key: kind and base64.
@@ -24,7 +24,7 @@ pub struct Key {
 
 impl Key {
     /// Makes an ed25519 key.
-    pub fn make(dir: &Path, name: &str, passphrase: Option<&'static str>) -> Key {
+    pub(crate) fn make(dir: &Path, name: &str, passphrase: Option<&'static str>) -> Key {
         let file = dir.join(name);
         let mut keygen = Command::new("ssh-keygen");
         keygen.args(["-q", "-t", "ed25519", "-C", name, "-N", passphrase.unwrap_or_default(), "-f"]).arg(&file);
@@ -37,7 +37,7 @@ impl Key {
 }
 
 /// A running `sshd`; it ends with this value.
-pub struct SshServer {
+pub(crate) struct SshServer {
     /// Where it listens on loopback.
     pub port: u16,
     /// The host's key.
@@ -51,7 +51,7 @@ pub struct SshServer {
 
 impl SshServer {
     /// Starts it; `None`, said loudly, where there is no `sshd`.
-    pub fn start() -> Option<SshServer> {
+    pub(crate) fn start() -> Option<SshServer> {
         let sshd = find()?;
         let dir = tempfile::tempdir().unwrap();
         let host = Key::make(dir.path(), "host", None);
@@ -83,22 +83,22 @@ impl SshServer {
     }
 
     /// The two keys that are let in; the second one is encrypted.
-    pub fn keys(&self) -> [&Key; 2] {
+    pub(crate) fn keys(&self) -> [&Key; 2] {
         self.keys.each_ref()
     }
 
     /// The address of a bare repository.
-    pub fn url(&self, bare: &Path) -> String {
+    pub(crate) fn url(&self, bare: &Path) -> String {
         format!("ssh://{}@127.0.0.1:{}{}", self.user, self.port, bare.display())
     }
 
     /// The line by which this server is known.
-    pub fn known_hosts(&self) -> String {
+    pub(crate) fn known_hosts(&self) -> String {
         format!("[127.0.0.1]:{} {}\n", self.port, self.host.public)
     }
 
     /// What it has said so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 }

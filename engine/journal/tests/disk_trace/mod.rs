@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// What strace is asked for.
-pub const STRACE: &[&str] = &[
+pub(crate) const STRACE: &[&str] = &[
     "-f",
     "-qq",
     "-xx",
@@ -20,11 +20,11 @@ pub const STRACE: &[&str] = &[
 ];
 
 /// Cheap numbers that are the same in every run.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
     /// A number below `n`.
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 33) % n.max(1)
     }
@@ -56,7 +56,7 @@ enum Event {
 }
 
 /// Everything that a process did below one folder, in order.
-pub struct Trace {
+pub(crate) struct Trace {
     events: Vec<Event>,
     /// Each file's first name, and what it held before; numbers are inodes, so to speak.
     files: Vec<(PathBuf, Vec<u8>)>,
@@ -75,14 +75,14 @@ struct Reader {
 
 /// What is on the disk before a trace begins, all of it settled.
 #[derive(Clone, Default)]
-pub struct Before {
+pub(crate) struct Before {
     files: Vec<(PathBuf, Vec<u8>)>,
     folders: Vec<PathBuf>,
 }
 
 impl Before {
     /// Looks at a folder and all that is below it.
-    pub fn of(folder: &Path) -> Before {
+    pub(crate) fn of(folder: &Path) -> Before {
         let mut before = Before { folders: vec![folder.to_owned()], ..Before::default() };
         let mut next = 0;
         while let Some(folder) = before.folders.get(next).cloned() {
@@ -101,7 +101,7 @@ impl Before {
 
 impl Trace {
     /// Reads a log; only what happened below `root` counts.
-    pub fn read(log: &Path, root: &Path, before: Before) -> Trace {
+    pub(crate) fn read(log: &Path, root: &Path, before: Before) -> Trace {
         let Before { files, folders } = before;
         let (known, mut reader) = (files.len(), Reader::default());
         reader.names = files.iter().enumerate().map(|(n, (path, _))| (path.clone(), n)).collect();
@@ -212,13 +212,13 @@ impl Trace {
     }
 
     /// How many things happened.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.events.len()
     }
 
     /// Cuts the power when so many things had happened, builds in `left` what
     /// the disk may hold then, and returns what the process had said by then.
-    pub fn cut(&self, cut: usize, left: &Path, dice: &mut Dice) -> Vec<String> {
+    pub(crate) fn cut(&self, cut: usize, left: &Path, dice: &mut Dice) -> Vec<String> {
         let mut settled: HashMap<usize, usize> = HashMap::new();
         let mut names_settled = 0;
         for event in &self.events[..cut] {

@@ -67,7 +67,7 @@ fn end(text: &str) -> Option<usize> {
 }
 
 /// A condition without the `${{ }}` that may stand around it.
-pub fn bare(condition: &str) -> &str {
+pub(crate) fn bare(condition: &str) -> &str {
     let condition = condition.trim();
     let inner = condition.strip_prefix("${{").filter(|inner| end(inner).map(|end| end + 2) == Some(inner.len()));
     inner.map_or(condition, |inner| inner[..inner.len() - 2].trim())

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// Everything that there is outside of the sandbox.
 #[derive(Default)]
-pub struct World {
+pub(crate) struct World {
     pub files: BTreeMap<String, Vec<u8>>,
     pub secrets: BTreeMap<String, String>,
     /// What a request is answered with.
@@ -33,11 +33,11 @@ pub struct World {
 }
 
 /// Names and values, in order.
-pub type Pairs = Vec<(String, String)>;
+pub(crate) type Pairs = Vec<(String, String)>;
 
 /// What plugins did.
 #[derive(Default, Clone)]
-pub struct Happened {
+pub(crate) struct Happened {
     pub log: Vec<(Level, String)>,
     pub builds: Vec<Build>,
     pub images: BTreeMap<String, String>,
@@ -57,10 +57,10 @@ pub struct Happened {
 }
 
 /// The one plan of this world; it is for the folder `infrastructure`.
-pub const PLAN: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+pub(crate) const PLAN: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 
 impl World {
-    pub fn petclinic() -> World {
+    pub(crate) fn petclinic() -> World {
         World {
             files: BTreeMap::from([("was/Dockerfile".to_owned(), b"FROM scratch".to_vec())]),
             secrets: BTreeMap::from([
@@ -73,7 +73,7 @@ impl World {
         }
     }
 
-    pub fn happened(&self) -> Happened {
+    pub(crate) fn happened(&self) -> Happened {
         self.happened.lock().unwrap().clone()
     }
 
@@ -214,12 +214,12 @@ impl Abilities for World {
 }
 
 /// A built-in that was built before the tests.
-pub fn component(name: &str) -> PathBuf {
+pub(crate) fn component(name: &str) -> PathBuf {
     built(&format!("plugin_{name}.wasm"))
 }
 
 /// An example of the SDK.
-pub fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     built(&format!("examples/{name}.wasm"))
 }
 
@@ -232,7 +232,7 @@ fn built(file: &str) -> PathBuf {
 }
 
 /// One sandbox for all tests, so that each component is compiled once.
-pub fn sandbox() -> &'static Sandbox {
+pub(crate) fn sandbox() -> &'static Sandbox {
     static SHARED: OnceLock<(tempfile::TempDir, Sandbox)> = OnceLock::new();
     let open = || {
         let dir = tempfile::tempdir().unwrap();
@@ -242,12 +242,12 @@ pub fn sandbox() -> &'static Sandbox {
     &SHARED.get_or_init(open).1
 }
 
-pub async fn plugin(name: &str) -> Plugin {
+pub(crate) async fn plugin(name: &str) -> Plugin {
     sandbox().load_file(name, &component(name)).await.unwrap()
 }
 
 /// `grants(&[("registry", "host/name")])`.
-pub fn grants(written: &[(&str, &str)]) -> Permissions {
+pub(crate) fn grants(written: &[(&str, &str)]) -> Permissions {
     let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (ability, value) in written {
         map.entry((*ability).to_owned()).or_default().push((*value).to_owned());
@@ -256,17 +256,17 @@ pub fn grants(written: &[(&str, &str)]) -> Permissions {
 }
 
 /// Small enough that a test of a limit ends soon.
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { cpu: Duration::from_millis(300), wall: Duration::from_secs(60), ..Limits::default() }
 }
 
 /// Runs a plugin in a world.
-pub async fn run(world: &Arc<World>, name: &str, settings: &str, written: &[(&str, &str)]) -> Verdict {
+pub(crate) async fn run(world: &Arc<World>, name: &str, settings: &str, written: &[(&str, &str)]) -> Verdict {
     run_within(world, name, settings, written, &limits()).await
 }
 
 /// Runs a plugin in a world, within limits.
-pub async fn run_within(
+pub(crate) async fn run_within(
     world: &Arc<World>,
     name: &str,
     settings: &str,
@@ -280,7 +280,7 @@ pub async fn run_within(
 
 /// The outputs of a success.
 #[track_caller]
-pub fn outputs(verdict: Verdict) -> BTreeMap<String, String> {
+pub(crate) fn outputs(verdict: Verdict) -> BTreeMap<String, String> {
     match verdict {
         Verdict::Succeeded { outputs } => outputs,
         other => panic!("{other:?}"),

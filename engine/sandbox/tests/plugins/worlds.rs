@@ -19,7 +19,7 @@ fn abilities(world: World) -> (Arc<World>, Arc<dyn Abilities>) {
 }
 
 #[track_caller]
-pub fn answer<T: std::fmt::Debug>(verdict: Verdict<T>) -> T {
+pub(crate) fn answer<T: std::fmt::Debug>(verdict: Verdict<T>) -> T {
     match verdict {
         Verdict::Succeeded { outputs } => outputs,
         other => panic!("{other:?}"),
@@ -84,7 +84,7 @@ async fn manifests_come_from_the_folder_and_the_parameters() {
     assert!(matches!(verdict, Verdict::Limit { which: Limit::Output, .. }), "{verdict:?}");
 }
 
-pub const METRIC: &str = r#"{"provider":"prometheus","good":"good","all":"all","at-least":0.95}"#;
+pub(crate) const METRIC: &str = r#"{"provider":"prometheus","good":"good","all":"all","at-least":0.95}"#;
 
 async fn measured(values: &[(&str, &[f64])], granted: &[(&str, &str)]) -> Verdict<sandbox::Measurement> {
     let plugin = plugin("measure").await;
@@ -111,7 +111,7 @@ async fn a_measurement_is_a_value_and_a_judgement() {
     assert_eq!(denied.help, r#"add to the step: grants: { metrics: ["prometheus"] }"#);
 }
 
-pub const ROLLOUT: &str = r#"{"metadata":{"namespace":"petclinic","name":"was"},"spec":{"strategy":{"canary":
+pub(crate) const ROLLOUT: &str = r#"{"metadata":{"namespace":"petclinic","name":"was"},"spec":{"strategy":{"canary":
     {"trafficRouting":{"plugins":{"example/http":{"address":"https://router.example/weights"}}}}}}}"#;
 
 #[tokio::test]

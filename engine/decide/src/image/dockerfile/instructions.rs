@@ -11,7 +11,7 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 const RUN_HERE: &str = "build on a server with a Docker Engine, or build before and COPY what was built";
 
 /// Folds instructions into a recipe, and keeps every objection.
-pub struct InstructionReader<'a> {
+pub(super) struct InstructionReader<'a> {
     escape: char,
     build_args: &'a BTreeMap<String, String>,
     /// Arguments declared before `FROM`; they live on only where they are declared again.
@@ -36,7 +36,7 @@ fn mistake(message: impl std::convert::Into<String>, help: impl std::convert::In
 }
 
 impl<'a> InstructionReader<'a> {
-    pub fn new(escape: char, build_args: &'a BTreeMap<String, String>) -> Self {
+    pub(super) fn new(escape: char, build_args: &'a BTreeMap<String, String>) -> Self {
         let config = ImageConfig { env: vec![PATH.into()], ..ImageConfig::default() };
         InstructionReader {
             escape,
@@ -51,14 +51,14 @@ impl<'a> InstructionReader<'a> {
         }
     }
 
-    pub fn read(&mut self, line: &LogicalLine) {
+    pub(super) fn read(&mut self, line: &LogicalLine) {
         if let Err(No(kind, message, help)) = self.instruction(line) {
             let source = format!("{} {}", line.word, line.rest).trim_end().to_owned();
             self.objections.push(Objection { line: line.number, source, kind, message, help });
         }
     }
 
-    pub fn finish(mut self) -> Result<Recipe, Vec<Objection>> {
+    pub(super) fn finish(mut self) -> Result<Recipe, Vec<Objection>> {
         let mut whole = |source: &str, message: &str, help: &str| {
             let (source, message, help) = (source.to_owned(), message.to_owned(), help.to_owned());
             self.objections.push(Objection { line: 0, source, kind: InstructionKind::Mistake, message, help });

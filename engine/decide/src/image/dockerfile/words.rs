@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 /// Variables in reach of an instruction.
-pub type BuildVariables = BTreeMap<String, String>;
+pub(super) type BuildVariables = BTreeMap<String, String>;
 
 /// Splits at white space outside of quotes; quotes and escapes stay in the words.
-pub fn split(text: &str, escape: char) -> Vec<String> {
+pub(super) fn split(text: &str, escape: char) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut quote: Option<char> = None;
@@ -40,7 +40,7 @@ pub fn split(text: &str, escape: char) -> Vec<String> {
 ///
 /// # Errors
 /// A sentence for the author: an open quote, or a substitution that is not known.
-pub fn expand(text: &str, variables: &BuildVariables, escape: char) -> Result<String, String> {
+pub(super) fn expand(text: &str, variables: &BuildVariables, escape: char) -> Result<String, String> {
     let mut out = String::new();
     let mut quote: Option<char> = None;
     let mut rest = text;

@@ -4,7 +4,7 @@ use pipeline::permission::Ability;
 use serde_json::{Map, Value};
 
 /// A function of the contract.
-pub struct Function {
+pub(crate) struct Function {
     /// `interface.function`, as a case names it.
     pub name: &'static str,
     asked: &'static [KeyRule],
@@ -57,7 +57,7 @@ const fn given(name: &'static str, form: ValueForm) -> KeyRule {
 }
 
 /// All of them. What a plugin reads of `files`, `artifacts` and `secrets`, and what it asks by `http`, is recorded there.
-pub const FUNCTIONS: [Function; 12] = [
+pub(crate) const FUNCTIONS: [Function; 12] = [
     Function {
         name: "artifacts.put",
         asked: &[key("name", ValueForm::Text), key("content", ValueForm::Bytes)],
@@ -159,23 +159,23 @@ pub const FUNCTIONS: [Function; 12] = [
 
 impl Function {
     /// The function of that name.
-    pub fn named(name: &str) -> Option<&'static Function> {
+    pub(crate) fn named(name: &str) -> Option<&'static Function> {
         FUNCTIONS.iter().find(|function| function.name == name)
     }
 
     /// The ability that it is of.
-    pub fn ability(&self) -> Ability {
+    pub(crate) fn ability(&self) -> Ability {
         let interface = self.name.split('.').next().unwrap_or_default();
         Ability::named(interface).expect("the functions are those of abilities; a test looks")
     }
 
     /// What is wrong with what a case says is asked, and the help.
-    pub fn asked(&self, with: &Map<String, Value>) -> Option<(String, String)> {
+    pub(crate) fn asked(&self, with: &Map<String, Value>) -> Option<(String, String)> {
         record("`with`", self.asked, with).err()
     }
 
     /// What is wrong with what a case says is answered, and the help.
-    pub fn answered(&self, answer: &Value) -> Option<(String, String)> {
+    pub(crate) fn answered(&self, answer: &Value) -> Option<(String, String)> {
         self.answer.check("`answer`", answer).err()
     }
 }
@@ -251,7 +251,7 @@ fn is_sample(sample: &Value) -> bool {
 }
 
 /// A number; it may be the text `NaN` or `inf`, which JSON has no numbers for.
-pub fn number(value: &Value) -> Option<f64> {
+pub(crate) fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }
 
@@ -262,7 +262,7 @@ fn bytes(map: &Map<String, Value>) -> Option<Vec<u8>> {
 }
 
 /// The bytes that a case wrote; `None` for what is neither a text nor base64.
-pub fn read_bytes(value: &Value) -> Option<Vec<u8>> {
+pub(crate) fn read_bytes(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => Some(text.clone().into_bytes()),
         Value::Object(map) => bytes(map),
@@ -271,7 +271,7 @@ pub fn read_bytes(value: &Value) -> Option<Vec<u8>> {
 }
 
 /// Bytes as a case writes them: a text where they are one.
-pub fn write_bytes(bytes: Vec<u8>) -> Value {
+pub(crate) fn write_bytes(bytes: Vec<u8>) -> Value {
     use base64::Engine as _;
     String::from_utf8(bytes).map_or_else(
         |error| {

@@ -16,7 +16,7 @@ impl Case {
     ///
     /// # Errors
     /// Every mistake in it, in the file's order; of its form only the first.
-    pub fn parse(file: &str, text: &str, world: World) -> Result<Case, Vec<Mistake>> {
+    pub(crate) fn parse(file: &str, text: &str, world: World) -> Result<Case, Vec<Mistake>> {
         let page = Page { file, text };
         let written = page.read().map_err(|mistake| vec![mistake])?;
         let mut check = Check { page, world, mistakes: Vec::new() };

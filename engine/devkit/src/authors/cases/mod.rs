@@ -2,7 +2,7 @@
 //!
 //! A case is a YAML file in the project's `tests` folder; [`FORMAT`] shows what it says.
 
-pub mod calls;
+pub(super) mod calls;
 mod check;
 mod written;
 
@@ -15,13 +15,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use written::Object;
+pub(super) use written::Object;
 
 /// The longest case, in bytes.
 const LONGEST: u64 = 4 << 20;
 
 /// What `bespin plugin test --help` says of a case.
-pub const FORMAT: &str = r###"A case is a YAML file:
+pub(super) const FORMAT: &str = r###"A case is a YAML file:
 
   with: { to: https://chat.example/, secret: token }      # as in the pipeline
   grants: { http: [POST chat.example], secrets: [token] } # as in the pipeline
@@ -59,7 +59,7 @@ is shown as well; either fails the case."###;
 
 /// One case of a file: a request, its surroundings, and what is expected.
 #[derive(Debug)]
-pub struct Case {
+pub(super) struct Case {
     /// What the plugin is asked.
     pub asked: CaseRequest,
     /// Its permissions; the server's policy is taken to allow it.
@@ -79,7 +79,7 @@ pub struct Case {
 
 /// What a plugin is asked, by its world.
 #[derive(Debug)]
-pub enum CaseRequest {
+pub(super) enum CaseRequest {
     /// To run the step, with these settings.
     Step(Object),
     /// How this object is.
@@ -98,7 +98,7 @@ pub enum CaseRequest {
 
 /// A request and its answer.
 #[derive(Clone, Debug)]
-pub struct HttpExchange {
+pub(super) struct HttpExchange {
     /// The call that is made into the component.
     pub request: RecordedRequest,
     /// What comes of it.
@@ -108,7 +108,7 @@ pub struct HttpExchange {
 /// A request, as it leaves the host: with its secrets filled in.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RecordedRequest {
+pub(super) struct RecordedRequest {
     /// The method, in upper case.
     pub method: String,
     /// The whole address, with its scheme.
@@ -125,7 +125,7 @@ pub struct RecordedRequest {
 /// An answer that the case gives to a request over HTTP.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RecordedResponse {
+pub(super) struct RecordedResponse {
     /// The HTTP status, from 100 to 599.
     pub status: u16,
     /// Headers by name.
@@ -140,7 +140,7 @@ pub struct RecordedResponse {
 
 /// A call of an ability and its answer, both of the form that [`calls`] has for it.
 #[derive(Clone, Debug)]
-pub struct HostCall {
+pub(super) struct HostCall {
     /// `interface.function`, such as `registry.push`.
     pub ask: String,
     /// What is asked, by the names of the contract; what is not given is left out.
@@ -179,7 +179,7 @@ impl From<HostFault> for Failure {
 
 impl Case {
     /// What must be told of a run of this case; what it leaves open is taken from what was told.
-    pub fn expected(&self, got: &CallOutcome) -> CallOutcome {
+    pub(super) fn expected(&self, got: &CallOutcome) -> CallOutcome {
         CallOutcome {
             verdict: self.expect.ending.name().to_owned(),
             because: self.expect.because.clone().or_else(|| got.because.clone()),
@@ -194,7 +194,7 @@ impl Case {
 ///
 /// # Errors
 /// The folder cannot be read or has no cases; or every mistake in its cases, with place and help.
-pub fn all(folder: &Path, world: World) -> Result<Vec<(String, Case)>, String> {
+pub(super) fn all(folder: &Path, world: World) -> Result<Vec<(String, Case)>, String> {
     let failed = |error: std::io::Error| {
         format!("{}: {error}; a case is a YAML file in this folder, and --cases names another", folder.display())
     };

@@ -7,12 +7,12 @@ use serde_saphyr::{DefaultMessageFormatter, Error, Location, MessageFormatter, S
 use std::collections::BTreeMap;
 
 /// A JSON object, in the order in which it was written.
-pub type Object = Map<String, Value>;
+pub(crate) type Object = Map<String, Value>;
 
 /// The whole file. Which of the first keys it has depends on the plugin's world.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct CaseFile {
+pub(super) struct CaseFile {
     pub with: Option<Spanned<Object>>,
     pub object: Option<Spanned<Object>>,
     pub parameters: Option<Spanned<Object>>,
@@ -35,7 +35,7 @@ pub struct CaseFile {
 /// The Application that a generator is asked for; a case names what matters to it.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct WrittenApplication {
+pub(super) struct WrittenApplication {
     pub name: String,
     pub namespace: String,
     pub revision: String,
@@ -52,7 +52,7 @@ impl Default for WrittenApplication {
 /// How traffic is to be shared.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WrittenSplit {
+pub(super) struct WrittenSplit {
     pub rollout: Object,
     pub weight: u32,
     #[serde(default)]
@@ -61,7 +61,7 @@ pub struct WrittenSplit {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WrittenDestination {
+pub(super) struct WrittenDestination {
     pub service: String,
     pub hash: String,
     pub weight: u32,
@@ -70,7 +70,7 @@ pub struct WrittenDestination {
 /// A request and its answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WrittenExchange {
+pub(super) struct WrittenExchange {
     pub request: super::RecordedRequest,
     pub response: Option<super::RecordedResponse>,
     pub fault: Option<super::HostFault>,
@@ -79,7 +79,7 @@ pub struct WrittenExchange {
 /// A call of an ability and its answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WrittenCall {
+pub(super) struct WrittenCall {
     pub ask: Spanned<String>,
     pub with: Option<Spanned<Object>>,
     /// `null` is an answer as well.
@@ -91,7 +91,7 @@ pub struct WrittenCall {
 /// What must come of it. Which of the middle keys it has depends on the plugin's world.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Expect {
+pub(super) struct Expect {
     pub verdict: crate::authors::outcome::Ending,
     pub because: Option<String>,
     pub outputs: Option<Spanned<BTreeMap<String, String>>>,
@@ -105,14 +105,14 @@ pub struct Expect {
 /// How an object is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WrittenHealth {
+pub(super) struct WrittenHealth {
     pub status: Spanned<String>,
     pub message: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WrittenMeasurement {
+pub(super) struct WrittenMeasurement {
     pub value: Value,
     pub judgement: Spanned<String>,
     pub message: Option<String>,
@@ -124,7 +124,7 @@ fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Spa
 }
 
 /// A case's text, in which mistakes have their places.
-pub struct Page<'a> {
+pub(super) struct Page<'a> {
     /// The file's name, as it was found.
     pub file: &'a str,
     /// The file's text, for the line that a mistake shows.
@@ -133,7 +133,7 @@ pub struct Page<'a> {
 
 impl Page<'_> {
     /// A mistake at a place.
-    pub fn mistake(&self, at: Location, message: impl Into<String>, help: impl Into<String>) -> Mistake {
+    pub(super) fn mistake(&self, at: Location, message: impl Into<String>, help: impl Into<String>) -> Mistake {
         let from_one = |number: u64| usize::try_from(number).unwrap_or(1).max(1);
         let (line, column) = (from_one(at.line()), from_one(at.column()));
         let source_line = self.text.lines().nth(line - 1).unwrap_or_default().to_owned();
@@ -147,7 +147,7 @@ impl Page<'_> {
     ///
     /// # Errors
     /// Where it is no YAML, or has another form.
-    pub fn read(&self) -> Result<CaseFile, Mistake> {
+    pub(super) fn read(&self) -> Result<CaseFile, Mistake> {
         serde_saphyr::from_str(self.text).map_err(|error| {
             let at = error.location().unwrap_or(Location::UNKNOWN);
             let (message, help) = told(error.without_snippet());

@@ -40,7 +40,7 @@ fn contract() -> (Resolve, PackageId, String) {
 }
 
 /// A component from the core module of a row.
-pub fn core(row: &Row) -> Vec<u8> {
+pub(super) fn core(row: &Row) -> Vec<u8> {
     let (mut resolve, package, version) = contract();
     let fill = |text: &str| text.replace("{v}", &version);
     let core = row.core.as_ref().unwrap();
@@ -58,7 +58,7 @@ pub fn core(row: &Row) -> Vec<u8> {
 }
 
 /// A file that is no plugin, by the name of its row.
-pub fn bytes(name: &str) -> Vec<u8> {
+pub(super) fn bytes(name: &str) -> Vec<u8> {
     let component_of = |text: &str| wat::parse_str(format!("(component {text})")).unwrap();
     match name {
         "file-empty" => Vec::new(),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// One attack; `attacks.toml` says what each field is.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Row {
+pub(super) struct Row {
     pub name: String,
     pub tries: String,
     pub verdict: String,
@@ -35,7 +35,7 @@ pub struct Row {
 /// Who carries an attack out.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-pub enum By {
+pub(super) enum By {
     #[default]
     Guest,
     Core,
@@ -59,7 +59,7 @@ fn file(name: &str) -> PathBuf {
 }
 
 /// All attacks, each core module with the common parts put in.
-pub fn read() -> Vec<Row> {
+pub(super) fn read() -> Vec<Row> {
     let text = std::fs::read_to_string(file("attacks.toml")).unwrap();
     let Table { parts, mut attack } = toml::from_str(&text).unwrap();
     for core in attack.iter_mut().filter_map(|row| row.core.as_mut()) {
@@ -75,7 +75,7 @@ pub fn read() -> Vec<Row> {
 /// # Errors
 ///
 /// It is stale.
-pub fn is_written(rows: &[Row]) -> Result<(), String> {
+pub(super) fn is_written(rows: &[Row]) -> Result<(), String> {
     let mut page = format!(
         "# The hostile collection\n\n\
          {} plugins that each try one thing. The tests carry every one of them out and demand this very end; while\n\
