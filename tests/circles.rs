@@ -23,12 +23,6 @@ const LEFT: &[(&str, &[&str], &str)] = &[
         "not opened yet: the acts stand beside the rules' order, and the rules make acts",
     ),
     (
-        "images",
-        &["builder", "engine"],
-        "not opened yet: the engine builds the builder's jobs, and the builder holds an engine",
-    ),
-    ("images", &["ecr", "registry"], "not opened yet: ECR answers when its password ends in the registry's terms"),
-    (
         "sandbox",
         &["compiler", "engine"],
         "the engine's settings say who compiles, and who compiles is given those settings",

@@ -4,16 +4,16 @@ use crate::assemble::assemble;
 use crate::context::Context;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::job::Job;
 use crate::layout::Layout;
 use crate::names::Names;
 use crate::sink::{LogSink, Stream};
+use decide::image::build_id;
 use decide::image::dockerfile::{self, InstructionKind, Recipe};
-use decide::image::{Network, build_id};
 use decide::request::Key;
 use pipeline::Digest;
 use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -44,21 +44,6 @@ pub struct Images {
     engine: OnceCell<Engine>,
     /// Whether what an earlier process left in the engine was looked at.
     swept: OnceCell<()>,
-}
-
-/// One image to build.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// By which the build is found again.
-    pub key: Key,
-    /// The Dockerfile's path within the context.
-    pub dockerfile: String,
-    /// Values of the Dockerfile's `ARG`s.
-    pub build_args: BTreeMap<String, String>,
-    /// What its commands reach.
-    pub network: Network,
-    /// The context: a tar file.
-    pub context: PathBuf,
 }
 
 impl Images {

@@ -1,7 +1,7 @@
 //! Logging in to Amazon ECR: its API hands out passwords that last twelve hours.
 
 use crate::error::{Error, innermost};
-use crate::registry::Freshness;
+use crate::freshness::Freshness;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};

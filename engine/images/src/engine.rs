@@ -3,9 +3,9 @@
 mod verdict;
 
 use crate::archive;
-use crate::builder::Job;
 use crate::context::Context;
 use crate::error::Error;
+use crate::job::Job;
 use crate::layout::{BUILD, Layout};
 use crate::names::Names;
 use crate::progress::Progress;

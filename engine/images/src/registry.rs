@@ -2,6 +2,7 @@
 
 use crate::ecr::Ecr;
 use crate::error::Error;
+use crate::freshness::Freshness;
 use crate::refusal::RegistryRefusal;
 use decide::retry::Retry;
 use oci_client::client::{ClientConfig, ClientProtocol};
@@ -246,15 +247,6 @@ const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 120 });
 const LONGEST: Duration = Duration::from_secs(300);
 /// How many tags are asked for at a time.
 const TAGS: usize = 1000;
-
-/// Whether a login may be one that was used before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Freshness {
-    /// The one at hand, if it is not old.
-    Cached,
-    /// The one at hand was refused.
-    New,
-}
 
 /// An endpoint's host and port, and how to speak to it.
 fn address(endpoint: &str) -> Result<(String, ClientProtocol), &'static str> {

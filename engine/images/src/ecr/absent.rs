@@ -1,7 +1,7 @@
 //! Amazon ECR in a build without the feature `ecr`: its registries can be configured, and no login is to be had.
 
 use crate::error::Error;
-use crate::registry::Freshness;
+use crate::freshness::Freshness;
 use oci_client::secrets::RegistryAuth;
 
 /// One region's ECR API, which this build cannot ask.

@@ -5,7 +5,7 @@ mod faults;
 
 use super::*;
 use crate::ecr::Ecr;
-use crate::registry::Freshness;
+use crate::freshness::Freshness;
 use crate::{Auth, Engine, Registries, RegistrySettings};
 use faults::cases::Peer;
 
