@@ -6,8 +6,8 @@ use std::path::PathBuf;
 /// How the server is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// Quick to build; for the demo and the tests.
-    Dev,
+    /// Quick to build, without what the embedded default does not use.
+    Demo,
     /// Quick to run; for the benches.
     Release,
 }
@@ -28,22 +28,39 @@ pub(crate) fn target() -> PathBuf {
 /// A plugin does not build.
 pub(crate) fn plugins() -> Result<(), Failed> {
     let names = plugin_names()?;
-    let mut cargo = command("cargo");
-    cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "plugin"]);
-    for name in &names {
-        cargo.args(["--package", name]);
-    }
     eprintln!("xtask: building {} plugins", names.len());
-    run(&mut cargo)?;
+    let packages: Vec<_> = names.iter().flat_map(|name| ["--package", name]).collect();
+    component(&packages)?;
     // One for each world; the sandbox's tests and the benches run them.
-    let examples = ["--package", "bespin-sdk", "--examples"];
-    run(command("cargo")
-        .args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "plugin"])
-        .args(examples))?;
+    component(&["--package", "bespin-sdk", "--examples"])?;
+    gather(&names)
+}
+
+/// Builds the plugins that come with the server, and gathers them under [`plugins_dir`].
+///
+/// # Errors
+/// As [`plugins`].
+pub(crate) fn built_ins() -> Result<(), Failed> {
+    let names: Vec<_> = plugin_names()?.into_iter().filter(|name| name != HOSTILE).collect();
+    let packages: Vec<_> = names.iter().flat_map(|name| ["--package", name]).collect();
+    component(&packages)?;
+    gather(&names)
+}
+
+/// The plugin that misbehaves for the tests and is no built-in.
+const HOSTILE: &str = "plugin-hostile";
+
+fn component(packages: &[&str]) -> Result<(), Failed> {
+    let mut cargo = command("cargo");
+    cargo.args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "plugin"]).args(packages);
+    run(&mut cargo)
+}
+
+fn gather(names: &[String]) -> Result<(), Failed> {
     let dir = plugins_dir();
     let failed = |error: std::io::Error| Failed(format!("{}: {error}", dir.display()));
     std::fs::create_dir_all(&dir).map_err(failed)?;
-    for name in names.iter().filter(|name| *name != "plugin-hostile") {
+    for name in names.iter().filter(|name| *name != HOSTILE) {
         let built = format!("wasm32-wasip2/plugin/{}.wasm", name.replace('-', "_"));
         let bare = name.trim_start_matches("plugin-");
         std::fs::copy(target().join(built), dir.join(format!("{bare}.wasm"))).map_err(failed)?;
@@ -70,24 +87,23 @@ pub(crate) fn web() -> Result<(), Failed> {
         return Ok(());
     }
     let web = top().join("web");
-    eprintln!("xtask: building the dashboard");
     if !web.join("node_modules/.package-lock.json").exists() {
         run(command("npm").current_dir(&web).args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"]))?;
     }
     run(command("npm").current_dir(&web).args(["run", "--silent", "build", "--", "--logLevel", "warn"]))
 }
 
-/// Builds the server and returns its path. It can kill itself at a chosen point only when the tests ask it to.
+/// Builds the server and returns its path. It cannot kill itself at a chosen point, as the one of the tests can.
 ///
 /// # Errors
 /// It does not build.
 pub(crate) fn server(profile: Profile) -> Result<PathBuf, Failed> {
-    eprintln!("xtask: building the server");
     let mut cargo = command("cargo");
     cargo.args(["build", "--package", "bespin"]);
-    if profile == Profile::Release {
-        cargo.arg("--release");
-    }
+    cargo.arg(match profile {
+        Profile::Demo => "--no-default-features",
+        Profile::Release => "--release",
+    });
     run(&mut cargo)?;
     let folder = if profile == Profile::Release { "release" } else { "debug" };
     Ok(target().join(folder).join("bespin"))

@@ -4,6 +4,7 @@ mod authors;
 mod bench;
 mod browser;
 mod build;
+mod estimate;
 mod install;
 mod process;
 mod test;
@@ -82,7 +83,7 @@ fn look() -> Result<(), Failed> {
     install::wasm_target()?;
     build::plugins()?;
     build::web()?;
-    build::server(build::Profile::Dev)?;
+    build::server(build::Profile::Demo)?;
     match browser::check()?.as_slice() {
         [] => Ok(()),
         missing => Err(Failed(missing.join("; "))),
@@ -91,9 +92,9 @@ fn look() -> Result<(), Failed> {
 
 fn demo(once: bool) -> Result<(), Failed> {
     install::wasm_target()?;
-    build::plugins()?;
-    build::web()?;
-    let server = build::server(build::Profile::Dev)?;
+    estimate::announced(1, "building the plugins", build::built_ins)?;
+    estimate::announced(2, "building the dashboard", build::web)?;
+    let server = estimate::announced(3, "building the server", || build::server(build::Profile::Demo))?;
     let mut command = process::command(&server);
     command.arg("demo").arg("--plugins").arg(build::plugins_dir());
     if once {
