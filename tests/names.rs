@@ -84,7 +84,19 @@ const LEFT: &[(&str, &[&str])] = &[
     ),
     (
         "two stages that each have one, and that are not named apart yet",
-        &["Branch", "Intent", "Move", "Objects", "Operation", "Origin", "Outcome", "Reply", "Standing", "Want"],
+        &[
+            "ActKey",
+            "Branch",
+            "Intent",
+            "Move",
+            "Objects",
+            "Operation",
+            "Origin",
+            "Outcome",
+            "Reply",
+            "Standing",
+            "Want",
+        ],
     ),
     (
         "what a plugin asks for, beside what the server makes of it: the sandbox knows pipelines, and no stage",

@@ -104,7 +104,7 @@ impl Cluster {
                 let change = json!({ "metadata": { "annotations": annotations } });
                 self.change(("networking.k8s.io/v1", "Ingress"), namespace, ingress, change).await
             }
-            Act::Weigh { .. } | Act::Unroute { .. } => {
+            Act::Weigh { .. } | Act::Verify { .. } | Act::Unroute { .. } => {
                 let cause = "its plugin is to be told, and not the API server".to_owned();
                 Err(Error::Malformed { tried: format!("sharing the traffic of {namespace}"), cause })
             }

@@ -14,13 +14,13 @@ const KEPT: usize = 64;
 /// What came of one act, carried out once or several times in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempted<Act, Reply> {
-    /// What was carried out.
+    /// What was carried out: the act, or the little by which its stage knows it again.
     pub act: Act,
     /// What came of it the last time.
     pub result: Result<Reply, Failure>,
     /// When the last time ended, in ms since the epoch.
     pub at: Timestamp,
-    /// When the first of the failures in a row ended, in ms since the epoch; `at` after a success.
+    /// When the first of the failures in a row, or of the successes, ended, in ms since the epoch.
     pub since: Timestamp,
     /// How often in a row it has failed; 0 after a success.
     pub failures: u32,
@@ -60,6 +60,7 @@ impl<Act: PartialEq, Reply> Outcomes<Act, Reply> {
     pub fn keep(&mut self, act: Act, result: Result<Reply, Failure>, now: Timestamp) {
         let before = self.0.iter().position(|attempted| attempted.act == act).map(|at| self.0.remove(at));
         let (failures, since) = match (&result, before) {
+            (Ok(_), Some(before)) if before.failures == 0 => (0, before.since),
             (Ok(_), _) => (0, now),
             (Err(_), Some(before)) if before.failures > 0 => (before.failures.saturating_add(1), before.since),
             (Err(_), _) => (1, now),
@@ -85,11 +86,15 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_are_counted_from_the_first_of_them() {
+    fn failures_in_a_row_are_counted_from_the_first_of_them_and_so_is_the_time_of_successes() {
         let mut outcomes = Outcomes::default();
-        for (now, result, failures, since) in
-            [(10, failed(), 1, 10), (20, failed(), 2, 10), (30, Ok(()), 0, 30), (40, failed(), 1, 40)]
-        {
+        for (now, result, failures, since) in [
+            (10, failed(), 1, 10),
+            (20, failed(), 2, 10),
+            (30, Ok(()), 0, 30),
+            (35, Ok(()), 0, 30),
+            (40, failed(), 1, 40),
+        ] {
             outcomes.keep("push", result, now);
             outcomes.keep("build", Ok(()), now);
             let push = outcomes.of(&"push").expect("it was carried out");

@@ -37,25 +37,45 @@ pub trait Stage: Send + Sync + 'static {
     /// What the world is like, as far as it matters to the decision.
     type Observed: Send + Sync;
     /// What it may cause.
-    type Act: Clone + PartialEq + Send + Sync;
+    type Act: Send + Sync;
+    /// What the driver keeps of an act beside what came of it: enough to know it again. The act itself, or less where
+    /// an act holds whole objects, for this is kept as long as the act is asked for.
+    type ActKey: From<Self::Act> + PartialEq + Send + Sync;
     /// What an act answers when it was carried out.
     type Reply: Send + Sync;
 
     /// Folds a stream. Starting is resuming: a fresh stream has one entry.
     fn replay(&self, entries: &[Written<Self::Entry>]) -> Self::State;
     /// Whether this state still asks for the act: while it does, what came of the act is handed to [`Stage::observe`].
-    fn is_current(&self, state: &Self::State, act: &Self::Act) -> bool;
+    fn is_current(&self, state: &Self::State, act: &Self::ActKey) -> bool;
     /// Observes the world. An error means that there is no decision at all.
     async fn observe(
         &self,
         turn: &Turn<'_>,
         state: &Self::State,
-        outcomes: &Outcomes<Self::Act, Self::Reply>,
+        outcomes: &Outcomes<Self::ActKey, Self::Reply>,
     ) -> Result<Self::Observed, Trouble>;
     /// Decides. Total and pure; delegates to `decide`.
     fn decide(&self, state: &Self::State, observed: &Self::Observed, now: Timestamp) -> Next<Self::Entry, Self::Act>;
     /// Carries out one act, given the state as it is recorded by now. Called again after any failure or crash.
     async fn act(&self, turn: &Turn<'_>, state: &Self::State, act: &Self::Act) -> Result<Self::Reply, Trouble>;
+    /// What follows when an act has ended. Most stages act in an order in which each act needs the ones before it.
+    fn then(&self, _: &Self::Act, ended: &Result<Self::Reply, Trouble>) -> Then {
+        if ended.is_ok() { Then::GoOn } else { Then::Fail }
+    }
+}
+
+/// What the driver does once an act has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It carries out the next act. What came of this one is the next decision's matter, a failure as well.
+    GoOn,
+    /// It leaves out the acts that are left in this turn. Why is the next decision's matter.
+    Stop,
+    /// It leaves them out, and tries the turn again after a pause.
+    Fail,
+    /// It carries out those that are left, for none of them needs this one, and tries the turn again after a pause.
+    FailAtTheEnd,
 }
 
 /// What a stage may reach during one turn of its driver.

@@ -42,6 +42,7 @@ impl<const N: usize> Stage for Brief<N> {
     type State = State;
     type Observed = bool;
     type Act = &'static str;
+    type ActKey = &'static str;
     type Reply = u32;
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {

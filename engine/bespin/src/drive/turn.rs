@@ -1,7 +1,7 @@
 //! One stream's driver: its turns, and what it waits for between them.
 
 use super::codec::{read_from, written};
-use super::{Drivers, Stage, Trouble, Turn, Written, encode, now};
+use super::{Drivers, Stage, Then, Trouble, Turn, Written, encode, now};
 use decide::by::By;
 use decide::next::{Phase, Status, Wake};
 use decide::outcome::{Failure, Outcomes};
@@ -22,7 +22,7 @@ pub(super) struct Driver<S: Stage> {
     notify: Arc<Notify>,
     /// The stream as far as it was read: each turn reads only what came after.
     written: Vec<Written<S::Entry>>,
-    outcomes: Outcomes<S::Act, S::Reply>,
+    outcomes: Outcomes<S::ActKey, S::Reply>,
 }
 
 impl<S: Stage> Driver<S> {
@@ -113,18 +113,23 @@ impl<S: Stage> Driver<S> {
         }
     }
 
-    /// Carries out the acts in their order, up to the first that fails, and keeps what came of each.
+    /// Carries out the acts in their order, as far as the stage goes on, and keeps what came of each. The trouble of
+    /// several is that of the first.
     async fn carry_out(&mut self, turn: &Turn<'_>, state: &S::State, acts: Vec<S::Act>) -> Result<(), Trouble> {
+        let mut result = Ok(());
         for act in acts {
-            let result = self.stage.act(turn, state, &act).await;
+            let ended = self.stage.act(turn, state, &act).await;
             super::fault::after_act();
-            let failed = result.as_ref().err().cloned();
-            self.outcomes.keep(act, result.map_err(Failure::from), now());
-            if let Some(trouble) = failed {
-                return Err(trouble);
+            let then = self.stage.then(&act, &ended);
+            if let (Then::Fail | Then::FailAtTheEnd, Err(trouble)) = (then, &ended) {
+                result = result.and(Err(trouble.clone()));
+            }
+            self.outcomes.keep(act.into(), ended.map_err(Failure::from), now());
+            if matches!(then, Then::Stop | Then::Fail) {
+                break;
             }
         }
-        Ok(())
+        result
     }
 
     /// Waits for the pause, a change, or the server's end (false).

@@ -46,6 +46,7 @@ impl Stage for Switch {
     type State = Ledger<String>;
     type Observed = bool;
     type Act = ();
+    type ActKey = ();
     type Reply = ();
 
     fn replay(&self, entries: &[Written<Entry>]) -> Ledger<String> {

@@ -11,6 +11,7 @@
 
 use super::context::Context;
 use super::entry::{Act, Action, Entry, Move};
+use super::kept::Removal;
 use super::messages::{self, Offer};
 use super::observed::{Observed, ObservedRollout, Owner};
 use super::router::rules;
@@ -35,8 +36,11 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry,
     if let Some(next) = git::heard(state, observed.revert()) {
         return next;
     }
+    if let Some(next) = rules::taken_back(state, observed.removal()) {
+        return next;
+    }
     match observed {
-        Observed::Absent { revert } => absent(state, revert, now),
+        Observed::Absent { revert, removal } => absent(state, revert, removal, now),
         Observed::Present(observed) => match (observed.owner, stranger(state, observed)) {
             (Owner::Observed, _) => not_ours(state, observed, now),
             (Owner::Ours, Some(writer)) => {
@@ -48,10 +52,10 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry,
     }
 }
 
-fn absent(state: &State, revert: &revert::State, now: Timestamp) -> Move {
+fn absent(state: &State, revert: &revert::State, removal: &Removal, now: Timestamp) -> Move {
     let waits = state.open().count() > 0;
     let gone = || git::let_go(state, revert, "there is no such Rollout any more");
-    let unrouted = || rules::gone(state, now);
+    let unrouted = || rules::gone(state, removal, now);
     match given_up(state, "there is no such Rollout").or_else(gone).or_else(unrouted) {
         Some(next) => next,
         None if waits => Next::waiting(Wake::OnChange, "there is no such Rollout yet; a sync has to bring it"),
@@ -118,6 +122,7 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
     let rules = [
         rules::leave,
         rules::promise,
+        rules::ask,
         transitions::heard,
         transitions::bind,
         transitions::give_up,

@@ -266,7 +266,12 @@ pub enum Act {
         /// How.
         split: Box<Split>,
     },
-    /// Have such a router take back what it has made. The stage's own: once it is done, [`Entry::Unrouted`] follows.
+    /// Ask such a router whether the traffic is shared so.
+    Verify {
+        /// How.
+        split: Box<Split>,
+    },
+    /// Have such a router take back what it has made. Once it has, [`Entry::Unrouted`] is recorded.
     Unroute {
         /// Its name in the Rollout.
         router: String,

@@ -12,6 +12,7 @@ mod entry;
 mod fields;
 mod git;
 mod hash;
+mod kept;
 mod messages;
 mod observed;
 pub mod replicas;
@@ -28,12 +29,13 @@ mod tests;
 pub use application::{Origin, application_of};
 pub use decide::{Shown, decide, show};
 pub use entry::{Act, Action, Cause, Entry, Guard, Intent, OnTimeout, Routed, Split, Start, Through};
+pub use kept::{ActKey, AskedShare, Removal, Reply, is_current};
 pub use messages::{Offer, allowed};
 pub use observed::{
     CaughtUp, DEADLINE, HASH, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, Pod, REVISION, Service, Set,
 };
 pub use router::alb::Ingress;
 pub use router::plugin::{Remedy, RouterFailure, RouterReply, RouterResponse, RouterStatus, Serves, VERIFY_AGAIN_MS};
-pub use router::rules::question;
+pub use router::rules::hear;
 pub use state::{AbortStatus, Patience, Progress, ProgressState, Refused, State, Undo, Version, Want, Weighed};
 pub use step::{Length, Scale, Step, span};

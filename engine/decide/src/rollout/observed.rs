@@ -2,6 +2,7 @@
 
 use super::application::{self, Origin};
 use super::entry::Guard;
+use super::kept::Removal;
 use super::router::alb::Ingress;
 use super::router::plugin::{RouterStatus, Serves};
 use crate::annotations::OWNER;
@@ -18,6 +19,8 @@ pub enum Observed {
     Absent {
         /// What the stream of the promise about git says, where one is open.
         revert: Box<revert::State>,
+        /// What came of it that a router was told to take back what it has made for the one that was there.
+        removal: Removal,
     },
     /// It is there.
     Present(Box<ObservedRollout>),
@@ -42,6 +45,8 @@ pub struct ObservedRollout {
     pub served: Option<u32>,
     /// What a router that is a plugin said, where it was asked.
     pub router_status: Option<RouterStatus>,
+    /// What came of it that the router in use was told to take back what it has made.
+    pub removal: Removal,
     /// The routers that this server has plugins for, and whether they serve this Rollout.
     pub routers: BTreeMap<String, Serves>,
     /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
@@ -168,7 +173,9 @@ pub struct Objects {
 impl Observed {
     /// Reads a look's objects.
     pub fn read(objects: Objects) -> Observed {
-        let Some(rollout) = objects.rollout else { return Observed::Absent { revert: Box::new(objects.revert) } };
+        let Some(rollout) = objects.rollout else {
+            return Observed::Absent { revert: Box::new(objects.revert), removal: Removal::NotYet };
+        };
         let uid = text(&rollout, "/metadata/uid");
         let mut sets: Vec<Set> =
             objects.sets.iter().filter(|set| owned_by(set, &uid)).map(|set| read_set(set, &objects.pods)).collect();
@@ -195,6 +202,7 @@ impl Observed {
             ingresses: objects.ingresses.iter().map(|ingress| (named(ingress), Ingress::read(ingress))).collect(),
             served: objects.served,
             router_status: None,
+            removal: Removal::NotYet,
             routers: objects.routers,
             autoscalers,
             origin: application::read(&rollout, objects.applications),
@@ -207,19 +215,20 @@ impl Observed {
     /// What the stream of the promise about git says, where one is open.
     pub(super) fn revert(&self) -> &revert::State {
         match self {
-            Observed::Absent { revert } => revert,
+            Observed::Absent { revert, .. } => revert,
             Observed::Present(live) => &live.revert,
+        }
+    }
+
+    pub(super) fn removal(&self) -> &Removal {
+        match self {
+            Observed::Absent { removal, .. } => removal,
+            Observed::Present(observed) => &observed.removal,
         }
     }
 }
 
 impl ObservedRollout {
-    /// Takes what a router that is a plugin said.
-    pub fn hear(&mut self, status: RouterStatus) {
-        self.served = status.verified();
-        self.router_status = Some(status);
-    }
-
     /// The Rollout, to be written to.
     pub fn guard(&self) -> Guard {
         Guard::of(&self.rollout)

@@ -268,7 +268,7 @@ fn weight_verified(context: &Context) -> Option<(&'static str, &'static str, Str
             let text = format!("{router} cannot verify weights: {weight} % counts as served once it was taken");
             ("Unknown", "NotSupported", text)
         }
-        RouterResponse::NotVerified | RouterResponse::Failed(_) => {
+        RouterResponse::NotAsked | RouterResponse::NotVerified | RouterResponse::Failed(_) => {
             ("False", "NotVerified", format!("{router} does not serve {weight} % to the canary yet"))
         }
     })

@@ -32,6 +32,7 @@ impl Stage for BumpStage {
     type State = State;
     type Observed = Observed;
     type Act = Act;
+    type ActKey = Act;
     type Reply = Reply;
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {

@@ -108,6 +108,7 @@ impl Stage for DeliveryStage {
     type State = State;
     type Observed = Observed;
     type Act = Act;
+    type ActKey = Act;
     type Reply = ();
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {

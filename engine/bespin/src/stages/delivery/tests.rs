@@ -93,6 +93,7 @@ impl Stage for Started {
     type State = ();
     type Observed = ();
     type Act = ();
+    type ActKey = ();
     type Reply = ();
 
     fn replay(&self, _: &[Written<RunEntry>]) {}

@@ -67,6 +67,7 @@ impl Stage for ImageStage {
     type State = State;
     type Observed = Observed;
     type Act = Act;
+    type ActKey = Act;
     type Reply = Reply;
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {

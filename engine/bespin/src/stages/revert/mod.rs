@@ -89,6 +89,7 @@ impl Stage for RevertStage {
     type State = State;
     type Observed = Observed;
     type Act = Act;
+    type ActKey = Act;
     type Reply = Reply;
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {

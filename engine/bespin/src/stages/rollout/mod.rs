@@ -13,14 +13,14 @@ mod watch;
 
 pub use routers::Routers;
 
-use crate::drive::{Drivers, Stage, Trouble, Turn, Written};
+use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written};
 use async_trait::async_trait;
 use cluster::{Annotations, Cluster, Router};
 use decide::by::By;
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::request::Key;
-use decide::rollout::{self, Act, Action, Entry, Observed, State, Through};
+use decide::rollout::{self, Act, ActKey, Action, Entry, Observed, Reply, State, Through};
 use decide::stream::{Family, Stream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,10 +47,8 @@ impl RolloutStage {
         RolloutStage { routers, ..self }
     }
 
-    fn find<'a>(&self, stream: &'a str) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
-        let mut parts = stream.split('/').skip(1);
-        let place = (parts.next(), parts.next(), parts.next(), parts.next());
-        let (Some(cluster), Some(namespace), Some(name), None) = place else {
+    fn find<'a>(&self, stream: &'a Stream) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
+        let Some((cluster, namespace, name)) = stream.object() else {
             return Err(Trouble::passing(format!(
                 "`{stream}` is no stream of a rollout; it reads rollout/cluster/namespace/name"
             )));
@@ -70,27 +68,41 @@ impl Stage for RolloutStage {
     type State = State;
     type Observed = Observed;
     type Act = Act;
-    type Reply = ();
+    type ActKey = ActKey;
+    type Reply = Reply;
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {
         fold(entries)
     }
 
-    /// No observation here rests on what came of an act, and acts hold whole objects: none is kept.
-    fn is_current(&self, _: &State, _: &Act) -> bool {
-        false
+    fn is_current(&self, state: &State, act: &ActKey) -> bool {
+        rollout::is_current(state, act)
     }
 
-    async fn observe(&self, turn: &Turn<'_>, state: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
-        self.look(turn, state).await
+    async fn observe(
+        &self,
+        turn: &Turn<'_>,
+        state: &State,
+        outcomes: &Outcomes<ActKey, Reply>,
+    ) -> Result<Observed, Trouble> {
+        self.look(turn, state, outcomes).await
     }
 
     fn decide(&self, recorded: &State, seen: &Observed, now: Timestamp) -> Next<Entry, Act> {
         rollout::decide(recorded, seen, now)
     }
 
-    async fn act(&self, turn: &Turn<'_>, _: &State, act: &Act) -> Result<(), Trouble> {
+    async fn act(&self, turn: &Turn<'_>, _: &State, act: &Act) -> Result<Reply, Trouble> {
         self.carry_out(turn, act).await
+    }
+
+    /// One impossible act never holds up a safer one. When a router that failed is called again is decided by its
+    /// outcome.
+    fn then(&self, act: &Act, ended: &Result<Reply, Trouble>) -> Then {
+        match (act, ended) {
+            (_, Ok(_)) | (Act::Weigh { .. } | Act::Verify { .. } | Act::Unroute { .. }, Err(_)) => Then::GoOn,
+            (_, Err(_)) => Then::FailAtTheEnd,
+        }
     }
 }
 

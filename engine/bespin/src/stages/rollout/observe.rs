@@ -1,18 +1,24 @@
-//! What is observed before each decision: the Rollout's corner of the cluster, its router where that is a plugin, and
-//! its Application once something follows from it.
+//! What is observed before each decision: the Rollout's corner of the cluster, what came of the acts at its router
+//! where that is a plugin, and its Application once something follows from it.
 
 use super::{RolloutStage, view};
 use crate::drive::{Trouble, Turn, now};
 use crate::stages::revert;
 use cluster::Cluster;
-use decide::rollout::{self, Objects, Observed, State};
+use decide::outcome::Outcomes;
+use decide::rollout::{self, ActKey, Objects, Observed, Reply, State};
 use decide::stream::Stream;
 
 impl RolloutStage {
-    /// Observes the Rollout and everything around it, asks its router, and shows both on the dashboard.
-    pub(super) async fn look(&self, turn: &Turn<'_>, recorded: &State) -> Result<Observed, Trouble> {
+    /// Observes the Rollout and everything around it, and shows it on the dashboard.
+    pub(super) async fn look(
+        &self,
+        turn: &Turn<'_>,
+        recorded: &State,
+        outcomes: &Outcomes<ActKey, Reply>,
+    ) -> Result<Observed, Trouble> {
         let (stream, board) = (turn.stream.as_str(), turn.board());
-        let (cluster, namespace, name) = self.find(stream)?;
+        let (cluster, namespace, name) = self.find(turn.stream)?;
         let tried = "looking at the rollout";
         let objects = cluster.look_at_rollout(namespace, name, &*self.router).await;
         let mut objects = objects.map_err(|error| Trouble::new(tried, error))?;
@@ -22,12 +28,7 @@ impl RolloutStage {
             objects.revert = revert::recorded(turn.journal(), &Stream::revert_of(turn.stream, undo.since)).await?;
         }
         let mut seen = Observed::read(objects);
-        if let Observed::Present(live) = &mut seen {
-            match rollout::question(recorded, live) {
-                Some(split) => live.hear(self.routers.ask(stream, &split).await),
-                None => self.routers.forget(stream),
-            }
-        }
+        rollout::hear(recorded, &mut seen, outcomes);
         match &seen {
             Observed::Present(live) => {
                 board.show_rollout(stream, view::view(cluster.name(), recorded, live, now()));

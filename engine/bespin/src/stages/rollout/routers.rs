@@ -1,36 +1,32 @@
 //! The routers that are plugins: each is asked about a weight, told one, or
 //! told to take back what it has made, by the sandbox and within its permissions.
 //!
-//! How a router takes what it is told is part of what is seen by the next look,
-//! and is remembered here until then. Nothing here outlives the process: after
-//! a restart a router is told again, which changes nothing.
+//! What a router answers is an act's outcome, which the driver keeps; `decide`
+//! says when it is called again. After a restart a router is told again, which
+//! changes nothing.
 
 use crate::config::{RoutePlugin, SecretSource, limited};
-use crate::drive::now;
+use crate::drive::Trouble;
 use crate::extensions::{Extension, Extensions};
 use crate::host::Connector;
 use crate::logs::Masker;
 use crate::stages::sync::lines::Lines;
 use async_trait::async_trait;
-use decide::next::Timestamp;
-use decide::rollout::{Remedy, RouterFailure, RouterReply, RouterResponse, RouterStatus, Serves, Split};
+use decide::retry::Retry;
+use decide::rollout::{Reply, Serves, Split};
 use pipeline::limits::{Limit, Limits};
 use pipeline::permission::Permissions;
 use sandbox::{Abilities, Failure, HttpRequest, HttpResponse, Level, Verdict, Verification, World};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// An answer stands for so long, in ms: whatever wakes a rollout in between asks nobody again.
-const STANDS_MS: u64 = 1_000;
 /// How long one waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
 /// How many calls of one router there are at the same time.
 const CALLS: u32 = 4;
-/// The first pause after a failure, and the longest, in ms.
-const PAUSES_MS: (u64, u64) = (1_000, 60_000);
 /// A longer text of a failure is cut, in characters.
 const TEXT: usize = 500;
 
@@ -38,8 +34,6 @@ const TEXT: usize = 500;
 #[derive(Default)]
 pub struct Routers {
     by_name: BTreeMap<String, Route>,
-    /// What was learnt of the router of each stream.
-    known: Mutex<HashMap<String, Known>>,
 }
 
 /// One router.
@@ -49,15 +43,6 @@ struct Route {
     grants: Permissions,
     connector: Arc<Connector>,
     secrets: BTreeMap<String, SecretSource>,
-}
-
-/// What is known of one rollout's router since the last time that something else was asked of it.
-struct Known {
-    split: Split,
-    told: RouterReply,
-    said: Option<(Timestamp, RouterResponse)>,
-    /// How often in a row it has not answered, and has not taken what it was told.
-    failures: (u32, u32),
 }
 
 impl Routers {
@@ -88,7 +73,7 @@ impl Routers {
             };
             by_name.insert(row.name.clone(), route);
         }
-        Ok(Routers { by_name, ..Routers::default() })
+        Ok(Routers { by_name })
     }
 
     /// Their names, as Rollouts use them, and whether they serve the rollout of a stream.
@@ -98,81 +83,36 @@ impl Routers {
         self.by_name.iter().map(|(name, route)| (name.clone(), serves(route))).collect()
     }
 
-    /// Asks whether the traffic of a stream's rollout is shared like this, unless that is known, or it has failed
-    /// and is left alone for now.
-    pub(super) async fn ask(&self, stream: &str, split: &Split) -> RouterStatus {
-        let stands = |at: Timestamp, said: &RouterResponse| match said {
-            RouterResponse::Failed(trouble) => now() < trouble.again,
-            RouterResponse::Verified | RouterResponse::NotVerified | RouterResponse::NotSupported => {
-                now() < at + STANDS_MS
-            }
-        };
-        let last = self.known(stream, split, |known| known.said.clone());
-        if last.is_none_or(|(at, said)| !stands(at, &said)) {
-            let asked = self.call(stream, &split.router, |route, host| route.verify(split, host)).await;
-            self.known(stream, split, |known| {
-                let said = match asked {
-                    Ok(Verification::Verified) => RouterResponse::Verified,
-                    Ok(Verification::NotVerified) => RouterResponse::NotVerified,
-                    Ok(Verification::NotSupported) => RouterResponse::NotSupported,
-                    Err(failed) => RouterResponse::Failed(failed.trouble(known.failures.0)),
-                };
-                if known.failures.0 > 0 && !matches!(said, RouterResponse::Failed(_)) {
-                    known.told.answered_again(now());
-                }
-                known.failures.0 = if matches!(said, RouterResponse::Failed(_)) { known.failures.0 + 1 } else { 0 };
-                known.said = Some((now(), said));
-            });
-        }
-        self.known(stream, split, |known| RouterStatus {
-            weight: known.split.weight,
-            reply: known.told.clone(),
-            response: known.said.as_ref().map_or(RouterResponse::NotVerified, |(_, said)| said.clone()),
+    /// Asks whether the traffic of a stream's rollout is shared like this.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub(super) async fn ask(&self, stream: &str, split: &Split) -> Result<Reply, Trouble> {
+        let asked = self.call(stream, &split.router, |route, host| route.verify(split, host)).await?;
+        Ok(match asked {
+            Verification::Verified => Reply::Verified,
+            Verification::NotVerified => Reply::NotVerified,
+            Verification::NotSupported => Reply::NotSupported,
         })
     }
 
     /// Has the traffic shared like this.
-    pub(super) async fn tell(&self, stream: &str, split: &Split) {
-        let told = self.call(stream, &split.router, |route, host| route.set(split, host)).await;
-        self.known(stream, split, |known| {
-            match told {
-                Ok(()) => (known.told, known.failures.1) = (known.told.taken(now()), 0),
-                Err(failed) => {
-                    known.told = RouterReply::Failed(failed.trouble(known.failures.1));
-                    known.failures.1 += 1;
-                }
-            }
-            // What it serves is to be looked at anew.
-            known.said.take_if(|(_, said)| !matches!(said, RouterResponse::Failed(_)));
-        });
+    ///
+    /// # Errors
+    /// It has not taken it.
+    pub(super) async fn tell(&self, stream: &str, split: &Split) -> Result<Reply, Trouble> {
+        self.call(stream, &split.router, |route, host| route.set(split, host)).await?;
+        Ok(Reply::Done)
     }
 
     /// Has a router take back what it has made.
     ///
     /// # Errors
-    /// It has not, as a sentence.
-    pub(super) async fn take_back(&self, stream: &str, router: &str, rollout: &Value) -> Result<(), String> {
+    /// It has not.
+    pub(super) async fn take_back(&self, stream: &str, router: &str, rollout: &Value) -> Result<Reply, Trouble> {
         let rollout = rollout.to_string();
-        let done = self.call(stream, router, |route, host| route.remove(&rollout, host)).await;
-        done.map_err(|failed| format!("{router} has to take back what it has made first: {}", failed.because))?;
-        self.forget(stream);
-        Ok(())
-    }
-
-    /// Forgets what a stream's router was told: from here on others may tell it something else.
-    pub(super) fn forget(&self, stream: &str) {
-        self.known.lock().expect("nobody panics while holding what is known").remove(stream);
-    }
-
-    /// Reads or changes what is known of a stream's router; nothing, where something else was asked before.
-    fn known<T>(&self, stream: &str, split: &Split, change: impl FnOnce(&mut Known) -> T) -> T {
-        let fresh = || Known { split: split.clone(), told: RouterReply::NotYet, said: None, failures: (0, 0) };
-        let mut all = self.known.lock().expect("nobody panics while holding what is known");
-        let known = all.entry(stream.to_owned()).or_insert_with(fresh);
-        if !known.split.is_same(split) {
-            *known = fresh();
-        }
-        change(known)
+        self.call(stream, router, |route, host| route.remove(&rollout, host)).await?;
+        Ok(Reply::Done)
     }
 
     async fn call<'a, T, F>(
@@ -180,13 +120,13 @@ impl Routers {
         stream: &str,
         router: &str,
         call: impl FnOnce(&'a Route, Arc<Host>) -> F,
-    ) -> Result<T, Failed>
+    ) -> Result<T, Trouble>
     where
         F: Future<Output = Result<Verdict<T>, String>>,
     {
         let Some(route) = self.by_name.get(router) else {
             let because = format!("it is no router of this server any more; add [[route]] with name = \"{router}\"");
-            return Err(Failed { because, remedy: Remedy::Person });
+            return Err(Trouble { message: because, retry: Retry::NeedsPerson });
         };
         let host = Arc::new(Host {
             lines: Lines::new(&route.extension.uses, stream, format!("route {router}")),
@@ -195,11 +135,10 @@ impl Routers {
             secrets: route.secrets.clone(),
             masker: Mutex::default(),
         });
-        let late = |_| Failed { because: "it had no turn, for other calls take long".into(), remedy: Remedy::Wait };
+        let late = |_| Trouble::passing("it had no turn, for other calls take long");
         let verdict =
             tokio::time::timeout(route.extension.limits.wall + TURN, call(route, host.clone())).await.map_err(late)?;
-        let verdict = verdict.map_err(|because| Failed { because, remedy: Remedy::Wait })?;
-        route.judge(verdict).map_err(|failed| failed.hidden(&host))
+        route.judge(verdict.map_err(Trouble::passing)?).map_err(|trouble| readable(trouble, &host))
     }
 }
 
@@ -220,22 +159,22 @@ impl Route {
     }
 
     /// Only a success is one.
-    fn judge<T>(&self, verdict: Verdict<T>) -> Result<T, Failed> {
-        let (because, remedy) = match verdict {
+    fn judge<T>(&self, verdict: Verdict<T>) -> Result<T, Trouble> {
+        let (message, retry) = match verdict {
             Verdict::Succeeded { outputs } => return Ok(outputs),
-            Verdict::Rejected { because } => (because, Remedy::Person),
-            Verdict::Transient { because } => (because, Remedy::Wait),
+            Verdict::Rejected { because } => (because, Retry::NeedsPerson),
+            Verdict::Transient { because } => (because, Retry::PASSING),
             Verdict::Denied(denied) => {
                 let (grant, value) = (denied.grant, denied.value);
                 let mend = format!("add {grant} = [\"{value}\"] to [[route]] `{}`", self.row.name);
-                (format!("not granted: {grant} for {value}; {mend}"), Remedy::Person)
+                (format!("not granted: {grant} for {value}; {mend}"), Retry::NeedsPerson)
             }
-            Verdict::Limit { which: Limit::Concurrent, because } => (because, Remedy::Wait),
-            Verdict::Limit { which, because } => (format!("its limit of {which}: {because}"), Remedy::Person),
-            Verdict::TimedOut { after } => (format!("it took longer than {after:?}"), Remedy::Wait),
-            Verdict::Trapped { because } => (format!("it crashed: {because}"), Remedy::Person),
+            Verdict::Limit { which: Limit::Concurrent, because } => (because, Retry::PASSING),
+            Verdict::Limit { which, because } => (format!("its limit of {which}: {because}"), Retry::NeedsPerson),
+            Verdict::TimedOut { after } => (format!("it took longer than {after:?}"), Retry::PASSING),
+            Verdict::Trapped { because } => (format!("it crashed: {because}"), Retry::NeedsPerson),
         };
-        Err(Failed { because, remedy })
+        Err(Trouble { message, retry })
     }
 }
 
@@ -253,29 +192,15 @@ fn limits() -> Limits {
     }
 }
 
-/// Why a call came to nothing.
-struct Failed {
-    because: String,
-    remedy: Remedy,
-}
-
-impl Failed {
-    /// Without the secrets that it may have seen, on one line, and no longer than a person reads.
-    fn hidden(self, host: &Host) -> Failed {
-        let text = host.hidden(&self.because).split_whitespace().collect::<Vec<_>>().join(" ");
-        let text = text.replace(char::is_control, "");
-        let because = match text.char_indices().nth(TEXT) {
-            Some((end, _)) => format!("{}...", &text[..end]),
-            None => text,
-        };
-        Failed { because, ..self }
-    }
-
-    fn trouble(self, failures: u32) -> RouterFailure {
-        let (first, longest) = PAUSES_MS;
-        let pause = (first << failures.min(6)).min(longest);
-        RouterFailure { because: self.because, remedy: self.remedy, again: now() + pause }
-    }
+/// Without the secrets that it may have seen, on one line, and no longer than a person reads.
+fn readable(trouble: Trouble, host: &Host) -> Trouble {
+    let text = host.hidden(&trouble.message).split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text.replace(char::is_control, "");
+    let message = match text.char_indices().nth(TEXT) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    };
+    Trouble { message, ..trouble }
 }
 
 fn written(split: &Split) -> sandbox::Split {

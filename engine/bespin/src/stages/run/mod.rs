@@ -62,6 +62,7 @@ impl Stage for RunStage {
     type State = State;
     type Observed = Observed;
     type Act = Act;
+    type ActKey = Act;
     type Reply = ();
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {

@@ -257,6 +257,7 @@ impl Stage for SyncStage {
     type State = State;
     type Observed = Observed;
     type Act = Act;
+    type ActKey = Act;
     type Reply = ();
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {

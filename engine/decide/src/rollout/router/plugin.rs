@@ -4,6 +4,8 @@
 //! does what could not be learnt.
 
 use crate::next::Timestamp;
+use crate::outcome::Failure;
+use crate::retry::Retry;
 use crate::rollout::entry::Split;
 use crate::rollout::fields::{CANARY, Mistake, Mistakes};
 use serde_json::{Value, json};
@@ -19,6 +21,10 @@ pub struct Plugin {
 pub const VERIFY_AGAIN_MS: u64 = 10_000;
 /// After how long a router that is where it should be is asked again, in ms: nobody tells of what happens there.
 pub const LOOK_AGAIN_MS: u64 = 60_000;
+/// For how long an answer stands, in ms: whatever wakes a rollout in between asks nobody again.
+pub(in crate::rollout) const STANDS_MS: u64 = 1_000;
+/// The shortest pause after a failure, and the longest, in ms: traffic waits for it.
+const PAUSES_MS: (u64, u64) = (1_000, 60_000);
 
 /// Which Rollouts a router is for, by the server's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +35,7 @@ pub enum Serves {
     Others,
 }
 
-/// What a router said in one look, and how it took what it was told.
+/// What a router said last, and how it took what it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterStatus {
     /// The canary's share that it was asked about, in percent.
@@ -38,6 +44,8 @@ pub struct RouterStatus {
     pub reply: RouterReply,
     /// What it said.
     pub response: RouterResponse,
+    /// Until when that stands, in ms since the epoch; from then on it is asked again.
+    pub stands_until: Timestamp,
 }
 
 /// How a router took the share that it was told.
@@ -59,6 +67,8 @@ pub enum RouterReply {
 /// What a router says of a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouterResponse {
+    /// It was not asked yet.
+    NotAsked,
     /// The traffic is shared so.
     Verified,
     /// It is not, or not yet.
@@ -89,31 +99,12 @@ pub enum Remedy {
     Person,
 }
 
-impl Split {
-    /// Whether it asks for the same shares of the same versions at the same place.
-    pub fn is_same(&self, other: &Split) -> bool {
-        let hashes = |split: &Split| ["currentPodHash", "stableRS"].map(|hash| split.rollout["status"][hash].clone());
-        (&self.router, self.weight, hashes(self), place(&self.rollout))
-            == (&other.router, other.weight, hashes(other), place(&other.rollout))
-    }
-}
-
-impl RouterReply {
-    /// It has taken the share, maybe not for the first time: being told again gives it no more time.
-    pub fn taken(&self, now: Timestamp) -> RouterReply {
-        let since = if let RouterReply::Taken { since, .. } = self { *since } else { now };
-        RouterReply::Taken { at: now, since }
-    }
-
-    /// The router answers after it has not: only from here on can it be late.
-    pub fn answered_again(&mut self, now: Timestamp) {
-        if let RouterReply::Taken { since, .. } = self {
-            *since = now;
-        }
-    }
-}
-
 impl RouterStatus {
+    /// Whether it has to be asked before anything rests on what it said.
+    pub(in crate::rollout) fn is_old(&self, now: Timestamp) -> bool {
+        now >= self.stands_until
+    }
+
     /// Since when the router has had the chance to serve the share, in ms since the epoch.
     pub fn since(&self) -> Option<Timestamp> {
         if let RouterReply::Taken { since, .. } = &self.reply { Some(*since) } else { None }
@@ -145,6 +136,17 @@ impl RouterStatus {
 }
 
 impl RouterFailure {
+    /// The newest of so many failures in a row, which ended at `at`, in ms since the epoch.
+    pub(in crate::rollout) fn of(failure: &Failure, failures: u32, at: Timestamp) -> RouterFailure {
+        let (shortest, longest) = PAUSES_MS;
+        let remedy = match failure.retry {
+            Retry::Passing { .. } => Remedy::Wait,
+            Retry::NeedsPerson | Retry::Permanent => Remedy::Person,
+        };
+        let pause = failure.retry.pause_ms(failures, 0.5).clamp(shortest, longest);
+        RouterFailure { because: failure.message.clone(), remedy, again: at + pause }
+    }
+
     /// What stands in the way at the router, as a sentence.
     pub fn message(&self, router: &str) -> String {
         match self.remedy {
@@ -191,12 +193,8 @@ impl Plugin {
         };
         let asked = match &status.response {
             RouterResponse::Failed(failure) => failure.again,
-            RouterResponse::Verified | RouterResponse::NotVerified | RouterResponse::NotSupported => {
-                now + VERIFY_AGAIN_MS
-            }
+            _ => now + VERIFY_AGAIN_MS,
         };
-        // It may be over since it was asked, a moment ago: then nothing else would ask again.
-        let asked = asked.max(now + 1);
         told.filter(|at| *at > now).map_or(asked, |told| told.min(asked))
     }
 

@@ -2,17 +2,36 @@
 //! made before the rollout leaves it.
 
 use super::Router;
-use super::plugin::{Serves, VERIFY_AGAIN_MS, is_same_place, path_of, place};
-use crate::next::{Next, Timestamp, Wake};
+use super::plugin::{RouterStatus, Serves, is_same_place, path_of, place};
+use crate::next::{Next, Status, Timestamp, Wake};
+use crate::outcome::Outcomes;
 use crate::rollout::context::Context;
 use crate::rollout::entry::{Act, Entry, Move, Routed, Split};
 use crate::rollout::fields::Mistake;
-use crate::rollout::observed::{ObservedRollout, Owner};
+use crate::rollout::kept::{ActKey, Removal, Reply};
+use crate::rollout::messages;
+use crate::rollout::observed::{Observed, ObservedRollout, Owner};
 use crate::rollout::state::State;
 use crate::rollout::strategy::{self, Strategy};
 
-/// What a rollout's router is to be asked in a look: nothing before it was promised to be used.
-pub fn question(state: &State, observed: &ObservedRollout) -> Option<Split> {
+/// Takes in what came of the acts at a router that is a plugin, where it is one and is in use.
+pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, Reply>) {
+    let removal = Removal::of(state, outcomes);
+    match observed {
+        Observed::Absent { removal: known, .. } => *known = removal,
+        Observed::Present(observed) => {
+            observed.removal = removal;
+            if let Some(split) = question(state, observed) {
+                let status = RouterStatus::of(&split, outcomes);
+                observed.served = status.verified();
+                observed.router_status = Some(status);
+            }
+        }
+    }
+}
+
+/// What a rollout's router is to be asked: nothing before it was promised to be used.
+fn question(state: &State, observed: &ObservedRollout) -> Option<Split> {
     let strategy = read(observed).ok().filter(|_| observed.owner == Owner::Ours)?;
     let Router::Plugin(plugin) = strategy.router? else { return None };
     state.routed.as_ref().filter(|routed| routed.router == plugin.name)?;
@@ -54,19 +73,44 @@ pub(in crate::rollout) fn leave(context: &Context) -> Option<Move> {
     let routed = context.state.routed.as_ref()?;
     let is_named = context.strategy.router.as_ref().and_then(Router::plugin) == Some(routed.router.as_str());
     let stays = is_named && is_same_place(&routed.rollout, &place(&context.observed.rollout));
-    (!stays).then(|| taken_back(routed, context.now))
+    (!stays).then(|| take_back(routed, &context.observed.removal, context.now))
 }
 
 /// The same where there is no Rollout any more.
-pub(in crate::rollout) fn gone(state: &State, now: Timestamp) -> Option<Move> {
-    state.routed.as_ref().map(|routed| taken_back(routed, now))
+pub(in crate::rollout) fn gone(state: &State, removal: &Removal, now: Timestamp) -> Option<Move> {
+    state.routed.as_ref().map(|routed| take_back(routed, removal, now))
 }
 
-fn taken_back(routed: &Routed, now: Timestamp) -> Move {
+fn take_back(routed: &Routed, removal: &Removal, now: Timestamp) -> Move {
     let Routed { router, rollout } = routed.clone();
-    let text = format!("{router} takes back what it has made, and all traffic is the stable version's");
-    let acts = vec![Act::Unroute { router, rollout }];
-    Next { acts, ..Next::progressing(Wake::At(now + VERIFY_AGAIN_MS), text) }
+    match removal {
+        Removal::Failed(failure) if now < failure.again => {
+            let text = format!("{router} has to take back what it has made first: {}", failure.because);
+            Next::waiting(Wake::At(failure.again), text)
+        }
+        Removal::NotYet | Removal::Done | Removal::Failed(_) => {
+            let text = format!("{router} takes back what it has made, and all traffic is the stable version's");
+            Next { acts: vec![Act::Unroute { router, rollout }], ..Next::progressing(Wake::Now, text) }
+        }
+    }
+}
+
+/// That a router has taken back what it had made is written down before anything else, even if it is named again by
+/// now: nobody else can know.
+pub(in crate::rollout) fn taken_back(state: &State, removal: &Removal) -> Option<Move> {
+    let Routed { router, .. } = state.routed.as_ref().filter(|_| *removal == Removal::Done)?;
+    let text = format!("{router} has taken back what it had made");
+    let record = vec![Entry::Unrouted { router: router.clone() }];
+    Some(Next { record, ..Next::progressing(Wake::Now, text) })
+}
+
+/// What a router serves is asked again before anything is decided by it.
+pub(in crate::rollout) fn ask(context: &Context) -> Option<Move> {
+    context.router_status().filter(|status| status.is_old(context.now))?;
+    let split = Box::new(question(context.state, context.observed)?);
+    let (phase, message) = messages::because(context, false);
+    let status = Status { phase, message };
+    Some(Next { record: Vec::new(), acts: vec![Act::Verify { split }], wake: Wake::Now, status })
 }
 
 /// Somebody else's from here on: what the router serves is theirs to decide, so it is told nothing.

@@ -1,7 +1,7 @@
 //! The server dies at every point of a rollout, and comes to the same ending.
 
 use super::super::*;
-use super::proxy::{Mode, Proxy};
+use super::proxy::Mode;
 use super::world::{Step, World};
 use crate::next::Timestamp;
 use serde_json::Value;
@@ -66,7 +66,8 @@ fn same(one: &Place, other: &Place) -> bool {
     (one.scene, a.now, a.journal.len()) == (other.scene, b.now, b.journal.len())
         && (&a.journal, &a.weights, &a.git) == (&b.journal, &b.weights, &b.git)
         && (&a.reverts, &a.driven) == (&b.reverts, &b.driven)
-        && a.proxy.as_ref().map(Proxy::matters) == b.proxy.as_ref().map(Proxy::matters)
+        && a.proxy.as_ref().map(|proxy| proxy.matters(&a.outcomes))
+            == b.proxy.as_ref().map(|proxy| proxy.matters(&b.outcomes))
         && alike(&a.rollout, &b.rollout)
         && [(&a.sets, &b.sets), (&a.pods, &b.pods), (&a.services, &b.services), (&a.ingresses, &b.ingresses)]
             .iter()
@@ -83,6 +84,9 @@ fn alike(a: &Value, b: &Value) -> bool {
         _ => a == b,
     }
 }
+
+/// How often outcomes are lost, each time others.
+const SEEDS: u64 = 8;
 
 /// Longer than any progress deadline of these worlds.
 const DOWN_MS: Timestamp = 3_600_000;
@@ -114,6 +118,15 @@ fn every_cut(start: fn() -> World, scenes: &[Scene], phase: &str) {
             });
             assert!(is_back || ending(&cut.world) == wanted, "the server died in turn {turn} before act {act}");
             assert!(is_back || cut.world.sets.len() == whole.sets.len(), "turn {turn}, act {act}");
+            let mut fails = before.clone();
+            fails.world.fails = Some((turn, act));
+            let mut is_back = false;
+            let fails = go_on(scenes, fails, |place| {
+                is_back = place.world.turns > turn && observed.iter().any(|known| same(known, place));
+                is_back
+            });
+            let said = &fails.world.said;
+            assert!(is_back || ending(&fails.world) == wanted, "act {act} of turn {turn} fails: {said:?}");
             let mut late = before.clone();
             (late.world.dies, late.world.down) = (Some((turn, act)), DOWN_MS);
             let late = go_on(scenes, late, |_| false).world;
@@ -124,6 +137,12 @@ fn every_cut(start: fn() -> World, scenes: &[Scene], phase: &str) {
     world.stutters = true;
     let twice = go_on(scenes, begin(scenes, world), |_| false);
     assert_eq!(ending(&twice.world), wanted, "every act twice");
+    for seed in (1..=SEEDS).filter(|_| whole.proxy.is_some()) {
+        let mut world = start();
+        world.loses = Some(seed);
+        let hints = go_on(scenes, begin(scenes, world), |_| false).world;
+        assert_eq!(ending(&hints), wanted, "outcomes are lost by seed {seed}: {:?}", hints.said);
+    }
 }
 
 #[test]

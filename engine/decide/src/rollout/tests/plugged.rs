@@ -4,6 +4,7 @@ use super::super::*;
 use super::proxy::{Mode, NAME};
 use super::world::World;
 use crate::next::{Phase, Wake};
+use crate::outcome::Outcomes;
 use crate::request::Response;
 use serde_json::{Value, json};
 
@@ -74,8 +75,9 @@ fn the_router_hears_the_hashes_that_were_decided() {
     let mut world = seed();
     world.deploy(V56);
     let mut world = at_weight(world, 25);
-    let (split, reply) = world.proxy().reply.clone().unwrap();
-    assert!(matches!(reply, RouterReply::Taken { .. }));
+    let Observed::Present(observed) = world.observed() else { panic!("it is there") };
+    assert!(observed.router_status.is_some_and(|status| matches!(status.reply, RouterReply::Taken { .. })));
+    let split = world.proxy().told.clone().unwrap();
     let state = world.state();
     assert_eq!((split.router.as_str(), split.weight), (NAME, 25));
     assert_eq!(split.rollout["status"]["currentPodHash"], state.progress.unwrap().hash.as_str());
@@ -140,7 +142,7 @@ fn a_router_that_does_not_answer_holds_and_blames_no_version() {
         assert!(!world.state().is_aborted(), "the version is not at fault");
         assert_eq!(world.at(), at, "the pause does not end by the clock alone");
         assert_eq!((world.served(), world.running().len()), (Some(25), 2));
-        assert!((world.proxy().calls - calls) as u64 <= (world.now - began) / 20_000 + 1, "it is left alone between");
+        assert!((world.proxy().calls - calls) as u64 <= (world.now - began) / 30_000 + 1, "it is left alone between");
         world.proxy().mode = Mode::Verifies;
         world.settle();
         assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 2)]), "{:?}", world.said);
@@ -184,9 +186,79 @@ fn an_outage_of_the_router_longer_than_the_deadline_sends_no_version_back() {
 }
 
 #[test]
+fn a_restart_between_telling_and_verifying_changes_nothing() {
+    let mut world = shifting();
+    world.run_until(|world| world.proxy.as_ref().is_some_and(|proxy| proxy.wanted == Some(25)));
+    let calls = world.proxy().calls;
+    world.outcomes = Outcomes::default();
+    world.run_until(|world| world.served() == Some(25));
+    assert_eq!(world.proxy().calls, calls + 1, "it does not serve that yet, and is told again");
+    world.outcomes = Outcomes::default();
+    world.run_until(|world| world.state().weights.last().is_some_and(|point| point.served == Some(25)));
+    assert_eq!(world.proxy().calls, calls + 1, "it says what it serves, and is told nothing");
+    walks_to_its_end(world);
+}
+
+#[test]
+fn a_router_that_fails_is_left_alone_for_longer_each_time() {
+    let mut world = shifting();
+    world.proxy().mode = Mode::Silent;
+    let mut told = Vec::new();
+    while told.len() < 12 {
+        let calls = world.proxy().calls;
+        wait(&mut world, 1);
+        if world.proxy().calls > calls {
+            told.push(world.now);
+        }
+    }
+    let pauses: Vec<u64> = told.windows(2).map(|two| (two[1] - two[0]) / 1_000).collect();
+    assert!(pauses.is_sorted() && pauses[0] <= 2 && *pauses.last().unwrap() >= 60, "{pauses:?}");
+    // Something else is asked of it: that was not refused yet.
+    world.ask(Action::Abort);
+    let calls = world.proxy().calls;
+    wait(&mut world, 1_000);
+    assert!(world.proxy().calls > calls, "the way back does not wait");
+}
+
+#[test]
+fn what_came_of_an_act_is_kept_until_something_else_is_asked_of_the_router() {
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 25);
+    let kept = |world: &World| world.outcomes.iter().map(|one| one.act.clone()).collect::<Vec<_>>();
+    assert!(matches!(kept(&world)[..], [ActKey::Weigh(_), ActKey::Verify(_)]), "{:?}", kept(&world));
+    let state = world.state();
+    assert!(kept(&world).iter().all(|kept| is_current(&state, kept)));
+    // Somebody else's from here on.
+    world.rollout["metadata"]["annotations"] = json!({});
+    let before = kept(&world);
+    world.settle();
+    assert!(before.iter().all(|kept| !is_current(&world.state(), kept)) && kept(&world).is_empty());
+}
+
+#[test]
+fn a_router_that_is_named_again_after_it_was_left_is_told_again() {
+    let mut world = seed();
+    world.proxy().mode = Mode::CannotTell;
+    world.deploy(V56);
+    world.run_until(|world| world.proxy.as_ref().is_some_and(|proxy| proxy.wanted == Some(50)));
+    let routing = world.rollout["spec"]["strategy"]["canary"]["trafficRouting"].clone();
+    world.rollout["spec"]["strategy"]["canary"].as_object_mut().unwrap().remove("trafficRouting");
+    world.changed();
+    world.run_until(|world| world.proxy.as_ref().is_some_and(|proxy| !proxy.removed.is_empty()));
+    // Before it is written down that it has taken back what it had made.
+    assert!(world.state().routed.is_some());
+    world.rollout["spec"]["strategy"]["canary"]["trafficRouting"] = routing;
+    world.changed();
+    world.run_until(|world| world.proxy.as_ref().is_some_and(|proxy| proxy.wanted.is_some()));
+    let unrouted = world.journal.iter().filter(|(.., entry)| matches!(entry, Entry::Unrouted { .. })).count();
+    assert_eq!((unrouted, world.proxy().wanted), (1, Some(50)), "what it was told before counts no more");
+}
+
+#[test]
 fn a_server_that_was_down_longer_than_the_deadline_sends_no_version_back() {
     let mut world = shifting();
-    world.proxy().forgotten();
+    world.outcomes = Outcomes::default();
     world.now += 900_000;
     walks_to_its_end(world);
 }
@@ -210,14 +282,14 @@ fn a_failure_that_is_over_by_now_is_asked_about_at_once() {
     world.rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"setWeight": 20}, {"pause": {}}]);
     world.deploy(V56);
     world.settle();
-    let mut observed = Observed::read(world.objects());
-    world.ask_router(&mut observed);
+    let mut observed = world.observed();
     let Observed::Present(live) = &mut observed else { panic!("it is there") };
     let trouble = RouterFailure { because: "no route".to_owned(), remedy: Remedy::Wait, again: world.now };
     let reply = RouterReply::Taken { at: world.now, since: world.now };
-    live.hear(RouterStatus { weight: 20, reply, response: RouterResponse::Failed(trouble) });
+    let response = RouterResponse::Failed(trouble);
+    live.router_status = Some(RouterStatus { weight: 20, reply, response, stands_until: world.now });
     let next = decide(&world.state(), &observed, world.now);
-    assert!(matches!(next.wake, Wake::At(at) if at == world.now + 1), "{next:?}");
+    assert!(matches!(next.acts.as_slice(), [Act::Verify { .. }]) && next.wake == Wake::Now, "{next:?}");
 }
 
 #[test]
@@ -336,9 +408,12 @@ fn a_router_that_serves_others_alone_is_refused_with_the_mend() {
     let world = seed();
     let Observed::Present(mut observed) = Observed::read(world.objects()) else { panic!("it is there") };
     observed.routers.insert(NAME.to_owned(), Serves::Others);
-    assert_eq!(question(&world.state(), &observed), None, "it is not even asked");
     let place = observed.place.clone();
-    let next = decide(&world.state(), &Observed::Present(observed), world.now);
+    let mut observed = Observed::Present(observed);
+    hear(&world.state(), &mut observed, &world.outcomes);
+    let Observed::Present(present) = &observed else { panic!("it is there") };
+    assert_eq!(present.router_status, None, "it is not even asked");
+    let next = decide(&world.state(), &observed, world.now);
     let text = next.status.message;
     for part in [
         "trafficRouting.plugins[example/http]: does not serve this Rollout",

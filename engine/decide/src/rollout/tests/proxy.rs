@@ -1,9 +1,9 @@
-//! A data plane that a plugin tells its weights, and the memory of the server that asks it.
+//! A data plane that a plugin tells its weights.
 
 use super::super::*;
 use super::world::World;
-use crate::by::By;
-use crate::next::Timestamp;
+use crate::outcome::{Attempted, Failure, Outcomes};
+use crate::retry::Retry;
 use serde_json::{Value, json};
 
 pub const NAME: &str = "example/http";
@@ -43,10 +43,8 @@ pub struct Proxy {
     pub left: Vec<(Value, u32)>,
     /// Where it was told to take back what it had made.
     pub removed: Vec<Value>,
-    /// The server's memory, which a crash takes: what was told last, and how it was taken.
-    pub reply: Option<(Split, RouterReply)>,
-    /// What it said last is such a memory, too.
-    pub response: Option<RouterResponse>,
+    /// What it was told last.
+    pub told: Option<Split>,
     /// How often it was told a weight.
     pub calls: usize,
     /// Turns without anything happening.
@@ -68,8 +66,7 @@ impl World {
             at: None,
             left: Vec::new(),
             removed: Vec::new(),
-            reply: None,
-            response: None,
+            told: None,
             calls: 0,
             idle: 0,
         });
@@ -80,69 +77,55 @@ impl World {
         self.proxy.as_mut().expect("there is a proxy")
     }
 
-    /// What a look learns of the router.
-    pub fn ask_router(&mut self, observed: &mut Observed) {
-        let (now, state) = (self.now, self.state());
-        let (Observed::Present(observed), Some(proxy)) = (observed, &mut self.proxy) else { return };
-        observed.routers.insert(NAME.to_owned(), Serves::This);
-        let Some(split) = question(&state, observed) else { return };
+    /// What the router says of a share.
+    pub fn ask_router(&mut self, split: &Split) -> Result<Reply, Failure> {
+        let proxy = self.proxy();
         let is_there = proxy.wanted.is_some() && proxy.at.as_ref() == Some(settings(&split.rollout));
-        let response = match proxy.mode {
-            Mode::Forgets if !is_there => RouterResponse::Failed(trouble(Remedy::Person, now)),
+        match proxy.mode {
+            Mode::Forgets if !is_there => Err(failure(Retry::NeedsPerson)),
             Mode::Verifies | Mode::Ignores | Mode::Forgets if proxy.serving == split.weight && is_there => {
-                RouterResponse::Verified
+                Ok(Reply::Verified)
             }
-            Mode::Verifies | Mode::Ignores | Mode::Forgets => RouterResponse::NotVerified,
-            Mode::CannotTell => RouterResponse::NotSupported,
-            Mode::Silent | Mode::Mute => RouterResponse::Failed(trouble(Remedy::Wait, now)),
-            Mode::Refuses => RouterResponse::Failed(trouble(Remedy::Person, now)),
-        };
-        let reply = proxy.reply.as_mut().filter(|(reply, _)| reply.is_same(&split)).map(|(_, reply)| reply);
-        let reply = reply.map(|reply| {
-            if proxy.response.as_ref().is_some_and(has_failed) && !has_failed(&response) {
-                reply.answered_again(now);
-            }
-            reply.clone()
-        });
-        proxy.response = Some(response.clone());
-        observed.hear(RouterStatus { weight: split.weight, reply: reply.unwrap_or(RouterReply::NotYet), response });
+            Mode::Verifies | Mode::Ignores | Mode::Forgets => Ok(Reply::NotVerified),
+            Mode::CannotTell => Ok(Reply::NotSupported),
+            Mode::Silent | Mode::Mute => Err(failure(Retry::PASSING)),
+            Mode::Refuses => Err(failure(Retry::NeedsPerson)),
+        }
     }
 
-    pub fn tell_router(&mut self, split: &Split) {
-        let now = self.now;
+    pub fn tell_router(&mut self, split: &Split) -> Result<Reply, Failure> {
         let proxy = self.proxy();
         proxy.calls += 1;
-        let reply = match proxy.mode {
-            Mode::Silent => RouterReply::Failed(trouble(Remedy::Wait, now)),
-            Mode::Refuses => RouterReply::Failed(trouble(Remedy::Person, now)),
-            Mode::Verifies | Mode::CannotTell | Mode::Ignores | Mode::Forgets | Mode::Mute => {
-                let here = settings(&split.rollout);
-                if let Some(before) = proxy.at.replace(here.clone()).filter(|before| before != here) {
-                    proxy.left.push((before, std::mem::take(&mut proxy.serving)));
-                }
-                if proxy.wanted.replace(split.weight) != Some(split.weight) {
-                    proxy.lag.1 = proxy.lag.0;
-                }
-                let before = proxy.reply.as_ref().filter(|(reply, _)| reply.is_same(split)).map(|(_, reply)| reply);
-                before.unwrap_or(&RouterReply::NotYet).taken(now)
-            }
-        };
-        proxy.reply = Some((split.clone(), reply));
+        match proxy.mode {
+            Mode::Silent => return Err(failure(Retry::PASSING)),
+            Mode::Refuses => return Err(failure(Retry::NeedsPerson)),
+            Mode::Verifies | Mode::CannotTell | Mode::Ignores | Mode::Forgets | Mode::Mute => {}
+        }
+        let here = settings(&split.rollout);
+        if let Some(before) = proxy.at.replace(here.clone()).filter(|before| before != here) {
+            proxy.left.push((before, std::mem::take(&mut proxy.serving)));
+        }
+        if proxy.wanted.replace(split.weight) != Some(split.weight) {
+            proxy.lag.1 = proxy.lag.0;
+        }
+        proxy.told = Some(split.clone());
+        Ok(Reply::Done)
     }
 
-    /// Takes back what it has made; that is recorded by whoever does it.
-    pub fn unroute(&mut self, router: &str, rollout: &Value) {
+    /// Takes back what it has made.
+    pub fn unroute(&mut self, rollout: &Value) -> Result<Reply, Failure> {
         let proxy = self.proxy();
-        if matches!(proxy.mode, Mode::Silent | Mode::Refuses) {
-            return;
+        match proxy.mode {
+            Mode::Silent => return Err(failure(Retry::PASSING)),
+            Mode::Refuses => return Err(failure(Retry::NeedsPerson)),
+            Mode::Verifies | Mode::CannotTell | Mode::Ignores | Mode::Forgets | Mode::Mute => {}
         }
-        proxy.reply = None;
         if proxy.at.as_ref() == Some(settings(rollout)) {
             (proxy.wanted, proxy.serving, proxy.at) = (None, 0, None);
         }
         proxy.left.retain(|(left, _)| left != settings(rollout));
         proxy.removed.push(rollout.clone());
-        self.journal.push((self.now, By::Server, Entry::Unrouted { router: router.to_owned() }));
+        Ok(Reply::Done)
     }
 
     /// The proxy follows what it was told; whether anything changed.
@@ -158,23 +141,15 @@ impl World {
 }
 
 impl Proxy {
-    /// What anything can follow from. What the server remembers of a router that tells what it serves matters only
+    /// What anything can follow from. What came of asking and telling a router that tells what it serves matters only
     /// while it serves something else.
-    pub fn matters(&self) -> impl PartialEq {
+    pub fn matters(&self, outcomes: &Outcomes<ActKey, Reply>) -> impl PartialEq + use<> {
         let remembers = self.mode == Mode::CannotTell || self.wanted != Some(self.serving);
-        let reply = self.reply.clone().filter(|_| remembers);
+        let counts = |one: &&Attempted<ActKey, Reply>| remembers || matches!(one.act, ActKey::Unroute(_));
+        let outcomes: Vec<_> = outcomes.iter().filter(counts).cloned().collect();
         let place = (self.lag, self.at.clone(), self.left.clone(), self.removed.clone());
-        (self.mode, self.wanted, self.serving, place, reply, self.response.as_ref().is_some_and(has_failed))
+        (self.mode, self.wanted, self.serving, place, outcomes)
     }
-
-    /// The server dies, and its memory with it.
-    pub fn forgotten(&mut self) {
-        (self.reply, self.response) = (None, None);
-    }
-}
-
-fn has_failed(response: &RouterResponse) -> bool {
-    matches!(response, RouterResponse::Failed(_))
 }
 
 /// Two Rollouts with different settings have different places in the data plane.
@@ -182,6 +157,6 @@ fn settings(rollout: &Value) -> &Value {
     &rollout["spec"]["strategy"]["canary"]["trafficRouting"]
 }
 
-fn trouble(remedy: Remedy, now: Timestamp) -> RouterFailure {
-    RouterFailure { because: "no route to the proxy".to_owned(), remedy, again: now + 20_000 }
+fn failure(retry: Retry) -> Failure {
+    Failure { message: "no route to the proxy".to_owned(), retry }
 }

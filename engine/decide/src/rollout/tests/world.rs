@@ -7,6 +7,7 @@ use super::super::*;
 use crate::annotations::OWNER;
 use crate::by::By;
 use crate::next::{Phase, Timestamp, Wake};
+use crate::outcome::{Failure, Outcomes};
 use crate::request::{Key, Response};
 use crate::revert;
 use serde_json::{Value, json};
@@ -46,6 +47,12 @@ pub struct World {
     pub is_away: bool,
     /// The data plane that a plugin tells its weights, where there is one.
     pub proxy: Option<super::proxy::Proxy>,
+    /// What the driver keeps of the acts, which a crash takes.
+    pub outcomes: Outcomes<ActKey, Reply>,
+    /// Before each turn some outcomes are lost, at random from this seed.
+    pub loses: Option<u64>,
+    /// In this turn, the act of this index fails, and the others are tried.
+    pub fails: Option<(usize, usize)>,
     version: u64,
     /// How many pods there have been.
     made: usize,
@@ -102,6 +109,9 @@ impl World {
             driven: BTreeSet::new(),
             is_away: false,
             proxy: None,
+            outcomes: Outcomes::default(),
+            loses: None,
+            fails: None,
             version: 1,
             made: 0,
         }
@@ -164,6 +174,7 @@ impl World {
             applications: self.applications(),
             cluster: "production".into(),
             revert: self.revert_state(),
+            routers: self.proxy.iter().map(|_| (super::proxy::NAME.to_owned(), Serves::This)).collect(),
             ..Objects::default()
         };
         objects.served = strategy::served(&self.rollout, &objects.ingresses);
@@ -190,7 +201,7 @@ impl World {
     /// One turn of the driver, and then one thing that happens in the world.
     pub fn step(&mut self) -> Step {
         let wake = self.turn();
-        if self.proxy.as_ref().is_some_and(|proxy| proxy.idle > IDLE) {
+        if wake != Wake::Now && self.proxy.as_ref().is_some_and(|proxy| proxy.idle > IDLE) {
             return Step::Rest;
         }
         match wake {
@@ -207,8 +218,9 @@ impl World {
     /// One turn of the driver.
     pub fn turn(&mut self) -> Wake {
         self.turns += 1;
-        let mut observed = Observed::read(self.objects());
-        self.ask_router(&mut observed);
+        self.lose();
+        self.forget();
+        let observed = self.observed();
         let (before, next) = (self.journal.len(), decide(&self.state(), &observed, self.now));
         for entry in next.record {
             if let Entry::Shifting { weight } = entry {
@@ -219,16 +231,16 @@ impl World {
             self.journal.push((self.now, By::Server, serde_json::from_str(&text).unwrap()));
         }
         if let Some(proxy) = &mut self.proxy {
-            proxy.idle = if before == self.journal.len() && next.acts.is_empty() { proxy.idle + 1 } else { 0 };
+            let asks = next.acts.iter().all(|act| matches!(act, Act::Verify { .. }));
+            proxy.idle = if before == self.journal.len() && asks { proxy.idle + 1 } else { 0 };
         }
         self.said = (next.status.phase, next.status.message);
         self.acts.push(next.acts.len());
+        self.forget();
         for (index, act) in next.acts.iter().enumerate() {
             if self.dies == Some((self.turns, index)) {
                 self.driven.clear();
-                if let Some(proxy) = &mut self.proxy {
-                    proxy.forgotten();
-                }
+                self.outcomes = Outcomes::default();
                 let back = self.now + self.down;
                 while self.now < back && self.controllers() {
                     self.now += 100;
@@ -236,16 +248,57 @@ impl World {
                 self.now = back.max(self.now);
                 return Wake::Now;
             }
-            self.act(act);
-            if self.stutters {
-                self.act(act);
+            if self.fails == Some((self.turns, index)) {
+                continue;
+            }
+            for _ in 0..if self.stutters { 2 } else { 1 } {
+                let result = self.act(act);
+                self.outcomes.keep(act.clone().into(), result, self.now);
             }
         }
         next.wake
     }
 
-    /// What an API server does with an act; a stale one changes nothing.
-    fn act(&mut self, act: &Act) {
+    /// What an observation comes to.
+    pub fn observed(&self) -> Observed {
+        let mut observed = Observed::read(self.objects());
+        hear(&self.state(), &mut observed, &self.outcomes);
+        observed
+    }
+
+    /// Drops what came of acts that the journal asks for no more.
+    fn forget(&mut self) {
+        let state = self.state();
+        self.outcomes.retain(|kept| is_current(&state, kept));
+    }
+
+    /// Loses each outcome with a chance of one in four.
+    fn lose(&mut self) {
+        let Some(seed) = &mut self.loses else { return };
+        let kept: Vec<ActKey> = self.outcomes.iter().map(|attempted| attempted.act.clone()).collect();
+        for one in kept {
+            // Knuth's MMIX generator; its high bits are the good ones.
+            *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if *seed >> 62 == 0 {
+                self.outcomes.retain(|kept| *kept != one);
+            }
+        }
+    }
+
+    /// What a router or the API server does with an act; a stale one changes nothing.
+    fn act(&mut self, act: &Act) -> Result<Reply, Failure> {
+        match act {
+            Act::Weigh { split } => self.tell_router(split),
+            Act::Verify { split } => self.ask_router(split),
+            Act::Unroute { rollout, .. } => self.unroute(rollout),
+            _ => {
+                self.write(act);
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn write(&mut self, act: &Act) {
         match act {
             Act::Create { manifest } => {
                 if self.sets.iter().any(|set| set["metadata"]["name"] == manifest["metadata"]["name"]) {
@@ -295,8 +348,7 @@ impl World {
                     observed["metadata"]["annotations"][key] = json!(value);
                 }
             }
-            Act::Weigh { split } => self.tell_router(split),
-            Act::Unroute { router, rollout } => self.unroute(router, rollout),
+            Act::Weigh { .. } | Act::Verify { .. } | Act::Unroute { .. } => panic!("a router is no cluster"),
             Act::AskRevert { .. } | Act::WithdrawRevert { .. } => self.tell_revert(act),
             Act::Stamp { revision, .. } => {
                 self.rollout["metadata"]["annotations"][observed::REVISION] = json!(revision.to_string());

@@ -1,0 +1,183 @@
+//! What is kept of a rollout's acts from one turn to the next: what came of those at a router that is a plugin. Of all
+//! others the next observation sees in the cluster what came of them.
+
+use super::entry::{Act, Routed, Split};
+use super::router::plugin::{RouterFailure, RouterReply, RouterResponse, RouterStatus, STANDS_MS, place};
+use super::state::State;
+use crate::object::text;
+use crate::outcome::{Attempted, Outcomes};
+use serde_json::Value;
+
+/// By what an act is known again; none of it has a whole object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ActKey {
+    /// A router was told a share.
+    Weigh(AskedShare),
+    /// A router was asked about a share.
+    Verify(AskedShare),
+    /// A router was told to take back what it has made.
+    Unroute(Routed),
+    /// Something was written in the cluster, or in the stream of a revert.
+    Written,
+}
+
+/// What makes two splits ask for the same, whatever else the Rollout says by then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AskedShare {
+    /// The router's name in the Rollout.
+    router: String,
+    /// The canary's share, in percent.
+    weight: u32,
+    /// The newest template's hash.
+    newest: String,
+    /// The stable version's.
+    stable: String,
+    /// What the router needs of the Rollout to find what it has made.
+    place: Value,
+}
+
+/// What an act answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It was carried out.
+    Done,
+    /// The traffic is shared as the router was asked.
+    Verified,
+    /// It is not, or not yet.
+    NotVerified,
+    /// The router cannot tell.
+    NotSupported,
+}
+
+/// How a router that is left has taken it that it has to take back what it has made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Removal {
+    /// It was not told, as far as is known.
+    #[default]
+    NotYet,
+    /// It has done so.
+    Done,
+    /// It has not done so.
+    Failed(RouterFailure),
+}
+
+impl From<Act> for ActKey {
+    fn from(act: Act) -> ActKey {
+        match act {
+            Act::Weigh { split } => ActKey::Weigh(AskedShare::of(&split)),
+            Act::Verify { split } => ActKey::Verify(AskedShare::of(&split)),
+            Act::Unroute { router, rollout } => ActKey::Unroute(Routed { router, rollout }),
+            Act::Create { .. }
+            | Act::Scale { .. }
+            | Act::Forget { .. }
+            | Act::Select { .. }
+            | Act::Route { .. }
+            | Act::AskRevert { .. }
+            | Act::WithdrawRevert { .. }
+            | Act::Stamp { .. }
+            | Act::Status { .. } => ActKey::Written,
+        }
+    }
+}
+
+impl AskedShare {
+    fn of(split: &Split) -> AskedShare {
+        AskedShare {
+            router: split.router.clone(),
+            weight: split.weight,
+            newest: text(&split.rollout, "/status/currentPodHash"),
+            stable: text(&split.rollout, "/status/stableRS"),
+            place: place(&split.rollout),
+        }
+    }
+
+    /// Whether the journal asks for it, wherever the router is now.
+    fn is_asked(&self, state: &State) -> bool {
+        let newest = state.progress.as_ref().map(|progress| &progress.hash);
+        let stable = state.stable.as_ref().map(|stable| &stable.hash).or(newest);
+        state.routed.as_ref().is_some_and(|routed| routed.router == self.router)
+            && (self.weight, Some(&self.newest), Some(&self.stable)) == (state.asked, newest, stable)
+    }
+}
+
+/// Whether the journal still asks for an act. Once a router is not promised to be used any more, another may tell it
+/// something else.
+pub fn is_current(state: &State, kept: &ActKey) -> bool {
+    match kept {
+        ActKey::Weigh(share) | ActKey::Verify(share) => share.is_asked(state),
+        ActKey::Unroute(routed) => state.routed.as_ref() == Some(routed),
+        ActKey::Written => false,
+    }
+}
+
+impl Removal {
+    /// What came of it that the router in use was told to take back what it has made.
+    pub fn of(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Removal {
+        let Some(routed) = &state.routed else { return Removal::NotYet };
+        match outcomes.of(&ActKey::Unroute(routed.clone())) {
+            None => Removal::NotYet,
+            Some(attempted) => match &attempted.result {
+                Ok(_) => Removal::Done,
+                Err(failure) => Removal::Failed(RouterFailure::of(failure, attempted.failures, attempted.at)),
+            },
+        }
+    }
+}
+
+impl RouterStatus {
+    /// What the outcomes say of a share. What a router was told and has said before it was to take back what it had
+    /// made counts no more.
+    pub fn of(split: &Split, outcomes: &Outcomes<ActKey, Reply>) -> RouterStatus {
+        let share = AskedShare::of(split);
+        let nothing = RouterStatus {
+            weight: split.weight,
+            reply: RouterReply::NotYet,
+            response: RouterResponse::NotAsked,
+            stands_until: 0,
+        };
+        let mut status = nothing.clone();
+        let mut answers = 0;
+        for attempted in outcomes.iter() {
+            match &attempted.act {
+                ActKey::Weigh(told) if *told == share => status.was_told(attempted),
+                ActKey::Verify(asked) if *asked == share => {
+                    answers = if attempted.result.is_ok() { attempted.since } else { 0 };
+                    status.was_asked(attempted);
+                }
+                ActKey::Unroute(_) => status = nothing.clone(),
+                ActKey::Weigh(_) | ActKey::Verify(_) | ActKey::Written => {}
+            }
+        }
+        if let RouterReply::Taken { since, .. } = &mut status.reply {
+            // Only since it answers can it be late.
+            *since = answers.max(*since);
+        }
+        status
+    }
+
+    fn was_told(&mut self, told: &Attempted<ActKey, Reply>) {
+        self.reply = match &told.result {
+            // Being told again gives it no more time.
+            Ok(_) => RouterReply::Taken { at: told.at, since: told.since },
+            Err(failure) => RouterReply::Failed(RouterFailure::of(failure, told.failures, told.at)),
+        };
+        // What it serves is to be looked at anew.
+        if !matches!(self.response, RouterResponse::Failed(_)) {
+            self.stands_until = 0;
+        }
+    }
+
+    fn was_asked(&mut self, asked: &Attempted<ActKey, Reply>) {
+        self.stands_until = asked.at + STANDS_MS;
+        self.response = match &asked.result {
+            Ok(Reply::Verified) => RouterResponse::Verified,
+            Ok(Reply::NotSupported) => RouterResponse::NotSupported,
+            Ok(Reply::NotVerified | Reply::Done) => RouterResponse::NotVerified,
+            Err(failure) => {
+                let failure = RouterFailure::of(failure, asked.failures, asked.at);
+                self.stands_until = failure.again;
+                RouterResponse::Failed(failure)
+            }
+        };
+    }
+}
