@@ -2,6 +2,7 @@
 
 use crate::error::trying;
 use crate::{Cluster, Error, MANAGER, Result};
+use decide::object::ObjectRef;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
@@ -139,6 +140,13 @@ impl<'a> Named<'a> {
             namespace: metadata["namespace"].as_str().filter(|name| !name.is_empty()),
             name: text(&metadata["name"]),
         }
+    }
+}
+
+impl<'a> From<&'a ObjectRef> for Named<'a> {
+    fn from(object: &'a ObjectRef) -> Named<'a> {
+        let ObjectRef { api_version, kind, namespace, name, .. } = object;
+        Named { api_version, kind, namespace: Some(namespace.as_str()).filter(|name| !name.is_empty()), name }
     }
 }
 

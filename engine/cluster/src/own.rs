@@ -4,6 +4,7 @@ use crate::apply::{Named, Written, stale};
 use crate::error::trying;
 use crate::{Cluster, Error, MANAGER, Result};
 use decide::annotations::OWNER;
+use decide::object::ObjectRef;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ impl Cluster {
     ///
     /// # Errors
     /// What the API server refuses.
-    pub async fn let_go(&self, application: &Value) -> Result<Written> {
+    pub async fn let_go(&self, application: &ObjectRef) -> Result<Written> {
         self.annotate(application, json!({ SKIP: "true" })).await
     }
 
@@ -23,7 +24,7 @@ impl Cluster {
     ///
     /// # Errors
     /// What the API server refuses.
-    pub async fn claim(&self, application: &Value) -> Result<Written> {
+    pub async fn claim(&self, application: &ObjectRef) -> Result<Written> {
         self.annotate(application, json!({ OWNER: MANAGER })).await
     }
 
@@ -31,15 +32,14 @@ impl Cluster {
     ///
     /// # Errors
     /// What the API server refuses.
-    pub async fn release(&self, application: &Value) -> Result<Written> {
+    pub async fn release(&self, application: &ObjectRef) -> Result<Written> {
         self.annotate(application, json!({ OWNER: null, SKIP: null })).await
     }
 
-    async fn annotate(&self, object: &Value, annotations: Value) -> Result<Written> {
-        let metadata = &object["metadata"];
+    async fn annotate(&self, object: &ObjectRef, annotations: Value) -> Result<Written> {
         let change = json!({ "metadata": {
-            "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"], "annotations": annotations } });
-        let named = Named::of(object);
+            "uid": object.uid, "resourceVersion": object.resource_version, "annotations": annotations } });
+        let named = Named::from(object);
         let tried = format!("annotating {named}");
         let api = self.api(named.api_version, named.kind, named.namespace).await?;
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
@@ -70,12 +70,12 @@ impl Cluster {
     ///
     /// # Errors
     /// What the API server refuses.
-    pub async fn write_status(&self, object: &Value, status: &Value) -> Result<Written> {
-        let named = Named::of(object);
+    pub async fn write_status(&self, object: &ObjectRef, status: &Value) -> Result<Written> {
+        let named = Named::from(object);
         let tried = format!("writing the status of {named}");
         let kind = self.kind(named.api_version, named.kind).await?;
         let api = self.api_of(&kind, named.namespace);
-        let change = json!({ "metadata": { "uid": object["metadata"]["uid"] }, "status": status });
+        let change = json!({ "metadata": { "uid": object.uid }, "status": status });
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         let patch = Patch::Merge(&change);
         match kind.subresources.iter().any(|name| name == "status") {

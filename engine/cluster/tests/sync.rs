@@ -3,7 +3,7 @@
 #[path = "sync/driver.rs"]
 mod driver;
 
-use decide::sync::object;
+use decide::sync::object::{self, ObjectRef};
 use driver::Driver;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -147,16 +147,16 @@ async fn an_application_changes_hands() {
     let application = driver.application().await;
     assert_eq!(application["status"]["sync"]["status"], "Synced");
     assert_eq!(application["status"]["health"]["status"], "Healthy");
-    driver.cluster.release(&application).await.expect("it is released");
+    driver.cluster.release(&ObjectRef::of(&application)).await.expect("it is released");
     driver.push(&[config("a", "2")]);
     let said = driver.until("observed only").await;
     assert!(said.contains("would sync, for ConfigMap/a"), "{said}");
     assert_eq!(driver.live("v1", "ConfigMap", "a").await["data"], json!({ "v": "1" }));
     let application = driver.application().await;
-    driver.cluster.let_go(&application).await.expect("it is told");
-    let stale = driver.cluster.claim(&application).await.expect("it answers");
+    driver.cluster.let_go(&ObjectRef::of(&application)).await.expect("it is told");
+    let stale = driver.cluster.claim(&ObjectRef::of(&application)).await.expect("it answers");
     assert_eq!(stale, cluster::Written::Stale, "the Application changed since it was read");
-    driver.cluster.claim(&driver.application().await).await.expect("it is claimed");
+    driver.cluster.claim(&ObjectRef::of(&driver.application().await)).await.expect("it is claimed");
     driver.until("synced at c2, Healthy").await;
     driver.stop().await;
 }

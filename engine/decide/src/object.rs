@@ -40,6 +40,37 @@ impl Id {
     }
 }
 
+/// An object as it was read: which one it is, and the version that a write may rest on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRef {
+    /// Such as `apps/v1`.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace, empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// The uid that it was read with: another object of that name is not meant.
+    pub uid: String,
+    /// The resourceVersion that it was read with.
+    pub resource_version: String,
+}
+
+impl ObjectRef {
+    /// The object that was read.
+    pub fn of(object: &Value) -> ObjectRef {
+        ObjectRef {
+            api_version: api_version(object).to_owned(),
+            kind: kind(object).to_owned(),
+            namespace: namespace(object).to_owned(),
+            name: name(object).to_owned(),
+            uid: uid(object).to_owned(),
+            resource_version: resource_version(object).to_owned(),
+        }
+    }
+}
+
 /// Splits `apps/v1` into group and version; the core group is empty.
 pub fn group_version(api_version: &str) -> (&str, &str) {
     api_version.split_once('/').unwrap_or(("", api_version))

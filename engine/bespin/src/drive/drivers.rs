@@ -140,6 +140,14 @@ impl Drivers {
         self.running.lock().expect("no driver panics while it holds the map").contains_key(stream)
     }
 
+    /// Wakes the running drivers of those streams of a family that are meant.
+    pub fn poke_those(&self, family: Family, is_meant: impl Fn(&Stream) -> bool) {
+        let running = self.running.lock().expect("no driver panics while it holds the map");
+        for (_, notify) in running.iter().filter(|(stream, _)| stream.family() == family && is_meant(stream)) {
+            notify.notify_one();
+        }
+    }
+
     /// Wakes every running driver whose stream starts with `prefix`.
     pub fn poke_all(&self, prefix: &str) {
         let running = self.running.lock().expect("no driver panics while it holds the map");

@@ -3,7 +3,7 @@
 
 use cluster::{Cluster, Error, Reach, Settings, Written};
 use decide::sync::prepare::Served;
-use decide::sync::{self, Act, Entry, Gvk, Objects, Observed, Refused, Scope, State};
+use decide::sync::{self, Act, Entry, Gvk, Objects, Observed, Refused, RefusedObject, Scope, State};
 use playground::{Options, Playground};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,8 @@ impl Driver {
                         .find(|object| error.to_string().contains(object["metadata"]["name"].as_str().unwrap_or("?"))),
                     _ => None,
                 };
-                self.refused.push(Refused { sent: sent.cloned(), because: error.to_string(), at: now() });
+                let object = RefusedObject { sent: sent.map(sync::sent), because: error.to_string() };
+                self.refused.push(Refused { object, at: now() });
                 break;
             }
         }
@@ -107,7 +108,6 @@ impl Driver {
 
     async fn act(&self, act: &Act) -> Result<(), Error> {
         let cluster = &self.cluster;
-        let application = self.application().await;
         let written = match act {
             Act::CreateNamespace(name) => cluster.create_namespace(name).await,
             Act::Rehearse(objects) => {
@@ -127,10 +127,10 @@ impl Driver {
             Act::Prune { id, api_version, uid, resource_version } => {
                 cluster.prune((api_version, &id.kind), (&id.namespace, &id.name), uid, resource_version).await
             }
-            Act::Status(status) => cluster.write_status(&application, status).await,
-            Act::LetGo => cluster.let_go(&application).await,
-            Act::Claim => cluster.claim(&application).await,
-            Act::Release => cluster.release(&application).await,
+            Act::Status { application, status } => cluster.write_status(application, status).await,
+            Act::LetGo(application) => cluster.let_go(application).await,
+            Act::Claim(application) => cluster.claim(application).await,
+            Act::Release(application) => cluster.release(application).await,
         };
         written.map(drop)
     }

@@ -1,7 +1,7 @@
 //! The rules of a sync, in their order: the first that applies wins.
 
 use super::application::{self, Ownership};
-use super::object::Id;
+use super::object::{Id, ObjectRef};
 use super::{Context, Custody, Entry, Observed, Standing, State, Want, operate, settle, take};
 use crate::next::{Next, Timestamp, Wake};
 use crate::request::Response;
@@ -37,13 +37,19 @@ pub enum Act {
         resource_version: String,
     },
     /// The Application's status says this.
-    Status(Value),
-    /// Argo CD lets the Application go.
-    LetGo,
-    /// The Application carries our annotation.
-    Claim,
-    /// The Application carries neither our annotation nor the one that keeps Argo CD off.
-    Release,
+    Status {
+        /// The Application.
+        application: ObjectRef,
+        /// The fields that it says.
+        status: Value,
+    },
+    /// Argo CD lets the Application go, if it is still as it was read.
+    LetGo(ObjectRef),
+    /// The Application carries our annotation, if it is still as it was read.
+    Claim(ObjectRef),
+    /// The Application carries neither our annotation nor the one that keeps Argo CD off, if it is still as it was
+    /// read.
+    Release(ObjectRef),
 }
 
 pub(super) type Decision = Next<Entry, Act>;

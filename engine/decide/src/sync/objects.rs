@@ -1,9 +1,9 @@
 //! What one observation of an application brings in, before it is understood.
 
 use super::Revision;
+use super::kept::{Refused, WrittenStatus};
 use super::prepare::Served;
 use crate::health::Judged;
-use crate::next::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -30,6 +30,8 @@ pub struct Objects {
     pub standing: BTreeMap<Revision, Standing>,
     /// What the API server refused, by what was sent.
     pub refused: Vec<Refused>,
+    /// The status that was written last.
+    pub written: Option<WrittenStatus>,
     /// What plugins say of the live objects of their kinds.
     pub judged: Judged,
     /// What the Application asks for and this server has not, with the help.
@@ -49,17 +51,6 @@ pub enum Standing {
     Diverged,
     /// It cannot be told, with the reason.
     Unknown(String),
-}
-
-/// Something that was tried and refused for good.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refused {
-    /// The object that was sent; for anything else than an apply, nothing.
-    pub sent: Option<Value>,
-    /// The API server's answer, naming the object.
-    pub because: String,
-    /// When, in ms since the epoch.
-    pub at: Timestamp,
 }
 
 /// How much of the cluster has been looked at.

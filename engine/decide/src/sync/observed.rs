@@ -2,8 +2,9 @@
 
 use super::Revision;
 use super::application::{self, Application, Ownership};
+use super::kept::{Refused, WrittenStatus};
 use super::object::{self, Id};
-use super::objects::{Objects, Refused, Standing};
+use super::objects::{Objects, Standing};
 use super::plan::{self, Plan};
 use crate::health::Judged;
 use crate::next::Timestamp;
@@ -45,6 +46,8 @@ pub struct Context {
     pub standing: BTreeMap<Revision, Standing>,
     /// What the API server refused.
     pub refused: Vec<Refused>,
+    /// The status that was written last.
+    pub written: Option<WrittenStatus>,
     /// What plugins say of live objects.
     pub judged: Judged,
 }
@@ -78,6 +81,7 @@ impl Observed {
             live: objects.live,
             standing: objects.standing,
             refused: objects.refused,
+            written: objects.written,
             judged: objects.judged,
         }))
     }

@@ -4,6 +4,7 @@
 use super::application::{Prune, SelfHeal};
 use super::decide::Act;
 use super::entry::{Cause, Entry, Outcome};
+use super::kept;
 use super::object::{self, Id};
 use super::plan::{ExtraItem, Item, Plan, Prerequisite};
 use super::tracking::PruneDecision;
@@ -46,23 +47,14 @@ fn moved_on(operation: &Operation, context: &Context) -> Option<Decision> {
 
 fn refused(operation: &Operation, context: &Context, plan: &Plan) -> Option<Decision> {
     let answer = || {
-        let is_sent = |sent: &Value| plan.items.iter().any(|item| item.is_pending() && is_same(&item.sent, sent));
-        let counts = |refused: &&Refused| refused.at >= operation.since && refused.sent.as_ref().is_none_or(is_sent);
-        context.refused.iter().find(counts).map(|refused| refused.because.clone())
+        let is_sent =
+            |sent: &String| plan.items.iter().any(|item| item.is_pending() && kept::sent(&item.sent) == *sent);
+        let counts =
+            |refused: &&Refused| refused.at >= operation.since && refused.object.sent.as_ref().is_none_or(is_sent);
+        context.refused.iter().find(counts).map(|refused| refused.object.because.clone())
     };
     let because = plan.blocks.first().cloned().or_else(answer)?;
     Some(end(operation, Outcome::Failed { because: because.clone() }, because))
-}
-
-/// Whether the same object would be sent: the reading that it rests on does not matter.
-fn is_same(a: &Value, b: &Value) -> bool {
-    let bare = |value: &Value| {
-        let mut value = value.clone();
-        object::remove(&mut value, &["metadata", "resourceVersion"]);
-        object::remove(&mut value, &["metadata", "uid"]);
-        value
-    };
-    bare(a) == bare(b)
 }
 
 fn end(operation: &Operation, outcome: Outcome, because: String) -> Decision {

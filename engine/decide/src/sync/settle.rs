@@ -3,6 +3,8 @@
 use super::application::SelfHeal;
 use super::decide::Act;
 use super::entry::{Entry, Outcome};
+use super::kept;
+use super::object::ObjectRef;
 use super::operate;
 use super::plan::{Item, Plan};
 use super::status;
@@ -67,9 +69,17 @@ pub(super) fn rest(state: &State, context: &Context, now: Timestamp) -> Decision
     if let Some(decision) = answer_contained(state, context, plan) {
         return decision;
     }
-    let acts = status::patch(state, context, plan).map(Act::Status).into_iter().collect();
+    let acts = tell(state, context, plan, now).into_iter().collect();
     let decision = said(state, context, plan, now);
     Next { acts, ..decision }
+}
+
+/// The status, where it should say something else. What a server has kept less of is not sent again.
+fn tell(state: &State, context: &Context, plan: &Plan, now: Timestamp) -> Option<Act> {
+    let status = status::patch(state, context, plan)?;
+    let written = context.written.as_ref().filter(|written| written.digest == kept::digest(&status));
+    let is_due = written.is_none_or(|written| written.again.is_some_and(|again| now >= again));
+    is_due.then(|| Act::Status { application: ObjectRef::of(&context.object), status })
 }
 
 /// A want is met once everything is applied and what runs is healthy; the

@@ -5,7 +5,7 @@ use super::application::Ownership;
 use super::{Act, Context, Custody, Decision, Entry, State};
 use crate::next::{Next, Timestamp, Wake};
 use crate::sync::application::SKIP;
-use crate::sync::object::annotation;
+use crate::sync::object::{ObjectRef, annotation};
 
 /// How long the old controller must have been silent, in ms. Its queue may
 /// hold the application for a while after it was told to let go.
@@ -26,7 +26,7 @@ fn taking(context: &Context, since: Timestamp, now: Timestamp) -> Decision {
     }
     if annotation(&context.object, SKIP) != Some("true") {
         return Next {
-            acts: vec![Act::LetGo],
+            acts: vec![Act::LetGo(ObjectRef::of(&context.object))],
             ..Next::progressing(Wake::Now, "telling Argo CD to let the application go")
         };
     }
@@ -37,12 +37,18 @@ fn taking(context: &Context, since: Timestamp, now: Timestamp) -> Decision {
         let because = format!("Argo CD was told to let go; its last write must be {} s old", SILENCE / 1_000);
         return Next::waiting(Wake::At(quiet_at), because);
     }
-    Next { acts: vec![Act::Claim], ..Next::progressing(Wake::Now, "claiming the application") }
+    Next {
+        acts: vec![Act::Claim(ObjectRef::of(&context.object))],
+        ..Next::progressing(Wake::Now, "claiming the application")
+    }
 }
 
 fn giving(context: &Context) -> Decision {
     if context.ownership == Ownership::Owned || annotation(&context.object, SKIP) == Some("true") {
-        return Next { acts: vec![Act::Release], ..Next::progressing(Wake::Now, "giving the application back") };
+        return Next {
+            acts: vec![Act::Release(ObjectRef::of(&context.object))],
+            ..Next::progressing(Wake::Now, "giving the application back")
+        };
     }
     Next { record: vec![Entry::Given], ..Next::progressing(Wake::Now, "the application is given back") }
 }

@@ -7,6 +7,7 @@ use super::application::Ownership;
 use super::*;
 use crate::health::{Health, Judged, Status};
 use crate::next::Phase;
+use crate::outcome::Outcomes;
 use crate::request::{Key, Response};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +98,47 @@ fn a_want_fails_with_the_workload_and_with_the_refusal() {
     assert_eq!(world.recorded().history.len(), tries, "no second automatic sync of what failed");
     world.push(&[deployment("web", "web:3")]);
     assert_eq!(said(&mut world).0, Phase::Done);
+}
+
+#[test]
+fn what_was_refused_is_known_by_the_outcome_and_forgotten_with_its_sync() {
+    let mut world = World::new(&[deployment("web", "web:1")]);
+    let _next = world.settle();
+    world.refuse = Some("web:bad".into());
+    world.push(&[deployment("web", "web:bad")]);
+    world.want("refused", "c2");
+    // Until something was refused, and the sync has not ended yet.
+    for _turn in 0..10 {
+        if !refused(&world.outcomes).is_empty() {
+            break;
+        }
+        let _next = world.turn();
+    }
+    let [one] = &refused(&world.outcomes)[..] else { panic!("{:?}", world.outcomes) };
+    assert!(one.object.because.contains("web:bad") && one.object.sent.as_ref().is_some_and(|sent| sent.len() == 32));
+    // A server that starts anew in between tries once more, and hears the same.
+    let mut anew = world.clone();
+    anew.outcomes = Outcomes::default();
+    for mut world in [world, anew] {
+        assert_eq!(said(&mut world).0, Phase::Blocked);
+        assert!(matches!(world.recorded().history[0].outcome, Outcome::Failed { .. }));
+        assert!(refused(&world.outcomes).is_empty(), "its sync has ended");
+        world.push(&[deployment("web", "web:3")]);
+        assert_eq!(said(&mut world).0, Phase::Done);
+    }
+}
+
+#[test]
+fn a_status_that_the_server_does_not_keep_is_written_once() {
+    let mut world = World::new(&[config("a", "1")]);
+    world.keeps = world::Keeps::Nothing;
+    let _next = world.settle();
+    let told = world.told;
+    let _next = world.settle();
+    assert_eq!((told > 0, world.told), (true, told));
+    world.push(&[config("a", "2")]);
+    let _next = world.settle();
+    assert!(world.told > told, "it says something else by then");
 }
 
 /// A custom resource whose kind a plugin judges, and what the plugin says of it.
@@ -358,6 +400,12 @@ fn the_journal_may_be_cut_after_every_entry() {
         world.push(&[deployment("web", "web:2"), autoscaler("web"), config("a", "2")]);
         world
     };
+    for seed in 1..=16 {
+        let mut hints = start();
+        hints.loses = Some(seed);
+        story(&mut hints);
+        assert!(matches!(hints.recorded().answer(&key("sync")), Some(Response::Met { .. })), "seed {seed}");
+    }
     let mut whole = start();
     let before = whole.journal.len();
     whole.snapshots.clear();

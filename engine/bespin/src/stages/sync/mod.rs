@@ -18,7 +18,7 @@ mod view;
 pub use generate::Generators;
 pub use judge::Judges;
 
-use crate::drive::{Drivers, Stage, Trouble, Turn, Written, now};
+use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, now};
 use api::board::Board;
 use async_trait::async_trait;
 use cluster::Cluster;
@@ -26,8 +26,8 @@ use decide::by::By;
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::stream::{Family, Stream};
-use decide::sync::application::Source;
-use decide::sync::{self, Act, Entry, Gvk, Observed, Refused, State};
+use decide::sync::application::{Ownership, Source};
+use decide::sync::{self, Act, ActKey, Entry, Gvk, Objects, Observed, Reply, State};
 use sandbox::{Failure, Listed, Place};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -64,14 +64,12 @@ pub struct SyncStage {
     interest: watch::Sender<u64>,
 }
 
-/// What the stage remembers of one application while the server runs. All of
-/// it comes back by looking.
+/// What the stage remembers of one application while the server runs: a cache, which comes back by looking. Nothing
+/// is decided by what it lacks.
 #[derive(Clone, Default)]
 struct Memory {
-    /// The Application, as it was last seen.
+    /// The Application, as it was last seen: shown while nothing newer can be read.
     application: Option<Value>,
-    /// What the API server refused for good.
-    refused: Vec<Refused>,
     /// The kinds that looks must read.
     kinds: BTreeSet<Gvk>,
     /// The namespaces that looks must read.
@@ -84,8 +82,6 @@ struct Memory {
     pushes: u64,
     /// What was read from git last.
     read: Option<read::Read>,
-    /// The status that was written last: a server that keeps less of it is not asked again.
-    status: Option<Value>,
 }
 
 impl SyncStage {
@@ -107,10 +103,8 @@ impl SyncStage {
         Arc::new(SyncStage { clusters, git, judges, generators, memories, interest })
     }
 
-    fn find<'a>(&self, stream: &'a str) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
-        let mut parts = stream.split('/').skip(1);
-        let place = (parts.next(), parts.next(), parts.next(), parts.next());
-        let (Some(cluster), Some(namespace), Some(name), None) = place else {
+    fn find<'a>(&self, stream: &'a Stream) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
+        let Some((cluster, namespace, name)) = stream.object() else {
             return Err(Trouble::passing(format!(
                 "`{stream}` is no stream of an application; it reads app/cluster/namespace/name"
             )));
@@ -159,17 +153,22 @@ impl SyncStage {
     /// # Errors
     /// An application that cannot be read.
     pub async fn destination(&self, stream: &Stream) -> Result<Place, Trouble> {
-        let (cluster, _, name) = self.find(stream.as_str())?;
-        let object = self.application(stream.as_str()).await?;
-        let object = object.ok_or_else(|| Trouble::passing(format!("the application `{stream}` is not there")))?;
+        let (cluster, _, name) = self.find(stream)?;
+        let object = self.present(stream).await?;
         let application = sync::application::read(&object).map_err(Trouble::permanent)?;
         Ok(Place { cluster: cluster.name().into(), namespace: application.namespace, name: name.into() })
     }
 
-    async fn application(&self, stream: &str) -> Result<Option<Value>, Trouble> {
+    async fn application(&self, stream: &Stream) -> Result<Option<Value>, Trouble> {
         let (cluster, namespace, name) = self.find(stream)?;
         let found = cluster.get("argoproj.io/v1alpha1", "Application", namespace, name).await;
         found.map_err(Trouble::from)
+    }
+
+    /// The Application, which has to be there.
+    async fn present(&self, stream: &Stream) -> Result<Value, Trouble> {
+        let object = self.application(stream).await?;
+        object.ok_or_else(|| Trouble::passing(format!("the application `{stream}` is not there")))
     }
 
     /// The commit that an application's target revision names now.
@@ -177,8 +176,7 @@ impl SyncStage {
     /// # Errors
     /// An application or a repository that cannot be read.
     pub async fn head(&self, stream: &Stream) -> Result<String, Trouble> {
-        let object = self.application(stream.as_str()).await?;
-        let object = object.ok_or_else(|| Trouble::passing(format!("the application `{stream}` is not there")))?;
+        let object = self.present(stream).await?;
         let source = sync::application::read(&object).map_err(Trouble::permanent)?.source;
         self.git.head(&source.repo_url, &source.target_revision).await
     }
@@ -186,13 +184,13 @@ impl SyncStage {
     /// Records that a person asks for a sync.
     ///
     /// # Errors
-    /// An application that is only observed, or a journal that cannot be written.
+    /// An application that is only observed or cannot be read, or a journal that cannot be written.
     pub async fn ask(&self, drivers: &Arc<Drivers>, stream: &Stream, by: By) -> Result<(), Trouble> {
-        let shown = drivers.board().apps().remove(stream.as_str());
-        match shown {
-            Some(view) if view.ownership == "owned" => record(drivers, stream, by, Entry::Asked).await,
-            Some(view) => Err(Trouble::passing(format!("`{}` is only observed: run `bespin take` first", view.name))),
-            None => Err(Trouble::passing(format!("no application `{stream}` was seen"))),
+        match sync::application::ownership(&self.present(stream).await?) {
+            Ownership::Owned => record(drivers, stream, by, Entry::Asked).await,
+            Ownership::Observed => {
+                Err(Trouble::passing(format!("`{}` is only observed: run `bespin take` first", stream.rest())))
+            }
         }
     }
 
@@ -201,7 +199,7 @@ impl SyncStage {
     /// # Errors
     /// A journal that cannot be written.
     pub async fn take(&self, drivers: &Arc<Drivers>, stream: &Stream, by: By) -> Result<(), Trouble> {
-        self.find(stream.as_str())?;
+        self.find(stream)?;
         record(drivers, stream, by, Entry::TakeAsked).await
     }
 
@@ -210,21 +208,24 @@ impl SyncStage {
     /// # Errors
     /// A journal that cannot be written.
     pub async fn give(&self, drivers: &Arc<Drivers>, stream: &Stream, by: By) -> Result<(), Trouble> {
-        self.find(stream.as_str())?;
+        self.find(stream)?;
         record(drivers, stream, by, Entry::GiveAsked).await
     }
 
-    /// Wakes every application whose manifests are in this repository: somebody pushed to it.
+    /// Wakes every application whose manifests may be in this repository: somebody pushed to it.
     pub fn pushed(&self, drivers: &Drivers, repo_url: &str) {
+        let is_elsewhere = |memory: &Memory| {
+            let source = memory.application.as_ref().and_then(|object| object["spec"]["source"]["repoURL"].as_str());
+            source.is_some_and(|source| !pushes::is_same(source, repo_url))
+        };
         let mut memories = self.memories.lock().expect("nobody panics while holding the memories");
-        for (stream, memory) in memories.iter_mut() {
-            let source = memory.application.as_ref().map(|object| &object["spec"]["source"]["repoURL"]);
-            if source.and_then(Value::as_str).is_some_and(|source| pushes::is_same(source, repo_url)) {
-                memory.head = None;
-                memory.pushes += 1;
-                Stream::parse(stream).iter().for_each(|stream| drivers.poke(stream));
-            }
+        for memory in memories.values_mut().filter(|memory| !is_elsewhere(memory)) {
+            memory.head = None;
+            memory.pushes += 1;
         }
+        // One that was not looked at yet may be in any repository.
+        let may_be = |stream: &Stream| memories.get(stream.as_str()).is_none_or(|memory| !is_elsewhere(memory));
+        drivers.poke_those(Family::App, may_be);
     }
 }
 
@@ -257,22 +258,28 @@ impl Stage for SyncStage {
     type State = State;
     type Observed = Observed;
     type Act = Act;
-    type ActKey = Act;
-    type Reply = ();
+    type ActKey = ActKey;
+    type Reply = Reply;
 
     fn replay(&self, entries: &[Written<Entry>]) -> State {
         State::fold(entries.iter().map(|written| (written.at_ms, &written.entry)))
     }
 
-    /// No observation here rests on what came of an act, and acts hold whole objects: none is kept.
-    fn is_current(&self, _: &State, _: &Act) -> bool {
-        false
+    fn is_current(&self, state: &State, act: &ActKey) -> bool {
+        sync::is_current(state, act)
     }
 
-    async fn observe(&self, turn: &Turn<'_>, state: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
+    async fn observe(
+        &self,
+        turn: &Turn<'_>,
+        state: &State,
+        outcomes: &Outcomes<ActKey, Reply>,
+    ) -> Result<Observed, Trouble> {
         let (stream, board) = (turn.stream.as_str(), turn.board());
         let objects = match self.objects(turn, state, now()).await {
-            Ok(objects) => objects,
+            Ok(objects) => {
+                Objects { refused: sync::refused(outcomes), written: sync::written_status(outcomes), ..objects }
+            }
             Err(trouble) => {
                 self.show_blind(board, stream, state, &trouble);
                 return Err(trouble);
@@ -301,8 +308,18 @@ impl Stage for SyncStage {
         sync::decide(state, observed, now)
     }
 
-    async fn act(&self, turn: &Turn<'_>, _: &State, act: &Act) -> Result<(), Trouble> {
-        self.carry_out(turn.stream.as_str(), act).await
+    async fn act(&self, turn: &Turn<'_>, state: &State, act: &Act) -> Result<Reply, Trouble> {
+        self.carry_out(turn.stream, state, act).await
+    }
+
+    /// What is refused for good ends the sync, by the next decision: nothing is left out before it was handed over. The
+    /// status informs other clients, and a sync does not fail by it.
+    fn then(&self, act: &Act, ended: &Result<Reply, Trouble>) -> Then {
+        match (act, ended) {
+            (_, Ok(Reply::Refused(_))) => Then::Stop,
+            (_, Ok(Reply::Done)) | (Act::Status { .. }, Err(_)) => Then::GoOn,
+            (_, Err(_)) => Then::Fail,
+        }
     }
 }
 

@@ -29,8 +29,8 @@ const ALWAYS: [(&str, &str); 3] =
 impl SyncStage {
     pub(super) async fn objects(&self, turn: &Turn<'_>, state: &State, now: Timestamp) -> Result<Objects, Trouble> {
         let stream = turn.stream.as_str();
-        let (cluster, _, _) = self.find(stream)?;
-        let Some(object) = self.application(stream).await? else { return Ok(Objects::default()) };
+        let (cluster, _, _) = self.find(turn.stream)?;
+        let Some(object) = self.application(turn.stream).await? else { return Ok(Objects::default()) };
         self.remember(stream, |memory| memory.application = Some(object.clone()));
         let Ok(app) = application::read(&object) else {
             return Ok(Objects { application: Some(object), ..Objects::default() });
@@ -67,10 +67,9 @@ impl SyncStage {
             served,
             namespaces,
             standing,
-            refused: memory.refused,
             judged,
-            lacking: None,
             scope: Scope::Full,
+            ..Objects::default()
         })
     }
 

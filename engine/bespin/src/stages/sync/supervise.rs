@@ -58,7 +58,8 @@ impl SyncStage {
         }
     }
 
-    /// One watch for each kind in use, started as looks find them.
+    /// One watch for each kind in use, started as looks find them. What looks have not found yet is not missed: the
+    /// first look of an application reads it.
     async fn followed(
         self: Arc<Self>,
         cluster: Arc<Cluster>,
@@ -86,28 +87,36 @@ impl SyncStage {
         here.flat_map(|(_, memory)| memory.kinds.iter().cloned()).collect()
     }
 
-    /// Wakes the applications that a change may be about: those that read its namespace.
+    /// Wakes the applications that a change may be about: those that read its namespace, and those of which it is not
+    /// known yet what they read. What is known is a cache, which spares the others a look.
     async fn wake(
         self: Arc<Self>,
         drivers: Arc<Drivers>,
         cluster: Arc<Cluster>,
         mut changes: mpsc::UnboundedReceiver<Value>,
     ) {
-        let prefix = format!("app/{}/", cluster.name());
         while let Some(first) = changes.recv().await {
             tokio::time::sleep(GATHER).await;
             let mut places = BTreeSet::from([object::namespace(&first).to_owned()]);
             while let Ok(object) = changes.try_recv() {
                 places.insert(object::namespace(&object).to_owned());
             }
-            let streams: Vec<String> = {
-                let memories = self.memories.lock().expect("nobody panics while holding the memories");
-                let here = memories.iter().filter(|(stream, _)| stream.starts_with(&prefix));
-                let about = here.filter(|(_, memory)| places.contains("") || !places.is_disjoint(&memory.namespaces));
-                about.map(|(stream, _)| stream.clone()).collect()
-            };
-            streams.iter().filter_map(|name| Stream::parse(name).ok()).for_each(|stream| drivers.poke(&stream));
+            self.changed(&drivers, cluster.name(), &places);
         }
+    }
+}
+
+impl SyncStage {
+    /// Wakes the applications of a cluster that read one of these namespaces, or may; all of them for what has none.
+    pub(super) fn changed(&self, drivers: &Drivers, cluster: &str, places: &BTreeSet<String>) {
+        let memories = self.memories.lock().expect("nobody panics while holding the memories");
+        let reads = |stream: &Stream| {
+            let namespaces = memories.get(stream.as_str()).map(|memory| &memory.namespaces);
+            let known = namespaces.filter(|namespaces| !namespaces.is_empty());
+            places.contains("") || known.is_none_or(|namespaces| !places.is_disjoint(namespaces))
+        };
+        let is_here = |stream: &Stream| stream.object().is_some_and(|(place, ..)| place == cluster);
+        drivers.poke_those(Family::App, |stream| is_here(stream) && reads(stream));
     }
 }
 

@@ -332,6 +332,8 @@ fn what_somebody_changes_at_the_router_is_changed_back() {
     assert_eq!((world.phase(), world.served()), ("Paused", Some(20)));
     world.proxy().wanted = Some(90);
     world.proxy_follows();
+    // What it said a moment ago stands that long.
+    world.now += 1_000;
     world.settle();
     assert_eq!((world.phase(), world.served()), ("Paused", Some(20)));
 }

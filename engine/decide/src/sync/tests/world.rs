@@ -5,6 +5,7 @@ use super::super::*;
 use super::key;
 use crate::health::Judged;
 use crate::next::{Next, Timestamp, Wake};
+use crate::outcome::Outcomes;
 use crate::sync::object::Id;
 use crate::sync::prepare::Served;
 use serde_json::{Map, Value, json};
@@ -14,6 +15,13 @@ use std::collections::BTreeMap;
 pub enum When {
     BeforeActs,
     AfterActs,
+}
+
+/// What an API server keeps of a status, whose schema may lack it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Keeps {
+    All,
+    Nothing,
 }
 
 #[derive(Clone)]
@@ -30,6 +38,10 @@ pub struct World {
     pub ready: bool,
     /// An image that the API server refuses.
     pub refuse: Option<String>,
+    /// What of an Application's status the API server keeps.
+    pub keeps: Keeps,
+    /// How often the status was written.
+    pub told: usize,
     /// The world at each entry, before and after the acts that went with it.
     pub snapshots: Vec<(World, World)>,
     objects: BTreeMap<Id, Value>,
@@ -37,7 +49,10 @@ pub struct World {
     commit: u32,
     version: u64,
     sent: Vec<Id>,
-    refused: Vec<Refused>,
+    /// What the driver keeps of the acts, which a restart takes.
+    pub outcomes: Outcomes<ActKey, Reply>,
+    /// Before each turn half of the outcomes are lost, at random from this seed.
+    pub loses: Option<u64>,
 }
 
 impl World {
@@ -58,13 +73,16 @@ impl World {
             now: 1_000_000,
             ready: true,
             refuse: None,
+            keeps: Keeps::All,
+            told: 0,
             snapshots: Vec::new(),
             objects: BTreeMap::new(),
             manifests: Vec::new(),
             commit: 0,
             version: 0,
             sent: Vec::new(),
-            refused: Vec::new(),
+            outcomes: Outcomes::default(),
+            loses: None,
         };
         world.push(manifests);
         world
@@ -119,26 +137,7 @@ impl World {
 
     fn run(&mut self, mut wait: impl FnMut(&mut World, Timestamp) -> bool) -> Next<Entry, Act> {
         for _turn in 0..200 {
-            let next = decide(&self.recorded(), &self.observed(), self.now);
-            let (record, acts) = (next.record.clone(), next.acts.clone());
-            for entry in &record {
-                // What is written must read back as it was.
-                let text = serde_json::to_string(entry).expect("an entry is JSON");
-                assert_eq!(&serde_json::from_str::<Entry>(&text).expect("an entry reads back"), entry);
-                self.append(entry.clone());
-            }
-            let before = World { snapshots: Vec::new(), ..self.clone() };
-            for act in &acts {
-                if !self.act(act) {
-                    break;
-                }
-            }
-            self.controllers();
-            if !record.is_empty() {
-                let after = World { snapshots: Vec::new(), ..self.clone() };
-                self.snapshots.push((before, after));
-            }
-            self.now += 1;
+            let next = self.turn();
             match next.wake {
                 Wake::Now => {}
                 Wake::At(at) if wait(self, at) => {}
@@ -149,11 +148,42 @@ impl World {
         panic!("it never comes to rest: {}: {:?}", next.status.message, next.acts);
     }
 
+    /// One turn of the driver.
+    pub fn turn(&mut self) -> Next<Entry, Act> {
+        self.lose();
+        self.forget();
+        let next = decide(&self.recorded(), &self.observed(), self.now);
+        let (record, acts) = (next.record.clone(), next.acts.clone());
+        for entry in &record {
+            // What is written must read back as it was.
+            let text = serde_json::to_string(entry).expect("an entry is JSON");
+            assert_eq!(&serde_json::from_str::<Entry>(&text).expect("an entry reads back"), entry);
+            self.append(entry.clone());
+        }
+        self.forget();
+        let before = World { snapshots: Vec::new(), ..self.clone() };
+        for act in &acts {
+            let reply = self.act(act);
+            let stops = reply != Reply::Done;
+            self.outcomes.keep(act.clone().into(), Ok(reply), self.now);
+            if stops {
+                break;
+            }
+        }
+        self.controllers();
+        if !record.is_empty() {
+            let after = World { snapshots: Vec::new(), ..self.clone() };
+            self.snapshots.push((before, after));
+        }
+        self.now += 1;
+        next
+    }
+
     pub fn resume(&self, cut: usize, when: When) -> World {
         let (before, after) = &self.snapshots[cut];
         let mut world = if when == When::BeforeActs { before.clone() } else { after.clone() };
-        // A server that starts anew has forgotten what was refused.
-        world.refused.clear();
+        // A server that starts anew knows nothing of what came of acts.
+        world.outcomes = Outcomes::default();
         world
     }
 
@@ -179,21 +209,43 @@ impl World {
             served: self.served.clone(),
             namespaces: self.namespaces.clone(),
             standing: self.standing.clone(),
-            refused: self.refused.clone(),
+            refused: refused(&self.outcomes),
+            written: written_status(&self.outcomes),
             judged: self.judged.clone(),
             lacking: None,
             scope: self.scope,
         })
     }
 
-    fn act(&mut self, act: &Act) -> bool {
+    /// Drops what came of acts that the journal asks for no more.
+    fn forget(&mut self) {
+        let state = self.recorded();
+        self.outcomes.retain(|act| is_current(&state, act));
+    }
+
+    fn lose(&mut self) {
+        let Some(seed) = &mut self.loses else { return };
+        let kept: Vec<ActKey> = self.outcomes.iter().map(|attempted| attempted.act.clone()).collect();
+        for one in kept {
+            // Knuth's MMIX generator; its high bits are the good ones.
+            *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if *seed >> 63 == 0 {
+                self.outcomes.retain(|kept| *kept != one);
+            }
+        }
+    }
+
+    fn act(&mut self, act: &Act) -> Reply {
         match act {
             Act::CreateNamespace(name) => self.namespaces.push(name.clone()),
-            Act::Rehearse(objects) => return objects.iter().all(|object| self.accepts(object)),
+            Act::Rehearse(objects) => {
+                let refused: Vec<RefusedObject> = objects.iter().filter_map(|object| self.refuses(object)).collect();
+                return if refused.is_empty() { Reply::Done } else { Reply::Refused(refused) };
+            }
             Act::Apply(objects) => {
                 for object in objects {
-                    if !self.accepts(object) {
-                        return false;
+                    if let Some(refused) = self.refuses(object) {
+                        return Reply::Refused(vec![refused]);
                     }
                     self.sent.push(Id::of(object));
                     self.apply(object, MANAGER);
@@ -206,26 +258,27 @@ impl World {
                 assert!(same, "what is pruned is what was seen");
                 self.objects.remove(id);
             }
-            Act::Status(status) => self.application["status"] = status.clone(),
-            Act::LetGo => object::set_meta(&mut self.application, "annotations", application::SKIP, "true"),
-            Act::Claim => object::set_meta(&mut self.application, "annotations", application::OWNER, "bespin"),
-            Act::Release => {
+            Act::Status { status, .. } => {
+                self.told += 1;
+                if self.keeps == Keeps::All {
+                    self.application["status"] = status.clone();
+                }
+            }
+            Act::LetGo(_) => object::set_meta(&mut self.application, "annotations", application::SKIP, "true"),
+            Act::Claim(_) => object::set_meta(&mut self.application, "annotations", application::OWNER, "bespin"),
+            Act::Release(_) => {
                 for key in [application::SKIP, application::OWNER] {
                     object::remove(&mut self.application, &["metadata", "annotations", key]);
                 }
             }
         }
-        true
+        Reply::Done
     }
 
-    fn accepts(&mut self, object: &Value) -> bool {
-        let refused = self.refuse.as_ref().filter(|image| object.to_string().contains(*image));
-        if let Some(image) = refused {
-            let because = format!("applying {}: {image} is refused", Id::of(object));
-            self.refused.push(Refused { sent: Some(object.clone()), because, at: self.now });
-            return false;
-        }
-        true
+    fn refuses(&self, object: &Value) -> Option<RefusedObject> {
+        let image = self.refuse.as_ref().filter(|image| object.to_string().contains(*image))?;
+        let because = format!("applying {}: {image} is refused", Id::of(object));
+        Some(RefusedObject { sent: Some(sent(object)), because })
     }
 
     /// Server-side apply of maps; a list is one value here.
