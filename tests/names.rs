@@ -19,7 +19,6 @@ const LEFT: &[(&str, &[&str])] = &[
             "Containers",
             "Credentials",
             "Event",
-            "Failed",
             "Generator",
             "Head",
             "Key",
