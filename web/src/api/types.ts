@@ -15,7 +15,7 @@ export type AnswerView = "approved" | "refused" | "expired";
 
 /** What came of a question. */
 export interface AnsweredView {
-  /** What. */
+  /** What the person answered. */
   answer: AnswerView;
   /** Who said so, such as `person:ann`. */
   by: string;
@@ -25,9 +25,9 @@ export interface AnsweredView {
 
 /** An application with what its stage says. */
 export interface AppPage {
-  /** `app/<cluster>/<namespace>/<name>`. */
+  /** The application's stream, `app/<cluster>/<namespace>/<name>`. */
   stream: string;
-  /** The latest look. */
+  /** The application as it was observed last. */
   app: AppView;
   /** What the sync does or waits for. */
   status: StatusView | null;
@@ -37,11 +37,11 @@ export interface AppPage {
 
 /** An application in one line. */
 export interface AppSummary {
-  /** `app/<cluster>/<namespace>/<name>`. */
+  /** The application's stream, `app/<cluster>/<namespace>/<name>`. */
   stream: string;
-  /** `namespace/name`. */
+  /** The Application, as `namespace/name`. */
   name: string;
-  /** The cluster's name. */
+  /** The cluster's name in the configuration. */
   cluster: string;
   /** The repository and the path in it. */
   source: string;
@@ -49,9 +49,9 @@ export interface AppSummary {
   revision: string;
   /** `synced`, `out-of-sync` or `unknown`. */
   sync: string;
-  /** Argo's word. */
+  /** The word that Argo CD shows for its health. */
   health: string;
-  /** `owned` or `observed`. */
+  /** Whether Bespin acts on it: `owned` or `observed`. */
   ownership: string;
   /** How many resources it has. */
   resources: number;
@@ -131,7 +131,7 @@ export interface BeatView {
   now_ms: number;
   /** The newest global sequence. */
   seq: number;
-  /** The board's version. */
+  /** Counts up with each change of what is shown and not journaled. */
   board: number;
 }
 
@@ -145,25 +145,25 @@ export interface ChangedView {
 
 /** A push on its way, or one that arrived. */
 export interface CorridorView {
-  /** The run. */
+  /** The run itself, as lists show it. */
   run: RunSummary;
   /** What it passes, in order: the delivery first, then the steps. */
   stations: StationView[];
 }
 
-/** A journal entry. */
+/** One journal entry, as the timeline shows it. */
 export interface EntryView {
   /** Its place in the whole journal. */
   seq: number;
-  /** Its stream. */
+  /** The stream in which it stands. */
   stream: string;
   /** When, in ms since the epoch. */
   at_ms: number;
-  /** Who caused it. */
+  /** Who caused the entry: `server`, `person:`, `delivery:` or `run:`. */
   by: string;
   /** What kind of entry. */
   kind: string;
-  /** What it says. */
+  /** What the entry says, by its kind. */
   body: unknown;
 }
 
@@ -201,7 +201,7 @@ export type PhaseView = "progressing" | "waiting" | "blocked" | "done";
 /** Where a plugin comes from. */
 export type PluginOrigin = "registry" | "built-in";
 
-/** A plugin. */
+/** One plugin that this server knows. */
 export interface PluginView {
   /** The name or the reference that steps use. */
   uses: string;
@@ -231,9 +231,9 @@ export interface PluginsView {
   runs: number;
 }
 
-/** A pod. */
+/** One pod of a ReplicaSet. */
 export interface PodView {
-  /** Name. */
+  /** The pod's name. */
   name: string;
   /** `Running`, `Pending`, `Failed`, with the container's reason where it has one. */
   phase: string;
@@ -243,9 +243,9 @@ export interface PodView {
 
 /** What an error answers: what was tried, what came back, what to do. */
 export interface ProblemView {
-  /** What was tried. */
+  /** The request or action that failed. */
   tried: string;
-  /** What came back. */
+  /** The answer in place of what was expected. */
   got: string;
   /** What to do about it. */
   help: string;
@@ -257,11 +257,11 @@ export interface ResourceView {
   group: string;
   /** API version without the group. */
   version: string;
-  /** Kind. */
+  /** The object's kind. */
   kind: string;
   /** Namespace, empty for cluster-scoped kinds. */
   namespace: string;
-  /** Name. */
+  /** The object's name. */
   name: string;
   /** `synced`, `out-of-sync`, `missing`, `extra`, `observed` (a child that git does not name). */
   sync: string;
@@ -287,7 +287,7 @@ export interface RetriedView {
 
 /** A ReplicaSet of a rollout. */
 export interface RevisionView {
-  /** Revision number. */
+  /** The revision's number, counted up by one for each template. */
   revision: number;
   /** `stable`, `canary` or `old`. */
   role: string;
@@ -295,11 +295,11 @@ export interface RevisionView {
   hash: string;
   /** The image of its first container. */
   image: string;
-  /** Pods wanted. */
+  /** How many pods the set is to have. */
   wanted: number;
-  /** Pods ready. */
+  /** How many pods of the set are ready. */
   ready: number;
-  /** Its pods. */
+  /** The pods of the set, by name. */
   pods: PodView[];
 }
 
@@ -308,9 +308,9 @@ export type Role = "viewer" | "operator";
 
 /** A rollout with what its stage says. */
 export interface RolloutPage {
-  /** `rollout/<cluster>/<namespace>/<name>`. */
+  /** The rollout's stream, `rollout/<cluster>/<namespace>/<name>`. */
   stream: string;
-  /** The latest look. */
+  /** The rollout as it was observed last. */
   rollout: RolloutView;
   /** What the canary does or waits for. */
   status: StatusView | null;
@@ -320,15 +320,15 @@ export interface RolloutPage {
 
 /** A rollout in one line. */
 export interface RolloutSummary {
-  /** `rollout/<cluster>/<namespace>/<name>`. */
+  /** The rollout's stream, `rollout/<cluster>/<namespace>/<name>`. */
   stream: string;
-  /** `namespace/name`. */
+  /** The Rollout, as `namespace/name`. */
   name: string;
-  /** The cluster's name. */
+  /** The cluster's name in the configuration. */
   cluster: string;
-  /** Argo's phase. */
+  /** The phase as Argo Rollouts names it. */
   phase: string;
-  /** `owned` or `observed`. */
+  /** Whether Bespin acts on it: `owned` or `observed`. */
   ownership: string;
   /** The index of the current step. */
   at: number;
@@ -338,9 +338,9 @@ export interface RolloutSummary {
   asked: number;
   /** Weight verified, in percent. */
   served: number | null;
-  /** The canary's image. */
+  /** The image of the canary's pods. */
   canary_image: string;
-  /** The stable image. */
+  /** The image of the stable version's pods. */
   stable_image: string;
   /** What the canary does or waits for. */
   status: StatusView | null;
@@ -348,13 +348,13 @@ export interface RolloutSummary {
 
 /** A rollout, as last seen. */
 export interface RolloutView {
-  /** `namespace/name`. */
+  /** The Application, as `namespace/name`. */
   name: string;
   /** The cluster's name in the configuration. */
   cluster: string;
   /** Argo's phase: `Healthy`, `Progressing`, `Paused`, `Degraded`. */
   phase: string;
-  /** Argo's message. */
+  /** The message that Argo CD would show. */
   message: string;
   /** Whether Bespin owns it, or only observes: `owned` or `observed`. */
   ownership: string;
@@ -366,7 +366,7 @@ export interface RolloutView {
   asked: number;
   /** Weight verified at the traffic router, in percent; absent where there is none or it is not known. */
   served: number | null;
-  /** The stable image. */
+  /** The image of the stable version's pods. */
   stable_image: string;
   /** The canary's image; equal to the stable one when nothing is moving. */
   canary_image: string;
@@ -405,7 +405,7 @@ export interface RunStepView {
   inputs: Record<string, unknown>;
   /** The pipeline's `grants`, as written, by ability. */
   grants: Record<string, string[]>;
-  /** The pipeline's `if`. */
+  /** The step's `if`, as the pipeline file has it. */
   condition: string | null;
   /** How long an attempt may take, in ms. */
   timeout_ms: number;
@@ -423,19 +423,19 @@ export interface RunStepView {
 
 /** A run in one line. */
 export interface RunSummary {
-  /** `owner/repo/pipeline/number`. */
+  /** The run's id, `owner/repo/pipeline/number`. */
   id: string;
-  /** The number. */
+  /** The run's number, which never repeats within its pipeline. */
   number: number;
-  /** `owner/repo`. */
+  /** The repository, as `owner/name`. */
   repository: string;
-  /** The pipeline's name. */
+  /** The pipeline's name, as its file says it. */
   pipeline: string;
   /** One line: the commit's subject, usually. */
   title: string;
   /** The full commit id. */
   sha: string;
-  /** The commit's author. */
+  /** The author of the commit that is built. */
   author: string;
   /** The full reference, such as `refs/heads/main`. */
   reference: string;
@@ -445,7 +445,7 @@ export interface RunSummary {
   by: string;
   /** The run that it repeats. */
   retry_of: string | null;
-  /** How it stands. */
+  /** Whether the run goes on, or how it ended. */
   state: RunState;
   /** When it was opened, in ms since the epoch. */
   opened_ms: number;
@@ -455,7 +455,7 @@ export interface RunSummary {
   status: StatusView | null;
 }
 
-/** One run, whole. */
+/** One run with its steps and its timeline. */
 export interface RunView {
   /** The run in one line. */
   run: RunSummary;
@@ -505,7 +505,7 @@ export interface SessionView {
   user: UserView | null;
   /** What every change must carry in the header `x-bespin-csrf`; empty before the login. */
   csrf: string;
-  /** The server's version. */
+  /** The server's version, as `bespin --version` prints it. */
   version: string;
   /** The server's clock, in ms since the epoch. */
   now_ms: number;
@@ -517,7 +517,7 @@ export interface StationView {
   id: string;
   /** The plugin that the step uses. */
   uses: string;
-  /** How it stands. */
+  /** Whether the step waits, runs or has ended, and how. */
   state: StepState;
   /** When its first attempt started, in ms since the epoch. */
   started_ms: number | null;
@@ -531,7 +531,7 @@ export interface StationView {
 
 /** Where a stage stands, and since when. */
 export interface StatusView {
-  /** The stage's name. */
+  /** The name of the stage that drives it. */
   stage: string;
   /** Whether it acts, waits, needs a person, or is done. */
   phase: PhaseView;
@@ -556,7 +556,7 @@ export interface StepView {
 
 /** A sync that ended. */
 export interface SyncedView {
-  /** The commit. */
+  /** The full id of the commit that was synced. */
   revision: string;
   /** When, in ms since the epoch. */
   at_ms: number;
@@ -582,13 +582,13 @@ export interface UseView {
   run: string;
   /** When that run was opened, in ms since the epoch. */
   opened_ms: number;
-  /** `owner/repo`. */
+  /** The repository, as `owner/name`. */
   repository: string;
-  /** The pipeline's name. */
+  /** The pipeline's name, as its file says it. */
   pipeline: string;
-  /** The pipeline's file. */
+  /** The pipeline's file, relative to the repository. */
   file: string;
-  /** The step's id. */
+  /** The step's id in the pipeline file. */
   step: string;
   /** What the step grants it, by ability, as written. */
   grants: Record<string, string[]>;
@@ -596,9 +596,9 @@ export interface UseView {
   rows: RowView[];
 }
 
-/** A person. */
+/** Who is logged in. */
 export interface UserView {
-  /** Their name. */
+  /** The name by which the user logged in. */
   name: string;
   /** What they may do. */
   role: Role;
@@ -610,6 +610,6 @@ export interface WeightView {
   at_ms: number;
   /** Asked of the canary, in percent. */
   asked: number;
-  /** Verified, in percent. */
+  /** The canary's share of the traffic as it was verified, in percent. */
   served: number | null;
 }
