@@ -94,7 +94,6 @@ const LEFT: &[(&str, &[&str])] = &[
             "Outcome",
             "Reply",
             "Standing",
-            "Want",
         ],
     ),
     (

@@ -196,6 +196,11 @@ impl<Intent> Request<Intent> {
         !matches!(self.state, RequestState::Ended(_))
     }
 
+    /// Whether the step that asked has stopped waiting, and the stage has not answered yet.
+    pub fn is_given_up(&self) -> bool {
+        matches!(self.state, RequestState::GivenUp)
+    }
+
     /// How it ended, once it has.
     pub fn response(&self) -> Option<&Response> {
         match &self.state {

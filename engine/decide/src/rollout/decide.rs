@@ -15,7 +15,7 @@ use super::kept::Removal;
 use super::messages::{self, Offer};
 use super::observed::{Observed, ObservedRollout, Owner};
 use super::router::rules;
-use super::state::{Patience, Progress, State, Want};
+use super::state::{Progress, Requested, State};
 use super::strategy::{Mistake, Strategy};
 use super::{desired, git, status, transitions};
 use crate::by::By;
@@ -159,12 +159,12 @@ fn invalid(state: &State, observed: &ObservedRollout, mistakes: &[Mistake], now:
     let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
     let text = format!("the Rollout's spec cannot be followed: {}", all.join("; "));
     let images = images_of(&observed.rollout["spec"]["template"]);
-    let about = |want: &&Want| want.intent.image.as_ref().is_none_or(|image| images.contains(image));
+    let about = |of: &Requested| of.request.intent.image.as_ref().is_none_or(|image| images.contains(image));
     let failed = Response::Failed { because: text.clone(), transient: false };
     let record: Vec<Entry> = state
         .open()
         .filter(about)
-        .map(|want| Entry::Answered { key: want.key.clone(), answer: failed.clone() })
+        .map(|of| Entry::Answered { key: of.request.key.clone(), answer: failed.clone() })
         .collect();
     if !record.is_empty() {
         return Next { record, ..Next::progressing(Wake::Now, text) };
@@ -173,13 +173,13 @@ fn invalid(state: &State, observed: &ObservedRollout, mistakes: &[Mistake], now:
     given_up(state, &text).unwrap_or_else(|| Next { acts, ..Next::blocked(text) })
 }
 
-/// Answers the wants whose step has stopped waiting, where no rule does it.
+/// Answers the requests whose step has stopped waiting, where no rule does it.
 fn given_up(state: &State, because: &str) -> Option<Move> {
     let failed = Response::Failed { because: format!("the step stopped waiting: {because}"), transient: true };
     let record: Vec<Entry> = state
         .open()
-        .filter(|want| want.patience == Patience::RanOut)
-        .map(|want| Entry::Answered { key: want.key.clone(), answer: failed.clone() })
+        .filter(|of| of.request.is_given_up())
+        .map(|of| Entry::Answered { key: of.request.key.clone(), answer: failed.clone() })
         .collect();
     (!record.is_empty()).then(|| Next { record, ..Next::progressing(Wake::Now, because) })
 }

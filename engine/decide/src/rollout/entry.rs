@@ -15,14 +15,14 @@ pub(super) type Move = Next<Entry, Act>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
 pub enum Entry {
-    /// A step of a run wants its version promoted.
+    /// A step of a run asks for its version to be promoted.
     Wanted {
         /// Which step.
         key: Key,
-        /// What it wants.
+        /// What it asks for.
         intent: Intent,
     },
-    /// The template that a want is about was seen.
+    /// The template that a request is about was seen.
     Bound {
         /// Which step.
         key: Key,
@@ -34,7 +34,7 @@ pub enum Entry {
         /// Which step.
         key: Key,
     },
-    /// A want has its answer.
+    /// A request has its answer.
     Answered {
         /// Which step.
         key: Key,
@@ -147,7 +147,7 @@ pub enum Entry {
 
 crate::request::requests!(Entry, Intent, gives up by TimedOut);
 
-/// What a step of a run wants of a rollout.
+/// What a step of a run asks of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Intent {

@@ -37,5 +37,5 @@ pub use observed::{
 pub use router::alb::Ingress;
 pub use router::plugin::{Remedy, RouterFailure, RouterReply, RouterResponse, RouterStatus, Serves, VERIFY_AGAIN_MS};
 pub use router::rules::hear;
-pub use state::{AbortStatus, Patience, Progress, ProgressState, Refused, State, Undo, Version, Want, Weighed};
+pub use state::{AbortStatus, Progress, ProgressState, Refused, Requested, State, Undo, Version, Weighed};
 pub use step::{Length, Scale, Step, span};

@@ -1,10 +1,10 @@
 //! What a rollout's stream adds up to: which step the newest version is at, what was asked for,
-//! which versions are refused, and which steps of runs are waiting.
+//! which versions are refused, and what steps of runs ask for.
 
 use super::entry::{Action, Cause, Entry, Intent, OnTimeout, Routed, Start};
 use crate::by::By;
 use crate::next::Timestamp;
-use crate::request::{Key, Response};
+use crate::request::{Key, Ledger, Request, Response};
 use crate::revert;
 use std::collections::BTreeMap;
 
@@ -34,10 +34,12 @@ pub struct State {
     pub refused: Vec<Refused>,
     /// What git shall no longer say, since the last abort that promised it.
     pub undo: Option<Undo>,
-    /// What steps of runs want, oldest first.
-    pub wants: Vec<Want>,
     /// The weights over time, oldest first.
     pub weights: Vec<Weighed>,
+    /// What steps of runs ask for.
+    requests: Ledger<Intent>,
+    /// The template that each of these is about, once it was seen.
+    bound: BTreeMap<Key, String>,
 }
 
 /// A version of the application.
@@ -123,28 +125,13 @@ pub enum AbortStatus {
     No,
 }
 
-/// What a step of a run wants.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Want {
-    /// Which step.
-    pub key: Key,
-    /// What it wants.
-    pub intent: Intent,
+/// What a step of a run asks for, and the version that this is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Requested<'a> {
+    /// What it asks for, and where that stands.
+    pub request: &'a Request<Intent>,
     /// The template that it is about, once it was seen.
-    pub bound: Option<String>,
-    /// Whether the step has given up waiting.
-    pub patience: Patience,
-    /// How it ended.
-    pub answer: Option<Response>,
-}
-
-/// Whether a step still waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// It waits.
-    Waits,
-    /// Its time ran out.
-    RanOut,
+    pub bound: Option<&'a str>,
 }
 
 /// A weight at a moment.
@@ -168,23 +155,28 @@ impl State {
         state
     }
 
-    /// The answer to a want, once it has one.
+    /// How a request ended, once it has.
     pub fn answer(&self, key: &Key) -> Option<&Response> {
-        self.wants.iter().find(|want| want.key == *key)?.answer.as_ref()
+        self.requests.response(key)
     }
 
-    /// The wants that wait for an answer.
-    pub fn open(&self) -> impl Iterator<Item = &Want> {
-        self.wants.iter().filter(|want| want.answer.is_none())
+    /// Every request, in the order in which they were first made.
+    pub fn requests(&self) -> impl Iterator<Item = Requested<'_>> {
+        let bound = |key: &Key| self.bound.get(key).map(String::as_str);
+        self.requests.iter().map(move |request| Requested { request, bound: bound(&request.key) })
+    }
+
+    /// The requests without a response, given up or not.
+    pub fn open(&self) -> impl Iterator<Item = Requested<'_>> {
+        self.requests().filter(|requested| requested.request.is_open())
     }
 
     /// Adds one entry. Total: an entry that no longer fits changes nothing.
     pub fn apply(&mut self, at: Timestamp, by: &By, entry: &Entry) {
         match entry {
-            Entry::Wanted { key, intent } => self.wanted(key, intent),
-            Entry::Bound { key, hash } => self.want(key, |want| want.bound = Some(hash.clone())),
-            Entry::TimedOut { key } => self.want(key, |want| want.patience = Patience::RanOut),
-            Entry::Answered { key, answer } => self.want(key, |want| want.answer = Some(answer.clone())),
+            Entry::Wanted { key, .. } => self.wanted(key, entry),
+            Entry::Bound { key, hash } => drop(self.bound.insert(key.clone(), hash.clone())),
+            Entry::TimedOut { .. } | Entry::Answered { .. } => self.requests.apply(entry),
             Entry::Asked { action, .. } => self.asked(at, by, *action),
             Entry::Adopted { .. } => self.adopted(at, entry),
             Entry::Began { .. } => self.began(at, entry),
@@ -231,24 +223,16 @@ impl State {
         matches!(&self.progress, Some(Progress { state: ProgressState::Aborted { .. }, .. }))
     }
 
-    fn wanted(&mut self, key: &Key, intent: &Intent) {
-        // An abort that a step has asked for by giving up is carried out all the same.
-        let is_over = |want: &Want| match &want.answer {
-            Some(answer) => answer.is_transient(),
-            None => want.patience == Patience::RanOut && want.intent.on_timeout == OnTimeout::Hold,
-        };
-        self.wants.retain(|want| want.key != *key || !is_over(want));
-        if self.wants.iter().all(|want| want.key != *key) {
-            let want =
-                Want { key: key.clone(), intent: intent.clone(), bound: None, patience: Patience::Waits, answer: None };
-            self.wants.push(want);
+    fn wanted(&mut self, key: &Key, entry: &Entry) {
+        if let Some(known) = self.requests.get(key).filter(|known| known.may_open_again()) {
+            // An abort that a step has asked for by giving up is carried out all the same.
+            if known.is_given_up() && known.intent.on_timeout == OnTimeout::Abort {
+                return;
+            }
+            // It may be about another version by now.
+            self.bound.remove(key);
         }
-    }
-
-    fn want(&mut self, key: &Key, change: impl FnOnce(&mut Want)) {
-        if let Some(want) = self.wants.iter_mut().find(|want| want.key == *key) {
-            change(want);
-        }
+        self.requests.apply(entry);
     }
 
     fn asked(&mut self, at: Timestamp, by: &By, action: Action) {

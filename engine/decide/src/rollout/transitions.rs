@@ -6,15 +6,15 @@
 
 use super::application::Origin;
 use super::context::Context;
-use super::entry::{Act, Action, Cause, Entry, Move, OnTimeout, Start, Through};
+use super::entry::{Act, Action, Cause, Entry, Intent, Move, OnTimeout, Start, Through};
 use super::hash;
 use super::observed::{CaughtUp, ObservedRollout};
-use super::state::{Patience, Progress, ProgressState, State, Want};
+use super::state::{Progress, ProgressState, Requested, State};
 use super::step::{Length, Step};
 use super::strategy::{Overdue, Paused, Strategy};
 use crate::next::{Next, Timestamp, Wake};
 use crate::object;
-use crate::request::Response;
+use crate::request::{Request, Response};
 use serde_json::{Value, json};
 
 /// How long until the Application is asked again what follows an abort, in ms.
@@ -119,23 +119,26 @@ pub(super) fn heard(context: &Context) -> Option<Move> {
     Some(moving(record, "one of Argo's clients has asked for something in the status"))
 }
 
-/// A want is about the first template that it can be about.
+/// A request is about the first template that it can be about.
 pub(super) fn bind(context: &Context) -> Option<Move> {
-    let about = |want: &Want| match &want.intent.image {
+    let about = |of: &Requested| match &of.request.intent.image {
         None => true,
         Some(image) => context.progress.images.contains(image),
     };
-    let unbound = context.state.open().filter(|want| want.bound.is_none() && about(want));
+    let unbound = context.state.open().filter(|of| of.bound.is_none() && about(of));
     let record: Vec<Entry> =
-        unbound.map(|want| Entry::Bound { key: want.key.clone(), hash: context.progress.hash.clone() }).collect();
+        unbound.map(|of| Entry::Bound { key: of.request.key.clone(), hash: context.progress.hash.clone() }).collect();
     (!record.is_empty()).then(|| moving(record, "a step of a run waits for this version"))
 }
 
 /// A step that has given up waiting may have wanted an abort then.
 pub(super) fn give_up(context: &Context) -> Option<Move> {
-    let mine = |want: &&Want| want.patience == Patience::RanOut && want.bound.as_ref() == Some(&context.progress.hash);
-    let want = context.state.open().find(mine).filter(|want| want.intent.on_timeout == OnTimeout::Abort)?;
-    let because = format!("step {} of {} ran out of time", want.key.step, want.key.run);
+    let mine = |of: &Requested| of.request.is_given_up() && of.bound == Some(context.progress.hash.as_str());
+    let Requested { request, .. } = context.state.open().find(mine)?;
+    if request.intent.on_timeout != OnTimeout::Abort {
+        return None;
+    }
+    let because = format!("step {} of {} ran out of time", request.key.step, request.key.run);
     context.is_underway().then(|| abort(because, Cause::Asked))
 }
 
@@ -246,18 +249,18 @@ pub(super) fn step(context: &Context) -> Option<Move> {
     }
 }
 
-/// Wants are answered when it is known how they ended.
+/// Requests are answered when it is known how they ended.
 pub(super) fn answer(context: &Context) -> Option<Move> {
-    let answers = context.state.open().filter_map(|want| Some((want, answer_of(context, want)?)));
-    let record: Vec<Entry> = answers.map(|(want, answer)| Entry::Answered { key: want.key.clone(), answer }).collect();
+    let answers = context.state.open().filter_map(|of| Some((of.request.key.clone(), answer_of(context, of)?)));
+    let record: Vec<Entry> = answers.map(|(key, answer)| Entry::Answered { key, answer }).collect();
     (!record.is_empty()).then(|| moving(record, "answering the steps that wait"))
 }
 
-fn answer_of(context: &Context, want: &Want) -> Option<Response> {
+fn answer_of(context: &Context, of: Requested) -> Option<Response> {
     let failed = |because: String| Some(Response::Failed { because, transient: false });
     let image = context.progress.images.first().map_or("", String::as_str);
-    let about_this = want.bound.as_ref() == Some(&context.progress.hash);
-    match (&want.bound, &context.progress.state) {
+    let about_this = of.bound == Some(context.progress.hash.as_str());
+    match (of.bound, &context.progress.state) {
         (Some(_), _) if !about_this => {
             Some(Response::Superseded { because: format!("{image} took its place before it was promoted") })
         }
@@ -270,10 +273,10 @@ fn answer_of(context: &Context, want: &Want) -> Option<Response> {
         (Some(_), ProgressState::Underway) if context.is_overdue() && !context.is_underway() => {
             failed(format!("{image} makes no progress, and there is no stable version to go back to"))
         }
-        (None, _) if replaced(context, want) => {
+        (None, _) if replaced(context, of.request) => {
             Some(Response::Superseded { because: format!("{image} took its place before it was promoted") })
         }
-        _ if want.patience == Patience::RanOut => {
+        _ if of.request.is_given_up() => {
             let because = "the step stopped waiting; the canary goes on".to_owned();
             Some(Response::Failed { because, transient: true })
         }
@@ -281,10 +284,10 @@ fn answer_of(context: &Context, want: &Want) -> Option<Response> {
     }
 }
 
-/// Whether the want's image was replaced on its way, by the one that is on its way now.
-fn replaced(context: &Context, want: &Want) -> bool {
+/// Whether the request's image was replaced on its way, by the one that is on its way now.
+fn replaced(context: &Context, request: &Request<Intent>) -> bool {
     let before = context.state.before.as_ref().filter(|before| before.state == ProgressState::Underway);
-    before.zip(want.intent.image.as_ref()).is_some_and(|(before, image)| before.images.contains(image))
+    before.zip(request.intent.image.as_ref()).is_some_and(|(before, image)| before.images.contains(image))
 }
 
 /// Whether the stable version serves everything, and has all its pods.

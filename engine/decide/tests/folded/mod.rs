@@ -5,7 +5,7 @@
 use super::Line;
 use decide::by::By;
 use decide::request::{Key, Response};
-use decide::rollout::{self, Patience, ProgressState};
+use decide::rollout::{self, ProgressState};
 use decide::run::{self, Status};
 use decide::{bump, delivery, image, revert, sync};
 use serde::Serialize;
@@ -166,16 +166,29 @@ fn of_rollout(lines: &[Line], entries: &Entries<rollout::Entry>) -> Vec<String> 
         recorded.promised().is_some(),
         recorded.undoing().is_some()
     ));
-    facts.extend(recorded.wants.iter().map(|want| {
-        let patience = if want.patience == Patience::Waits { "waits" } else { "ran out" };
-        let answer = want.answer.as_ref().map_or("open".into(), disk);
-        let bound = want.bound.as_deref().unwrap_or("nothing yet");
-        format!("{}#{} for {} is about {bound}, {patience}: {answer}", want.key.run, want.key.step, disk(&want.intent))
+    facts.extend(recorded.requests().map(|of| {
+        let (rollout::Requested { request, bound }, key) = (of, &of.request.key);
+        // What has ended does not tell any more whether the step had given up before.
+        let gave_up = request.is_given_up() || !request.is_open() && gave_up(entries, key);
+        let patience = if gave_up { "ran out" } else { "waits" };
+        let answer = request.response().map_or("open".into(), disk);
+        let bound = bound.unwrap_or("nothing yet");
+        format!("{}#{} for {} is about {bound}, {patience}: {answer}", key.run, key.step, disk(&request.intent))
     }));
     facts.extend(
         recorded.weights.iter().map(|one| format!("weight {} at {}, served {:?}", one.asked, one.at, one.served)),
     );
     facts
+}
+
+/// Whether the step had given up since it asked last.
+fn gave_up(entries: &Entries<rollout::Entry>, key: &Key) -> bool {
+    let newest = entries.iter().rev().find_map(|(_, _, entry)| match entry {
+        rollout::Entry::TimedOut { key: of } if of == key => Some(true),
+        rollout::Entry::Wanted { key: of, .. } if of == key => Some(false),
+        _ => None,
+    });
+    newest == Some(true)
 }
 
 fn of_progress(lines: &[Line], progress: &rollout::Progress) -> String {

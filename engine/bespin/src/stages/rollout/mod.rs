@@ -135,8 +135,8 @@ pub async fn ask(drivers: &Arc<Drivers>, stream: &Stream, action: &str, by: By) 
 }
 
 /// Records that a step of a run has stopped waiting for a rollout, whichever
-/// it was, so that its want ends and its `on-timeout` is followed. Without a
-/// want that is open, nothing happens.
+/// it was, so that its request ends and its `on-timeout` is followed. Without a
+/// request that is open, nothing happens.
 ///
 /// # Errors
 /// A journal that cannot be read or written, as a sentence.
@@ -145,7 +145,7 @@ pub async fn gave_up(drivers: &Arc<Drivers>, key: &Key) -> Result<(), String> {
     for stream in streams {
         let make = |written: &[Written<Entry>]| {
             let recorded = fold(written);
-            let open = recorded.open().any(|want| want.key == *key);
+            let open = recorded.open().any(|of| of.request.key == *key);
             open.then(|| vec![Entry::TimedOut { key: key.clone() }])
         };
         let by = By::Run(format!("{}#{}", key.run, key.step));

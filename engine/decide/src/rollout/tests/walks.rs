@@ -422,6 +422,45 @@ fn a_step_that_asks_again_after_its_time_is_waited_for() {
 }
 
 #[test]
+fn an_abort_that_a_step_asked_for_by_giving_up_is_carried_out_though_it_asks_again() {
+    let mut world = seed();
+    let key = world.want("run/56", Some(V56), OnTimeout::Abort);
+    world.deploy(V56);
+    let mut world = at_weight(world, 25);
+    world.journal.push((world.now, By::Server, Entry::TimedOut { key: key.clone() }));
+    world.want("run/56", Some(V56), OnTimeout::Abort);
+    world.settle();
+    assert!(matches!(world.answer(&key), Some(Response::Failed { transient: false, .. })), "{:?}", world.answer(&key));
+    assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), 2)]));
+}
+
+#[test]
+fn what_is_asked_once_more_is_about_the_version_of_that_moment() {
+    let mut world = seed();
+    let key = world.want("run/56", None, OnTimeout::Hold);
+    world.settle();
+    // It joins what it asked before; only a failure that may pass opens it again.
+    world.want("run/56", None, OnTimeout::Hold);
+    assert!(matches!(world.answer(&key), Some(Response::Met { .. })));
+    let failed = Response::Failed { because: "the step stopped waiting".into(), transient: true };
+    let mut state = State::default();
+    let intent = Intent { image: None, on_timeout: OnTimeout::Hold };
+    let wanted = Entry::Wanted { key: key.clone(), intent };
+    let bound = |state: &State| state.requests().map(|of| of.bound.map(str::to_owned)).collect::<Vec<_>>();
+    for (entry, expected) in [
+        (wanted.clone(), None),
+        (Entry::Bound { key: key.clone(), hash: "h55".into() }, Some("h55".to_owned())),
+        (wanted.clone(), Some("h55".to_owned())),
+        (Entry::Answered { key: key.clone(), answer: failed }, Some("h55".to_owned())),
+        (wanted, None),
+    ] {
+        state.apply(0, &By::Server, &entry);
+        assert_eq!(bound(&state), [expected], "{entry:?}");
+    }
+    assert_eq!((state.open().count(), state.answer(&key)), (1, None));
+}
+
+#[test]
 fn what_is_not_ours_is_only_observed() {
     let mut world = World::seed();
     world.rollout["metadata"]["annotations"] = json!({});
