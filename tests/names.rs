@@ -83,18 +83,7 @@ const LEFT: &[(&str, &[&str])] = &[
     ),
     (
         "two stages that each have one, and that are not named apart yet",
-        &[
-            "ActKey",
-            "Branch",
-            "Intent",
-            "Move",
-            "Objects",
-            "Operation",
-            "Origin",
-            "Outcome",
-            "Reply",
-            "Standing",
-        ],
+        &["ActKey", "Branch", "Intent", "Move", "Objects", "Operation", "Origin", "Outcome", "Reply", "Standing"],
     ),
     (
         "what a plugin asks for, beside what the server makes of it: the sandbox knows pipelines, and no stage",

@@ -502,7 +502,9 @@ async fn a_promise_from_before_reverts_had_streams_is_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let playground = playground(dir.path()).await;
     let git = GitServer::start().await;
-    let manifest = |image: &str| format!("kind: Rollout\nspec:\n  containers:\n  - image: {image}\n");
+    let manifest = |image: &str| {
+        format!("kind: Rollout\nspec:\n  template:\n    spec:\n      containers:\n      - image: {image}\n")
+    };
     let repo = git.create(MANIFESTS.0, &[(MANIFESTS.1, &manifest(V56))]);
     let credentials = forge::Credentials::Basic { username: USER.into(), password: PASSWORD.into() };
     let remotes = vec![forge::Remote { url: git.url.clone(), credentials, plain_http: Default::default() }];
