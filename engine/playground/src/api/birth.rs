@@ -6,6 +6,9 @@ use super::clock;
 use super::kind::Kind;
 use super::store::Store;
 
+/// Where a DaemonSet counts the versions of its template.
+pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 /// Makes a name out of `generateName`.
 pub fn generate_name(object: &mut Value) {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -27,6 +30,7 @@ pub fn generate_name(object: &mut Value) {
 /// What the server writes into a new object.
 pub fn newborn(kind: &Kind, object: &mut Value) {
     if kind.status
+        && kind.kind != "Node"
         && let Some(map) = object.as_object_mut()
     {
         map.remove("status");
@@ -45,9 +49,17 @@ pub fn newborn(kind: &Kind, object: &mut Value) {
     }
     match kind.kind.as_str() {
         "Pod" => object["status"] = json!({"phase": "Pending", "qosClass": quality(object)}),
+        "PersistentVolumeClaim" => object["status"] = json!({"phase": "Pending"}),
+        "PersistentVolume" => {
+            object["status"] = json!({"phase": "Pending", "lastPhaseTransitionTime": clock::now()});
+        }
+        "DaemonSet" => {
+            object["metadata"]["annotations"][TEMPLATE_GENERATION] = "1".into();
+            object["status"] = json!({});
+        }
         "CustomResourceDefinition" => object["status"] = established(object),
         // A typed server always writes the status of these, empty as it is.
-        "Deployment" | "StatefulSet" | "DaemonSet" | "Job" => object["status"] = json!({}),
+        "Deployment" | "StatefulSet" | "Job" | "CronJob" => object["status"] = json!({}),
         "Ingress" => object["status"] = json!({"loadBalancer": {}}),
         "HorizontalPodAutoscaler" => object["status"] = json!({"desiredReplicas": 0}),
         _ => {}
@@ -105,8 +117,16 @@ pub fn blank(kind: &Kind, object: &Value) -> Value {
         "/spec/template/metadata",
         "/spec/template/spec",
         "/spec/strategy",
+        "/spec/updateStrategy",
         "/spec/scaleTargetRef",
         "/spec/names",
+        "/spec/jobTemplate",
+        "/spec/jobTemplate/metadata",
+        "/spec/jobTemplate/spec",
+        "/spec/jobTemplate/spec/template",
+        "/spec/jobTemplate/spec/template/metadata",
+        "/spec/jobTemplate/spec/template/spec",
+        "/source",
     ];
     for pointer in structures {
         let (parent, field) = pointer.rsplit_once('/').expect("every pointer above begins with a slash");
@@ -116,16 +136,31 @@ pub fn blank(kind: &Kind, object: &Value) -> Value {
             parent[field] = json!({});
         }
     }
-    for pod in ["/spec", "/spec/template/spec"] {
+    for pod in ["/spec", "/spec/template/spec", "/spec/jobTemplate/spec/template/spec"] {
         if object.pointer(pod).is_some_and(|spec| spec["containers"].is_array())
             && let Some(spec) = blank.pointer_mut(pod)
         {
             spec["containers"] = json!([]);
         }
     }
+    if kind.kind == "PersistentVolumeClaim" && object["spec"]["resources"].is_object() {
+        blank["spec"]["resources"] = json!({});
+    }
+    // Fields that are written even when they are empty are nobody's then.
+    for pointer in ["/spec/serviceName", "/reportingComponent", "/reportingInstance"] {
+        let (parent, field) = pointer.rsplit_once('/').expect("every pointer above begins with a slash");
+        if object.pointer(pointer).is_some_and(|value| value == "")
+            && let Some(parent) = blank.pointer_mut(parent)
+        {
+            parent[field] = "".into();
+        }
+    }
     // The finalizers of a new namespace, and the status of anything new, are the server's own writing.
     if kind.kind == "Namespace" {
         blank["spec"] = object["spec"].clone();
+    }
+    if kind.kind == "Event" && object["eventTime"].is_null() {
+        blank["eventTime"] = Value::Null;
     }
     if let Some(status) = object.get("status") {
         blank["status"] = status.clone();
@@ -133,7 +168,7 @@ pub fn blank(kind: &Kind, object: &Value) -> Value {
     blank
 }
 
-/// Gives a Service its cluster address and a Job its selector.
+/// Gives a Service its cluster address, and a pod what admission adds.
 pub fn allot(kind: &Kind, store: &mut Store, object: &mut Value) {
     match kind.kind.as_str() {
         "Service" if object["spec"]["type"] != "ExternalName" => {
@@ -159,17 +194,43 @@ pub fn allot(kind: &Kind, store: &mut Store, object: &mut Value) {
             }
         }
         "Pod" => admit_pod(object),
-        "Job" if object["spec"]["selector"].is_null() => {
-            let uid = object["metadata"]["uid"].clone();
-            let name = object["metadata"]["name"].clone();
-            object["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
-            let labels = &mut object["spec"]["template"]["metadata"]["labels"];
-            for (label, value) in [("controller-uid", &uid), ("job-name", &name)] {
-                labels[format!("batch.kubernetes.io/{label}")] = value.clone();
-                labels[label] = value.clone();
-            }
-        }
         _ => {}
+    }
+}
+
+/// What a new object is given behind its writer's back: a Job its selector, a volume what keeps it while it is used.
+pub fn admit(kind: &Kind, object: &mut Value) {
+    match kind.kind.as_str() {
+        "Job" => select(object),
+        "PersistentVolumeClaim" => protect(object, "kubernetes.io/pvc-protection"),
+        "PersistentVolume" => protect(object, "kubernetes.io/pv-protection"),
+        _ => {}
+    }
+}
+
+fn protect(object: &mut Value, finalizer: &str) {
+    let mut all = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    if !all.iter().any(|f| f == finalizer) {
+        all.push(finalizer.into());
+    }
+    object["metadata"]["finalizers"] = all.into();
+}
+
+/// A Job whose labels are those of its pods gets the new ones as well.
+fn select(job: &mut Value) {
+    if !job["spec"]["selector"].is_null() {
+        return;
+    }
+    let (uid, name) = (job["metadata"]["uid"].clone(), job["metadata"]["name"].clone());
+    job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    let shared = job["metadata"]["labels"] == job["spec"]["template"]["metadata"]["labels"];
+    let labels = &mut job["spec"]["template"]["metadata"]["labels"];
+    for (label, value) in [("controller-uid", &uid), ("job-name", &name)] {
+        labels[format!("batch.kubernetes.io/{label}")] = value.clone();
+        labels[label] = value.clone();
+    }
+    if shared {
+        job["metadata"]["labels"] = labels.clone();
     }
 }
 
@@ -181,6 +242,10 @@ fn admit_pod(pod: &mut Value) {
     };
     let spec = &mut pod["spec"];
     let tolerations = json!([toleration("not-ready"), toleration("unreachable")]);
+    if spec["serviceAccountName"].is_null() {
+        spec["serviceAccountName"] = "default".into();
+        spec["serviceAccount"] = "default".into();
+    }
     for (field, value) in
         [("preemptionPolicy", json!("PreemptLowerPriority")), ("priority", json!(0)), ("tolerations", tolerations)]
     {

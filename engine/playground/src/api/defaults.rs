@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::kind::Kind;
+use super::put::{items, put};
+use super::volumes;
 
 /// Fills in what the object leaves open.
 pub fn fill(kind: &Kind, object: &mut Value) {
@@ -21,6 +23,13 @@ pub fn fill(kind: &Kind, object: &mut Value) {
         "StatefulSet" => stateful_set(object),
         "DaemonSet" => daemon_set(object),
         "Job" => job(object),
+        "CronJob" => cron_job(object),
+        "PersistentVolume" | "PersistentVolumeClaim" | "StorageClass" => volumes::fill(kind, object),
+        "LimitRange" => volumes::limit_range(object),
+        "PriorityClass" => put(object, "preemptionPolicy", json!("PreemptLowerPriority")),
+        "EndpointSlice" => endpoint_slice(object),
+        "Endpoints" => items(object, "subsets")
+            .for_each(|subset| items(subset, "ports").for_each(|port| put(port, "protocol", json!("TCP")))),
         "Service" => service(object),
         "HorizontalPodAutoscaler" => autoscaler(object),
         "Secret" => secret(object),
@@ -33,32 +42,24 @@ pub fn fill(kind: &Kind, object: &mut Value) {
     }
 }
 
-/// Sets a field that is absent or null; an absent parent is made.
-fn put(object: &mut Value, field: &str, value: Value) {
-    if object.is_null() {
-        *object = json!({});
-    }
-    if let Some(map) = object.as_object_mut()
-        && map.get(field).is_none_or(Value::is_null)
-    {
-        map.insert(field.to_owned(), value);
-    }
-}
-
-fn items<'v>(object: &'v mut Value, list: &str) -> impl Iterator<Item = &'v mut Value> {
-    object.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
-}
-
 /// The defaults of a pod's spec, here and in templates.
 pub fn pod_spec(spec: &mut Value) {
     if !spec.is_object() {
         return;
+    }
+    if spec["nodeSelector"].as_object().is_some_and(Map::is_empty)
+        && let Some(map) = spec.as_object_mut()
+    {
+        map.shift_remove("nodeSelector");
     }
     put(spec, "restartPolicy", json!("Always"));
     put(spec, "terminationGracePeriodSeconds", json!(30));
     put(spec, "dnsPolicy", json!("ClusterFirst"));
     put(spec, "securityContext", json!({}));
     put(spec, "schedulerName", json!("default-scheduler"));
+    if let Some(account) = spec.get("serviceAccountName").filter(|name| !name.is_null()).cloned() {
+        put(spec, "serviceAccount", account);
+    }
     for list in ["containers", "initContainers"] {
         for container in items(spec, list) {
             self::container(container);
@@ -156,6 +157,13 @@ fn replica_set(object: &mut Value) {
 fn stateful_set(object: &mut Value) {
     let spec = &mut object["spec"];
     template(spec);
+    for claim in items(spec, "volumeClaimTemplates") {
+        put(claim, "kind", json!("PersistentVolumeClaim"));
+        put(claim, "apiVersion", json!("v1"));
+        put(&mut claim["spec"], "volumeMode", json!("Filesystem"));
+        put(claim, "status", json!({"phase": "Pending"}));
+    }
+    put(spec, "serviceName", json!(""));
     put(spec, "replicas", json!(1));
     put(spec, "podManagementPolicy", json!("OrderedReady"));
     put(spec, "revisionHistoryLimit", json!(10));
@@ -180,6 +188,33 @@ fn job(object: &mut Value) {
     put(spec, "completionMode", json!("NonIndexed"));
     put(spec, "suspend", json!(false));
     put(spec, "podReplacementPolicy", json!("TerminatingOrFailed"));
+    put(spec, "manualSelector", json!(false));
+    let labels = spec["template"]["metadata"]["labels"].clone();
+    let has_labels = object["metadata"]["labels"].as_object().is_some_and(|labels| !labels.is_empty());
+    if labels.is_object() && !has_labels {
+        object["metadata"]["labels"] = labels;
+    }
+}
+
+fn cron_job(object: &mut Value) {
+    let spec = &mut object["spec"];
+    put(spec, "concurrencyPolicy", json!("Allow"));
+    put(spec, "suspend", json!(false));
+    put(spec, "successfulJobsHistoryLimit", json!(3));
+    put(spec, "failedJobsHistoryLimit", json!(1));
+    put(spec, "jobTemplate", json!({}));
+    put(&mut spec["jobTemplate"], "metadata", json!({}));
+    template(&mut spec["jobTemplate"]["spec"]);
+}
+
+fn endpoint_slice(object: &mut Value) {
+    for endpoint in items(object, "endpoints") {
+        put(endpoint, "conditions", json!({}));
+    }
+    for port in items(object, "ports") {
+        put(port, "name", json!(""));
+        put(port, "protocol", json!("TCP"));
+    }
 }
 
 fn service(object: &mut Value) {

@@ -142,8 +142,9 @@ impl Api {
         }
         if incoming::may_go(kind, &new) {
             let last = self.take_away(store, kind, key);
-            let was_going = live["metadata"]["deletionTimestamp"].is_string();
-            return Ok(Deleted::Gone(if was_going { Arc::new(new) } else { last.unwrap_or(live) }));
+            // A pod is shown on its way; anything else as it was, unless it was on its way before.
+            let shown_going = kind.kind == "Pod" || live["metadata"]["deletionTimestamp"].is_string();
+            return Ok(Deleted::Gone(if shown_going { Arc::new(new) } else { last.unwrap_or(live) }));
         }
         if new == *live {
             return Ok(Deleted::Going(live));

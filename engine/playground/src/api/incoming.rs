@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::birth::TEMPLATE_GENERATION;
 use super::kind::Kind;
 use super::part::Part;
 use super::patch;
@@ -94,12 +95,32 @@ pub fn config(kind: &Kind, namespace: &str, name: &str, part: Part, config: Valu
 /// Takes out nulls as decoding into a typed object does; the times of a pod's conditions are null rather than absent.
 pub fn plain(kind: &Kind, object: &mut Value) {
     patch::without_nulls(object);
+    if kind.kind == "Pod" {
+        for list in ["containerStatuses", "initContainerStatuses"] {
+            for status in object["status"].get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                put_empty(status, &["state", "lastState"], &json!({}));
+            }
+        }
+    }
+    if kind.kind == "Event" && kind.group.is_empty() {
+        put_empty(object, &["eventTime"], &Value::Null);
+        put_empty(object, &["reportingComponent", "reportingInstance"], &json!(""));
+    }
     if kind.kind == "Pod" && object["status"]["conditions"].is_array() {
         for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
             if let Some(fields) = condition.as_object_mut() {
                 fields.entry("lastProbeTime").or_insert(Value::Null);
                 fields.entry("lastTransitionTime").or_insert(Value::Null);
             }
+        }
+    }
+}
+
+/// Writes what a typed object writes even when it is empty.
+fn put_empty(object: &mut Value, fields: &[&str], empty: &Value) {
+    if let Some(map) = object.as_object_mut() {
+        for field in fields {
+            map.entry(*field).or_insert_with(|| empty.clone());
         }
     }
 }
@@ -148,15 +169,31 @@ fn put_back(live: &Value, new: &mut Value, fields: &[&str]) {
     }
 }
 
+/// A Service that stays reachable in the cluster keeps its addresses; the first of several follows the single one.
+fn keep_addresses(live: &Value, new: &mut Value) {
+    if live["type"] == "ExternalName" || new["type"] == "ExternalName" {
+        return;
+    }
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if new[field].is_null() && !live[field].is_null() {
+            new[field] = live[field].clone();
+        }
+    }
+    if new["clusterIP"] != live["clusterIP"] && new["clusterIPs"] == live["clusterIPs"] {
+        new["clusterIPs"] = json!([new["clusterIP"]]);
+    }
+}
+
 /// Puts back what a write through this part may not change.
 pub fn keep_server_fields(kind: &Kind, live: &Value, new: &mut Value, part: Part) {
     put_back(live, new, &SERVER_METADATA);
-    if kind.kind == "Service" && new["spec"]["type"] == live["spec"]["type"] {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            if new["spec"][field].is_null() && !live["spec"][field].is_null() {
-                new["spec"][field] = live["spec"][field].clone();
-            }
-        }
+    if kind.kind == "DaemonSet" {
+        let before = live["metadata"]["annotations"][TEMPLATE_GENERATION].as_str().and_then(|n| n.parse().ok());
+        let changed = i64::from(new["spec"]["template"] != live["spec"]["template"]);
+        new["metadata"]["annotations"][TEMPLATE_GENERATION] = (before.unwrap_or(1) + changed).to_string().into();
+    }
+    if kind.kind == "Service" {
+        keep_addresses(&live["spec"], &mut new["spec"]);
     }
     let keep = |new: &mut Value, field: &str| match live.get(field) {
         Some(value) => new[field] = value.clone(),
@@ -190,6 +227,20 @@ pub fn keep_server_fields(kind: &Kind, live: &Value, new: &mut Value, part: Part
         Part::Whole | Part::Scale if kind.status => keep(new, "status"),
         Part::Whole | Part::Scale => {}
     }
+}
+
+/// Whether a write changed nothing but when managers wrote last: then nothing is written.
+pub fn only_times_differ(live: &Value, new: &Value) -> bool {
+    let untimed = |object: &Value| {
+        let mut object = object.clone();
+        for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+            if let Some(map) = entry.as_object_mut() {
+                map.shift_remove("time");
+            }
+        }
+        object
+    };
+    live == new || untimed(live) == untimed(new)
 }
 
 /// Whether a write changed what the object asks for: then its generation rises.

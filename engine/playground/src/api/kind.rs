@@ -54,6 +54,8 @@ pub struct Kind {
     pub shape: Arc<Shape>,
     /// The OpenAPI schema of a custom resource, for its defaults.
     pub schema: Option<Value>,
+    /// The `additionalPrinterColumns` of a custom resource.
+    pub columns: Vec<Value>,
     /// Whether a CustomResourceDefinition made it.
     pub custom: bool,
 }
@@ -152,6 +154,7 @@ fn built_in((group, version, plural, kind, short, traits): (&str, &str, &str, &s
         generation: has('g'),
         shape: shape::of_built_in(kind),
         schema: None,
+        columns: Vec::new(),
         custom: false,
     }
 }
@@ -225,6 +228,7 @@ fn from_crd(crd: &Value) -> Vec<Kind> {
                 generation: true,
                 shape: shape::of_custom(schema),
                 schema: Some(schema.clone()),
+                columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
                 custom: true,
             }
         })

@@ -16,6 +16,8 @@ mod part;
 pub mod patch;
 pub(crate) mod persist;
 mod protobuf;
+mod put;
+pub(crate) mod quantity;
 pub mod refusal;
 mod route;
 mod scale;
@@ -25,6 +27,7 @@ mod shape;
 pub mod store;
 mod table;
 mod validate;
+mod volumes;
 mod watch;
 mod write;
 

@@ -126,6 +126,31 @@ impl Refusal {
         Refusal { details: json!({}), ..Self::plain(404, "NotFound", message) }
     }
 
+    /// 400 for an object that has a value which its kind cannot hold.
+    pub fn unreadable(kind: &Kind, because: &str) -> Refusal {
+        let (name, version) = (&kind.kind, &kind.version);
+        Self::bad_request(format!("{name} in version {version:?} cannot be handled as a {name}: {because}"))
+    }
+
+    /// 422 for a patch that leaves a value which the kind cannot hold; the real server names no object, and shows all of it.
+    pub fn unreadable_patch(patched: &Value, because: &str) -> Refusal {
+        let message = format!("Invalid value: {:?}: {because}", patched.to_string());
+        let cause = json!({"reason": "FieldValueInvalid", "message": message, "field": "patch"});
+        let details = json!({"causes": [cause]});
+        Refusal { details, ..Self::plain(422, "Invalid", format!(" \"\" is invalid: patch: {message}")) }
+    }
+
+    /// 500 for an applied object that has a value which its kind cannot hold: the real server takes it for its own fault,
+    /// and gives no reason.
+    pub fn unreadable_apply(kind: &Kind, namespace: &str, name: &str, because: &str) -> Refusal {
+        let full = format!("{}, Kind={}", kind.api_version(), kind.kind);
+        let message = format!(
+            "failed to convert new object ({namespace}/{name}; {full}) to proper version: unable to convert unstructured \
+             object to {full}: {because}"
+        );
+        Self::plain(500, "", message)
+    }
+
     /// 422 for an apply that does not say who applies.
     pub fn anonymous_apply() -> Refusal {
         let cause = json!({"reason": "FieldValueRequired", "message": "Required value: is required for apply patch",
@@ -167,7 +192,13 @@ impl Refusal {
 
     /// 422 for an object whose content is wrong.
     pub fn invalid(kind: &Kind, name: &str, causes: Vec<Cause>) -> Refusal {
-        let said: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        // The sentence says once what several causes say.
+        let mut said: Vec<String> = Vec::new();
+        for sentence in causes.iter().map(|c| format!("{}: {}", c.field, c.message)) {
+            if !said.contains(&sentence) {
+                said.push(sentence);
+            }
+        }
         let list = match said.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -189,8 +220,11 @@ impl Refusal {
     pub fn status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason,
+            "message": self.message,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

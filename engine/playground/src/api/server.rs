@@ -18,6 +18,7 @@ use super::patch::Patch;
 use super::refusal::Refusal;
 use super::route::{self, Query, Route};
 use super::store::Key;
+use super::table::Include;
 use super::write::Outcome;
 use super::{Api, discovery, openapi, parameters, protobuf, scale, table, watch};
 use crate::faults::{Fault, Target};
@@ -125,6 +126,7 @@ impl Api {
             (Some(name), Some("binding")) if route.kind.kind == "Pod" => {
                 self.binding(parts, &route, name, &query, body)
             }
+            (Some(name), Some("status" | "scale")) if route.kind.custom => Err(Refusal::not_found(&route.kind, name)),
             _ => Err(Refusal::nothing_here()),
         }
     }
@@ -244,7 +246,7 @@ impl Api {
             metadata["continue"] = "".into();
         }
         if accept(parts).contains("as=Table") {
-            return Ok(ok(&table::render(kind, &objects, metadata)));
+            return Ok(ok(&table::render(kind, &objects, metadata, Include::of(query))));
         }
         let served: Vec<Arc<Value>> = objects.iter().map(|object| watch::as_served(kind, object)).collect();
         let items: Vec<&Value> = served.iter().map(Arc::as_ref).collect();
@@ -269,7 +271,7 @@ impl Api {
                 }
                 if accept(parts).contains("as=Table") {
                     let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-                    return Ok(ok(&table::render(kind, &[object], metadata)));
+                    return Ok(ok(&table::render(kind, &[object], metadata, Include::of(query))));
                 }
                 Ok(ok(&object))
             }

@@ -11,7 +11,7 @@ use super::part::Part;
 use super::patch::Patch;
 use super::refusal::Refusal;
 use super::store::{Key, Store};
-use super::{Api, birth, clock, defaults, incoming, scale, validate};
+use super::{Api, birth, clock, defaults, incoming, quantity, scale, validate};
 
 /// Who writes, and whether in earnest.
 #[derive(Clone, Debug)]
@@ -68,6 +68,7 @@ impl Api {
         if object["metadata"]["resourceVersion"].as_str().is_some_and(|v| !v.is_empty()) {
             return Err(Refusal::bad_request("resourceVersion should not be set on objects to be created"));
         }
+        readable(kind, &mut object)?;
         birth::generate_name(&mut object);
         let mut store = self.store();
         self.make(&mut store, kind, namespace, object, write, None)
@@ -92,6 +93,7 @@ impl Api {
         defaults::fill(kind, &mut object);
         if !kind.custom {
             incoming::plain(kind, &mut object);
+            readable(kind, &mut object)?;
         }
         validate::create(kind, &object)?;
         let managers = applied.unwrap_or_else(|| {
@@ -99,6 +101,7 @@ impl Api {
             apply::update(&kind.shape, &birth::blank(kind, &object), &object, Managers::default(), &who)
         });
         birth::allot(kind, store, &mut object);
+        birth::admit(kind, &mut object);
         managers.write(&mut object);
         match write.rehearsal {
             Rehearsal::Yes => Ok(Arc::new(object)),
@@ -148,7 +151,8 @@ impl Api {
             let kept = self.replace(&mut store, kind, key, &live, new, part, write, None)?;
             return Ok(Arc::new(scale::view(kind, &kept)));
         }
-        let object = incoming::object(kind, namespace, Some(name), object)?;
+        let mut object = incoming::object(kind, namespace, Some(name), object)?;
+        readable(kind, &mut object)?;
         let sent = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if sent.is_empty() && kind.custom {
             return Err(Refusal::unversioned(kind, name));
@@ -188,7 +192,9 @@ impl Api {
             return Ok(Arc::new(scale::view(kind, &kept)));
         }
         let patched = patch.apply_to(&kind.shape, &live)?;
-        let object = incoming::object(kind, namespace, Some(name), patched)?;
+        let mut object = incoming::object(kind, namespace, Some(name), patched)?;
+        let sent = object.clone();
+        quantity::canonical(kind, &mut object).map_err(|because| Refusal::unreadable_patch(&sent, because))?;
         self.replace(&mut store, kind, key, &live, object, part, write, None)
     }
 
@@ -207,6 +213,10 @@ impl Api {
     ) -> Result<Outcome, Refusal> {
         if config["metadata"]["managedFields"].as_array().is_some_and(|list| !list.is_empty()) {
             return Err(Refusal::bad_request("metadata.managedFields must be nil"));
+        }
+        if let Err(because) = quantity::canonical(kind, &mut config.clone()) {
+            let within = config["metadata"]["namespace"].as_str().unwrap_or_default();
+            return Err(Refusal::unreadable_apply(kind, within, name, because));
         }
         let mut store = self.store();
         let key = Key::new(kind, namespace, name);
@@ -259,9 +269,9 @@ impl Api {
         }
         incoming::keep_server_fields(kind, live, &mut new, part);
         defaults::fill(kind, &mut new);
-        birth::allot(kind, store, &mut new);
         if !kind.custom {
             incoming::plain(kind, &mut new);
+            readable(kind, &mut new)?;
         }
         validate::update(kind, live, &new)?;
         let managers = applied.unwrap_or_else(|| {
@@ -273,12 +283,13 @@ impl Api {
             }
             after
         });
+        birth::allot(kind, store, &mut new);
         managers.write(&mut new);
         if kind.generation && incoming::intent_changed(kind, live, &new) {
             let generation = live["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
             new["metadata"]["generation"] = generation.into();
         }
-        if *live.as_ref() == new {
+        if incoming::only_times_differ(live, &new) {
             return Ok(live.clone());
         }
         if write.rehearsal == Rehearsal::Yes {
@@ -310,6 +321,12 @@ impl Api {
         }
         let mut new = Value::clone(&live);
         new["spec"]["nodeName"] = node.into();
+        let place = store.get(&Key::new(&self.built_in("Node"), "", node));
+        for label in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
+            if let Some(value) = place.as_ref().and_then(|node| node["metadata"]["labels"].get(label)) {
+                new["metadata"]["labels"][label] = value.clone();
+            }
+        }
         let scheduled = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
             "lastTransitionTime": clock::now()});
         let conditions = new["status"].as_object_mut().map(|s| s.entry("conditions").or_insert_with(|| json!([])));
@@ -322,6 +339,11 @@ impl Api {
         }
         Ok(())
     }
+}
+
+/// Writes quantities as they are kept.
+fn readable(kind: &Kind, object: &mut Value) -> Result<(), Refusal> {
+    quantity::canonical(kind, object).map_err(|because| Refusal::unreadable(kind, because))
 }
 
 /// Refuses to create what is said to be there already.

@@ -1,5 +1,9 @@
 //! The checks that the API server makes on the kinds that are used: enough that a wrong manifest is refused here too.
 
+mod amounts;
+mod frozen;
+mod pod;
+
 use serde_json::Value;
 
 use super::kind::Kind;
@@ -23,25 +27,16 @@ pub fn create(kind: &Kind, object: &Value) -> Result<(), Refusal> {
 /// 422 with every cause.
 pub fn update(kind: &Kind, before: &Value, object: &Value) -> Result<(), Refusal> {
     let mut causes = Vec::new();
-    content(kind, object, &mut causes);
-    let frozen: &[&str] = match kind.kind.as_str() {
-        "Deployment" | "ReplicaSet" | "DaemonSet" => &["/spec/selector"],
-        "StatefulSet" => &["/spec/selector", "/spec/serviceName"],
-        "Job" => &["/spec/selector", "/spec/template"],
-        "Service" if before["spec"]["type"] == object["spec"]["type"] => &["/spec/clusterIP"],
-        "RoleBinding" | "ClusterRoleBinding" => &["/roleRef"],
-        _ => &[],
-    };
-    for pointer in frozen {
-        let (old, new) = (before.pointer(pointer), object.pointer(pointer));
-        if old != new {
-            let shown = new.unwrap_or(&Value::Null);
-            causes.push(Cause {
-                reason: "FieldValueInvalid",
-                message: format!("Invalid value: {shown}: field is immutable"),
-                field: pointer[1..].replace('/', "."),
-            });
+    // The real server's checks of a DaemonSet look at what changed first.
+    if kind.kind == "DaemonSet" {
+        frozen::check(kind, before, object, &mut causes);
+        content(kind, object, &mut causes);
+    } else {
+        content(kind, object, &mut causes);
+        if kind.kind == "Job" {
+            job_selector(object, &mut causes);
         }
+        frozen::check(kind, before, object, &mut causes);
     }
     finish(kind, object, causes)
 }
@@ -51,6 +46,22 @@ fn finish(kind: &Kind, object: &Value, causes: Vec<Cause>) -> Result<(), Refusal
         true => Ok(()),
         false => Err(Refusal::invalid(kind, object["metadata"]["name"].as_str().unwrap_or_default(), causes)),
     }
+}
+
+/// A value with its fields in alphabetical order, as messages show it.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut all: Vec<(&String, &Value)> = map.iter().collect();
+            all.sort_by_key(|(name, _)| *name);
+            all.into_iter().map(|(name, inner)| (name.clone(), sorted(inner))).collect::<serde_json::Map<_, _>>().into()
+        }
+        other => other.clone(),
+    }
+}
+
+fn forbidden(field: &str, because: &str) -> Cause {
+    Cause { reason: "FieldValueForbidden", message: format!("Forbidden: {because}"), field: field.into() }
 }
 
 fn required(field: &str) -> Cause {
@@ -90,10 +101,12 @@ fn name(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
 fn content(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     match kind.kind.as_str() {
-        "Pod" => pod("spec", spec, causes),
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => workload(spec, causes),
-        "Job" => pod("spec.template.spec", &spec["template"]["spec"], causes),
+        "Pod" => pod::check("spec", spec, causes),
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => workload(&kind.kind, spec, causes),
+        "Job" => job(spec, causes),
         "Service" => service(spec, causes),
+        "PersistentVolumeClaim" => amounts::claim(spec, causes),
+        "ResourceQuota" => amounts::quota(spec, causes),
         "HorizontalPodAutoscaler" => autoscaler(spec, causes),
         "CustomResourceDefinition" => definition(object, causes),
         "RoleBinding" | "ClusterRoleBinding" if object["roleRef"]["name"].is_null() => {
@@ -108,45 +121,63 @@ fn content(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn pod(path: &str, spec: &Value, causes: &mut Vec<Cause>) {
-    let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if containers.is_empty() {
-        causes.push(required(&format!("{path}.containers")));
-    }
-    let mut names = Vec::new();
-    for (at, container) in containers.iter().enumerate() {
-        let field = |name: &str| format!("{path}.containers[{at}].{name}");
-        match container["name"].as_str() {
-            None | Some("") => causes.push(required(&field("name"))),
-            Some(name) if names.contains(&name) => causes.push(Cause {
-                reason: "FieldValueDuplicate",
-                message: format!("Duplicate value: {name:?}"),
-                field: field("name"),
-            }),
-            Some(name) => names.push(name),
-        }
-        if container["image"].as_str().is_none_or(str::is_empty) {
-            causes.push(required(&field("image")));
-        }
-    }
-}
-
-fn workload(spec: &Value, causes: &mut Vec<Cause>) {
+fn workload(kind: &str, spec: &Value, causes: &mut Vec<Cause>) {
     let template = &spec["template"];
     let empty = |s: &Value| s.as_object().is_none_or(serde_json::Map::is_empty);
+    if kind == "StatefulSet" && !matches!(spec["podManagementPolicy"].as_str(), Some("OrderedReady" | "Parallel")) {
+        let because = "must be 'OrderedReady' or 'Parallel'";
+        causes.push(wrong("spec.podManagementPolicy", &spec["podManagementPolicy"], because));
+    }
     if spec["selector"].is_null() {
         causes.push(required("spec.selector"));
     } else if empty(&spec["selector"]) {
-        causes.push(wrong("spec.selector", &spec["selector"], "empty selector is invalid for deployment"));
+        let of = if kind == "ReplicaSet" { "deployment".into() } else { kind.to_lowercase() };
+        causes.push(wrong("spec.selector", &spec["selector"], &format!("empty selector is invalid for {of}")));
     }
+    selected(spec, causes);
+    pod::check("spec.template.spec", &template["spec"], causes);
+}
+
+/// A selector matches the pods that are made beside it.
+fn selected(spec: &Value, causes: &mut Vec<Cause>) {
     match Labels::of_spec(&spec["selector"]) {
-        Some(labels) if !labels.matches(template) => {
-            let shown = template["metadata"].get("labels").unwrap_or(&Value::Null);
-            causes.push(wrong("spec.template.metadata.labels", shown, "`selector` does not match template `labels`"));
-        }
+        Some(labels) if !labels.matches(&spec["template"]) => unselected(spec, causes),
         _ => {}
     }
-    pod("spec.template.spec", &template["spec"], causes);
+}
+
+fn unselected(spec: &Value, causes: &mut Vec<Cause>) {
+    let shown = sorted(spec["template"]["metadata"].get("labels").unwrap_or(&Value::Null));
+    causes.push(wrong("spec.template.metadata.labels", &shown, "`selector` does not match template `labels`"));
+}
+
+fn job(spec: &Value, causes: &mut Vec<Cause>) {
+    for field in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
+        if spec[field].as_i64().is_some_and(|n| n < 0) {
+            causes.push(wrong(&format!("spec.{field}"), &spec[field], "must be greater than or equal to 0"));
+        }
+    }
+    pod::check("spec.template.spec", &spec["template"]["spec"], causes);
+    if spec["template"]["spec"]["restartPolicy"] == "Always" {
+        let message = "Required value: valid values: \"OnFailure\", \"Never\"".into();
+        causes.push(Cause { message, ..required("spec.template.spec.restartPolicy") });
+    }
+}
+
+/// A Job's selector is given when it is created; afterwards it is its writer's to keep.
+fn job_selector(job: &Value, causes: &mut Vec<Cause>) {
+    let spec = &job["spec"];
+    let Some(labels) = Labels::of_spec(&spec["selector"]) else {
+        causes.push(required("spec.selector"));
+        return unselected(spec, causes);
+    };
+    let given = serde_json::json!({"batch.kubernetes.io/controller-uid": job["metadata"]["uid"]});
+    if spec["manualSelector"] != true && spec["selector"] != serde_json::json!({"matchLabels": given}) {
+        causes.push(wrong("spec.selector", &sorted(&spec["selector"]), "`selector` not auto-generated"));
+    }
+    if !labels.matches(&spec["template"]) {
+        unselected(spec, causes);
+    }
 }
 
 fn service(spec: &Value, causes: &mut Vec<Cause>) {
@@ -154,14 +185,37 @@ fn service(spec: &Value, causes: &mut Vec<Cause>) {
     if ports.is_empty() && spec["type"] != "ExternalName" && spec["clusterIP"] != "None" {
         causes.push(required("spec.ports"));
     }
+    if spec["type"] == "ExternalName" && spec["externalName"].as_str().is_none_or(str::is_empty) {
+        causes.push(required("spec.externalName"));
+    }
     for (at, port) in ports.iter().enumerate() {
-        if !port["port"].as_i64().is_some_and(|p| (1..=65535).contains(&p)) {
-            let because = "must be between 1 and 65535, inclusive";
-            causes.push(wrong(&format!("spec.ports[{at}].port"), &port["port"], because));
-        }
+        let in_range = |field: &str, causes: &mut Vec<Cause>| {
+            let value = &port[field];
+            if value.as_i64().is_none_or(|p| !(1..=65535).contains(&p)) && !value.is_string() {
+                let because = "must be between 1 and 65535, inclusive";
+                causes.push(wrong(&format!("spec.ports[{at}].{field}"), value, because));
+            }
+        };
         if ports.len() > 1 && port["name"].as_str().is_none_or(str::is_empty) {
             causes.push(required(&format!("spec.ports[{at}].name")));
         }
+        in_range("port", causes);
+        if !port["targetPort"].is_null() {
+            in_range("targetPort", causes);
+        }
+    }
+    one_of(spec, "sessionAffinity", &["ClientIP", "None"], causes);
+    one_of(spec, "type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"], causes);
+}
+
+fn one_of(spec: &Value, field: &str, known: &[&str], causes: &mut Vec<Cause>) {
+    if let Some(found) = spec[field].as_str().filter(|found| !known.contains(found)) {
+        let known: Vec<String> = known.iter().map(|value| format!("{value:?}")).collect();
+        causes.push(Cause {
+            reason: "FieldValueNotSupported",
+            message: format!("Unsupported value: {found:?}: supported values: {}", known.join(", ")),
+            field: format!("spec.{field}"),
+        });
     }
 }
 
@@ -184,6 +238,9 @@ fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
             causes.push(wrong("spec.maxReplicas", &spec["maxReplicas"], because));
         }
         _ => {}
+    }
+    for (at, metric) in spec["metrics"].as_array().into_iter().flatten().enumerate() {
+        amounts::metric(at, metric, causes);
     }
 }
 
