@@ -98,7 +98,9 @@ pub struct ControlPlane {
 const TOKEN: &str = "stories";
 const CONTROLLERS: &str = "namespace,serviceaccount,serviceaccount-token,root-ca-certificate-publisher-controller,deployment,\
 replicaset,statefulset,daemonset,job,cronjob,ttl-after-finished,garbage-collector-controller,pod-garbage-collector-controller,\
-horizontal-pod-autoscaler-controller,endpoints-controller,endpointslice,disruption,resourcequota,clusterrole-aggregation";
+horizontal-pod-autoscaler-controller,endpoints-controller,endpointslice,disruption,\
+persistentvolume-binder-controller,persistentvolumeclaim-protection-controller,persistentvolume-protection-controller,\
+resourcequota,clusterrole-aggregation";
 
 impl ControlPlane {
     /// Starts everything under `dir`; `bin` holds the two Kubernetes programs.

@@ -59,6 +59,9 @@ pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
             let mut new = json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": key.name}});
             new["metadata"]["labels"] = service["metadata"].get("labels").cloned().unwrap_or_else(|| json!({}));
             new["metadata"]["labels"]["endpoints.kubernetes.io/managed-by"] = "endpoint-controller".into();
+            if service["spec"]["clusterIP"] == "None" {
+                new["metadata"]["labels"]["service.kubernetes.io/headless"] = "".into();
+            }
             if !subsets.is_empty() {
                 new["subsets"] = subsets.into();
             }
@@ -78,12 +81,15 @@ fn subsets(service: &Value, pods: &[Arc<Value>]) -> Vec<Value> {
             continue;
         };
         sample = Some(pod);
-        let address = json!({
+        let mut address = json!({
             "ip": ip,
             "nodeName": pod["spec"]["nodeName"],
             "targetRef": {"kind": "Pod", "namespace": pod["metadata"]["namespace"], "name": pod["metadata"]["name"],
                 "uid": pod["metadata"]["uid"]},
         });
+        if pod["spec"]["subdomain"] == service["metadata"]["name"] && pod["spec"]["hostname"].is_string() {
+            address["hostname"] = pod["spec"]["hostname"].clone();
+        }
         let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let is_ready = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
         let unasked = service["spec"]["publishNotReadyAddresses"] == true;

@@ -5,12 +5,21 @@
 
 mod autoscaler;
 mod balancer;
+mod claim;
 mod collector;
+mod cronjob;
+mod daemonset;
 mod deployment;
 mod endpoints;
+mod job;
 mod namespace;
+mod pods;
 mod replicaset;
+mod revision;
 mod rollout_math;
+mod schedule;
+mod statefulset;
+mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,6 +45,12 @@ enum Task {
     Collect(Key),
     Deployment(Key),
     ReplicaSet(Key),
+    StatefulSet(Key),
+    DaemonSet(Key),
+    Job(Key),
+    CronJob(Key),
+    Claim(Key),
+    Volume(Key),
     Endpoints(Key),
     Balancer(Key),
     Autoscaler(Key),
@@ -112,6 +127,12 @@ impl Control {
         queue.extend(self.all("Namespace", |key| Task::Namespace(key.name)));
         queue.extend(self.all("Deployment", Task::Deployment));
         queue.extend(self.all("ReplicaSet", Task::ReplicaSet));
+        queue.extend(self.all("StatefulSet", Task::StatefulSet));
+        queue.extend(self.all("DaemonSet", Task::DaemonSet));
+        queue.extend(self.all("Job", Task::Job));
+        queue.extend(self.all("CronJob", Task::CronJob));
+        queue.extend(self.all("PersistentVolumeClaim", Task::Claim));
+        queue.extend(self.all("PersistentVolume", Task::Volume));
         queue.extend(self.all("Service", Task::Endpoints));
         queue.extend(self.all("Service", Task::Balancer));
         queue.extend(self.all("Ingress", Task::Balancer));
@@ -126,6 +147,12 @@ impl Control {
             Task::Collect(key) => collector::look(self, key),
             Task::Deployment(key) => deployment::look(self, key),
             Task::ReplicaSet(key) => replicaset::look(self, key),
+            Task::StatefulSet(key) => statefulset::look(self, key),
+            Task::DaemonSet(key) => daemonset::look(self, key),
+            Task::Job(key) => job::look(self, key),
+            Task::CronJob(key) => cronjob::look(self, key),
+            Task::Claim(key) => claim::look(self, key),
+            Task::Volume(key) => volume::look(self, key),
             Task::Endpoints(key) => endpoints::look(self, key),
             Task::Balancer(key) => balancer::look(self, key),
             Task::Autoscaler(key) => autoscaler::look(self, key),
@@ -145,40 +172,27 @@ impl Control {
     fn concerns(&self, event: &Event, queue: &mut BTreeSet<Task>) {
         let key = &event.key;
         let kind = match key.group.as_str() {
-            "" | "apps" | "autoscaling" | "networking.k8s.io" => key.plural.as_str(),
+            "" | "apps" | "batch" | "autoscaling" | "networking.k8s.io" => key.plural.as_str(),
             _ => "",
         };
         let gone = event.happened == Happened::Deleted;
+        queue.extend(looks_at(kind).iter().map(|task| task(key.clone())));
+        queue.extend(maker(event).filter(|_| !kind.is_empty()));
         match kind {
             "pods" => {
-                queue.extend(
-                    controller_of(&event.object, "ReplicaSet")
-                        .map(|name| Task::ReplicaSet(sibling(key, "apps", "replicasets", name))),
-                );
                 for state in event.before.iter().chain([&event.object]) {
                     queue.extend(endpoints::selecting(self, &key.namespace, state).into_iter().map(Task::Endpoints));
                 }
+                if gone {
+                    queue.extend(self.all("PersistentVolumeClaim", Task::Claim));
+                }
             }
-            "replicasets" => {
-                queue.insert(Task::ReplicaSet(key.clone()));
-                queue.extend(
-                    controller_of(&event.object, "Deployment")
-                        .map(|name| Task::Deployment(sibling(key, "apps", "deployments", name))),
-                );
+            "nodes" => {
+                queue.extend(self.all("DaemonSet", Task::DaemonSet));
+                queue.extend(self.all("PersistentVolumeClaim", Task::Claim));
             }
-            "deployments" => {
-                queue.insert(Task::Deployment(key.clone()));
-            }
-            "services" => {
-                queue.insert(Task::Endpoints(key.clone()));
-                queue.insert(Task::Balancer(key.clone()));
-            }
-            "ingresses" => {
-                queue.insert(Task::Balancer(key.clone()));
-            }
-            "horizontalpodautoscalers" => {
-                queue.insert(Task::Autoscaler(key.clone()));
-            }
+            "persistentvolumeclaims" => queue.extend(self.all("PersistentVolume", Task::Volume)),
+            "persistentvolumes" => queue.extend(self.all("PersistentVolumeClaim", Task::Claim)),
             "namespaces" if !gone => {
                 queue.insert(Task::Namespace(key.name.clone()));
             }
@@ -190,6 +204,41 @@ impl Control {
         }
         queue.extend(collector::concerned(self, event).into_iter().map(Task::Collect));
     }
+}
+
+/// The looks that an object of its own kind gets when it changes.
+fn looks_at(plural: &str) -> &'static [fn(Key) -> Task] {
+    match plural {
+        "deployments" => &[Task::Deployment],
+        "replicasets" => &[Task::ReplicaSet],
+        "statefulsets" => &[Task::StatefulSet],
+        "daemonsets" => &[Task::DaemonSet],
+        "jobs" => &[Task::Job],
+        "cronjobs" => &[Task::CronJob],
+        "persistentvolumeclaims" => &[Task::Claim],
+        "persistentvolumes" => &[Task::Volume],
+        "services" => &[Task::Endpoints, Task::Balancer],
+        "ingresses" => &[Task::Balancer],
+        "horizontalpodautoscalers" => &[Task::Autoscaler],
+        _ => &[],
+    }
+}
+
+/// The look at the controller that made an object.
+fn maker(event: &Event) -> Option<Task> {
+    let owners = event.object["metadata"]["ownerReferences"].as_array()?;
+    let owner = owners.iter().find(|owner| owner["controller"] == true)?;
+    let (group, plural) = match owner["kind"].as_str()? {
+        "Deployment" => ("apps", "deployments"),
+        "ReplicaSet" => ("apps", "replicasets"),
+        "StatefulSet" => ("apps", "statefulsets"),
+        "DaemonSet" => ("apps", "daemonsets"),
+        "Job" => ("batch", "jobs"),
+        "CronJob" => ("batch", "cronjobs"),
+        _ => return None,
+    };
+    let key = sibling(&event.key, group, plural, owner["name"].as_str()?);
+    looks_at(plural).first().map(|task| task(key))
 }
 
 /// The text at a pointer; empty without one.
@@ -204,13 +253,6 @@ fn number(object: &Value, pointer: &str) -> i64 {
 
 fn sibling(key: &Key, group: &str, plural: &str, name: &str) -> Key {
     Key { group: group.into(), plural: plural.into(), namespace: key.namespace.clone(), name: name.into() }
-}
-
-/// The name of the controlling owner, if it is of this kind.
-fn controller_of<'v>(object: &'v Value, kind: &str) -> Option<&'v str> {
-    let owners = object["metadata"]["ownerReferences"].as_array()?;
-    let controller = owners.iter().find(|o| o["controller"] == true)?;
-    (controller["kind"] == kind).then(|| controller["name"].as_str())?
 }
 
 /// Whether the controlling owner has this uid.

@@ -82,16 +82,21 @@ pub fn shrink(new: Count, old: &[Count], replicas: i64, bounds: Bounds) -> Vec<i
 
 /// A name for a pod template: 32 bits of FNV-1a, in letters that spell no words.
 pub fn template_hash(template: &Value, collisions: i64) -> String {
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut hash: u32 = 0x811c_9dc5;
     for byte in canonical(template).bytes().chain(collisions.to_string().bytes().filter(|_| collisions > 0)) {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
+    safe_letters(hash)
+}
+
+/// A hash in letters that spell no words (apimachinery, `rand.SafeEncodeString`).
+pub fn safe_letters(hash: u32) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     hash.to_string().bytes().map(|digit| char::from(LETTERS[usize::from(digit) % LETTERS.len()])).collect()
 }
 
 /// JSON with the fields in order, so that equal templates hash alike.
-fn canonical(value: &Value) -> String {
+pub fn canonical(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let mut fields: Vec<(&String, &Value)> = map.iter().collect();

@@ -29,7 +29,7 @@ pub async fn run(shared: &Shared, pod: &Value) {
     let node = match pod["spec"]["nodeName"].as_str().filter(|n| !n.is_empty()) {
         Some(node) => node.to_owned(),
         None => {
-            let node = format!("node-{}", turn % shared.nodes + 1);
+            let node = chosen(&pod).unwrap_or_else(|| format!("node-{}", turn % shared.nodes + 1));
             let target = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"],
                 "uid": pod["metadata"]["uid"]}, "target": {"apiVersion": "v1", "kind": "Node", "name": node}});
             let path = format!("{}/binding", path(&pod));
@@ -65,6 +65,13 @@ pub async fn run(shared: &Shared, pod: &Value) {
             write(shared, &mut pod, &place, State::Exited(code)).await;
         }
     }
+}
+
+/// The node that a DaemonSet's pod is made for.
+fn chosen(pod: &Value) -> Option<String> {
+    let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    let field = &required["nodeSelectorTerms"][0]["matchFields"][0];
+    (field["key"] == "metadata.name").then(|| field["values"][0].as_str().map(str::to_owned))?
 }
 
 fn over(pod: &Value) -> bool {

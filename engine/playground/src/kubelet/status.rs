@@ -60,8 +60,9 @@ pub fn of_pod(pod: &Value, place: &Place, state: &State) -> Value {
         let kept = old.filter(|old| old["status"] == condition["status"]);
         condition["lastTransitionTime"] = kept.map_or(json!(now), |old| old["lastTransitionTime"].clone());
         if !yes || exited {
-            condition["reason"] = reason.into();
-            condition["message"] = if message.is_empty() { Value::Null } else { message.into() };
+            let or_none = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
+            condition["reason"] = or_none(reason);
+            condition["message"] = or_none(message);
         } else {
             condition["reason"] = Value::Null;
             condition["message"] = Value::Null;
