@@ -208,7 +208,7 @@ fn paths(kind: &str) -> Vec<String> {
 /// Why the first one cannot be read.
 pub fn canonical(kind: &Kind, object: &mut Value) -> Result<(), &'static str> {
     for path in paths(&kind.kind) {
-        let rounding = if path.starts_with('+') { Rounding::Thousandths } else { Rounding::No };
+        let rounding = if path.starts_with('+') { QuantityRounding::Thousandths } else { QuantityRounding::No };
         let steps: Vec<&str> = path[1..].split('/').skip(1).collect();
         each(object, &steps, rounding)?;
     }
@@ -216,12 +216,12 @@ pub fn canonical(kind: &Kind, object: &mut Value) -> Result<(), &'static str> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rounding {
+enum QuantityRounding {
     No,
     Thousandths,
 }
 
-fn each(value: &mut Value, steps: &[&str], rounding: Rounding) -> Result<(), &'static str> {
+fn each(value: &mut Value, steps: &[&str], rounding: QuantityRounding) -> Result<(), &'static str> {
     match (steps, value) {
         ([], value) => {
             let text = match &*value {
@@ -230,7 +230,7 @@ fn each(value: &mut Value, steps: &[&str], rounding: Rounding) -> Result<(), &'s
                 other => other.to_string(),
             };
             let quantity = Quantity::parse(&text)?;
-            let quantity = if rounding == Rounding::Thousandths { quantity.rounded_to_thousandths() } else { quantity };
+            let quantity = if rounding == QuantityRounding::Thousandths { quantity.rounded_to_thousandths() } else { quantity };
             *value = quantity.to_string().into();
             Ok(())
         }
