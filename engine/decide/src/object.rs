@@ -14,7 +14,7 @@ pub struct Id {
     pub kind: String,
     /// Namespace, empty for cluster-scoped kinds.
     pub namespace: String,
-    /// The object's `metadata.name`.
+    /// The object's `metadata.name`, within its namespace.
     pub name: String,
 }
 
@@ -43,13 +43,13 @@ impl Id {
 /// An object as it was read: which one it is, and the version that a write may rest on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectRef {
-    /// Such as `apps/v1`.
+    /// The group and version, such as `apps/v1`.
     pub api_version: String,
-    /// Kind.
+    /// The object's kind, such as `Deployment`.
     pub kind: String,
     /// Namespace, empty for cluster-scoped kinds.
     pub namespace: String,
-    /// Name.
+    /// The object's `metadata.name`, within its namespace.
     pub name: String,
     /// The uid that it was read with: another object of that name is not meant.
     pub uid: String,

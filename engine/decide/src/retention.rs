@@ -40,7 +40,7 @@ pub struct Run {
 /// A delivery, as far as keeping it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The delivery's stream.
+    /// The name of the delivery's stream.
     pub stream: String,
     /// When it was received, in ms since the epoch.
     pub received_ms: Timestamp,

@@ -9,7 +9,7 @@ use std::fmt;
 pub enum Family {
     /// One webhook's delivery, `delivery/<hook>/<delivery id>`.
     Delivery,
-    /// One run, `run/<owner>/<repository>/<pipeline>/<number>`.
+    /// One run of a pipeline, `run/<owner>/<repository>/<pipeline>/<number>`.
     Run,
     /// One image that a step asks for, `image/<run id>/<step>`.
     Image,
@@ -17,7 +17,7 @@ pub enum Family {
     Bump,
     /// `app/<cluster>/<namespace>/<name>`: the sync of an Application.
     App,
-    /// One Rollout, `rollout/<cluster>/<namespace>/<name>`.
+    /// One Rollout of a cluster, `rollout/<cluster>/<namespace>/<name>`.
     Rollout,
     /// `revert/<cluster>/<namespace>/<name>/<since>`: what that rollout promised about git at that moment.
     Revert,

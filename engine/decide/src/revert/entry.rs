@@ -121,7 +121,7 @@ pub enum Entry {
     },
     /// The request has ended; the stream's last entry.
     Answered {
-        /// How it ended.
+        /// How the revert ended.
         outcome: Outcome,
     },
 }

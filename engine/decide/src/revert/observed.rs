@@ -4,7 +4,7 @@ use super::{Act, Folder};
 use crate::bump::Past;
 use crate::outcome::Outcomes;
 
-/// What is observed.
+/// What is observed of git and of the forge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
     /// Nothing was looked at: no request is open, or the open one was dropped.

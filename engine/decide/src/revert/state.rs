@@ -9,7 +9,7 @@ pub struct State {
     pub intent: Option<Intent>,
     /// Why the rollout has taken its request back, if it has.
     pub withdrawn: Option<Withdrawal>,
-    /// How it ended.
+    /// How the revert ended; absent while it goes on.
     pub outcome: Option<Outcome>,
 }
 

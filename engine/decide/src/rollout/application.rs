@@ -8,13 +8,13 @@ use serde_json::Value;
 /// Who brought a Rollout, as far as anything depends on it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
-    /// Nobody asked.
+    /// No decision rests on it, so that nobody asked.
     NotAsked,
     /// It is not known, or is nobody's; as a sentence with the mend.
     Unknown(String),
     /// An Application of ours.
     Application {
-        /// Its name.
+        /// The name that the Rollout's labels give it.
         name: String,
         /// Where its manifests are.
         source: Source,

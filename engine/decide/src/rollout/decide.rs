@@ -187,9 +187,9 @@ fn given_up(state: &State, because: &str) -> Option<Move> {
 /// A rollout for people: the position in words, and what may be done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
-    /// Argo's phase.
+    /// The phase that `status.phase` shows, as Argo Rollouts names it.
     pub phase: String,
-    /// Argo's message.
+    /// The message that `status.message` shows.
     pub message: String,
     /// When the current pause ends, in ms since the epoch.
     pub paused_until: Option<Timestamp>,

@@ -17,35 +17,35 @@ pub(super) type Move = Next<Entry, Act>;
 pub enum Entry {
     /// A step of a run asks for its version to be promoted.
     Wanted {
-        /// Which step.
+        /// The run and step that ask.
         key: Key,
         /// What it asks for.
         intent: Intent,
     },
     /// The template that a request is about was seen.
     Bound {
-        /// Which step.
+        /// The run and step whose request is met.
         key: Key,
-        /// The template's hash.
+        /// The hash of the template that is waited for.
         hash: String,
     },
     /// The step's time ran out before there was an answer.
     TimedOut {
-        /// Which step.
+        /// The run and step that gave up.
         key: Key,
     },
     /// A request has its answer.
     Answered {
-        /// Which step.
+        /// The run and step that are answered.
         key: Key,
-        /// The answer.
+        /// What the step is told.
         answer: Response,
     },
     /// Somebody asked for something. Done by being recorded.
     Asked {
-        /// What.
+        /// What the person asks for.
         action: Action,
-        /// By which way.
+        /// The way by which it was asked.
         through: Through,
     },
     /// A rollout that another controller took care of before was claimed as it stood.
@@ -64,34 +64,34 @@ pub enum Entry {
         weight: u32,
         /// Why it was aborted, if it was.
         aborted: Option<String>,
-        /// The template's images.
+        /// The images of the template's containers.
         images: Vec<String>,
-        /// The steps' hash.
+        /// The hash of the steps as they were at its begin.
         steps_hash: String,
         /// How many steps there are.
         steps: usize,
     },
     /// A new template, or new steps.
     Began {
-        /// The template's hash.
+        /// The hash of the template that is rolled out.
         hash: String,
         /// Its images, the first container's first.
         images: Vec<String>,
-        /// The steps' hash.
+        /// The hash of the steps that it follows.
         steps_hash: String,
         /// How many steps there are.
         steps: usize,
-        /// How it begins.
+        /// Whether it goes through its steps from the first, or at once to the end.
         start: Start,
     },
     /// The canary's weight is about to be this, in percent.
     Shifting {
-        /// The weight.
+        /// The canary's share that is to be served, in percent.
         weight: u32,
     },
     /// The router was seen to serve the canary this weight, in percent.
     Served {
-        /// The weight.
+        /// The canary's share that is served, in percent.
         weight: u32,
     },
     /// A router that is a plugin is about to be told something.
@@ -128,7 +128,7 @@ pub enum Entry {
     },
     /// The newest version is the stable one from now on.
     Promoted {
-        /// Its template's hash.
+        /// The hash of the template that is stable from now on.
         hash: String,
     },
     /// Git is about to be put back, after an abort.
@@ -140,7 +140,7 @@ pub enum Entry {
     PutBack {
         /// When it was promised.
         since: Timestamp,
-        /// How it ended.
+        /// How the revert ended.
         outcome: revert::Outcome,
     },
 }
@@ -167,7 +167,7 @@ pub enum OnTimeout {
     /// It goes on as it would have.
     #[default]
     Hold,
-    /// It is aborted.
+    /// Send all traffic back to the stable version.
     #[serde(rename = "retreat", alias = "abort")]
     Abort,
 }
@@ -178,14 +178,14 @@ pub enum OnTimeout {
 pub enum Action {
     /// Go on to the next step.
     Promote,
-    /// Skip all steps.
+    /// Skip all steps, and the analysis.
     PromoteFull,
     /// Go back to the stable version.
     #[serde(rename = "retreat", alias = "abort")]
     Abort,
     /// Walk again, although it has failed.
     Retry,
-    /// End the pause.
+    /// End a pause without an end.
     Resume,
 }
 
@@ -193,7 +193,7 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Through {
-    /// Bespin's own API.
+    /// By Bespin's own API.
     Api,
     /// The Rollout's status, as Argo's clients do.
     Status,
@@ -226,49 +226,49 @@ pub enum Cause {
 /// What may be done to the cluster. Each is absolute, and guarded by what was seen.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
-    /// Create a ReplicaSet.
+    /// Create a ReplicaSet for a template.
     Create {
-        /// The whole object.
+        /// The whole object, as it is sent.
         manifest: Value,
     },
     /// Give a ReplicaSet this many pods.
     Scale {
-        /// Which.
+        /// The ReplicaSet that is scaled.
         set: Guard,
-        /// Pods.
+        /// The number of pods that it is to have.
         pods: u32,
         /// Its annotations along with it; null removes one.
         annotations: BTreeMap<String, Value>,
     },
     /// Delete a ReplicaSet that has no pods.
     Forget {
-        /// Which.
+        /// The ReplicaSet that is deleted.
         set: Guard,
     },
     /// Make a Service select a version.
     Select {
-        /// Which Service.
+        /// The Service whose selector changes.
         service: Guard,
-        /// The template's hash.
+        /// The template's hash, which the selector then names.
         hash: String,
         /// The rollout's name, for the annotation that says who does this.
         rollout: String,
     },
     /// Write an Ingress' annotations.
     Route {
-        /// Which Ingress.
+        /// The Ingress that is annotated.
         ingress: Guard,
-        /// The annotations.
+        /// The annotations that it is to have.
         annotations: BTreeMap<String, String>,
     },
     /// Have a router that is a plugin share the traffic. The stage's own, not the cluster's.
     Weigh {
-        /// How.
+        /// How the traffic is to be shared.
         split: Box<Split>,
     },
     /// Ask such a router whether the traffic is shared so.
     Verify {
-        /// How.
+        /// How the traffic is to be shared.
         split: Box<Split>,
     },
     /// Have such a router take back what it has made. Once it has, [`Entry::Unrouted`] is recorded.
@@ -296,16 +296,16 @@ pub enum Act {
     },
     /// Write the revision on the Rollout, where Argo's clients look for it.
     Stamp {
-        /// The Rollout.
+        /// The Rollout that is annotated.
         rollout: Guard,
-        /// The revision.
+        /// The revision that the annotation says.
         revision: u64,
     },
     /// Patch the Rollout's status: a JSON merge patch of the fields that differ.
     Status {
-        /// The Rollout.
+        /// The Rollout whose status is written.
         rollout: Guard,
-        /// The fields.
+        /// The fields that change, as a merge patch.
         patch: Value,
     },
 }
@@ -313,11 +313,11 @@ pub enum Act {
 /// An object as it was seen: a write that rests on it fails when it has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// Its name.
+    /// The object's name, within its namespace.
     pub name: String,
-    /// Its uid.
+    /// The uid of the object that is meant.
     pub uid: String,
-    /// Its version.
+    /// The resourceVersion of the read that the act rests on.
     pub resource_version: String,
 }
 

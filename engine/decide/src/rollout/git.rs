@@ -109,7 +109,7 @@ fn swaps(context: &Context) -> Vec<Swap> {
 pub(super) struct GitStatus {
     /// `True` once nobody has to do anything about git but merge.
     pub status: &'static str,
-    /// In one word.
+    /// The condition's reason, in one word.
     pub reason: &'static str,
     /// As part of a sentence.
     pub text: String,

@@ -30,7 +30,6 @@ pub struct AskedShare {
     weight: u32,
     /// The newest template's hash.
     newest: String,
-    /// The stable version's.
     stable: String,
     /// What the router needs of the Rollout to find what it has made.
     place: Value,

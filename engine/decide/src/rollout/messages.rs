@@ -12,7 +12,7 @@ use crate::next::{Phase, Timestamp};
 /// Something that a person may do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// What.
+    /// The action that is offered.
     pub action: Action,
     /// What the button says.
     pub label: &'static str,

@@ -12,7 +12,7 @@ use crate::revert;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What was seen.
+/// What is observed of one Rollout.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observed {
     /// There is no such Rollout.
@@ -22,7 +22,7 @@ pub enum Observed {
         /// What came of it that a router was told to take back what it has made for the one that was there.
         removal: Removal,
     },
-    /// It is there.
+    /// The Rollout exists, with everything around it.
     Present(Box<ObservedRollout>),
 }
 
@@ -31,7 +31,7 @@ pub enum Observed {
 pub struct ObservedRollout {
     /// The Rollout itself, as JSON.
     pub rollout: Value,
-    /// Whose it is.
+    /// Whether Bespin may act on it, or who may.
     pub owner: Owner,
     /// Who wrote its status or its sets, and when last.
     pub writers: BTreeMap<String, Timestamp>,
@@ -51,7 +51,7 @@ pub struct ObservedRollout {
     pub routers: BTreeMap<String, Serves>,
     /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
     pub autoscalers: Vec<String>,
-    /// Who brought it.
+    /// The Application that brought it, if any did.
     pub origin: Origin,
     /// Where it is, as `cluster/namespace/name`.
     pub place: String,
@@ -79,22 +79,22 @@ pub const DESIRED: &str = "rollout.argoproj.io/desired-replicas";
 /// The annotation of a Service whose selector a Rollout moves.
 pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 
-/// A ReplicaSet.
+/// A ReplicaSet of the Rollout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Set {
     /// Name, uid and version.
     pub guard: Guard,
-    /// Its template's hash.
+    /// The hash of its template.
     pub hash: String,
     /// Its revision, from 1; 0 where it has none.
     pub revision: u64,
-    /// Its template's images.
+    /// The images of its template's containers.
     pub images: Vec<String>,
     /// When it was created, in ms since the epoch.
     pub created: Timestamp,
     /// Whether its controller has seen its newest spec.
     pub caught_up: CaughtUp,
-    /// Pods asked for.
+    /// The number of pods that its spec asks for.
     pub spec: u32,
     /// Pods that there are.
     pub pods: u32,
@@ -119,10 +119,10 @@ pub enum CaughtUp {
     NotYet,
 }
 
-/// A pod.
+/// A pod of one of its ReplicaSets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
-    /// Its name.
+    /// The pod's name, within the Rollout's namespace.
     pub name: String,
     /// Its phase, with the container's reason where it has one.
     pub phase: String,
@@ -132,7 +132,7 @@ pub struct Pod {
     pub trouble: Option<String>,
 }
 
-/// A Service.
+/// A Service that the strategy names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Name, uid and version.
@@ -146,7 +146,7 @@ pub struct Service {
 /// The objects of one look, as the API server answered them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects {
-    /// The Rollout.
+    /// The Rollout, if there is one.
     pub rollout: Option<Value>,
     /// The ReplicaSets that its selector selects.
     pub sets: Vec<Value>,
@@ -234,7 +234,7 @@ impl ObservedRollout {
         Guard::of(&self.rollout)
     }
 
-    /// The Rollout's name.
+    /// The Rollout's name, within its namespace.
     pub fn name(&self) -> &str {
         object::name(&self.rollout)
     }

@@ -9,27 +9,27 @@
 /// How far the number of pods may stray from `replicas`, in pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Pods above it.
+    /// How many pods there may be above the wanted number.
     pub surge: u32,
     /// Available pods below it.
     pub unavailable: u32,
 }
 
-/// A version's pods.
+/// The pods of one version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pods {
-    /// Asked for.
+    /// The number that the set's spec asks for.
     pub spec: u32,
-    /// Available.
+    /// The number that is available.
     pub available: u32,
 }
 
 /// How many pods the canary and the stable version have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// The canary's.
+    /// Pods of the canary's version.
     pub canary: u32,
-    /// The stable version's.
+    /// Pods of the stable version.
     pub stable: u32,
 }
 

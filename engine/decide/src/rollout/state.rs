@@ -54,15 +54,15 @@ pub struct Version {
 /// One template's way through the steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
-    /// The template's hash.
+    /// The hash of the template that is rolled out.
     pub hash: String,
-    /// Its images.
+    /// The images of the template's containers.
     pub images: Vec<String>,
-    /// The steps' hash.
+    /// The hash of the steps that it follows.
     pub steps_hash: String,
     /// How many steps there are.
     pub steps: usize,
-    /// How it began.
+    /// Whether it goes through its steps from the first, or at once to the end.
     pub start: Start,
     /// The current step's index; the number of steps when all are done.
     pub at: usize,
@@ -72,20 +72,20 @@ pub struct Progress {
     pub paused_since: Option<Timestamp>,
     /// The highest weight whose pods were there.
     pub reached: u32,
-    /// How it stands.
+    /// Whether it goes on, or how it ended.
     pub state: ProgressState,
 }
 
 /// How far a template is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProgressState {
-    /// On its way.
+    /// It goes through its steps.
     Underway,
     /// Gone back to the stable version.
     Aborted {
-        /// Why.
+        /// Why it was aborted, as a sentence.
         because: String,
-        /// When.
+        /// When it was aborted, in ms since the epoch.
         at: Timestamp,
     },
     /// It is the stable version now.
@@ -95,11 +95,11 @@ pub enum ProgressState {
 /// A version that has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Its template's hash.
+    /// The hash of the template that was refused.
     pub hash: String,
     /// Its images, when the pods failed: another template with them is refused as well.
     pub images: Vec<String>,
-    /// Why.
+    /// Why it was refused, as a sentence.
     pub because: String,
 }
 
@@ -112,7 +112,7 @@ pub struct Undo {
     pub since: Timestamp,
     /// What git shall no longer say.
     pub intent: revert::Intent,
-    /// How it ended.
+    /// How the revert ended; absent while it goes on.
     pub outcome: Option<revert::Outcome>,
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub enum Step {
     /// Send this share of the traffic, in percent, to the new version.
     Weight(u32),
-    /// Wait.
+    /// Wait for so long, or until somebody resumes.
     Pause(Length),
     /// The weight first; when it is there, the pause.
     WeightThenPause(u32, Length),
@@ -21,7 +21,7 @@ pub enum Step {
 /// How long a pause lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// This many milliseconds.
+    /// For this many milliseconds.
     For(u64),
     /// Until a person resumes.
     UntilResumed,
@@ -30,7 +30,7 @@ pub enum Length {
 /// How many pods the canary has, apart from its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Exactly this many.
+    /// Exactly this many pods, whatever the weight.
     Pods(u32),
     /// This share of the replicas, in percent.
     Share(u32),
@@ -69,7 +69,7 @@ impl Step {
 }
 
 impl Length {
-    /// In words.
+    /// The step as a sentence says it.
     pub fn text(self) -> String {
         match self {
             Length::For(ms) => format!("pause {}", span(ms)),

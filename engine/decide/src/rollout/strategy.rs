@@ -29,11 +29,11 @@ pub struct Strategy {
     pub history: u32,
     /// Milliseconds without progress that are too many.
     pub progress_deadline_ms: u64,
-    /// What happens then.
+    /// What happens once `progressDeadlineSeconds` is over.
     pub overdue: Overdue,
     /// Whether a person holds the steps.
     pub paused: Paused,
-    /// The steps.
+    /// The steps of the canary, in their order.
     pub steps: Vec<Step>,
     /// The steps' hash, as Argo computes it.
     pub steps_hash: String,
@@ -65,9 +65,9 @@ pub enum Overdue {
 /// Whether a person holds the steps by `spec.paused`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paused {
-    /// Nobody does.
+    /// No person holds the steps.
     Off,
-    /// Somebody does.
+    /// Somebody set `paused` in the spec.
     Holds,
 }
 

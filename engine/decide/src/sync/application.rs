@@ -100,7 +100,7 @@ pub struct Automated {
 /// Whether what left git is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prune {
-    /// It is.
+    /// What left git is deleted from the cluster.
     On,
     /// It stays, and the application stays out of sync.
     Off,
@@ -109,7 +109,7 @@ pub enum Prune {
 /// Whether drift is healed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelfHeal {
-    /// It is.
+    /// Drift is healed without a new commit.
     On,
     /// It is shown only.
     Off,
@@ -127,7 +127,7 @@ pub enum Empty {
 /// Whether a missing namespace is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreateNamespace {
-    /// It is.
+    /// `CreateNamespace=true`: the sync makes it.
     Yes,
     /// Its absence is a mistake.
     No,

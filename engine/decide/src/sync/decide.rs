@@ -38,7 +38,7 @@ pub enum Act {
     },
     /// The Application's status says this.
     Status {
-        /// The Application.
+        /// The Application that is synced.
         application: ObjectRef,
         /// The fields that it says.
         status: Value,

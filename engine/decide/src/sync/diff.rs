@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// One field that is not as git says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Where, as `.spec.template.spec.containers[name=was].image`.
+    /// The path within the object, such as `.spec.template.spec.containers[name=was].image`.
     pub path: String,
     /// What git says, nothing where it no longer names the field.
     pub desired: Value,

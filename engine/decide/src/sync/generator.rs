@@ -15,7 +15,7 @@ const MOST_BYTES: usize = 256 << 10;
 pub struct Generator {
     /// Its name, as the server's configuration has it.
     pub name: String,
-    /// `env`, by name.
+    /// The values of `env`, by name.
     pub env: BTreeMap<String, String>,
     /// `parameters`, by name: each a text, a list of texts, or a map of texts.
     pub parameters: BTreeMap<String, Value>,
@@ -24,7 +24,7 @@ pub struct Generator {
 /// Where a generator works, as it is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The Application's name.
+    /// The Application's name, within its namespace.
     pub application: &'a str,
     /// The namespace of objects that name none.
     pub namespace: &'a str,

@@ -38,7 +38,7 @@ pub struct RefusedObject {
 /// Something that was tried and refused for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What.
+    /// The object that was refused.
     pub object: RefusedObject,
     /// When, in ms since the epoch.
     pub at: Timestamp,
@@ -47,7 +47,7 @@ pub struct Refused {
 /// The status that was written last. A server may keep less of it than it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenStatus {
-    /// Its digest.
+    /// The digest of the status that was written.
     pub digest: String,
     /// When it is tried again, in ms since the epoch, where it was not taken.
     pub again: Option<Timestamp>,

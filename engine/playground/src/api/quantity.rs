@@ -230,7 +230,8 @@ fn each(value: &mut Value, steps: &[&str], rounding: QuantityRounding) -> Result
                 other => other.to_string(),
             };
             let quantity = Quantity::parse(&text)?;
-            let quantity = if rounding == QuantityRounding::Thousandths { quantity.rounded_to_thousandths() } else { quantity };
+            let quantity =
+                if rounding == QuantityRounding::Thousandths { quantity.rounded_to_thousandths() } else { quantity };
             *value = quantity.to_string().into();
             Ok(())
         }

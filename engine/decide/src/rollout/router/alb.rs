@@ -17,25 +17,25 @@ pub struct Alb {
     pub ingresses: Vec<(String, Vec<u32>)>,
     /// The backend that the Ingress names, when it is not the stable Service.
     pub root_service: Option<String>,
-    /// The annotations' prefix.
+    /// What the annotations' names begin with, such as `alb.ingress.kubernetes.io`.
     pub prefix: String,
     /// Seconds that a client sticks to a version.
     pub sticky_seconds: Option<u32>,
 }
 
-/// An Ingress.
+/// An Ingress whose traffic is shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ingress {
     /// Name, uid and version.
     pub guard: Guard,
-    /// Its annotations.
+    /// The annotations that it has now.
     pub annotations: BTreeMap<String, String>,
     /// The Services whose backend takes its weights from an annotation.
     pub by_annotation: Vec<String>,
 }
 
 impl Ingress {
-    /// Reads an Ingress.
+    /// Reads what matters of an Ingress object.
     pub fn read(ingress: &Value) -> Ingress {
         let annotations = ingress.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
         let annotations =
@@ -91,9 +91,9 @@ struct Sticky {
 /// The two versions' Services, and the rollout that moves them.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
-    /// The rollout.
+    /// The Rollout's name, within its namespace.
     pub rollout: &'a str,
-    /// The canary's Service.
+    /// The name of the canary's Service.
     pub canary: &'a str,
     /// The stable version's Service.
     pub stable: &'a str,
@@ -199,7 +199,6 @@ pub fn written(alb: &Alb, ingress: &Ingress, canary: &str, stable: &str) -> Opti
     }
 }
 
-/// Reads `trafficRouting.alb`.
 pub(super) fn read(alb: &Value, mistakes: &mut Mistakes) -> Option<Alb> {
     let path = format!("{CANARY}.trafficRouting.alb");
     let mut fields = Fields::of(alb, &path, mistakes)?;

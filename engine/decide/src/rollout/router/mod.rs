@@ -33,7 +33,7 @@ pub(super) struct Asked<'a> {
     pub weight: u32,
     /// The newest template's hash.
     pub newest: &'a str,
-    /// The stable version's.
+    /// The hash of the stable version's template.
     pub stable: &'a str,
     pub now: Timestamp,
 }

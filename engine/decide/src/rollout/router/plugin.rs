@@ -31,7 +31,7 @@ const PAUSES_MS: (u64, u64) = (1_000, 60_000);
 pub enum Serves {
     /// The one that is looked at.
     This,
-    /// Others alone.
+    /// It serves other rollouts, and not this one.
     Others,
 }
 
@@ -42,7 +42,7 @@ pub struct RouterStatus {
     pub weight: u32,
     /// Whether it was told this share, since the server's start.
     pub reply: RouterReply,
-    /// What it said.
+    /// What the router said when it was asked last.
     pub response: RouterResponse,
     /// Until when that stands, in ms since the epoch; from then on it is asked again.
     pub stands_until: Timestamp,
