@@ -102,7 +102,7 @@ async function addresses(api) {
     pages.push({
       name: 'rollout',
       path,
-      words: [rollout.name, 'What you may do now', 'The walk', 'Pods by revision'],
+      words: [rollout.name, 'What you may do now', 'Progress', 'Pods by revision'],
     })
     pages.push({ name: 'rollouts', path: '/rollouts', words: [rollout.name] })
   }

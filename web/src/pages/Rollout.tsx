@@ -56,7 +56,7 @@ function Whole({ page }: { page: RolloutPage }) {
           <Empty title="Nothing to press">
             {rollout.ownership === 'observed'
               ? 'Its owner acts; Bespin looks. `bespin take` changes that.'
-              : 'It is where it should be. A push of a new image starts the next walk.'}
+              : 'It is where it should be. A push of a new image starts the next rollout.'}
           </Empty>
         ) : (
           <div className="bigs">
@@ -74,7 +74,7 @@ function Whole({ page }: { page: RolloutPage }) {
           </div>
         )}
       </Panel>
-      <Panel title="The walk" side={<Pause until={rollout.paused_until_ms} />}>
+      <Panel title="Progress" side={<Pause until={rollout.paused_until_ms} />}>
         {rollout.stable_image !== rollout.canary_image && (
           <Weight asked={rollout.asked} served={rollout.served} big />
         )}
@@ -127,7 +127,7 @@ function Pause({ until }: { until: number | null }) {
 function Steps({ rollout }: { rollout: RolloutView }) {
   const moving = rollout.stable_image !== rollout.canary_image
   return (
-    <ol className="walk">
+    <ol className="progress">
       {rollout.steps.map((step, at) => {
         const word =
           at < rollout.at
@@ -140,13 +140,13 @@ function Steps({ rollout }: { rollout: RolloutView }) {
                   : 'pending' // It went back, and no step is under way.
               : 'pending'
         return (
-          <li key={at} className={`walk-step is-${word}`} aria-current={at === rollout.at ? 'step' : undefined}>
+          <li key={at} className={`progress-step is-${word}`} aria-current={at === rollout.at ? 'step' : undefined}>
             <Icon word={word} />
             <span>{step.text}</span>
           </li>
         )
       })}
-      <li className={`walk-step is-${rollout.at >= rollout.steps.length ? 'succeeded' : 'pending'}`}>
+      <li className={`progress-step is-${rollout.at >= rollout.steps.length ? 'succeeded' : 'pending'}`}>
         <Icon word={rollout.at >= rollout.steps.length ? 'succeeded' : 'pending'} />
         <span>100 %, the canary is the stable one</span>
       </li>

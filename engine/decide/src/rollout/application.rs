@@ -10,7 +10,7 @@ use serde_json::Value;
 pub enum Origin {
     /// No decision rests on it, so that nobody asked.
     NotAsked,
-    /// It is not known, or is nobody's; as a sentence with the mend.
+    /// It is not known, or is nobody's; as a sentence with the help.
     Unknown(String),
     /// An Application of ours.
     Application {

@@ -234,7 +234,7 @@ impl<'a> Context<'a> {
         self.routing().is_some() && (self.state.asked > 0 || self.served() != Some(0))
     }
 
-    /// What keeps the traffic from being routed, each with its mend.
+    /// What keeps the traffic from being routed, each with its help.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for name in [&self.strategy.canary_service, &self.strategy.stable_service].into_iter().flatten() {

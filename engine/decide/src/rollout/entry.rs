@@ -183,7 +183,7 @@ pub enum Action {
     /// Go back to the stable version.
     #[serde(rename = "retreat", alias = "abort")]
     Abort,
-    /// Walk again, although it has failed.
+    /// Go through the steps again, although the version has failed.
     Retry,
     /// End a pause without an end.
     Resume,

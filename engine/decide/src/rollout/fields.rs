@@ -1,4 +1,4 @@
-//! Reads JSON field by field, noting each mistake with its path and its mend.
+//! Reads JSON field by field, noting each mistake with its path and its help.
 
 use serde_json::{Map, Value};
 use std::fmt;
@@ -12,7 +12,7 @@ pub struct Mistake {
     /// What is wrong with it.
     pub message: String,
     /// What to write instead.
-    pub mend: String,
+    pub help: String,
 }
 
 /// Where the canary's part of a spec is.
@@ -21,14 +21,14 @@ pub(super) const CANARY: &str = "spec.strategy.canary";
 pub(super) type Mistakes = Vec<Mistake>;
 
 impl Mistake {
-    pub(super) fn new(path: &str, message: &str, mend: &str) -> Mistake {
-        Mistake { path: path.to_owned(), message: message.to_owned(), mend: mend.to_owned() }
+    pub(super) fn new(path: &str, message: &str, help: &str) -> Mistake {
+        Mistake { path: path.to_owned(), message: message.to_owned(), help: help.to_owned() }
     }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} (help: {})", self.path, self.message, self.mend)
+        write!(f, "{}: {} (help: {})", self.path, self.message, self.help)
     }
 }
 
@@ -104,14 +104,14 @@ impl<'a> Fields<'a> {
     /// Refuses all that is left: what Argo knows by name, and what nobody knows.
     pub fn refuse(self, argos: &[&str], mistakes: &mut Mistakes) {
         for key in self.left.keys() {
-            let (said, mend) = match argos.contains(&key.as_str()) {
+            let (said, help) = match argos.contains(&key.as_str()) {
                 true => (
                     "is Argo's, and not supported by this version of Bespin",
                     "remove it, or leave this Rollout to Argo Rollouts",
                 ),
                 false => ("is not a known field", "remove it, or correct its spelling"),
             };
-            mistakes.push(Mistake::new(&self.path_of(key), said, mend));
+            mistakes.push(Mistake::new(&self.path_of(key), said, help));
         }
     }
 }

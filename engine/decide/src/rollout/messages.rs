@@ -113,7 +113,7 @@ pub(super) fn offers(context: &Context) -> Vec<Offer> {
                 ("Promote fully", format!("Skip all steps: {canary} gets all pods, then all traffic"))
             }
             Action::Abort => ("Abort", format!("Send all traffic back to {stable}, then give the canary's pods back")),
-            Action::Retry => ("Retry", format!("Walk {canary} again from its first step, though it has failed")),
+            Action::Retry => ("Retry", format!("Roll {canary} out again from its first step, though it has failed")),
         };
         Offer { action, label, effect }
     };

@@ -86,7 +86,7 @@ const ARGO_CANARY: &[&str] = &[
 /// Reads the spec of a Rollout.
 ///
 /// # Errors
-/// Every mistake at once, each with its path and its mend.
+/// Every mistake at once, each with its path and its help.
 pub fn parse(rollout: &Value) -> Result<Strategy, Vec<Mistake>> {
     let mut mistakes = Mistakes::new();
     let read = read(&rollout["spec"], &mut mistakes);
@@ -178,8 +178,8 @@ fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
 /// Each version needs a Service of its own, where traffic is routed by Services.
 fn check_services(canary: Option<&str>, stable: Option<&str>, router: Option<&Router>, mistakes: &mut Mistakes) {
     if router.is_some() && (canary.is_none() || stable.is_none()) {
-        let mend = format!("name both {CANARY}.canaryService and {CANARY}.stableService");
-        mistakes.push(Mistake::new(&format!("{CANARY}.trafficRouting"), "needs a Service for each version", &mend));
+        let help = format!("name both {CANARY}.canaryService and {CANARY}.stableService");
+        mistakes.push(Mistake::new(&format!("{CANARY}.trafficRouting"), "needs a Service for each version", &help));
     }
     if canary.is_some() && canary == stable {
         let path = format!("{CANARY}.canaryService");
@@ -190,8 +190,8 @@ fn check_services(canary: Option<&str>, stable: Option<&str>, router: Option<&Ro
 fn read_selector(selector: Option<&Value>, mistakes: &mut Mistakes) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     let Some(mut fields) = selector.and_then(|selector| Fields::of(selector, "spec.selector", mistakes)) else {
-        let mend = "write spec.selector.matchLabels with the labels of spec.template";
-        mistakes.push(Mistake::new("spec.selector", "is missing", mend));
+        let help = "write spec.selector.matchLabels with the labels of spec.template";
+        mistakes.push(Mistake::new("spec.selector", "is missing", help));
         return labels;
     };
     for (key, value) in fields.take("matchLabels").and_then(Value::as_object).into_iter().flatten() {
@@ -206,8 +206,8 @@ fn read_selector(selector: Option<&Value>, mistakes: &mut Mistakes) -> BTreeMap<
     }
     fields.refuse(&["matchExpressions"], mistakes);
     if labels.is_empty() {
-        let mend = "write spec.selector.matchLabels with the labels of spec.template";
-        mistakes.push(Mistake::new("spec.selector", "selects every pod", mend));
+        let help = "write spec.selector.matchLabels with the labels of spec.template";
+        mistakes.push(Mistake::new("spec.selector", "selects every pod", help));
     }
     labels
 }
@@ -230,8 +230,8 @@ fn read_template(
     }
     let images = images_of(template);
     if images.is_empty() {
-        let mend = "name at least one container with its image";
-        mistakes.push(Mistake::new("spec.template.spec.containers", "has no image", mend));
+        let help = "name at least one container with its image";
+        mistakes.push(Mistake::new("spec.template.spec.containers", "has no image", help));
     }
     images
 }

@@ -170,7 +170,7 @@ pub(super) fn extend(context: &Context) -> Option<Move> {
 
 /// No rule moves the position, nothing is left to do, and the cluster makes no
 /// progress for too long. What the manifests or the router lack is not the version's fault;
-/// that is for a person to mend.
+/// that is for a person to fix.
 pub(super) fn overdue(context: &Context) -> Option<Move> {
     let held = context.strategy.overdue == Overdue::Report || context.strategy.paused == Paused::Holds;
     if !context.is_underway()
@@ -268,7 +268,7 @@ fn answer_of(context: &Context, of: Requested) -> Option<Response> {
             Some(Response::Met { outputs: json!({ "outcome": "promoted" }) })
         }
         (Some(_), ProgressState::Aborted { because, .. }) => {
-            failed(format!("the canary was aborted: {because}; mend it and push, or retry"))
+            failed(format!("the canary was aborted: {because}; fix it and push, or retry"))
         }
         (Some(_), ProgressState::Underway) if context.is_overdue() && !context.is_underway() => {
             failed(format!("{image} makes no progress, and there is no stable version to go back to"))

@@ -122,7 +122,7 @@ pub fn action(alb: &Alb, ports: &[u32], names: Names, weight: u32) -> String {
 /// What an Ingress' annotations have to be; only those that differ are answered.
 ///
 /// # Errors
-/// A sentence with its mend, when the Ingress has no backend that reads them.
+/// A sentence with its help, when the Ingress has no backend that reads them.
 pub fn annotations(
     alb: &Alb,
     ports: &[u32],
@@ -159,7 +159,7 @@ impl Alb {
         lacking.collect()
     }
 
-    /// What keeps the load balancer from following, each with its mend.
+    /// What keeps the load balancer from following, each with its help.
     pub(super) fn problems(&self, names: Names, weight: u32, ingresses: &BTreeMap<String, Ingress>) -> Vec<String> {
         let problem = |(name, ports): &(String, Vec<u32>)| match ingresses.get(name) {
             None => Some(format!("Ingress {name} is not there; add it to the manifests")),

@@ -79,7 +79,7 @@ impl Router {
         }
     }
 
-    /// What keeps it from sharing the traffic until a person has done something, each with its mend.
+    /// What keeps it from sharing the traffic until a person has done something, each with its help.
     pub(super) fn problems(&self, asked: Asked, observed: &ObservedRollout) -> Vec<String> {
         match self {
             Router::Alb(alb) => alb.problems(asked.names, asked.weight, &observed.ingresses),
@@ -115,8 +115,8 @@ pub(super) fn read(routing: &Value, mistakes: &mut Mistakes) -> Option<Router> {
         }
         (None, None) => {
             let message = "names no router that Bespin knows";
-            let mend = "write alb with an ingress and a servicePort, or plugins with a plugin of this server";
-            mistakes.push(Mistake::new(&path, message, mend));
+            let help = "write alb with an ingress and a servicePort, or plugins with a plugin of this server";
+            mistakes.push(Mistake::new(&path, message, help));
             None
         }
     }

@@ -84,13 +84,13 @@ pub enum RouterResponse {
 pub struct RouterFailure {
     /// Why, as a sentence.
     pub because: String,
-    /// What it takes to mend it.
+    /// What it takes to fix it.
     pub remedy: Remedy,
     /// It is left alone until then, in ms since the epoch.
     pub again: Timestamp,
 }
 
-/// What it takes to mend a trouble.
+/// What it takes to fix a trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// The same call may succeed later.
@@ -241,10 +241,10 @@ pub(in crate::rollout) fn is_same_place(one: &Value, other: &Value) -> bool {
 /// Reads `trafficRouting.plugins`: one plugin, and no more.
 pub(super) fn read(plugins: &Value, mistakes: &mut Mistakes) -> Option<Plugin> {
     let path = format!("{CANARY}.trafficRouting.plugins");
-    let mend = "write one plugin's name, and its settings below it";
+    let help = "write one plugin's name, and its settings below it";
     let all: Vec<(&String, &Value)> = plugins.as_object().into_iter().flatten().collect();
     match all.as_slice() {
-        [] => mistakes.push(Mistake::new(&path, "names no plugin", mend)),
+        [] => mistakes.push(Mistake::new(&path, "names no plugin", help)),
         [(name, settings)] if settings.is_object() || settings.is_null() => {
             return Some(Plugin { name: (*name).clone() });
         }

@@ -51,9 +51,9 @@ pub(in crate::rollout) fn read(observed: &ObservedRollout) -> Result<Strategy, V
         }
         None => ("is no router of this server", format!("[[route]] with name = \"{name}\" to")),
     };
-    let mend =
+    let help =
         format!("an administrator adds {add} the server's configuration; or leave this Rollout to Argo Rollouts");
-    Err(vec![Mistake::new(&path_of(name), got, &mend)])
+    Err(vec![Mistake::new(&path_of(name), got, &help)])
 }
 
 /// Before a router is told anything, it is written down which one, and where.

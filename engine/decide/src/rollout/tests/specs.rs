@@ -31,7 +31,7 @@ fn refused(pointer: &str, value: Value, path: &str, part: &str) {
     let found = mistakes.iter().find(|mistake| mistake.path == path);
     let found = found.unwrap_or_else(|| panic!("{path} is not among {mistakes:#?}"));
     assert!(found.to_string().contains(part), "{found}");
-    assert!(!found.mend.is_empty());
+    assert!(!found.help.is_empty());
 }
 
 #[test]
