@@ -101,7 +101,7 @@ pub fn terraform(
     for caution in crate::host::terraform::cautions(config, rustix::process::geteuid().is_root()) {
         tracing::warn!("{caution}");
     }
-    let warden = crate::compiler::program()?;
-    let terraform = Terraform::new(settings, warden, &config.server.data, plans, forge.clone(), logs.clone())?;
+    let supervisor = crate::compiler::program()?;
+    let terraform = Terraform::new(settings, supervisor, &config.server.data, plans, forge.clone(), logs.clone())?;
     Ok(Some(Arc::new(terraform)))
 }

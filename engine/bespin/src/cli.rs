@@ -67,8 +67,9 @@ enum Command {
         cache: PathBuf,
     },
     /// Run Terraform for as long as the standard input stays open; the server calls this.
-    #[command(hide = true)]
-    TerraformWarden,
+    // A server that runs on while its program is replaced still asks by the older name.
+    #[command(hide = true, alias = "terraform-warden")]
+    TerraformSupervisor,
     /// Print the version of this program.
     Version,
 }
@@ -137,7 +138,7 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Give(named) => crate::ownership::give(&named.config, &named.name).await,
         Command::HashPassword => hash_password(),
         Command::CompilePlugin { cache } => crate::compiler::compile(&cache),
-        Command::TerraformWarden => std::process::exit(crate::host::terraform::warden::run()),
+        Command::TerraformSupervisor => std::process::exit(crate::host::terraform::supervisor::run()),
         Command::Version => {
             println!("bespin {}", env!("CARGO_PKG_VERSION"));
             Ok(())

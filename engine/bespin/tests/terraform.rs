@@ -1,4 +1,4 @@
-//! The warden between the server and Terraform, with a shell in Terraform's place.
+//! The supervisor between the server and Terraform, with a shell in Terraform's place.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -9,13 +9,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Starts a warden that runs a script.
-fn warden(dir: &Path, script: &str, grace_ms: u64) -> Child {
-    warden_of(dir, script, grace_ms, None)
+/// Starts a supervisor that runs a script.
+fn supervisor(dir: &Path, script: &str, grace_ms: u64) -> Child {
+    supervisor_of(dir, script, grace_ms, None)
 }
 
 /// The same, with the script another user's.
-fn warden_of(dir: &Path, script: &str, grace_ms: u64, user: Option<u32>) -> Child {
+fn supervisor_of(dir: &Path, script: &str, grace_ms: u64, user: Option<u32>) -> Child {
     let lock = dir.join("lock");
     std::fs::write(&lock, "").unwrap();
     let order = json!({
@@ -26,7 +26,7 @@ fn warden_of(dir: &Path, script: &str, grace_ms: u64, user: Option<u32>) -> Chil
     // As below a server that a script started with `&`.
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", "trap '' INT; exec \"$0\" terraform-warden", env!("CARGO_BIN_EXE_bespin")])
+        .args(["-c", "trap '' INT; exec \"$0\" terraform-supervisor", env!("CARGO_BIN_EXE_bespin")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -35,10 +35,10 @@ fn warden_of(dir: &Path, script: &str, grace_ms: u64, user: Option<u32>) -> Chil
     child
 }
 
-/// The end of a warden whose input stays open: its code and both of its outputs.
-fn ended(mut warden: Child) -> (i32, String, String) {
-    let open = warden.stdin.take();
-    let output = warden.wait_with_output().unwrap();
+/// The end of a supervisor whose input stays open: its code and both of its outputs.
+fn ended(mut supervisor: Child) -> (i32, String, String) {
+    let open = supervisor.stdin.take();
+    let output = supervisor.wait_with_output().unwrap();
     drop(open);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
@@ -51,7 +51,7 @@ fn is_alive(id: &str) -> bool {
 #[test]
 fn it_hands_on_the_code_and_what_is_printed_and_nothing_of_its_own_environment() {
     let dir = tempfile::tempdir().unwrap();
-    let (code, out, err) = ended(warden(dir.path(), "env; ls /proc/self/fd | wc -l; echo wrong >&2; exit 3", 1000));
+    let (code, out, err) = ended(supervisor(dir.path(), "env; ls /proc/self/fd | wc -l; echo wrong >&2; exit 3", 1000));
     assert_eq!((code, err.as_str()), (3, "wrong\n"));
     let lines: Vec<_> =
         out.lines().filter(|line| !["PWD=", "SHLVL=", "_="].iter().any(|own| line.starts_with(own))).collect();
@@ -64,15 +64,15 @@ fn it_hands_on_the_code_and_what_is_printed_and_nothing_of_its_own_environment()
 fn a_closed_input_interrupts_what_runs_and_lets_it_end_well() {
     let dir = tempfile::tempdir().unwrap();
     let script = "trap 'echo unlocked > unlocked; exit 1' INT; echo ready; while :; do sleep 0.05; done";
-    let mut warden = warden(dir.path(), script, 60_000);
-    let mut out = BufReader::new(warden.stdout.take().unwrap());
+    let mut supervisor = supervisor(dir.path(), script, 60_000);
+    let mut out = BufReader::new(supervisor.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
     // As after a kill -9 of the server: nobody reads any more, either.
     drop(out);
-    drop(warden.stdin.take());
-    assert_eq!(warden.wait().unwrap().code(), Some(1));
+    drop(supervisor.stdin.take());
+    assert_eq!(supervisor.wait().unwrap().code(), Some(1));
     assert!(dir.path().join("unlocked").exists(), "it was interrupted, and not killed");
 }
 
@@ -81,14 +81,14 @@ fn what_does_not_end_is_killed_and_so_is_everything_that_it_left() {
     let dir = tempfile::tempdir().unwrap();
     let script = "trap '' INT; setsid sh -c 'trap \"\" INT TERM HUP; echo $$ > left; sleep 600' > /dev/null 2>&1 &
                   while [ ! -s left ]; do sleep 0.02; done; echo ready; sleep 600; sleep 600";
-    let mut warden = warden(dir.path(), script, 100);
-    let mut out = BufReader::new(warden.stdout.take().unwrap());
+    let mut supervisor = supervisor(dir.path(), script, 100);
+    let mut out = BufReader::new(supervisor.stdout.take().unwrap());
     out.read_line(&mut String::new()).unwrap();
     let left = std::fs::read_to_string(dir.path().join("left")).unwrap();
     assert!(is_alive(&left));
-    drop(warden.stdin.take());
-    assert_eq!(warden.wait().unwrap().code(), Some(128 + 9));
-    assert!(!is_alive(&left), "a session of its own outlived the warden");
+    drop(supervisor.stdin.take());
+    assert_eq!(supervisor.wait().unwrap().code(), Some(128 + 9));
+    assert!(!is_alive(&left), "a session of its own outlived the supervisor");
 }
 
 /// Asks again until there is an answer; a minute is more than it ever takes.
@@ -118,18 +118,18 @@ fn what_forks_without_end_ends_with_the_call() {
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     // Each makes more of itself, in sessions of their own, wherever there is room again.
     let script = "exec perl -MPOSIX -e '$SIG{CHLD} = \"IGNORE\"; while (1) { fork; POSIX::setsid(); select(undef, undef, undef, 0.002) }'";
-    let mut warden = warden_of(dir.path(), script, 100, Some(USER));
+    let mut supervisor = supervisor_of(dir.path(), script, 100, Some(USER));
     soon("it did not grow", || (of_user() >= 60).then_some(()));
-    drop(warden.stdin.take());
-    let status = soon("the warden never comes to an end", || warden.try_wait().unwrap());
+    drop(supervisor.stdin.take());
+    let status = soon("the supervisor never comes to an end", || supervisor.try_wait().unwrap());
     assert_ne!(status.code(), Some(125));
-    assert_eq!(of_user(), 0, "something outlived the warden");
+    assert_eq!(of_user(), 0, "something outlived the supervisor");
 }
 
 #[test]
 fn it_goes_first_and_waits_for_others() {
     let dir = tempfile::tempdir().unwrap();
-    let (code, out, err) = ended(warden(dir.path(), "cat /proc/self/oom_score_adj; nice", 1000));
+    let (code, out, err) = ended(supervisor(dir.path(), "cat /proc/self/oom_score_adj; nice", 1000));
     let own: i32 = {
         let nice = Command::new("nice").output().unwrap();
         String::from_utf8(nice.stdout).unwrap().trim().parse().unwrap()
@@ -140,13 +140,13 @@ fn it_goes_first_and_waits_for_others() {
 #[test]
 fn a_lock_that_somebody_holds_keeps_it_from_starting_anything() {
     let dir = tempfile::tempdir().unwrap();
-    let mut first = warden(dir.path(), "echo ready; sleep 600", 100);
+    let mut first = supervisor(dir.path(), "echo ready; sleep 600", 100);
     first.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-    let (code, out, err) = ended(warden(dir.path(), "echo started", 100));
+    let (code, out, err) = ended(supervisor(dir.path(), "echo started", 100));
     assert_eq!((code, out.as_str()), (125, ""), "{err}");
     drop(first.stdin.take());
     first.wait().unwrap();
-    assert_eq!(ended(warden(dir.path(), "echo started", 100)).0, 0, "it is free again");
+    assert_eq!(ended(supervisor(dir.path(), "echo started", 100)).0, 0, "it is free again");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn an_order_of_a_server_that_is_gone_is_not_carried_out() {
     // Nothing, and half an order: the server died while it wrote.
     for written in ["", "{\"lock\":"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bespin"));
-        command.arg("terraform-warden").stdin(Stdio::piped()).stderr(Stdio::null());
+        command.arg("terraform-supervisor").stdin(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(written.as_bytes()).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(125));
@@ -169,7 +169,7 @@ fn an_order_of_a_server_that_is_gone_is_not_carried_out() {
 #[test]
 fn what_takes_too_much_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
-    let (code, ..) = ended(warden(dir.path(), "head -c 4000000 /dev/zero > large", 1000));
+    let (code, ..) = ended(supervisor(dir.path(), "head -c 4000000 /dev/zero > large", 1000));
     assert_ne!(code, 0);
     assert!(std::fs::metadata(dir.path().join("large")).unwrap().size() <= 1 << 20);
 }

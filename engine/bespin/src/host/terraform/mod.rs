@@ -1,18 +1,18 @@
 //! Plans and applies: a real Terraform (or OpenTofu) for each call, on the pushed commit's files.
 //!
 //! What the repository says is run, so that it is kept apart: a folder and (where the server is root) a user of its
-//! own, an environment of what the configuration names and nothing else, and a warden that lets nothing outlive the
+//! own, an environment of what the configuration names and nothing else, and a supervisor that lets nothing outlive the
 //! call. The network is the server's, for a provider has to reach what it changes. A plan that was made is kept, and
 //! exactly it is applied: by a later step of the run, in another attempt, after a restart.
 
 mod cautions;
 mod changes;
-mod ground;
 mod kept;
 mod process;
 mod ready;
+pub mod supervisor;
 mod surroundings;
-pub mod warden;
+mod work_directory;
 
 pub use cautions::cautions;
 pub use kept::Plans;
@@ -24,7 +24,6 @@ use crate::logs::{Logs, Masker};
 use crate::steps::Asked;
 use changes::Changes;
 use forge::Forge;
-use ground::{Claim, Ground, Grounds, Users};
 use kept::{Kept, PLAN_BYTES, Purpose, Stand};
 use process::{Caller, Cut, Ended, Output};
 use ready::{Given, Ready};
@@ -37,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use surroundings::{environment, failure, mistake, outputs, place, program, unmade, unpacked, users};
+use work_directory::{Claim, Users, WorkDirectories, WorkDirectory};
 
 /// The most bytes that a folder is unpacked from.
 const LONGEST: usize = 1 << 30;
@@ -64,8 +64,8 @@ const PATIENT: &str = "-lock-timeout=30s";
 pub struct Terraform {
     settings: config::Terraform,
     program: PathBuf,
-    warden: PathBuf,
-    grounds: Arc<Grounds>,
+    supervisor: PathBuf,
+    directories: Arc<WorkDirectories>,
     plans: Plans,
     forge: Arc<Forge>,
     logs: Arc<Logs>,
@@ -79,7 +79,7 @@ impl Terraform {
     /// There is no program, or the folder cannot be what it has to be.
     pub fn new(
         settings: config::Terraform,
-        warden: PathBuf,
+        supervisor: PathBuf,
         data: &Path,
         plans: Plans,
         forge: Arc<Forge>,
@@ -96,10 +96,10 @@ impl Terraform {
             let name = hex::encode(&Sha256::digest(data.as_os_str().as_encoded_bytes())[..8]);
             Path::new("/var/tmp").join(format!("bespin-terraform-{name}"))
         });
-        let grounds = Grounds::open(work.clone(), settings.disk_mib << 20, users, settings.at_once)
+        let directories = WorkDirectories::open(work.clone(), settings.disk_mib << 20, users, settings.at_once)
             .map_err(|error| format!("terraform: {}: {error}", work.display()))?;
         tracing::info!(program = %program.display(), work = %work.display(), "infrastructure can be planned");
-        Ok(Terraform { settings, program, warden, grounds: Arc::new(grounds), plans, forge, logs })
+        Ok(Terraform { settings, program, supervisor, directories: Arc::new(directories), plans, forge, logs })
     }
 
     /// Plans what has to change, and keeps the plan.
@@ -139,7 +139,7 @@ impl Terraform {
     /// Waits for a place to work, which is no work: the clock starts after it.
     async fn claim(&self, asked: &Asked, folder: &str, workspace: Option<&str>) -> Result<Claim, Failure> {
         let name = place(&asked.run.id, folder, workspace);
-        self.grounds.claim(&name).await.map_err(|error| failed(&error))
+        self.directories.claim(&name).await.map_err(|error| failed(&error))
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -156,7 +156,7 @@ impl Terraform {
         let log = StepLog::of(&self.logs, asked);
         let given = Given { variables: &variables, env: self.settings.env_of_plans(), lock: None };
         let ready = self.ready(asked, &purpose, claim, given, &log).await?;
-        let out = ready.caller.ground.path("out/plan");
+        let out = ready.caller.work.path("out/plan");
         let out = format!("-out={}", out.display());
         let mut arguments = vec!["plan", QUIET[0], QUIET[1], PATIENT, "-detailed-exitcode", &out];
         if mode == PlanMode::Destroy {
@@ -170,7 +170,7 @@ impl Terraform {
         let plan = plan.ok_or_else(|| Failure::Rejected("Terraform left no plan".to_owned()))?;
         // From here on it is the server's copy that is shown, kept and applied. What it is shown by, the providers
         // that the plan's code could write to, is that code's to replace: permission to plan is trust in what is shown.
-        let shown = ready.caller.ground.show("plan", plan.clone()).await.map_err(|error| failed(&error))?;
+        let shown = ready.caller.work.show("plan", plan.clone()).await.map_err(|error| failed(&error))?;
         let changes = self.changes(asked, &ready, &shown).await?;
         if ended.code == 2 && changes.all.is_empty() {
             return Err(Failure::Rejected("the plan changes something that is not shown; it is not kept".to_owned()));
@@ -204,7 +204,7 @@ impl Terraform {
         let log = StepLog::of(&self.logs, asked);
         let given = Given { variables: &[], env: &self.settings.env, lock };
         let ready = self.ready(asked, &kept.purpose, claim, given, &log).await?;
-        // It is looked at once more: another step may have had the ground until now.
+        // It is looked at once more: another step may have had the work directory until now.
         match kept.stand()? {
             Stand::Done(Some(outputs)) => return Ok(Applied { outputs }),
             Stand::Done(None) => {}
@@ -214,7 +214,7 @@ impl Terraform {
                 return Err(Failure::Rejected(because.to_owned()));
             }
             Stand::Fresh => {
-                let shown = ready.caller.ground.show("plan", plan).await.map_err(|error| failed(&error))?;
+                let shown = ready.caller.work.show("plan", plan).await.map_err(|error| failed(&error))?;
                 kept.begin()?;
                 let shown = shown.display().to_string();
                 let arguments = ["apply", QUIET[0], QUIET[1], PATIENT, &shown];
@@ -251,7 +251,7 @@ impl Terraform {
         Err(self.refused(asked, "apply", ended))
     }
 
-    /// Makes the ground, and initialises Terraform on it.
+    /// Makes the work directory, and initialises Terraform on it.
     async fn ready<'a>(
         &'a self,
         asked: &Asked,
@@ -268,7 +268,7 @@ impl Terraform {
             let tar = runtime.block_on(mirror.archive(&sha, "", LONGEST)).map_err(unpacked)?;
             let unpacked = tar::Archive::new(tar.as_slice()).unpack(to);
             unpacked.map_err(|error| mistake("the commit's files", &error))?;
-            let (folder, within) = (to.join(&folder), ground::is_folder(to, &folder));
+            let (folder, within) = (to.join(&folder), work_directory::is_folder(to, &folder));
             if let (Some(lock), true) = (kept, within) {
                 // What stands there may be a link, which is not followed but taken away.
                 let _none = std::fs::remove_file(folder.join(LOCK));
@@ -276,20 +276,20 @@ impl Terraform {
             }
             Ok(())
         };
-        let ground = claim.make(fill).await.map_err(unmade)?;
-        if !ground::is_folder(&ground.path("src"), &purpose.folder) {
+        let work = claim.make(fill).await.map_err(unmade)?;
+        if !work_directory::is_folder(&work.path("src"), &purpose.folder) {
             return Err(Failure::Rejected(format!("there is no folder `{}` at this commit", purpose.folder)));
         }
         let source = format!("src/{}", purpose.folder).trim_end_matches('/').to_owned();
-        let environment = self.environment(asked, &ground, purpose, &given)?;
+        let environment = self.environment(asked, &work, purpose, &given)?;
         let caller = Caller {
-            warden: &self.warden,
+            supervisor: &self.supervisor,
             program: &self.program,
-            directory: ground.path(&source),
+            directory: work.path(&source),
             environment,
             bounds: (self.settings.memory_mib << 20, self.settings.processes, self.settings.disk_mib << 20),
             grace_ms: GRACE_MS,
-            ground: Arc::new(ground),
+            work: Arc::new(work),
             log,
         };
         let ready = Ready { caller, source };
@@ -320,7 +320,7 @@ impl Terraform {
     fn environment(
         &self,
         asked: &Asked,
-        ground: &Ground,
+        work: &WorkDirectory,
         purpose: &Purpose,
         given: &Given<'_>,
     ) -> Result<BTreeMap<String, String>, Failure> {
@@ -337,8 +337,8 @@ impl Terraform {
             configured.push((name.clone(), value));
         }
         self.logs.mask(&asked.run.id, Masker::new(&purpose.secrets));
-        let path = |relative: &str| ground.path(relative).display().to_string();
-        let cli = self.settings.cli_config.clone().unwrap_or_else(|| ground.no_cli());
+        let path = |relative: &str| work.path(relative).display().to_string();
+        let cli = self.settings.cli_config.clone().unwrap_or_else(|| work.no_cli());
         let own = [
             ("PATH", std::env::var("PATH").unwrap_or_default()),
             ("HOME", path("home")),

@@ -1,7 +1,7 @@
-//! One call of Terraform, by way of its warden: what it prints goes to the step's log, or to whoever asked for it.
+//! One call of Terraform, by way of its supervisor: what it prints goes to the step's log, or to whoever asked for it.
 
-use super::ground::Ground;
-use super::warden::{FAILED, Order};
+use super::supervisor::{FAILED, Order};
+use super::work_directory::WorkDirectory;
 use crate::host::lines::StepLog;
 use images::{LogSink, Stream};
 use std::collections::{BTreeMap, VecDeque};
@@ -18,8 +18,8 @@ const WORDS: usize = 16 << 10;
 
 /// How Terraform is called, for one plan or apply.
 pub(super) struct Caller<'a> {
-    /// `bespin` itself, to be the warden.
-    pub(super) warden: &'a Path,
+    /// `bespin` itself, to be the supervisor.
+    pub(super) supervisor: &'a Path,
     /// The program's absolute path.
     pub(super) program: &'a Path,
     /// The folder in which it starts.
@@ -31,7 +31,7 @@ pub(super) struct Caller<'a> {
     /// How long it has once it was interrupted, in ms.
     pub(super) grace_ms: u64,
     /// The work directory, and the user that works in it.
-    pub(super) ground: Arc<Ground>,
+    pub(super) work: Arc<WorkDirectory>,
     /// Where its words go.
     pub(super) log: &'a StepLog,
 }
@@ -72,15 +72,15 @@ impl Ended {
 }
 
 impl Caller<'_> {
-    /// Calls Terraform and waits for its end. Dropped, the call is interrupted, and the ground stays until it ended.
+    /// Calls Terraform and waits for its end. Dropped, the call is interrupted, and the work directory stays until it ended.
     pub(super) async fn call(&self, arguments: &[&str], output: Output) -> std::io::Result<Ended> {
         let order = Order {
-            lock: self.ground.lock(),
+            lock: self.work.lock(),
             program: self.program.to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             environment: self.environment.clone(),
             directory: self.directory.clone(),
-            user: self.ground.user(),
+            user: self.work.user(),
             memory: self.bounds.0,
             processes: self.bounds.1,
             file: self.bounds.2,
@@ -88,10 +88,10 @@ impl Caller<'_> {
         };
         let mut order = serde_json::to_vec(&order)?;
         order.push(b'\n');
-        let mut command = Command::new(self.warden);
-        command.arg("terraform-warden").env_clear().process_group(0);
+        let mut command = Command::new(self.supervisor);
+        command.arg("terraform-supervisor").env_clear().process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut running = Running { child: Some(command.spawn()?), ground: self.ground.clone() };
+        let mut running = Running { child: Some(command.spawn()?), work: self.work.clone() };
         let child = running.child.as_mut().expect("it was just started");
         let (Some(input), Some(out), Some(err)) = (child.stdin.as_mut(), child.stdout.take(), child.stderr.take())
         else {
@@ -99,7 +99,7 @@ impl Caller<'_> {
         };
         input.write_all(&order).await?;
         let (printed, words) = tokio::join!(self.printed(out, output), self.words(err));
-        // Its input stays open until here: closing it is how the warden is told to make an end.
+        // Its input stays open until here: closing it is how the supervisor is told to make an end.
         let status = child.wait().await?;
         running.child = None;
         let ((output, cut), words) = (printed?, words?);
@@ -132,22 +132,22 @@ impl Caller<'_> {
     }
 }
 
-/// A call that goes on. The ground is kept until the warden is gone, whoever still waits for it.
+/// A call that goes on. The work directory is kept until the supervisor is gone, whoever still waits for it.
 struct Running {
     child: Option<Child>,
-    ground: Arc<Ground>,
+    work: Arc<WorkDirectory>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        let ground = self.ground.clone();
+        let work = self.work.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                // Nobody reads any more, and the warden knows what to do then.
+                // Nobody reads any more, and the supervisor knows what to do then.
                 drop((child.stdin.take(), child.stdout.take(), child.stderr.take()));
                 let _status = child.wait().await;
-                drop(ground);
+                drop(work);
             });
         }
     }

@@ -28,13 +28,13 @@ pub(super) struct Ready<'a> {
 }
 
 impl Ready<'_> {
-    /// What Terraform left below its ground.
+    /// What Terraform left below its work directory.
     pub(super) async fn left(&self, relative: &str, at_most: u64) -> Result<Option<Vec<u8>>, Failure> {
-        let read = self.caller.ground.read(relative, at_most).await;
+        let read = self.caller.work.read(relative, at_most).await;
         read.map_err(|error| Failure::Rejected(error.to_string()))
     }
 
-    /// Refuses a state that would go with the ground. `init` writes down which backend it was told of, and nothing
+    /// Refuses a state that would go with the work directory. `init` writes down which backend it was told of, and nothing
     /// where it was told of none.
     pub(super) async fn keeps_its_state(&self) -> Result<(), Failure> {
         let initialised = self.left("data/terraform.tfstate", BACKEND_BYTES).await?;

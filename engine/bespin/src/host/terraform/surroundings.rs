@@ -1,7 +1,7 @@
 //! What surrounds a call: the program, its environment, the name of its folder, and what it says of itself.
 
-use super::ground::Users;
 use super::process::Ended;
+use super::work_directory::Users;
 use crate::config;
 use images::containers::User;
 use sandbox::{Failure, Variable};
@@ -54,7 +54,7 @@ pub(super) fn unpacked(error: forge::Error) -> Error {
     Error::new(kind, error)
 }
 
-/// Why there is no ground. The same files are no better the next time.
+/// Why there is no work directory. The same files are no better the next time.
 pub(super) fn unmade(error: Error) -> Failure {
     let because = format!("Terraform's folder: {error}");
     if error.kind() == ErrorKind::InvalidData { Failure::Rejected(because) } else { Failure::Transient(because) }
@@ -75,7 +75,7 @@ fn exposed(value: &SecretString) -> String {
     value.expose_secret().to_owned()
 }
 
-/// The name of a ground: short, for a provider's socket has its path in it.
+/// The name of a work directory: short, for a provider's socket has its path in it.
 pub(super) fn place(run: &str, folder: &str, workspace: Option<&str>) -> String {
     let key = serde_json::json!([run, folder, workspace]).to_string();
     hex::encode(&Sha256::digest(key.as_bytes())[..8])
@@ -132,11 +132,11 @@ mod tests {
         let variable =
             |name: &str, value: &str| Variable { name: name.into(), value: value.into(), secrets: Vec::new() };
         let variables = [variable("region", "theirs"), variable("size", "small")];
-        let own = [("HOME", "/ground/home".to_owned()), ("TF_INPUT", "0".to_owned())];
+        let own = [("HOME", "/work/home".to_owned()), ("TF_INPUT", "0".to_owned())];
         let configured = vec![("TF_VAR_region".to_owned(), "ours".to_owned())];
         let all = environment(&variables, &own, configured);
         let all: Vec<_> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(all, ["HOME=/ground/home", "TF_INPUT=0", "TF_VAR_region=ours", "TF_VAR_size=small"]);
+        assert_eq!(all, ["HOME=/work/home", "TF_INPUT=0", "TF_VAR_region=ours", "TF_VAR_size=small"]);
     }
 
     #[test]

@@ -19,13 +19,13 @@ use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
 
 /// The file with a configuration of Terraform's own command line, which says nothing.
 const NO_CLI: &str = "terraform.rc";
-/// How long an earlier process's Terraform is waited for: longer than its warden gives it to end.
+/// How long an earlier process's Terraform is waited for: longer than its supervisor gives it to end.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long it takes to see that a lock is free.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// All grounds of the server.
-pub(super) struct Grounds {
+/// All work directories of the server.
+pub(super) struct WorkDirectories {
     /// Holds all of them; every user may pass it.
     work: PathBuf,
     bytes: u64,
@@ -51,13 +51,13 @@ pub(super) enum Users {
 
 /// A place and a number, both one call's alone until it is dropped.
 pub(super) struct Claim {
-    grounds: Arc<Grounds>,
+    directories: Arc<WorkDirectories>,
     place: PathBuf,
     number: Option<(u32, OwnedSemaphorePermit)>,
 }
 
-/// One call's ground. Dropped, it is removed.
-pub(super) struct Ground {
+/// One call's work directory. Dropped, it is removed.
+pub(super) struct WorkDirectory {
     claim: Option<Claim>,
     place: PathBuf,
     lock: PathBuf,
@@ -66,12 +66,12 @@ pub(super) struct Ground {
     own: Option<u32>,
 }
 
-impl Grounds {
+impl WorkDirectories {
     /// Makes the folder that holds them, or takes the one that is there.
     ///
     /// # Errors
     /// It cannot be made, or somebody else can write to it.
-    pub(super) fn open(work: PathBuf, bytes: u64, users: Users, at_once: u32) -> std::io::Result<Grounds> {
+    pub(super) fn open(work: PathBuf, bytes: u64, users: Users, at_once: u32) -> std::io::Result<WorkDirectories> {
         match DirBuilder::new().mode(0o711).create(&work) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -88,7 +88,7 @@ impl Grounds {
         }
         let (places, free) = (Arc::new(Semaphore::new(at_once as usize)), Mutex::new((0..at_once).rev().collect()));
         let (used, freed, swept) = Default::default();
-        Ok(Grounds { work, bytes, users, places, free, used, freed, swept })
+        Ok(WorkDirectories { work, bytes, users, places, free, used, freed, swept })
     }
 
     /// Waits until nothing runs any more that an earlier process of this server started, and removes what it left.
@@ -116,7 +116,7 @@ impl Grounds {
         self.sweep().await?;
         let place = self.work.join(name);
         self.take(&place).await;
-        let mut claim = Claim { grounds: self.clone(), place, number: None };
+        let mut claim = Claim { directories: self.clone(), place, number: None };
         let permit = self.places.clone().acquire_owned().await.map_err(Error::other)?;
         let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().expect("a place has a number");
         claim.number = Some((number, permit));
@@ -136,27 +136,27 @@ impl Grounds {
 }
 
 impl Claim {
-    /// Makes the ground, with what `fill` puts into its `src`.
+    /// Makes the work directory, with what `fill` puts into its `src`.
     ///
     /// # Errors
     /// The disk says no, or `fill` does.
     pub(super) async fn make(
         self,
         fill: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
-    ) -> std::io::Result<Ground> {
+    ) -> std::io::Result<WorkDirectory> {
         let (number, _) = self.number.as_ref().expect("whoever has a claim has a number");
-        let (user, own) = match self.grounds.users {
+        let (user, own) = match self.directories.users {
             Users::Own(user) => (user, None),
             Users::From(first) => (User { uid: first + number, gid: first + number }, Some(first + number)),
         };
-        let (place, bytes, lock) = (self.place.clone(), self.grounds.bytes, lock(&self.grounds.work, *number));
+        let (place, bytes, lock) = (self.place.clone(), self.directories.bytes, lock(&self.directories.work, *number));
         let files = PathBuf::new();
-        let mut ground = Ground { claim: Some(self), place, lock, files, user, own };
+        let mut work = WorkDirectory { claim: Some(self), place, lock, files, user, own };
         // It goes along, so that nothing is removed that is still being made.
         blocking(move || {
-            disk::remove(&ground.place)?;
-            private_to_pass(&ground.place)?;
-            let Disk { files, .. } = disk::open(&ground.place, bytes, user, |to| {
+            disk::remove(&work.place)?;
+            private_to_pass(&work.place)?;
+            let Disk { files, .. } = disk::open(&work.place, bytes, user, |to| {
                 for folder in ["src", "home", "tmp", "data", "out"] {
                     std::fs::create_dir(to.join(folder))?;
                 }
@@ -164,8 +164,8 @@ impl Claim {
                 std::fs::set_permissions(to, Permissions::from_mode(0o700))?;
                 fill(&to.join("src"))
             })?;
-            ground.files = files;
-            Ok(ground)
+            work.files = files;
+            Ok(work)
         })
         .await
     }
@@ -174,17 +174,17 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let number = self.number.take();
-        let mut free = self.grounds.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.directories.free.lock().unwrap_or_else(PoisonError::into_inner);
         free.extend(number.as_ref().map(|(number, _)| *number));
         drop(free);
-        self.grounds.used.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
-        self.grounds.freed.notify_waiters();
+        self.directories.used.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.place);
+        self.directories.freed.notify_waiters();
         // Last, for whoever is let in next finds a number.
         drop(number);
     }
 }
 
-impl Ground {
+impl WorkDirectory {
     /// A path below what Terraform may write to.
     pub(super) fn path(&self, relative: &str) -> PathBuf {
         self.files.join(relative)
@@ -235,7 +235,7 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
+impl Drop for WorkDirectory {
     fn drop(&mut self) {
         let (claim, place) = (self.claim.take(), self.place.clone());
         let remove = move || {
@@ -349,29 +349,29 @@ mod tests {
     }
 
     async fn make(
-        grounds: &Arc<Grounds>,
+        directories: &Arc<WorkDirectories>,
         fill: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
-    ) -> std::io::Result<Ground> {
-        grounds.claim("one").await?.make(fill).await
+    ) -> std::io::Result<WorkDirectory> {
+        directories.claim("one").await?.make(fill).await
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn whoever_waits_for_a_place_keeps_nobody_from_another() {
         let dir = tempfile::tempdir().unwrap();
         let users = Users::Own(disk::user(dir.path()).unwrap());
-        let grounds = Arc::new(Grounds::open(dir.path().join("work"), 16 << 20, users, 2).unwrap());
-        let first = grounds.claim("one").await.unwrap();
-        let mut waiting = Box::pin(grounds.claim("one"));
+        let directories = Arc::new(WorkDirectories::open(dir.path().join("work"), 16 << 20, users, 2).unwrap());
+        let first = directories.claim("one").await.unwrap();
+        let mut waiting = Box::pin(directories.claim("one"));
         assert!(futures::poll!(&mut waiting).is_pending(), "the place is taken");
-        let second = grounds.claim("two").await.unwrap();
+        let second = directories.claim("two").await.unwrap();
         // All numbers are taken: who waits for one and goes away gives its place back.
-        let mut third = Box::pin(grounds.claim("three"));
+        let mut third = Box::pin(directories.claim("three"));
         assert!(futures::poll!(&mut third).is_pending());
         drop(third);
         drop(first);
         let first = waiting.await.unwrap();
         drop(second);
-        let third = grounds.claim("three").await.unwrap();
+        let third = directories.claim("three").await.unwrap();
         assert_ne!(first.number.as_ref().unwrap().0, third.number.as_ref().unwrap().0);
     }
 
@@ -379,21 +379,21 @@ mod tests {
     async fn one_ground_after_another_has_the_same_path_and_nothing_of_the_last() {
         let dir = tempfile::tempdir().unwrap();
         let users = Users::Own(disk::user(dir.path()).unwrap());
-        let grounds = Arc::new(Grounds::open(dir.path().join("work"), 16 << 20, users, 1).unwrap());
+        let directories = Arc::new(WorkDirectories::open(dir.path().join("work"), 16 << 20, users, 1).unwrap());
         let mut paths = HashSet::new();
         for _ in 0..3 {
             let fill = |src: &Path| std::fs::write(src.join("main.tf"), "");
-            let ground = make(&grounds, fill).await.unwrap();
-            assert!(ground.path("src/main.tf").exists() && !ground.path("src/left").exists());
-            std::fs::write(ground.path("src/left"), "").unwrap();
-            paths.insert(ground.path("src"));
+            let work = make(&directories, fill).await.unwrap();
+            assert!(work.path("src/main.tf").exists() && !work.path("src/left").exists());
+            std::fs::write(work.path("src/left"), "").unwrap();
+            paths.insert(work.path("src"));
         }
         assert_eq!(paths.len(), 1);
-        let failed = make(&grounds, |_| Err(Error::other("no such commit"))).await.err().unwrap();
+        let failed = make(&directories, |_| Err(Error::other("no such commit"))).await.err().unwrap();
         assert!(failed.to_string().contains("no such commit"));
-        drop(make(&grounds, |_| Ok(())).await.expect("what failed is out of the way"));
-        // A ground is removed behind its owner's back: whoever is let in next finds it gone, and its mount too.
-        let _next = grounds.claim("one").await.unwrap();
+        drop(make(&directories, |_| Ok(())).await.expect("what failed is out of the way"));
+        // A work directory is removed behind its owner's back: whoever is let in next finds it gone, and its mount too.
+        let _next = directories.claim("one").await.unwrap();
         assert!(!dir.path().join("work/one").exists());
     }
 
@@ -415,7 +415,7 @@ mod tests {
     fn a_folder_that_others_write_to_is_not_taken() {
         let dir = tempfile::tempdir().unwrap();
         let work = dir.path().join("work");
-        let open = || Grounds::open(work.clone(), 1 << 20, Users::From(65_520), 2);
+        let open = || WorkDirectories::open(work.clone(), 1 << 20, Users::From(65_520), 2);
         open().unwrap();
         open().expect("a second start finds it");
         std::fs::set_permissions(&work, Permissions::from_mode(0o777)).unwrap();

@@ -1,9 +1,9 @@
-//! `bespin terraform-warden`: the process between the server and Terraform.
+//! `bespin terraform-supervisor`: the process between the server and Terraform.
 //!
 //! It is told on its standard input what to run, and runs it for as long as that input stays open. When it closes
 //! (the attempt ended, or the server was killed), Terraform is interrupted, so that it leaves its state unlocked, and
-//! killed when it does not end in time. Nothing that Terraform started outlives the warden, not even what made itself
-//! a session of its own: orphans become the warden's children, and where the server is root, everything of the call's
+//! killed when it does not end in time. Nothing that Terraform started outlives the supervisor, not even what made itself
+//! a session of its own: orphans become the supervisor's children, and where the server is root, everything of the call's
 //! user is killed at once, so that nothing grows back. It goes on reading what Terraform prints when nobody takes that
 //! from it any more, for Terraform dies of a broken pipe.
 
@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How the warden ends when there was nothing to run, or it could not be run.
+/// How the supervisor ends when there was nothing to run, or it could not be run.
 pub(super) const FAILED: i32 = 125;
 
 /// The longest order, in bytes.
@@ -58,7 +58,7 @@ pub(super) struct Order {
     pub(super) grace_ms: u64,
 }
 
-/// What the warden waits for.
+/// What the supervisor waits for.
 enum Event {
     /// Nobody wants the end of it any more.
     Cut,
@@ -89,7 +89,7 @@ fn guard() -> Result<i32, String> {
         return Err("the server is gone".to_owned());
     }
     if let Some(user) = order.user {
-        // What a warden left that was killed itself.
+        // What a supervisor left that was killed itself.
         kill_all(user).map_err(|because| format!("user {user}: {because}"))?;
     }
     let own = std::fs::read_to_string(PREFERENCE).map_err(|error| format!("{PREFERENCE}: {error}"))?;
@@ -98,7 +98,7 @@ fn guard() -> Result<i32, String> {
     // script started with `&`, would be ignored by Terraform.
     let _caught = signal(SignalKind::interrupt()).map_err(|error| format!("interrupts: {error}"))?;
     let mut child = start(&order).map_err(|error| format!("{}: {error}", order.program.display()))?;
-    // The warden itself is not to go first: it is what ends the others.
+    // The supervisor itself is not to go first: it is what ends the others.
     let _kept = std::fs::write(PREFERENCE, own);
     let group = Pid::from_child(&child);
     let relays = [relay(child.stdout.take(), std::io::stdout()), relay(child.stderr.take(), std::io::stderr())];
@@ -180,7 +180,7 @@ fn wait(events: &Receiver<Event>, group: Pid, grace: Duration) {
     }
 }
 
-/// Kills what was left behind, until there is nothing: an orphan's own children become the warden's in their turn.
+/// Kills what was left behind, until there is nothing: an orphan's own children become the supervisor's in their turn.
 fn bury(user: Option<u32>) {
     loop {
         if let Some(Err(because)) = user.map(kill_all) {
@@ -241,7 +241,7 @@ fn is_only(status: &str, user: u32) -> bool {
     users && row("CapEff").is_some_and(|held| !held.is_empty() && held.chars().all(|digit| digit == '0'))
 }
 
-/// The warden's children, by `/proc`.
+/// The supervisor's children, by `/proc`.
 fn children() -> Vec<Pid> {
     let own = std::process::id().to_string();
     let ids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
