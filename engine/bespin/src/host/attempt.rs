@@ -17,6 +17,7 @@ use crate::stages::sync::SyncStage;
 use crate::steps::{Asked, Host};
 use async_trait::async_trait;
 use decide::delivery::Origin;
+use decide::image::fork;
 use decide::request::Key;
 use decide::run::Event;
 use decide::stream::Stream;
@@ -30,6 +31,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The longest Dockerfile of a fork that is read, in bytes.
+const DOCKERFILE: usize = 1 << 20;
 
 /// Everything that abilities reach through.
 pub struct Adapters {
@@ -106,6 +110,16 @@ impl Attempt {
         self.adapters.waiting.enter(&self.asked);
         let key = self.key();
         request::<decide::image::Entry>(&self.adapters.drivers, &Stream::image(&key.run, &key.step), &key, intent).await
+    }
+
+    /// A build as its run may have it: that of a fork's pull request is cut by what its Dockerfile says.
+    async fn as_its_run_may(&self, build: decide::image::Build) -> Result<decide::image::Build, Failure> {
+        let run = &self.asked.run;
+        let Some(path) = fork::dockerfile_to_read(run, &build) else { return Ok(build) };
+        let dockerfile = self.mirror()?.file(&run.commit.sha, &path, DOCKERFILE).await.map_err(Trouble::from)?;
+        let dockerfile =
+            dockerfile.ok_or_else(|| Failure::Rejected(format!("there is no plain file {path} at this commit")))?;
+        fork::cut(run, build, &path, &String::from_utf8_lossy(&dockerfile)).map_err(Failure::Rejected)
     }
 
     /// The newest build of this run, for a push that names none.
@@ -237,7 +251,7 @@ impl Abilities for Attempt {
             build_args: asked.build_args,
             network: decide::image::Network::Builder,
         };
-        let build = super::fork::cut(&*self.mirror()?, &self.asked.run, build).await?;
+        let build = self.as_its_run_may(build).await?;
         let outputs = self.image(decide::image::Intent::Build(build)).await?;
         Ok(Built { build: text(&outputs, "build")?, digest: text(&outputs, "digest")? })
     }

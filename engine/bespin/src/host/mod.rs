@@ -6,7 +6,6 @@ mod attempt;
 mod connector;
 mod container;
 pub mod disk;
-mod fork;
 mod lines;
 mod metrics;
 pub mod terraform;

@@ -10,6 +10,7 @@ pub mod build_id;
 mod decide;
 pub mod dockerfile;
 mod entry;
+pub mod fork;
 pub mod ignore;
 mod messages;
 mod observed;

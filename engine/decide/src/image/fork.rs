@@ -5,43 +5,33 @@
 //! may a stranger's commands, or the engine in their name, ask the network of
 //! the machine for anything: its metadata, say.
 
-use crate::drive::Trouble;
-use decide::delivery::Origin;
-use decide::image::{Build, Network};
-use decide::run::Opened;
-use forge::Mirror;
-use sandbox::Failure;
+use super::{Build, Network};
+use crate::run::{Opened, Origin};
 
 /// What BuildKit puts before the name of every cache mount, those of a base image's `ONBUILD` as well.
 const CACHES: &str = "BUILDKIT_CACHE_MOUNT_NS";
-/// The longest Dockerfile, in bytes.
-const LONGEST: usize = 1 << 20;
 
-/// A build as its run may have it: a fork's gets cache mounts of its own, and no network.
+/// The path, from the repository's top, of the Dockerfile that decides whether this build may be had; nothing where
+/// the run is not for a fork's pull request.
+pub fn dockerfile_to_read(run: &Opened, build: &Build) -> Option<String> {
+    let path = format!("{}/{}", build.context.trim_matches('/'), build.dockerfile);
+    (run.event.origin() == Some(Origin::Fork)).then(|| path.trim_start_matches('/').to_owned())
+}
+
+/// A fork's build as it may be had: with cache mounts of its own, and no network.
 ///
 /// # Errors
-/// Rejected where a fork's Dockerfile is no plain file, may fetch something, or chooses the program that reads it:
-/// that program could name any cache.
-pub(super) async fn cut(mirror: &Mirror, run: &Opened, mut build: Build) -> Result<Build, Failure> {
-    if run.event.origin() != Some(Origin::Fork) {
-        return Ok(build);
+/// The Dockerfile may fetch something, or chooses the program that reads it: that program could name any cache.
+pub fn cut(run: &Opened, mut build: Build, path: &str, dockerfile: &str) -> Result<Build, String> {
+    if chooses_its_reader(dockerfile) {
+        let because = "a fork's pull request never gets a frontend of its own";
+        return Err(format!("{path}: {because}; take `syntax` out of its head"));
+    }
+    if may_fetch(dockerfile) {
+        let because = "a fork's build has no network, and an ADD with `:` or `$` may fetch something";
+        return Err(format!("{path}: {because}; write COPY"));
     }
     build.network = Network::None;
-    let path = format!("{}/{}", build.context.trim_matches('/'), build.dockerfile);
-    let path = path.trim_start_matches('/');
-    let dockerfile = mirror.file(&run.commit.sha, path, LONGEST).await.map_err(Trouble::from)?;
-    let Some(dockerfile) = dockerfile else {
-        return Err(Failure::Rejected(format!("there is no plain file {path} at this commit")));
-    };
-    let dockerfile = String::from_utf8_lossy(&dockerfile);
-    if chooses_its_reader(&dockerfile) {
-        let because = "a fork's pull request never gets a frontend of its own";
-        return Err(Failure::Rejected(format!("{path}: {because}; take `syntax` out of its head")));
-    }
-    if may_fetch(&dockerfile) {
-        let because = "a fork's build has no network, and an ADD with `:` or `$` may fetch something";
-        return Err(Failure::Rejected(format!("{path}: {because}; write COPY")));
-    }
     build.build_args.insert(CACHES.to_owned(), format!("{} {}", run.repository, run.event.reference));
     Ok(build)
 }
