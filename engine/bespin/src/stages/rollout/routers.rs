@@ -108,7 +108,7 @@ impl Routers {
     /// Has a router take back what it has made.
     ///
     /// # Errors
-    /// It has not.
+    /// It has not done so, or not as far as it says.
     pub(super) async fn take_back(&self, stream: &str, router: &str, rollout: &Value) -> Result<Reply, Trouble> {
         let rollout = rollout.to_string();
         self.call(stream, router, |route, host| route.remove(&rollout, host)).await?;
