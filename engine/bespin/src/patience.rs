@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// Trouble that is permanent.
-pub async fn until_known<T, F>(look: impl Fn() -> F, told: impl Fn(&Trouble)) -> Result<T, Trouble>
+pub(crate) async fn until_known<T, F>(look: impl Fn() -> F, told: impl Fn(&Trouble)) -> Result<T, Trouble>
 where
     F: Future<Output = Result<T, Trouble>>,
 {

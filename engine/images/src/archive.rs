@@ -42,7 +42,7 @@ struct RootFs {
 ///
 /// # Errors
 /// The archive is damaged or holds another number of images, or the disk fails.
-pub fn take(archive: &Path, key: &Key, layout: &Layout) -> Result<Digest, Error> {
+pub(crate) fn take(archive: &Path, key: &Key, layout: &Layout) -> Result<Digest, Error> {
     let damaged = |error: &dyn std::fmt::Display| Error::Engine {
         tried: "reading the engine's archive",
         problem: error.to_string(),

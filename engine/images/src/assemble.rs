@@ -17,7 +17,7 @@ use pipeline::Digest;
 ///
 /// # Errors
 /// A step of the recipe cannot be done, or the disk fails.
-pub fn assemble(key: &Key, recipe: &Recipe, context: &Context, layout: &Layout) -> Result<Digest, Error> {
+pub(crate) fn assemble(key: &Key, recipe: &Recipe, context: &Context, layout: &Layout) -> Result<Digest, Error> {
     let tree = tree::grow(&recipe.steps, context)?;
     let writing = layout.write();
     let mut layers = Vec::new();

@@ -7,7 +7,7 @@ use sha2::Digest as _;
 use std::io::{self, BufWriter, Write};
 
 /// Digests and counts the bytes on their way to `inner`.
-pub struct Digesting<W> {
+pub(crate) struct Digesting<W> {
     inner: W,
     hasher: sha2::Sha256,
     size: u64,
@@ -23,11 +23,11 @@ pub struct Digested {
 }
 
 impl<W: Write> Digesting<W> {
-    pub fn new(inner: W) -> Digesting<W> {
+    pub(crate) fn new(inner: W) -> Digesting<W> {
         Digesting { inner, hasher: sha2::Sha256::new(), size: 0 }
     }
 
-    pub fn finish(self) -> (W, Digested) {
+    pub(crate) fn finish(self) -> (W, Digested) {
         let digest = format!("sha256:{}", hex::encode(self.hasher.finalize()));
         let digest = digest.parse().expect("a SHA-256 in hexadecimal is a digest");
         (self.inner, Digested { digest, size: self.size })

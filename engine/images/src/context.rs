@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const LONGEST_TEXT: u64 = 1 << 20;
 
 /// The files that a build may take.
-pub struct Context {
+pub(crate) struct Context {
     tar: PathBuf,
     entries: BTreeMap<String, Found>,
     dockerfile: String,
@@ -20,7 +20,7 @@ pub struct Context {
 
 /// One file of the context.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Whether it is a directory, a file or a link.
     pub kind: FoundKind,
     /// The permission bits of its header in the tar, such as `0o755`.
@@ -29,7 +29,7 @@ pub struct Found {
 
 /// What a file of the context is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FoundKind {
+pub(crate) enum FoundKind {
     /// A directory; its files are entries of their own.
     Directory,
     /// Bytes, where they are in the tar.
@@ -48,7 +48,7 @@ impl Context {
     ///
     /// # Errors
     /// The tar is damaged, holds what no context has, or has no such Dockerfile.
-    pub fn open(tar: &Path, dockerfile: &str) -> Result<Context, Error> {
+    pub(crate) fn open(tar: &Path, dockerfile: &str) -> Result<Context, Error> {
         let dockerfile = ignore::clean(dockerfile);
         let entries = index(tar)?;
         let mut context = Context { tar: tar.to_owned(), entries, text: String::new(), dockerfile };
@@ -74,28 +74,28 @@ impl Context {
     }
 
     /// The Dockerfile as it stands in the context.
-    pub fn dockerfile_text(&self) -> &str {
+    pub(crate) fn dockerfile_text(&self) -> &str {
         &self.text
     }
 
     /// One file, by its cleaned path.
-    pub fn get(&self, path: &str) -> Option<&Found> {
+    pub(crate) fn get(&self, path: &str) -> Option<&Found> {
         self.entries.get(path)
     }
 
     /// All files by path, in order.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &Found)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Found)> {
         self.entries.iter().map(|(path, found)| (path.as_str(), found))
     }
 
     /// Opens the tar, to read files out of it.
-    pub fn reader(&self) -> Result<Files, Error> {
+    pub(crate) fn reader(&self) -> Result<Files, Error> {
         let file = File::open(&self.tar).map_err(|error| Error::file("opening", &self.tar, error))?;
         Ok(Files { file, path: self.tar.clone() })
     }
 
     /// Writes what the build may see as a tar, with the Dockerfile whether it is ignored or not.
-    pub fn write_visible(&self, out: impl Write) -> Result<(), Error> {
+    pub(crate) fn write_visible(&self, out: impl Write) -> Result<(), Error> {
         let mut reader = self.reader()?;
         let mut tar = tar::Builder::new(out);
         let wrong = |error: std::io::Error| Error::file("copying", &self.tar, error);
@@ -128,14 +128,14 @@ impl Context {
 }
 
 /// Reads single files out of the context's tar.
-pub struct Files {
+pub(crate) struct Files {
     file: File,
     path: PathBuf,
 }
 
 impl Files {
     /// The bytes of one file.
-    pub fn at(&mut self, offset: u64, size: u64) -> Result<impl Read + '_, Error> {
+    pub(crate) fn at(&mut self, offset: u64, size: u64) -> Result<impl Read + '_, Error> {
         let sought = self.file.seek(SeekFrom::Start(offset));
         sought.map_err(|error| Error::file("reading", &self.path, error))?;
         Ok((&mut self.file).take(size))
@@ -143,7 +143,7 @@ impl Files {
 }
 
 /// A tar header that says nothing of the moment or the machine.
-pub fn header(mode: u32, owner: (u64, u64)) -> tar::Header {
+pub(crate) fn header(mode: u32, owner: (u64, u64)) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_mode(mode & 0o7777);
     header.set_uid(owner.0);
@@ -153,7 +153,7 @@ pub fn header(mode: u32, owner: (u64, u64)) -> tar::Header {
 }
 
 /// Appends one file of the context to a tar, under this path.
-pub fn append(
+pub(crate) fn append(
     tar: &mut tar::Builder<impl Write>,
     path: &str,
     found: &Found,

@@ -21,7 +21,7 @@ const DOUBTED: Duration = Duration::from_secs(5 * 60);
 const LOGIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
 /// One region's ECR API.
-pub struct Ecr {
+pub(crate) struct Ecr {
     region: String,
     endpoint: Option<String>,
     cached: Mutex<Option<Cached>>,
@@ -33,12 +33,12 @@ struct Cached {
 }
 
 impl Ecr {
-    pub fn new(region: String, endpoint: Option<String>) -> Ecr {
+    pub(crate) fn new(region: String, endpoint: Option<String>) -> Ecr {
         Ecr { region, endpoint, cached: Mutex::default() }
     }
 
     /// A login; one at a time asks the API, the others wait for its answer.
-    pub async fn login(&self, freshness: Freshness) -> Result<RegistryAuth, Error> {
+    pub(crate) async fn login(&self, freshness: Freshness) -> Result<RegistryAuth, Error> {
         let mut cached = self.cached.lock().await;
         let now = SystemTime::now();
         match &*cached {

@@ -20,7 +20,7 @@ use std::sync::{Mutex, RwLock, RwLockReadGuard};
 use tempfile::NamedTempFile;
 
 /// The annotation and label by which a build is found again.
-pub const BUILD: &str = "dev.bespin.build";
+pub(crate) const BUILD: &str = "dev.bespin.build";
 
 /// A directory of blobs and an index of the builds among them. One process uses it at a time.
 pub struct Layout {
@@ -242,7 +242,7 @@ impl Writing<'_> {
 }
 
 /// The descriptor of a blob.
-pub fn descriptor(media_type: &str, blob: &Digested) -> OciDescriptor {
+pub(crate) fn descriptor(media_type: &str, blob: &Digested) -> OciDescriptor {
     OciDescriptor {
         media_type: media_type.into(),
         digest: blob.digest.to_string(),

@@ -18,7 +18,7 @@ const PREFIX: &str = "bespin-building";
 const LENGTH: usize = 32;
 
 /// Names builds, each by its label.
-pub struct Names {
+pub(crate) struct Names {
     key: hmac::Key,
 }
 
@@ -27,7 +27,7 @@ impl Names {
     ///
     /// # Errors
     /// It cannot be read, or not be made private.
-    pub fn open(directory: &Path) -> Result<Names, Error> {
+    pub(crate) fn open(directory: &Path) -> Result<Names, Error> {
         let path = directory.join("key");
         let failed = |error| Error::file("reading the key", &path, error);
         let key = match read(&path).map_err(failed)? {
@@ -40,12 +40,12 @@ impl Names {
     }
 
     /// What the build with this label is called.
-    pub fn of(&self, label: &str) -> String {
+    pub(crate) fn of(&self, label: &str) -> String {
         format!("{PREFIX}:{}", hex::encode(hmac::sign(&self.key, label.as_bytes())))
     }
 
     /// A pattern that all names of any server meet.
-    pub fn all() -> String {
+    pub(crate) fn all() -> String {
         format!("{PREFIX}:*")
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// What was said about a build so far.
 #[derive(Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     steps: BTreeMap<String, Step>,
 }
 
@@ -26,7 +26,7 @@ enum Phase {
 
 impl Progress {
     /// Says what is new in an event of a build, where it carries a report.
-    pub fn event(&mut self, event: &BuildInfo, sink: &dyn LogSink) {
+    pub(crate) fn event(&mut self, event: &BuildInfo, sink: &dyn LogSink) {
         if let Some(BuildInfoAux::BuildKit(report)) = &event.aux {
             self.report(report, sink);
         }

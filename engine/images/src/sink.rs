@@ -31,18 +31,18 @@ impl LogSink for Silent {
 const LONGEST_LINE: usize = 64 * 1024;
 
 /// Cuts chunks of bytes into lines, for each stream on its own.
-pub struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     sink: &'a dyn LogSink,
     open: Mutex<Vec<(Stream, Vec<u8>)>>,
 }
 
 impl<'a> Lines<'a> {
-    pub fn new(sink: &'a dyn LogSink) -> Lines<'a> {
+    pub(crate) fn new(sink: &'a dyn LogSink) -> Lines<'a> {
         Lines { sink, open: Mutex::default() }
     }
 
     /// Passes on the lines that these bytes complete.
-    pub fn push(&self, stream: Stream, bytes: &[u8]) {
+    pub(crate) fn push(&self, stream: Stream, bytes: &[u8]) {
         let mut open = self.open.lock().expect("no sink panics while a line is cut");
         let at = open.iter().position(|(known, _)| *known == stream).unwrap_or_else(|| {
             open.push((stream, Vec::new()));
@@ -59,7 +59,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Passes on what never got its line feed.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         let open = self.open.into_inner().expect("no sink panics while a line is cut");
         for (stream, line) in open.iter().filter(|(_, line)| !line.is_empty()) {
             say(self.sink, *stream, line);
@@ -73,14 +73,14 @@ fn say(sink: &dyn LogSink, stream: Stream, line: &[u8]) {
 }
 
 #[cfg(test)]
-pub mod kept {
+pub(crate) mod kept {
     //! A sink for tests: it keeps every line.
 
     use super::{LogSink, Stream};
     use std::sync::Mutex;
 
     #[derive(Default)]
-    pub struct Kept(pub Mutex<Vec<(Stream, String)>>);
+    pub(crate) struct Kept(pub Mutex<Vec<(Stream, String)>>);
 
     impl LogSink for Kept {
         fn line(&self, stream: Stream, text: &str) {
@@ -89,7 +89,7 @@ pub mod kept {
     }
 
     impl Kept {
-        pub fn text(&self) -> String {
+        pub(crate) fn text(&self) -> String {
             let lines = self.0.lock().expect("no test panics here");
             lines.iter().map(|(_, line)| format!("{line}\n")).collect()
         }

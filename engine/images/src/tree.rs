@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 /// Every file of the image, by its path without the first slash.
-pub type Tree = BTreeMap<String, Node>;
+pub(crate) type Tree = BTreeMap<String, Node>;
 
 /// One file of the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Where its bytes come from.
     pub found: Found,
     /// User and group id.
@@ -26,7 +26,7 @@ const MOST_LINKS: usize = 32;
 ///
 /// # Errors
 /// The first step that cannot be done, with its line in the Dockerfile.
-pub fn grow(steps: &[FileStep], context: &Context) -> Result<Tree, Error> {
+pub(crate) fn grow(steps: &[FileStep], context: &Context) -> Result<Tree, Error> {
     let mut tree = Tree::new();
     for step in steps {
         match step {

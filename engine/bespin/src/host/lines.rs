@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 /// The log of one attempt.
-pub struct StepLog {
+pub(super) struct StepLog {
     logs: Arc<Logs>,
     run: String,
     step: String,
@@ -18,7 +18,7 @@ pub struct StepLog {
 
 impl StepLog {
     /// The log of the attempt that asked.
-    pub fn of(logs: &Arc<Logs>, asked: &Asked) -> StepLog {
+    pub(super) fn of(logs: &Arc<Logs>, asked: &Asked) -> StepLog {
         StepLog { logs: logs.clone(), run: asked.run.id.clone(), step: asked.step.clone(), attempt: asked.attempt }
     }
 }

@@ -50,7 +50,11 @@ struct Series {
 ///
 /// # Errors
 /// Rejected where there is no such provider or it refuses the query; transient where it cannot answer.
-pub async fn query(connector: &Connector, providers: &[Provider], asked: &Query) -> Result<Vec<Sample>, Failure> {
+pub(super) async fn query(
+    connector: &Connector,
+    providers: &[Provider],
+    asked: &Query,
+) -> Result<Vec<Sample>, Failure> {
     let unknown = || {
         let name = &asked.provider;
         Failure::Rejected(format!("the server knows no metric provider `{name}`; add [[metrics]] to its configuration"))

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const APPLICATION: (&str, &str) = ("argoproj.io/v1alpha1", "Application");
 
-pub struct Driver {
+pub(crate) struct Driver {
     pub cluster: Cluster,
     playground: Playground,
     _dir: tempfile::TempDir,
@@ -27,7 +27,7 @@ fn now() -> u64 {
 }
 
 impl Driver {
-    pub async fn start(manifests: &[Value]) -> Driver {
+    pub(crate) async fn start(manifests: &[Value]) -> Driver {
         let dir = tempfile::tempdir().expect("a folder");
         let playground = Playground::start(dir.path(), Options::default()).await.expect("it starts");
         let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
@@ -57,11 +57,11 @@ impl Driver {
         driver
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.playground.stop().await;
     }
 
-    pub fn push(&mut self, manifests: &[Value]) {
+    pub(crate) fn push(&mut self, manifests: &[Value]) {
         self.commit += 1;
         self.manifests = manifests.to_vec();
         let gvk = |object: &Value| {
@@ -72,7 +72,7 @@ impl Driver {
     }
 
     /// Turns until the decision says something that starts with `expected`.
-    pub async fn until(&mut self, expected: &str) -> String {
+    pub(crate) async fn until(&mut self, expected: &str) -> String {
         let mut last = String::new();
         for _turn in 0..300 {
             last = self.turn().await;
@@ -84,7 +84,7 @@ impl Driver {
         panic!("it never says `{expected}`, but at last `{last}`");
     }
 
-    pub async fn turn(&mut self) -> String {
+    pub(crate) async fn turn(&mut self) -> String {
         let seen = Observed::read(self.look().await);
         let recorded = State::fold(self.journal.iter().map(|(at, entry)| (*at, entry)));
         let next = sync::decide(&recorded, &seen, now());
@@ -161,21 +161,21 @@ impl Driver {
         }
     }
 
-    pub async fn application(&self) -> Value {
+    pub(crate) async fn application(&self) -> Value {
         let found = self.cluster.get(APPLICATION.0, APPLICATION.1, "argocd", "petclinic").await;
         found.expect("it is read").expect("it is there")
     }
 
-    pub async fn find(&self, api_version: &str, kind: &str, name: &str) -> Option<Value> {
+    pub(crate) async fn find(&self, api_version: &str, kind: &str, name: &str) -> Option<Value> {
         self.cluster.get(api_version, kind, "petclinic", name).await.expect("it is read")
     }
 
-    pub async fn live(&self, api_version: &str, kind: &str, name: &str) -> Value {
+    pub(crate) async fn live(&self, api_version: &str, kind: &str, name: &str) -> Value {
         self.find(api_version, kind, name).await.expect("it is there")
     }
 
     /// The generation and managers of everything that git names: what a write of ours would change.
-    pub async fn versions(&self) -> Vec<Value> {
+    pub(crate) async fn versions(&self) -> Vec<Value> {
         let mut versions = Vec::new();
         for object in &self.manifests {
             let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -189,12 +189,12 @@ impl Driver {
     }
 
     /// A person's or a controller's write, past this adapter.
-    pub async fn change(&self, api_version: &str, kind: &str, name: &str, patch: Value) {
+    pub(crate) async fn change(&self, api_version: &str, kind: &str, name: &str, patch: Value) {
         let url = self.address(api_version, kind, name).await;
         self.send(&url, patch).await;
     }
 
-    pub async fn scale(&self, name: &str, count: i64) {
+    pub(crate) async fn scale(&self, name: &str, count: i64) {
         let url = format!("{}/scale", self.address("apps/v1", "Deployment", name).await);
         self.send(&url, json!({ "spec": { "replicas": count } })).await;
     }

@@ -23,36 +23,36 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// The newest version's set.
-    pub fn canary(&self) -> Option<&'a Set> {
+    pub(super) fn canary(&self) -> Option<&'a Set> {
         self.observed.set(&self.progress.hash)
     }
 
     /// The stable version's set, when that is another one.
-    pub fn stable(&self) -> Option<&'a Set> {
+    pub(super) fn stable(&self) -> Option<&'a Set> {
         let stable = self.state.stable.as_ref().filter(|stable| stable.hash != self.progress.hash)?;
         self.observed.set(&stable.hash)
     }
 
     /// The sets that are neither.
-    pub fn older(&self) -> impl Iterator<Item = &'a Set> {
+    pub(super) fn older(&self) -> impl Iterator<Item = &'a Set> {
         let canary = self.canary().map(|set| &set.guard.uid);
         let stable = self.stable().map(|set| &set.guard.uid);
         self.observed.sets.iter().filter(move |set| Some(&set.guard.uid) != canary && Some(&set.guard.uid) != stable)
     }
 
     /// Whether it takes its steps, or could.
-    pub fn is_underway(&self) -> bool {
+    pub(super) fn is_underway(&self) -> bool {
         self.progress.state == ProgressState::Underway && self.progress.start == Start::Steps
     }
 
     /// The names of the canary's and of the stable version's Service, when traffic is routed.
-    pub fn routing(&self) -> Option<(&'a str, &'a str)> {
+    pub(super) fn routing(&self) -> Option<(&'a str, &'a str)> {
         self.router()?;
         Some((self.strategy.canary_service.as_deref()?, self.strategy.stable_service.as_deref()?))
     }
 
     /// What the router is asked for, when the traffic is routed.
-    pub fn asked(&self) -> Option<Asked<'a>> {
+    pub(super) fn asked(&self) -> Option<Asked<'a>> {
         let (canary, stable) = self.routing()?;
         let newest = &self.progress.hash;
         Some(Asked {
@@ -65,32 +65,32 @@ impl<'a> Context<'a> {
     }
 
     /// Who shares the traffic, when it is routed.
-    pub fn router(&self) -> Option<&'a Router> {
+    pub(super) fn router(&self) -> Option<&'a Router> {
         self.strategy.router.as_ref()
     }
 
     /// What a router that is a plugin said in this look.
-    pub fn router_status(&self) -> Option<&'a RouterStatus> {
+    pub(super) fn router_status(&self) -> Option<&'a RouterStatus> {
         self.observed.router_status.as_ref().filter(|_| self.router().is_some_and(|router| router.plugin().is_some()))
     }
 
     /// The router's name and what keeps it from answering.
-    pub fn trouble(&self) -> Option<(&'a str, &'a RouterFailure)> {
+    pub(super) fn trouble(&self) -> Option<(&'a str, &'a RouterFailure)> {
         self.router()?.plugin().zip(self.router_status()?.trouble())
     }
 
     /// The canary's weight that counts as served, in percent, where one does.
-    pub fn served(&self) -> Option<u32> {
+    pub(super) fn served(&self) -> Option<u32> {
         self.router()?.served(self.observed)
     }
 
     /// A Service that the spec names, if it is there.
-    pub fn service(&self, name: Option<&str>) -> Option<&'a Service> {
+    pub(super) fn service(&self, name: Option<&str>) -> Option<&'a Service> {
         self.observed.services.get(name?)
     }
 
     /// The weight of the current position, in percent.
-    pub fn target(&self) -> u32 {
+    pub(super) fn target(&self) -> u32 {
         match self.progress.state {
             ProgressState::Aborted { .. } => 0,
             ProgressState::Promoted => 100,
@@ -119,7 +119,7 @@ impl<'a> Context<'a> {
     }
 
     /// The pods that the current position asks for.
-    pub fn goal(&self) -> Split {
+    pub(super) fn goal(&self) -> Split {
         let replicas = self.strategy.replicas;
         match (&self.progress.state, self.progress.start, self.routing()) {
             (ProgressState::Promoted, ..) | (ProgressState::Underway, Start::First, _) => {
@@ -135,7 +135,7 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// What is still missing, as a sentence.
-    pub fn at_goal(&self) -> Result<(), String> {
+    pub(super) fn at_goal(&self) -> Result<(), String> {
         let goal = self.goal();
         let Some(canary) = self.canary() else { return Err("the canary's ReplicaSet is not there yet".to_owned()) };
         caught_up(canary)?;
@@ -158,7 +158,7 @@ impl<'a> Context<'a> {
     /// The weight that the router should have now, in percent.
     ///
     /// It rises only when the canary's pods are there, and falls at once.
-    pub fn wanted_weight(&self) -> u32 {
+    pub(super) fn wanted_weight(&self) -> u32 {
         let asked = self.state.asked;
         let canary = self.canary().map_or(0, |set| set.available);
         let target = self.target();
@@ -178,18 +178,18 @@ impl<'a> Context<'a> {
     }
 
     /// Whether the router serves what was asked.
-    pub fn is_verified(&self) -> bool {
+    pub(super) fn is_verified(&self) -> bool {
         self.routing().is_none() || self.served() == Some(self.state.asked)
     }
 
     /// Whether the position's weight is there, pods and traffic.
-    pub fn has_arrived(&self) -> bool {
+    pub(super) fn has_arrived(&self) -> bool {
         let empty = self.goal().canary == 0;
         self.at_goal().is_ok() && self.is_verified() && (self.state.asked == self.target() || empty)
     }
 
     /// Whether the stable Service selects the stable version, where traffic is routed.
-    pub fn stable_is_selected(&self) -> bool {
+    pub(super) fn stable_is_selected(&self) -> bool {
         let Some((_, stable)) = self.routing() else { return true };
         let Some(version) = &self.state.stable else { return true };
         self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&version.hash))
@@ -208,7 +208,7 @@ impl<'a> Context<'a> {
 
     /// Whether a set's pods get requests, or are about to. What is not known
     /// counts as traffic.
-    pub fn has_traffic(&self, set: &Set) -> bool {
+    pub(super) fn has_traffic(&self, set: &Set) -> bool {
         let Some((canary, stable)) = self.routing() else { return false };
         let selects = |name| {
             let service = self.service(Some(name));
@@ -219,7 +219,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether a set's pods get the requests that are meant for the stable version.
-    pub fn stands_in_for_stable(&self, set: &Set) -> bool {
+    pub(super) fn stands_in_for_stable(&self, set: &Set) -> bool {
         let Some((_, stable)) = self.routing() else { return false };
         let selected = self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&set.hash));
         selected && set.ready > 0 && self.stable_gets_requests()
@@ -230,12 +230,12 @@ impl<'a> Context<'a> {
     }
 
     /// Whether requests come in by the canary's Service, or are about to.
-    pub fn canary_gets_requests(&self) -> bool {
+    pub(super) fn canary_gets_requests(&self) -> bool {
         self.routing().is_some() && (self.state.asked > 0 || self.served() != Some(0))
     }
 
     /// What keeps the traffic from being routed, each with its help.
-    pub fn problems(&self) -> Vec<String> {
+    pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for name in [&self.strategy.canary_service, &self.strategy.stable_service].into_iter().flatten() {
             if !self.observed.services.contains_key(name) {
@@ -248,21 +248,21 @@ impl<'a> Context<'a> {
     }
 
     /// Since when nothing has got better: the position, or the last pod that became ready.
-    pub fn progressed_at(&self) -> Timestamp {
+    pub(super) fn progressed_at(&self) -> Timestamp {
         let ready = self.observed.sets.iter().flat_map(|set| &set.members).filter_map(|pod| pod.ready_since).max();
         self.progress.since.max(ready.unwrap_or(0))
     }
 
     /// When the progress deadline is over; `None` while no progress is expected.
     /// A router that is a plugin has all of it, from when it could be told: after an outage or a start of ours anew.
-    pub fn overdue_at(&self) -> Option<Timestamp> {
+    pub(super) fn overdue_at(&self) -> Option<Timestamp> {
         let underway = self.progress.state == ProgressState::Underway && self.progress.paused_since.is_none();
         let since = self.progressed_at().max(self.router_status().and_then(RouterStatus::since).unwrap_or(0));
         underway.then(|| since + self.strategy.progress_deadline_ms)
     }
 
     /// Whether the progress deadline is over.
-    pub fn is_overdue(&self) -> bool {
+    pub(super) fn is_overdue(&self) -> bool {
         self.overdue_at().is_some_and(|at| self.now >= at)
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The fields of an object; a mistake when it is none.
-    pub fn of(value: &'a Value, path: &str, mistakes: &mut Mistakes) -> Option<Fields<'a>> {
+    pub(super) fn of(value: &'a Value, path: &str, mistakes: &mut Mistakes) -> Option<Fields<'a>> {
         let Some(all) = value.as_object() else {
             mistakes.push(Mistake::new(path, "is not an object", "write key: value lines below it"));
             return None;
@@ -51,13 +51,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a field; null counts as absent.
-    pub fn take(&mut self, key: &str) -> Option<&'a Value> {
+    pub(super) fn take(&mut self, key: &str) -> Option<&'a Value> {
         self.left.remove(key);
         self.all.get(key).filter(|value| !value.is_null())
     }
 
     /// Takes a whole number within a range.
-    pub fn number(&mut self, key: &str, range: RangeInclusive<u32>, mistakes: &mut Mistakes) -> Option<u32> {
+    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u32>, mistakes: &mut Mistakes) -> Option<u32> {
         let value = self.take(key)?;
         let number =
             value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| range.contains(number));
@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a piece of text.
-    pub fn text(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<String> {
+    pub(super) fn text(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<String> {
         let value = self.take(key)?;
         let text = value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         if text.is_none() {
@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a yes or no; no when absent.
-    pub fn flag(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<bool> {
+    pub(super) fn flag(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<bool> {
         let value = self.take(key)?;
         if value.as_bool().is_none() {
             mistakes.push(Mistake::new(
@@ -92,17 +92,17 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether nothing is left.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.left.is_empty()
     }
 
     /// Where a field is.
-    pub fn path_of(&self, key: &str) -> String {
+    pub(super) fn path_of(&self, key: &str) -> String {
         format!("{}.{key}", self.path)
     }
 
     /// Refuses all that is left: what Argo knows by name, and what nobody knows.
-    pub fn refuse(self, argos: &[&str], mistakes: &mut Mistakes) {
+    pub(super) fn refuse(self, argos: &[&str], mistakes: &mut Mistakes) {
         for key in self.left.keys() {
             let (said, help) = match argos.contains(&key.as_str()) {
                 true => (

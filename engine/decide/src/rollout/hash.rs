@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 /// FNV-1a over 32 bits, as Go's `hash/fnv` computes it.
-pub fn fnv1a(bytes: &[u8]) -> u32 {
+pub(super) fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// Kubernetes' "safe encode": each character becomes one of 27 that spell no word.
-pub fn safe_encode(text: &str) -> String {
+pub(super) fn safe_encode(text: &str) -> String {
     const SAFE: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     text.bytes().map(|byte| char::from(SAFE[usize::from(byte) % SAFE.len()])).collect()
 }
@@ -16,7 +16,7 @@ pub fn safe_encode(text: &str) -> String {
 /// The short name of a pod template: the same for the same template, whatever
 /// the order of its keys. Argo hashes the memory of a Go struct, which nobody
 /// else can repeat; sets that Argo made are matched by the status it left.
-pub fn template(template: &Value) -> String {
+pub(super) fn template(template: &Value) -> String {
     safe_encode(&fnv1a(canonical(template).as_bytes()).to_string())
 }
 

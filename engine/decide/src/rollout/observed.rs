@@ -75,7 +75,7 @@ pub const DEADLINE: &str = "scale-down-deadline";
 /// The annotation that numbers the sets.
 pub const REVISION: &str = "rollout.argoproj.io/revision";
 /// The annotation of a set that says how many pods the Rollout wanted in all.
-pub const DESIRED: &str = "rollout.argoproj.io/desired-replicas";
+pub(super) const DESIRED: &str = "rollout.argoproj.io/desired-replicas";
 /// The annotation of a Service whose selector a Rollout moves.
 pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 

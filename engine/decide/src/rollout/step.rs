@@ -94,7 +94,7 @@ pub fn span(ms: u64) -> String {
 /// Argo's `currentStepHash`: FNV-1a of the steps as Go writes them in JSON.
 ///
 /// Source: `utils/conditions/conditions.go`, `ComputeStepHash`.
-pub fn hash_of(steps: Option<&Value>) -> String {
+pub(super) fn hash_of(steps: Option<&Value>) -> String {
     let text = match steps.and_then(Value::as_array) {
         None => "null".to_owned(),
         Some(steps) => format!("[{}]", steps.iter().map(as_go_writes).collect::<Vec<_>>().join(",")),

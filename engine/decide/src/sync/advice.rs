@@ -4,7 +4,7 @@ use super::object::{self, Id};
 use serde_json::Value;
 
 /// A sentence with its help for each such manifest. `objects` is everything that git names.
-pub fn about(objects: &[&Value]) -> Vec<String> {
+pub(super) fn about(objects: &[&Value]) -> Vec<String> {
     let roles = objects.iter().filter(|object| matches!(object::kind(object), "Role" | "ClusterRole"));
     let roles = roles.filter(|role| grants_logs(role)).map(|role| {
         format!("{}: `logs` is no resource, so that its rule grants nothing; write `pods/log`", Id::of(role))

@@ -37,7 +37,7 @@ const WORDS: [&str; 17] = [
 
 /// A step of a found path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+pub(super) enum Part {
     /// An item of a list.
     Index(usize),
     /// A field of a map.
@@ -48,7 +48,7 @@ pub enum Part {
 ///
 /// # Errors
 /// An expression that cannot be read or whose work is not bounded, with the help.
-pub fn paths(expression: &str, value: &Value) -> Result<Vec<Vec<Part>>, String> {
+pub(super) fn paths(expression: &str, value: &Value) -> Result<Vec<Vec<Part>>, String> {
     check(expression)?;
     let code = format!("path({expression})");
     let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());

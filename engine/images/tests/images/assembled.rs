@@ -30,7 +30,7 @@ fn files() -> Vec<Made<'static>> {
 }
 
 /// Everything in an image's layers: kind and mode, owner, time, content.
-pub fn contents(layout: &Layout, digest: &Digest) -> BTreeMap<String, (String, (u64, u64), u64, String)> {
+pub(crate) fn contents(layout: &Layout, digest: &Digest) -> BTreeMap<String, (String, (u64, u64), u64, String)> {
     let (_, manifest) = layout.manifest(digest).unwrap();
     let mut found = BTreeMap::new();
     for layer in &manifest.layers {

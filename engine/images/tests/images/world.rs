@@ -15,11 +15,11 @@ use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The host in the seed's image names; nothing listens there.
-pub const HOST: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com";
+pub(crate) const HOST: &str = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com";
 
 /// Keeps every line.
 #[derive(Default)]
-pub struct Log(Mutex<Vec<(Stream, String)>>);
+pub(crate) struct Log(Mutex<Vec<(Stream, String)>>);
 
 impl LogSink for Log {
     fn line(&self, stream: Stream, text: &str) {
@@ -28,19 +28,19 @@ impl LogSink for Log {
 }
 
 impl Log {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().iter().map(|(_, line)| format!("{line}\n")).collect()
     }
 }
 
 /// One file of a context: path, content or link target, mode.
-pub enum Made<'a> {
+pub(crate) enum Made<'a> {
     File(&'a str, &'a [u8], u32),
     Link(&'a str, &'a str),
 }
 
 /// Writes a context's tar; `at` is the time that its files bear.
-pub fn context(path: &Path, at: u64, files: &[Made<'_>]) {
+pub(crate) fn context(path: &Path, at: u64, files: &[Made<'_>]) {
     let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
     for file in files {
         let mut header = tar::Header::new_gnu();
@@ -63,32 +63,32 @@ pub fn context(path: &Path, at: u64, files: &[Made<'_>]) {
 }
 
 /// The key of a step, by its name.
-pub fn key(step: &str) -> decide::request::Key {
+pub(crate) fn key(step: &str) -> decide::request::Key {
     decide::request::Key { run: "user/petclinic/was/56".into(), step: step.into() }
 }
 
 /// A builder with its layout and contexts in one directory.
-pub struct Shop {
+pub(crate) struct Shop {
     pub images: Images,
     pub dir: TempDir,
 }
 
 impl Shop {
-    pub fn new(choice: Choice) -> Shop {
+    pub(crate) fn new(choice: Choice) -> Shop {
         let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         Shop { images: Images::open(&dir.path().join("layout"), choice).unwrap(), dir }
     }
 
     /// What the engine calls the build with this label: an HMAC under the key beside the layout.
-    pub fn name(&self, label: &str) -> String {
+    pub(crate) fn name(&self, label: &str) -> String {
         let key = std::fs::read(self.dir.path().join("layout/key")).unwrap();
         let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
         format!("bespin-building:{}", hex::encode(hmac::sign(&key, label.as_bytes())))
     }
 
     /// A job for these files, the Dockerfile among them.
-    pub fn job(&self, step: &str, at: u64, files: &[Made<'_>]) -> Job {
+    pub(crate) fn job(&self, step: &str, at: u64, files: &[Made<'_>]) -> Job {
         let path = self.dir.path().join(format!("{step}.tar"));
         context(&path, at, files);
         let (dockerfile, network) = ("Dockerfile".into(), Network::Builder);
@@ -97,7 +97,7 @@ impl Shop {
 }
 
 /// The playground's registry, which admits `AWS` by the password `secret`.
-pub struct Served {
+pub(crate) struct Served {
     pub registry: Registry,
     pub faults: Faults,
     pub address: SocketAddr,
@@ -107,7 +107,7 @@ pub struct Served {
 }
 
 impl Served {
-    pub async fn start() -> Served {
+    pub(crate) async fn start() -> Served {
         let dir = tempfile::tempdir().unwrap();
         let faults = Faults::default();
         let registry = Registry::open(dir.path(), Some("AWS".into()), Some("secret".into()), faults.clone()).unwrap();
@@ -118,27 +118,27 @@ impl Served {
     }
 
     /// Registries that know the seed's host at this address.
-    pub fn known(&self, password: &str) -> Registries {
+    pub(crate) fn known(&self, password: &str) -> Registries {
         known(&format!("http://{}", self.address), Auth::Basic { username: "AWS".into(), password: password.into() })
     }
 }
 
-pub fn known(endpoint: &str, auth: Auth) -> Registries {
+pub(crate) fn known(endpoint: &str, auth: Auth) -> Registries {
     Registries::new(vec![RegistrySettings { host: HOST.into(), endpoint: Some(endpoint.into()), auth }]).unwrap()
 }
 
 /// A program that ends with this value.
-pub struct Program(Child);
+pub(crate) struct Program(Child);
 
 impl Program {
-    pub fn start(command: &mut Command, log: &Path) -> Program {
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Program {
         let log = std::fs::File::create(log).unwrap();
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
         Program(child.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}")))
     }
 
     /// Waits until `check` holds, for a minute at most.
-    pub async fn ready(&mut self, mut check: impl AsyncFnMut() -> bool) {
+    pub(crate) async fn ready(&mut self, mut check: impl AsyncFnMut() -> bool) {
         let end = Instant::now() + Duration::from_secs(60);
         while !check().await {
             assert!(self.0.try_wait().unwrap().is_none(), "the program has ended");
@@ -162,7 +162,7 @@ impl Drop for Program {
 }
 
 /// The path of a program, or `None` said loudly; a failure where every real part is demanded.
-pub fn real(program: &str, variable: Option<&str>) -> Option<PathBuf> {
+pub(crate) fn real(program: &str, variable: Option<&str>) -> Option<PathBuf> {
     let named = variable.and_then(std::env::var_os).map(PathBuf::from).filter(|path| path.exists());
     let found = named.or_else(|| {
         std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.exists())

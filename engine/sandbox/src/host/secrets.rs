@@ -11,6 +11,7 @@ use pipeline::limits::Limit;
 use pipeline::permission::Ability;
 
 /// What a guest's handle stands for.
+#[expect(unreachable_pub, reason = "the bindings that a macro makes re-export it")]
 pub struct Secret {
     name: String,
     value: SecretString,

@@ -15,7 +15,7 @@ const LIMITS: Limits = Limits { files: 100, file_bytes: 256 * 1024, bytes: 4 * 1
 ///
 /// # Errors
 /// The mirror cannot be read.
-pub async fn at(mirror: &Mirror, commit: &str) -> Result<Vec<File>, Trouble> {
+pub(super) async fn at(mirror: &Mirror, commit: &str) -> Result<Vec<File>, Trouble> {
     let files = match mirror.files(commit, FOLDER, &[".yaml", ".yml", ".lock"], LIMITS).await {
         Ok(files) => files,
         Err(error @ forge::Error::TooLarge { .. }) => {

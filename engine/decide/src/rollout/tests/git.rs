@@ -11,17 +11,17 @@ use crate::revert::{self, Aside, Branch, Folder, Request};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-pub const FILE: &str = "petclinic/was-rollout.yaml";
+pub(super) const FILE: &str = "petclinic/was-rollout.yaml";
 
 #[derive(Clone, PartialEq)]
-pub struct Commit {
+pub(super) struct Commit {
     pub id: String,
     pub text: String,
     pub message: String,
 }
 
 #[derive(Clone, PartialEq)]
-pub struct Git {
+pub(super) struct Git {
     pub branches: BTreeMap<String, Vec<Commit>>,
     pub requests: Vec<String>,
     pub has_api: bool,
@@ -35,7 +35,7 @@ fn manifest(image: &str) -> String {
 }
 
 impl Git {
-    pub fn new(on_abort: Option<&str>) -> Git {
+    pub(super) fn new(on_abort: Option<&str>) -> Git {
         let mut application = json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
             "metadata": { "name": "petclinic", "namespace": "argocd", "annotations": { OWNER: "bespin" } },
             "spec": { "source": { "repoURL": "http://git/k8s-manifests.git", "path": "petclinic" },
@@ -47,7 +47,7 @@ impl Git {
     }
 
     /// A commit on `main`, as a bump of this run makes it.
-    pub fn bump(&mut self, image: &str, run: u64) {
+    pub(super) fn bump(&mut self, image: &str, run: u64) {
         let message = format!("Bump\n\n{RUN_TRAILER}: user/petclinic/was/{run}\n{IMAGE_TRAILER}: {image}\n");
         self.commit("main", None, manifest(image), message);
     }
@@ -72,17 +72,17 @@ impl Git {
     }
 
     /// The text of a branch.
-    pub fn text(&self, branch: &str) -> &str {
+    pub(super) fn text(&self, branch: &str) -> &str {
         self.branches.get(branch).and_then(|commits| commits.last()).map_or("", |commit| commit.text.as_str())
     }
 
     /// The image that `main` names.
-    pub fn image(&self) -> Option<String> {
+    pub(super) fn image(&self) -> Option<String> {
         self.text("main").split('"').nth(1).map(str::to_owned)
     }
 
     /// The branches beside `main`, each with how many commits it has beyond it.
-    pub fn aside(&self) -> Vec<(String, usize)> {
+    pub(super) fn aside(&self) -> Vec<(String, usize)> {
         let main = self.branches.get("main").map_or(0, Vec::len);
         let aside = self.branches.iter().filter(|(name, _)| *name != "main");
         aside.map(|(name, commits)| (name.clone(), commits.len() - main)).collect()
@@ -124,7 +124,7 @@ impl Git {
 
 impl World {
     /// The seed's world, its Rollout brought by an Application.
-    pub fn with_git(on_abort: Option<&str>) -> World {
+    pub(super) fn with_git(on_abort: Option<&str>) -> World {
         let mut world = World::seed();
         world.rollout["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] =
             json!("petclinic:argoproj.io/Rollout:petclinic/was");
@@ -133,7 +133,7 @@ impl World {
     }
 
     /// A bump of this run, and the sync after it.
-    pub fn ship(&mut self, image: &str, run: u64) {
+    pub(super) fn ship(&mut self, image: &str, run: u64) {
         if let Some(git) = &mut self.git {
             git.bump(image, run);
         }
@@ -141,7 +141,7 @@ impl World {
     }
 
     /// What an Application's canary looks for after an abort.
-    pub fn applications(&self) -> Option<Result<Vec<Value>, String>> {
+    pub(super) fn applications(&self) -> Option<Result<Vec<Value>, String>> {
         let git = self.git.as_ref()?;
         let state = self.state();
         let asks = state.is_aborted() && state.undoing().is_none();
@@ -149,24 +149,24 @@ impl World {
     }
 
     /// The newest revert's stream, by the moment of its promise.
-    pub fn revert(&self) -> (Timestamp, Vec<revert::Entry>) {
+    pub(super) fn revert(&self) -> (Timestamp, Vec<revert::Entry>) {
         let (since, entries) = self.reverts.last_key_value().expect("one was asked");
         (*since, entries.clone())
     }
 
     /// How the newest revert has ended, once it has.
-    pub fn answered(&self) -> Option<revert::Outcome> {
+    pub(super) fn answered(&self) -> Option<revert::Outcome> {
         revert::State::replay(self.reverts.values().next_back()?).outcome
     }
 
     /// What the rollout sees of the revert that it waits for.
-    pub fn revert_state(&self) -> revert::State {
+    pub(super) fn revert_state(&self) -> revert::State {
         let since = self.state().promised().map(|undo| undo.since);
         since.and_then(|since| self.reverts.get(&since)).map(revert::State::replay).unwrap_or_default()
     }
 
     /// What becomes of an act about a revert: an entry in its stream, and a driver.
-    pub fn tell_revert(&mut self, act: &Act) {
+    pub(super) fn tell_revert(&mut self, act: &Act) {
         let (since, entries) = match act {
             Act::AskRevert { since, intent } => {
                 let asked = revert::Entry::Asked { intent: intent.clone() };
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// One turn of a revert's driver, and then the sync; whether anything happened.
-    pub fn git_turn(&mut self) -> bool {
+    pub(super) fn git_turn(&mut self) -> bool {
         let Some(git) = self.git.clone() else { return false };
         let recorded = |since: &Timestamp| (*since, revert::State::replay(&self.reverts[since]));
         let open = self.driven.iter().map(recorded).find(|(_, state)| state.open().is_some());

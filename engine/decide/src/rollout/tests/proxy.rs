@@ -6,11 +6,11 @@ use crate::outcome::{Attempted, Failure, Outcomes};
 use crate::retry::Retry;
 use serde_json::{Value, json};
 
-pub const NAME: &str = "example/http";
+pub(super) const NAME: &str = "example/http";
 
 /// How the plugin is today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     /// It tells what is served.
     Verifies,
     /// It cannot tell.
@@ -29,7 +29,7 @@ pub enum Mode {
 
 /// The data plane.
 #[derive(Clone, Debug)]
-pub struct Proxy {
+pub(super) struct Proxy {
     pub mode: Mode,
     /// The canary's share that it was told; none of it before that, and after it was taken back.
     pub wanted: Option<u32>,
@@ -53,7 +53,7 @@ pub struct Proxy {
 
 impl World {
     /// The seed's world, its traffic shared by a plugin.
-    pub fn plugged() -> World {
+    pub(super) fn plugged() -> World {
         let mut world = World::seed();
         let plugins = json!({ NAME: { "address": "http://proxy.example" } });
         world.rollout["spec"]["strategy"]["canary"]["trafficRouting"] = json!({ "plugins": plugins });
@@ -73,12 +73,12 @@ impl World {
         world
     }
 
-    pub fn proxy(&mut self) -> &mut Proxy {
+    pub(super) fn proxy(&mut self) -> &mut Proxy {
         self.proxy.as_mut().expect("there is a proxy")
     }
 
     /// What the router says of a share.
-    pub fn ask_router(&mut self, split: &Split) -> Result<Reply, Failure> {
+    pub(super) fn ask_router(&mut self, split: &Split) -> Result<Reply, Failure> {
         let proxy = self.proxy();
         let is_there = proxy.wanted.is_some() && proxy.at.as_ref() == Some(settings(&split.rollout));
         match proxy.mode {
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    pub fn tell_router(&mut self, split: &Split) -> Result<Reply, Failure> {
+    pub(super) fn tell_router(&mut self, split: &Split) -> Result<Reply, Failure> {
         let proxy = self.proxy();
         proxy.calls += 1;
         match proxy.mode {
@@ -113,7 +113,7 @@ impl World {
     }
 
     /// Takes back what it has made.
-    pub fn unroute(&mut self, rollout: &Value) -> Result<Reply, Failure> {
+    pub(super) fn unroute(&mut self, rollout: &Value) -> Result<Reply, Failure> {
         let proxy = self.proxy();
         match proxy.mode {
             Mode::Silent => return Err(failure(Retry::PASSING)),
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// The proxy follows what it was told; whether anything changed.
-    pub fn proxy_follows(&mut self) -> bool {
+    pub(super) fn proxy_follows(&mut self) -> bool {
         let Some(proxy) = self.proxy.as_mut().filter(|proxy| proxy.mode != Mode::Ignores) else { return false };
         let wanted = proxy.wanted.unwrap_or(0);
         if wanted != proxy.serving && proxy.lag.1 > 0 {
@@ -143,7 +143,7 @@ impl World {
 impl Proxy {
     /// What anything can follow from. What came of asking and telling a router that tells what it serves matters only
     /// while it serves something else.
-    pub fn matters(&self, outcomes: &Outcomes<ActKey, Reply>) -> impl PartialEq + use<> {
+    pub(super) fn matters(&self, outcomes: &Outcomes<ActKey, Reply>) -> impl PartialEq + use<> {
         let remembers = self.mode == Mode::CannotTell || self.wanted != Some(self.serving);
         let counts = |one: &&Attempted<ActKey, Reply>| remembers || matches!(one.act, ActKey::Unroute(_));
         let outcomes: Vec<_> = outcomes.iter().filter(counts).cloned().collect();

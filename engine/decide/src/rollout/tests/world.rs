@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The world, the journal, and what was seen happening.
 #[derive(Clone)]
-pub struct World {
+pub(super) struct World {
     pub now: Timestamp,
     pub rollout: Value,
     pub sets: Vec<Value>,
@@ -60,7 +60,7 @@ pub struct World {
 
 /// Whether something will happen without anybody's hand.
 #[derive(PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     On,
     Rest,
 }
@@ -68,11 +68,11 @@ pub enum Step {
 /// So many turns in a row without anything happening are rest: a router is asked now and then for ever.
 const IDLE: usize = 12;
 
-pub const SEED: &str = include_str!("seed-rollout.json");
+pub(super) const SEED: &str = include_str!("seed-rollout.json");
 
 impl World {
     /// The seed's Rollout with its selector, two replicas, and its surroundings.
-    pub fn seed() -> World {
+    pub(super) fn seed() -> World {
         let mut rollout: Value = serde_json::from_str(SEED).unwrap();
         rollout["metadata"]["uid"] = json!("rollout-uid");
         rollout["metadata"]["generation"] = json!(1);
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// The same without a router: the pods are the weight.
-    pub fn basic(replicas: u32) -> World {
+    pub(super) fn basic(replicas: u32) -> World {
         let mut world = World::seed();
         let canary = &mut world.rollout["spec"]["strategy"]["canary"];
         canary.as_object_mut().unwrap().remove("trafficRouting");
@@ -129,42 +129,42 @@ impl World {
         world
     }
 
-    pub fn deploy(&mut self, image: &str) {
+    pub(super) fn deploy(&mut self, image: &str) {
         self.rollout["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
         self.changed();
     }
 
-    pub fn scale(&mut self, replicas: u32) {
+    pub(super) fn scale(&mut self, replicas: u32) {
         self.rollout["spec"]["replicas"] = json!(replicas);
         self.changed();
     }
 
-    pub fn changed(&mut self) {
+    pub(super) fn changed(&mut self) {
         let generation = self.rollout["metadata"]["generation"].as_u64().unwrap();
         self.rollout["metadata"]["generation"] = json!(generation + 1);
     }
 
-    pub fn ask(&mut self, action: Action) {
+    pub(super) fn ask(&mut self, action: Action) {
         let entry = Entry::Asked { action, through: Through::Api };
         self.journal.push((self.now, By::Person("mina".into()), entry));
     }
 
-    pub fn want(&mut self, run: &str, image: Option<&str>, on_timeout: OnTimeout) -> Key {
+    pub(super) fn want(&mut self, run: &str, image: Option<&str>, on_timeout: OnTimeout) -> Key {
         let key = Key { run: run.into(), step: "canary".into() };
         let intent = Intent { image: image.map(str::to_owned), on_timeout };
         self.journal.push((self.now, By::Run(run.into()), Entry::Wanted { key: key.clone(), intent }));
         key
     }
 
-    pub fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         State::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)))
     }
 
-    pub fn answer(&self, key: &Key) -> Option<Response> {
+    pub(super) fn answer(&self, key: &Key) -> Option<Response> {
         self.state().answer(key).cloned()
     }
 
-    pub fn objects(&self) -> Objects {
+    pub(super) fn objects(&self) -> Objects {
         let mut objects = Objects {
             rollout: Some(self.rollout.clone()),
             sets: self.sets.clone(),
@@ -183,13 +183,13 @@ impl World {
 
     /// Until nothing happens any more but by somebody's hand.
     #[track_caller]
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.run_until(|_| false);
     }
 
     /// Until something is so; then at once.
     #[track_caller]
-    pub fn run_until(&mut self, stop: impl Fn(&World) -> bool) {
+    pub(super) fn run_until(&mut self, stop: impl Fn(&World) -> bool) {
         for _ in 0..2000 {
             if stop(self) || self.step() == Step::Rest {
                 return;
@@ -199,7 +199,7 @@ impl World {
     }
 
     /// One turn of the driver, and then one thing that happens in the world.
-    pub fn step(&mut self) -> Step {
+    pub(super) fn step(&mut self) -> Step {
         let wake = self.turn();
         if wake != Wake::Now && self.proxy.as_ref().is_some_and(|proxy| proxy.idle > IDLE) {
             return Step::Rest;
@@ -216,7 +216,7 @@ impl World {
     }
 
     /// One turn of the driver.
-    pub fn turn(&mut self) -> Wake {
+    pub(super) fn turn(&mut self) -> Wake {
         self.turns += 1;
         self.lose();
         self.forget();
@@ -260,7 +260,7 @@ impl World {
     }
 
     /// What an observation comes to.
-    pub fn observed(&self) -> Observed {
+    pub(super) fn observed(&self) -> Observed {
         let mut observed = Observed::read(self.objects());
         hear(&self.state(), &mut observed, &self.outcomes);
         observed
@@ -432,16 +432,16 @@ impl World {
         self.version.to_string()
     }
 
-    pub fn phase(&self) -> &str {
+    pub(super) fn phase(&self) -> &str {
         self.rollout["status"]["phase"].as_str().unwrap_or("")
     }
 
-    pub fn status(&self, field: &str) -> &Value {
+    pub(super) fn status(&self, field: &str) -> &Value {
         &self.rollout["status"][field]
     }
 
     /// Pods by image, for those sets that have any.
-    pub fn running(&self) -> Vec<(String, u64)> {
+    pub(super) fn running(&self) -> Vec<(String, u64)> {
         let images = self.sets.iter().map(|set| {
             let image = set["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
             (image.to_owned(), set["spec"]["replicas"].as_u64().unwrap())
@@ -451,14 +451,14 @@ impl World {
         running
     }
 
-    pub fn served(&self) -> Option<u32> {
+    pub(super) fn served(&self) -> Option<u32> {
         if let Some(proxy) = &self.proxy {
             return Some(proxy.serving);
         }
         strategy::served(&self.rollout, &self.ingresses)
     }
 
-    pub fn at(&self) -> usize {
+    pub(super) fn at(&self) -> usize {
         self.state().progress.map_or(0, |progress| progress.at)
     }
 }

@@ -12,20 +12,20 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum When {
+pub(super) enum When {
     BeforeActs,
     AfterActs,
 }
 
 /// What an API server keeps of a status, whose schema may lack it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Keeps {
+pub(super) enum Keeps {
     All,
     Nothing,
 }
 
 #[derive(Clone)]
-pub struct World {
+pub(super) struct World {
     pub application: Value,
     pub journal: Vec<(Timestamp, Entry)>,
     pub namespaces: Vec<String>,
@@ -56,7 +56,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(manifests: &[Value]) -> World {
+    pub(super) fn new(manifests: &[Value]) -> World {
         let application = json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
             "metadata": { "name": "petclinic", "namespace": "argocd", "uid": "app", "annotations": { application::OWNER: "bespin" } },
             "spec": { "source": { "repoURL": "http://git/k8s-manifests.git", "targetRevision": "HEAD", "path": "petclinic" },
@@ -88,7 +88,7 @@ impl World {
         world
     }
 
-    pub fn push(&mut self, manifests: &[Value]) {
+    pub(super) fn push(&mut self, manifests: &[Value]) {
         self.commit += 1;
         self.manifests = manifests.to_vec();
         for object in manifests {
@@ -102,32 +102,32 @@ impl World {
         format!("c{}", self.commit).into()
     }
 
-    pub fn append(&mut self, entry: Entry) {
+    pub(super) fn append(&mut self, entry: Entry) {
         self.journal.push((self.now, entry));
     }
 
-    pub fn want(&mut self, step: &str, revision: &str) {
+    pub(super) fn want(&mut self, step: &str, revision: &str) {
         self.now += 1;
         self.append(Entry::Wanted { key: key(step), intent: Intent { revision: revision.into() } });
         let here = World { snapshots: Vec::new(), ..self.clone() };
         self.snapshots.push((here.clone(), here));
     }
 
-    pub fn recorded(&self) -> State {
+    pub(super) fn recorded(&self) -> State {
         State::fold(self.journal.iter().map(|(at, entry)| (*at, entry)))
     }
 
-    pub fn disown(&mut self) {
+    pub(super) fn disown(&mut self) {
         object::remove(&mut self.application, &["metadata", "annotations", application::OWNER]);
     }
 
     /// Runs until nothing more happens without time or somebody else.
-    pub fn settle(&mut self) -> Next<Entry, Act> {
+    pub(super) fn settle(&mut self) -> Next<Entry, Act> {
         self.run(|_, _| false)
     }
 
     /// Runs on through waits, for up to an hour of the world's time.
-    pub fn settle_with_time(&mut self) -> Next<Entry, Act> {
+    pub(super) fn settle_with_time(&mut self) -> Next<Entry, Act> {
         let end = self.now + 3_600_000;
         self.run(move |world, at| {
             world.now = world.now.max(at);
@@ -149,7 +149,7 @@ impl World {
     }
 
     /// One turn of the driver.
-    pub fn turn(&mut self) -> Next<Entry, Act> {
+    pub(super) fn turn(&mut self) -> Next<Entry, Act> {
         self.lose();
         self.forget();
         let next = decide(&self.recorded(), &self.observed(), self.now);
@@ -179,7 +179,7 @@ impl World {
         next
     }
 
-    pub fn resume(&self, cut: usize, when: When) -> World {
+    pub(super) fn resume(&self, cut: usize, when: When) -> World {
         let (before, after) = &self.snapshots[cut];
         let mut world = if when == When::BeforeActs { before.clone() } else { after.clone() };
         // A server that starts anew knows nothing of what came of acts.
@@ -188,7 +188,7 @@ impl World {
     }
 
     /// What must be the same however often it was interrupted.
-    pub fn essence(&self) -> Vec<Value> {
+    pub(super) fn essence(&self) -> Vec<Value> {
         let bare = |object: &Value| {
             let mut object = object.clone();
             for noise in ["resourceVersion", "managedFields", "generation"] {
@@ -314,7 +314,7 @@ impl World {
         self.objects.insert(id, live);
     }
 
-    pub fn controllers(&mut self) {
+    pub(super) fn controllers(&mut self) {
         let ready = self.ready;
         for object in self.objects.values_mut().filter(|object| object["kind"] == "Deployment") {
             let count = object["spec"]["replicas"].clone();
@@ -329,13 +329,13 @@ impl World {
         }
     }
 
-    pub fn degrade(&mut self, name: &str) {
+    pub(super) fn degrade(&mut self, name: &str) {
         self.live_mut("Deployment", name)["status"]["conditions"] =
             json!([{ "type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "late" }]);
     }
 
     /// Somebody sets the replicas through the scale subresource.
-    pub fn scale(&mut self, name: &str, count: i64) {
+    pub(super) fn scale(&mut self, name: &str, count: i64) {
         let live = self.live_mut("Deployment", name);
         live["spec"]["replicas"] = count.into();
         let managed = live["metadata"]["managedFields"].as_array_mut().expect("it was applied");
@@ -347,13 +347,13 @@ impl World {
         self.controllers();
     }
 
-    pub fn foreign_write(&mut self) {
+    pub(super) fn foreign_write(&mut self) {
         let at = jiff::Timestamp::from_millisecond(self.now as i64).expect("a time").to_string();
         self.application["metadata"]["managedFields"] =
             json!([{ "manager": "argocd-controller", "operation": "Update", "time": at, "fieldsV1": {} }]);
     }
 
-    pub fn add_live(&mut self, object: Value) {
+    pub(super) fn add_live(&mut self, object: Value) {
         self.objects.insert(Id::of(&object), object);
     }
 
@@ -361,26 +361,26 @@ impl World {
         self.objects.keys().find(|id| id.kind == kind && id.name == name)
     }
 
-    pub fn live(&self, kind: &str, name: &str) -> Option<&Value> {
+    pub(super) fn live(&self, kind: &str, name: &str) -> Option<&Value> {
         self.objects.get(self.find(kind, name)?)
     }
 
-    pub fn live_mut(&mut self, kind: &str, name: &str) -> &mut Value {
+    pub(super) fn live_mut(&mut self, kind: &str, name: &str) -> &mut Value {
         let id = self.find(kind, name).expect("it lives").clone();
         self.objects.get_mut(&id).expect("it lives")
     }
 
-    pub fn owners(&self, kind: &str, name: &str) -> Vec<String> {
+    pub(super) fn owners(&self, kind: &str, name: &str) -> Vec<String> {
         let live = self.live(kind, name).expect("it lives");
         let owners = fields::owners(live, &["spec", "replicas"]);
         owners.iter().map(|share| share.manager.to_owned()).filter(|manager| manager != MANAGER).collect()
     }
 
-    pub fn applied(&self, kind: &str, name: &str) -> usize {
+    pub(super) fn applied(&self, kind: &str, name: &str) -> usize {
         self.sent.iter().filter(|id| id.kind == kind && id.name == name).count()
     }
 
-    pub fn writes(&self) -> usize {
+    pub(super) fn writes(&self) -> usize {
         self.sent.len()
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// How the API is today.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// It does what it is told.
     #[default]
     Works,
@@ -32,7 +32,7 @@ struct Heard {
 }
 
 /// A data plane's API: `PUT`, `GET` and `DELETE` of one weight.
-pub struct Api {
+pub(crate) struct Api {
     pub address: String,
     told: Arc<Mutex<Heard>>,
     /// The secret's file, for the configuration.
@@ -42,7 +42,7 @@ pub struct Api {
 const TOKEN: &str = "the router's own token";
 
 impl Api {
-    pub async fn start(dir: &Path) -> Api {
+    pub(crate) async fn start(dir: &Path) -> Api {
         let told: Arc<Mutex<Heard>> = Arc::default();
         let secret = dir.join("token");
         std::fs::write(&secret, TOKEN).unwrap();
@@ -53,26 +53,26 @@ impl Api {
         Api { address, told, secret }
     }
 
-    pub fn set(&self, mode: Mode) {
+    pub(crate) fn set(&self, mode: Mode) {
         self.told.lock().unwrap().mode = mode;
     }
 
     /// Somebody else stores a weight there.
-    pub fn store(&self, weight: &str) {
+    pub(crate) fn store(&self, weight: &str) {
         self.told.lock().unwrap().weight = Some(weight.to_owned());
     }
 
     /// What was stored there last.
-    pub fn weight(&self) -> Option<String> {
+    pub(crate) fn weight(&self) -> Option<String> {
         self.told.lock().unwrap().weight.clone()
     }
 
-    pub fn asked(&self, method: &Method) -> usize {
+    pub(crate) fn asked(&self, method: &Method) -> usize {
         self.told.lock().unwrap().requests.iter().filter(|(asked, _)| asked == method).count()
     }
 
     /// The routers of a server whose configuration has a row for it.
-    pub async fn routers(&self, dir: &Path, http: &str) -> Routers {
+    pub(crate) async fn routers(&self, dir: &Path, http: &str) -> Routers {
         let examples = std::env::var_os("BESPIN_COMPONENTS").map_or_else(
             || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/wasm32-wasip2/plugin")),
             PathBuf::from,
@@ -95,7 +95,7 @@ impl Api {
     }
 
     /// What a row grants for it.
-    pub fn grant(&self) -> String {
+    pub(crate) fn grant(&self) -> String {
         format!("GET,PUT,DELETE {}", self.address)
     }
 }
