@@ -153,6 +153,10 @@ fn claims() -> Vec<Asked> {
         ("more", json!({ "resources": { "requests": { "storage": "2Gi" } } })),
         ("less", json!({ "resources": { "requests": { "storage": "1Mi" } } })),
         ("the mode", json!({ "volumeMode": "Block" })),
+        ("its class, for the first time", json!({ "storageClassName": "manual" })),
+        ("its class, for the second time", json!({ "storageClassName": "other" })),
+        ("its volume, for the first time", json!({ "volumeName": "absent" })),
+        ("its volume, for the second time", json!({ "volumeName": "other" })),
     ];
     [
         vec![post("a claim", &format!("{CORE}/persistentvolumeclaims"), claim("ReadWriteOnce"))],

@@ -232,15 +232,19 @@ pub fn keep_server_fields(kind: &Kind, live: &Value, new: &mut Value, part: Part
 /// Whether a write changed nothing but when managers wrote last: then nothing is written.
 pub fn only_times_differ(live: &Value, new: &Value) -> bool {
     let untimed = |object: &Value| {
-        let mut object = object.clone();
-        for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+        let mut metadata = object["metadata"].clone();
+        for entry in metadata["managedFields"].as_array_mut().into_iter().flatten() {
             if let Some(map) = entry.as_object_mut() {
                 map.shift_remove("time");
             }
         }
-        object
+        metadata
     };
-    live == new || untimed(live) == untimed(new)
+    let rest = |object: &Value, other: &Value| {
+        let mut fields = object.as_object().into_iter().flatten();
+        fields.all(|(name, value)| name == "metadata" || other.get(name) == Some(value))
+    };
+    live == new || (rest(live, new) && rest(new, live) && untimed(live) == untimed(new))
 }
 
 /// Whether a write changed what the object asks for: then its generation rises.

@@ -215,6 +215,14 @@ pub fn canonical(kind: &Kind, object: &mut Value) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether every quantity of an object can be read.
+///
+/// # Errors
+/// Why the first one cannot.
+pub fn check(kind: &Kind, object: &Value) -> Result<(), &'static str> {
+    if paths(&kind.kind).is_empty() { Ok(()) } else { canonical(kind, &mut object.clone()) }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum QuantityRounding {
     No,

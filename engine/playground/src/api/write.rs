@@ -214,7 +214,7 @@ impl Api {
         if config["metadata"]["managedFields"].as_array().is_some_and(|list| !list.is_empty()) {
             return Err(Refusal::bad_request("metadata.managedFields must be nil"));
         }
-        if let Err(because) = quantity::canonical(kind, &mut config.clone()) {
+        if let Err(because) = quantity::check(kind, &config) {
             let within = config["metadata"]["namespace"].as_str().unwrap_or_default();
             return Err(Refusal::unreadable_apply(kind, within, name, because));
         }

@@ -25,8 +25,12 @@ pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     if text(&claim, "/status/phase") == "Bound" {
         return Ok(None);
     }
-    let Some(volume) = fitting(control, &claim).or(made(control, &claim)?) else {
-        return Ok(None);
+    let volume = match fitting(control, &claim) {
+        Some(volume) => volume,
+        None => match made(control, &claim)? {
+            Some(volume) => volume,
+            None => return Ok(None),
+        },
     };
     let volume = take(control, &volume, &claim)?;
     let mut bound = own(&claim);

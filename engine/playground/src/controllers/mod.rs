@@ -35,6 +35,9 @@ use crate::api::Api;
 use crate::api::refusal::Refusal;
 use crate::api::store::{Event, Happened, Key};
 
+#[cfg(test)]
+mod tests;
+
 /// The field manager of the control plane's controllers.
 pub const MANAGER: &str = "kube-controller-manager";
 

@@ -2,7 +2,9 @@
 
 mod deleting;
 mod owning;
+mod printing;
 mod reading;
+mod refusing;
 mod writing;
 
 use bytes::Bytes;

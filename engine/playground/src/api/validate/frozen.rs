@@ -78,8 +78,9 @@ fn service(before: &Value, after: &Value, causes: &mut Vec<Cause>) {
 fn claim(before: &Value, after: &Value, causes: &mut Vec<Cause>) {
     let bound = before["status"]["phase"] == "Bound";
     let (mut old, mut new) = (before["spec"].clone(), after["spec"].clone());
-    for (field, once) in [("volumeName", true), ("storageClassName", true), ("volumeAttributesClassName", bound)] {
-        if once && old[field].is_null() || field == "volumeAttributesClassName" && bound {
+    for field in ["volumeName", "storageClassName", "volumeAttributesClassName"] {
+        let may_change = if field == "volumeAttributesClassName" { bound } else { old[field].is_null() };
+        if may_change && !new[field].is_null() {
             old[field] = new[field].clone();
         }
     }
