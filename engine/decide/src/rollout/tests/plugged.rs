@@ -61,6 +61,7 @@ fn a_walk_asks_for_each_weight_and_waits_until_it_is_served() {
     assert!(matches!(world.answer(&key), Some(Response::Met { .. })));
     assert_eq!((condition(&world).0.as_str(), verified(&world)), ("Verified", &json!(true)));
     let state = world.state();
+    assert!(!state.weights.is_empty(), "weights are recorded");
     assert!(state.weights.iter().all(|point| point.served == Some(point.asked)), "{:?}", state.weights);
     let routed = state.routed.expect("it is in use");
     assert_eq!((routed.router.as_str(), &routed.rollout["spec"]["template"]), (NAME, &Value::Null));
@@ -320,6 +321,7 @@ fn where_the_router_cannot_tell_what_it_has_taken_counts_and_a_condition_says_so
     assert_eq!(reason, "NotSupported");
     assert!(message.contains("cannot verify weights"), "{message}");
     assert_eq!(verified(&world), &Value::Null, "as Argo has it");
+    assert!(!world.state().weights.is_empty(), "weights are recorded");
     assert!(world.state().weights.iter().all(|point| point.served.is_none()), "nothing is recorded as served");
 }
 
