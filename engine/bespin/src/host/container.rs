@@ -208,7 +208,15 @@ fn cache_of(data: &Path, repository: &str, reference: &str) -> PathBuf {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| transient(&error))?.map_err(|error| transient(&error))
+    tokio::task::spawn_blocking(work).await.map_err(|error| transient(&error))?.map_err(unmade)
+}
+
+/// Why there is no disk: what git said of the files that were to be on it keeps its class.
+fn unmade(error: std::io::Error) -> Failure {
+    match error.downcast::<forge::Error>() {
+        Ok(error) => Trouble::from(error).into(),
+        Err(error) => transient(&error),
+    }
 }
 
 fn transient(error: &dyn std::fmt::Display) -> Failure {
@@ -269,5 +277,19 @@ fn limit(bound: Bound) -> Limit {
         Bound::Processes => Limit::Processes,
         Bound::Disk => Limit::Disk,
         Bound::Log => Limit::Log,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_too_many_never_fit_and_a_full_disk_empties() {
+        let error = forge::Error::TooLarge { what: "the commit".into(), limit: "1 GiB".into() };
+        let unpacked = unmade(std::io::Error::other(error));
+        assert_eq!(unpacked, Failure::Rejected("the commit is larger than 1 GiB".into()));
+        let full = unmade(std::io::ErrorKind::StorageFull.into());
+        assert!(matches!(full, Failure::Transient(_)), "{full:?}");
     }
 }

@@ -72,3 +72,29 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_waits_for_a_registry_and_for_nothing_else() {
+        let registry = |status, retry| images::Error::Registry {
+            host: "ghcr.io".into(),
+            status: Some(status),
+            problem: "it does not answer".into(),
+            retry,
+        };
+        let absent = images::Error::Artifact { from: "ghcr.io/a/b:1".into(), problem: "is not in the registry".into() };
+        for (error, later, in_a_step) in [
+            (registry(503, Retry::after(5_000)).into(), Retry::after(5_000), Retry::after(5_000)),
+            (registry(401, Retry::NeedsPerson).into(), Retry::NeedsPerson, Retry::NeedsPerson),
+            (absent.into(), Retry::NeedsPerson, Retry::Permanent),
+            (Error::Unsigned("it is not signed".into()), Retry::NeedsPerson, Retry::Permanent),
+            (Error::Refused("it is of no source".into()), Retry::Permanent, Retry::Permanent),
+        ] {
+            let error: Error = error;
+            assert_eq!((error.retry(), error.clone().to_a_step().retry), (later, in_a_step), "{error}");
+        }
+    }
+}
