@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use world::port::free_port;
+use world::free_port;
 
 /// How many ports each process takes: far more than the difference between the ids of two processes that are started
 /// one after the other, by which the allocator chooses its first port.

@@ -11,7 +11,7 @@ pub mod git;
 pub mod github;
 pub mod kube;
 pub mod lane;
-pub mod port;
+mod port;
 pub mod process;
 pub mod registry;
 pub mod remotes;
@@ -20,6 +20,11 @@ pub mod watch;
 pub mod weights;
 
 use std::path::PathBuf;
+
+/// A port that nothing listens at, and that no other call gives, in no process, while this one runs.
+pub fn free_port() -> u16 {
+    port::free_port()
+}
 
 /// A path that `cargo xtask test` hands to the tests.
 pub fn given(variable: &str) -> Option<PathBuf> {

@@ -19,7 +19,7 @@ static CLAIMED: Mutex<(u16, Vec<UdpSocket>)> = Mutex::new((0, Vec::new()));
 ///
 /// # Panics
 /// When every port of the range is taken.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let all = PORTS.end - PORTS.start;
     let first = (std::process::id() % u32::from(all)) as u16;
     let mut claimed = CLAIMED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
