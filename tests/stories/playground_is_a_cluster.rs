@@ -122,17 +122,17 @@ impl Differing {
         for asked in requests {
             // What is known to differ is not waited for in earnest.
             let known = DIFFERENT.iter().any(|(what, _)| *what == asked.what);
-            let mut patience = match (asked.counts, known) {
+            let mut patience = match (&asked.counts, known) {
                 (Counts::AtOnce, _) => 0,
                 (_, true) => 20,
                 (_, false) => 300,
             };
             let (mut one, mut other) = (asked.of(ours).await, asked.of(theirs).await);
-            while one != other && patience > 0 {
+            while !asked.is_settled(&one, &other) && patience > 0 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 (one, other, patience) = (asked.of(ours).await, asked.of(theirs).await, patience - 1);
             }
-            if one != other {
+            if !asked.is_settled(&one, &other) {
                 let mut places = Vec::new();
                 alike::differences(
                     "",

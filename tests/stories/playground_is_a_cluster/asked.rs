@@ -21,14 +21,13 @@ pub struct Asked {
 }
 
 /// When an answer counts.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Counts {
     /// As it comes.
     AtOnce,
     /// Once the controllers of both sides have had their say.
     Settled,
-    /// Then too; and all that controllers write counts.
-    Rested,
+    /// Once the real controllers have brought a field to a value; then all that they write counts.
+    Rested(&'static str, Value),
 }
 
 const JSON: &str = "application/json";
@@ -52,9 +51,9 @@ pub fn table(what: &str, path: &str) -> Asked {
     Asked { accept: TABLE, counts: Counts::Settled, ..get(what, path) }
 }
 
-/// Reads what controllers have made, once nothing moves any more.
-pub fn settled(what: &str, path: &str) -> Asked {
-    Asked { counts: Counts::Rested, ..get(what, path) }
+/// Reads what controllers have made, once the real ones have brought this field to this value; null stands for absent.
+pub fn settled(what: &str, path: &str, field: &'static str, value: Value) -> Asked {
+    Asked { counts: Counts::Rested(field, value), ..get(what, path) }
 }
 
 /// Creates.
@@ -83,6 +82,15 @@ pub fn apply(what: &str, path: &str, manager: &str, body: Value) -> Asked {
 }
 
 impl Asked {
+    /// Whether the two answers are one, and that of the real server counts already.
+    pub fn is_settled(&self, ours: &(u16, Value), theirs: &(u16, Value)) -> bool {
+        let rests = match &self.counts {
+            Counts::Rested(field, value) => theirs.1.pointer(field).unwrap_or(&Value::Null) == value,
+            Counts::AtOnce | Counts::Settled => true,
+        };
+        rests && ours == theirs
+    }
+
     /// Asks a server: the status, and the answer without what is another on every server.
     pub async fn of(&self, kube: &Kube) -> (u16, Value) {
         let mut request = kube.request(self.method.clone(), &self.path).timeout(ANSWER).header("accept", self.accept);
@@ -93,8 +101,8 @@ impl Asked {
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap_or_default();
         let mut answer = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        match self.counts {
-            Counts::Rested => alike::rested(&mut answer),
+        match &self.counts {
+            Counts::Rested(..) => alike::rested(&mut answer),
             Counts::AtOnce | Counts::Settled => alike::normalise(&mut answer),
         }
         (status, answer)
