@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 /// Takes it away.
-pub fn normalise(value: &mut Value) {
+pub(super) fn normalise(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for key in [
@@ -68,7 +68,7 @@ pub fn normalise(value: &mut Value) {
 }
 
 /// Takes away, of what controllers have brought to rest, what they name and time by chance.
-pub fn rested(value: &mut Value) {
+pub(super) fn rested(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for key in TIMED {
@@ -182,7 +182,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Where two answers differ, a line for each place.
-pub fn differences(at: &str, ours: &Value, theirs: &Value, out: &mut Vec<String>) {
+pub(super) fn differences(at: &str, ours: &Value, theirs: &Value, out: &mut Vec<String>) {
     match (ours, theirs) {
         (Value::Object(one), Value::Object(other)) => {
             for name in one.keys().chain(other.keys().filter(|name| !one.contains_key(*name))) {
@@ -207,7 +207,7 @@ pub fn differences(at: &str, ours: &Value, theirs: &Value, out: &mut Vec<String>
 }
 
 /// The address that a Service asks for in vain.
-pub const ASKED_ADDRESS: &str = "10.96.77.77";
+pub(super) const ASKED_ADDRESS: &str = "10.96.77.77";
 
 /// Whether a cell is a time, or how long ago one was.
 fn is_time(cell: &str) -> bool {

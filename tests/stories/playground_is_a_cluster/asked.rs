@@ -7,7 +7,7 @@ use world::kube::Kube;
 use world::process::ANSWER;
 
 /// A request. What it is called also names it in the list of the differences that stay.
-pub struct Asked {
+pub(super) struct Asked {
     /// What it is about.
     pub what: String,
     method: Method,
@@ -21,7 +21,7 @@ pub struct Asked {
 }
 
 /// When an answer counts.
-pub enum Counts {
+pub(super) enum Counts {
     /// As it comes.
     AtOnce,
     /// Once the controllers of both sides have had their say.
@@ -35,55 +35,55 @@ const MERGE: &str = "application/merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 /// The ConfigMaps of the namespace that is compared.
-pub const MAPS: &str = "/api/v1/namespaces/compared/configmaps";
+pub(super) const MAPS: &str = "/api/v1/namespaces/compared/configmaps";
 
 fn ask_for(what: &str, method: Method, path: &str, kind: &'static str, body: Option<Value>) -> Asked {
     Asked { what: what.into(), method, path: path.into(), kind, accept: JSON, body, counts: Counts::AtOnce }
 }
 
 /// Reads.
-pub fn get(what: &str, path: &str) -> Asked {
+pub(super) fn get(what: &str, path: &str) -> Asked {
     ask_for(what, Method::GET, path, JSON, None)
 }
 
 /// Reads as kubectl does, once nothing moves any more.
-pub fn table(what: &str, path: &str) -> Asked {
+pub(super) fn table(what: &str, path: &str) -> Asked {
     Asked { accept: TABLE, counts: Counts::Settled, ..get(what, path) }
 }
 
 /// Reads what controllers have made, once the real ones have brought this field to this value; null stands for absent.
-pub fn settled(what: &str, path: &str, field: &'static str, value: Value) -> Asked {
+pub(super) fn settled(what: &str, path: &str, field: &'static str, value: Value) -> Asked {
     Asked { counts: Counts::Rested(field, value), ..get(what, path) }
 }
 
 /// Creates.
-pub fn post(what: &str, path: &str, body: Value) -> Asked {
+pub(super) fn post(what: &str, path: &str, body: Value) -> Asked {
     ask_for(what, Method::POST, path, JSON, Some(body))
 }
 
 /// Replaces.
-pub fn put(what: &str, path: &str, body: Value) -> Asked {
+pub(super) fn put(what: &str, path: &str, body: Value) -> Asked {
     ask_for(what, Method::PUT, path, JSON, Some(body))
 }
 
 /// Merges.
-pub fn merge(what: &str, path: &str, body: Value) -> Asked {
+pub(super) fn merge(what: &str, path: &str, body: Value) -> Asked {
     ask_for(what, Method::PATCH, path, MERGE, Some(body))
 }
 
 /// Deletes.
-pub fn delete(what: &str, path: &str, body: Option<Value>) -> Asked {
+pub(super) fn delete(what: &str, path: &str, body: Option<Value>) -> Asked {
     ask_for(what, Method::DELETE, path, JSON, body)
 }
 
 /// Applies.
-pub fn apply(what: &str, path: &str, manager: &str, body: Value) -> Asked {
+pub(super) fn apply(what: &str, path: &str, manager: &str, body: Value) -> Asked {
     ask_for(what, Method::PATCH, &format!("{path}?fieldManager={manager}"), APPLY, Some(body))
 }
 
 impl Asked {
     /// Whether the two answers are one, and that of the real server counts already.
-    pub fn is_settled(&self, ours: &(u16, Value), theirs: &(u16, Value)) -> bool {
+    pub(super) fn is_settled(&self, ours: &(u16, Value), theirs: &(u16, Value)) -> bool {
         let rests = match &self.counts {
             Counts::Rested(field, value) => theirs.1.pointer(field).unwrap_or(&Value::Null) == value,
             Counts::AtOnce | Counts::Settled => true,
@@ -92,7 +92,7 @@ impl Asked {
     }
 
     /// Asks a server: the status, and the answer without what is another on every server.
-    pub async fn of(&self, kube: &Kube) -> (u16, Value) {
+    pub(super) async fn of(&self, kube: &Kube) -> (u16, Value) {
         let mut request = kube.request(self.method.clone(), &self.path).timeout(ANSWER).header("accept", self.accept);
         if let Some(body) = &self.body {
             request = request.header("content-type", self.kind).body(body.to_string());

@@ -12,7 +12,7 @@ use world::process::eventually;
 const OURS: [&str; 2] = ["rollouts", "applications"];
 
 /// Defines our own kinds, and waits until they are served.
-pub async fn define(kube: &Kube) {
+pub(super) async fn define(kube: &Kube) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/cluster/src/crds");
     for plural in OURS {
         let text = std::fs::read_to_string(dir.join(format!("{plural}.yaml"))).expect("the definition is there");
@@ -26,7 +26,7 @@ pub async fn define(kube: &Kube) {
 }
 
 /// Every kind's object, then its rows.
-pub fn requests() -> Vec<Asked> {
+pub(super) fn requests() -> Vec<Asked> {
     let mut all = Vec::new();
     for (list, spec) in [cluster(), pods(), workloads(), network(), storage(), rest()].into_iter().flatten() {
         let (what, object) = (list.rsplit('/').next().unwrap_or_default().to_owned(), named(spec));

@@ -10,7 +10,7 @@ const JOBS: &str = "/apis/batch/v1/namespaces/compared/jobs";
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/compared/rolebindings";
 
 /// Each kind's object, and the changes that are refused or taken.
-pub fn requests() -> Vec<Asked> {
+pub(super) fn requests() -> Vec<Asked> {
     [selectors(), stateful_sets(), jobs(), services(), claims(), sealed(), pods(), bindings()]
         .into_iter()
         .flatten()

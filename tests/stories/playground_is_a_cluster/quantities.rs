@@ -10,7 +10,7 @@ const QUOTAS: &str = "/api/v1/namespaces/compared/resourcequotas";
 const HPAS: &str = "/apis/autoscaling/v2/namespaces/compared/horizontalpodautoscalers";
 
 /// Pods' resources, claims, quotas and autoscalers.
-pub fn requests() -> Vec<Asked> {
+pub(super) fn requests() -> Vec<Asked> {
     [unreadable(), wrong(), canonical(), owned(), claims(), quotas(), targets()].into_iter().flatten().collect()
 }
 

@@ -4,7 +4,7 @@ use super::asked::{Asked, apply, delete, merge, post, settled};
 use serde_json::{Value, json};
 
 /// The namespace in which everything comes to rest.
-pub const NAMESPACE: &str = "settled";
+pub(super) const NAMESPACE: &str = "settled";
 
 const APPS: &str = "/apis/apps/v1/namespaces/settled";
 const BATCH: &str = "/apis/batch/v1/namespaces/settled";
@@ -17,7 +17,7 @@ const ONE: &str = "/items/0/metadata/namespace";
 const TWO: &str = "/items/1/metadata/namespace";
 
 /// One kind after the other.
-pub fn requests() -> Vec<Asked> {
+pub(super) fn requests() -> Vec<Asked> {
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
     let mut all = vec![post("the namespace to settle in", "/api/v1/namespaces", namespace)];
     all.extend([stateful_sets(), daemon_sets(), jobs(), cron_jobs(), claims(), services()].into_iter().flatten());

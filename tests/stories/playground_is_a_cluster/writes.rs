@@ -12,7 +12,7 @@ fn map(name: &str, data: Value) -> Value {
 }
 
 /// Namespaces, names and kinds.
-pub fn objects() -> Vec<Asked> {
+pub(super) fn objects() -> Vec<Asked> {
     let compared = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "compared" } });
     let homeless = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" } });
     vec![
@@ -29,7 +29,7 @@ pub fn objects() -> Vec<Asked> {
 }
 
 /// Server-side apply, and what a merge does beside it.
-pub fn applies() -> Vec<Asked> {
+pub(super) fn applies() -> Vec<Asked> {
     let a = format!("{MAPS}/a");
     let stale = json!({ "metadata": { "resourceVersion": "1" }, "data": { "m": "5" } });
     vec![
@@ -46,7 +46,7 @@ pub fn applies() -> Vec<Asked> {
 }
 
 /// What the stories deploy and scale.
-pub fn workloads() -> Vec<Asked> {
+pub(super) fn workloads() -> Vec<Asked> {
     let web = format!("{DEPLOYMENTS}/web");
     let three = json!({ "spec": { "replicas": 3 } });
     let aimless = json!({
@@ -65,7 +65,7 @@ pub fn workloads() -> Vec<Asked> {
 }
 
 /// Deletions, and the object that the watches end with.
-pub fn endings() -> Vec<Asked> {
+pub(super) fn endings() -> Vec<Asked> {
     let a = format!("{MAPS}/a");
     let other = json!({ "preconditions": { "uid": "00000000-0000-0000-0000-000000000000" } });
     vec![

@@ -7,10 +7,10 @@ use super::kind::Kind;
 use super::store::Store;
 
 /// Where a DaemonSet counts the versions of its template.
-pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+pub(super) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// Makes a name out of `generateName`.
-pub fn generate_name(object: &mut Value) {
+pub(super) fn generate_name(object: &mut Value) {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let metadata = &mut object["metadata"];
     if metadata["name"].as_str().is_some_and(|n| !n.is_empty()) {
@@ -28,7 +28,7 @@ pub fn generate_name(object: &mut Value) {
 }
 
 /// What the server writes into a new object.
-pub fn newborn(kind: &Kind, object: &mut Value) {
+pub(super) fn newborn(kind: &Kind, object: &mut Value) {
     if kind.status
         && kind.kind != "Node"
         && let Some(map) = object.as_object_mut()
@@ -105,7 +105,7 @@ fn established(crd: &Value) -> Value {
 }
 
 /// What an object of this kind is before anybody wrote a field: the structures that a typed server always has.
-pub fn blank(kind: &Kind, object: &Value) -> Value {
+pub(super) fn blank(kind: &Kind, object: &Value) -> Value {
     if kind.custom {
         return json!({"metadata": {}});
     }
@@ -169,7 +169,7 @@ pub fn blank(kind: &Kind, object: &Value) -> Value {
 }
 
 /// Gives a Service its cluster address, and a pod what admission adds.
-pub fn allot(kind: &Kind, store: &mut Store, object: &mut Value) {
+pub(super) fn allot(kind: &Kind, store: &mut Store, object: &mut Value) {
     match kind.kind.as_str() {
         "Service" if object["spec"]["type"] != "ExternalName" => {
             let spec = &mut object["spec"];
@@ -199,7 +199,7 @@ pub fn allot(kind: &Kind, store: &mut Store, object: &mut Value) {
 }
 
 /// What a new object is given behind its writer's back: a Job its selector, a volume what keeps it while it is used.
-pub fn admit(kind: &Kind, object: &mut Value) {
+pub(super) fn admit(kind: &Kind, object: &mut Value) {
     match kind.kind.as_str() {
         "Job" => select(object),
         "PersistentVolumeClaim" => protect(object, "kubernetes.io/pvc-protection"),
@@ -256,7 +256,7 @@ fn admit_pod(pod: &mut Value) {
 }
 
 /// A version 4 UUID.
-pub fn uuid() -> String {
+pub(super) fn uuid() -> String {
     let n: u128 = rand::random();
     let n = (n & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let h = format!("{n:032x}");

@@ -7,7 +7,7 @@ use super::put::{items, put};
 use super::volumes;
 
 /// Fills in what the object leaves open.
-pub fn fill(kind: &Kind, object: &mut Value) {
+pub(super) fn fill(kind: &Kind, object: &mut Value) {
     if let Some(schema) = &kind.schema {
         from_schema(schema, object);
         return;
@@ -43,7 +43,7 @@ pub fn fill(kind: &Kind, object: &mut Value) {
 }
 
 /// The defaults of a pod's spec, here and in templates.
-pub fn pod_spec(spec: &mut Value) {
+pub(super) fn pod_spec(spec: &mut Value) {
     if !spec.is_object() {
         return;
     }

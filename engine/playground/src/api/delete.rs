@@ -203,7 +203,7 @@ fn mark(object: &mut Value, grace: i64) {
 }
 
 /// The answer to a deletion: kinds that real servers answer with the object itself, and a `Status` for the rest.
-pub fn answer(kind: &Kind, deleted: &Deleted) -> Value {
+pub(super) fn answer(kind: &Kind, deleted: &Deleted) -> Value {
     match deleted {
         Deleted::Going(object) => Value::clone(object),
         Deleted::Gone(object) => {

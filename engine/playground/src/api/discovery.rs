@@ -16,7 +16,7 @@ fn verbs(kind: &Kind) -> &'static [&'static str] {
 }
 
 /// The document at a discovery path; `None` when it is none.
-pub fn document(kinds: &Kinds, path: &str, aggregated: bool, host: &str) -> Option<Value> {
+pub(super) fn document(kinds: &Kinds, path: &str, aggregated: bool, host: &str) -> Option<Value> {
     let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
     match segments.as_slice() {
         ["version"] => Some(json!({

@@ -176,7 +176,7 @@ fn render(step: &str) -> String {
 }
 
 /// The fields that an applied configuration names.
-pub fn named_by(shape: &Shape, value: &Value) -> Set {
+pub(super) fn named_by(shape: &Shape, value: &Value) -> Set {
     let mut set = Set::default();
     if shape.is_leaf(value) {
         set.here = true;
@@ -208,7 +208,7 @@ pub fn named_by(shape: &Shape, value: &Value) -> Set {
 
 /// What differs between two objects.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(super) struct Comparison {
     /// In the second only.
     pub added: Set,
     /// In both, with another value.
@@ -218,7 +218,7 @@ pub struct Comparison {
 }
 
 /// Compares two values of one shape.
-pub fn compare(shape: &Shape, before: &Value, after: &Value) -> Comparison {
+pub(super) fn compare(shape: &Shape, before: &Value, after: &Value) -> Comparison {
     let mut comparison = Comparison::default();
     walk(shape, Some(before), Some(after), &mut Vec::new(), &mut comparison);
     comparison

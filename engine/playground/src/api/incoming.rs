@@ -13,7 +13,7 @@ use super::refusal::{Cause, Refusal};
 ///
 /// # Errors
 /// 400.
-pub fn object(kind: &Kind, namespace: &str, name: Option<&str>, mut object: Value) -> Result<Value, Refusal> {
+pub(super) fn object(kind: &Kind, namespace: &str, name: Option<&str>, mut object: Value) -> Result<Value, Refusal> {
     if !object.is_object() {
         return Err(Refusal::bad_request("the object provided is unrecognized: it is no object"));
     }
@@ -68,7 +68,7 @@ pub fn object(kind: &Kind, namespace: &str, name: Option<&str>, mut object: Valu
 ///
 /// # Errors
 /// 400.
-pub fn config(kind: &Kind, namespace: &str, name: &str, part: Part, config: Value) -> Result<Value, Refusal> {
+pub(super) fn config(kind: &Kind, namespace: &str, name: &str, part: Part, config: Value) -> Result<Value, Refusal> {
     for field in ["apiVersion", "kind"] {
         if config[field].as_str().is_none_or(str::is_empty) {
             return Err(Refusal::bad_request(format!(
@@ -93,7 +93,7 @@ pub fn config(kind: &Kind, namespace: &str, name: &str, part: Part, config: Valu
 }
 
 /// Takes out nulls as decoding into a typed object does; the times of a pod's conditions are null rather than absent.
-pub fn plain(kind: &Kind, object: &mut Value) {
+pub(super) fn plain(kind: &Kind, object: &mut Value) {
     patch::without_nulls(object);
     if kind.kind == "Pod" {
         for list in ["containerStatuses", "initContainerStatuses"] {
@@ -129,7 +129,7 @@ fn put_empty(object: &mut Value, fields: &[&str], empty: &Value) {
 ///
 /// # Errors
 /// 409.
-pub fn check_version(kind: &Kind, name: &str, live: &Value, new: &Value) -> Result<(), Refusal> {
+pub(super) fn check_version(kind: &Kind, name: &str, live: &Value, new: &Value) -> Result<(), Refusal> {
     match new["metadata"]["resourceVersion"].as_str() {
         Some(version) if !version.is_empty() && Some(version) != live["metadata"]["resourceVersion"].as_str() => {
             Err(Refusal::stale(kind, name))
@@ -139,7 +139,7 @@ pub fn check_version(kind: &Kind, name: &str, live: &Value, new: &Value) -> Resu
 }
 
 /// The uid that a write names, when it is another than the object's.
-pub fn other_uid<'v>(live: &Value, new: &'v Value) -> Option<&'v str> {
+pub(super) fn other_uid<'v>(live: &Value, new: &'v Value) -> Option<&'v str> {
     let asked = new["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty())?;
     (Some(asked) != live["metadata"]["uid"].as_str()).then_some(asked)
 }
@@ -185,7 +185,7 @@ fn keep_addresses(live: &Value, new: &mut Value) {
 }
 
 /// Puts back what a write through this part may not change.
-pub fn keep_server_fields(kind: &Kind, live: &Value, new: &mut Value, part: Part) {
+pub(super) fn keep_server_fields(kind: &Kind, live: &Value, new: &mut Value, part: Part) {
     put_back(live, new, &SERVER_METADATA);
     if kind.kind == "DaemonSet" {
         let before = live["metadata"]["annotations"][TEMPLATE_GENERATION].as_str().and_then(|n| n.parse().ok());
@@ -230,7 +230,7 @@ pub fn keep_server_fields(kind: &Kind, live: &Value, new: &mut Value, part: Part
 }
 
 /// Whether a write changed nothing but when managers wrote last: then nothing is written.
-pub fn only_times_differ(live: &Value, new: &Value) -> bool {
+pub(super) fn only_times_differ(live: &Value, new: &Value) -> bool {
     let untimed = |object: &Value| {
         let mut metadata = object["metadata"].clone();
         for entry in metadata["managedFields"].as_array_mut().into_iter().flatten() {
@@ -248,7 +248,7 @@ pub fn only_times_differ(live: &Value, new: &Value) -> bool {
 }
 
 /// Whether a write changed what the object asks for: then its generation rises.
-pub fn intent_changed(kind: &Kind, live: &Value, new: &Value) -> bool {
+pub(super) fn intent_changed(kind: &Kind, live: &Value, new: &Value) -> bool {
     let ignored = |field: &str| field == "metadata" || (field == "status" && (kind.status || !kind.custom));
     let part = |object: &Value| -> serde_json::Map<String, Value> {
         let map = object.as_object().cloned().unwrap_or_default();
@@ -258,7 +258,7 @@ pub fn intent_changed(kind: &Kind, live: &Value, new: &Value) -> bool {
 }
 
 /// Whether an object that is being deleted has nothing left that holds it.
-pub fn may_go(kind: &Kind, object: &Value) -> bool {
+pub(super) fn may_go(kind: &Kind, object: &Value) -> bool {
     let metadata = &object["metadata"];
     let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
     metadata["deletionTimestamp"].is_string()
@@ -268,6 +268,6 @@ pub fn may_go(kind: &Kind, object: &Value) -> bool {
 }
 
 /// 422 for one field.
-pub fn invalid_field(kind: &Kind, name: &str, field: &str, message: String) -> Refusal {
+pub(super) fn invalid_field(kind: &Kind, name: &str, field: &str, message: String) -> Refusal {
     Refusal::invalid(kind, name, vec![Cause { reason: "FieldValueInvalid", message, field: field.into() }])
 }

@@ -197,7 +197,7 @@ pub struct Conflict {
 }
 
 /// 409, naming each manager and field.
-pub fn refuse(conflicts: &[Conflict]) -> Refusal {
+pub(super) fn refuse(conflicts: &[Conflict]) -> Refusal {
     let count: usize = conflicts.iter().map(|c| c.paths.len()).sum();
     let causes = conflicts.iter().flat_map(|c| {
         c.paths.iter().map(|path| {

@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 use super::kind::Kinds;
 
 /// Where the version 2 document is: kubectl asks for it, in protobuf, when it applies a `List`.
-pub const OLD_PATH: &str = "/openapi/v2";
+pub(super) const OLD_PATH: &str = "/openapi/v2";
 /// The media type of that document.
-pub const OLD_MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+pub(super) const OLD_MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// A protobuf message without fields: a document that describes nothing, so that nothing is validated by it.
-pub const OLD_DOCUMENT: &[u8] = b"";
+pub(super) const OLD_DOCUMENT: &[u8] = b"";
 
 /// The document at a path below `/openapi/v3`; `None` when it is none.
-pub fn document(kinds: &Kinds, path: &str) -> Option<Value> {
+pub(super) fn document(kinds: &Kinds, path: &str) -> Option<Value> {
     let rest = path.strip_prefix("/openapi/v3")?.trim_matches('/');
     if rest.is_empty() {
         let mut paths = Map::new();

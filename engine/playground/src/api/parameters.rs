@@ -14,7 +14,7 @@ use super::write::{Rehearsal, Write};
 ///
 /// # Errors
 /// 400 when this server did not issue it.
-pub fn read_token(token: &str) -> Result<(u64, (String, String)), Refusal> {
+pub(super) fn read_token(token: &str) -> Result<(u64, (String, String)), Refusal> {
     let invalid = || Refusal::bad_request("continue key is not valid: it was not issued by this server");
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
     let value: Value = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
@@ -26,7 +26,7 @@ pub fn read_token(token: &str) -> Result<(u64, (String, String)), Refusal> {
 ///
 /// # Errors
 /// 422 for a dry run of an unknown kind.
-pub fn write(parts: &Parts, query: &Query) -> Result<Write, Refusal> {
+pub(super) fn write(parts: &Parts, query: &Query) -> Result<Write, Refusal> {
     let agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("unknown");
     let manager = query.get("fieldManager").unwrap_or_else(|| agent.split('/').next().unwrap_or("unknown"));
     let rehearsal = match query.get("dryRun") {
@@ -44,7 +44,7 @@ pub fn write(parts: &Parts, query: &Query) -> Result<Write, Refusal> {
 ///
 /// # Errors
 /// 400 and 422 for options that do not exist.
-pub fn deletion(query: &Query, sent: Option<Value>) -> Result<Deletion, Refusal> {
+pub(super) fn deletion(query: &Query, sent: Option<Value>) -> Result<Deletion, Refusal> {
     let mut options = sent.unwrap_or_else(|| json!({}));
     for parameter in ["propagationPolicy", "orphanDependents"] {
         if let Some(value) = query.get(parameter) {

@@ -19,7 +19,7 @@ const GATHER: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// When the file cannot be read or is no snapshot.
-pub fn load(path: &Path) -> Result<Store, Error> {
+pub(crate) fn load(path: &Path) -> Result<Store, Error> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Store::new(0, Vec::new())),
@@ -49,7 +49,7 @@ pub fn load(path: &Path) -> Result<Store, Error> {
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn save(api: &Api, path: &Path) -> Result<(), Error> {
+pub(crate) fn save(api: &Api, path: &Path) -> Result<(), Error> {
     let (version, objects): (u64, Vec<(Key, Arc<Value>)>) = {
         let store = api.store();
         (store.version(), store.all().map(|(key, object)| (key.clone(), object.clone())).collect())
@@ -72,7 +72,7 @@ pub fn save(api: &Api, path: &Path) -> Result<(), Error> {
 }
 
 /// Writes the snapshot shortly after each change, and once more at the end.
-pub async fn keep(api: Api, path: PathBuf, stop: CancellationToken) {
+pub(crate) async fn keep(api: Api, path: PathBuf, stop: CancellationToken) {
     let mut changes = api.changes();
     loop {
         let ending = tokio::select! {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 const MAGIC: &[u8] = b"k8s\0";
 
 /// Reads an envelope; `None` for a kind whose fields are not known here.
-pub fn decode(body: &[u8]) -> Option<Value> {
+pub(super) fn decode(body: &[u8]) -> Option<Value> {
     let unknown = fields(body.strip_prefix(MAGIC)?)?;
     let type_meta = fields(only(&unknown, 1)?)?;
     let (api_version, kind) = (text(&type_meta, 1)?, text(&type_meta, 2)?);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Sets a field that is absent or null; an absent parent is made.
-pub fn put(object: &mut Value, field: &str, value: Value) {
+pub(super) fn put(object: &mut Value, field: &str, value: Value) {
     if object.is_null() {
         *object = json!({});
     }
@@ -15,6 +15,6 @@ pub fn put(object: &mut Value, field: &str, value: Value) {
 }
 
 /// The items of a list that is there.
-pub fn items<'v>(object: &'v mut Value, list: &str) -> impl Iterator<Item = &'v mut Value> {
+pub(super) fn items<'v>(object: &'v mut Value, list: &str) -> impl Iterator<Item = &'v mut Value> {
     object.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
 }

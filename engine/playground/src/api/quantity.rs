@@ -19,7 +19,7 @@ const DECIMAL: [(&str, i32); 10] =
 
 /// A quantity in billionths, as it was written.
 #[derive(Clone, Debug)]
-pub struct Quantity {
+pub(crate) struct Quantity {
     nano: i128,
     format: Format,
     /// The text, where it is short enough to be kept as it is.
@@ -38,7 +38,7 @@ impl Quantity {
     ///
     /// # Errors
     /// The sentence that the real server has for it.
-    pub fn parse(text: &str) -> Result<Quantity, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Quantity, &'static str> {
         let (sign, rest) = match text.as_bytes().first() {
             Some(b'-') => (-1, &text[1..]),
             Some(b'+') => (1, &text[1..]),
@@ -67,7 +67,7 @@ impl Quantity {
     }
 
     /// Rounds up to thousandths, as lists of resources are.
-    pub fn rounded_to_thousandths(mut self) -> Quantity {
+    pub(crate) fn rounded_to_thousandths(mut self) -> Quantity {
         const MILLI: i128 = NANO / 1000;
         if self.nano % MILLI != 0 {
             let up = i128::from(self.nano > 0);
@@ -78,12 +78,12 @@ impl Quantity {
     }
 
     /// Whether it is a whole number.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.nano % NANO == 0
     }
 
     /// Compares it with nothing.
-    pub fn sign(&self) -> Ordering {
+    pub(crate) fn sign(&self) -> Ordering {
         self.nano.cmp(&0)
     }
 }
@@ -206,7 +206,7 @@ fn paths(kind: &str) -> Vec<String> {
 ///
 /// # Errors
 /// Why the first one cannot be read.
-pub fn canonical(kind: &Kind, object: &mut Value) -> Result<(), &'static str> {
+pub(crate) fn canonical(kind: &Kind, object: &mut Value) -> Result<(), &'static str> {
     for path in paths(&kind.kind) {
         let rounding = if path.starts_with('+') { QuantityRounding::Thousandths } else { QuantityRounding::No };
         let steps: Vec<&str> = path[1..].split('/').skip(1).collect();
@@ -219,7 +219,7 @@ pub fn canonical(kind: &Kind, object: &mut Value) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// Why the first one cannot.
-pub fn check(kind: &Kind, object: &Value) -> Result<(), &'static str> {
+pub(crate) fn check(kind: &Kind, object: &Value) -> Result<(), &'static str> {
     if paths(&kind.kind).is_empty() { Ok(()) } else { canonical(kind, &mut object.clone()) }
 }
 

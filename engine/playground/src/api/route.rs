@@ -9,7 +9,7 @@ use super::select::{Fields, Labels, Selection};
 
 /// A parsed address below `/api/v1` or `/apis/GROUP/VERSION`.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub(super) struct Route {
     /// The kind that the group, the version and the plural name of the address are served as.
     pub kind: Arc<Kind>,
     /// The namespace; empty for all, or for kinds without one.
@@ -22,21 +22,21 @@ pub struct Route {
 
 /// The parameters of an address.
 #[derive(Clone, Debug, Default)]
-pub struct Query(HashMap<String, String>);
+pub(super) struct Query(HashMap<String, String>);
 
 impl Query {
     /// Reads the part after the question mark.
-    pub fn parse(query: &str) -> Query {
+    pub(super) fn parse(query: &str) -> Query {
         Query(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
     /// One parameter; an empty one counts as absent.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Whether a parameter says yes.
-    pub fn says(&self, name: &str) -> bool {
+    pub(super) fn says(&self, name: &str) -> bool {
         matches!(self.get(name), Some("true" | "1" | "True" | "t"))
     }
 
@@ -44,7 +44,7 @@ impl Query {
     ///
     /// # Errors
     /// 400 when it is none.
-    pub fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let parse = |text: &str| {
             text.parse().map_err(|_| Refusal::bad_request(format!("invalid value for parameter {name}: {text:?}")))
         };
@@ -55,7 +55,7 @@ impl Query {
     ///
     /// # Errors
     /// 400 when one is malformed.
-    pub fn selection(&self) -> Result<Selection, Refusal> {
+    pub(super) fn selection(&self) -> Result<Selection, Refusal> {
         Ok(Selection {
             labels: Labels::parse(self.get("labelSelector").unwrap_or_default())?,
             fields: Fields::parse(self.get("fieldSelector").unwrap_or_default())?,
@@ -64,7 +64,7 @@ impl Query {
 }
 
 /// Reads a path; `None` when nothing is served there.
-pub fn parse(kinds: &Kinds, path: &str) -> Option<Route> {
+pub(super) fn parse(kinds: &Kinds, path: &str) -> Option<Route> {
     let decoded: Vec<String> = path
         .split('/')
         .filter(|segment| !segment.is_empty())

@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::select::Labels;
 
 /// The Scale of an object.
-pub fn view(kind: &Kind, object: &Value) -> Value {
+pub(super) fn view(kind: &Kind, object: &Value) -> Value {
     let metadata = &object["metadata"];
     let mut scale = json!({
         "kind": "Scale",
@@ -43,7 +43,7 @@ pub fn view(kind: &Kind, object: &Value) -> Value {
 ///
 /// # Errors
 /// 409 when it rests on another version, 422 when it is no number from 0 up.
-pub fn wanted(kind: &Kind, name: &str, live: &Value, scale: &Value) -> Result<i64, Refusal> {
+pub(super) fn wanted(kind: &Kind, name: &str, live: &Value, scale: &Value) -> Result<i64, Refusal> {
     incoming::check_version(kind, name, live, scale)?;
     let replicas = scale["spec"].get("replicas").cloned().unwrap_or_else(|| json!(0));
     match replicas.as_i64() {
@@ -56,7 +56,7 @@ pub fn wanted(kind: &Kind, name: &str, live: &Value, scale: &Value) -> Result<i6
 }
 
 /// The object with another number.
-pub fn with_replicas(kind: &Kind, object: &Value, replicas: i64) -> Value {
+pub(super) fn with_replicas(kind: &Kind, object: &Value, replicas: i64) -> Value {
     let mut new = object.clone();
     if let Some(paths) = &kind.scale {
         set(&mut new, &paths.replicas, replicas.into());
@@ -68,7 +68,7 @@ pub fn with_replicas(kind: &Kind, object: &Value, replicas: i64) -> Value {
 ///
 /// # Errors
 /// As [`wanted`].
-pub fn as_config(kind: &Kind, live: &Value, scale: &Value) -> Result<Value, Refusal> {
+pub(super) fn as_config(kind: &Kind, live: &Value, scale: &Value) -> Result<Value, Refusal> {
     let name = live["metadata"]["name"].as_str().unwrap_or_default();
     let mut config = json!({"metadata": {}});
     if let (Some(paths), Some(_)) = (&kind.scale, scale["spec"].get("replicas")) {

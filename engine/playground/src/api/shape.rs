@@ -204,7 +204,7 @@ Any metadata ObjectMeta
 ";
 
 /// The shape of a built-in kind.
-pub fn of_built_in(kind: &str) -> Arc<Shape> {
+pub(super) fn of_built_in(kind: &str) -> Arc<Shape> {
     let known = TABLE.lines().any(|line| line.split(' ').next() == Some(kind));
     named(if known { kind } else { "Any" })
 }
@@ -233,7 +233,7 @@ fn named(name: &str) -> Arc<Shape> {
 }
 
 /// The shape of a custom resource, from its structural schema.
-pub fn of_custom(schema: &Value) -> Arc<Shape> {
+pub(super) fn of_custom(schema: &Value) -> Arc<Shape> {
     let shape = from_schema(schema);
     let Shape::Map { mut fields, rest, rest_naming } = shape else {
         let fields = BTreeMap::from([("metadata".to_owned(), named("ObjectMeta"))]);

@@ -6,7 +6,7 @@ use super::kind::Kind;
 use super::put::{items, put};
 
 /// Fills in what a volume, a claim or a class of volumes leaves open.
-pub fn fill(kind: &Kind, object: &mut Value) {
+pub(super) fn fill(kind: &Kind, object: &mut Value) {
     match kind.kind.as_str() {
         "PersistentVolumeClaim" => put(&mut object["spec"], "volumeMode", json!("Filesystem")),
         "PersistentVolume" => {
@@ -25,7 +25,7 @@ pub fn fill(kind: &Kind, object: &mut Value) {
 }
 
 /// A container may have by default what it may have at most, and asks by default for what it may have by default.
-pub fn limit_range(object: &mut Value) {
+pub(super) fn limit_range(object: &mut Value) {
     for item in items(&mut object["spec"], "limits") {
         if item["type"] != "Container" {
             continue;

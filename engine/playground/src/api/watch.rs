@@ -48,7 +48,7 @@ enum State {
 }
 
 /// The object as this version of its kind names it.
-pub fn as_served(kind: &Kind, object: &Arc<Value>) -> Arc<Value> {
+pub(super) fn as_served(kind: &Kind, object: &Arc<Value>) -> Arc<Value> {
     if !kind.custom || object["apiVersion"] == kind.api_version() {
         return object.clone();
     }
@@ -61,7 +61,7 @@ pub fn as_served(kind: &Kind, object: &Arc<Value>) -> Arc<Value> {
 ///
 /// # Errors
 /// 400 for malformed parameters. A version that is too old is no error but the first event.
-pub fn open(api: &Api, kind: &Arc<Kind>, namespace: &str, query: &Query) -> Result<Body, Refusal> {
+pub(super) fn open(api: &Api, kind: &Arc<Kind>, namespace: &str, query: &Query) -> Result<Body, Refusal> {
     let selection = query.selection()?;
     let seconds = query.number("timeoutSeconds")?.unwrap_or(3600);
     let asked = query.number("resourceVersion")?.unwrap_or(0);

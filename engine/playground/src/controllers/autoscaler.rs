@@ -46,7 +46,7 @@ impl Loads {
 }
 
 /// The autoscalers that a changed object is the target of.
-pub fn targeting(control: &Control, event: &Event) -> Vec<Key> {
+pub(super) fn targeting(control: &Control, event: &Event) -> Vec<Key> {
     let autoscalers = control.api.built_in("HorizontalPodAutoscaler");
     let kind = &event.object["kind"];
     if event.key.namespace.is_empty() || matches!(kind.as_str(), Some("Pod" | "ReplicaSet" | "Endpoints" | "Event")) {
@@ -69,7 +69,7 @@ struct Verdict {
 }
 
 /// Scales the target, and writes the status.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let autoscalers = api.built_in("HorizontalPodAutoscaler");
     let Ok(hpa) = api.get(&autoscalers, &key.namespace, &key.name) else {

@@ -11,7 +11,7 @@ use crate::api::{Part, Write};
 const MANAGER: &str = "controller";
 
 /// Writes the address into the status.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let kind = api.built_in(if key.plural == "ingresses" { "Ingress" } else { "Service" });
     let Ok(object) = api.get(&kind, &key.namespace, &key.name) else {

@@ -13,7 +13,7 @@ use crate::api::{Part, Write, clock};
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
 /// Binds a claim; lets one go that is deleted and that no pod uses any more.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let kind = api.built_in("PersistentVolumeClaim");
     let Ok(claim) = api.get(&kind, &key.namespace, &key.name) else {

@@ -15,7 +15,7 @@ fn has_finalizer(object: &Value, finalizer: &str) -> bool {
 }
 
 /// The objects that a change may let go.
-pub fn concerned(control: &Control, event: &Event) -> Vec<Key> {
+pub(super) fn concerned(control: &Control, event: &Event) -> Vec<Key> {
     let mut keys = Vec::new();
     if event.happened == Happened::Deleted {
         keys.extend(control.api.dependents(text(&event.object, "/metadata/uid")));
@@ -31,7 +31,7 @@ pub fn concerned(control: &Control, event: &Event) -> Vec<Key> {
 }
 
 /// Lets one object go, if it should.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let Some(kind) = api.stored_kind(key) else {
         return Ok(None);

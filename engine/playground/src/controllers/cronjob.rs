@@ -13,7 +13,7 @@ use crate::api::store::Key;
 use crate::api::{Deletion, Part, Propagation, Write};
 
 /// Makes the Job that is due, forgets old ones, and writes the status.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let Ok(cron) = api.get(&api.built_in("CronJob"), &key.namespace, &key.name) else {
         return Ok(None);

@@ -14,7 +14,7 @@ const REVISION: &str = "controller-revision-hash";
 const GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// Makes the pods that nodes lack, renews some of the old ones, and writes the status.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let kind = api.built_in("DaemonSet");
     let Ok(set) = api.get(&kind, &key.namespace, &key.name) else {

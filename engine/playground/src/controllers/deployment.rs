@@ -18,7 +18,7 @@ const MOST: &str = "deployment.kubernetes.io/max-replicas";
 const HASH: &str = "pod-template-hash";
 
 /// Brings the ReplicaSets one step nearer to the Deployment, and writes its status.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let Ok(deployment) = api.get(&api.built_in("Deployment"), &key.namespace, &key.name) else {
         return Ok(None);

@@ -11,7 +11,7 @@ use crate::api::store::Key;
 use crate::api::{Deletion, Part, Write};
 
 /// The Services that select a pod.
-pub fn selecting(control: &Control, namespace: &str, pod: &Value) -> Vec<Key> {
+pub(super) fn selecting(control: &Control, namespace: &str, pod: &Value) -> Vec<Key> {
     let kind = control.api.built_in("Service");
     let (services, _) = control.api.list(&kind, namespace, &Selection::default());
     let selects = |service: &&Arc<Value>| selector(service).is_some_and(|labels| labels.matches(pod));
@@ -25,7 +25,7 @@ fn selector(service: &Value) -> Option<Labels> {
 }
 
 /// Writes the Endpoints of a Service.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let endpoints = api.built_in("Endpoints");
     let Ok(service) = api.get(&api.built_in("Service"), &key.namespace, &key.name) else {

@@ -19,7 +19,7 @@ struct Fared {
 }
 
 /// Makes the pods that are still wanted, and writes the status.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let Ok(job) = api.get(&api.built_in("Job"), &key.namespace, &key.name) else {
         return Ok(None);

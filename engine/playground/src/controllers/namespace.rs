@@ -7,7 +7,7 @@ use crate::api::refusal::Refusal;
 use crate::api::{Deletion, Part, Write};
 
 /// Furnishes a live namespace, and empties a dying one.
-pub fn look(control: &Control, name: &str) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, name: &str) -> Result<Again, Refusal> {
     let api = &control.api;
     let namespaces = api.built_in("Namespace");
     let Ok(namespace) = api.get(&namespaces, "", name) else {

@@ -12,7 +12,7 @@ use crate::api::select::Labels;
 use crate::api::{Deletion, Part, Write};
 
 /// A pod of this owner, as its template says, with a name yet to be given.
-pub fn made_by(maker: &Value, template: &Value) -> Value {
+pub(super) fn made_by(maker: &Value, template: &Value) -> Value {
     let mut metadata = json!({
         "generateName": format!("{}-", text(maker, "/metadata/name")),
         "ownerReferences": [owner(maker)],
@@ -29,7 +29,7 @@ pub fn made_by(maker: &Value, template: &Value) -> Value {
 ///
 /// # Errors
 /// When an adoption is refused.
-pub fn of(control: &Control, maker: &Arc<Value>, namespace: &str) -> Result<Vec<Arc<Value>>, Refusal> {
+pub(super) fn of(control: &Control, maker: &Arc<Value>, namespace: &str) -> Result<Vec<Arc<Value>>, Refusal> {
     let api = &control.api;
     let pods = api.built_in("Pod");
     let uid = text(maker, "/metadata/uid");
@@ -54,23 +54,23 @@ pub fn of(control: &Control, maker: &Arc<Value>, namespace: &str) -> Result<Vec<
 }
 
 /// Whether an object is being deleted.
-pub fn is_going(object: &Value) -> bool {
+pub(super) fn is_going(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
 }
 
 /// Whether a pod has ended.
-pub fn is_over(pod: &Value) -> bool {
+pub(super) fn is_over(pod: &Value) -> bool {
     matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
 }
 
 /// The condition that says that a pod is ready; none of one that is not.
-pub fn ready(pod: &Value) -> Option<&Value> {
+pub(super) fn ready(pod: &Value) -> Option<&Value> {
     pod["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
 /// How long a pod must still be ready until it counts as available; nothing for one that does, `None` for one that is not
 /// ready.
-pub fn until_available(pod: &Value, least_seconds: f64) -> Option<Duration> {
+pub(super) fn until_available(pod: &Value, least_seconds: f64) -> Option<Duration> {
     let since = clock::seconds_since(text(ready(pod)?, "/lastTransitionTime")).unwrap_or(f64::MAX);
     match least_seconds > 0.0 && since < least_seconds {
         true => Some(Duration::from_secs_f64((least_seconds - since).max(0.05))),
@@ -82,7 +82,7 @@ pub fn until_available(pod: &Value, least_seconds: f64) -> Option<Duration> {
 ///
 /// # Errors
 /// As the API; a pod that is gone already is none.
-pub fn delete(control: &Control, pod: &Value) -> Result<(), Refusal> {
+pub(super) fn delete(control: &Control, pod: &Value) -> Result<(), Refusal> {
     let how = Deletion { uid: Some(text(pod, "/metadata/uid").into()), ..Deletion::default() };
     let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
     match control.api.delete(&control.api.built_in("Pod"), namespace, name, &how) {

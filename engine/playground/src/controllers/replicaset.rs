@@ -12,7 +12,7 @@ use crate::api::store::Key;
 use crate::api::{Part, Write};
 
 /// Creates and deletes pods, and writes the status.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let (sets, kind) = (api.built_in("ReplicaSet"), api.built_in("Pod"));
     let Ok(set) = api.get(&sets, &key.namespace, &key.name) else {

@@ -11,12 +11,12 @@ use crate::api::store::Key;
 use crate::api::{Deletion, Part, Write};
 
 /// The label under which a kind's revisions carry their hash.
-pub fn label(kind: &str) -> &'static str {
+pub(super) fn label(kind: &str) -> &'static str {
     if kind == "StatefulSet" { "controller.kubernetes.io/hash" } else { "controller-revision-hash" }
 }
 
 /// The hash that the real StatefulSet controller names a revision by: 32 bits of FNV-1 over the template's patch.
-pub fn hash(set: &Value) -> String {
+pub(super) fn hash(set: &Value) -> String {
     let patch = canonical(&data(set));
     let collisions = number(set, "/status/collisionCount").to_string();
     let hash = patch
@@ -36,7 +36,7 @@ fn data(set: &Value) -> Value {
 ///
 /// # Errors
 /// As the API.
-pub fn keep(control: &Control, set: &Arc<Value>, key: &Key) -> Result<(String, Vec<Arc<Value>>), Refusal> {
+pub(super) fn keep(control: &Control, set: &Arc<Value>, key: &Key) -> Result<(String, Vec<Arc<Value>>), Refusal> {
     let api = &control.api;
     let kind = api.built_in("ControllerRevision");
     let uid = text(set, "/metadata/uid");
@@ -71,7 +71,7 @@ pub fn keep(control: &Control, set: &Arc<Value>, key: &Key) -> Result<(String, V
 ///
 /// # Errors
 /// As the API.
-pub fn forget(control: &Control, set: &Value, all: &[Arc<Value>], in_use: &[&str]) -> Result<(), Refusal> {
+pub(super) fn forget(control: &Control, set: &Value, all: &[Arc<Value>], in_use: &[&str]) -> Result<(), Refusal> {
     let limit = usize::try_from(number(set, "/spec/revisionHistoryLimit")).unwrap_or(10);
     let old: Vec<&str> = all.iter().map(|r| text(r, "/metadata/name")).filter(|name| !in_use.contains(name)).collect();
     let kind = control.api.built_in("ControllerRevision");

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// How far a rolling update may go beyond, and below, the wanted number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub(super) struct Bounds {
     /// Pods above the wanted number.
     pub surge: i64,
     /// Pods that may be unavailable.
@@ -12,7 +12,7 @@ pub struct Bounds {
 }
 
 /// Resolves `maxSurge` (rounded up) and `maxUnavailable` (rounded down); never both zero.
-pub fn bounds(deployment: &Value, replicas: i64) -> Bounds {
+pub(super) fn bounds(deployment: &Value, replicas: i64) -> Bounds {
     let rolling = &deployment["spec"]["strategy"]["rollingUpdate"];
     if deployment["spec"]["strategy"]["type"] == "Recreate" {
         return Bounds { surge: 0, unavailable: replicas };
@@ -42,7 +42,7 @@ fn share(value: &Value, replicas: i64, rounding: Rounding) -> i64 {
 
 /// The pods of one ReplicaSet, asked for and available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
+pub(super) struct Count {
     /// What it is asked for.
     pub wanted: i64,
     /// What it has that is available.
@@ -50,7 +50,7 @@ pub struct Count {
 }
 
 /// What the new ReplicaSet should be asked for.
-pub fn grow(new: i64, all_wanted: i64, replicas: i64, bounds: Bounds) -> i64 {
+pub(super) fn grow(new: i64, all_wanted: i64, replicas: i64, bounds: Bounds) -> i64 {
     if new >= replicas {
         return replicas;
     }
@@ -59,7 +59,7 @@ pub fn grow(new: i64, all_wanted: i64, replicas: i64, bounds: Bounds) -> i64 {
 }
 
 /// What the old ReplicaSets, oldest first, should be asked for.
-pub fn shrink(new: Count, old: &[Count], replicas: i64, bounds: Bounds) -> Vec<i64> {
+pub(super) fn shrink(new: Count, old: &[Count], replicas: i64, bounds: Bounds) -> Vec<i64> {
     let mut wanted: Vec<i64> = old.iter().map(|c| c.wanted).collect();
     let all: i64 = new.wanted + wanted.iter().sum::<i64>();
     let least = replicas - bounds.unavailable;
@@ -81,7 +81,7 @@ pub fn shrink(new: Count, old: &[Count], replicas: i64, bounds: Bounds) -> Vec<i
 }
 
 /// A name for a pod template: 32 bits of FNV-1a, in letters that spell no words.
-pub fn template_hash(template: &Value, collisions: i64) -> String {
+pub(super) fn template_hash(template: &Value, collisions: i64) -> String {
     let mut hash: u32 = 0x811c_9dc5;
     for byte in canonical(template).bytes().chain(collisions.to_string().bytes().filter(|_| collisions > 0)) {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
@@ -90,13 +90,13 @@ pub fn template_hash(template: &Value, collisions: i64) -> String {
 }
 
 /// A hash in letters that spell no words (apimachinery, `rand.SafeEncodeString`).
-pub fn safe_letters(hash: u32) -> String {
+pub(super) fn safe_letters(hash: u32) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     hash.to_string().bytes().map(|digit| char::from(LETTERS[usize::from(digit) % LETTERS.len()])).collect()
 }
 
 /// JSON with the fields in order, so that equal templates hash alike.
-pub fn canonical(value: &Value) -> String {
+pub(super) fn canonical(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let mut fields: Vec<(&String, &Value)> = map.iter().collect();

@@ -6,7 +6,7 @@ use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
 
 /// The times that a schedule names.
 #[derive(Debug)]
-pub struct Schedule {
+pub(super) struct Schedule {
     minutes: BTreeSet<i8>,
     hours: BTreeSet<i8>,
     days: BTreeSet<i8>,
@@ -24,7 +24,7 @@ enum Days {
 
 impl Schedule {
     /// Reads a schedule; `None` when it is none.
-    pub fn parse(text: &str) -> Option<Schedule> {
+    pub(super) fn parse(text: &str) -> Option<Schedule> {
         let text = match text {
             "@yearly" | "@annually" => "0 0 1 1 *",
             "@monthly" => "0 0 1 * *",
@@ -51,7 +51,7 @@ impl Schedule {
     }
 
     /// The first time after another; `None` when there is none within five years.
-    pub fn after(&self, time: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    pub(super) fn after(&self, time: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let mut at: Zoned = time.to_zoned(zone.clone()).checked_add(1.minute()).ok()?;
         at = at.with().second(0).subsec_nanosecond(0).build().ok()?;
         let end = at.checked_add(5.years()).ok()?;

@@ -28,7 +28,7 @@ struct Look<'c> {
 }
 
 /// Makes or takes away one pod at a time, and writes the status.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let Ok(set) = api.get(&api.built_in("StatefulSet"), &key.namespace, &key.name) else {
         return Ok(None);

@@ -10,7 +10,7 @@ use crate::api::{Deletion, Part, Write, clock};
 const PROTECTION: &str = "kubernetes.io/pv-protection";
 
 /// Writes how a volume stands; one that was made for a claim goes after it.
-pub fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
+pub(super) fn look(control: &Control, key: &Key) -> Result<Again, Refusal> {
     let api = &control.api;
     let kind = api.built_in("PersistentVolume");
     let Ok(volume) = api.get(&kind, "", &key.name) else {

@@ -28,7 +28,7 @@ pub(super) struct Updates {
 
 impl Updates {
     /// Reads the next part of the body. What follows the list of updates is the pack, and is not looked at.
-    pub fn read(&mut self, chunk: &Bytes) {
+    pub(super) fn read(&mut self, chunk: &Bytes) {
         if self.is_done || self.rest.len() > LONGEST {
             return;
         }
@@ -45,7 +45,7 @@ impl Updates {
     }
 
     /// Those that the answer, the body of the response, says were carried out.
-    pub fn carried_out(self, answer: &[u8]) -> Vec<Update> {
+    pub(super) fn carried_out(self, answer: &[u8]) -> Vec<Update> {
         let says = |text: String| answer.windows(text.len()).any(|part| part == text.as_bytes());
         self.found.into_iter().filter(|update| says(format!("ok {}\n", update.reference))).collect()
     }

@@ -24,7 +24,7 @@ pub struct Commit {
 }
 
 /// What git calls a commit that is not there.
-pub const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+pub(super) const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 impl Repositories {
     /// Names the directory; nothing is made yet.

@@ -9,13 +9,13 @@ use super::KubeletOptions;
 use crate::Error;
 
 /// Who a request says that it comes from: it becomes the field manager.
-pub const KUBELET: &str = "kubelet/v1.33.0";
+pub(super) const KUBELET: &str = "kubelet/v1.33.0";
 /// As [`KUBELET`], for bindings.
-pub const SCHEDULER: &str = "kube-scheduler/v1.33.0";
+pub(super) const SCHEDULER: &str = "kube-scheduler/v1.33.0";
 
 /// A client of one API server.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(super) struct Client {
     http: reqwest::Client,
     url: String,
     token: String,
@@ -23,7 +23,7 @@ pub struct Client {
 
 /// An answer that is an error.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(super) enum Failure {
     /// The server answered with this code and message.
     #[error("{code}: {message}")]
     Refused {
@@ -42,7 +42,7 @@ impl Client {
     ///
     /// # Errors
     /// When the CA is no PEM certificate.
-    pub fn new(options: &KubeletOptions) -> Result<Client, Error> {
+    pub(super) fn new(options: &KubeletOptions) -> Result<Client, Error> {
         let wrong =
             |e: reqwest::Error| Error::Http { what: "set up the kubelet's client".into(), message: e.to_string() };
         let mut builder = reqwest::Client::builder().no_proxy().tcp_nodelay(true);
@@ -80,28 +80,28 @@ impl Client {
     }
 
     /// The answer to a GET below the server's address, as JSON.
-    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
         let response = self.send(Method::GET, path, KUBELET, "", None).await?;
         response.json().await.map_err(|e| Failure::Silent(e.to_string()))
     }
 
     /// Creates what the body says; `agent` is the name that the server records as the manager.
-    pub async fn post(&self, path: &str, agent: &str, body: &Value) -> Result<(), Failure> {
+    pub(super) async fn post(&self, path: &str, agent: &str, body: &Value) -> Result<(), Failure> {
         self.send(Method::POST, path, agent, "application/json", Some(body)).await.map(drop)
     }
 
     /// Patches, lists of built-in kinds by key.
-    pub async fn patch(&self, path: &str, body: &Value) -> Result<(), Failure> {
+    pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<(), Failure> {
         self.send(Method::PATCH, path, KUBELET, "application/strategic-merge-patch+json", Some(body)).await.map(drop)
     }
 
     /// Deletes with these `DeleteOptions`.
-    pub async fn delete(&self, path: &str, options: &Value) -> Result<(), Failure> {
+    pub(super) async fn delete(&self, path: &str, options: &Value) -> Result<(), Failure> {
         self.send(Method::DELETE, path, KUBELET, "application/json", Some(options)).await.map(drop)
     }
 
     /// The lines of a watch.
-    pub async fn watch(&self, path: &str) -> Result<impl Stream<Item = Value> + use<>, Failure> {
+    pub(super) async fn watch(&self, path: &str) -> Result<impl Stream<Item = Value> + use<>, Failure> {
         let response = self.send(Method::GET, path, KUBELET, "", None).await?;
         let chunks = Box::pin(response.bytes_stream());
         Ok(futures::stream::unfold((chunks, Vec::new()), |(mut chunks, mut rest)| async move {

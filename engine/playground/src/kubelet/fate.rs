@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// The annotation that decides.
-pub const ANNOTATION: &str = "playground.bespin.dev/fate";
+pub(super) const ANNOTATION: &str = "playground.bespin.dev/fate";
 
 /// How a pod fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(super) enum Fate {
     /// It runs and becomes Ready.
     Runs,
     /// Its containers crash again and again.
@@ -23,7 +23,7 @@ pub enum Fate {
 }
 
 /// Decides a pod's fate.
-pub fn of(pod: &Value) -> Fate {
+pub(super) fn of(pod: &Value) -> Fate {
     let annotation = pod["metadata"]["annotations"][ANNOTATION].as_str().unwrap_or_default();
     let containers = pod["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let images = containers.iter().filter_map(|c| c["image"].as_str());
@@ -61,7 +61,7 @@ fn after(words: &[String], word: &str) -> u64 {
 }
 
 /// How long a `preStop` hook that sleeps takes.
-pub fn farewell(pod: &Value) -> Duration {
+pub(super) fn farewell(pod: &Value) -> Duration {
     let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
     let hooks = containers.map(|c| &c["lifecycle"]["preStop"]);
     let seconds =
@@ -70,7 +70,7 @@ pub fn farewell(pod: &Value) -> Duration {
 }
 
 /// The longest initial delay of the readiness probes.
-pub fn probe_delay(pod: &Value) -> Duration {
+pub(super) fn probe_delay(pod: &Value) -> Duration {
     let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
     let seconds = containers.filter_map(|c| c["readinessProbe"]["initialDelaySeconds"].as_u64());
     Duration::from_secs(seconds.max().unwrap_or(0))

@@ -20,7 +20,7 @@ fn path(pod: &Value) -> String {
 }
 
 /// Runs a pod from wherever it is.
-pub async fn run(shared: &Shared, pod: &Value) {
+pub(super) async fn run(shared: &Shared, pod: &Value) {
     if over(pod) {
         return;
     }
@@ -102,14 +102,14 @@ async fn write(shared: &Shared, pod: &mut Value, place: &Place, state: State) {
 }
 
 /// Writes Ready when the gates of a running pod have opened.
-pub async fn open_gates(shared: Arc<Shared>, pod: Value) {
+pub(super) async fn open_gates(shared: Arc<Shared>, pod: Value) {
     let text = |field: &str| pod["status"][field].as_str().unwrap_or_default().to_owned();
     let place = Place { host: text("hostIP"), pod: text("podIP") };
     write(&shared, &mut pod.clone(), &place, State::Running(Ready::Yes)).await;
 }
 
 /// Ends a pod that is being deleted: after its `preStop` hook, and never later than its grace.
-pub async fn end(shared: Arc<Shared>, pod: Value) {
+pub(super) async fn end(shared: Arc<Shared>, pod: Value) {
     let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(30);
     tokio::time::sleep(fate::farewell(&pod).min(Duration::from_secs(grace))).await;
     let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0,

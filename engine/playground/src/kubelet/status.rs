@@ -6,7 +6,7 @@ use crate::api::clock;
 
 /// What a pod's containers are doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub(super) enum State {
     /// They run, and are ready or not.
     Running(Ready),
     /// They wait, for this reason; they have run and crashed so often.
@@ -22,7 +22,7 @@ pub enum State {
 
 /// Whether containers are ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ready {
+pub(super) enum Ready {
     /// Every container has passed its readiness.
     Yes,
     /// Not yet, or never.
@@ -31,7 +31,7 @@ pub enum Ready {
 
 /// The addresses of a pod.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(super) struct Place {
     /// The node's IP address (`hostIP`).
     pub host: String,
     /// The pod's own IP address (`podIP`).
@@ -39,7 +39,7 @@ pub struct Place {
 }
 
 /// The status of a pod whose containers are all in this state.
-pub fn of_pod(pod: &Value, place: &Place, state: &State) -> Value {
+pub(super) fn of_pod(pod: &Value, place: &Place, state: &State) -> Value {
     let (phase, ready) = match state {
         State::Running(Ready::Yes) => ("Running", true),
         State::Running(Ready::No) => ("Running", false),
@@ -147,14 +147,14 @@ fn of_container(container: &Value, pod: &Value, state: &State) -> Value {
 }
 
 /// Whether every readiness gate's condition is True.
-pub fn gates_open(pod: &Value) -> bool {
+pub(super) fn gates_open(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut gates = pod["spec"]["readinessGates"].as_array().into_iter().flatten();
     gates.all(|gate| conditions.iter().any(|c| c["type"] == gate["conditionType"] && c["status"] == "True"))
 }
 
 /// Whether a pod waits only for gates that are open now.
-pub fn gates_opened(pod: &Value) -> bool {
+pub(super) fn gates_opened(pod: &Value) -> bool {
     let has_gates = pod["spec"]["readinessGates"].as_array().is_some_and(|l| !l.is_empty());
     let is = |kind: &str, status: &str| {
         pod["status"]["conditions"]
@@ -165,7 +165,7 @@ pub fn gates_opened(pod: &Value) -> bool {
 }
 
 /// The status of a node.
-pub fn of_node(name: &str, n: u32) -> Value {
+pub(super) fn of_node(name: &str, n: u32) -> Value {
     let now = clock::now();
     let condition = |kind: &str, status: &str, reason: &str| {
         json!({"type": kind, "status": status, "reason": reason, "message": reason, "lastHeartbeatTime": now,
@@ -189,6 +189,6 @@ pub fn of_node(name: &str, n: u32) -> Value {
 }
 
 /// The address of a node.
-pub fn host(n: u32) -> String {
+pub(super) fn host(n: u32) -> String {
     format!("10.0.{}.{}", n >> 8, n & 0xff)
 }

@@ -12,7 +12,7 @@ use crate::serve::{Body, BoxError, full};
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Answers an index of the manifests that refer to one, of one type if the query names it.
-pub async fn list(store: &Storage, name: &str, subject: &str, query: &str) -> Result<Response<Body>, BoxError> {
+pub(super) async fn list(store: &Storage, name: &str, subject: &str, query: &str) -> Result<Response<Body>, BoxError> {
     let Some(subject) = Digest::parse(subject) else {
         return Ok(refused(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "referrers are listed by a digest"));
     };

@@ -9,7 +9,7 @@ use tokio::fs;
 
 /// The files of a registry. Cloning gives another handle.
 #[derive(Clone, Debug)]
-pub struct Storage {
+pub(super) struct Storage {
     root: Arc<PathBuf>,
     counters: Arc<Counters>,
 }
@@ -25,23 +25,23 @@ pub struct Counters {
 
 /// A digest that was checked to be `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Digest(String);
+pub(super) struct Digest(String);
 
 impl Digest {
     /// A digest from its text; `None` for all but `sha256:` and 64 lower-case hexadecimal digits.
-    pub fn parse(text: &str) -> Option<Digest> {
+    pub(super) fn parse(text: &str) -> Option<Digest> {
         let hex = text.strip_prefix("sha256:")?;
         let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (hex.len() == 64 && hex.bytes().all(lower)).then(|| Digest(text.to_owned()))
     }
 
     /// The digest of bytes.
-    pub fn of(bytes: &[u8]) -> Digest {
+    pub(super) fn of(bytes: &[u8]) -> Digest {
         Digest(format!("sha256:{}", hex::encode(Sha256::digest(bytes))))
     }
 
     /// The digest as manifests write it, `sha256:` and 64 hexadecimal digits.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
@@ -55,7 +55,7 @@ impl Storage {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(root: &Path) -> std::io::Result<Storage> {
+    pub(super) fn open(root: &Path) -> std::io::Result<Storage> {
         for part in ["blobs", "uploads", "repositories"] {
             std::fs::create_dir_all(root.join(part))?;
         }
@@ -63,39 +63,39 @@ impl Storage {
     }
 
     /// What was done since the start.
-    pub fn counters(&self) -> &Counters {
+    pub(super) fn counters(&self) -> &Counters {
         &self.counters
     }
 
     /// Where an upload is gathered.
-    pub fn upload(&self, id: &str) -> PathBuf {
+    pub(super) fn upload(&self, id: &str) -> PathBuf {
         self.root.join("uploads").join(id)
     }
 
     /// Where a blob is, whoever holds it.
-    pub fn blob(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs").join(digest.hex())
     }
 
     /// Whether a repository holds a blob.
-    pub async fn holds(&self, name: &str, digest: &Digest) -> bool {
+    pub(super) async fn holds(&self, name: &str, digest: &Digest) -> bool {
         fs::try_exists(self.repository(name).join("blobs").join(digest.hex())).await.unwrap_or(false)
     }
 
     /// Lets a repository hold a blob that is there.
-    pub async fn link(&self, name: &str, digest: &Digest) -> std::io::Result<()> {
+    pub(super) async fn link(&self, name: &str, digest: &Digest) -> std::io::Result<()> {
         write(&self.repository(name).join("blobs").join(digest.hex()), b"").await
     }
 
     /// Moves a finished upload to where its digest says, for a repository to hold.
-    pub async fn finish(&self, name: &str, upload: &Path, digest: &Digest) -> std::io::Result<()> {
+    pub(super) async fn finish(&self, name: &str, upload: &Path, digest: &Digest) -> std::io::Result<()> {
         fs::rename(upload, self.blob(digest)).await?;
         self.counters.blobs.fetch_add(1, Ordering::Relaxed);
         self.link(name, digest).await
     }
 
     /// Keeps a manifest, and moves a tag to it if it was put by tag.
-    pub async fn put_manifest(
+    pub(super) async fn put_manifest(
         &self,
         name: &str,
         tag: Option<&str>,
@@ -113,18 +113,18 @@ impl Storage {
     }
 
     /// Remembers that a manifest refers to another, which need not be there.
-    pub async fn refer(&self, name: &str, subject: &Digest, digest: &Digest) -> std::io::Result<()> {
+    pub(super) async fn refer(&self, name: &str, subject: &Digest, digest: &Digest) -> std::io::Result<()> {
         write(&self.repository(name).join("referrers").join(subject.hex()).join(digest.hex()), b"").await
     }
 
     /// The digests of the manifests that refer to one, sorted; some may have been removed since.
-    pub async fn referrers(&self, name: &str, subject: &Digest) -> Vec<Digest> {
+    pub(super) async fn referrers(&self, name: &str, subject: &Digest) -> Vec<Digest> {
         let names = names(&self.repository(name).join("referrers").join(subject.hex())).await;
         names.iter().filter_map(|hex| Digest::parse(&format!("sha256:{hex}"))).collect()
     }
 
     /// A manifest by tag or digest, with its media type.
-    pub async fn manifest(&self, name: &str, reference: &str) -> Option<(Digest, String, Vec<u8>)> {
+    pub(super) async fn manifest(&self, name: &str, reference: &str) -> Option<(Digest, String, Vec<u8>)> {
         let digest = match Digest::parse(reference) {
             Some(digest) => digest,
             None => {
@@ -138,7 +138,7 @@ impl Storage {
     }
 
     /// Removes a tag, or a manifest with every tag that points to it; whether it was there.
-    pub async fn remove(&self, name: &str, reference: &str) -> std::io::Result<bool> {
+    pub(super) async fn remove(&self, name: &str, reference: &str) -> std::io::Result<bool> {
         let repository = self.repository(name);
         let Some(digest) = Digest::parse(reference) else {
             return Ok(fs::remove_file(repository.join("tags").join(reference)).await.is_ok());
@@ -153,7 +153,7 @@ impl Storage {
     }
 
     /// The tags of a repository, sorted.
-    pub async fn tags(&self, name: &str) -> Vec<String> {
+    pub(super) async fn tags(&self, name: &str) -> Vec<String> {
         names(&self.repository(name).join("tags")).await
     }
 

@@ -15,7 +15,7 @@ use crate::serve::{Body, BoxError};
 const LONGEST: u64 = 4 << 30;
 
 /// Begins an upload; or mounts a blob, or takes it whole, where the query says so.
-pub async fn begin(store: &Storage, name: &str, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
+pub(super) async fn begin(store: &Storage, name: &str, request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
     let query = query(&request);
     if let Some(digest) = query("mount").as_deref().and_then(Digest::parse)
         && let Some(from) = query("from").filter(|from| is_name(from))
@@ -33,7 +33,7 @@ pub async fn begin(store: &Storage, name: &str, request: Request<Incoming>) -> R
 }
 
 /// Appends the request's body to an upload (PATCH), and answers how much of it is there.
-pub async fn append(
+pub(super) async fn append(
     store: &Storage,
     name: &str,
     id: &str,
@@ -45,7 +45,7 @@ pub async fn append(
 }
 
 /// Takes the last chunk, and admits the blob if its digest is what was said.
-pub async fn finish(
+pub(super) async fn finish(
     store: &Storage,
     name: &str,
     id: &str,

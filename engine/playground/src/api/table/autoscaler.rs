@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::cells::{items, shown, text};
 
 /// What is measured over what is wanted, for the first two metrics.
-pub fn targets(object: &Value) -> Value {
+pub(super) fn targets(object: &Value) -> Value {
     let current = items(object, "/status/currentMetrics");
     let specs = items(object, "/spec/metrics");
     let all: Vec<String> =

@@ -6,22 +6,22 @@ use crate::api::clock;
 use crate::api::select::Labels;
 
 /// The text at a pointer; empty without one.
-pub fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
+pub(super) fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The number at a pointer; 0 without one.
-pub fn number(object: &Value, pointer: &str) -> i64 {
+pub(super) fn number(object: &Value, pointer: &str) -> i64 {
     object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
 }
 
 /// The items of a list; none without it.
-pub fn items<'v>(object: &'v Value, pointer: &str) -> &'v [Value] {
+pub(super) fn items<'v>(object: &'v Value, pointer: &str) -> &'v [Value] {
     object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The text at a pointer, or what stands for its absence.
-pub fn text_or<'v>(object: &'v Value, pointer: &str, absent: &'v str) -> &'v str {
+pub(super) fn text_or<'v>(object: &'v Value, pointer: &str, absent: &'v str) -> &'v str {
     match text(object, pointer) {
         "" => absent,
         found => found,
@@ -29,7 +29,7 @@ pub fn text_or<'v>(object: &'v Value, pointer: &str, absent: &'v str) -> &'v str
 }
 
 /// A number or a text at a pointer as a text, or what stands for its absence.
-pub fn shown(object: &Value, pointer: &str, absent: &str) -> String {
+pub(super) fn shown(object: &Value, pointer: &str, absent: &str) -> String {
     match object.pointer(pointer) {
         None | Some(Value::Null) => absent.to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -38,17 +38,17 @@ pub fn shown(object: &Value, pointer: &str, absent: &str) -> String {
 }
 
 /// How long ago an object was made.
-pub fn age(object: &Value) -> Value {
+pub(super) fn age(object: &Value) -> Value {
     since(text(object, "/metadata/creationTimestamp")).into()
 }
 
 /// How long ago a time was.
-pub fn since(time: &str) -> String {
+pub(super) fn since(time: &str) -> String {
     clock::seconds_since(time).map_or_else(|| "<unknown>".into(), |seconds| for_people(seconds as i64))
 }
 
 /// How long it is from one time to another, or to now.
-pub fn between(from: &str, to: &str) -> String {
+pub(super) fn between(from: &str, to: &str) -> String {
     let Some(from) = clock::seconds_since(from) else {
         return String::new();
     };
@@ -79,19 +79,19 @@ fn for_people(seconds: i64) -> String {
 }
 
 /// The fields of every container, comma-separated.
-pub fn of_containers(object: &Value, containers: &str, field: &str) -> Value {
+pub(super) fn of_containers(object: &Value, containers: &str, field: &str) -> Value {
     let all = items(object, containers).iter().map(|container| container[field].as_str().unwrap_or_default());
     all.collect::<Vec<_>>().join(",").into()
 }
 
 /// A label selector; `<none>` without one.
-pub fn selector(object: &Value, pointer: &str) -> Value {
+pub(super) fn selector(object: &Value, pointer: &str) -> Value {
     let labels = object.pointer(pointer).and_then(Labels::of_spec).map(|labels| labels.to_string());
     labels.filter(|text| !text.is_empty()).unwrap_or_else(|| "<none>".into()).into()
 }
 
 /// A plain map of labels; `<none>` without one.
-pub fn labels(object: &Value, pointer: &str) -> Value {
+pub(super) fn labels(object: &Value, pointer: &str) -> Value {
     let map = object.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
     let mut pairs: Vec<String> =
         map.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
@@ -100,7 +100,7 @@ pub fn labels(object: &Value, pointer: &str) -> Value {
 }
 
 /// The first three of a list, and how many more there are.
-pub fn three_of(all: &[String]) -> String {
+pub(super) fn three_of(all: &[String]) -> String {
     let first = all.iter().take(3).cloned().collect::<Vec<_>>().join(",");
     match all.len() {
         ..4 => first,
@@ -109,7 +109,7 @@ pub fn three_of(all: &[String]) -> String {
 }
 
 /// The addresses of a load balancer, in order.
-pub fn balancer(object: &Value) -> String {
+pub(super) fn balancer(object: &Value) -> String {
     let ingress = items(object, "/status/loadBalancer/ingress").iter();
     let mut all: Vec<&str> =
         ingress.map(|i| text_or(i, "/ip", text(i, "/hostname"))).filter(|a| !a.is_empty()).collect();
@@ -118,7 +118,7 @@ pub fn balancer(object: &Value) -> String {
 }
 
 /// The short names of a volume's access modes.
-pub fn modes(object: &Value, pointer: &str) -> Value {
+pub(super) fn modes(object: &Value, pointer: &str) -> Value {
     let all = items(object, pointer);
     let short =
         [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
@@ -127,7 +127,7 @@ pub fn modes(object: &Value, pointer: &str) -> Value {
 }
 
 /// The name of a class, marked where it is the default one.
-pub fn class_name(object: &Value, annotation: &str) -> Value {
+pub(super) fn class_name(object: &Value, annotation: &str) -> Value {
     let name = text(object, "/metadata/name");
     let default = object["metadata"]["annotations"][annotation] == "true";
     if default { format!("{name} (default)").into() } else { name.into() }

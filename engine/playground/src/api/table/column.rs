@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::path::Path;
 
 /// A column of a table.
-pub struct Column {
+pub(super) struct Column {
     /// The heading, in mixed case; kubectl writes it in capitals.
     pub name: String,
     /// The type of its cells, as OpenAPI names it.
@@ -21,7 +21,7 @@ pub struct Column {
 }
 
 /// Where a cell comes from.
-pub enum Cell {
+pub(super) enum Cell {
     /// What a printer makes of the object.
     Built(fn(&Value) -> Value),
     /// A field of a custom resource.
@@ -30,7 +30,7 @@ pub enum Cell {
 
 impl Column {
     /// The column as a table defines it.
-    pub fn definition(&self) -> Value {
+    pub(super) fn definition(&self) -> Value {
         json!({"name": self.name, "type": self.kind, "format": self.format, "description": self.description,
             "priority": self.priority})
     }
@@ -38,7 +38,7 @@ impl Column {
 
 impl Cell {
     /// The cell of an object.
-    pub fn of(&self, object: &Value) -> Value {
+    pub(super) fn of(&self, object: &Value) -> Value {
         match self {
             Cell::Built(cell) => cell(object),
             Cell::Custom(path) => path.cell(object),
@@ -47,12 +47,12 @@ impl Cell {
 }
 
 /// The column that names the object.
-pub fn name() -> Column {
+pub(super) fn name() -> Column {
     Column { format: "name".into(), ..column("Name", "string", 0, |o| o["metadata"]["name"].clone()) }
 }
 
 /// A column of this type and priority: kubectl shows those of priority 0, and all with `-o wide`.
-pub fn column(name: &str, kind: &str, priority: i64, cell: fn(&Value) -> Value) -> Column {
+pub(super) fn column(name: &str, kind: &str, priority: i64, cell: fn(&Value) -> Value) -> Column {
     let own = str::to_owned;
     Column {
         name: own(name),
@@ -65,16 +65,16 @@ pub fn column(name: &str, kind: &str, priority: i64, cell: fn(&Value) -> Value) 
 }
 
 /// A column of texts that is always shown.
-pub fn string(name: &str, cell: fn(&Value) -> Value) -> Column {
+pub(super) fn string(name: &str, cell: fn(&Value) -> Value) -> Column {
     column(name, "string", 0, cell)
 }
 
 /// A column of whole numbers that is always shown.
-pub fn integer(name: &str, cell: fn(&Value) -> Value) -> Column {
+pub(super) fn integer(name: &str, cell: fn(&Value) -> Value) -> Column {
     column(name, "integer", 0, cell)
 }
 
 /// A column that only `-o wide` shows.
-pub fn wide(name: &str, cell: fn(&Value) -> Value) -> Column {
+pub(super) fn wide(name: &str, cell: fn(&Value) -> Value) -> Column {
     column(name, "string", 1, cell)
 }

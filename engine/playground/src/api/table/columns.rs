@@ -7,7 +7,7 @@ use super::column::{Cell, Column, column, integer, name, string, wide};
 use super::{autoscaler, network, workloads};
 
 /// The columns of a kind; those without a printer have a name and a date.
-pub fn of(kind: &str) -> Vec<Column> {
+pub(super) fn of(kind: &str) -> Vec<Column> {
     let between = match kind {
         "Event" => return event(),
         "Pod" => return workloads::pod(),

@@ -7,7 +7,7 @@ use super::path::Path;
 use crate::api::kind::Kind;
 
 /// The name, and the columns of the definition; only the age where there are none.
-pub fn columns(kind: &Kind) -> Vec<Column> {
+pub(super) fn columns(kind: &Kind) -> Vec<Column> {
     let text = |column: &Value, field: &str| column[field].as_str().unwrap_or_default().to_owned();
     let mut columns = vec![column::name()];
     let age = [json!({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"})];

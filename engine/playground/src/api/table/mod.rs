@@ -19,7 +19,7 @@ use super::route::Query;
 
 /// How much of each object a table's row carries (`includeObject`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Include {
+pub(super) enum Include {
     /// Nothing but the cells.
     Nothing,
     /// The metadata: what is sent when nothing is said.
@@ -30,7 +30,7 @@ pub enum Include {
 
 impl Include {
     /// What a request asks for.
-    pub fn of(query: &Query) -> Include {
+    pub(super) fn of(query: &Query) -> Include {
         match query.get("includeObject") {
             Some("None") => Include::Nothing,
             Some("Object") => Include::Object,
@@ -40,7 +40,7 @@ impl Include {
 }
 
 /// A table that goes over the wire: `meta.k8s.io/v1`.
-pub fn render(kind: &Kind, objects: &[Arc<Value>], mut metadata: Value, include: Include) -> Value {
+pub(super) fn render(kind: &Kind, objects: &[Arc<Value>], mut metadata: Value, include: Include) -> Value {
     if let Some(map) = metadata.as_object_mut() {
         map.retain(|_, value| value != "");
     }

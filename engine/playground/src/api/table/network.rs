@@ -6,7 +6,7 @@ use super::cells::{self, age, items, number, shown, text, text_or};
 use super::column::{Column, name, string, wide};
 
 /// Of Services.
-pub fn service() -> Vec<Column> {
+pub(super) fn service() -> Vec<Column> {
     vec![
         name(),
         string("Type", |o| text(o, "/spec/type").into()),
@@ -39,7 +39,7 @@ fn service_ports(service: &Value) -> Value {
 }
 
 /// The first three addresses with their ports.
-pub fn endpoints(object: &Value) -> Value {
+pub(super) fn endpoints(object: &Value) -> Value {
     let mut all = Vec::new();
     for subset in items(object, "/subsets") {
         let addresses: Vec<&str> = items(subset, "/addresses").iter().map(|a| text(a, "/ip")).collect();
@@ -56,13 +56,13 @@ pub fn endpoints(object: &Value) -> Value {
 }
 
 /// The first three ports of an EndpointSlice.
-pub fn slice_ports(slice: &Value) -> Value {
+pub(super) fn slice_ports(slice: &Value) -> Value {
     let one = |port: &Value| shown(port, "/port", text_or(port, "/name", "*"));
     listed(items(slice, "/ports").iter().map(one).collect())
 }
 
 /// The first three addresses of an EndpointSlice.
-pub fn slice_addresses(slice: &Value) -> Value {
+pub(super) fn slice_addresses(slice: &Value) -> Value {
     let addresses = items(slice, "/endpoints").iter().flat_map(|endpoint| items(endpoint, "/addresses"));
     listed(addresses.filter_map(Value::as_str).map(str::to_owned).collect())
 }
@@ -72,7 +72,7 @@ fn listed(all: Vec<String>) -> Value {
 }
 
 /// The first three hosts of an Ingress's rules.
-pub fn hosts(ingress: &Value) -> Value {
+pub(super) fn hosts(ingress: &Value) -> Value {
     let rules = items(ingress, "/spec/rules");
     let all: Vec<String> = rules.iter().map(|r| text(r, "/host").to_owned()).filter(|h| !h.is_empty()).collect();
     if all.is_empty() { "*".into() } else { cells::three_of(&all).into() }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::cells;
 
 /// A field, and what the column makes of it.
-pub struct Path {
+pub(super) struct Path {
     steps: Vec<Step>,
     kind: String,
 }
@@ -60,12 +60,12 @@ fn unescaped(text: &str) -> usize {
 
 impl Path {
     /// The field at a path such as `.status.phase`, in a column of this type.
-    pub fn new(path: &str, kind: &str) -> Path {
+    pub(super) fn new(path: &str, kind: &str) -> Path {
         Path { steps: parse(path), kind: kind.to_owned() }
     }
 
     /// The value as the column's type shows it; null where there is none or it is of another type.
-    pub fn cell(&self, object: &Value) -> Value {
+    pub(super) fn cell(&self, object: &Value) -> Value {
         let Some(value) = self.steps.iter().try_fold(object, |at, step| match step {
             Step::Field(name) => at.get(name),
             Step::Item(index) => at.get(index),

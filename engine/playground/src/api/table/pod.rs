@@ -6,7 +6,7 @@ use super::cells::{items, number, since, text};
 use crate::api::kind::Kind;
 
 /// What a finished pod's row says of it.
-pub fn row_conditions(kind: &Kind, object: &Value) -> Option<Value> {
+pub(super) fn row_conditions(kind: &Kind, object: &Value) -> Option<Value> {
     let (reason, message) = match (kind.kind.as_str(), text(object, "/status/phase")) {
         ("Pod", "Succeeded") => ("Succeeded", "The pod has completed successfully."),
         ("Pod", "Failed") => ("Failed", "The pod failed."),
@@ -20,13 +20,13 @@ fn statuses(pod: &Value) -> &[Value] {
 }
 
 /// How many of its containers are ready.
-pub fn ready(pod: &Value) -> Value {
+pub(super) fn ready(pod: &Value) -> Value {
     let ready = statuses(pod).iter().filter(|c| c["ready"] == true && c["state"]["running"].is_object()).count();
     format!("{ready}/{}", items(pod, "/spec/containers").len()).into()
 }
 
 /// The phase, or what keeps a container from running.
-pub fn status(pod: &Value) -> Value {
+pub(super) fn status(pod: &Value) -> Value {
     let phase = text(pod, "/status/phase");
     if pod["metadata"]["deletionTimestamp"].is_string() && !matches!(phase, "Succeeded" | "Failed") {
         return "Terminating".into();
@@ -65,14 +65,14 @@ pub fn status(pod: &Value) -> Value {
 }
 
 /// How often its containers were restarted, and how long the last time is ago.
-pub fn restarts(pod: &Value) -> Value {
+pub(super) fn restarts(pod: &Value) -> Value {
     let all: i64 = statuses(pod).iter().map(|c| number(c, "/restartCount")).sum();
     let last = statuses(pod).iter().map(|c| text(c, "/lastState/terminated/finishedAt")).max().unwrap_or_default();
     if all == 0 || last.is_empty() { all.to_string().into() } else { format!("{all} ({} ago)", since(last)).into() }
 }
 
 /// How many of its readiness gates are open.
-pub fn gates(pod: &Value) -> Value {
+pub(super) fn gates(pod: &Value) -> Value {
     let gates = items(pod, "/spec/readinessGates");
     let open = |gate: &&Value| {
         let mut conditions = items(pod, "/status/conditions").iter();

@@ -7,7 +7,7 @@ use super::column::{Column, column, integer, name, string, wide};
 use super::pod;
 
 /// Of pods.
-pub fn pod() -> Vec<Column> {
+pub(super) fn pod() -> Vec<Column> {
     vec![
         name(),
         string("Ready", pod::ready),
@@ -22,7 +22,7 @@ pub fn pod() -> Vec<Column> {
 }
 
 /// Of nodes, which have no printer of a controller.
-pub fn node() -> Vec<Column> {
+pub(super) fn node() -> Vec<Column> {
     const INFO: &str = "/status/nodeInfo";
     vec![
         name(),
@@ -72,7 +72,7 @@ fn node_address(node: &Value, kind: &str) -> Value {
 const CONTAINERS: &str = "/spec/template/spec/containers";
 
 /// Of what keeps pods running.
-pub fn workload(kind: &str) -> Vec<Column> {
+pub(super) fn workload(kind: &str) -> Vec<Column> {
     let of_status = |name: &str, cell: fn(&Value) -> Value| integer(name, cell);
     let ready: fn(&Value) -> Value =
         |o| format!("{}/{}", number(o, "/status/readyReplicas"), number(o, "/spec/replicas")).into();
@@ -107,7 +107,7 @@ pub fn workload(kind: &str) -> Vec<Column> {
 }
 
 /// Of Jobs and CronJobs.
-pub fn batch(kind: &str) -> Vec<Column> {
+pub(super) fn batch(kind: &str) -> Vec<Column> {
     if kind == "Job" {
         return vec![
             name(),

@@ -13,7 +13,7 @@ fn sign(value: &Value) -> Option<Ordering> {
 }
 
 /// What a claim asks for.
-pub fn claim(spec: &Value, causes: &mut Vec<Cause>) {
+pub(super) fn claim(spec: &Value, causes: &mut Vec<Cause>) {
     if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
         let message = "Required value: at least 1 access mode is required".into();
         causes.push(Cause { message, ..required("spec.accessModes") });
@@ -39,7 +39,7 @@ const COUNTED: [&str; 8] = [
 ];
 
 /// What a quota allows.
-pub fn quota(spec: &Value, causes: &mut Vec<Cause>) {
+pub(super) fn quota(spec: &Value, causes: &mut Vec<Cause>) {
     for (name, value) in spec["hard"].as_object().into_iter().flatten() {
         let field = format!("spec.hard[{name}]");
         let bare = name.trim_start_matches("requests.").trim_start_matches("limits.");
@@ -62,7 +62,7 @@ pub fn quota(spec: &Value, causes: &mut Vec<Cause>) {
 }
 
 /// What an autoscaler aims at.
-pub fn metric(at: usize, metric: &Value, causes: &mut Vec<Cause>) {
+pub(super) fn metric(at: usize, metric: &Value, causes: &mut Vec<Cause>) {
     let source = if metric["type"] == "ContainerResource" { "containerResource" } else { "resource" };
     if metric["type"] != "Resource" && source == "resource" {
         return;

@@ -17,7 +17,7 @@ const POD: &str = "pod updates may not change fields other than `spec.containers
 `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 /// Finds what a write would change in vain.
-pub fn check(kind: &Kind, before: &Value, after: &Value, causes: &mut Vec<Cause>) {
+pub(super) fn check(kind: &Kind, before: &Value, after: &Value, causes: &mut Vec<Cause>) {
     let mut same = |pointers: &[&str]| pointers.iter().for_each(|pointer| fixed(before, after, pointer, causes));
     match kind.kind.as_str() {
         "Deployment" | "ReplicaSet" | "DaemonSet" => same(&["/spec/selector"]),

@@ -14,7 +14,7 @@ use super::select::Labels;
 ///
 /// # Errors
 /// 422 with every cause.
-pub fn create(kind: &Kind, object: &Value) -> Result<(), Refusal> {
+pub(super) fn create(kind: &Kind, object: &Value) -> Result<(), Refusal> {
     let mut causes = Vec::new();
     name(kind, object, &mut causes);
     content(kind, object, &mut causes);
@@ -25,7 +25,7 @@ pub fn create(kind: &Kind, object: &Value) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// 422 with every cause.
-pub fn update(kind: &Kind, before: &Value, object: &Value) -> Result<(), Refusal> {
+pub(super) fn update(kind: &Kind, before: &Value, object: &Value) -> Result<(), Refusal> {
     let mut causes = Vec::new();
     // The real server's checks of a DaemonSet look at what changed first.
     if kind.kind == "DaemonSet" {

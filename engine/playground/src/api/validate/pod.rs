@@ -11,7 +11,7 @@ use crate::api::refusal::Cause;
 const NEGATIVE: &str = "must be greater than or equal to 0";
 
 /// Checks a pod's spec at this path.
-pub fn check(path: &str, spec: &Value, causes: &mut Vec<Cause>) {
+pub(super) fn check(path: &str, spec: &Value, causes: &mut Vec<Cause>) {
     let containers = spec["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     if containers.is_empty() {
         causes.push(required(&format!("{path}.containers")));
