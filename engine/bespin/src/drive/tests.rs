@@ -82,6 +82,82 @@ impl<const N: usize> Stage for Brief<N> {
     }
 }
 
+/// Two acts, the first of which fails once; then its stream ends.
+struct Pair {
+    then: Then,
+    tried: Mutex<Vec<&'static str>>,
+    /// What had come of both, by each observation: nothing, a failure or a success.
+    observed: Mutex<Vec<[Option<bool>; 2]>>,
+}
+
+#[async_trait]
+impl Stage for Pair {
+    const NAME: &'static str = "pair";
+    const FAMILY: Family = Family::Run;
+    type Entry = Entry;
+    type State = State;
+    type Observed = [Option<bool>; 2];
+    type Act = &'static str;
+    type ActKey = &'static str;
+    type Reply = ();
+
+    fn replay(&self, entries: &[Written<Entry>]) -> State {
+        Brief::<1>::failing(0).replay(entries)
+    }
+
+    fn is_current(&self, state: &State, _: &&'static str) -> bool {
+        *state == State::Open
+    }
+
+    async fn observe(
+        &self,
+        _: &Turn<'_>,
+        _: &State,
+        outcomes: &Outcomes<&'static str, ()>,
+    ) -> Result<[Option<bool>; 2], Trouble> {
+        let observed = ["first", "second"].map(|act| Some(outcomes.of(&act)?.result.is_ok()));
+        self.observed.lock().unwrap().push(observed);
+        Ok(observed)
+    }
+
+    fn decide(&self, state: &State, observed: &[Option<bool>; 2], _: Timestamp) -> Next<Entry, &'static str> {
+        match (state, observed) {
+            (State::Over, _) => Next::done(Wake::Never, "it is over"),
+            (State::Open, [Some(true), Some(true)]) => {
+                Next { record: vec![Entry::Ended], ..Next::progressing(Wake::Now, "ending") }
+            }
+            (State::Open, _) => Next { acts: vec!["first", "second"], ..Next::progressing(Wake::Now, "trying") },
+        }
+    }
+
+    async fn act(&self, _: &Turn<'_>, _: &State, act: &&'static str) -> Result<(), Trouble> {
+        let mut tried = self.tried.lock().unwrap();
+        tried.push(act);
+        if *act == "first" && tried.len() == 1 { Err(Trouble::passing("it is away")) } else { Ok(()) }
+    }
+
+    fn then(&self, _: &&'static str, ended: &Result<(), Trouble>) -> Then {
+        if ended.is_ok() { Then::GoOn } else { self.then }
+    }
+}
+
+#[tokio::test]
+async fn the_stage_says_whether_the_acts_after_a_failure_are_tried() {
+    for (then, tried) in [(Then::Fail, 3), (Then::Stop, 3), (Then::FailAtTheEnd, 4), (Then::GoOn, 4)] {
+        let directory = tempfile::tempdir().unwrap();
+        let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+        let stage = Arc::new(Pair { then, tried: Mutex::default(), observed: Mutex::default() });
+        drivers.register(&stage);
+        let stream = Stream::run("a/b/c/1");
+        drivers.open(&stream, &By::Server, &Entry::Begun).await.unwrap();
+        until_done(&drivers, &stream).await;
+        assert_eq!(stage.tried.lock().unwrap().len(), tried, "{then:?}");
+        let second = if tried == 4 { Some(true) } else { None };
+        assert_eq!(stage.observed.lock().unwrap()[1], [Some(false), second], "{then:?}: a failure is an outcome");
+        drivers.stop().await;
+    }
+}
+
 async fn until_done(drivers: &Drivers, stream: &Stream) {
     let mut changed = drivers.board().changed();
     while drivers.is_driven(stream) {

@@ -10,6 +10,7 @@ use api::views::AppView;
 use cluster::{Cluster, Reach, Settings};
 use decide::by::By;
 use decide::next::Phase;
+use decide::object::ObjectRef;
 use decide::request::Key;
 use decide::stream::Stream;
 use decide::sync::Intent;
@@ -274,6 +275,27 @@ async fn a_delivery_of_a_manifests_repository_wakes_what_reads_it() {
         .expect("it is recorded");
     // Nothing else looks at git within this time: the resync comes after two minutes.
     server.shows("at the pushed commit", |view| view.revision == head && view.sync == "synced").await;
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_an_application_is_is_asked_of_its_cluster() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, sample) = estate(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    sample.apply_application().await.expect("it is made");
+    server.shows("synced", |view| view.sync == "synced").await;
+    let ask = async |stream: &Stream| server.stage.ask(&server.drivers, stream, By::Person("mina".into())).await;
+    // As after a restart, before it was looked at.
+    server.drivers.board().forget_app(STREAM);
+    ask(&stream()).await.expect("it is ours");
+    let unknown = ask(&Stream::app("test", "argocd", "other")).await.expect_err("there is none");
+    assert!(unknown.message.contains("is not there"), "{unknown}");
+    let application = server.stage.application(&stream()).await.expect("it is read").expect("it is there");
+    server.cluster.release(&ObjectRef::of(&application)).await.expect("it is released");
+    let observed = ask(&stream()).await.expect_err("it is not ours any more");
+    assert!(observed.message.contains("run `bespin take` first"), "{observed}");
     server.stop().await;
     playground.stop().await;
 }
