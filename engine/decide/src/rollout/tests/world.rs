@@ -235,7 +235,9 @@ impl World {
             proxy.idle = if before == self.journal.len() && asks { proxy.idle + 1 } else { 0 };
         }
         self.said = (next.status.phase, next.status.message);
-        self.acts.push(next.acts.len());
+        // Asking changes nothing: dying there loses an outcome, which has a test of its own.
+        let changes = |act: &Act| !matches!(act, Act::Verify { .. });
+        self.acts.push(if next.acts.iter().any(changes) { next.acts.len() } else { 0 });
         self.forget();
         for (index, act) in next.acts.iter().enumerate() {
             if self.dies == Some((self.turns, index)) {
