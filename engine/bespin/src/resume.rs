@@ -89,7 +89,7 @@ mod tests {
     async fn what_a_closed_run_wants_is_answered_and_what_an_open_one_wants_stands() {
         let directory = tempfile::tempdir().unwrap();
         let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
-        let push = Push { build: "a".into(), to: "b".into(), tag: "c".into() };
+        let push = Push { build: "a".into(), to: "b".into(), tag: "c".into(), timeout_ms: None };
         for (run, ends) in [("a/b/c/1", &["opened", "closed"][..]), ("a/b/c/2", &["opened"])] {
             let key = Key { run: run.into(), step: "push".into() };
             let wanted = image::Entry::Wanted { key, intent: Intent::Push(push.clone()) };

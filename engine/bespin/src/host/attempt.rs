@@ -250,6 +250,7 @@ impl Abilities for Attempt {
             dockerfile: asked.dockerfile,
             build_args: asked.build_args,
             network: decide::image::Network::Builder,
+            timeout_ms: Some(self.asked.timeout_ms),
         };
         let build = self.as_its_run_may(build).await?;
         let outputs = self.image(decide::image::Intent::Build(build)).await?;
@@ -261,7 +262,7 @@ impl Abilities for Attempt {
             Some(build) => build,
             None => self.newest_build().await?,
         };
-        let push = decide::image::Push { build, to: asked.to, tag: asked.tag };
+        let push = decide::image::Push { build, to: asked.to, tag: asked.tag, timeout_ms: Some(self.asked.timeout_ms) };
         let outputs = self.image(decide::image::Intent::Push(push)).await?;
         let (image, digest) = (text(&outputs, "image")?, text(&outputs, "digest")?);
         Ok(Pushed { image, digest, reference: text(&outputs, "reference")? })

@@ -13,7 +13,7 @@ use crate::next::{Next, Timestamp, Wake};
 use crate::run::Opened;
 use pipeline::Supersede;
 
-/// How long a commit may be missing before the delivery is given up, in ms.
+/// How long a commit may be missing before the delivery is given up, in ms since the first look that missed it.
 pub const PATIENCE_MS: u64 = 10 * 60 * 1_000;
 
 /// What a delivery may cause.
@@ -37,31 +37,45 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry,
         Some(Ended::Ignored(because)) => return Next::done(Wake::Never, because.clone()),
         None => {}
     }
-    let Some((received, at)) = &state.received else {
+    let Some((received, _)) = &state.received else {
         return Next::blocked("this delivery's journal does not begin with its receipt");
     };
     if let Received::Push(Push { change: Change::Deleted, reference, .. }) = received {
         return ignore(format!("`{reference}` was deleted, and a deletion opens no runs"));
     }
-    let waited = now.saturating_sub(*at);
-    let again = Wake::At(now + (waited / 2).clamp(500, 30_000));
     match observed {
         Observed::Nothing => Next::waiting(Wake::Now, "looking at the repository"),
-        Observed::Missing if waited > PATIENCE_MS => ignore(format!(
+        Observed::Missing if is_given_up(state, now) => ignore(format!(
             "the commit {} is not in {}; its reference was moved or deleted before it could be read",
             received.commit(),
             received.repository()
         )),
         Observed::Missing => {
-            Next::waiting(again, format!("waiting until the commit {} can be read", &received.commit()[..7]))
+            miss(state, now, format!("waiting until the commit {} can be read", &received.commit()[..7]))
         }
-        Observed::Unreadable { because } if waited > PATIENCE_MS => {
+        Observed::Unreadable { because } if is_given_up(state, now) => {
             ignore(format!("{because}; given up after {} minutes", PATIENCE_MS / 60_000))
         }
-        Observed::Unreadable { because } => Next::waiting(again, format!("{because}; trying again")),
+        Observed::Unreadable { because } => miss(state, now, format!("{because}; trying again")),
         Observed::Refused { because } => ignore(because.clone()),
         Observed::Readable(context) => open(received, context),
     }
+}
+
+/// Whether it was waited for since the first look that missed, and not since the receipt: the repository may have been
+/// away in between.
+fn is_given_up(state: &State, now: Timestamp) -> bool {
+    state.missed.is_some_and(|since| now.saturating_sub(since) > PATIENCE_MS)
+}
+
+/// Looks again, the later the longer it has waited, and records that it waits.
+fn miss(state: &State, now: Timestamp, because: String) -> Next<Entry, Act> {
+    let waited = now.saturating_sub(state.missed.unwrap_or(now));
+    let record = match state.missed {
+        None => vec![Entry::Missed { because: because.clone() }],
+        Some(_) => Vec::new(),
+    };
+    Next { record, ..Next::waiting(Wake::At(now + (waited / 2).clamp(500, 30_000)), because) }
 }
 
 fn ignore(because: String) -> Next<Entry, Act> {

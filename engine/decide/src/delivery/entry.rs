@@ -19,6 +19,11 @@ pub enum Entry {
     Received(Push),
     /// A pull request was accepted; the first entry likewise.
     Proposed(PullRequest),
+    /// The repository answered, and the commit cannot be read yet: from here on it is waited for.
+    Missed {
+        /// What it waits for, as a fragment.
+        because: String,
+    },
     /// Its runs are open; always the last entry.
     Opened {
         /// The runs' ids, such as `user/petclinic/petclinic-was/56`.

@@ -5,7 +5,7 @@
 //!
 //! 1. a delivery that has ended does nothing more;
 //! 2. a deletion opens no runs;
-//! 3. a commit that cannot be read is waited for, for [`PATIENCE_MS`] at most;
+//! 3. a commit that cannot be read is waited for, for [`PATIENCE_MS`] at most from the first look that missed it;
 //! 4. each pipeline file opens its run, or is skipped, for a reason that is recorded ([`plan`]);
 //! 5. the older runs of a group are asked to end once the newer run is open;
 //! 6. when nothing is left to open or to ask, the delivery ends.

@@ -8,6 +8,8 @@ use crate::next::Timestamp;
 pub struct State {
     /// What was received and when, once it was.
     pub received: Option<(Received, Timestamp)>,
+    /// When the repository first answered that the commit cannot be read; an outage before counts for nothing.
+    pub missed: Option<Timestamp>,
     /// How it ended, once it did.
     pub ended: Option<Ended>,
 }
@@ -29,6 +31,7 @@ impl State {
             match entry {
                 Entry::Received(push) => state.received = Some((Received::Push(push.clone()), at)),
                 Entry::Proposed(asked) => state.received = Some((Received::PullRequest(asked.clone()), at)),
+                Entry::Missed { .. } => state.missed = state.missed.or(Some(at)),
                 Entry::Opened { runs, .. } => state.ended = Some(Ended::Opened(runs.clone())),
                 Entry::Ignored { because } => state.ended = Some(Ended::Ignored(because.clone())),
             }

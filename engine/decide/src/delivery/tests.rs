@@ -163,7 +163,7 @@ fn which_runs_are_superseded() {
 
 #[test]
 fn what_needs_no_look_and_what_is_given_up() {
-    let recorded = |push: Push| State { received: Some((Received::Push(push), 1_000)), ended: None };
+    let recorded = |push: Push| State { received: Some((Received::Push(push), 500)), missed: Some(1_000), ended: None };
     let gone = Push { change: Change::Deleted, after: NOTHING.into(), ..push() };
     let next = decide(&recorded(gone), &Observed::Nothing, 2_000);
     assert!(matches!(&next.record[..], [Entry::Ignored { because }] if because.contains("was deleted")));
@@ -178,7 +178,7 @@ fn what_needs_no_look_and_what_is_given_up() {
 
 #[test]
 fn what_cannot_be_read_is_given_up_after_a_while() {
-    let state = State { received: Some((Received::PullRequest(asked()), 1_000)), ended: None };
+    let state = State { received: Some((Received::PullRequest(asked()), 500)), missed: Some(1_000), ended: None };
     let seen = Observed::Unreadable { because: "it is broken".into() };
     let next = decide(&state, &seen, 3_000);
     assert_eq!((next.wake, next.record.len()), (Wake::At(4_000), 0));
@@ -188,6 +188,29 @@ fn what_cannot_be_read_is_given_up_after_a_while() {
     let next = decide(&state, &seen, 1_001 + PATIENCE_MS);
     let because = "it is broken; given up after 10 minutes".to_owned();
     assert_eq!(next.record, [Entry::Ignored { because }]);
+}
+
+#[test]
+fn patience_begins_with_the_first_look_that_missed() {
+    for (seen, because) in [
+        (Observed::Missing, "waiting until the commit 2222222 can be read"),
+        (Observed::Unreadable { because: "it is broken".into() }, "it is broken; trying again"),
+    ] {
+        // An outage of an hour lies before the first look that was answered.
+        let (received, first) = (Entry::Received(push()), 3_600_000);
+        let next = decide(&State::replay([(1_000, &received)]), &seen, first);
+        let missed = Entry::Missed { because: because.into() };
+        assert_eq!((&next.record[..], next.wake), (&[missed.clone()][..], Wake::At(first + 500)));
+        let again = Entry::Missed { because: "later".into() };
+        let state = State::replay([(1_000, &received), (first, &missed), (first + 9_000, &again)]);
+        assert_eq!(state.missed, Some(first));
+        let next = decide(&state, &seen, first + PATIENCE_MS);
+        assert!(next.record.is_empty() && next.wake != Wake::Never, "{next:?}");
+        let next = decide(&state, &seen, first + PATIENCE_MS + 1);
+        assert!(matches!(&next.record[..], [Entry::Ignored { .. }]), "{next:?}");
+        let next = decide(&state, &Observed::Readable(Box::new(found(Vec::new()))), first + PATIENCE_MS + 1);
+        assert!(matches!(&next.record[..], [Entry::Ignored { because }] if because.contains("no pipeline")));
+    }
 }
 
 /// A world of one repository; acts are done or lost, as a crash has it.

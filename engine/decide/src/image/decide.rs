@@ -7,7 +7,7 @@ use crate::outcome::Outcomes;
 use crate::request::{Key, Response};
 use pipeline::ImageRef;
 
-/// How long a builder or registry may be in trouble before the request is answered, in ms.
+/// How long a builder or registry may be in trouble before the request of a step of an unknown timeout is answered, in ms.
 pub const PATIENCE_MS: u64 = 60 * 60 * 1000;
 
 /// What the stage may cause.
@@ -97,7 +97,7 @@ fn decide_build(key: &Key, build: &Build, availability: Option<&Availability>, n
             let outputs = serde_json::json!({ "build": id.to_string(), "digest": digest.as_str() });
             Verdict::Answer(Response::Met { outputs }, format!("built {}", digest.short()))
         }
-        Some(Availability::Unbuilt(health)) => persist(health, now, || {
+        Some(Availability::Unbuilt(health)) => persist(health, build.timeout_ms, now, || {
             let commit = build.commit.get(..7).unwrap_or(&build.commit);
             let because = format!("building {} of {} at {commit}", build.dockerfile, build.repository);
             Verdict::Act(Act::Build { key: key.clone(), build: build.clone() }, because)
@@ -131,7 +131,7 @@ fn decide_push(key: &Key, push: &Push, availability: Option<&Availability>, now:
             "the build {} is no longer held by this server; retry the run, which builds it again",
             build.digest
         )),
-        Some(Availability::Untagged(Local::Held, health)) => persist(health, now, || {
+        Some(Availability::Untagged(Local::Held, health)) => persist(health, push.timeout_ms, now, || {
             let because = format!("pushing {to}");
             Verdict::Act(Act::Push { key: key.clone(), build: build.clone(), to: to.clone() }, because)
         }),
@@ -140,11 +140,12 @@ fn decide_push(key: &Key, push: &Push, availability: Option<&Availability>, now:
     }
 }
 
-/// Goes on acting through trouble, until it has lasted too long.
-fn persist(health: &Health, now: Timestamp, act: impl FnOnce() -> Verdict) -> Verdict {
+/// Goes on acting through trouble, for as long as the step may take: its timeout comes first wherever it still waits.
+fn persist(health: &Health, timeout_ms: Option<u64>, now: Timestamp, act: impl FnOnce() -> Verdict) -> Verdict {
+    let patience = timeout_ms.unwrap_or(PATIENCE_MS);
     match health {
-        Health::Failing { since, because } if now.saturating_sub(*since) >= PATIENCE_MS => {
-            let because = format!("given up after {} minutes: {because}", PATIENCE_MS / 60_000);
+        Health::Failing { since, because } if now.saturating_sub(*since) >= patience => {
+            let because = format!("given up after {} minutes: {because}", patience / 60_000);
             Verdict::Answer(Response::Failed { because: because.clone(), transient: true }, because)
         }
         Health::Failing { .. } | Health::Well => act(),

@@ -56,6 +56,9 @@ pub struct Build {
     /// What its commands reach.
     #[serde(default)]
     pub network: Network,
+    /// What the step that asks may take, in ms; [`PATIENCE_MS`](super::PATIENCE_MS) where it was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 /// What network a `RUN` of a build has.
@@ -79,6 +82,9 @@ pub struct Push {
     pub to: String,
     /// The tag to push under, without the repository.
     pub tag: String,
+    /// What the step that asks may take, in ms; [`PATIENCE_MS`](super::PATIENCE_MS) where it was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 impl Push {

@@ -22,12 +22,13 @@ fn build() -> Intent {
         dockerfile: "Dockerfile".into(),
         build_args: BTreeMap::new(),
         network: Network::Builder,
+        timeout_ms: None,
     })
 }
 
 fn push() -> Push {
     let build = BuildId { key: key("image"), digest: digest("was") }.to_string();
-    Push { build, to: "registry.local:5000/petclinic-was".into(), tag: "v56-f31bdcc".into() }
+    Push { build, to: "registry.local:5000/petclinic-was".into(), tag: "v56-f31bdcc".into(), timeout_ms: None }
 }
 
 fn wanted(step: &str, intent: Intent) -> Entry {
@@ -89,6 +90,24 @@ fn trouble_is_borne_for_an_hour() {
     let next = look("image", build(), availability, since + PATIENCE_MS);
     let (because, transient) = failure(&next);
     assert!(because.contains("the daemon is away") && transient, "{because}");
+}
+
+#[test]
+fn trouble_is_borne_for_as_long_as_the_step_may_take() {
+    let since = 1_000;
+    let failing = Health::Failing { since, because: "the daemon is away".into() };
+    for timeout_ms in [PATIENCE_MS / 4, 3 * PATIENCE_MS] {
+        let Intent::Build(build) = build() else { panic!("it is a build") };
+        let build = Intent::Build(Build { timeout_ms: Some(timeout_ms), ..build });
+        let pushed = Intent::Push(Push { timeout_ms: Some(timeout_ms), ..push() });
+        for (intent, availability) in [
+            (build, Availability::Unbuilt(failing.clone())),
+            (pushed, Availability::Untagged(Local::Held, failing.clone())),
+        ] {
+            assert_eq!(look("image", intent.clone(), availability.clone(), since + timeout_ms - 1).acts.len(), 1);
+            assert!(failure(&look("image", intent, availability, since + timeout_ms)).1);
+        }
+    }
 }
 
 #[test]

@@ -65,7 +65,8 @@ fn of_delivery(entries: &Entries<delivery::Entry>) -> Vec<String> {
         delivery::Ended::Opened(runs) => format!("opened {}", disk(&runs)),
         delivery::Ended::Ignored(because) => format!("ignored: {because}"),
     });
-    [received, ended].into_iter().flatten().collect()
+    let missed = recorded.missed.map(|at| format!("missed at {at}"));
+    [received, missed, ended].into_iter().flatten().collect()
 }
 
 fn of_run(lines: &[Line], entries: &Entries<run::Entry>) -> Vec<String> {

@@ -89,13 +89,14 @@ fn build() -> Entry {
         dockerfile: "Dockerfile".into(),
         build_args: std::collections::BTreeMap::new(),
         network: image::Network::Builder,
+        timeout_ms: None,
     };
     Entry::Wanted { key: key("image"), intent: Intent::Build(build) }
 }
 
 fn push(build: &serde_json::Value) -> Entry {
     let build = build["build"].as_str().expect("a build is met with its id").to_owned();
-    let push = Push { build, to: format!("{HOST}/petclinic-was"), tag: "v56-f31bdcc".into() };
+    let push = Push { build, to: format!("{HOST}/petclinic-was"), tag: "v56-f31bdcc".into(), timeout_ms: None };
     Entry::Wanted { key: key("push"), intent: Intent::Push(push) }
 }
 
