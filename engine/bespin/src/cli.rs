@@ -140,9 +140,28 @@ async fn run(command: Command) -> Result<(), String> {
         Command::CompilePlugin { cache } => crate::compiler::compile(&cache),
         Command::TerraformSupervisor => std::process::exit(crate::host::terraform::supervisor::run()),
         Command::Version => {
-            println!("bespin {}", env!("CARGO_PKG_VERSION"));
+            print!("{}", version(&lacking()));
             Ok(())
         }
+    }
+}
+
+/// The features of a complete build that this one was built without.
+fn lacking() -> Vec<&'static str> {
+    let all = [
+        ("ecr", cfg!(feature = "ecr")),
+        ("buildkit", cfg!(feature = "buildkit")),
+        ("encrypted-git", cfg!(feature = "encrypted-git")),
+    ];
+    all.into_iter().filter(|(_, is_built_in)| !is_built_in).map(|(name, _)| name).collect()
+}
+
+/// What `bespin version` prints: a second line only where something is lacking.
+fn version(lacking: &[&str]) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match lacking {
+        [] => format!("bespin {version}\n"),
+        lacking => format!("bespin {version}\nwithout: {}\n", lacking.join(", ")),
     }
 }
 
@@ -162,6 +181,14 @@ fn hash_password() -> Result<(), String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_version_tells_what_its_build_lacks() {
+        let first = format!("bespin {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(version(&[]), first);
+        assert_eq!(version(&["ecr", "buildkit"]), format!("{first}without: ecr, buildkit\n"));
+        assert_eq!(lacking().contains(&"ecr"), cfg!(not(feature = "ecr")));
+    }
 
     #[test]
     fn the_command_line_is_sound_and_its_help_shows_a_configuration() {

@@ -184,6 +184,9 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let images =
         images::Images::open(&data.join("images"), adapters::builder(config)).map_err(|error| error.to_string())?;
     let images = Arc::new(images);
+    if cfg!(not(feature = "buildkit")) && adapters::builder(config) != images::Choice::Context {
+        tracing::warn!("this build knows no BuildKit: a Docker Engine builds with its classic builder");
+    }
     let registries = images::Registries::new(adapters::registries(config)?).map_err(|error| error.to_string())?;
     let repositories = Repositories::new(forge.clone());
     let waiting = Waiting::new(logs.clone());

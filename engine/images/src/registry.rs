@@ -87,7 +87,7 @@ impl Registries {
     /// Takes the configuration's registries.
     ///
     /// # Errors
-    /// An endpoint that is no address.
+    /// An endpoint that is no address, or a login that this build has no code for.
     pub fn new(settings: Vec<RegistrySettings>) -> Result<Registries, Error> {
         let registry = |one: RegistrySettings| Ok((one.host.clone(), Arc::new(Registry::new(one)?)));
         Ok(Registries { all: settings.into_iter().map(registry).collect::<Result<_, Error>>()? })
@@ -120,6 +120,10 @@ impl Registry {
             Auth::None => Login::Known(RegistryAuth::Anonymous),
             Auth::Basic { username, password } => {
                 Login::Known(RegistryAuth::Basic(username, password.expose_secret().to_owned()))
+            }
+            Auth::Ecr { .. } if cfg!(not(feature = "ecr")) => {
+                let help = "build Bespin with the feature `ecr`, or take another `auth`";
+                return Err(Error::Settings(format!("registry `{}`: this build knows no ECR; {help}", settings.host)));
             }
             Auth::Ecr { region, api_endpoint } => Login::Ecr(Ecr::new(region, api_endpoint)),
         };
@@ -261,5 +265,24 @@ fn address(endpoint: &str) -> Result<(String, ClientProtocol), &'static str> {
         address if address.contains('@') => Err("a user and a password belong into `auth`"),
         address if address.contains(['/', '?', '#']) => Err("it has a path; a registry answers at /v2/ of its host"),
         address => Ok((address.to_owned(), protocol)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_that_the_build_has_no_code_for_is_refused_at_the_start() {
+        let auth = Auth::Ecr { region: "ap-northeast-2".into(), api_endpoint: None };
+        let made = Registries::new(vec![RegistrySettings { host: "a.b".into(), endpoint: None, auth }]);
+        match made {
+            Ok(_) => assert!(cfg!(feature = "ecr"), "it would fail at the first push"),
+            Err(error) => {
+                let said = error.to_string();
+                assert!(said.contains("registry `a.b`") && said.contains("with the feature `ecr`"), "{said}");
+                assert!(cfg!(not(feature = "ecr")), "{said}");
+            }
+        }
     }
 }
