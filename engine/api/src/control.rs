@@ -2,10 +2,11 @@
 //! folder that only the server's user may open. `bespin journal` asks here,
 //! because the store admits one process.
 
+use crate::commands::NotTaken;
+use crate::problem::Problem;
 use crate::state::ApiState;
 use axum::body::Body;
 use axum::extract::{Path as UrlPath, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use decide::by::By;
@@ -77,10 +78,11 @@ async fn change_hands(
     let (asked, wanted) = match verb.as_str() {
         "take" => (state.commands.take_app(&stream, by).await, "owned"),
         "give" => (state.commands.give_app(&stream, by).await, "observed"),
-        _ => (Err(format!("`{verb}` is neither take nor give")), ""),
+        _ => (Err(NotTaken::Refused(format!("`{verb}` is neither take nor give"))), ""),
     };
-    if let Err(trouble) = asked {
-        return (StatusCode::BAD_REQUEST, format!("{trouble}\n")).into_response();
+    if let Err(not_taken) = asked {
+        let said = format!("{not_taken}\n");
+        return (Problem::not_taken(verb, not_taken).status(), said).into_response();
     }
     let told = futures::stream::unfold(Some(String::new()), move |last| {
         let (board, stream) = (state.board.clone(), stream.clone());

@@ -1,9 +1,11 @@
 //! An error as the dashboard shows it: what was tried, what came back, what to do.
 
+use crate::commands::NotTaken;
 use crate::views::ProblemView;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use decide::run::Unfit;
 
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -22,6 +24,11 @@ impl Problem {
     ) -> Problem {
         let view = ProblemView { tried: tried.into(), got: got.into(), help: help.into() };
         Problem { status, retry_after_s: None, view }
+    }
+
+    /// The status that the problem is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// Nobody is logged in.
@@ -46,6 +53,25 @@ impl Problem {
         Problem::new(StatusCode::CONFLICT, tried, got, help)
     }
 
+    /// A command that was not taken.
+    pub(crate) fn not_taken(tried: impl Into<String>, not_taken: NotTaken) -> Problem {
+        let got = not_taken.to_string();
+        match not_taken {
+            NotTaken::NoRun | NotTaken::NoObject(_) | NotTaken::Unfit(Unfit::NoStep(_) | Unfit::NoApproval(_)) => {
+                Problem::missing(tried, got)
+            }
+            NotTaken::Unfit(Unfit::NotYours { .. }) => {
+                let help = "ask one of them; the step's `approval` in the pipeline file says whose answer it takes";
+                Problem::new(StatusCode::FORBIDDEN, tried, got, help)
+            }
+            NotTaken::Unfit(_) | NotTaken::Refused(_) => Problem::refused(tried, got),
+            NotTaken::Journal(_) => {
+                let help = "try again; look at the server's own log if it stays so";
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, tried, got, help)
+            }
+        }
+    }
+
     /// Says when to come back, in seconds.
     pub(crate) fn retry_after(mut self, seconds: u64) -> Problem {
         self.retry_after_s = Some(seconds);
@@ -60,5 +86,28 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_that_is_not_taken_has_its_status() {
+        let step = || "sync".to_owned();
+        for (not_taken, status) in [
+            (NotTaken::NoRun, StatusCode::NOT_FOUND),
+            (NotTaken::NoObject("there is no such application".into()), StatusCode::NOT_FOUND),
+            (Unfit::NoStep(step()).into(), StatusCode::NOT_FOUND),
+            (Unfit::NoApproval(step()).into(), StatusCode::NOT_FOUND),
+            (Unfit::NotYours { step: step(), who: "bob".into() }.into(), StatusCode::FORBIDDEN),
+            (Unfit::Over(step()).into(), StatusCode::CONFLICT),
+            (NotTaken::Refused("the run has ended already".into()), StatusCode::CONFLICT),
+            (journal::AppendError::Full("no space left".into()).into(), StatusCode::INTERNAL_SERVER_ERROR),
+        ] {
+            let said = not_taken.to_string();
+            assert_eq!(Problem::not_taken("approving", not_taken).into_response().status(), status, "{said}");
+        }
     }
 }

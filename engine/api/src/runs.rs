@@ -122,7 +122,7 @@ pub(crate) async fn retry(
 ) -> Result<Json<RetriedView>, Problem> {
     let id = path.id();
     let run = state.commands.retry_run(&id, person.by()).await;
-    let run = run.map_err(|got| Problem::refused(format!("retrying the run `{id}`"), got))?;
+    let run = run.map_err(|got| Problem::not_taken(format!("retrying the run `{id}`"), got))?;
     Ok(Json(RetriedView { run }))
 }
 
@@ -133,6 +133,6 @@ pub(crate) async fn cancel(
 ) -> Result<StatusCode, Problem> {
     let id = path.id();
     let done = state.commands.cancel_run(&id, person.by()).await;
-    done.map_err(|got| Problem::refused(format!("cancelling the run `{id}`"), got))?;
+    done.map_err(|got| Problem::not_taken(format!("cancelling the run `{id}`"), got))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -100,7 +100,7 @@ pub(crate) async fn sync(
 ) -> Result<StatusCode, Problem> {
     let stream = path.stream("app");
     let done = state.commands.sync_app(&stream, person.by()).await;
-    done.map_err(|got| Problem::refused(format!("syncing `{stream}`"), got))?;
+    done.map_err(|got| Problem::not_taken(format!("syncing `{stream}`"), got))?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -122,7 +122,7 @@ pub(crate) async fn act(
         return Err(Problem::refused(tried(), got));
     }
     let done = state.commands.rollout_action(&stream, &action, person.by()).await;
-    done.map_err(|got| Problem::refused(tried(), got))?;
+    done.map_err(|got| Problem::not_taken(tried(), got))?;
     Ok(StatusCode::ACCEPTED)
 }
 

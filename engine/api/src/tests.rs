@@ -30,29 +30,29 @@ struct Told(Mutex<Vec<String>>);
 
 #[async_trait]
 impl Commands for Told {
-    async fn retry_run(&self, run: &str, by: By) -> Result<String, String> {
+    async fn retry_run(&self, run: &str, by: By) -> Result<String, NotTaken> {
         self.0.lock().unwrap().push(format!("retry {run} by {by}"));
         Ok("user/petclinic/petclinic-was/57".into())
     }
-    async fn cancel_run(&self, _: &str, _: By) -> Result<(), String> {
-        Err("the run has ended".into())
+    async fn cancel_run(&self, _: &str, _: By) -> Result<(), NotTaken> {
+        Err(NotTaken::Refused("the run has ended".into()))
     }
     async fn answer(&self, _: &str, _: &str, _: Answer, _: By) -> Result<(), NotTaken> {
         Err(NotTaken::NoRun)
     }
-    async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), String> {
+    async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), NotTaken> {
         self.0.lock().unwrap().push(format!("{action} {stream} by {by}"));
         Ok(())
     }
-    async fn sync_app(&self, _: &str, _: By) -> Result<(), String> {
+    async fn sync_app(&self, _: &str, _: By) -> Result<(), NotTaken> {
         Ok(())
     }
-    async fn take_app(&self, stream: &Stream, by: By) -> Result<(), String> {
+    async fn take_app(&self, stream: &Stream, by: By) -> Result<(), NotTaken> {
         self.0.lock().unwrap().push(format!("take {stream} by {by}"));
         Ok(())
     }
-    async fn give_app(&self, stream: &Stream, _: By) -> Result<(), String> {
-        Err(format!("there is no application `{stream}`"))
+    async fn give_app(&self, stream: &Stream, _: By) -> Result<(), NotTaken> {
+        Err(NotTaken::NoObject(format!("there is no application `{stream}`")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the dashboard's buttons do: each is an entry, appended by a person.
 
-use crate::drive::{Begun, Drivers, read};
+use crate::drive::{Begun, Drivers, Trouble, read};
 use crate::stages::sync::SyncStage;
 use api::commands::{Commands, NotTaken};
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ pub struct Buttons {
 
 #[async_trait]
 impl Commands for Buttons {
-    async fn retry_run(&self, run: &str, by: By) -> Result<String, String> {
+    async fn retry_run(&self, run: &str, by: By) -> Result<String, NotTaken> {
         let old = self.opened(run).await?;
         let prefix = old.id.rsplit_once('/').map(|(prefix, _)| prefix.to_owned()).unwrap_or_default();
         loop {
@@ -27,7 +27,7 @@ impl Commands for Buttons {
             let id = format!("{prefix}/{number}");
             let again = Opened { id: id.clone(), number, retry_of: Some(old.id.clone()), ..old.clone() };
             let first = Entry::Opened { run: Box::new(again) };
-            match self.drivers.open(&Stream::run(&id), &by, &first).await.map_err(|error| error.to_string())? {
+            match self.drivers.open(&Stream::run(&id), &by, &first).await? {
                 Begun::Now => return Ok(id),
                 // A push was faster and took the number.
                 Begun::Before => continue,
@@ -35,17 +35,16 @@ impl Commands for Buttons {
         }
     }
 
-    async fn cancel_run(&self, run: &str, by: By) -> Result<(), String> {
+    async fn cancel_run(&self, run: &str, by: By) -> Result<(), NotTaken> {
         self.opened(run).await?;
         let because = format!("{by} asked for it");
         let asked = |written: &[crate::drive::Written<Entry>]| {
             let ended = written.iter().any(|one| matches!(one.entry, Entry::Closed { .. }));
             (!ended).then(|| vec![Entry::CancelAsked { because: because.clone(), cause: CancelCause::Asked }])
         };
-        match self.drivers.append(&Stream::run(run), by, asked).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err("the run has ended already".into()),
-            Err(error) => Err(error.to_string()),
+        match self.drivers.append(&Stream::run(run), by, asked).await? {
+            true => Ok(()),
+            false => Err(NotTaken::Refused("the run has ended already".into())),
         }
     }
 
@@ -53,43 +52,48 @@ impl Commands for Buttons {
         crate::stages::run::answer(&self.drivers, run, step, answer, by).await
     }
 
-    async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), String> {
-        let stream = Stream::parse(stream).map_err(|error| error.to_string())?;
-        crate::stages::rollout::ask(&self.drivers, &stream, action, by).await
+    async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), NotTaken> {
+        let stream = Stream::parse(stream).map_err(|error| NotTaken::NoObject(error.to_string()))?;
+        crate::stages::rollout::ask(&self.drivers, &stream, action, by).await.map_err(NotTaken::Refused)
     }
 
-    async fn sync_app(&self, stream: &str, by: By) -> Result<(), String> {
-        let stream = Stream::parse(stream).map_err(|error| error.to_string())?;
-        self.sync.ask(&self.drivers, &stream, by).await.map_err(|error| error.to_string())
+    async fn sync_app(&self, stream: &str, by: By) -> Result<(), NotTaken> {
+        let stream = Stream::parse(stream).map_err(|error| NotTaken::NoObject(error.to_string()))?;
+        self.sync.ask(&self.drivers, &stream, by).await.map_err(refused)
     }
 
-    async fn take_app(&self, stream: &Stream, by: By) -> Result<(), String> {
-        self.sync.take(&self.drivers, stream, by).await.map_err(|error| error.to_string())?;
+    async fn take_app(&self, stream: &Stream, by: By) -> Result<(), NotTaken> {
+        self.sync.take(&self.drivers, stream, by).await.map_err(refused)?;
         self.drivers.ensure(stream);
         Ok(())
     }
 
-    async fn give_app(&self, stream: &Stream, by: By) -> Result<(), String> {
-        self.sync.give(&self.drivers, stream, by).await.map_err(|error| error.to_string())?;
+    async fn give_app(&self, stream: &Stream, by: By) -> Result<(), NotTaken> {
+        self.sync.give(&self.drivers, stream, by).await.map_err(refused)?;
         self.drivers.ensure(stream);
         Ok(())
     }
 }
 
 impl Buttons {
-    async fn opened(&self, run: &str) -> Result<Opened, String> {
+    async fn opened(&self, run: &str) -> Result<Opened, NotTaken> {
         let written = read::<Entry>(self.drivers.journal(), Stream::run(run)).await;
-        match written.map_err(|error| error.to_string())?.into_iter().next().map(|first| first.entry) {
+        match written?.into_iter().next().map(|first| first.entry) {
             Some(Entry::Opened { run }) => Ok(*run),
-            _ => Err(format!("there is no run {run}")),
+            _ => Err(NotTaken::NoRun),
         }
     }
 
-    async fn next_number(&self, prefix: &str) -> Result<u64, String> {
-        let streams = self.drivers.journal().streams(&format!("run/{prefix}/")).await.map_err(|e| e.to_string())?;
+    async fn next_number(&self, prefix: &str) -> Result<u64, NotTaken> {
+        let streams = self.drivers.journal().streams(Stream::run(&format!("{prefix}/")).as_str()).await?;
         let numbers = streams.iter().filter_map(|stream| stream.name.rsplit('/').next()?.parse::<u64>().ok());
         Ok(numbers.max().unwrap_or_default() + 1)
     }
+}
+
+/// What a stage says to a person's wish that it does not take.
+fn refused(trouble: Trouble) -> NotTaken {
+    NotTaken::Refused(trouble.message)
 }
 
 #[cfg(test)]

@@ -230,6 +230,26 @@ async fn what_does_not_ask_takes_no_answer() {
 }
 
 #[tokio::test]
+async fn what_is_done_to_a_run_fails_by_its_kind() {
+    let world = World::new();
+    let (cookie, csrf) = world.login("ann").await;
+    let post = async |verb: &str| {
+        let request = ask("POST", &format!("/api/v1/runs/{RUN}/{verb}"), &cookie).header("x-bespin-csrf", &csrf);
+        world.send(request.body(Body::empty()).unwrap()).await.status()
+    };
+    for verb in ["cancel", "retry"] {
+        assert_eq!(post(verb).await, StatusCode::NOT_FOUND, "{verb}: there is no such run");
+    }
+    world.decided(&[opened(), json!({ "kind": "closed", "body": { "outcome": "failed" } })]).await;
+    assert_eq!(post("cancel").await, StatusCode::CONFLICT, "it has ended");
+    // An entry of no kind that the code knows: the run cannot be read.
+    world.decided(&[json!({ "kind": "no-such-kind", "body": {} })]).await;
+    for verb in ["cancel", "retry"] {
+        assert_eq!(post(verb).await, StatusCode::INTERNAL_SERVER_ERROR, "{verb}: the journal cannot be read");
+    }
+}
+
+#[tokio::test]
 async fn a_log_is_followed_to_its_end() {
     let world = World::new();
     let (cookie, _) = world.login("val").await;
