@@ -119,7 +119,7 @@ fn crates_depend_as_the_law_says() {
 }
 
 #[test]
-fn every_world_has_one_door() {
+fn each_adapters_libraries_are_its_own() {
     for (owner, owned) in OWNERS {
         for (name, uses) in dependencies() {
             let foreign: Vec<_> = owned.iter().filter(|crate_| uses.contains(**crate_)).collect();
@@ -145,7 +145,9 @@ fn the_api_only_reads_the_journal() {
     let api: Vec<_> = engine().into_iter().filter(|(name, ..)| name == "api").collect();
     assert!(api.len() > 20, "only {} files of the API were found", api.len());
     for (_, path, text) in api {
-        let writes = [".append(", "Store for"].iter().find(|call| code(&text).contains(*call));
+        let writes = [".append(", "journal.remove(", "journal::restore", "Store for"]
+            .iter()
+            .find(|call| code(&text).contains(*call));
         assert_eq!(writes, None, "engine/api/src/{path}: what people cause is a method of `Commands`");
     }
 }
