@@ -1,4 +1,4 @@
-//! Follows a rollout through its own steps to the end. It fails when the rollout retreats.
+//! Follows a rollout through its own steps to the end. It fails when the rollout aborts.
 
 use bespin_sdk::canary::{FollowRequest, OnTimeout};
 use bespin_sdk::{Deserialize, Outputs, Result, canary};
@@ -21,14 +21,15 @@ enum Choice {
     /// A person decides.
     #[default]
     Hold,
-    /// It walks back.
-    Retreat,
+    /// It aborts: all traffic goes back to the stable version. Files may still say `retreat`.
+    #[serde(alias = "retreat")]
+    Abort,
 }
 
 fn run(settings: Settings) -> Result<Outputs> {
     let on_timeout = match settings.on_timeout {
         Choice::Hold => OnTimeout::Hold,
-        Choice::Retreat => OnTimeout::Retreat,
+        Choice::Abort => OnTimeout::Retreat,
     };
     let request = FollowRequest { rollout: settings.rollout, image: settings.image, on_timeout };
     let followed = canary::follow(&request)?;

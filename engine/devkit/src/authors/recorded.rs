@@ -80,6 +80,12 @@ impl Recorded {
         };
         left.calls.remove(at).answer.map_err(Failure::from)
     }
+
+    /// Whether a rollout is still to be followed with this word for what becomes of it when the step's time runs out.
+    fn follows_with(&self, on_timeout: &str) -> bool {
+        let is_one = |call: &HostCall| call.ask == "canary.follow" && call.with["on-timeout"] == on_timeout;
+        self.left().calls.iter().any(is_one)
+    }
 }
 
 fn not_recorded(what: &str) -> Failure {
@@ -277,7 +283,9 @@ impl Abilities for Recorded {
     async fn follow(&self, asked: Follow) -> Result<Followed, Failure> {
         let on_timeout = match asked.on_timeout {
             OnTimeout::Hold => "hold",
-            OnTimeout::Retreat => "retreat",
+            // Cases may still say it by its older word.
+            OnTimeout::Retreat if self.follows_with("retreat") => "retreat",
+            OnTimeout::Retreat => "abort",
         };
         let asked = json!({ "rollout": asked.rollout, "image": asked.image, "on-timeout": on_timeout });
         let answer = self.call("canary.follow", given(asked))?;

@@ -142,7 +142,7 @@ async fn mistaken_settings_name_the_key_and_the_known_ones() {
         (
             "canary",
             r#"{"rollout":"a/b","on-timeout":"explode"}"#,
-            "with: on-timeout: unknown variant `explode`, expected `hold` or `retreat`",
+            "with: on-timeout: unknown variant `explode`, expected one of `hold`, `abort`, `retreat`",
         ),
         ("container", r#"{"image":"a","run":["x"],"args":["y"]}"#, "with: write `run` or `args`, not both"),
         (

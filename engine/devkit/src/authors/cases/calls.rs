@@ -146,7 +146,7 @@ pub(crate) const FUNCTIONS: [Function; 12] = [
         asked: &[
             key("rollout", ValueForm::Text),
             given("image", ValueForm::Text),
-            key("on-timeout", ValueForm::Word(&["hold", "retreat"])),
+            key("on-timeout", ValueForm::Word(&["hold", "abort", "retreat"])),
         ],
         answer: ValueForm::Record(&[key("outcome", ValueForm::Text)]),
     },
