@@ -7,6 +7,7 @@ use crate::views::{
     StationView, StatusView, StepState,
 };
 use decide::run::{Answer, Entry, Opened, Outcome, RunOutcome, State, Status};
+use decide::stream::Stream;
 use pipeline::{Approval, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -164,7 +165,7 @@ impl Fold {
         let said = match (&stream, state) {
             (Some(stream), StepState::Running) => board.status(stream),
             (None, StepState::Running) | (_, StepState::Asking) => {
-                self.opened().and_then(|run| board.status(&stream_of(&run.id)))
+                self.opened().and_then(|run| board.status(Stream::run(&run.id).as_str()))
             }
             _ => None,
         };
@@ -201,7 +202,7 @@ impl Fold {
 
     fn summary(&self, opened: &Opened, board: &Board) -> RunSummary {
         let status = match self.closed {
-            None => board.status(&stream_of(&opened.id)).map(StatusView::from),
+            None => board.status(Stream::run(&opened.id).as_str()).map(StatusView::from),
             Some((RunOutcome::Succeeded, _)) => None,
             Some((_, at_ms)) => self.why_it_ended(opened).map(|text| StatusView {
                 stage: "run".into(),
@@ -245,11 +246,6 @@ impl Fold {
         });
         self.cancel_asked.clone().or(failed)
     }
-}
-
-/// The stream of a run.
-pub(crate) fn stream_of(run: &str) -> String {
-    format!("run/{run}")
 }
 
 fn all_steps(opened: &Opened) -> impl Iterator<Item = (&Step, bool)> {

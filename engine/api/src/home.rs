@@ -8,6 +8,7 @@ use crate::views::{AppView, HomeView, ResourceView, RolloutView, StageStatus, Tr
 use axum::Json;
 use axum::extract::State;
 use decide::next::Phase;
+use decide::stream::Stream;
 use std::collections::BTreeMap;
 
 /// How many ended runs Home shows.
@@ -75,8 +76,8 @@ fn app_trouble(
     told: &[TroubleView],
 ) -> Option<TroubleView> {
     let is_told = |resource: &ResourceView| {
-        let rollout = format!("rollout/{}/{}/{}", app.cluster, resource.namespace, resource.name);
-        resource.kind == "Rollout" && told.iter().any(|trouble| trouble.stream == rollout)
+        let rollout = Stream::rollout(&app.cluster, &resource.namespace, &resource.name);
+        resource.kind == "Rollout" && told.iter().any(|trouble| trouble.stream == rollout.as_str())
     };
     let mut all_ill = app.resources.iter().filter(|resource| resource.health == app.health).peekable();
     let is_ill = matches!(app.health.as_str(), "Degraded" | "Missing" | "Unknown");

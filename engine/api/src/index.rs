@@ -6,6 +6,7 @@
 use crate::board::Board;
 use crate::fold::{Fold, RequestStreams};
 use crate::views::CorridorView;
+use decide::stream::Family;
 use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::Mutex;
@@ -96,7 +97,7 @@ impl State {
     }
 
     fn add(&mut self, entry: &journal::Entry, board: &Board) {
-        if let Some(run) = entry.stream.strip_prefix("run/") {
+        if let Some(run) = entry.stream.strip_prefix(Family::Run.prefix()) {
             self.add_to_run(run, entry, board);
         } else if entry.kind == "wanted"
             && let (Some(run), Some(step)) = (entry.body["key"]["run"].as_str(), entry.body["key"]["step"].as_str())

@@ -1,6 +1,6 @@
 //! Runs: the list, one of them whole, and what a person may do to one.
 
-use crate::fold::{Fold, stream_of};
+use crate::fold::Fold;
 use crate::guard::{Operator, Viewer};
 use crate::problem::Problem;
 use crate::state::ApiState;
@@ -8,6 +8,7 @@ use crate::views::{CorridorView, EntryView, RetriedView, RunView, RunsView};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use decide::stream::Stream;
 use serde::Deserialize;
 
 /// How many runs one page lists at most.
@@ -71,8 +72,8 @@ pub(crate) async fn run(
     let (store, board) = (&state.journal, &state.board);
     let failed = |error| Problem::journal(format!("reading the run `{id}`"), error);
     let wants = state.index.requests(&id, store, board).await.map_err(failed)?;
-    let own = [format!("image/{id}/"), format!("bump/{id}/")];
-    for stream in wants.values().filter(|stream| own.iter().any(|prefix| stream.starts_with(prefix))) {
+    let own = [Stream::image(&id, ""), Stream::bump(&id, "")];
+    for stream in wants.values().filter(|stream| own.iter().any(|prefix| stream.starts_with(prefix.as_str()))) {
         journal.extend(store.read(stream).await.map_err(failed)?);
     }
     journal.sort_by_key(|entry| entry.seq);
@@ -95,7 +96,7 @@ pub(crate) async fn run(
 /// Reads and folds a run's stream.
 pub(crate) async fn read(state: &ApiState, id: &str) -> Result<(Fold, Vec<journal::Entry>), Problem> {
     let tried = || format!("reading the run `{id}`");
-    let entries = state.journal.read(&stream_of(id)).await;
+    let entries = state.journal.read(Stream::run(id).as_str()).await;
     let entries = entries.map_err(|error| Problem::journal(tried(), error))?;
     if entries.is_empty() {
         return Err(absent(id));

@@ -9,6 +9,7 @@ use crate::views::{AppPage, AppSummary, EntryView, RolloutPage, RolloutSummary, 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use decide::stream::Stream;
 use serde::Deserialize;
 
 /// How many of a stage's newest entries its page shows.
@@ -23,8 +24,8 @@ pub(crate) struct StagePath {
 }
 
 impl StagePath {
-    fn stream(&self, stage: &str) -> String {
-        format!("{stage}/{}/{}/{}", self.cluster, self.namespace, self.name)
+    fn stream(&self, of: fn(&str, &str, &str) -> Stream) -> String {
+        of(&self.cluster, &self.namespace, &self.name).into()
     }
 }
 
@@ -58,7 +59,7 @@ pub(crate) async fn app(
     _: Viewer,
     Path(path): Path<StagePath>,
 ) -> Result<Json<AppPage>, Problem> {
-    let stream = path.stream("app");
+    let stream = path.stream(Stream::app);
     let app = state.board.apps().remove(&stream).ok_or_else(|| absent(&stream))?;
     let journal = journal(&state, &stream).await?;
     Ok(Json(AppPage { status: status(&state, &stream), stream, app, journal }))
@@ -87,7 +88,7 @@ pub(crate) async fn rollout(
     _: Viewer,
     Path(path): Path<StagePath>,
 ) -> Result<Json<RolloutPage>, Problem> {
-    let stream = path.stream("rollout");
+    let stream = path.stream(Stream::rollout);
     let rollout = state.board.rollouts().remove(&stream).ok_or_else(|| absent(&stream))?;
     let journal = journal(&state, &stream).await?;
     Ok(Json(RolloutPage { status: status(&state, &stream), stream, rollout, journal }))
@@ -98,7 +99,7 @@ pub(crate) async fn sync(
     Operator(person): Operator,
     Path(path): Path<StagePath>,
 ) -> Result<StatusCode, Problem> {
-    let stream = path.stream("app");
+    let stream = path.stream(Stream::app);
     let done = state.commands.sync_app(&stream, person.by()).await;
     done.map_err(|got| Problem::not_taken(format!("syncing `{stream}`"), got))?;
     Ok(StatusCode::ACCEPTED)
@@ -110,7 +111,7 @@ pub(crate) async fn act(
     Operator(person): Operator,
     Path(ActionPath { rollout, action }): Path<ActionPath>,
 ) -> Result<StatusCode, Problem> {
-    let stream = rollout.stream("rollout");
+    let stream = rollout.stream(Stream::rollout);
     let tried = || format!("`{action}` on `{stream}`");
     let view = state.board.rollouts().remove(&stream).ok_or_else(|| absent(&stream))?;
     if view.actions.iter().all(|offered| offered.action != action) {

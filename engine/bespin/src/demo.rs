@@ -6,6 +6,7 @@ use crate::drive::read;
 use crate::serve::{self, Server};
 use clap::Args;
 use decide::run::{Entry, RunOutcome};
+use decide::stream::{Family, Stream};
 use playground::git::Webhook;
 use playground::sample::{APPLICATION, Sample, SampleOptions};
 use playground::{Options as Parts, Playground};
@@ -201,7 +202,7 @@ fn settled(server: &Server) -> Option<()> {
 /// The id of the run for a commit, once it has ended.
 async fn ended(server: &Server, commit: &str) -> Option<String> {
     let journal = server.drivers.journal();
-    for stream in journal.streams("run/").await.ok()? {
+    for stream in journal.streams(Family::Run.prefix()).await.ok()? {
         let written = read::<Entry>(journal, &stream.name).await.ok()?;
         let Some(Entry::Opened { run }) = written.first().map(|one| &one.entry) else { continue };
         let closed = written.iter().any(|one| matches!(one.entry, Entry::Closed { .. }));
@@ -215,7 +216,7 @@ async fn ended(server: &Server, commit: &str) -> Option<String> {
 /// One line of stages with their times in ms, from the run's own journal.
 async fn stages(server: &Server, run: &str) -> Result<Value, String> {
     let journal = server.drivers.journal();
-    let written = read::<Entry>(journal, &format!("run/{run}")).await.map_err(|error| error.to_string())?;
+    let written = read::<Entry>(journal, Stream::run(run)).await.map_err(|error| error.to_string())?;
     let mut stages = Vec::new();
     let mut started = std::collections::BTreeMap::new();
     let mut outcome = None;

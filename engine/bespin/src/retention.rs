@@ -118,14 +118,14 @@ impl Retention {
         let journal = self.drivers.journal();
         let mut seen = Seen::default();
         // Before the runs: what goes with a run is opened after it.
-        for family in ["image/", "bump/"] {
-            seen.beside.extend(journal.streams(family).await?.into_iter().map(|stream| stream.name));
+        for family in [Family::Image, Family::Bump] {
+            seen.beside.extend(journal.streams(family.prefix()).await?.into_iter().map(|stream| stream.name));
         }
-        for stream in journal.streams("run/").await? {
-            let id = stream.name.strip_prefix("run/").unwrap_or(&stream.name).to_owned();
+        for stream in journal.streams(Family::Run.prefix()).await? {
+            let id = stream.name.strip_prefix(Family::Run.prefix()).unwrap_or(&stream.name).to_owned();
             seen.runs.push(Run { id, stand: stand(&journal.read(&stream.name).await?, &["closed"]) });
         }
-        for stream in journal.streams("delivery/").await? {
+        for stream in journal.streams(Family::Delivery.prefix()).await? {
             let entries = journal.read(&stream.name).await?;
             let received_ms = entries.first().map_or(u64::MAX, |first| first.at_ms);
             seen.deliveries.push(Delivery {

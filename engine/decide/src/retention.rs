@@ -4,6 +4,7 @@
 //! number is what the next one counts from.
 
 use crate::next::Timestamp;
+use crate::stream::{Family, Stream};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a delivery is remembered after it was received, in ms. GitHub
@@ -70,7 +71,7 @@ pub struct Gone {
 pub fn decide(seen: &Seen, keep: usize, now: Timestamp) -> Gone {
     let mut gone = Gone::default();
     for run in outlived(&seen.runs, keep) {
-        gone.runs.insert(run.to_owned(), vec![format!("run/{run}")]);
+        gone.runs.insert(run.to_owned(), vec![Stream::run(run).into()]);
     }
     let known: BTreeSet<&str> = seen.runs.iter().map(|run| run.id.as_str()).collect();
     for stream in &seen.beside {
@@ -109,9 +110,8 @@ fn outlived(runs: &[Run], keep: usize) -> impl Iterator<Item = &str> {
 
 /// The run that a stream goes with: all between the family and the step.
 fn run_of(stream: &str) -> Option<&str> {
-    let (family, rest) = stream.split_once('/')?;
-    let (run, _step) = rest.rsplit_once('/')?;
-    matches!(family, "image" | "bump").then_some(run)
+    let rest = [Family::Image, Family::Bump].iter().find_map(|family| stream.strip_prefix(family.prefix()))?;
+    rest.rsplit_once('/').map(|(run, _step)| run)
 }
 
 #[cfg(test)]
