@@ -231,3 +231,62 @@ async fn the_moment_that_decides_is_the_one_that_is_written() {
     let written = read::<Entry>(drivers.journal(), &stream).await.unwrap();
     assert_eq!(written[0].at_ms, decided_at);
 }
+
+/// Is asked to stop while it observes, after it has read that it may go on; its act counts what was done all the same.
+#[derive(Default)]
+struct Overtaken {
+    acts: Mutex<u32>,
+}
+
+#[async_trait]
+impl Stage for Overtaken {
+    const NAME: &'static str = "overtaken";
+    const FAMILY: Family = Family::Run;
+    type Entry = Entry;
+    type State = State;
+    type Observed = ();
+    type Act = &'static str;
+    type ActKey = &'static str;
+    type Reply = ();
+
+    fn replay(&self, entries: &[Written<Entry>]) -> State {
+        Brief::<1>::failing(0).replay(entries)
+    }
+
+    fn is_current(&self, state: &State, _: &&'static str) -> bool {
+        *state == State::Open
+    }
+
+    async fn observe(&self, turn: &Turn<'_>, state: &State, _: &Outcomes<&'static str, ()>) -> Result<(), Trouble> {
+        if *state == State::Open {
+            turn.drivers().append(turn.stream, By::Server, |_| Some(vec![Entry::Ended])).await?;
+        }
+        Ok(())
+    }
+
+    fn decide(&self, state: &State, (): &(), _now: Timestamp) -> Next<Entry, &'static str> {
+        match state {
+            State::Over => Next::done(Wake::Never, "it is over"),
+            State::Open => Next { acts: vec!["push"], ..Next::progressing(Wake::Now, "pushing") },
+        }
+    }
+
+    async fn act(&self, _: &Turn<'_>, _: &State, _: &&'static str) -> Result<(), Trouble> {
+        *self.acts.lock().unwrap() += 1;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_done_by_what_was_read_before_the_stream_grew() {
+    let directory = tempfile::tempdir().unwrap();
+    let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+    let stage = Arc::new(Overtaken::default());
+    drivers.register(&stage);
+    let stream = Stream::run("a/b/c/1");
+    drivers.open(&stream, &By::Server, &Entry::Begun).await.unwrap();
+    until_done(&drivers, &stream).await;
+    assert_eq!(*stage.acts.lock().unwrap(), 0);
+    assert_eq!(drivers.journal().read(stream.as_str()).await.unwrap().len(), 2, "begun, ended");
+    drivers.stop().await;
+}

@@ -3,8 +3,9 @@
 use super::codec::{read_from, written};
 use super::{Drivers, Stage, Then, Trouble, Turn, Written, encode, now};
 use decide::by::By;
-use decide::next::{Phase, Status, Wake};
+use decide::next::{Phase, Status, Timestamp, Wake};
 use decide::outcome::{Failure, Outcomes};
+use decide::retry::Retry;
 use decide::stream::{Family, Stream};
 use journal::AppendError;
 use std::sync::Arc;
@@ -14,6 +15,50 @@ use tokio::sync::Notify;
 /// Families whose last status is not read once a stream is done: the run, or the rollout, that it belongs to tells
 /// its end. There is one such stream for each push and step, without end.
 const STATUS_ENDS: [Family; 4] = [Family::Delivery, Family::Image, Family::Bump, Family::Revert];
+
+/// The longest that trouble keeps a driver from looking at a change, in ms, where nobody asks to be left alone.
+const LONGEST_HELD_MS: u64 = 5_000;
+
+/// How a turn has ended.
+struct Turned {
+    /// When the stage wants to be asked again.
+    wake: Wake,
+    /// What kept the turn from a decision, or an act from being carried out.
+    trouble: Option<Trouble>,
+}
+
+impl Turned {
+    /// The stream has grown beyond what the turn had read.
+    const AGAIN: Turned = Turned { wake: Wake::Now, trouble: None };
+}
+
+/// How long a driver waits after trouble.
+#[derive(Debug, PartialEq, Eq)]
+struct Rest {
+    /// The part that no change ends: what failed is not repeated at the rate of the changes.
+    held: Duration,
+    /// The part after it, which a change ends.
+    left: Duration,
+}
+
+impl Rest {
+    /// After so many failures in a row. A moment that the stage waits for ends the pause, but not what the other side
+    /// asked for.
+    fn after(retry: Retry, failures: u32, wake: Wake, now: Timestamp) -> Rest {
+        let pause = retry.pause_ms(failures, rand::random_range(0.0..1.0));
+        let pause = match wake {
+            Wake::At(at) => pause.min(at.saturating_sub(now)),
+            Wake::Now | Wake::OnChange | Wake::Never => pause,
+        };
+        let held = match retry {
+            Retry::Passing { after_ms: Some(asked) } => asked,
+            // What a person mends is looked at soon while it has not failed often.
+            _ => (Retry::PASSING.pause_ms(failures, 0.5) / 4).min(LONGEST_HELD_MS),
+        };
+        let left = Duration::from_millis(pause.saturating_sub(held));
+        Rest { held: Duration::from_millis(held), left }
+    }
+}
 
 pub(super) struct Driver<S: Stage> {
     all: Arc<Drivers>,
@@ -40,38 +85,44 @@ impl<S: Stage> Driver<S> {
                 () = stop.cancelled() => return,
                 turn = self.turn() => turn,
             };
-            let pause = match turn {
-                Ok(Wake::Now) => Some(Duration::ZERO),
-                Ok(Wake::At(at)) => Some(Duration::from_millis(at.saturating_sub(now()))),
-                Ok(Wake::OnChange) => None,
-                Ok(Wake::Never) => {
+            let Turned { wake, trouble } = turn;
+            if let Some(trouble) = trouble {
+                failures += 1;
+                tracing::warn!(stage = S::NAME, stream = %self.stream, %trouble, "will try again");
+                self.publish(Status { phase: Phase::Waiting, message: format!("{trouble}; trying again") });
+                let rest = Rest::after(trouble.retry, failures, wake, now());
+                if !self.hold(rest.held).await || !self.wait(Some(rest.left)).await {
+                    return;
+                }
+                continue;
+            }
+            failures = 0;
+            let pause = match wake {
+                Wake::Now => Some(Duration::ZERO),
+                Wake::At(at) => Some(Duration::from_millis(at.saturating_sub(now()))),
+                Wake::OnChange => None,
+                Wake::Never => {
                     if self.leave() {
                         return;
                     }
                     Some(Duration::ZERO)
                 }
-                Err(trouble) => {
-                    failures += 1;
-                    tracing::warn!(stage = S::NAME, stream = %self.stream, %trouble, "will try again");
-                    self.publish(Status { phase: Phase::Waiting, message: format!("{trouble}; trying again") });
-                    let pause = trouble.retry.pause_ms(failures, rand::random_range(0.0..1.0));
-                    if !self.wait(Some(Duration::from_millis(pause))).await {
-                        return;
-                    }
-                    continue;
-                }
             };
-            failures = 0;
             if !self.wait(pause).await {
                 return;
             }
         }
     }
 
-    /// One turn of the loop: observe, decide, append, act.
-    async fn turn(&mut self) -> Result<Wake, Trouble> {
-        let new = read_from(self.all.journal(), &self.stream, self.written.len() as u64).await?;
-        self.written.extend(new);
+    /// One turn of the loop. Without a decision nothing says when to look again.
+    async fn turn(&mut self) -> Turned {
+        let turned = self.decide_and_act().await;
+        turned.unwrap_or_else(|trouble| Turned { wake: Wake::OnChange, trouble: Some(trouble) })
+    }
+
+    /// Observe, decide, append, act.
+    async fn decide_and_act(&mut self) -> Result<Turned, Trouble> {
+        self.catch_up().await?;
         let (all, stream) = (self.all.clone(), self.stream.clone());
         let turn = Turn::new(&all, &stream);
         let mut state = self.stage.replay(&self.written);
@@ -81,18 +132,29 @@ impl<S: Stage> Driver<S> {
         let next = self.stage.decide(&state, &observed, now);
         if !next.record.is_empty() {
             if !self.record(&next.record, now).await? {
-                return Ok(Wake::Now);
+                return Ok(Turned::AGAIN);
             }
             state = self.stage.replay(&self.written);
             self.outcomes.retain(|act| self.stage.is_current(&state, act));
+        } else if !next.acts.is_empty() && self.catch_up().await? {
+            // Observing takes a while, and what was decided meets no conflict where nothing is recorded.
+            return Ok(Turned::AGAIN);
         }
         self.publish(next.status);
-        self.carry_out(&turn, &state, next.acts).await?;
+        let trouble = self.carry_out(&turn, &state, next.acts).await.err();
         if self.stream.family().is_endless() {
             // What was read of a stream without an end is not kept from turn to turn.
             self.written = Vec::new();
         }
-        Ok(next.wake)
+        Ok(Turned { wake: next.wake, trouble })
+    }
+
+    /// Reads what came after what was read already; whether anything did.
+    async fn catch_up(&mut self) -> Result<bool, Trouble> {
+        let new = read_from(self.all.journal(), &self.stream, self.written.len() as u64).await?;
+        let has_grown = !new.is_empty();
+        self.written.extend(new);
+        Ok(has_grown)
     }
 
     /// Appends what was decided; `false` where another writer was faster: what was decided is stale, and what was
@@ -132,6 +194,15 @@ impl<S: Stage> Driver<S> {
         result
     }
 
+    /// Waits so long whatever changes, unless the server ends (false).
+    async fn hold(&self, pause: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.all.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+
     /// Waits for the pause, a change, or the server's end (false).
     async fn wait(&self, pause: Option<Duration>) -> bool {
         let pause = async {
@@ -164,5 +235,32 @@ impl<S: Stage> Driver<S> {
 
     fn publish(&self, status: Status) {
         self.all.board().publish(self.stream.as_str(), S::NAME, status, now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(retry: Retry, failures: u32, wake: Wake) -> (u64, u64) {
+        let Rest { held, left } = Rest::after(retry, failures, wake, 1_000);
+        (held.as_millis() as u64, (held + left).as_millis() as u64)
+    }
+
+    #[test]
+    fn a_moment_that_the_stage_waits_for_ends_the_pause_after_trouble() {
+        assert_eq!(rest(Retry::Permanent, 20, Wake::At(9_000)), (5_000, 8_000));
+        assert!(rest(Retry::Permanent, 20, Wake::OnChange).1 >= 135_000);
+        assert!(rest(Retry::Permanent, 20, Wake::Never).1 >= 135_000);
+    }
+
+    #[test]
+    fn no_change_ends_what_the_other_side_asked_for_and_a_little_of_every_pause() {
+        assert_eq!(rest(Retry::after(90_000), 1, Wake::OnChange), (90_000, 90_000));
+        assert_eq!(rest(Retry::after(90_000), 1, Wake::At(2_000)), (90_000, 90_000));
+        for retry in [Retry::PASSING, Retry::NeedsPerson, Retry::Permanent] {
+            let held = [1, 2, 4, 20].map(|failures| rest(retry, failures, Wake::OnChange).0);
+            assert_eq!(held, [50, 100, 400, 5_000], "{retry:?}");
+        }
     }
 }

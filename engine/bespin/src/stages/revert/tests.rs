@@ -139,8 +139,13 @@ impl World {
     /// How the promise ends on a server of its own.
     async fn kept(&self, journal: &str) -> Outcome {
         let (drivers, _) = self.server(journal).await;
+        self.asked(&drivers).await
+    }
+
+    /// How the promise ends on this server, which stops then.
+    async fn asked(&self, drivers: &Arc<Drivers>) -> Outcome {
         let mut newest = drivers.journal().newest();
-        ask(&drivers, &revert_stream(), &self.intent).await.unwrap();
+        ask(drivers, &revert_stream(), &self.intent).await.unwrap();
         let answered = async {
             loop {
                 newest.mark_unchanged();
@@ -275,7 +280,7 @@ async fn what_was_not_read_is_not_called_clean() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_decided_before_the_promise_was_dropped_is_not_done() {
+async fn a_promise_that_was_dropped_is_neither_looked_at_nor_kept() {
     let world = World::new(How::Revert, None).await;
     let (drivers, stage) = world.server("a").await;
     let ours = revert_stream();
@@ -320,6 +325,58 @@ async fn what_was_decided_before_the_promise_was_dropped_is_not_done() {
     assert_eq!(drivers.journal().read(ours.as_str()).await.unwrap().len(), 3, "asked, withdrawn, answered");
     assert_eq!(world.commits("main"), "2");
     drivers.stop().await;
+}
+
+/// The stage, whose promise is dropped while it looks at git.
+struct Dropped {
+    stage: Arc<RevertStage>,
+    intent: Intent,
+    cause: Withdrawal,
+}
+
+#[async_trait]
+impl Stage for Dropped {
+    const NAME: &'static str = RevertStage::NAME;
+    const FAMILY: Family = RevertStage::FAMILY;
+    type Entry = Entry;
+    type State = State;
+    type Observed = Observed;
+    type Act = Act;
+    type ActKey = Act;
+    type Reply = Reply;
+
+    fn replay(&self, entries: &[Written<Entry>]) -> State {
+        self.stage.replay(entries)
+    }
+
+    fn is_current(&self, state: &State, act: &Act) -> bool {
+        self.stage.is_current(state, act)
+    }
+
+    async fn observe(&self, turn: &Turn<'_>, state: &State, known: &Outcomes<Act, Reply>) -> Result<Observed, Trouble> {
+        let seen = self.stage.observe(turn, state, known).await;
+        withdraw(turn.drivers(), turn.stream, &self.intent, &self.cause).await?;
+        seen
+    }
+
+    fn decide(&self, state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+        self.stage.decide(state, observed, now)
+    }
+
+    async fn act(&self, turn: &Turn<'_>, state: &State, act: &Act) -> Result<Reply, Trouble> {
+        self.stage.act(turn, state, act).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_before_the_promise_was_dropped_is_not_done() {
+    let world = World::new(How::Revert, None).await;
+    let (drivers, stage) = world.server("a").await;
+    let cause = Withdrawal::Dropped { because: "the Rollout is not Bespin's any more".into() };
+    drivers.register(&Arc::new(Dropped { stage, intent: world.intent.clone(), cause }));
+    let outcome = world.asked(&drivers).await;
+    assert_eq!(outcome, Outcome::Dropped { because: "the Rollout is not Bespin's any more".into() });
+    assert_eq!(world.commits("main"), "2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
