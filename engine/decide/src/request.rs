@@ -143,7 +143,11 @@ impl<Intent: Clone> Ledger<Intent> {
     pub fn apply<E: Requests<Intent = Intent>>(&mut self, entry: &E) {
         match entry.change() {
             Some(Change::Asked(key, intent)) => match self.get_mut(key) {
-                Some(request) if request.may_open_again() => request.state = RequestState::Open,
+                Some(request) if request.may_open_again() => {
+                    // The step's settings may have changed since; the same request goes on as it was made.
+                    request.intent = intent.clone();
+                    request.state = RequestState::Open;
+                }
                 Some(_) => {}
                 None => {
                     let (key, intent) = (key.clone(), intent.clone());

@@ -67,6 +67,18 @@ fn a_later_attempt_joins_and_what_was_given_up_still_waits_for_the_stage() {
 }
 
 #[test]
+fn a_request_that_is_open_again_is_for_what_was_asked_last() {
+    let ended = || Entry::Answered(key("push"), failed(true));
+    for end in [ended(), Entry::GaveUp(key("push"))] {
+        let ledger = Ledger::fold(&[Entry::asked(key("push"), "a:1"), end, Entry::asked(key("push"), "a:2")]);
+        assert_eq!(ledger.open().map(|request| request.intent).collect::<Vec<_>>(), ["a:2"]);
+    }
+    let asked = |intent| Entry::asked(key("push"), intent);
+    let met = Ledger::fold(&[asked("a:1"), Entry::Answered(key("push"), met()), asked("a:2")]);
+    assert_eq!(met.get(&key("push")).map(|request| request.intent), Some("a:1"), "it was met as it was asked");
+}
+
+#[test]
 fn requests_keep_their_order_and_a_stray_answer_makes_none() {
     let ledger = Ledger::fold(&[
         Entry::Answered(key("c"), met()),
