@@ -40,8 +40,8 @@ impl Reporter for CommitStatuses {
         };
         match self.forge.statuses().post(&status).await {
             Ok(_) => Ok(()),
-            Err(error) if error.transient => Err(error.into()),
-            // A refusal stays a refusal; the run itself goes on.
+            Err(error) if error.retry.may_pass() => Err(error.into()),
+            // What is wrong with the status itself stays wrong; the run goes on.
             Err(error) => {
                 tracing::warn!(run = run.id, %error, "the commit status was refused");
                 Ok(())
@@ -59,5 +59,47 @@ fn cause(event: &Event) -> Cause {
         // One of which nothing is known is no push's all the same.
         None if event.kind == EventKind::PullRequest => Cause::PullRequest { into: "an unknown branch".into() },
         None => Cause::Commit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, http::StatusCode, routing::post};
+    use decide::retry::Retry;
+
+    /// What becomes of a report that the forge answers with this.
+    async fn reported(code: StatusCode) -> Result<(), Trouble> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().route("/repos/user/petclinic/statuses/{sha}", post(move || async move { code }));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let directory = tempfile::tempdir().unwrap();
+        let status = Some(forge::status::Settings { api_url, token: "hush".into() });
+        let settings = forge::Settings { status, ..forge::Settings::default() };
+        let forge = Forge::new(settings, directory.path().join("git")).unwrap();
+        let run = Opened {
+            id: "user/petclinic/was/1".into(),
+            number: 1,
+            repository: "user/petclinic".into(),
+            pipeline_file: ".bespin/was.yaml".into(),
+            pipeline: pipeline::Pipeline::default(),
+            event: Event::default(),
+            commit: decide::run::Commit { sha: "a".repeat(40), ..decide::run::Commit::default() },
+            title: "Fix it".into(),
+            mistakes: Vec::new(),
+            retry_of: None,
+        };
+        CommitStatuses::new(forge).report(&run, Some(RunOutcome::Succeeded), "it is out", "/runs/1").await
+    }
+
+    #[tokio::test]
+    async fn a_token_without_the_right_is_trouble_and_a_status_that_is_wrong_is_none() {
+        for code in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND] {
+            assert_eq!(reported(code).await.map_err(|trouble| trouble.retry), Err(Retry::NeedsPerson), "{code}");
+        }
+        for code in [StatusCode::CREATED, StatusCode::UNPROCESSABLE_ENTITY] {
+            assert_eq!(reported(code).await, Ok(()), "{code}");
+        }
     }
 }

@@ -31,8 +31,6 @@ pub struct PullError {
     pub repository: String,
     /// What the API or the network said.
     pub problem: String,
-    /// Whether it may pass by itself.
-    pub transient: bool,
     /// Whether the same may succeed later.
     pub retry: Retry,
 }
@@ -115,8 +113,7 @@ impl RepositoryPulls<'_> {
     }
 
     fn failed(&self, problem: String, retry: Retry) -> PullError {
-        let transient = matches!(retry, Retry::Passing { .. });
-        PullError { repository: self.repository.clone(), problem, transient, retry }
+        PullError { repository: self.repository.clone(), problem, retry }
     }
 
     fn read<T: for<'de> Deserialize<'de>>(&self, answer: &[u8]) -> Result<T, PullError> {

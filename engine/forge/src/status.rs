@@ -86,8 +86,6 @@ pub struct PostError {
     pub repository: String,
     /// What the API or the network said.
     pub problem: String,
-    /// Whether it may pass by itself.
-    pub transient: bool,
     /// Whether the same may succeed later.
     pub retry: Retry,
 }
@@ -146,7 +144,6 @@ impl Statuses {
         sent.map(|_| Posted::Yes).map_err(|refused| PostError {
             repository: status.repository.clone(),
             problem: refused.problem,
-            transient: matches!(refused.retry, Retry::Passing { .. }),
             retry: refused.retry,
         })
     }

@@ -61,7 +61,7 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> RunNext {
     let Some(opened) = state.opened() else {
         return Next::blocked("this run's journal does not begin with its opening");
     };
-    closed(state, opened)
+    closed(state, opened, now)
         .or_else(|| refuse_mistakes(opened))
         .or_else(|| note_ends(state, observed, now))
         .or_else(|| cancel(state, opened, observed))
@@ -72,8 +72,11 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> RunNext {
         .unwrap_or_else(|| close(state))
 }
 
+/// For so long after its end a run tells the forge how it ended, in ms: a day, so that somebody can mend the token.
+const TELLS_FOR_MS: u64 = 24 * 60 * 60 * 1000;
+
 /// A closed run only tells the forge, as often as it is asked.
-fn closed(state: &State, opened: &Opened) -> Option<RunNext> {
+fn closed(state: &State, opened: &Opened, now: Timestamp) -> Option<RunNext> {
     let outcome = state.outcome()?;
     let text = match opened.mistakes.first() {
         Some(first) => first.lines().next().unwrap_or("the pipeline file has mistakes").to_owned(),
@@ -81,7 +84,9 @@ fn closed(state: &State, opened: &Opened) -> Option<RunNext> {
     };
     // A crash may have come between a timeout's entry and its act.
     let late = state.steps().filter(|step| state.timed_out(step)).map(|step| Act::GiveUp { step: step.id.clone() });
-    let acts = late.chain([Act::Report { outcome: Some(outcome), text: text.clone() }]).collect();
+    let is_told = state.closed_at().is_some_and(|at| now < at.saturating_add(TELLS_FOR_MS));
+    let report = is_told.then(|| Act::Report { outcome: Some(outcome), text: text.clone() });
+    let acts = late.chain(report).collect();
     Some(Next { acts, ..Next::done(Wake::Never, text) })
 }
 

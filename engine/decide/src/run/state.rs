@@ -58,7 +58,7 @@ pub struct State {
     /// What steps asked before they start, by step.
     pub(super) asked: BTreeMap<String, Asked>,
     cancel: Option<(CancelCause, String)>,
-    closed: Option<RunOutcome>,
+    closed: Option<(RunOutcome, Timestamp)>,
 }
 
 impl State {
@@ -94,7 +94,7 @@ impl State {
             Entry::CancelAsked { because, cause } => {
                 self.cancel.get_or_insert_with(|| (*cause, because.clone()));
             }
-            Entry::Closed { outcome } => self.closed = Some(*outcome),
+            Entry::Closed { outcome } => self.closed = Some((*outcome, at)),
         }
     }
 
@@ -105,7 +105,12 @@ impl State {
 
     /// How the run ended, once it has.
     pub fn outcome(&self) -> Option<RunOutcome> {
-        self.closed
+        self.closed.map(|(outcome, _)| outcome)
+    }
+
+    /// When the run ended, in ms since the epoch.
+    pub(super) fn closed_at(&self) -> Option<Timestamp> {
+        self.closed.map(|(_, at)| at)
     }
 
     /// Where a step stands.

@@ -230,6 +230,18 @@ fn mistakes_in_the_file_fail_the_run_without_starting_anything() {
     assert!(world.acts.iter().all(|act| matches!(act, Act::Report { .. })));
 }
 
+#[test]
+fn a_closed_run_tells_how_it_ended_for_a_day() {
+    let mut world = start(diamond()).finish(all_well);
+    let closed_at = world.journal.last().map(|(at, ..)| *at).unwrap();
+    let mut reports = |now| {
+        (world.now, world.acts) = (now, Vec::new());
+        assert_eq!(world.turn(), Wake::Never);
+        world.acts.iter().filter(|act| matches!(act, Act::Report { outcome: Some(_), .. })).count()
+    };
+    assert_eq!([0, 86_399_999, 86_400_000].map(|after| reports(closed_at + after)), [1, 1, 0]);
+}
+
 fn cancelled(cause: CancelCause, after: &str) -> World {
     let mut world = start(diamond());
     let is_started = |world: &World| world.run().status(after) != Status::Waiting;

@@ -27,7 +27,7 @@ impl RevertStage {
         match pulls.open(&new).await {
             // The next look finds it.
             Ok(_) => Ok(Reply::Done),
-            Err(error) if error.transient => Err(error.into()),
+            Err(error) if error.retry.may_pass() => Err(error.into()),
             Err(error) => Ok(Reply::Refused(error.problem)),
         }
     }

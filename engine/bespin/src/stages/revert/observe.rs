@@ -43,7 +43,7 @@ impl RevertStage {
         let aside = Aside::There { files: folder(mirror, &tip, intent).await? };
         let Some(pulls) = self.pulls.of(mirror.address()) else { return Ok((aside, Request::NoApi)) };
         let found = match pulls.find(&name, base).await {
-            Err(error) if error.transient => return Err(error.into()),
+            Err(error) if error.retry.may_pass() => return Err(error.into()),
             found => found,
         };
         // The forge also refuses what is there already, so what it has comes before what it said.

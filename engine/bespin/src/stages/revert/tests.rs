@@ -38,6 +38,8 @@ fn manifest(image: &str) -> String {
 struct Api {
     pulls: Arc<Mutex<Vec<Value>>>,
     refuses: bool,
+    /// So many of the next pull requests are not this token's to open.
+    forbids: Arc<AtomicUsize>,
     /// So many of the next lists leave out what is there.
     lags: Arc<AtomicUsize>,
     /// So many of the next requests are too many.
@@ -80,7 +82,10 @@ async fn create(Shared(api): Shared<Api>, headers: HeaderMap, Json(mut pull): Js
     if one_of(&api.limits) {
         return too_many();
     }
-    if api.refuses || headers["authorization"] != "Bearer hush" {
+    if api.refuses {
+        return (StatusCode::UNPROCESSABLE_ENTITY, "No commits between the branches").into_response();
+    }
+    if one_of(&api.forbids) || headers["authorization"] != "Bearer hush" {
         return (StatusCode::FORBIDDEN, "Resource not accessible by this token").into_response();
     }
     let mut pulls = api.pulls.lock().unwrap();
@@ -217,8 +222,17 @@ async fn a_forge_that_refuses_is_quoted() {
     let world = World::new(How::PullRequest, Some(api)).await;
     let outcome = world.kept("a").await;
     let Outcome::Pushed { because, .. } = &outcome else { panic!("{outcome:?}") };
-    assert!(because.contains("403") && because.contains("not accessible"), "{because}");
+    assert!(because.contains("422") && because.contains("No commits"), "{because}");
     assert!(!because.contains("hush"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_right_comes_back_opens_the_pull_request_after_all() {
+    let api = Api::default();
+    api.forbids.store(1, Ordering::SeqCst);
+    let world = World::new(How::PullRequest, Some(api.clone())).await;
+    assert_eq!(world.kept("a").await, Outcome::Requested { url: "https://forge.example/pull/1".into() });
+    assert_eq!(api.forbids.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

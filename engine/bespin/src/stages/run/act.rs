@@ -4,6 +4,7 @@ use super::RunStage;
 use crate::drive::{Trouble, Turn};
 use crate::steps::Asked;
 use decide::request::Key;
+use decide::retry::Retry;
 use decide::run::{Act, Opened, RunOutcome};
 use std::sync::Arc;
 
@@ -50,11 +51,16 @@ impl RunStage {
             return Ok(());
         }
         let url = format!("{}/runs/{}", self.url, opened.id);
-        self.reporter.report(opened, outcome, text, &url).await?;
-        match outcome {
-            None => drop(told().insert(turn.stream.clone(), text.to_owned())),
-            Some(_) => drop(told().remove(turn.stream)),
+        if outcome.is_some() {
+            told().remove(turn.stream);
+            return self.reporter.report(opened, outcome, text, &url).await;
         }
+        if let Err(Trouble { message, retry }) = self.reporter.report(opened, outcome, text, &url).await {
+            // The forge's client keeps to the forge's limits by itself; the run's steps do not wait for them.
+            let retry = if matches!(retry, Retry::Passing { .. }) { Retry::PASSING } else { retry };
+            return Err(Trouble { message, retry });
+        }
+        told().insert(turn.stream.clone(), text.to_owned());
         Ok(())
     }
 

@@ -5,13 +5,14 @@ mod answer;
 mod observe;
 
 use crate::attempts::{Attempts, Owners};
-use crate::drive::{Stage, Trouble, Turn, Written};
+use crate::drive::{Stage, Then, Trouble, Turn, Written};
 use crate::index::JournalIndex;
 use crate::leftovers::Leftovers;
 use crate::steps::Executor;
 use async_trait::async_trait;
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
+use decide::retry::Retry;
 use decide::run::{self, Act, Entry, Observed, Opened, RunOutcome, State};
 use decide::stream::{Family, Stream};
 use std::collections::BTreeMap;
@@ -85,6 +86,16 @@ impl Stage for RunStage {
         match state.opened() {
             Some(opened) => self.carry_out(turn, opened, act).await,
             None => Ok(()),
+        }
+    }
+
+    /// What the forge is told holds nothing else up; while the run goes on, neither does a token without the right.
+    fn then(&self, act: &Act, ended: &Result<(), Trouble>) -> Then {
+        match (act, ended) {
+            (_, Ok(())) => Then::GoOn,
+            (Act::Report { outcome: None, .. }, Err(trouble)) if trouble.retry == Retry::NeedsPerson => Then::GoOn,
+            (Act::Report { .. }, Err(_)) => Then::FailAtTheEnd,
+            (_, Err(_)) => Then::Fail,
         }
     }
 }
