@@ -3,6 +3,7 @@
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
 use crate::transport::Distrust;
+use decide::retry::Retry;
 use git2::build::TreeUpdateBuilder;
 use git2::{ErrorCode, FileMode, PushOptions, RemoteRedirect, Signature};
 use std::path::Path;
@@ -35,7 +36,31 @@ pub enum Pushed {
     Refused {
         /// Why, as the remote worded it.
         because: String,
+        /// Whether the remote may take the same later.
+        retry: Retry,
     },
+}
+
+/// Words of a remote that has trouble of its own. Sources: git's receive-pack, GitHub's and GitLab's hooks.
+const PASSING: [&str; 8] = [
+    "internal error",
+    "internal server error",
+    "cannot lock ref",
+    "failed to lock",
+    "failed to update ref",
+    "timed out",
+    "try again",
+    "unavailable",
+];
+
+/// What a refusal says about trying again. A hook's end, a protected branch and a missing right look alike, and a
+/// person can mend each of them; only a name that no branch can have stays refused.
+fn class(because: &str) -> Retry {
+    let text = because.to_ascii_lowercase();
+    if text.contains("funny refname") {
+        return Retry::Permanent;
+    }
+    if PASSING.iter().any(|words| text.contains(words)) { Retry::PASSING } else { Retry::NeedsPerson }
 }
 
 impl Mirror {
@@ -49,7 +74,7 @@ impl Mirror {
         let parent = new.parent.clone();
         let before = self.resolve(&branch).await?;
         let pushed = self.run(move |core| core.push(&new)).await?;
-        let Pushed::Refused { because } = pushed else { return Ok(pushed) };
+        let Pushed::Refused { because, retry } = pushed else { return Ok(pushed) };
         // A lost race within the server reads like any refusal; the branch tells:
         // it has moved, or it was not where the commit could have gone on top.
         self.fetch(crate::now_ms() + 1).await?;
@@ -58,7 +83,7 @@ impl Mirror {
             Some(now) => self.contains(&parent, now).await?,
             None => true,
         };
-        Ok(if now == before && follows { Pushed::Refused { because } } else { Pushed::Stale })
+        Ok(if now == before && follows { Pushed::Refused { because, retry } } else { Pushed::Stale })
     }
 }
 
@@ -84,7 +109,7 @@ impl Core {
         drop(options);
         let refusal = refusal.lock().expect("nobody panics while holding the refusal").take();
         match (pushed, refusal) {
-            (_, Some(because)) => Ok(Pushed::Refused { because }),
+            (_, Some(because)) => Ok(Pushed::Refused { retry: class(&because), because }),
             (Ok(()), None) => Ok(Pushed::Landed { sha }),
             (Err(error), None) if error.code() == ErrorCode::NotFastForward => Ok(Pushed::Stale),
             (Err(error), None) => Err(failed(distrust.explain(error))),
@@ -109,5 +134,25 @@ impl Core {
         let who = Signature::now(&self.author.name, &self.author.email).map_err(&failed)?;
         let commit = repository.commit(None, &who, &who, &new.message, &tree, &[&parent]).map_err(&failed)?;
         Ok(commit.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_no_remote_takes_is_refused_for_good() {
+        for (because, retry) in [
+            ("protected branch hook declined", Retry::NeedsPerson),
+            ("pre-receive hook declined", Retry::NeedsPerson),
+            ("You are not allowed to push code to this project.", Retry::NeedsPerson),
+            ("Internal Server Error", Retry::PASSING),
+            ("cannot lock ref 'refs/heads/main': Unable to create '/x.lock': File exists", Retry::PASSING),
+            ("failed to update ref", Retry::PASSING),
+            ("funny refname", Retry::Permanent),
+        ] {
+            assert_eq!(class(because), retry, "{because}");
+        }
     }
 }

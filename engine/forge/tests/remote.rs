@@ -2,6 +2,7 @@
 
 mod git_server;
 
+use decide::retry::Retry;
 use forge::{
     Changed, Credentials, Error, Forge, HEAD_KEPT, Head, HeadLimits, Limits, MOST_HEADS, Mirror, NewCommit, Pushed,
     Remote, Settings,
@@ -303,7 +304,10 @@ async fn a_protected_branch_says_why() {
     // Also where the branch is not at the parent: nobody has moved it.
     for branch in ["main", "behind", "absent"] {
         let pushed = mirror.push(new(branch, &head, "a", "3")).await.unwrap();
-        assert!(matches!(&pushed, Pushed::Refused { because } if because.contains("hook")), "{branch}: {pushed:?}");
+        assert!(
+            matches!(&pushed, Pushed::Refused { because, retry: Retry::NeedsPerson } if because.contains("hook")),
+            "{branch}: {pushed:?}"
+        );
     }
     // Whoever was faster is looked at, whatever the remote says.
     let first = server.git("user/m", &["rev-parse", "behind"]);

@@ -46,7 +46,7 @@ async fn bump(forge: &Forge, path: &str) -> String {
         match mirror.push(NewCommit { branch: "main".into(), parent, files, message }).await.unwrap() {
             Pushed::Landed { sha } => return sha,
             Pushed::Stale => {}
-            Pushed::Refused { because } => panic!("{because}"),
+            Pushed::Refused { because, .. } => panic!("{because}"),
         }
     }
 }
@@ -71,7 +71,7 @@ async fn two_bumps_at_once_both_land() {
     let files = vec![("a".to_owned(), b"3".to_vec())];
     let third = NewCommit { branch: "main".into(), parent: head.to_owned(), files, message: "third".into() };
     let refused = mirror.push(third).await.unwrap();
-    assert!(matches!(&refused, Pushed::Refused { because } if because.contains("hook")), "{refused:?}");
+    assert!(matches!(&refused, Pushed::Refused { because, .. } if because.contains("hook")), "{refused:?}");
 }
 
 #[tokio::test]

@@ -89,7 +89,11 @@ impl<S: Stage> Driver<S> {
             if let Some(trouble) = trouble {
                 failures += 1;
                 tracing::warn!(stage = S::NAME, stream = %self.stream, %trouble, "will try again");
-                self.publish(Status { phase: Phase::Waiting, message: format!("{trouble}; trying again") });
+                let phase = match trouble.retry {
+                    Retry::NeedsPerson => Phase::Blocked,
+                    Retry::Passing { .. } | Retry::Permanent => Phase::Waiting,
+                };
+                self.publish(Status { phase, message: format!("{trouble}; trying again") });
                 let rest = Rest::after(trouble.retry, failures, wake, now());
                 if !self.hold(rest.held).await || !self.wait(Some(rest.left)).await {
                     return;

@@ -24,7 +24,7 @@ pub enum Observed {
 pub enum Reply {
     /// It was carried out, or another commit was faster; the next observation sees which.
     Done,
-    /// The remote refused the push, with this sentence.
+    /// The remote refused the push for good, with this sentence.
     Refused(String),
 }
 
@@ -39,7 +39,7 @@ pub struct Branch {
     pub files: Result<Vec<File>, String>,
     /// Bespin's own commits, newest first.
     pub bumps: Vec<Past>,
-    /// What the remote said when it refused the last push, if it did.
+    /// What the remote said when it refused the last push for good, if it did.
     pub refused: Option<String>,
 }
 

@@ -38,7 +38,7 @@ pub struct Branch {
     pub aside: Aside,
     /// The pull request from that branch into this one.
     pub request: Request,
-    /// What the remote said when it refused the last push, if it did.
+    /// What the remote said when it refused the last push for good, if it did.
     pub refused: Option<String>,
 }
 
@@ -78,7 +78,7 @@ pub enum Request {
 pub enum Reply {
     /// It was carried out, or it was not needed any more; the next observation sees which.
     Done,
-    /// The remote refused it, with this sentence.
+    /// The remote refused it for good, with this sentence.
     Refused(String),
 }
 

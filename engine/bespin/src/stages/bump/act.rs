@@ -3,6 +3,7 @@
 use super::BumpStage;
 use crate::drive::Trouble;
 use decide::bump::{Act, Intent, Reply};
+use decide::retry::Retry;
 use forge::{NewCommit, Pushed};
 
 impl BumpStage {
@@ -14,7 +15,12 @@ impl BumpStage {
         match mirror.push(new).await? {
             // The next observation finds the commit by its trailer, or the one that was faster.
             Pushed::Landed { .. } | Pushed::Stale => Ok(Reply::Done),
-            Pushed::Refused { because } => Ok(Reply::Refused(because)),
+            Pushed::Refused { because, retry: Retry::Permanent } => Ok(Reply::Refused(because)),
+            // The step's timeout ends the attempts.
+            Pushed::Refused { because, retry } => {
+                let message = format!("{} refuses the push to `{branch}`: {because}", intent.repo);
+                Err(Trouble { message, retry })
+            }
         }
     }
 }

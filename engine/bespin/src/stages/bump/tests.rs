@@ -6,6 +6,7 @@ use crate::requests::request;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use api::board::Board;
 use decide::bump::Intent;
+use decide::next::Phase;
 use decide::request::Key;
 use decide::stream::Stream;
 use forge::{Credentials, Remote, Settings};
@@ -122,14 +123,27 @@ async fn an_older_run_does_not_bump_back() {
 }
 
 #[tokio::test]
-async fn a_refused_push_fails_with_the_remotes_words() {
+async fn a_refused_push_needs_a_person_and_lands_once_the_remote_takes_it() {
     let world = World::new().await;
     world.git.refuse(REPOSITORY);
-    let error = world.bump("user/petclinic/was/2", "was:v2").await.unwrap_err();
-    assert!(
-        matches!(&error, sandbox::Failure::Rejected(text) if text.contains("refuses the push to `main`")),
-        "{error:?}"
-    );
+    let status = async {
+        let mut changed = world.drivers.board().changed();
+        loop {
+            changed.mark_unchanged();
+            let statuses = world.drivers.board().statuses();
+            let refused = statuses.values().find(|one| one.status.message.contains("refuses the push to `main`"));
+            if let Some(refused) = refused {
+                // A person gives the right that was missing.
+                std::fs::remove_file(world.git.bare(REPOSITORY).join("hooks/update")).unwrap();
+                return refused.status.clone();
+            }
+            changed.changed().await.unwrap();
+        }
+    };
+    let (landed, status) = tokio::join!(world.bump("user/petclinic/was/2", "was:v2"), status);
+    assert_eq!((status.phase, status.message.contains("hook")), (Phase::Blocked, true), "{}", status.message);
+    assert_eq!(landed.unwrap()["changed"], "true");
+    assert_eq!(world.commits(), "2");
     let gone = Intent { branch: Some("gone".into()), ..world.intent("was:v2") };
     let error = bump(&world.drivers, "user/petclinic/was/3", gone).await.unwrap_err();
     assert!(format!("{error:?}").contains("no branch `gone`"), "{error:?}");

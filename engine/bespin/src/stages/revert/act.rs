@@ -2,6 +2,7 @@
 
 use super::RevertStage;
 use crate::drive::{Trouble, Turn};
+use decide::retry::Retry;
 use decide::revert::Reply;
 use forge::pulls::NewPull;
 use forge::{NewCommit, Pushed};
@@ -17,7 +18,11 @@ impl RevertStage {
             }
             // The next look sees who was faster, and comes after a pause.
             Pushed::Stale => Err(Trouble::passing(format!("`{branch}` of {repo} has moved meanwhile"))),
-            Pushed::Refused { because } => Ok(Reply::Refused(because)),
+            Pushed::Refused { because, retry: Retry::Permanent } => Ok(Reply::Refused(because)),
+            // The promise stays open until git is put back, by whomever, or it is taken back.
+            Pushed::Refused { because, retry } => {
+                Err(Trouble { message: format!("{repo} refuses the push to `{branch}`: {because}"), retry })
+            }
         }
     }
 

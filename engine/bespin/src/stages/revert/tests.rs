@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use decide::bump::Swap;
+use decide::next::Phase;
 use decide::revert::{How, Outcome};
 use decide::sync::application::Depth;
 use forge::{Credentials, Remote, Settings};
@@ -256,14 +257,29 @@ async fn a_pull_request_that_is_there_after_all_counts_more_than_the_refusal_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_push_to_a_branch_from_before_is_told_once() {
+async fn a_refused_push_keeps_the_promise_open_until_the_remote_takes_it() {
     let world = World::new(How::PullRequest, None).await;
     // Merged, and never deleted.
     world.git.git(REPOSITORY, &["branch", &world.intent.aside(), "main~1"]);
     world.git.refuse(REPOSITORY);
-    let outcome = world.kept("a").await;
-    let Outcome::Failed { because } = &outcome else { panic!("{outcome:?}") };
-    assert!(because.contains("refuses the push to `bespin/retreat-was-") && because.contains("hook"), "{because}");
+    let (drivers, _) = world.server("a").await;
+    let status = async {
+        let mut changed = drivers.board().changed();
+        loop {
+            changed.mark_unchanged();
+            let statuses = drivers.board().statuses();
+            let refused = |message: &str| message.contains("refuses the push to `bespin/retreat-was-");
+            if let Some(refused) = statuses.values().find(|one| refused(&one.status.message)) {
+                // A person gives the right that was missing.
+                std::fs::remove_file(world.git.bare(REPOSITORY).join("hooks/update")).unwrap();
+                return refused.status.clone();
+            }
+            changed.changed().await.unwrap();
+        }
+    };
+    let (outcome, status) = tokio::join!(world.asked(&drivers), status);
+    assert_eq!((status.phase, status.message.contains("hook")), (Phase::Blocked, true), "{}", status.message);
+    assert!(matches!(outcome, Outcome::Pushed { .. }), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
