@@ -408,7 +408,9 @@ async fn a_head_that_cannot_be_fetched_is_given_up() {
     world.record(Received::PullRequest(asked("d1", &head))).await;
     world.says("d1", "fetching a pull request of").await;
     let old = now() - decide::delivery::PATIENCE_MS - 1_000;
-    let entries = encode(&[Received::PullRequest(asked("d2", &head)).entry()], &By::Server, old).unwrap();
+    let missed = Entry::Missed { because: "it could not be read".into() };
+    let entries = [Received::PullRequest(asked("d2", &head)).entry(), missed];
+    let entries = encode(&entries, &By::Server, old).unwrap();
     world.drivers.journal().append("delivery/default/d2", 0, entries).await.unwrap();
     world.drivers.ensure(&Stream::delivery("default", "d2"));
     let given_up = world.ended("d2").await;
