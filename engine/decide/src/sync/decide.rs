@@ -57,9 +57,8 @@ pub(super) type Decision = Next<Entry, Act>;
 /// Decides the next move of an application.
 pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Decision {
     match observed {
-        Observed::Gone => fail_all(state, "the Application is gone", || {
-            Next::waiting(Wake::OnChange, "the Application is gone; nothing that it brought is deleted")
-        }),
+        // Git or a person may make it again, and who waits for it has a timeout.
+        Observed::Gone => Next::waiting(Wake::OnChange, "the Application is gone; nothing that it brought is deleted"),
         Observed::Unreadable { because, ownership: Ownership::Owned } => {
             fail_all(state, because, || Next::blocked(because.clone()))
         }

@@ -11,6 +11,7 @@ use super::tracking::PruneDecision;
 use super::{Context, Decision, Ended, Operation, Refused, State};
 use crate::health::Status;
 use crate::next::{Next, Timestamp, Wake};
+use crate::retry::LONGEST_MS;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -27,6 +28,7 @@ pub(super) fn go_on(state: &State, context: &Context, now: Timestamp) -> Option<
     Some(
         moved_on(operation, context)
             .or_else(|| refused(operation, context, plan))
+            .or_else(|| awaited(operation, plan, now))
             .or_else(|| namespace(plan))
             .or_else(|| prerequisites(plan))
             .or_else(|| waves(operation, plan, now))
@@ -55,6 +57,18 @@ fn refused(operation: &Operation, context: &Context, plan: &Plan) -> Option<Deci
     };
     let because = plan.blocks.first().cloned().or_else(answer)?;
     Some(end(operation, Outcome::Failed { because: because.clone() }, because))
+}
+
+/// A CRD is installed by others, and a namespace that is going ends: nothing is applied before they are there. Whoever
+/// waits ends it by a timeout.
+fn awaited(operation: &Operation, plan: &Plan, now: Timestamp) -> Option<Decision> {
+    let first = plan.awaited.first()?;
+    Some(Next::waiting(Wake::At(now + paced(now.saturating_sub(operation.since))), format!("waiting: {first}")))
+}
+
+/// The pause before the next look, in ms, after so many of waiting: they double from two seconds on.
+fn paced(waited: u64) -> u64 {
+    waited.clamp(2_000, LONGEST_MS)
 }
 
 fn end(operation: &Operation, outcome: Outcome, because: String) -> Decision {
@@ -179,7 +193,7 @@ pub(super) fn start(state: &State, context: &Context, now: Timestamp) -> Option<
     if state.asked.is_some() {
         return Some(begin(state, context, plan, Cause::Asked, "a person asked for a sync"));
     }
-    if !plan.is_pending() && plan.blocks.is_empty() {
+    if !plan.is_pending() && plan.blocks.is_empty() && plan.awaited.is_empty() {
         return None;
     }
     if wanted_since(state, context).is_some_and(|since| before.is_none_or(|ended| ended.operation.since < since)) {
@@ -218,7 +232,9 @@ fn wanted_since(state: &State, context: &Context) -> Option<Timestamp> {
 fn first(plan: &Plan) -> String {
     let item = plan.items.iter().find(|item| item.is_pending()).map(Item::because);
     let extra = || plan.prunable().next().map(|extra| format!("{} left git", extra.id));
-    item.or_else(extra).or_else(|| plan.blocks.first().cloned()).unwrap_or_else(|| "the namespace is missing".into())
+    item.or_else(extra)
+        .or_else(|| plan.blocks.iter().chain(&plan.awaited).next().cloned())
+        .unwrap_or_else(|| "the namespace is missing".into())
 }
 
 /// Drift is healed at once, and more slowly each time that it comes back.
@@ -245,7 +261,11 @@ fn begin(state: &State, context: &Context, plan: &Plan, cause: Cause, why: &str)
     let served = |item: &&Item| item.is_out_of_sync() && plan.items.iter().all(|other| !defines(other, &item.id));
     let sent: Vec<Value> = plan.items.iter().filter(served).map(|item| item.sent.clone()).collect();
     let mut acts = Vec::new();
-    if plan.blocks.is_empty() && (sent.len() > 1 || state.history.is_empty()) && !sent.is_empty() {
+    if plan.blocks.is_empty()
+        && plan.awaited.is_empty()
+        && (sent.len() > 1 || state.history.is_empty())
+        && !sent.is_empty()
+    {
         acts.extend(plan.namespace.clone().map(Act::CreateNamespace));
         acts.push(Act::Rehearse(sent));
     }

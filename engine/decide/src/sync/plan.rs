@@ -25,8 +25,10 @@ pub struct Plan {
     pub extras: Vec<ExtraItem>,
     /// The namespace to make first, where it is missing.
     pub namespace: Option<String>,
-    /// What stands in the way of applying, each as a sentence with the help.
+    /// What stands in the way of applying until git or the Application changes, each as a sentence with the help.
     pub blocks: Vec<String>,
+    /// What is applied into and is not there yet, each as a sentence with the help. It may come by itself.
+    pub awaited: Vec<String>,
     /// Why nothing is pruned that otherwise would be.
     pub prune_hold: Option<String>,
     /// What a person should know.
@@ -300,7 +302,7 @@ fn prerequisite_of(live: &Value, autoscaler: Option<&Autoscaler>, differences: &
     }
 }
 
-/// What stands in the way of applying.
+/// What stands in the way of applying: for good, or until somebody brings it.
 fn block(app: &Application, objects: &Objects, plan: &mut Plan) {
     let defined: BTreeSet<_> = plan
         .items
@@ -308,13 +310,13 @@ fn block(app: &Application, objects: &Objects, plan: &mut Plan) {
         .filter(|item| item.id.kind == "CustomResourceDefinition")
         .map(|item| (item.desired["spec"]["group"].as_str(), item.desired["spec"]["names"]["kind"].as_str()))
         .collect();
-    let mut blocks = Vec::new();
+    let (mut blocks, mut awaited) = (Vec::new(), Vec::new());
     let mut namespaces = BTreeSet::new();
     for item in &plan.items {
         let gvk = (object::api_version(&item.desired).to_owned(), item.id.kind.clone());
         let missing = objects.served.get(&gvk).copied().unwrap_or(Served::Missing) == Served::Missing;
         if missing && !defined.contains(&(Some(&item.id.group), Some(&item.id.kind))) {
-            blocks.push(format!("{}: the cluster does not serve {} of {}; install its CRD", item.id, gvk.1, gvk.0));
+            awaited.push(format!("{}: the cluster does not serve {} of {}; install its CRD", item.id, gvk.1, gvk.0));
         }
         if let Some(other) = item.live.as_ref().and_then(tracking::tracked_by).filter(|other| *other != app.name) {
             blocks.push(format!("{} belongs to the application `{other}`: name it in one application only", item.id));
@@ -328,11 +330,12 @@ fn block(app: &Application, objects: &Objects, plan: &mut Plan) {
     for namespace in namespaces.into_iter().filter(|name| !objects.namespaces.contains(name) && !named.contains(name)) {
         match app.create_namespace {
             CreateNamespace::Yes if namespace == app.namespace => plan.namespace = Some(namespace),
-            _ => blocks
+            _ => awaited
                 .push(format!("the namespace {namespace} does not exist: add the sync option CreateNamespace=true")),
         }
     }
     plan.blocks.extend(blocks);
+    plan.awaited.extend(awaited);
 }
 
 /// What is tracked and git no longer names.

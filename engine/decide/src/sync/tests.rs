@@ -379,9 +379,41 @@ fn mistakes_in_git_stop_everything_and_are_named() {
     let mut world = World::new(&[config("a", "1"), unknown]);
     world.served.remove(&("x.io/v1".to_owned(), "Odd".to_owned()));
     let (mood, text) = said(&mut world);
-    assert_eq!(mood, Phase::Blocked);
+    assert_eq!(mood, Phase::Waiting);
     assert!(text.contains("does not serve Odd of x.io/v1"), "{text}");
     assert!(world.live("ConfigMap", "a").is_none());
+}
+
+#[test]
+fn a_kind_or_a_namespace_that_is_not_there_yet_is_waited_for() {
+    let odd = json!({ "apiVersion": "x.io/v1", "kind": "Odd", "metadata": { "name": "o" } });
+    let mut world = World::new(&[config("a", "1"), odd]);
+    let gvk = ("x.io/v1".to_owned(), "Odd".to_owned());
+    let served = world.served.remove(&gvk).expect("it was served");
+    world.application["spec"]["syncPolicy"]["syncOptions"] = json!([]);
+    world.want("sync", "c1");
+    let (mood, text) = said(&mut world);
+    assert_eq!((mood, text.contains("does not serve Odd of x.io/v1")), (Phase::Waiting, true), "{text}");
+    world.now += 600_000;
+    let _next = world.settle();
+    assert_eq!(world.recorded().answer(&key("sync")), None, "only the step's timeout ends it");
+    world.served.insert(gvk, served);
+    let (mood, text) = said(&mut world);
+    assert_eq!((mood, text.contains("the namespace petclinic does not exist")), (Phase::Waiting, true), "{text}");
+    assert_eq!((world.writes(), world.recorded().answer(&key("sync"))), (0, None));
+    world.namespaces.push("petclinic".to_owned());
+    assert_eq!(said(&mut world).0, Phase::Done);
+    assert!(matches!(world.recorded().answer(&key("sync")), Some(Response::Met { .. })));
+}
+
+#[test]
+fn a_request_outlives_an_application_that_is_made_again() {
+    let mut world = World::new(&[config("a", "1")]);
+    world.want("sync", "c1");
+    let next = decide(&world.recorded(), &Observed::Gone, world.now);
+    assert_eq!((next.status.phase, next.record.len()), (Phase::Waiting, 0), "{}", next.status.message);
+    let _next = world.settle();
+    assert!(matches!(world.recorded().answer(&key("sync")), Some(Response::Met { .. })));
 }
 
 /// The law of every stage: whatever the journal has lost at its end, the same
