@@ -2,8 +2,9 @@
 //! down, act.
 
 use cluster::{Cluster, Error, Reach, Settings, Written};
+use decide::outcome::Outcomes;
 use decide::sync::prepare::Served;
-use decide::sync::{self, Act, Entry, Gvk, Objects, Observed, Refused, RefusedObject, Scope, State};
+use decide::sync::{self, Act, ActKey, Entry, Gvk, Objects, Observed, Refused, RefusedObject, Reply, Scope, State};
 use playground::{Options, Playground};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ pub(crate) struct Driver {
     manifests: Vec<Value>,
     kinds: BTreeSet<Gvk>,
     refused: Vec<Refused>,
+    outcomes: Outcomes<ActKey, Reply>,
     commit: u32,
 }
 
@@ -51,6 +53,7 @@ impl Driver {
             manifests: Vec::new(),
             kinds,
             refused: Vec::new(),
+            outcomes: Outcomes::default(),
             commit: 0,
         };
         driver.push(manifests);
@@ -102,6 +105,7 @@ impl Driver {
                 self.refused.push(Refused { object, at: now() });
                 break;
             }
+            self.outcomes.keep(act.clone().into(), Ok(Reply::Done), now());
         }
         next.status.message
     }
@@ -156,6 +160,7 @@ impl Driver {
             namespaces: namespace.map(|_| "petclinic".to_owned()).into_iter().collect(),
             standing: BTreeMap::new(),
             refused: self.refused.clone(),
+            rehearsed: sync::rehearsed(&self.outcomes),
             scope: Scope::Full,
             ..Objects::default()
         }

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 pub enum ActKey {
     /// A step of a sync, by the digest of what it is about.
     Step(String),
+    /// Objects were rehearsed, by the digest of each.
+    Rehearsal(Vec<String>),
     /// The Application's status was written, by its digest.
     Status(String),
     /// The Application changes hands.
@@ -44,6 +46,15 @@ pub struct Refused {
     pub at: Timestamp,
 }
 
+/// An object that the API server took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenObject {
+    /// The digest of the object that was sent.
+    pub sent: String,
+    /// When it was sent the last time, in ms since the epoch.
+    pub at: Timestamp,
+}
+
 /// The status that was written last. A server may keep less of it than it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenStatus {
@@ -58,7 +69,7 @@ impl From<Act> for ActKey {
         let all = |objects: Vec<Value>| digest(&Value::Array(objects));
         match act {
             Act::CreateNamespace(name) => ActKey::Step(digest(&json!(["namespace", name]))),
-            Act::Rehearse(objects) => ActKey::Step(digest(&json!(["rehearse", all(objects)]))),
+            Act::Rehearse(objects) => ActKey::Rehearsal(objects.iter().map(sent).collect()),
             Act::Adopt { live, managed } => ActKey::Step(digest(&json!(["adopt", object::uid(&live), managed]))),
             Act::HandOver(object) => ActKey::Step(digest(&json!(["hand-over", object]))),
             Act::Apply(objects) => ActKey::Step(digest(&json!(["apply", all(objects)]))),
@@ -72,7 +83,7 @@ impl From<Act> for ActKey {
 /// Whether an act is still asked for: what was refused ends the sync that it belongs to, and is forgotten with it.
 pub fn is_current(state: &State, act: &ActKey) -> bool {
     match act {
-        ActKey::Step(_) => state.operation.is_some(),
+        ActKey::Step(_) | ActKey::Rehearsal(_) => state.operation.is_some(),
         ActKey::Status(_) => true,
         ActKey::Hands => false,
     }
@@ -84,6 +95,17 @@ pub fn refused(outcomes: &Outcomes<ActKey, Reply>) -> Vec<Refused> {
     for attempted in outcomes.iter() {
         if let Ok(Reply::Refused(objects)) = &attempted.result {
             all.extend(objects.iter().map(|object| Refused { object: object.clone(), at: attempted.at }));
+        }
+    }
+    all
+}
+
+/// The objects that the API server would accept, as far as it was asked since the server started.
+pub fn rehearsed(outcomes: &Outcomes<ActKey, Reply>) -> Vec<TakenObject> {
+    let mut all = Vec::new();
+    for attempted in outcomes.iter() {
+        if let (ActKey::Rehearsal(objects), Ok(Reply::Done)) = (&attempted.act, &attempted.result) {
+            all.extend(objects.iter().map(|sent| TakenObject { sent: sent.clone(), at: attempted.at }));
         }
     }
     all

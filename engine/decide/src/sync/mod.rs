@@ -33,7 +33,10 @@ pub mod view;
 pub use crate::object;
 pub use decide::{Act, decide};
 pub use entry::{Cause, Entry, Intent, Outcome};
-pub use kept::{ActKey, Refused, RefusedObject, Reply, WrittenStatus, is_current, refused, sent, written_status};
+pub use kept::{
+    ActKey, Refused, RefusedObject, Reply, TakenObject, WrittenStatus, is_current, refused, rehearsed, sent,
+    written_status,
+};
 pub use objects::{Gvk, Objects, Scope, Standing};
 pub use observed::{Context, Observed};
 pub use revision::Revision;

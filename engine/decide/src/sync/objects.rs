@@ -1,7 +1,7 @@
 //! What one observation of an application brings in, before it is understood.
 
 use super::Revision;
-use super::kept::{Refused, WrittenStatus};
+use super::kept::{Refused, TakenObject, WrittenStatus};
 use super::prepare::Served;
 use crate::health::Judged;
 use serde_json::Value;
@@ -30,6 +30,8 @@ pub struct Objects {
     pub standing: BTreeMap<Revision, Standing>,
     /// What the API server refused, by what was sent.
     pub refused: Vec<Refused>,
+    /// What it would accept, by a rehearsal; a hint that may be lost.
+    pub rehearsed: Vec<TakenObject>,
     /// The status that was written last.
     pub written: Option<WrittenStatus>,
     /// What plugins say of the live objects of their kinds.

@@ -2,7 +2,7 @@
 
 use super::Revision;
 use super::application::{self, Application, Ownership};
-use super::kept::{Refused, WrittenStatus};
+use super::kept::{Refused, TakenObject, WrittenStatus};
 use super::object::{self, Id};
 use super::objects::{Objects, Standing};
 use super::plan::{self, Plan};
@@ -46,6 +46,8 @@ pub struct Context {
     pub standing: BTreeMap<Revision, Standing>,
     /// What the API server refused.
     pub refused: Vec<Refused>,
+    /// What it would accept, by a rehearsal; a hint that may be lost.
+    pub rehearsed: Vec<TakenObject>,
     /// The status that was written last.
     pub written: Option<WrittenStatus>,
     /// What plugins say of live objects.
@@ -81,6 +83,7 @@ impl Observed {
             live: objects.live,
             standing: objects.standing,
             refused: objects.refused,
+            rehearsed: objects.rehearsed,
             written: objects.written,
             judged: objects.judged,
         }))

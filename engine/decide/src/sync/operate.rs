@@ -30,6 +30,7 @@ pub(super) fn go_on(state: &State, context: &Context, now: Timestamp) -> Option<
             .or_else(|| refused(operation, context, plan))
             .or_else(|| awaited(operation, plan, now))
             .or_else(|| namespace(plan))
+            .or_else(|| rehearsal(state, operation, context, plan))
             .or_else(|| prerequisites(plan))
             .or_else(|| waves(operation, plan, now))
             .unwrap_or_else(|| {
@@ -191,19 +192,19 @@ pub(super) fn start(state: &State, context: &Context, now: Timestamp) -> Option<
     let parameters = &context.application.parameters;
     let before = state.ended(&context.head, parameters);
     if state.asked.is_some() {
-        return Some(begin(state, context, plan, Cause::Asked, "a person asked for a sync"));
+        return Some(begin(context, Cause::Asked, "a person asked for a sync"));
     }
     if !plan.is_pending() && plan.blocks.is_empty() && plan.awaited.is_empty() {
         return None;
     }
     if wanted_since(state, context).is_some_and(|since| before.is_none_or(|ended| ended.operation.since < since)) {
-        return Some(begin(state, context, plan, Cause::Wanted, "a step wants it"));
+        return Some(begin(context, Cause::Wanted, "a step wants it"));
     }
     let Some(automated) = context.application.automated else {
         return Some(Next::waiting(Wake::OnChange, format!("out of sync, and not automated: {}", first(plan))));
     };
     match before {
-        None => Some(begin(state, context, plan, Cause::Automated, "git moved")),
+        None => Some(begin(context, Cause::Automated, "git moved")),
         Some(Ended { outcome: Outcome::Failed { because }, .. }) => Some(Next::blocked(format!(
             "the sync of {} failed: {because}; it is tried again when git or the Application changes, or by hand",
             context.head.short()
@@ -251,34 +252,45 @@ fn heal(state: &State, context: &Context, plan: &Plan, ended: &Ended, now: Times
         let because = format!("drifted again: {}; healing in {} s", first(plan), (due - now).div_ceil(1_000));
         return Some(Next::waiting(Wake::At(due), because));
     }
-    Some(begin(state, context, plan, Cause::Healing(attempts + 1), &format!("drifted: {}", first(plan))))
+    Some(begin(context, Cause::Healing(attempts + 1), &format!("drifted: {}", first(plan))))
 }
 
-/// The promise, and, where more than one object is new, a rehearsal of all of them.
-fn begin(state: &State, context: &Context, plan: &Plan, cause: Cause, why: &str) -> Decision {
+/// The promise; everything else follows from it.
+fn begin(context: &Context, cause: Cause, why: &str) -> Decision {
     let revision = context.head.clone();
     let parameters = context.application.parameters.clone();
-    let served = |item: &&Item| item.is_out_of_sync() && plan.items.iter().all(|other| !defines(other, &item.id));
-    let sent: Vec<Value> = plan.items.iter().filter(served).map(|item| item.sent.clone()).collect();
-    let mut acts = Vec::new();
-    if plan.blocks.is_empty()
-        && plan.awaited.is_empty()
-        && (sent.len() > 1 || state.history.is_empty())
-        && !sent.is_empty()
-    {
-        acts.extend(plan.namespace.clone().map(Act::CreateNamespace));
-        acts.push(Act::Rehearse(sent));
-    }
     let because = format!("syncing to {}: {why}", context.head.short());
-    Next { record: vec![Entry::Syncing { revision, parameters, cause }], acts, ..Next::progressing(Wake::Now, because) }
+    Next { record: vec![Entry::Syncing { revision, parameters, cause }], ..Next::progressing(Wake::Now, because) }
 }
 
-/// What a CRD of the same set defines cannot be rehearsed before it is there.
-fn defines(definition: &Item, id: &Id) -> bool {
-    definition.id.kind == "CustomResourceDefinition"
-        && definition.live.is_none()
-        && definition.desired["spec"]["group"] == id.group.as_str()
-        && definition.desired["spec"]["names"]["kind"] == id.kind.as_str()
+/// Where more than one object is new, all of them are rehearsed before the first is applied. What is not known to
+/// have gone well is rehearsed again: after a restart nothing is known.
+fn rehearsal(state: &State, operation: &Operation, context: &Context, plan: &Plan) -> Option<Decision> {
+    let possible = |item: &&Item| item.is_out_of_sync() && plan.items.iter().all(|other| !brings(other, &item.id));
+    let sent: Vec<Value> = plan.items.iter().filter(possible).map(|item| item.sent.clone()).collect();
+    let is_needed = sent.len() > 1 || state.history.is_empty();
+    let went_well = |object: &Value| {
+        let digest = kept::sent(object);
+        context.rehearsed.iter().any(|taken| taken.at >= operation.since && taken.sent == digest)
+    };
+    if !is_needed || sent.iter().all(went_well) {
+        return None;
+    }
+    let because = format!("rehearsing {} objects", sent.len());
+    Some(Next { acts: vec![Act::Rehearse(sent)], ..Next::progressing(Wake::Now, because) })
+}
+
+/// What another object of the same set brings, a kind or a namespace, cannot be rehearsed before that is there.
+fn brings(other: &Item, id: &Id) -> bool {
+    match other.id.kind.as_str() {
+        "CustomResourceDefinition" => {
+            let is_served = other.health.as_ref().is_some_and(|health| health.status == Status::Healthy);
+            let spec = &other.desired["spec"];
+            !is_served && spec["group"] == id.group.as_str() && spec["names"]["kind"] == id.kind.as_str()
+        }
+        "Namespace" => other.live.is_none() && other.id.name == id.namespace,
+        _ => false,
+    }
 }
 
 /// Whether the application prunes by itself.

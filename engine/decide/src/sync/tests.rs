@@ -458,3 +458,34 @@ fn the_journal_may_be_cut_after_every_entry() {
         }
     }
 }
+
+#[test]
+fn nothing_is_applied_before_all_of_it_was_rehearsed_wherever_it_is_cut() {
+    let start = || {
+        let mut all: Vec<Value> = (0..9).map(|number| config(&format!("c{number}"), "1")).collect();
+        all.push(deployment("web", "web:bad"));
+        let mut world = World::new(&all);
+        world.refuse = Some("web:bad".into());
+        world.want("sync", "c1");
+        world
+    };
+    let refused = |world: &mut World, which: &str| {
+        let _next = world.settle_with_time();
+        assert_eq!(world.writes(), 0, "{which}");
+        let answer = world.recorded().answer(&key("sync")).cloned();
+        assert!(matches!(&answer, Some(Response::Failed { because, .. }) if because.contains("web:bad")), "{which}");
+    };
+    for seed in 1..=16 {
+        let mut hints = start();
+        hints.loses = Some(seed);
+        refused(&mut hints, &format!("seed {seed}"));
+    }
+    let mut whole = start();
+    refused(&mut whole, "uncut");
+    assert!(whole.snapshots.len() >= 3, "the story has several entries: {}", whole.snapshots.len());
+    for cut in 0..whole.snapshots.len() {
+        for when in [world::When::BeforeActs, world::When::AfterActs] {
+            refused(&mut whole.resume(cut, when), &format!("cut {cut} {when:?}"));
+        }
+    }
+}

@@ -278,7 +278,8 @@ impl Stage for SyncStage {
         let (stream, board) = (turn.stream.as_str(), turn.board());
         let objects = match self.objects(turn, state, now()).await {
             Ok(objects) => {
-                Objects { refused: sync::refused(outcomes), written: sync::written_status(outcomes), ..objects }
+                let (refused, rehearsed) = (sync::refused(outcomes), sync::rehearsed(outcomes));
+                Objects { refused, rehearsed, written: sync::written_status(outcomes), ..objects }
             }
             Err(trouble) => {
                 self.show_blind(board, stream, state, &trouble);

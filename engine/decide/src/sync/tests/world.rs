@@ -210,6 +210,7 @@ impl World {
             namespaces: self.namespaces.clone(),
             standing: self.standing.clone(),
             refused: refused(&self.outcomes),
+            rehearsed: rehearsed(&self.outcomes),
             written: written_status(&self.outcomes),
             judged: self.judged.clone(),
             lacking: None,
