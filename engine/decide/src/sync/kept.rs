@@ -13,7 +13,7 @@ pub enum ActKey {
     Step(String),
     /// Objects were rehearsed, by the digest of each.
     Rehearsal(Vec<String>),
-    /// The Application's status was written, by its digest.
+    /// An Application's status was written, by the digest of its uid and the status.
     Status(String),
     /// The Application changes hands.
     Hands,
@@ -58,7 +58,7 @@ pub struct TakenObject {
 /// The status that was written last. A server may keep less of it than it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenStatus {
-    /// The digest of the status that was written.
+    /// The digest of the Application's uid and of the status that was written.
     pub digest: String,
     /// When it is tried again, in ms since the epoch, where it was not taken.
     pub again: Option<Timestamp>,
@@ -74,7 +74,7 @@ impl From<Act> for ActKey {
             Act::HandOver(object) => ActKey::Step(digest(&json!(["hand-over", object]))),
             Act::Apply(objects) => ActKey::Step(digest(&json!(["apply", all(objects)]))),
             Act::Prune { uid, .. } => ActKey::Step(digest(&json!(["prune", uid]))),
-            Act::Status { status, .. } => ActKey::Status(digest(&status)),
+            Act::Status { application, status } => ActKey::Status(told(&application.uid, &status)),
             Act::LetGo(_) | Act::Claim(_) | Act::Release(_) => ActKey::Hands,
         }
     }
@@ -129,7 +129,12 @@ pub fn sent(object: &Value) -> String {
     digest(&bare)
 }
 
+/// By what a status is known that was written: an Application that is made again has none yet.
+pub(super) fn told(uid: &str, status: &Value) -> String {
+    digest(&json!([uid, status]))
+}
+
 /// A digest of a JSON value. The order of an object's keys does not matter.
-pub(super) fn digest(value: &Value) -> String {
+fn digest(value: &Value) -> String {
     hex::encode(&Sha256::digest(value.to_string())[..16])
 }

@@ -4,7 +4,7 @@ use super::application::SelfHeal;
 use super::decide::Act;
 use super::entry::{Entry, Outcome};
 use super::kept;
-use super::object::ObjectRef;
+use super::object::{self, ObjectRef};
 use super::operate;
 use super::plan::{Item, Plan};
 use super::status;
@@ -77,7 +77,8 @@ pub(super) fn rest(state: &State, context: &Context, now: Timestamp) -> Decision
 /// The status, where it should say something else. What a server has kept less of is not sent again.
 fn tell(state: &State, context: &Context, plan: &Plan, now: Timestamp) -> Option<Act> {
     let status = status::patch(state, context, plan)?;
-    let written = context.written.as_ref().filter(|written| written.digest == kept::digest(&status));
+    let digest = kept::told(object::uid(&context.object), &status);
+    let written = context.written.as_ref().filter(|written| written.digest == digest);
     let is_due = written.is_none_or(|written| written.again.is_some_and(|again| now >= again));
     is_due.then(|| Act::Status { application: ObjectRef::of(&context.object), status })
 }

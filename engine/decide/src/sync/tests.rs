@@ -489,3 +489,14 @@ fn nothing_is_applied_before_all_of_it_was_rehearsed_wherever_it_is_cut() {
         }
     }
 }
+
+#[test]
+fn an_application_that_is_made_again_gets_the_same_status_once_more() {
+    let mut world = World::new(&[config("a", "1")]);
+    let _next = world.settle();
+    let told = world.told;
+    object::remove(&mut world.application, &["status"]);
+    world.application["metadata"]["uid"] = "made again".into();
+    let _next = world.settle();
+    assert_eq!((world.told, world.application["status"].is_object()), (told + 1, true));
+}
