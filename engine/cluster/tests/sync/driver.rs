@@ -161,6 +161,7 @@ impl Driver {
             standing: BTreeMap::new(),
             refused: self.refused.clone(),
             rehearsed: sync::rehearsed(&self.outcomes),
+            applied: sync::applied(&self.outcomes),
             scope: Scope::Full,
             ..Objects::default()
         }

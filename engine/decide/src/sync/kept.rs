@@ -13,6 +13,8 @@ pub enum ActKey {
     Step(String),
     /// Objects were rehearsed, by the digest of each.
     Rehearsal(Vec<String>),
+    /// Objects were applied, by the digest of each.
+    Apply(Vec<String>),
     /// An Application's status was written, by the digest of its uid and the status.
     Status(String),
     /// The Application changes hands.
@@ -51,6 +53,8 @@ pub struct Refused {
 pub struct TakenObject {
     /// The digest of the object that was sent.
     pub sent: String,
+    /// When it was sent for the first time in a row, in ms since the epoch.
+    pub since: Timestamp,
     /// When it was sent the last time, in ms since the epoch.
     pub at: Timestamp,
 }
@@ -66,13 +70,12 @@ pub struct WrittenStatus {
 
 impl From<Act> for ActKey {
     fn from(act: Act) -> ActKey {
-        let all = |objects: Vec<Value>| digest(&Value::Array(objects));
         match act {
             Act::CreateNamespace(name) => ActKey::Step(digest(&json!(["namespace", name]))),
             Act::Rehearse(objects) => ActKey::Rehearsal(objects.iter().map(sent).collect()),
             Act::Adopt { live, managed } => ActKey::Step(digest(&json!(["adopt", object::uid(&live), managed]))),
             Act::HandOver(object) => ActKey::Step(digest(&json!(["hand-over", object]))),
-            Act::Apply(objects) => ActKey::Step(digest(&json!(["apply", all(objects)]))),
+            Act::Apply(objects) => ActKey::Apply(objects.iter().map(sent).collect()),
             Act::Prune { uid, .. } => ActKey::Step(digest(&json!(["prune", uid]))),
             Act::Status { application, status } => ActKey::Status(told(&application.uid, &status)),
             Act::LetGo(_) | Act::Claim(_) | Act::Release(_) => ActKey::Hands,
@@ -83,7 +86,7 @@ impl From<Act> for ActKey {
 /// Whether an act is still asked for: what was refused ends the sync that it belongs to, and is forgotten with it.
 pub fn is_current(state: &State, act: &ActKey) -> bool {
     match act {
-        ActKey::Step(_) | ActKey::Rehearsal(_) => state.operation.is_some(),
+        ActKey::Step(_) | ActKey::Rehearsal(_) | ActKey::Apply(_) => state.operation.is_some(),
         ActKey::Status(_) => true,
         ActKey::Hands => false,
     }
@@ -105,7 +108,23 @@ pub fn rehearsed(outcomes: &Outcomes<ActKey, Reply>) -> Vec<TakenObject> {
     let mut all = Vec::new();
     for attempted in outcomes.iter() {
         if let (ActKey::Rehearsal(objects), Ok(Reply::Done)) = (&attempted.act, &attempted.result) {
-            all.extend(objects.iter().map(|sent| TakenObject { sent: sent.clone(), at: attempted.at }));
+            all.extend(objects.iter().map(|sent| TakenObject {
+                sent: sent.clone(),
+                since: attempted.since,
+                at: attempted.at,
+            }));
+        }
+    }
+    all
+}
+
+/// The objects that were applied since the server started.
+pub fn applied(outcomes: &Outcomes<ActKey, Reply>) -> Vec<TakenObject> {
+    let mut all = Vec::new();
+    for attempted in outcomes.iter().rev() {
+        if let (ActKey::Apply(objects), Ok(Reply::Done)) = (&attempted.act, &attempted.result) {
+            let taken = |sent: &String| TakenObject { sent: sent.clone(), since: attempted.since, at: attempted.at };
+            all.extend(objects.iter().map(taken));
         }
     }
     all

@@ -34,7 +34,7 @@ pub use crate::object;
 pub use decide::{Act, decide};
 pub use entry::{Cause, Entry, Intent, Outcome};
 pub use kept::{
-    ActKey, Refused, RefusedObject, Reply, TakenObject, WrittenStatus, is_current, refused, rehearsed, sent,
+    ActKey, Refused, RefusedObject, Reply, TakenObject, WrittenStatus, applied, is_current, refused, rehearsed, sent,
     written_status,
 };
 pub use objects::{Gvk, Objects, Scope, Standing};

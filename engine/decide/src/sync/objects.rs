@@ -32,6 +32,8 @@ pub struct Objects {
     pub refused: Vec<Refused>,
     /// What it would accept, by a rehearsal; a hint that may be lost.
     pub rehearsed: Vec<TakenObject>,
+    /// What was applied, the newest first; a hint that may be lost.
+    pub applied: Vec<TakenObject>,
     /// The status that was written last.
     pub written: Option<WrittenStatus>,
     /// What plugins say of the live objects of their kinds.

@@ -48,6 +48,8 @@ pub struct Context {
     pub refused: Vec<Refused>,
     /// What it would accept, by a rehearsal; a hint that may be lost.
     pub rehearsed: Vec<TakenObject>,
+    /// What was applied, the newest first; a hint that may be lost.
+    pub applied: Vec<TakenObject>,
     /// The status that was written last.
     pub written: Option<WrittenStatus>,
     /// What plugins say of live objects.
@@ -84,6 +86,7 @@ impl Observed {
             standing: objects.standing,
             refused: objects.refused,
             rehearsed: objects.rehearsed,
+            applied: objects.applied,
             written: objects.written,
             judged: objects.judged,
         }))

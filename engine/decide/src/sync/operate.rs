@@ -8,7 +8,7 @@ use super::kept;
 use super::object::{self, Id};
 use super::plan::{ExtraItem, Item, Plan, Prerequisite};
 use super::tracking::PruneDecision;
-use super::{Context, Decision, Ended, Operation, Refused, State};
+use super::{Context, Decision, Ended, Operation, Refused, State, TakenObject};
 use crate::health::Status;
 use crate::next::{Next, Timestamp, Wake};
 use crate::retry::LONGEST_MS;
@@ -21,6 +21,9 @@ const HEAL_FIRST: u64 = 2_000;
 /// The longest wait before healing again, in ms.
 const HEAL_LONGEST: u64 = 300_000;
 
+/// For how long an object is applied that does not stay as it was sent, in ms.
+const RESISTS: u64 = 30_000;
+
 /// Goes on with the sync that is under way.
 pub(super) fn go_on(state: &State, context: &Context, now: Timestamp) -> Option<Decision> {
     let operation = state.operation.as_ref()?;
@@ -32,7 +35,7 @@ pub(super) fn go_on(state: &State, context: &Context, now: Timestamp) -> Option<
             .or_else(|| namespace(plan))
             .or_else(|| rehearsal(state, operation, context, plan))
             .or_else(|| prerequisites(plan))
-            .or_else(|| waves(operation, plan, now))
+            .or_else(|| waves(operation, context, plan, now))
             .unwrap_or_else(|| {
                 end(operation, Outcome::Succeeded, format!("everything is applied at {}", context.head.short()))
             }),
@@ -109,7 +112,7 @@ pub(super) fn prerequisites(plan: &Plan) -> Option<Decision> {
 }
 
 /// The lowest wave with something to do.
-fn waves(operation: &Operation, plan: &Plan, now: Timestamp) -> Option<Decision> {
+fn waves(operation: &Operation, context: &Context, plan: &Plan, now: Timestamp) -> Option<Decision> {
     let going = |extra: &&ExtraItem| extra.decision == PruneDecision::Going;
     let waves: BTreeSet<i64> = plan
         .items
@@ -125,7 +128,13 @@ fn waves(operation: &Operation, plan: &Plan, now: Timestamp) -> Option<Decision>
         let items: Vec<&Item> = plan.items.iter().filter(|item| item.wave == wave).collect();
         let pending: Vec<&&Item> = items.iter().filter(|item| item.is_out_of_sync()).collect();
         if !pruned.is_empty() || !pending.is_empty() {
-            return Some(work(wave, several, &pruned, &pending));
+            let due = |item: &&&Item| resists(operation, context, item).is_none_or(|taken| now >= again(taken));
+            let due: Vec<&&Item> = pending.iter().copied().filter(due).collect();
+            let stuck = pending.first().filter(|_| pruned.is_empty() && due.is_empty());
+            return Some(match stuck.and_then(|item| Some((item, resists(operation, context, item)?))) {
+                None => work(wave, several, &pruned, &due),
+                Some((item, taken)) => stays(operation, item, taken),
+            });
         }
         if let Some(extra) = plan.extras.iter().filter(going).find(|extra| extra.wave == wave) {
             return Some(Next::waiting(Wake::At(now + 2_000), format!("waiting until {} is gone", extra.id)));
@@ -139,6 +148,29 @@ fn waves(operation: &Operation, plan: &Plan, now: Timestamp) -> Option<Decision>
         }
     }
     None
+}
+
+/// The last apply of an object in this sync that succeeded, and after which it differs all the same.
+fn resists<'a>(operation: &Operation, context: &'a Context, item: &Item) -> Option<&'a TakenObject> {
+    let sent = kept::sent(&item.sent);
+    context.applied.iter().find(|taken| taken.at >= operation.since && taken.sent == sent)
+}
+
+fn again(taken: &TakenObject) -> Timestamp {
+    taken.at + paced(taken.at.saturating_sub(taken.since))
+}
+
+/// A server that prunes a field, or a webhook that resets it: applying once more does not help, so it is done more and
+/// more slowly, and then not at all.
+fn stays(operation: &Operation, item: &Item, taken: &TakenObject) -> Decision {
+    let because = format!(
+        "after it was applied, {}; stop what changes it, or name the field in spec.ignoreDifferences",
+        item.because()
+    );
+    match taken.at.saturating_sub(taken.since) > RESISTS {
+        true => end(operation, Outcome::Failed { because: because.clone() }, because),
+        false => Next::waiting(Wake::At(again(taken)), because),
+    }
 }
 
 fn work(wave: i64, several: bool, pruned: &[&ExtraItem], pending: &[&&Item]) -> Decision {

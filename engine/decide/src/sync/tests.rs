@@ -500,3 +500,21 @@ fn an_application_that_is_made_again_gets_the_same_status_once_more() {
     let _next = world.settle();
     assert_eq!((world.told, world.application["status"].is_object()), (told + 1, true));
 }
+
+#[test]
+fn what_does_not_stay_as_it_was_applied_is_not_applied_without_end() {
+    let mut world = World::new(&[config("a", "1")]);
+    world.resets = Some("0".into());
+    world.want("sync", "c1");
+    let (mood, text) = said(&mut world);
+    assert_eq!((mood, world.applied("ConfigMap", "a")), (Phase::Waiting, 1), "{text}");
+    let next = world.settle_with_time();
+    assert_eq!(next.status.phase, Phase::Blocked);
+    assert!((2..10).contains(&world.applied("ConfigMap", "a")), "{}", world.applied("ConfigMap", "a"));
+    let answer = world.recorded().answer(&key("sync")).cloned();
+    assert!(
+        matches!(&answer, Some(Response::Failed { because, .. })
+            if because.contains("after it was applied, ConfigMap/a in petclinic differs at .data.v")),
+        "{answer:?}"
+    );
+}

@@ -279,7 +279,8 @@ impl Stage for SyncStage {
         let objects = match self.objects(turn, state, now()).await {
             Ok(objects) => {
                 let (refused, rehearsed) = (sync::refused(outcomes), sync::rehearsed(outcomes));
-                Objects { refused, rehearsed, written: sync::written_status(outcomes), ..objects }
+                let applied = sync::applied(outcomes);
+                Objects { refused, rehearsed, applied, written: sync::written_status(outcomes), ..objects }
             }
             Err(trouble) => {
                 self.show_blind(board, stream, state, &trouble);

@@ -38,6 +38,8 @@ pub(super) struct World {
     pub ready: bool,
     /// An image that the API server refuses.
     pub refuse: Option<String>,
+    /// What a webhook sets on every ConfigMap.
+    pub resets: Option<Value>,
     /// What of an Application's status the API server keeps.
     pub keeps: Keeps,
     /// How often the status was written.
@@ -73,6 +75,7 @@ impl World {
             now: 1_000_000,
             ready: true,
             refuse: None,
+            resets: None,
             keeps: Keeps::All,
             told: 0,
             snapshots: Vec::new(),
@@ -211,6 +214,7 @@ impl World {
             standing: self.standing.clone(),
             refused: refused(&self.outcomes),
             rehearsed: rehearsed(&self.outcomes),
+            applied: applied(&self.outcomes),
             written: written_status(&self.outcomes),
             judged: self.judged.clone(),
             lacking: None,
@@ -309,6 +313,9 @@ impl World {
             json!({ "manager": manager, "operation": "Apply", "apiVersion": object["apiVersion"], "fieldsV1": fields }),
         );
         json_patch::merge(&mut live, &sent);
+        if let Some(value) = self.resets.as_ref().filter(|_| id.kind == "ConfigMap") {
+            live["data"]["v"] = value.clone();
+        }
         live["metadata"]["managedFields"] = managed.into();
         live["metadata"]["resourceVersion"] = version.to_string().into();
         live["metadata"]["generation"] = version.into();
