@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 /// The second manager, to whom a field goes that an autoscaler owns.
 const HANDOVER: &str = "bespin-handover";
 
+/// How a JSON patch is refused whose test fails; what validation or admission refuses reads otherwise.
+/// Source: Kubernetes, `apimachinery/pkg/api/errors`, `NewGenericServerResponse` for 422.
+const FAILED_TEST: &str = "the server rejected our request due to an error in our request";
+
 /// What a write came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -71,8 +75,7 @@ impl Cluster {
         .expect("the operations are well formed");
         let written = trying(&tried, api.patch(named.name, &PatchParams::default(), &Patch::Json::<()>(patch))).await;
         match written {
-            // A failed test is answered with 422.
-            Err(Error::Refused { code: 422, .. }) => Ok(Written::Stale),
+            Err(Error::Refused { code: 422, ref message, .. }) if message.contains(FAILED_TEST) => Ok(Written::Stale),
             other => stale(other),
         }
     }

@@ -28,7 +28,7 @@ impl RolloutStage {
             _ => {}
         }
         let acted = cluster.act_on_rollout(namespace, act).await;
-        match acted.map_err(|error| Trouble::passing(error.to_string()))? {
+        match acted? {
             Acted::Done => {}
             // Somebody was faster: what was decided is stale, and is decided again at once.
             Acted::Stale => turn.drivers().poke(turn.stream),

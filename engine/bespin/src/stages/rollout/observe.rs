@@ -19,9 +19,7 @@ impl RolloutStage {
     ) -> Result<Observed, Trouble> {
         let (stream, board) = (turn.stream.as_str(), turn.board());
         let (cluster, namespace, name) = self.find(turn.stream)?;
-        let tried = "looking at the rollout";
-        let objects = cluster.look_at_rollout(namespace, name, &*self.router).await;
-        let mut objects = objects.map_err(|error| Trouble::new(tried, error))?;
+        let mut objects = cluster.look_at_rollout(namespace, name, &*self.router).await?;
         objects.applications = applications(cluster, recorded, &objects).await;
         objects.routers = self.routers.names(stream);
         if let Some(undo) = recorded.promised() {

@@ -19,8 +19,7 @@ impl RolloutStage {
         let streams = drivers.streams(Family::Rollout).await?;
         let here = |stream: &&Stream| stream.object().is_some_and(|(place, ..)| place == cluster.name());
         streams.iter().filter(here).for_each(|stream| drivers.ensure(stream));
-        let watched = cluster.watch_rollouts().await;
-        let mut changes = watched.map_err(|error| Trouble::new("watching the rollouts", error))?;
+        let mut changes = cluster.watch_rollouts().await?;
         loop {
             let noticed = tokio::select! {
                 () = drivers.stopping().cancelled() => return Ok(()),
