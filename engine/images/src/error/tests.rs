@@ -84,7 +84,8 @@ async fn a_code_of_the_ecr_api_says_more_than_its_status() {
     if !has_credentials("a_code_of_the_ecr_api_says_more_than_its_status") {
         return;
     }
-    let rows: [(fn(u16) -> String, Retry); 2] = [
+    type Body = fn(u16) -> String;
+    let rows: [(Body, Retry); 2] = [
         (|_| r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#.into(), Retry::PASSING),
         (|_| r#"{"__type":"ExpiredTokenException","message":"expired"}"#.into(), Retry::NeedsPerson),
     ];
