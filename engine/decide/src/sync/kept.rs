@@ -153,7 +153,7 @@ pub(super) fn told(uid: &str, status: &Value) -> String {
     digest(&json!([uid, status]))
 }
 
-/// A digest of a JSON value. The order of an object's keys does not matter.
+/// A digest of a JSON value as this server makes it: the same value with its keys in another order has another one.
 fn digest(value: &Value) -> String {
     hex::encode(&Sha256::digest(value.to_string())[..16])
 }

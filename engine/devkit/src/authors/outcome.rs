@@ -26,7 +26,7 @@ pub(super) enum Ending {
     Limit,
     /// It took too long.
     TimedOut,
-    /// The component crashed.
+    /// The component crashed in the call.
     Trapped,
 }
 

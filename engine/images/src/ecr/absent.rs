@@ -14,7 +14,7 @@ impl Ecr {
         Ecr { region }
     }
 
-    /// Always refused.
+    /// No login is to be had.
     pub async fn login(&self, _: Freshness) -> Result<RegistryAuth, Error> {
         let region = &self.region;
         Err(Error::Settings(format!("this build knows no ECR (in {region}); build Bespin with the feature `ecr`")))

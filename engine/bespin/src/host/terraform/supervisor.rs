@@ -62,7 +62,7 @@ pub(super) struct Order {
 enum Event {
     /// Nobody wants the end of it any more.
     Cut,
-    /// Terraform ended, however.
+    /// Terraform has ended, whichever way.
     Ended,
 }
 

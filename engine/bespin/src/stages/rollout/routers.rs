@@ -36,7 +36,7 @@ pub struct Routers {
     by_name: BTreeMap<String, Route>,
 }
 
-/// One router.
+/// One router: a plugin with its row of the configuration.
 struct Route {
     row: RoutePlugin,
     extension: Arc<Extension>,

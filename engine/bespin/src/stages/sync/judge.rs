@@ -47,7 +47,7 @@ struct Response {
 /// Whether a look came to every object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coverage {
-    /// It did.
+    /// The plugin has answered for all objects.
     ToAll,
     /// Another look has to go on.
     ToSome,

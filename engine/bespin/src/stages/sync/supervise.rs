@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Argo CD's kind.
+/// Argo CD's kind, by its group, version and name.
 const APPLICATION: (&str, &str) = ("argoproj.io/v1alpha1", "Application");
 /// Every application is looked at again after this long, though nothing was
 /// heard. Source: argo-cd controller flags, 120 s and up to 60 s of jitter.

@@ -13,7 +13,7 @@ pub(super) const NAME: &str = "example/http";
 pub(super) enum Mode {
     /// It tells what is served.
     Verifies,
-    /// It cannot tell.
+    /// It cannot tell how the traffic is shared.
     CannotTell,
     /// It refuses to tell what it serves until it was told something.
     Forgets,
@@ -27,7 +27,7 @@ pub(super) enum Mode {
     Refuses,
 }
 
-/// The data plane.
+/// The data plane behind the router.
 #[derive(Clone, Debug)]
 pub(super) struct Proxy {
     pub mode: Mode,

@@ -27,7 +27,7 @@ pub(super) struct World {
     pub weights: Vec<u32>,
     /// What was said last.
     pub said: (Phase, String),
-    /// Turns so far.
+    /// How many turns the driver has taken so far.
     pub turns: usize,
     /// The server dies in this turn, after so many acts.
     pub dies: Option<(usize, usize)>,

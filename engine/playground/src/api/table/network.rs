@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::cells::{self, age, items, number, shown, text, text_or};
 use super::column::{Column, name, string, wide};
 
-/// Of Services.
+/// The columns of Services.
 pub(super) fn service() -> Vec<Column> {
     vec![
         name(),

@@ -6,7 +6,7 @@ use super::cells::{self, age, items, number, text, text_or};
 use super::column::{Column, column, integer, name, string, wide};
 use super::pod;
 
-/// Of pods.
+/// The columns of pods.
 pub(super) fn pod() -> Vec<Column> {
     vec![
         name(),

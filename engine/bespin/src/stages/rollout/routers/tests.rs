@@ -16,11 +16,11 @@ pub(crate) enum Mode {
     /// It does what it is told.
     #[default]
     Works,
-    /// It answers 503.
+    /// Every request is answered with 503.
     Busy,
-    /// It answers 403.
+    /// Every request is answered with 403.
     Refuses,
-    /// It never answers.
+    /// No request is ever answered.
     Hangs,
 }
 
