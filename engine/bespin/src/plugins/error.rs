@@ -8,7 +8,7 @@ use sandbox::World;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The folder of plugins has none of that name.
-    #[error("there is no plugin `{name}`; there are {known}")]
+    #[error("there is no plugin `{name}` in the folder; there are {known}")]
     Unknown {
         /// The name that was asked for.
         name: String,
