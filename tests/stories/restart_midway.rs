@@ -18,6 +18,8 @@ use world::watch::weight;
 /// The environment variables that name the number of an append or of an act, and the files that count them.
 const APPENDS: &str = "BESPIN_FAULT_AFTER_APPEND";
 const ACTS: &str = "BESPIN_FAULT_AFTER_ACT";
+/// Names the folder where the server counts its appends and acts.
+const COUNTS: &str = "BESPIN_FAULT_COUNTS";
 
 /// How many worlds run beside one another; most of their time is the canary's pauses.
 const LANES: u32 = 3;
@@ -44,8 +46,8 @@ impl Point {
 #[derive(PartialEq, Eq)]
 enum Ending {
     Died,
-    /// It reached the end before its fault.
-    Lived,
+    /// It reached the end before its fault, after so many events of the fault's kind.
+    Lived(u32),
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,28 +64,43 @@ async fn the_ending_is_the_same_wherever_it_dies() {
     let least = undisturbed(&lanes[0]).await;
     let (lanes, appends) = deaths(lanes, Point::AfterAppend, every, least.appends).await;
     let (_, acts) = deaths(lanes, Point::AfterAct, every, least.acts).await;
-    for (what, deaths, least) in [("append", &appends, least.appends), ("act", &acts, least.acts)] {
-        let skipped: Vec<_> = (1..=least).step_by(every as usize).filter(|n| !deaths.contains(n)).collect();
-        assert!(skipped.is_empty(), "a push has {least} {what}s at least; it did not die after these: {skipped:?}");
-        eprintln!("the server died after {} {what}s of a push's way, and skipped none of {least}", deaths.len());
+    for (what, Points { died, ended_before }, least) in
+        [("append", &appends, least.appends), ("act", &acts, least.acts)]
+    {
+        let asked = (1..=least).step_by(every as usize);
+        let skipped: Vec<_> = asked.filter(|n| !died.contains(n) && !ended_before.contains(n)).collect();
+        assert!(skipped.is_empty(), "a push has {least} {what}s; it did not die after these: {skipped:?}");
+        let few = ended_before.iter().all(|n| n + FEW > least);
+        assert!(few, "a push has {least} {what}s; these ways had fewer than their death asks for: {ended_before:?}");
+        eprintln!("the server died after {} {what}s of a push's way, and skipped none of {least}", died.len());
     }
 }
 
-/// How many appends and acts each way of a push has at the least.
+/// By how many appends, or acts, ways of a push differ: some are made of looks that find nothing yet.
+const FEW: u32 = 5;
+
+/// What came of the deaths that were asked for.
+#[derive(Default)]
+struct Points {
+    /// The server died after the event of this number.
+    died: BTreeSet<u32>,
+    /// The way had fewer events than this.
+    ended_before: BTreeSet<u32>,
+}
+
+/// How many appends and acts a push has that nothing disturbs.
 struct Least {
     appends: u32,
     acts: u32,
 }
 
-/// Counts those of a push that nothing disturbs, until its run has ended. Ways differ by a few appends and acts, for
-/// some are made of looks that find nothing yet; what comes after the run's end, where walks go on to be deaths, is
-/// more than that. So each walk gets as far as this.
+/// Counts those of a push that nothing disturbs, until its run has ended.
 async fn undisturbed(lane: &Lane) -> Least {
     lane.reset();
     let world = lane.open().await;
     let counts = tempfile::tempdir().expect("a folder");
     let commit = world.change(1).await;
-    let environment = ("BESPIN_FAULT_COUNTS".to_owned(), counts.path().display().to_string());
+    let environment = (COUNTS.to_owned(), counts.path().display().to_string());
     let server = world.serve(&[environment]).await.expect("the server starts");
     world.deliver(&server, &commit).await.expect("a delivery is accepted");
     let dashboard = Dashboard::login(&server.dashboard).await;
@@ -104,22 +121,27 @@ fn counted(folder: &Path, file: &str) -> u32 {
     u32::try_from(length).expect("a push has few events")
 }
 
-/// Sends pushes, each with the next death, up to the `least` and on until one comes to its end before its death;
-/// answers the points at which the server died.
-async fn deaths(lanes: Vec<Lane>, point: fn(u32) -> Point, every: u32, least: u32) -> (Vec<Lane>, BTreeSet<u32>) {
+/// Sends pushes, each with the next death, up to the `least` and on until one comes to its end before its death.
+async fn deaths(lanes: Vec<Lane>, point: fn(u32) -> Point, every: u32, least: u32) -> (Vec<Lane>, Points) {
     let (next, end) = (Arc::new(AtomicU32::new(1)), Arc::new(AtomicU32::new(u32::MAX)));
-    let deaths = Arc::new(Mutex::new(BTreeSet::new()));
+    let points = Arc::new(Mutex::new(Points::default()));
     let walks = lanes.into_iter().map(|lane| {
-        let (next, end, deaths) = (next.clone(), end.clone(), deaths.clone());
+        let (next, end, points) = (next.clone(), end.clone(), points.clone());
         tokio::spawn(async move {
             loop {
                 let n = next.fetch_add(every, Ordering::SeqCst);
                 if n > least && n > end.load(Ordering::SeqCst) {
                     return lane;
                 }
-                match walk(&lane, point(n)).await {
-                    Ending::Died => drop(deaths.lock().expect("no walk panics while it holds the deaths").insert(n)),
-                    Ending::Lived => drop(end.fetch_min(n, Ordering::SeqCst)),
+                let ending = walk(&lane, point(n)).await;
+                let mut points = points.lock().expect("no walk panics while it holds the points");
+                match ending {
+                    Ending::Died => drop(points.died.insert(n)),
+                    Ending::Lived(reached) => {
+                        assert!(reached < n, "{:?}: it lived through {reached} of them", point(n));
+                        points.ended_before.insert(n);
+                        end.fetch_min(n, Ordering::SeqCst);
+                    }
                 }
             }
         })
@@ -128,8 +150,8 @@ async fn deaths(lanes: Vec<Lane>, point: fn(u32) -> Point, every: u32, least: u3
     for walk in walks.collect::<Vec<_>>() {
         back.push(walk.await.expect("every ending is the same"));
     }
-    let died = std::mem::take(&mut *deaths.lock().expect("no walk panics while it holds the deaths"));
-    (back, died)
+    let points = std::mem::take(&mut *points.lock().expect("no walk panics while it holds the points"));
+    (back, points)
 }
 
 /// A lane whose beginning is the sample, synced and healthy at v55.
@@ -157,13 +179,21 @@ async fn walk(lane: &Lane, point: Point) -> Ending {
     let world = lane.open().await;
     let (before, tags) = (world.manifests().head(), world.images.tags("petclinic-was").await);
     let commit = world.change(1).await;
-    let first = world.serve(&[point.environment()]).await;
+    let counts = tempfile::tempdir().expect("a folder");
+    let first = world.serve(&[point.environment(), (COUNTS.to_owned(), counts.path().display().to_string())]).await;
     let ending = match first {
         None => Ending::Died,
         Some(mut server) => {
             // A death may be quicker than the delivery; then the sender has no answer, and delivers again.
             let _answer = world.deliver(&server, &commit).await;
-            dies_or_ends(&mut server, &commit.after).await
+            match dies_or_ends(&mut server, &commit.after).await {
+                Ending::Died => Ending::Died,
+                // Counted once the server is gone, so that nothing is added after the look.
+                Ending::Lived(_) => {
+                    drop(server);
+                    Ending::Lived(counted(counts.path(), &point.environment().0))
+                }
+            }
         }
     };
     let server = world.serve(&[]).await.unwrap_or_else(|| panic!("{point:?}: the server does not start again"));
@@ -188,7 +218,7 @@ async fn dies_or_ends(server: &mut Bespin, commit: &str) -> Ending {
         if let Some(dashboard) = &dashboard
             && is_at_rest(dashboard, commit).await
         {
-            return if server.process().has_ended() { Ending::Died } else { Ending::Lived };
+            return if server.process().has_ended() { Ending::Died } else { Ending::Lived(0) };
         }
         assert!(std::time::Instant::now() < end, "it neither died nor ended:\n{}", server.last_words());
         tokio::time::sleep(Duration::from_millis(50)).await;
