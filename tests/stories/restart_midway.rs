@@ -76,21 +76,21 @@ async fn the_ending_is_the_same_wherever_it_dies() {
         let asked = (1..=least).step_by(every as usize);
         let skipped: Vec<_> = asked.filter(|n| !died.contains(n) && !ended_before.contains(n)).collect();
         assert!(skipped.is_empty(), "a push has {least} {what}s; it did not die after these: {skipped:?}");
-        let few = ended_before.iter().all(|n| n + FEW > least);
-        assert!(few, "a push has {least} {what}s; these ways had fewer than their death asks for: {ended_before:?}");
+        let are_late = ended_before.iter().all(|n| n * 3 > least * 2);
+        assert!(
+            are_late,
+            "a push has {least} {what}s; these ways had fewer than their death asks for: {ended_before:?}"
+        );
         eprintln!("the server died after {} {what}s of a push's way, and skipped none of {least}", died.len());
     }
 }
-
-/// By how many appends, or acts, ways of a push differ: some are made of looks that find nothing yet.
-const FEW: u32 = 5;
 
 /// What came of the deaths that were asked for.
 #[derive(Default)]
 struct Points {
     /// The server died after the event of this number.
     died: BTreeSet<u32>,
-    /// The way had fewer events than this.
+    /// The way had fewer events than this. Ways differ by up to a third, for some are made of looks that find nothing yet.
     ended_before: BTreeSet<u32>,
 }
 

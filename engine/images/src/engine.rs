@@ -8,12 +8,12 @@ use crate::error::Error;
 use crate::job::Job;
 use crate::layout::{BUILD, Layout};
 use crate::names::Names;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::sink::{Lines, LogSink, Stream};
 use bollard::Docker;
 use bollard::models::ImageSummary;
 use bollard::query_parameters::{
-    BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder, RemoveImageOptions,
+    BuildImageOptions, BuildImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions,
 };
 use decide::image::{Network, build_id};
 use decide::request::Key;
@@ -194,7 +194,7 @@ impl Engine {
             Backend::BuildKit => {
                 // A session belongs to one request, and this file's random name to it as well.
                 let session = context.file_name().unwrap_or_default().to_string_lossy();
-                options.version(BuilderVersion::BuilderBuildKit).session(&format!("bespin{session}")).build()
+                progress::buildkit(options, &format!("bespin{session}"))
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::sink::{LogSink, Stream};
 use bollard::moby::buildkit::v1::{StatusResponse, Vertex};
 use bollard::models::{BuildInfo, BuildInfoAux};
+use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
 use std::collections::BTreeMap;
 
 /// What was said about a build so far.
@@ -22,6 +23,11 @@ struct Step {
 enum Phase {
     Announced,
     Ended,
+}
+
+/// The options of a build by BuildKit. A session belongs to one request.
+pub(crate) fn buildkit(options: BuildImageOptionsBuilder, session: &str) -> BuildImageOptions {
+    options.version(BuilderVersion::BuilderBuildKit).session(session).build()
 }
 
 impl Progress {

@@ -2,10 +2,16 @@
 
 use crate::sink::LogSink;
 use bollard::models::BuildInfo;
+use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
 
 /// Nothing that was said.
 #[derive(Default)]
 pub struct Progress;
+
+/// The options of a build, which the classic builder carries out.
+pub(crate) fn buildkit(options: BuildImageOptionsBuilder, _: &str) -> BuildImageOptions {
+    options.build()
+}
 
 impl Progress {
     /// An event of the classic builder carries no report.
