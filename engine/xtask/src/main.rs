@@ -1,10 +1,11 @@
 //! What a developer runs: `cargo xtask demo | test | bench`, and their parts.
 
+mod announce;
 mod authors;
 mod bench;
 mod browser;
 mod build;
-mod estimate;
+
 mod install;
 mod process;
 mod test;
@@ -92,9 +93,9 @@ fn look() -> Result<(), Failed> {
 
 fn demo(once: bool) -> Result<(), Failed> {
     install::wasm_target()?;
-    estimate::announced(1, "building the plugins", build::built_ins)?;
-    estimate::announced(2, "building the dashboard", build::web)?;
-    let server = estimate::announced(3, "building the server", || build::server(build::Profile::Demo))?;
+    announce::announced(1, "building the plugins", build::built_ins)?;
+    announce::announced(2, "building the dashboard", build::web)?;
+    let server = announce::announced(3, "building the server", || build::server(build::Profile::Demo))?;
     let mut command = process::command(&server);
     command.arg("demo").arg("--plugins").arg(build::plugins_dir());
     if once {
