@@ -5,7 +5,6 @@ mod authors;
 mod bench;
 mod browser;
 mod build;
-
 mod install;
 mod process;
 mod test;
