@@ -132,11 +132,11 @@ mod tests {
         let variable =
             |name: &str, value: &str| Variable { name: name.into(), value: value.into(), secrets: Vec::new() };
         let variables = [variable("region", "theirs"), variable("size", "small")];
-        let own = [("HOME", "/work/home".to_owned()), ("TF_INPUT", "0".to_owned())];
+        let own = [("HOME", "/call/home".to_owned()), ("TF_INPUT", "0".to_owned())];
         let configured = vec![("TF_VAR_region".to_owned(), "ours".to_owned())];
         let all = environment(&variables, &own, configured);
         let all: Vec<_> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(all, ["HOME=/work/home", "TF_INPUT=0", "TF_VAR_region=ours", "TF_VAR_size=small"]);
+        assert_eq!(all, ["HOME=/call/home", "TF_INPUT=0", "TF_VAR_region=ours", "TF_VAR_size=small"]);
     }
 
     #[test]
