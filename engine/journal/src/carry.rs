@@ -2,7 +2,9 @@
 //!
 //! A backup is lines of JSON: a header, one line for each entry in the order
 //! of the global sequence, and a last line with the count and the SHA-256 of
-//! every byte before it. A backup that was cut short has no last line.
+//! every byte before it. A backup that was cut short has no last line. Where
+//! streams have summaries, the format is 2, and a line for each stream's base
+//! stands before the entries.
 
 use crate::disk::{Batch, StoreFolder};
 use crate::stored::{Meta, StoredEntry, refuse_version};
@@ -14,8 +16,10 @@ use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-/// The version of the backup's own format.
+/// The version of the backup's own format, where no stream has a base.
 const FORMAT: u32 = 1;
+/// The version where streams have bases; an older Bespin refuses it.
+const FORMAT_WITH_BASES: u32 = 2;
 /// How many entries are read at once.
 const PAGE: usize = 500;
 /// The longest line that is read, in bytes.
@@ -26,6 +30,20 @@ const LONGEST_LINE: usize = 16 << 20;
 struct Header {
     journal: u32,
     up_to: u64,
+}
+
+/// A stream's base: below it, entries may be gone.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BaseLine {
+    base: u64,
+    stream: String,
+}
+
+/// What a backup's lines between the first and the last are.
+enum BackupLine {
+    Base(BaseLine),
+    Entry(Entry),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,9 +71,18 @@ pub struct Verified {
 pub fn backup(journal: Journal) -> BoxStream<'static, Result<String, Error>> {
     let start = async move {
         let hold = journal.hold().await;
-        let up_to = *journal.newest().borrow();
+        // The bases come first: one that moves from here on has lost nothing below it while this holds.
+        let mut streams = journal.streams("").await?;
+        streams.retain(|stream| stream.base > 0);
+        let known = streams.iter().map(|stream| stream.last_seq).max().unwrap_or_default();
+        let stopped = |_| Error("the journal's writer has stopped".into());
+        let up_to = *journal.newest().wait_for(|newest| *newest >= known).await.map_err(stopped)?;
         let mut hasher = Sha256::new();
-        let header = line(&Header { journal: FORMAT, up_to }, &mut hasher)?;
+        let format = if streams.is_empty() { FORMAT } else { FORMAT_WITH_BASES };
+        let mut header = line(&Header { journal: format, up_to }, &mut hasher)?;
+        for stream in streams {
+            header.push_str(&line(&BaseLine { base: stream.base, stream: stream.name }, &mut hasher)?);
+        }
         let walk = EntryWalk { journal, up_to, after: 0, entries: 0, hasher, _hold: hold };
         let rest = futures::stream::try_unfold(Some(walk), |walk| async move {
             let Some(mut walk) = walk else { return Ok(None) };
@@ -166,10 +193,15 @@ fn fill(backup: impl BufRead, dir: &Path) -> Result<Verified, Error> {
     let (mut batch, mut waiting, mut meta) = (Batch::default(), 0, Meta::default());
     let write =
         |batch: Batch| disk.write(batch).map_err(|error| Error(format!("writing the restored journal: {error:?}")));
-    let verified = walk(backup, |entry| {
-        batch.put(keys::place(&entry.stream, entry.index), entry.seq.to_be_bytes().to_vec());
-        batch.put(keys::entry(entry.seq), StoredEntry::encode(entry)?);
-        meta.entries += 1;
+    let verified = walk(backup, |line| {
+        match line {
+            BackupLine::Base(BaseLine { base, stream }) => batch.put(keys::base(stream), base.to_be_bytes().to_vec()),
+            BackupLine::Entry(entry) => {
+                batch.put(keys::place(&entry.stream, entry.index), entry.seq.to_be_bytes().to_vec());
+                batch.put(keys::entry(entry.seq), StoredEntry::encode(entry)?);
+                meta.entries += 1;
+            }
+        }
         waiting += 1;
         if waiting >= PAGE {
             waiting = 0;
@@ -184,62 +216,89 @@ fn fill(backup: impl BufRead, dir: &Path) -> Result<Verified, Error> {
     Ok(verified)
 }
 
+fn wrong(number: u64, what: impl std::fmt::Display) -> Error {
+    Error(format!("line {number} of the backup: {what}"))
+}
+
 /// Reads a backup line by line; every rule of the format is checked here.
-fn walk(mut backup: impl BufRead, mut each: impl FnMut(&Entry) -> Result<(), Error>) -> Result<Verified, Error> {
-    let wrong = |number: u64, what: String| Error(format!("line {number} of the backup: {what}"));
+fn walk(mut backup: impl BufRead, mut each: impl FnMut(&BackupLine) -> Result<(), Error>) -> Result<Verified, Error> {
     let mut hasher = Sha256::new();
-    let mut lens: HashMap<String, u64> = HashMap::new();
-    let (mut number, mut entries, mut newest) = (1, 0, 0);
     let text = next_line(&mut backup, 1)?.ok_or_else(|| Error("the backup is empty".into()))?;
     let header: Header = serde_json::from_str(&text)
         .map_err(|error| wrong(1, format!("this is no header of a journal's backup ({error})")))?;
-    if header.journal != FORMAT {
-        return Err(wrong(
-            1,
-            format!("the backup has format {}, and this Bespin reads format {FORMAT}", header.journal),
-        ));
+    if !(FORMAT..=FORMAT_WITH_BASES).contains(&header.journal) {
+        let reads = format!("this Bespin reads the formats {FORMAT} and {FORMAT_WITH_BASES}");
+        return Err(wrong(1, format!("the backup has format {}, and {reads}", header.journal)));
     }
     hasher.update(text.as_bytes());
+    let mut order = BackupOrder { header, bases: HashMap::new(), lens: HashMap::new(), entries: 0, newest: 0 };
+    let mut number = 1;
     loop {
         number += 1;
         let cut =
             || Error(format!("the backup ends after line {} without its last line; it was cut short", number - 1));
         let text = next_line(&mut backup, number)?.ok_or_else(cut)?;
         if let Ok(trailer) = serde_json::from_str::<Trailer>(&text) {
-            let sha256 = hex::encode(hasher.finalize());
+            let (sha256, entries) = (hex::encode(hasher.finalize()), order.entries);
             if trailer.sha256 != sha256 || trailer.entries != entries {
-                return Err(wrong(
-                    number,
-                    format!(
-                        "it holds {entries} entries with SHA-256 {sha256}, and says {} with {}",
-                        trailer.entries, trailer.sha256
-                    ),
-                ));
+                let says = format!("and says {} with {}", trailer.entries, trailer.sha256);
+                return Err(wrong(number, format!("it holds {entries} entries with SHA-256 {sha256}, {says}")));
             }
+            order.end().map_err(|why| wrong(number, why))?;
             if next_line(&mut backup, number + 1)?.is_some() {
-                return Err(wrong(number + 1, "something follows the last line".into()));
+                return Err(wrong(number + 1, "something follows the last line"));
             }
-            return Ok(Verified { entries, streams: lens.len() as u64, up_to: header.up_to, sha256 });
+            return Ok(Verified { entries, streams: order.lens.len() as u64, up_to: order.header.up_to, sha256 });
         }
-        let entry: Entry =
-            serde_json::from_str(&text).map_err(|error| wrong(number, format!("this is no entry ({error})")))?;
+        let line = order.next(&text).map_err(|why| wrong(number, why))?;
+        hasher.update(text.as_bytes());
+        each(&line)?;
+    }
+}
+
+/// What the lines so far say of those to come.
+struct BackupOrder {
+    header: Header,
+    bases: HashMap<String, u64>,
+    lens: HashMap<String, u64>,
+    entries: u64,
+    newest: u64,
+}
+
+impl BackupOrder {
+    fn next(&mut self, text: &str) -> Result<BackupLine, String> {
+        if self.header.journal == FORMAT_WITH_BASES
+            && self.entries == 0
+            && let Ok(base) = serde_json::from_str::<BaseLine>(text)
+        {
+            let first = base.base > 0 && self.bases.insert(base.stream.clone(), base.base).is_none();
+            let refused = keys::refuse_name(&base.stream);
+            let refused = refused.or_else(|| (!first).then(|| format!("the base of {} is out of order", base.stream)));
+            return refused.map_or(Ok(BackupLine::Base(base)), Err);
+        }
+        let entry: Entry = serde_json::from_str(text).map_err(|error| format!("this is no entry ({error})"))?;
         if let Some(error) = refuse_version(entry.v, &entry.stream, entry.index) {
-            return Err(wrong(number, error.0));
+            return Err(error.0);
         }
         if let Some(why) = keys::refuse_name(&entry.stream) {
-            return Err(wrong(number, why));
+            return Err(why);
         }
-        let len = lens.entry(entry.stream.clone()).or_default();
-        if entry.index != *len || entry.seq <= newest || entry.seq > header.up_to {
-            return Err(wrong(
-                number,
-                format!("entry {} of {} with sequence {} is out of order", entry.index, entry.stream, entry.seq),
-            ));
+        let base = self.bases.get(&entry.stream).copied().unwrap_or_default();
+        let len = self.lens.entry(entry.stream.clone()).or_default();
+        let follows = (*len..=base.max(*len)).contains(&entry.index);
+        if !follows || entry.seq <= self.newest || entry.seq > self.header.up_to {
+            let Entry { index, stream, seq, .. } = entry;
+            return Err(format!("entry {index} of {stream} with sequence {seq} is out of order"));
         }
-        (*len, newest) = (*len + 1, entry.seq);
-        entries += 1;
-        hasher.update(text.as_bytes());
-        each(&entry)?;
+        (*len, self.newest) = (entry.index.saturating_add(1), entry.seq);
+        self.entries += 1;
+        Ok(BackupLine::Entry(entry))
+    }
+
+    /// A stream's base is one of its entries.
+    fn end(&self) -> Result<(), String> {
+        let lost = self.bases.iter().find(|(stream, base)| self.lens.get(*stream).is_none_or(|len| len <= base));
+        lost.map_or(Ok(()), |(stream, base)| Err(format!("the summary of {stream}, its entry {base}, is missing")))
     }
 }
 

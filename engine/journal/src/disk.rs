@@ -27,6 +27,9 @@ pub(crate) struct StoreFolder {
     file: File,
     blobs: PathBuf,
     synced: Mutex<HashSet<PathBuf>>,
+    /// How many values were read.
+    #[cfg(test)]
+    pub(crate) values_read: std::sync::atomic::AtomicU64,
 }
 
 /// Changes that take effect together or not at all.
@@ -84,7 +87,14 @@ impl StoreFolder {
             Ok::<File, std::io::Error>(file)
         };
         let file = sync().map_err(|error| say("syncing", &error))?;
-        let disk = StoreFolder { db, file, blobs: dir.join("blobs"), synced: Mutex::default() };
+        let disk = StoreFolder {
+            db,
+            file,
+            blobs: dir.join("blobs"),
+            synced: Mutex::default(),
+            #[cfg(test)]
+            values_read: Default::default(),
+        };
         guard(|| disk.sweep()).map_err(|error| say("opening", &error.0))?;
         Ok(disk)
     }
@@ -202,6 +212,8 @@ impl StoreFolder {
 
     /// A value with its parts; `None` if it was removed since its key was read.
     fn whole<'k>(&self, key: &[u8], kept: &'k [u8]) -> Result<Option<Cow<'k, [u8]>>, sled::Error> {
+        #[cfg(test)]
+        self.values_read.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let mut whole = Cow::Borrowed(kept);
         for (n, part) in parts::keys(key, kept).into_iter().enumerate() {
             match (n, self.db.get(part)?) {

@@ -4,10 +4,11 @@
 use crate::disk::StoreFolder;
 use crate::settings::Settings;
 use crate::stored::{Durable, Meta, StoredEntry, StreamHead, refuse_version};
-use crate::writer::{self, StoreWriter, WriterRequest};
+use crate::writer::{self, Addition, AdditionRole, StoreWriter, WriterRequest};
 use crate::{AppendError, Entry, Error, Hold, Journal, NewEntry, Store, StreamInfo, keys};
 use async_trait::async_trait;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,6 +21,10 @@ pub fn open(dir: &Path) -> Result<Journal, Error> {
 
 /// Like [`open`], with other settings than the defaults.
 pub fn open_with(settings: &Settings) -> Result<Journal, Error> {
+    open_parts(settings).map(|(_, journal)| journal)
+}
+
+fn open_parts(settings: &Settings) -> Result<(Arc<StoreFolder>, Journal), Error> {
     let disk = Arc::new(StoreFolder::open(&settings.dir)?);
     let durable = Arc::new(RwLock::new(check(&disk)?));
     let newest = durable.read().expect("fresh lock").meta.newest;
@@ -31,18 +36,19 @@ pub fn open_with(settings: &Settings) -> Result<Journal, Error> {
         .name("journal".into())
         .spawn(move || writer.run(queue))
         .map_err(|error| Error(format!("starting the journal's writer: {error}")))?;
-    Ok(Arc::new(Embedded {
-        disk: Some(disk),
+    let journal = Embedded {
+        disk: Some(disk.clone()),
         durable,
         newest,
         requests: Some(requests),
         removing,
         thread: Some(thread),
-    }))
+    };
+    Ok((disk, Arc::new(journal)))
 }
 
-/// Walks the whole journal: versions are known, streams have no holes, and the
-/// totals are what the last batch said.
+/// Walks the whole journal: versions are known, streams have no holes from
+/// their base on, and the totals are what the last batch said.
 fn check(disk: &StoreFolder) -> Result<Durable, Error> {
     #[derive(Deserialize)]
     struct Outline {
@@ -53,21 +59,33 @@ fn check(disk: &StoreFolder) -> Result<Durable, Error> {
     let damaged =
         |what: String| Error(format!("the journal is damaged: {what}; restore a backup into an empty folder"));
     let mut found = Durable::default();
+    let mut bases: BTreeMap<String, u64> = BTreeMap::new();
+    disk.scan(keys::BASE, keys::BASE, |key, value| {
+        let base = keys::stream_of_base(key).map(str::to_owned).zip(keys::number(value));
+        bases.extend([base.ok_or_else(|| damaged("a base names no stream".into()))?]);
+        Ok(true)
+    })?;
     disk.scan(keys::ENTRY, keys::ENTRY, |key, value| {
         let seq = keys::number(key).ok_or_else(|| damaged("a key is too short".into()))?;
         let entry: Outline = serde_json::from_slice(value).map_err(|error| damaged(format!("entry {seq}: {error}")))?;
         if let Some(error) = refuse_version(entry.v, &entry.stream, entry.index) {
             return Err(error);
         }
+        let base = bases.get(&entry.stream).copied().unwrap_or_default();
         let head = found.heads.entry(entry.stream.clone()).or_default();
-        if head.len != entry.index {
-            return Err(damaged(format!("the stream {} lacks its entry {}", entry.stream, head.len)));
+        if !(head.len..=head.len.max(base)).contains(&entry.index) {
+            return Err(damaged(format!("the stream {} lacks its entry {}", entry.stream, head.len.max(base))));
         }
-        *head = StreamHead { len: entry.index + 1, last_seq: seq };
+        *head = StreamHead { len: entry.index + 1, base, last_seq: seq };
         found.meta.entries += 1;
         found.meta.newest = seq;
         Ok(true)
     })?;
+    if let Some((stream, base)) =
+        bases.iter().find(|(stream, base)| found.heads.get(*stream).is_none_or(|head| head.len <= **base))
+    {
+        return Err(damaged(format!("the stream {stream} lacks its summary, the entry {base}")));
+    }
     let mut places = 0;
     disk.scan(keys::PLACE, keys::PLACE, |_, _| {
         places += 1;
@@ -88,6 +106,26 @@ fn check(disk: &StoreFolder) -> Result<Durable, Error> {
     Ok(found)
 }
 
+/// The entries of a stream from index `from` to below `len`. Those that are removed meanwhile are left out.
+fn walk(disk: &StoreFolder, stream: &str, from: u64, len: u64) -> Result<Vec<Entry>, Error> {
+    if from >= len {
+        return Ok(Vec::new());
+    }
+    let (mut seqs, from) = (Vec::new(), keys::place(stream, from));
+    disk.scan(&from[..stream.len() + 2], &from, |key, value| {
+        let Some(index) = keys::number(key).filter(|index| *index < len) else { return Ok(false) };
+        seqs.extend(keys::number(value));
+        Ok(index + 1 < len)
+    })?;
+    let mut entries = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        if let Some(value) = disk.get(&keys::entry(seq))? {
+            entries.push(StoredEntry::decode(seq, &value)?);
+        }
+    }
+    Ok(entries)
+}
+
 struct Embedded {
     disk: Option<Arc<StoreFolder>>,
     durable: Arc<RwLock<Durable>>,
@@ -105,6 +143,40 @@ impl Embedded {
         answer.await.map_err(|_| gone())
     }
 
+    async fn add(
+        &self,
+        stream: &str,
+        expected_len: u64,
+        entries: Vec<NewEntry>,
+        role: AdditionRole,
+    ) -> Result<u64, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        let addition = Addition { stream: stream.to_owned(), expected_len, entries, role, answer };
+        let appended = self.ask(WriterRequest::Append(addition), answered).await?;
+        #[cfg(feature = "faults")]
+        if appended.is_ok() {
+            crate::fault::after_append();
+        }
+        appended
+    }
+
+    fn head(&self, stream: &str) -> Option<StreamHead> {
+        self.durable.read().expect("nothing panics while it holds the index").heads.get(stream).copied()
+    }
+
+    /// Reads a stream from the index that its head says.
+    async fn read_at(&self, stream: &str, from: impl Fn(StreamHead) -> u64) -> Result<Vec<Entry>, Error> {
+        loop {
+            let Some(head) = self.head(stream) else { return Ok(Vec::new()) };
+            let (name, from) = (stream.to_owned(), from(head));
+            let entries = self.look(move |disk| walk(disk, &name, from, head.len)).await?;
+            // What a summary replaced meanwhile may be missing, and the summary is not in it.
+            if self.head(stream).is_none_or(|now| now.base == head.base) {
+                return Ok(entries);
+            }
+        }
+    }
+
     async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&StoreFolder) -> Result<T, Error> + Send + 'static,
@@ -118,35 +190,25 @@ impl Embedded {
 #[async_trait]
 impl Store for Embedded {
     async fn append(&self, stream: &str, expected_len: u64, entries: Vec<NewEntry>) -> Result<u64, AppendError> {
-        let (answer, answered) = oneshot::channel();
-        let request = WriterRequest::Append { stream: stream.to_owned(), expected_len, entries, answer };
-        let appended = self.ask(request, answered).await?;
-        #[cfg(feature = "faults")]
-        if appended.is_ok() {
-            crate::fault::after_append();
-        }
-        appended
+        self.add(stream, expected_len, entries, AdditionRole::Next).await
+    }
+
+    async fn summarize(
+        &self,
+        stream: &str,
+        expected_len: u64,
+        summary: NewEntry,
+        keep: Vec<u64>,
+    ) -> Result<u64, AppendError> {
+        self.add(stream, expected_len, vec![summary], AdditionRole::Summary { keep }).await
+    }
+
+    async fn read_current(&self, stream: &str) -> Result<Vec<Entry>, Error> {
+        self.read_at(stream, |head| head.base).await
     }
 
     async fn read_from(&self, stream: &str, index: u64) -> Result<Vec<Entry>, Error> {
-        let head = self.durable.read().expect("nothing panics while it holds the index").heads.get(stream).copied();
-        let Some(head) = head.filter(|head| head.len > index) else { return Ok(Vec::new()) };
-        let stream = stream.to_owned();
-        self.look(move |disk| {
-            let (mut seqs, from) = (Vec::new(), keys::place(&stream, index));
-            disk.scan(&from[..stream.len() + 2], &from, |_, value| {
-                seqs.extend(keys::number(value));
-                Ok((seqs.len() as u64) < head.len - index)
-            })?;
-            let mut entries = Vec::with_capacity(seqs.len());
-            for seq in seqs {
-                // A stream that is removed while it is read ends there.
-                let Some(value) = disk.get(&keys::entry(seq))? else { break };
-                entries.push(StoredEntry::decode(seq, &value)?);
-            }
-            Ok(entries)
-        })
-        .await
+        self.read_at(stream, |_| index).await
     }
 
     async fn tail(&self, after_seq: u64, limit: usize) -> Result<Vec<Entry>, Error> {
@@ -170,9 +232,11 @@ impl Store for Embedded {
         let durable = self.durable.read().expect("nothing panics while it holds the index");
         let from = durable.heads.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         let found = from.take_while(|(name, _)| name.starts_with(prefix));
-        Ok(found
-            .map(|(name, head)| StreamInfo { name: name.clone(), len: head.len, last_seq: head.last_seq })
-            .collect())
+        let info = |(name, head): (&String, &StreamHead)| {
+            let StreamHead { len, base, last_seq } = *head;
+            StreamInfo { name: name.clone(), len, base, last_seq }
+        };
+        Ok(found.map(info).collect())
     }
 
     fn newest(&self) -> watch::Receiver<u64> {
@@ -205,9 +269,19 @@ mod tests {
     use super::*;
     use crate::disk::Batch;
     use decide::by::By;
+    use std::sync::atomic::Ordering;
 
     /// A journal of one entry, with whatever is wrong with it.
     fn opened(v: u32, index: u64, entries: u64) -> String {
+        opened_with(v, index, entries, None)
+    }
+
+    /// A journal of one entry and perhaps a base.
+    fn based(base: Option<u64>, index: u64) -> String {
+        opened_with(1, index, 1, base)
+    }
+
+    fn opened_with(v: u32, index: u64, entries: u64, base: Option<u64>) -> String {
         let dir = tempfile::tempdir().unwrap();
         let (stream, body) = ("run/a/1".to_owned(), serde_json::Value::Null);
         let entry = Entry { seq: 4, stream, index, v, at_ms: 0, by: By::Server, kind: "opened".into(), body };
@@ -215,10 +289,47 @@ mod tests {
         batch.put(keys::entry(4), StoredEntry::encode(&entry).unwrap());
         batch.put(keys::place("run/a/1", index), 4u64.to_be_bytes().to_vec());
         batch.put(keys::META.to_vec(), serde_json::to_vec(&Meta { newest: 4, entries }).unwrap());
+        if let Some(base) = base {
+            batch.put(keys::base("run/a/1"), base.to_be_bytes().to_vec());
+        }
         let disk = StoreFolder::open(dir.path()).unwrap();
         disk.write(batch).unwrap();
         drop(disk);
         open(dir.path()).err().map_or_else(|| "opens".into(), |error| error.0)
+    }
+
+    fn numbered(from: u64, to: u64) -> Vec<NewEntry> {
+        let new = |n| NewEntry { at_ms: n, by: By::Server, kind: "counted".into(), body: serde_json::json!(n) };
+        (from..to).map(new).collect()
+    }
+
+    #[tokio::test]
+    async fn a_look_at_a_summarized_stream_reads_as_much_after_100_000_entries_as_after_10() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, journal) = open_parts(&Settings::new(dir.path())).unwrap();
+        let (mut len, mut costs) = (0, Vec::new());
+        for past in [10, 1_000, 100_000] {
+            while len < past {
+                let to = past.min(len + 5_000);
+                journal.append("app/a", len, numbered(len, to)).await.unwrap();
+                let mut summary = numbered(to, to + 1);
+                journal.summarize("app/a", to, summary.pop().unwrap(), (3..8).collect()).await.unwrap();
+                len = to + 1;
+            }
+            journal.append("app/a", len, numbered(len, len + 2)).await.unwrap();
+            len += 2;
+            let before = disk.values_read.load(Ordering::SeqCst);
+            let current = journal.read_current("app/a").await.unwrap();
+            assert_eq!(current.iter().map(|entry| entry.index).collect::<Vec<_>>(), [len - 3, len - 2, len - 1]);
+            costs.push(disk.values_read.load(Ordering::SeqCst) - before);
+            let all = journal.read("app/a").await.unwrap();
+            assert_eq!(
+                all.iter().map(|entry| entry.index).collect::<Vec<_>>(),
+                [3, 4, 5, 6, 7, len - 3, len - 2, len - 1]
+            );
+        }
+        // A place and an entry for each of the three.
+        assert_eq!(costs, [6, 6, 6]);
     }
 
     #[test]
@@ -231,5 +342,9 @@ mod tests {
         );
         assert!(opened(1, 1, 1).contains("the stream run/a/1 lacks its entry 0"));
         assert!(opened(1, 0, 2).contains("it holds 1 entries and 1 places, and recorded 2"));
+        assert_eq!(based(Some(7), 7), "opens");
+        assert_eq!(based(None, 7), opened(1, 7, 1));
+        assert!(based(Some(6), 7).contains("the stream run/a/1 lacks its entry 6"));
+        assert!(based(Some(8), 7).contains("the stream run/a/1 lacks its summary, the entry 8"));
     }
 }

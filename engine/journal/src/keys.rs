@@ -6,6 +6,8 @@ pub(crate) const META: &[u8] = b"m";
 pub(crate) const ENTRY: &[u8] = b"e";
 /// What every place's key starts with.
 pub(crate) const PLACE: &[u8] = b"s";
+/// What the key of every stream's base starts with; the stream's name follows.
+pub(crate) const BASE: &[u8] = b"b";
 
 /// The longest stream name, in bytes.
 pub(crate) const LONGEST_NAME: usize = 1024;
@@ -25,6 +27,16 @@ pub(crate) fn place(stream: &str, index: u64) -> Vec<u8> {
     key.push(0);
     key.extend(index.to_be_bytes());
     key
+}
+
+/// The key of the index that a stream's newest summary has; there is none for a stream without one.
+pub(crate) fn base(stream: &str) -> Vec<u8> {
+    [BASE, stream.as_bytes()].concat()
+}
+
+/// The stream whose base is under this key.
+pub(crate) fn stream_of_base(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.strip_prefix(BASE)?).ok()
 }
 
 /// Reads a big-endian number off the end of a key or a value.
@@ -55,6 +67,8 @@ mod tests {
         assert!([entry(1), entry(255), entry(256), entry(u64::MAX)].is_sorted());
         assert_eq!(number(&entry(77)), Some(77));
         assert_eq!(number(b"short"), None);
+        assert_eq!(stream_of_base(&base("app/a")), Some("app/a"));
+        assert_eq!(stream_of_base(META), None);
     }
 
     #[test]

@@ -64,13 +64,16 @@ pub struct Entry {
     pub body: serde_json::Value,
 }
 
-/// A stream's name and length.
+/// A stream's name, and where its present begins and ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamInfo {
     /// The stream's name, such as `run/user/petclinic/was/56`.
     pub name: String,
-    /// How many entries it has.
+    /// The index after its newest entry: how many entries it ever had.
     pub len: u64,
+    /// The index of its newest summary, or 0. Entries below it may be gone; from here on none is.
+    #[serde(default)]
+    pub base: u64,
     /// The global sequence of its newest entry.
     pub last_seq: u64,
 }
@@ -104,11 +107,26 @@ pub struct Error(pub String);
 pub trait Store: Send + Sync + 'static {
     /// Appends all entries or none, durably, and returns the last one's global sequence.
     async fn append(&self, stream: &str, expected_len: u64, entries: Vec<NewEntry>) -> Result<u64, AppendError>;
-    /// Reads a stream from its beginning; empty where there is none.
+    /// Appends `summary` as the entry `expected_len` and makes it the stream's
+    /// base, in one durable step, and returns its global sequence. Then the
+    /// entries below the base go, but for those whose index is in `keep`; the
+    /// next summary removes what a crash or a [`Hold`] leaves of them.
+    async fn summarize(
+        &self,
+        stream: &str,
+        expected_len: u64,
+        summary: NewEntry,
+        keep: Vec<u64>,
+    ) -> Result<u64, AppendError>;
+    /// Reads a stream from its newest summary on, or from its beginning where
+    /// it has none. What it costs does not depend on what lies before.
+    async fn read_current(&self, stream: &str) -> Result<Vec<Entry>, Error>;
+    /// Reads a stream from its beginning; empty where there is none. Below its
+    /// base there may be gaps, which [`Entry::index`] tells.
     async fn read(&self, stream: &str) -> Result<Vec<Entry>, Error> {
         self.read_from(stream, 0).await
     }
-    /// Reads a stream from its entry `index` on; empty where it has no such entry.
+    /// Reads a stream from its entry `index` on, with gaps below its base; empty where it is not that long.
     async fn read_from(&self, stream: &str, index: u64) -> Result<Vec<Entry>, Error>;
     /// Reads up to `limit` entries of all streams whose sequence is above `after_seq`.
     async fn tail(&self, after_seq: u64, limit: usize) -> Result<Vec<Entry>, Error>;
@@ -120,12 +138,12 @@ pub trait Store: Send + Sync + 'static {
     /// them. The caller answers for it that each of them has ended. Refused
     /// while a [`Hold`] lives.
     async fn remove(&self, streams: Vec<String>) -> Result<u64, Error>;
-    /// Keeps every stream in its place while a backup reads them.
+    /// Keeps every stream, and what lies below its base, in its place while a backup reads them.
     async fn hold(&self) -> Hold;
 }
 
-/// While it lives, [`Store::remove`] refuses.
-#[must_use = "dropping it lets streams be removed again"]
+/// While it lives, [`Store::remove`] refuses, and [`Store::summarize`] leaves what it would remove.
+#[must_use = "dropping it lets entries be removed again"]
 pub struct Hold {
     _guard: Box<dyn Send + Sync>,
 }

@@ -8,17 +8,19 @@ use std::collections::BTreeMap;
 /// What is on the disk for certain: every reader stops at its edge.
 #[derive(Default)]
 pub(crate) struct Durable {
-    /// Each stream's length and newest sequence.
+    /// Each stream's length, base and newest sequence.
     pub heads: BTreeMap<String, StreamHead>,
     /// The totals, which are recorded with every batch.
     pub meta: Meta,
 }
 
-/// Where a stream ends: what an append compares and what a listing shows.
+/// Where a stream's present begins and ends: what an append compares and what a listing shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StreamHead {
-    /// How many entries it has.
+    /// The index after the newest entry.
     pub len: u64,
+    /// The index of its newest summary, or 0: from here on there is no gap.
+    pub base: u64,
     /// The sequence of the newest.
     pub last_seq: u64,
 }

@@ -1,14 +1,18 @@
 //! The one thread that writes: everything that waits is one batch, one flush
 //! and one sync, and only then is anybody answered.
 
+mod trim;
+
 use crate::disk::{Batch, StoreFolder, WriteError};
 use crate::settings::Settings;
 use crate::stored::{Durable, Meta, StoredEntry, StreamHead};
 use crate::{AppendError, Entry, Error, NewEntry, VERSION, keys, room};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
+use trim::Trim;
 
 /// How many requests may wait; callers beyond it wait for their turn to ask.
 pub(crate) const QUEUE: usize = 1024;
@@ -20,14 +24,28 @@ const LARGEST_ENTRY: usize = 4 << 20;
 /// What callers ask for.
 pub(crate) enum WriterRequest {
     /// Append to a stream.
-    Append {
-        stream: String,
-        expected_len: u64,
-        entries: Vec<NewEntry>,
-        answer: oneshot::Sender<Result<u64, AppendError>>,
-    },
+    Append(Addition),
     /// Remove whole streams, and answer with how many entries went.
     Remove { streams: Vec<String>, answer: oneshot::Sender<Result<u64, Error>> },
+}
+
+/// What is to stand at a stream's end.
+pub(crate) struct Addition {
+    pub stream: String,
+    pub expected_len: u64,
+    pub entries: Vec<NewEntry>,
+    /// Whether the stream's base moves.
+    pub role: AdditionRole,
+    /// Where the last entry's sequence goes once it is on the disk.
+    pub answer: oneshot::Sender<Result<u64, AppendError>>,
+}
+
+/// What new entries are to their stream.
+pub(crate) enum AdditionRole {
+    /// They continue it.
+    Next,
+    /// The only one of them replaces what lies before it, but for the entries of these indexes.
+    Summary { keep: Vec<u64> },
 }
 
 /// The writer's own state.
@@ -38,6 +56,8 @@ pub(crate) struct StoreWriter {
     removing: Arc<tokio::sync::RwLock<()>>,
     dir: PathBuf,
     min_free_bytes: u64,
+    /// What is removed bit by bit, while nobody else waits.
+    trims: VecDeque<Trim>,
     /// After a failed write nobody knows what the disk holds: nothing more is written.
     broken: Option<WriteError>,
 }
@@ -50,6 +70,8 @@ struct AppendGroup {
     heads: BTreeMap<String, StreamHead>,
     meta: Meta,
     answers: Vec<(oneshot::Sender<Result<u64, AppendError>>, u64)>,
+    /// What is answered when it is through, and begins when the group is on the disk.
+    trims: Vec<Trim>,
 }
 
 impl StoreWriter {
@@ -62,18 +84,18 @@ impl StoreWriter {
         settings: &Settings,
     ) -> StoreWriter {
         let (dir, min_free_bytes) = (settings.dir.clone(), settings.min_free_bytes);
-        StoreWriter { disk, durable, newest, removing, dir, min_free_bytes, broken: None }
+        StoreWriter { disk, durable, newest, removing, dir, min_free_bytes, trims: VecDeque::new(), broken: None }
     }
 
     /// Works until the last caller is gone.
     pub(crate) fn run(mut self, mut queue: mpsc::Receiver<WriterRequest>) {
-        while let Some(first) = queue.blocking_recv() {
+        while let Some(first) = self.next(&mut queue) {
             let mut group = self.start();
             let mut next = Some(first);
             while let Some(request) = next.take() {
                 match request {
-                    WriterRequest::Append { stream, expected_len, entries, answer } => {
-                        self.join(&mut group, &stream, expected_len, entries, answer);
+                    WriterRequest::Append(addition) => {
+                        self.join(&mut group, addition);
                         if group.bytes < BATCH_BYTES {
                             next = queue.try_recv().ok();
                         }
@@ -87,7 +109,24 @@ impl StoreWriter {
                 }
             }
             self.commit(group);
+            self.trim();
         }
+    }
+
+    /// The next request; what is to be removed is removed until there is one.
+    fn next(&mut self, queue: &mut mpsc::Receiver<WriterRequest>) -> Option<WriterRequest> {
+        while !self.trims.is_empty() {
+            match queue.try_recv() {
+                Ok(request) => return Some(request),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => self.trim(),
+            }
+        }
+        queue.blocking_recv()
+    }
+
+    fn head(&self, stream: &str) -> Option<StreamHead> {
+        self.durable.read().expect("nothing panics while it holds the index").heads.get(stream).copied()
     }
 
     fn start(&self) -> AppendGroup {
@@ -96,27 +135,18 @@ impl StoreWriter {
     }
 
     /// Puts one append into the group, or answers why not.
-    fn join(
-        &self,
-        group: &mut AppendGroup,
-        stream: &str,
-        expected: u64,
-        entries: Vec<NewEntry>,
-        answer: oneshot::Sender<Result<u64, AppendError>>,
-    ) {
-        let known = group.heads.get(stream).copied();
-        let head = known.or_else(|| {
-            self.durable.read().expect("nothing panics while it holds the index").heads.get(stream).copied()
-        });
-        let head = head.unwrap_or_default();
+    fn join(&self, group: &mut AppendGroup, addition: Addition) {
+        let Addition { stream, expected_len: expected, entries, role, answer } = addition;
+        let known = group.heads.get(&stream).copied();
+        let head = known.or_else(|| self.head(&stream)).unwrap_or_default();
         let refused = if head.len != expected {
             Some(AppendError::Conflict { expected, actual: head.len })
         } else {
-            keys::refuse_name(stream).map(|why| AppendError::Failed(Error(why)))
+            keys::refuse_name(&stream).map(|why| AppendError::Failed(Error(why)))
         };
         let encoded = match refused {
             Some(refused) => Err(refused),
-            None => encode(stream, head, group.meta.newest, entries).map_err(AppendError::Failed),
+            None => encode(&stream, head, group.meta.newest, entries).map_err(AppendError::Failed),
         };
         match encoded {
             Err(refused) => {
@@ -126,22 +156,30 @@ impl StoreWriter {
                 let mut head = head;
                 for (seq, value) in encoded {
                     group.bytes += value.len() + stream.len() + 64;
-                    group.batch.put(keys::place(stream, head.len), seq.to_be_bytes().to_vec());
+                    group.batch.put(keys::place(&stream, head.len), seq.to_be_bytes().to_vec());
                     group.batch.put(keys::entry(seq), value);
-                    head = StreamHead { len: head.len + 1, last_seq: seq };
+                    head = StreamHead { len: head.len + 1, last_seq: seq, ..head };
                     group.meta = Meta { newest: seq, entries: group.meta.entries + 1 };
                 }
-                if head.len > 0 {
-                    group.heads.insert(stream.to_owned(), head);
+                match role {
+                    AdditionRole::Summary { keep } if expected > 0 => {
+                        head.base = expected;
+                        group.bytes += stream.len() + 64;
+                        group.batch.put(keys::base(&stream), expected.to_be_bytes().to_vec());
+                        group.trims.push(Trim::new(&stream, head, keep, answer));
+                    }
+                    _ => group.answers.push((answer, head.last_seq)),
                 }
-                group.answers.push((answer, head.last_seq));
+                if head.len > 0 {
+                    group.heads.insert(stream, head);
+                }
             }
         }
     }
 
     /// Writes the group, moves the edge that readers stop at, answers everybody.
     fn commit(&mut self, mut group: AppendGroup) {
-        if group.answers.is_empty() {
+        if group.answers.is_empty() && group.trims.is_empty() {
             return;
         }
         let written = match self.may_write(group.bytes) {
@@ -156,6 +194,10 @@ impl StoreWriter {
             drop(durable);
             self.newest.send_if_modified(|newest| std::mem::replace(newest, group.meta.newest) != group.meta.newest);
         }
+        if written.is_ok() {
+            self.trims.extend(std::mem::take(&mut group.trims));
+        }
+        group.answers.extend(group.trims.into_iter().map(Trim::into_answer));
         for (answer, last_seq) in group.answers {
             let _gone = answer.send(match &written {
                 Ok(()) => Ok(last_seq),
@@ -220,6 +262,7 @@ impl StoreWriter {
             removed += 1;
             Ok(true)
         })?;
+        batch.remove(keys::base(stream));
         meta.entries -= removed;
         self.write(batch, meta).map_err(|error| match error {
             WriteError::Full(why) | WriteError::Failed(why) => Error(why),

@@ -234,7 +234,8 @@ async fn a_damaged_backup_is_refused_and_leaves_nothing_behind() {
         (join(&[rows[0], rows[1], rows[3], rows[4]]), "line 3 of the backup: entry 2 of run/1"),
         (text.replace("\"n\":1", "\"n\":7"), "SHA-256"),
         (text.replace("\"v\":1", "\"v\":9"), "format version 9"),
-        (text.replace("\"journal\":1", "\"journal\":2"), "format 2"),
+        (text.replace("\"journal\":1", "\"journal\":3"), "format 3"),
+        (text.replace("\"journal\":1", "\"journal\":2"), "SHA-256"),
         (text.clone() + &text, "follows the last line"),
         (String::new(), "empty"),
     ] {

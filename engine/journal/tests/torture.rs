@@ -1,7 +1,7 @@
 //! What the journal keeps when its process is killed, and when the power goes.
 //!
-//! The same child appends from several tasks, removes old streams, and says
-//! on its standard output what was acknowledged.
+//! The same child appends from several tasks, removes old streams, summarizes
+//! one that never ends, and says on its standard output what was acknowledged.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -47,11 +47,34 @@ async fn append(journal: Journal, task: usize, appends: u64) {
         let entry = NewEntry { at_ms: n, by: By::Server, kind: "counted".into(), body };
         journal.append(&stream, n % 10, vec![entry]).await.unwrap();
         say(&format!("ack {stream} {}\n", n % 10 + 1));
+        if n % 3 == 0 {
+            endless(&journal, &format!("endless/{task}")).await;
+        }
         if n % 50 == 49 {
             say(&format!("removing {task}/ {:06}\n", done + n / 10 - 1));
             journal::prune(&*journal, &format!("{task}/"), 2, |_| true).await.unwrap();
         }
     }
+}
+
+/// How many entries lie between two summaries.
+const SUMMARY: u64 = 12;
+
+/// The next entry of a stream that never ends; every twelfth is its summary, which keeps the newest few that sevens divide.
+async fn endless(journal: &Journal, stream: &str) {
+    let len = journal.streams(stream).await.unwrap().first().map_or(0, |stream| stream.len);
+    let entry = NewEntry { at_ms: len, by: By::Server, kind: "counted".into(), body: json!({ "n": len }) };
+    if len % SUMMARY == SUMMARY - 1 {
+        journal.summarize(stream, len, entry, sevens(len)).await.unwrap();
+    } else {
+        journal.append(stream, len, vec![entry]).await.unwrap();
+    }
+    say(&format!("ack {stream} {}\n", len + 1));
+}
+
+/// What a summary at this index keeps.
+fn sevens(base: u64) -> Vec<u64> {
+    (base.saturating_sub(70)..base).filter(|index| index % 7 == 0).collect()
 }
 
 /// One write of one line: the order of the lines is the order of the facts.
@@ -85,13 +108,22 @@ async fn missing(dir: &Path, promised: &Promised) -> Vec<String> {
         Ok(journal) => journal,
         Err(error) => return vec![error.0],
     };
+    let streams = journal.streams("").await.unwrap().into_iter();
+    let streams: BTreeMap<_, _> = streams.map(|stream| (stream.name, (stream.base, stream.len))).collect();
     let mut missing = Vec::new();
     for (stream, len) in &promised.0 {
-        let entries = journal.read(stream).await.unwrap();
-        if (entries.len() as u64) < *len {
-            missing.push(format!("{stream} has {} of {len} entries", entries.len()));
+        let (base, there) = streams.get(stream).copied().unwrap_or_default();
+        if there < *len {
+            missing.push(format!("{stream} has {there} of {len} entries"));
         }
-        assert!(entries.iter().enumerate().all(|(n, entry)| entry.index == n as u64 && entry.stream == *stream));
+        let entries = journal.read_current(stream).await.unwrap();
+        assert!(entries.iter().map(|entry| entry.index).eq(base..there));
+        assert!(entries.iter().all(|entry| entry.stream == *stream));
+        if base > 0 {
+            let all = journal.read(stream).await.unwrap();
+            let kept = |index: &u64| all.iter().any(|entry| entry.index == *index);
+            assert!(sevens(base).iter().all(kept), "{stream} has the base {base}, and of those before it {all:?}");
+        }
     }
     missing
 }

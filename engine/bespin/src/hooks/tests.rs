@@ -31,6 +31,18 @@ impl journal::Store for Disk {
         }
         self.journal.append(stream, expected, entries).await
     }
+    async fn summarize(
+        &self,
+        stream: &str,
+        expected: u64,
+        summary: journal::NewEntry,
+        keep: Vec<u64>,
+    ) -> Result<u64, journal::AppendError> {
+        self.journal.summarize(stream, expected, summary, keep).await
+    }
+    async fn read_current(&self, stream: &str) -> Result<Vec<journal::Entry>, journal::Error> {
+        self.journal.read_current(stream).await
+    }
     async fn read_from(&self, stream: &str, index: u64) -> Result<Vec<journal::Entry>, journal::Error> {
         self.journal.read_from(stream, index).await
     }
