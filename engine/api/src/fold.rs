@@ -84,7 +84,7 @@ impl Fold {
 
     /// What the run rests on; `None` before it is opened.
     pub(crate) fn opened(&self) -> Option<&Opened> {
-        self.run.opened()
+        self.run.opened().map(|opened| &**opened)
     }
 
     /// Whether the run has ended.

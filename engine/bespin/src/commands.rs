@@ -26,7 +26,7 @@ impl Commands for Buttons {
             let number = self.next_number(&prefix).await?;
             let id = format!("{prefix}/{number}");
             let again = Opened { id: id.clone(), number, retry_of: Some(old.id.clone()), ..old.clone() };
-            let first = Entry::Opened { run: Box::new(again) };
+            let first = Entry::Opened { run: Arc::new(again) };
             match self.drivers.open(&Stream::run(&id), &by, &first).await? {
                 Begun::Now => return Ok(id),
                 // A push was faster and took the number.
@@ -79,7 +79,7 @@ impl Buttons {
     async fn opened(&self, run: &str) -> Result<Opened, NotTaken> {
         let written = read::<Entry>(self.drivers.journal(), Stream::run(run)).await;
         match written?.into_iter().next().map(|first| first.entry) {
-            Some(Entry::Opened { run }) => Ok(*run),
+            Some(Entry::Opened { run }) => Ok(Arc::unwrap_or_clone(run)),
             _ => Err(NotTaken::NoRun),
         }
     }

@@ -5,6 +5,7 @@ use crate::drive::encode;
 use decide::by::By;
 use decide::run::{Entry as RunEntry, RunOutcome};
 use pipeline::{Concurrency, Pipeline, Supersede};
+use std::sync::Arc;
 
 const REPOSITORY: &str = "user/petclinic";
 
@@ -33,7 +34,7 @@ async fn append(journal: &Journal, run: &str, index: u64, entry: RunEntry) {
 
 async fn open(journal: &Journal, run: Opened) -> String {
     let id = run.id.clone();
-    append(journal, &id, 0, RunEntry::Opened { run: Box::new(run) }).await;
+    append(journal, &id, 0, RunEntry::Opened { run: Arc::new(run) }).await;
     id
 }
 

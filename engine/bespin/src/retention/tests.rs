@@ -62,7 +62,7 @@ impl World {
             retry_of: None,
         };
         let closed = outcome.map(|outcome| RunEntry::Closed { outcome });
-        let entries: Vec<_> = [RunEntry::Opened { run: Box::new(opened) }].into_iter().chain(closed).collect();
+        let entries: Vec<_> = [RunEntry::Opened { run: Arc::new(opened) }].into_iter().chain(closed).collect();
         self.write(&format!("run/{id}"), 1, &entries).await;
         let unread = [serde_json::json!({ "kind": "wanted", "body": {} })];
         self.write(&format!("image/{id}/image"), 1, &unread).await;

@@ -3,6 +3,7 @@
 use pipeline::Pipeline;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// One line of a run's journal, in the past tense.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,7 +12,7 @@ pub enum Entry {
     /// The run was opened; always the first entry, and only that.
     Opened {
         /// Everything that the run rests on.
-        run: Box<Opened>,
+        run: Arc<Opened>,
     },
     /// An attempt of a step was started, or is about to be.
     Started {

@@ -6,6 +6,7 @@ use crate::by::By;
 use crate::next::Timestamp;
 use pipeline::{Approval, Step, Supersede};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The first wait before a retry, in ms; it doubles with each failure.
 const RETRY_FIRST_MS: u64 = 2_000;
@@ -51,7 +52,7 @@ pub enum Status {
 /// The state that a run's journal adds up to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    opened: Option<Box<Opened>>,
+    opened: Option<Arc<Opened>>,
     statuses: BTreeMap<String, Status>,
     /// Failures that count against `retry`, by step.
     failures: BTreeMap<String, u32>,
@@ -99,8 +100,8 @@ impl State {
     }
 
     /// What the run rests on; absent only for an empty journal.
-    pub fn opened(&self) -> Option<&Opened> {
-        self.opened.as_deref()
+    pub fn opened(&self) -> Option<&Arc<Opened>> {
+        self.opened.as_ref()
     }
 
     /// How the run ended, once it has.

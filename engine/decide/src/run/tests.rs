@@ -8,6 +8,7 @@ use crate::next::Timestamp;
 use crate::next::Wake;
 use pipeline::{Concurrency, Grants, Pipeline, Step, Supersede};
 use serde_json::json;
+use std::sync::Arc;
 
 /// How the small world answers an attempt of a step: by step and attempt.
 type Answers = fn(&str, u32) -> Outcome;
@@ -24,7 +25,7 @@ fn step(id: &str, needs: &[&str]) -> Step {
 
 fn opened(steps: Vec<Step>, finally: Vec<Step>) -> Entry {
     let pipeline = Pipeline { name: "p".into(), steps, finally, ..Pipeline::default() };
-    Entry::Opened { run: Box::new(Opened { id: "o/r/p/1".into(), number: 1, pipeline, ..opening() }) }
+    Entry::Opened { run: Arc::new(Opened { id: "o/r/p/1".into(), number: 1, pipeline, ..opening() }) }
 }
 
 fn opening() -> Opened {
@@ -165,6 +166,7 @@ fn a_run_ends_as_its_steps_end() {
 fn every_prefix_of_a_journal_ends_the_same() {
     let mut retried = diamond();
     let Entry::Opened { run } = &mut retried[0] else { unreachable!() };
+    let run = Arc::make_mut(run);
     run.pipeline.steps[2].retry = 1;
     let cases: [(Vec<Entry>, Answers); 3] = [(diamond(), all_well), (diamond(), lint_fails), (retried, image_recovers)];
     for (entries, answers) in cases {
@@ -200,6 +202,7 @@ fn an_attempt_that_a_restart_took_does_not_count() {
 fn a_failure_that_may_pass_is_tried_again_later_and_only_as_often_as_asked() {
     let mut entries = diamond();
     let Entry::Opened { run } = &mut entries[0] else { unreachable!() };
+    let run = Arc::make_mut(run);
     run.pipeline.steps[2].retry = 1;
     let world = ends(entries, image_recovers, RunOutcome::Succeeded);
     let started = |attempt| Entry::Started { step: "image".into(), attempt, owner: Some(Instance::default()) };
@@ -226,7 +229,7 @@ fn an_attempt_that_takes_too_long_is_stopped() {
 #[test]
 fn mistakes_in_the_file_fail_the_run_without_starting_anything() {
     let run = Opened { id: "o/r/p/1".into(), mistakes: vec!["line 3: bad".into()], ..opening() };
-    let world = ends(vec![Entry::Opened { run: Box::new(run) }], all_well, RunOutcome::Failed);
+    let world = ends(vec![Entry::Opened { run: Arc::new(run) }], all_well, RunOutcome::Failed);
     assert!(world.acts.iter().all(|act| matches!(act, Act::Report { .. })));
 }
 
@@ -269,6 +272,7 @@ fn a_newer_run_takes_the_place_only_before_the_bump() {
 fn a_run_waits_behind_an_older_one_of_its_group() {
     let mut world = start(diamond());
     let Entry::Opened { run } = &mut world.journal[0].2 else { unreachable!() };
+    let run = Arc::make_mut(run);
     run.pipeline.concurrency = Some(Concurrency { group: "was".into(), supersede: Supersede::UntilBump });
     world.seen.ahead = Some("o/r/p/0".into());
     assert_eq!(world.turn(), Wake::OnChange);
@@ -287,6 +291,7 @@ fn settings_are_rendered_from_what_earlier_steps_gave() {
     push.grants = Grants([("registry".to_owned(), vec!["${{ env.repository }}".to_owned()])].into());
     let mut entry = opened(vec![step("image", &[]), push], vec![]);
     let Entry::Opened { run } = &mut entry else { unreachable!() };
+    let run = Arc::make_mut(run);
     run.pipeline.env = [("repository".to_owned(), "host/was".to_owned())].into();
     let answers: Answers = |_, _| Outcome::Succeeded { outputs: json!({ "build": "b1" }) };
     let world = ends(vec![entry], answers, RunOutcome::Succeeded);

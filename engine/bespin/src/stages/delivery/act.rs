@@ -5,13 +5,14 @@ use crate::drive::{Trouble, Turn, Written};
 use decide::by::By;
 use decide::run::{self, CancelCause, Opened};
 use decide::stream::Stream;
+use std::sync::Arc;
 
 impl DeliveryStage {
     /// Opens a run. Where another delivery took the number, the next observation sees whose run it is.
     pub(super) async fn open(&self, turn: &Turn<'_>, opened: &Opened) -> Result<(), Trouble> {
         let delivery = turn.stream.as_str().rsplit('/').next().unwrap_or_default();
         let by = By::Delivery(delivery.to_owned());
-        let first = run::Entry::Opened { run: Box::new(opened.clone()) };
+        let first = run::Entry::Opened { run: Arc::new(opened.clone()) };
         let begun = turn.drivers().open(&Stream::run(&opened.id), &by, &first).await;
         begun.map(drop).map_err(|error| Trouble::new("opening a run", error))
     }

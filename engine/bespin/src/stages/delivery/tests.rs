@@ -278,7 +278,7 @@ impl World {
 
     async fn opened(&self, run: &str) -> Opened {
         match self.run(run).await.remove(0) {
-            RunEntry::Opened { run } => *run,
+            RunEntry::Opened { run } => Arc::unwrap_or_clone(run),
             other => panic!("{other:?}"),
         }
     }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 impl RunStage {
     /// Carries out one act of a run.
-    pub(super) async fn carry_out(&self, turn: &Turn<'_>, opened: &Opened, act: &Act) -> Result<(), Trouble> {
+    pub(super) async fn carry_out(&self, turn: &Turn<'_>, opened: &Arc<Opened>, act: &Act) -> Result<(), Trouble> {
         match act {
             Act::Start { step, attempt, uses, settings, grants, timeout_ms, approved_by } => {
                 let asked = Asked {
-                    run: Arc::new(opened.clone()),
+                    run: opened.clone(),
                     step: step.clone(),
                     attempt: *attempt,
                     uses: uses.clone(),

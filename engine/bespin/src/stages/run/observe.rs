@@ -25,7 +25,11 @@ impl RunStage {
             |step, attempt| !matches!(run.status(step), Status::Started { attempt: current, .. } if current == attempt),
         );
         let here = self.attempts.of(&opened.id);
-        let ahead = self.index.ahead_of(&opened.id).await;
+        // Who has begun waits for nobody any more.
+        let ahead = match run.steps().all(|step| run.status(&step.id) == Status::Waiting) {
+            true => self.index.ahead_of(&opened.id).await,
+            false => Ok(None),
+        };
         let ahead = ahead.map_err(|error| Trouble::new("reading who is ahead in the group", error))?;
         let alive = self.alive(run, &here.alive);
         Ok(Observed { instance, alive, exits: here.exits, ahead, url: self.url.clone() })

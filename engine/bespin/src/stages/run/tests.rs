@@ -69,7 +69,7 @@ async fn a_closed_run_leaves_its_log_and_no_workspace() {
     };
     drivers.register(&stage);
     let stream = Stream::run(ID);
-    let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Box::new(opened.clone()) }]);
+    let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Arc::new(opened.clone()) }]);
     drivers.append(&stream, By::Server, opening).await.unwrap();
     drivers.ensure(&stream);
     let over = async {
@@ -129,7 +129,7 @@ async fn a_queued_run_that_is_looked_at_first_waits_all_the_same() {
         let drivers = Drivers::new(journal, Arc::new(Board::default()));
         let [older, younger] = names.map(|name| crate::index::tests::opened(name, 1, Some("deploy")));
         for run in [&older, &younger] {
-            let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Box::new(run.clone()) }]);
+            let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Arc::new(run.clone()) }]);
             drivers.append(&Stream::run(&run.id), By::Server, opening).await.unwrap();
         }
         // A new process; the older run has no driver yet.
@@ -157,7 +157,7 @@ async fn what_an_instance_that_is_gone_had_started_is_lost() {
     let (id, key) = (run.id.clone(), ("talk".to_owned(), 1));
     let entries = |owner: Option<&Instance>| {
         let started = Entry::Started { step: "talk".into(), attempt: 1, owner: owner.cloned() };
-        [Entry::Opened { run: Box::new(run.clone()) }, started]
+        [Entry::Opened { run: Arc::new(run.clone()) }, started]
     };
     let cases = [
         ("an old journal names none", None, true, false),

@@ -2,6 +2,7 @@
 
 use super::*;
 use pipeline::Approval;
+use std::sync::Arc;
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -91,6 +92,7 @@ fn every_prefix_of_a_journal_with_questions_ends_the_same() {
     for people in [ANN_APPROVES, ANN_REFUSES, SILENCE] {
         let mut entries = gated(&["ann"]);
         let Entry::Opened { run } = &mut entries[0] else { unreachable!() };
+        let run = Arc::make_mut(run);
         run.pipeline.steps[1].retry = 1;
         run.pipeline.steps.push(asks("beside", &[], &[]));
         let mut whole = start(entries);
@@ -200,6 +202,7 @@ fn a_run_that_waits_behind_another_asks_nobody_yet() {
 fn a_step_whose_condition_does_not_hold_asks_nobody() {
     let mut entries = gated(&[]);
     let Entry::Opened { run } = &mut entries[0] else { unreachable!() };
+    let run = Arc::make_mut(run);
     run.pipeline.steps[1].condition = Some("failure()".into());
     let world = ends(entries, all_well, RunOutcome::Succeeded);
     assert_eq!(world.run().asked("apply"), None);
@@ -211,6 +214,7 @@ fn a_question_that_cannot_be_asked_fails_its_step() {
     for (ask, answers) in [("${{ steps.plan.summary }}?", all_well as Answers), ("${{ steps.plan.summary }}", long)] {
         let mut entries = gated(&[]);
         let Entry::Opened { run } = &mut entries[0] else { unreachable!() };
+        let run = Arc::make_mut(run);
         run.pipeline.steps[1].approval = Some(Approval { ask: ask.into(), ..Approval::default() });
         let world = ends(entries, answers, RunOutcome::Failed);
         assert!(matches!(world.run().status("apply"), Status::Ended { outcome: Outcome::Rejected { .. }, .. }));
@@ -221,6 +225,7 @@ fn a_question_that_cannot_be_asked_fails_its_step() {
 fn a_long_question_is_told_by_its_beginning() {
     let mut entries = gated(&["ann", "bob"]);
     let Entry::Opened { run } = &mut entries[0] else { unreachable!() };
+    let run = Arc::make_mut(run);
     let approval = run.pipeline.steps[1].approval.as_mut().expect("it asks");
     approval.ask = "Apply?\n+ 3 to add".into();
     let world = until_it_asks(start(entries));
@@ -232,6 +237,7 @@ fn a_long_question_is_told_by_its_beginning() {
 fn later_steps_may_name_who_approved() {
     let mut entries = gated(&[]);
     let Entry::Opened { run } = &mut entries[0] else { unreachable!() };
+    let run = Arc::make_mut(run);
     run.pipeline.finally[0].with.insert("text".into(), "by ${{ steps.apply.approved_by }}".into());
     let mut world = start(entries);
     world.people = ANN_APPROVES;
@@ -251,6 +257,7 @@ fn each_attempt_is_told_who_approved_its_step() {
     };
     let mut entries = gated(&["ann"]);
     let Entry::Opened { run } = &mut entries[0] else { unreachable!() };
+    let run = Arc::make_mut(run);
     run.pipeline.steps[1].retry = 1;
     let mut world = start(entries);
     world.people = ANN_APPROVES;
