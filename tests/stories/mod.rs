@@ -10,6 +10,7 @@ mod groups_survive_a_restart;
 mod hpa_keeps_its_replicas;
 mod journal_is_carried;
 mod manifests_push;
+mod one_cluster_is_away;
 mod outage_as_sync_begins;
 mod playground_is_a_cluster;
 mod plugin_from_registry;

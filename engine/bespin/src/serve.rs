@@ -3,7 +3,7 @@
 use crate::attempts::Alone;
 use crate::commands::Buttons;
 use crate::config::Config;
-use crate::drive::{Drivers, Trouble};
+use crate::drive::{Drivers, Trouble, now};
 use crate::extensions::Extensions;
 use crate::external_run_numbers::ExternalRunNumbers;
 use crate::hooks::Hooks;
@@ -33,13 +33,13 @@ use api::board::Board;
 use api::hooks::{HookLimits, HookState};
 use api::login::Login;
 use cluster::Cluster;
-use decide::retry::Retry;
+use decide::next::{Phase, Status};
 use forge::Forge;
 use forge::pulls::Pulls;
 use sandbox::Sandbox;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -60,8 +60,8 @@ pub struct Server {
 /// The pause before a cluster that could not be watched is watched again.
 const WATCH_AGAIN: Duration = Duration::from_secs(5);
 
-/// How long the start waits for an API server that answers that it cannot now.
-const REACHED: Duration = Duration::from_secs(30);
+/// How long the start waits for clusters that do not answer.
+const REACHED: Duration = Duration::from_secs(10);
 
 /// Where the journal of a data folder is.
 pub fn journal_dir(data: &Path) -> PathBuf {
@@ -245,7 +245,7 @@ async fn cluster_stages(
     extensions: &Extensions,
     connector: &Arc<Connector>,
 ) -> Result<Arc<SyncStage>, String> {
-    let clusters = connect(config).await?;
+    let clusters = connect(config, drivers).await?;
     let judges = Judges::load(&config.health, extensions).await?;
     let generators = Generators::load(&config.generate, extensions).await?;
     let sync = SyncStage::extended(clusters.iter().cloned(), repositories, judges, generators);
@@ -308,43 +308,55 @@ fn plugins_dir(config: &Config) -> PathBuf {
     config.server.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"))
 }
 
-async fn connect(config: &Config) -> Result<Vec<Arc<Cluster>>, String> {
+/// The clusters of the configuration. Those that do not answer are waited for beside the start: whoever delivers to
+/// the others does not wait for them.
+async fn connect(config: &Config, drivers: &Arc<Drivers>) -> Result<Vec<Arc<Cluster>>, String> {
     let mut clusters = Vec::new();
     for settings in &config.cluster {
-        let cluster = reach(settings).await?;
-        let installed = cluster.install_crds().await.map_err(|error| error.to_string())?;
-        if !installed.is_empty() {
-            tracing::info!(
-                cluster = settings.name,
-                kinds = installed.join(", "),
-                "the cluster lacked kinds; they are installed"
-            );
-        }
+        let cluster = Cluster::bind(settings.clone()).await.map_err(|error| error.to_string())?;
         clusters.push(Arc::new(cluster));
+    }
+    let preparing = clusters.iter().map(|cluster| {
+        let (drivers, cluster) = (drivers.clone(), cluster.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = drivers.stopping().cancelled() => {}
+                () = prepare(&drivers, &cluster) => {}
+            }
+        })
+    });
+    let preparing = futures::future::join_all(preparing.collect::<Vec<_>>());
+    if tokio::time::timeout(REACHED, preparing).await.is_err() {
+        tracing::warn!("not every cluster answers; the others are delivered to, and these are asked again");
     }
     Ok(clusters)
 }
 
-/// Connects to a cluster. An API server that answers that it cannot now is waited for; whatever else is wrong is to be
-/// known at once.
-async fn reach(settings: &cluster::Settings) -> Result<Cluster, String> {
-    let last = Mutex::new(String::new());
+/// Waits until a cluster answers, and installs the kinds that it lacks. Meanwhile the home page says what is wrong.
+async fn prepare(drivers: &Drivers, cluster: &Cluster) {
+    let place = format!("cluster/{}", cluster.name());
     let look = || async {
-        Cluster::connect(settings.clone()).await.map_err(|error| match (error.code(), error.retry()) {
-            (Some(_), Retry::Passing { .. }) => Trouble::from(error),
-            _ => Trouble::permanent(error.to_string()),
+        let installing = async {
+            cluster.reach().await?;
+            cluster.install_crds().await
+        };
+        installing.await.map_err(|error| match Trouble::from(error) {
+            // It may be mended at the cluster, or in the file that its settings name.
+            trouble if !trouble.retry.may_pass() => Trouble::needs_person(trouble.message),
+            trouble => trouble,
         })
     };
     let told = |trouble: &Trouble| {
-        tracing::warn!(cluster = settings.name, %trouble, "will try again");
-        *last.lock().expect("nobody panics while holding the message") = trouble.message.clone();
+        tracing::warn!(cluster = cluster.name(), %trouble, "will try again");
+        let status = Status { phase: Phase::Blocked, message: format!("{trouble}; trying again") };
+        drivers.board().publish(&place, "cluster", status, now());
     };
-    let reached = tokio::time::timeout(REACHED, until_known(look, told)).await;
-    let reached = reached.unwrap_or_else(|_| {
-        let last = last.lock().expect("nobody panics while holding the message");
-        Err(Trouble::passing(last.clone()))
-    });
-    reached.map_err(|trouble| trouble.message)
+    let Ok(installed) = until_known(look, told).await else { return };
+    drivers.board().forget(&place);
+    if !installed.is_empty() {
+        let kinds = installed.join(", ");
+        tracing::info!(cluster = cluster.name(), kinds, "the cluster lacked kinds; they are installed");
+    }
 }
 
 /// Follows what happens in a cluster, for as long as the server runs.

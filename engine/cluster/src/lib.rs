@@ -47,17 +47,32 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Connects, and asks the API server for its version so that a wrong
-    /// address or credential is known at the start.
+    /// Binds the settings of a cluster; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// Settings that cannot be read.
+    pub async fn bind(settings: Settings) -> Result<Cluster> {
+        let (name, client) = connect::client(settings).await?;
+        Ok(Cluster { name, kinds: kinds::Kinds::default(), client })
+    }
+
+    /// The same, and asks the API server for its version, so that a wrong address or credential is known.
     ///
     /// # Errors
     /// Settings that cannot be read, or a server that does not answer.
     pub async fn connect(settings: Settings) -> Result<Cluster> {
-        let (name, client) = connect::client(settings).await?;
-        let cluster = Cluster { name, kinds: kinds::Kinds::default(), client };
-        let tried = format!("asking cluster `{}` for its version", cluster.name);
-        trying(&tried, cluster.client.apiserver_version()).await?;
+        let cluster = Cluster::bind(settings).await?;
+        cluster.reach().await?;
         Ok(cluster)
+    }
+
+    /// Asks the API server for its version: whether it answers, and takes the credential.
+    ///
+    /// # Errors
+    /// A server that does not answer, or refuses.
+    pub async fn reach(&self) -> Result<()> {
+        let tried = format!("asking cluster `{}` for its version", self.name);
+        trying(&tried, self.client.apiserver_version()).await.map(drop)
     }
 
     /// Its name in the configuration.

@@ -333,7 +333,7 @@ impl Abilities for Attempt {
 impl Attempt {
     /// The stream of an application, by the name that a pipeline gives it.
     async fn application(&self, name: &str) -> Result<Stream, Failure> {
-        let found = self.patiently(|| self.adapters.sync.named(name)).await?;
+        let found = self.patiently(|| self.adapters.sync.named(&self.adapters.drivers, name)).await?;
         match found.as_slice() {
             [only] => Ok(only.clone()),
             [] => Err(Failure::Transient(format!("no cluster has an application `{name}`"))),
