@@ -25,7 +25,11 @@ impl SyncStage {
                 cluster.prune((api_version, &id.kind), place, uid, resource_version).await
             }
             Act::Status { application, status } => {
-                return done(cluster.write_status(application, status).await);
+                return match cluster.write_status(application, status).await {
+                    // Nothing was written, and what was meant to be is compared with the newer Application.
+                    Ok(Written::Stale) => Err(Trouble::passing("the Application has changed since it was read")),
+                    written => done(written),
+                };
             }
             Act::LetGo(application) => return done(cluster.let_go(application).await),
             Act::Claim(application) => return done(cluster.claim(application).await),

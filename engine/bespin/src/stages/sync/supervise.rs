@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Argo CD's kind, by its group, version and name.
 const APPLICATION: (&str, &str) = ("argoproj.io/v1alpha1", "Application");
+/// What every application may wait for, whatever kinds it has: a namespace that comes or is gone at last, and a kind that
+/// is served from now on.
+const AWAITED: [(&str, &str); 2] = [("v1", "Namespace"), ("apiextensions.k8s.io/v1", "CustomResourceDefinition")];
 /// Every application is looked at again after this long, though nothing was
 /// heard. Source: argo-cd controller flags, 120 s and up to 60 s of jitter.
 const RESYNC: Duration = Duration::from_secs(120);
@@ -68,9 +71,11 @@ impl SyncStage {
     ) {
         let mut interest = self.interest.subscribe();
         let mut known = BTreeSet::new();
+        let awaited: BTreeSet<Gvk> = AWAITED.map(|(version, kind)| (version.to_owned(), kind.to_owned())).into();
         loop {
             interest.mark_unchanged();
-            for gvk in self.kinds_in_use(cluster.name()).difference(&known.clone()) {
+            let wanted = &self.kinds_in_use(cluster.name()) | &awaited;
+            for gvk in wanted.difference(&known.clone()) {
                 known.insert(gvk.clone());
                 tokio::spawn(forward(cluster.clone(), gvk.clone(), changed.clone(), stop.clone()));
             }
