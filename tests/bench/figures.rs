@@ -3,6 +3,7 @@
 mod caged;
 mod corridor;
 mod plugin;
+mod restart;
 mod step;
 mod webhook;
 
@@ -96,9 +97,13 @@ async fn main() {
         known = true;
         corridor::idle().await;
     }
+    if is_wanted("restart") {
+        known = true;
+        restart::stream().await;
+    }
     assert!(
         known,
         "there is no bench {wanted:?}; there are webhook, push-to-canary, step, idle, plugin-start, plugin-cold, plugin-many, \
-         plugin-beside"
+         plugin-beside, restart"
     );
 }

@@ -1,0 +1,94 @@
+//! What a stream's past costs: a `sync` step of an application with very many past syncs, against one with a few.
+
+use super::{Better, Figure, median};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use world::bespin::run;
+use world::estate::{Estate, Kind};
+
+/// Past syncs of the two applications that are compared.
+const PAST: [usize; 2] = [10, 100_000];
+/// How many steps are measured of each, after a first one that nobody counts.
+const STEPS: u32 = 9;
+
+/// A pipeline that only syncs.
+const PIPELINE: &str = r#"name: synced
+on:
+  push: { branches: [main], paths: ["synced/**"] }
+steps:
+  - id: sync
+    uses: sync
+    with: { application: petclinic }
+    grants: { cluster: [production/petclinic/*] }
+"#;
+
+/// Measures both in one run.
+pub(crate) async fn stream() {
+    let mut took = Vec::new();
+    for past in PAST {
+        took.push(step_after(past).await);
+    }
+    let (ours, n) = (took[1] / took[0], STEPS as usize);
+    Figure { bench: "restart/stream", ours, peer: None, better: Better::Lower, unit: "times", n }.print();
+}
+
+/// How long a step takes, in ms, after so many past syncs.
+async fn step_after(past: usize) -> f64 {
+    let mut estate = Estate::start(Kind::Embedded, "1s").await;
+    estate.settled().await;
+    let (data, backup) = (estate.dir().join("data"), estate.dir().join("backup"));
+    journal(&["backup"], &data, &backup);
+    estate.bespin.process().kill();
+    let text = std::fs::read_to_string(&backup).expect("a backup is text");
+    std::fs::write(&backup, with_past(&text, past)).expect("a file can be written");
+    std::fs::remove_dir_all(data.join("journal")).expect("the journal can be removed");
+    journal(&["restore"], &data, &backup);
+    estate.restart(&[]).await;
+    estate.settled().await;
+    let mut each = Vec::new();
+    for n in 0..=STEPS {
+        let files = [(".bespin/synced.yaml", PIPELINE.to_owned()), ("synced/file", n.to_string())];
+        let pushed = estate.push(&files, "Synced").await;
+        let run = estate.ended(&pushed.after).await;
+        assert_eq!(run["state"], "succeeded", "{run:#}");
+        let entries = estate.bespin.journal(&format!("run/{}", run["id"].as_str().expect("an id")));
+        let at = |kind: &str| {
+            let of_step = entries.iter().find(|entry| entry["kind"] == kind && entry["body"]["step"] == "sync");
+            of_step.and_then(|entry| entry["at_ms"].as_u64()).expect("the step started and ended")
+        };
+        each.push((at("ended") - at("started")) as f64);
+    }
+    median(each.split_off(1))
+}
+
+fn journal(command: &[&str], data: &Path, backup: &Path) {
+    let (data, backup) = (data.display().to_string(), backup.display().to_string());
+    let (code, said) = run(&[&["journal"], command, &["--data", &data, &backup]].concat());
+    assert_eq!(code, 0, "{said}");
+}
+
+/// The backup with so many more syncs of its application, each as its last one was.
+fn with_past(backup: &str, past: usize) -> String {
+    let mut lines: Vec<Value> =
+        backup.lines().map(|line| serde_json::from_str(line).expect("lines are JSON")).collect();
+    let mut trailer = lines.pop().expect("a backup has a last line");
+    let is_sync = |line: &&Value| line["kind"] == "syncing" || line["kind"] == "synced";
+    let pair: Vec<Value> = lines.iter().filter(is_sync).rev().take(2).cloned().collect();
+    let of_stream = |line: &&Value| line["stream"] == pair[0]["stream"];
+    let mut index = lines.iter().filter(of_stream).count();
+    let mut seq = lines[0]["up_to"].as_u64().expect("a header says how far it goes");
+    for entry in (0..past).flat_map(|_| pair.iter().rev()) {
+        seq += 1;
+        let mut entry = entry.clone();
+        (entry["seq"], entry["index"]) = (json!(seq), json!(index));
+        index += 1;
+        lines.push(entry);
+    }
+    lines[0]["up_to"] = json!(seq);
+    trailer["entries"] = json!(lines.len() - 1);
+    let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    trailer["sha256"] = hex::encode(Sha256::digest(&text)).into();
+    text.push_str(&format!("{trailer}\n"));
+    text
+}
