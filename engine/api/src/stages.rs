@@ -134,8 +134,10 @@ fn status(state: &ApiState, stream: &str) -> Option<StatusView> {
 async fn journal(state: &ApiState, stream: &str) -> Result<Vec<EntryView>, Problem> {
     let entries = state.journal.read(stream).await;
     let entries = entries.map_err(|error| Problem::journal(format!("reading `{stream}`"), error))?;
-    let skip = entries.len().saturating_sub(LATELY);
-    Ok(entries.into_iter().skip(skip).map(EntryView::from).collect())
+    // A summary says nothing that is not shown already.
+    let told: Vec<_> = entries.into_iter().filter(|entry| entry.kind != "summarized").collect();
+    let skip = told.len().saturating_sub(LATELY);
+    Ok(told.into_iter().skip(skip).map(EntryView::from).collect())
 }
 
 fn absent(stream: &str) -> Problem {

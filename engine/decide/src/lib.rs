@@ -25,4 +25,5 @@ pub mod revert;
 pub mod rollout;
 pub mod run;
 pub mod stream;
+pub mod summary;
 pub mod sync;

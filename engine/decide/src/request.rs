@@ -56,6 +56,8 @@ pub enum Change<'a, Intent> {
     Answered(&'a Key, &'a Response),
     /// The step has stopped waiting.
     GaveUp(&'a Key),
+    /// The requests so far, in a summary of the stream.
+    Summarized(&'a Ledger<Intent>),
 }
 
 /// The entries of a stage that steps can ask.
@@ -66,11 +68,19 @@ pub trait Requests: Sized {
     fn asked(key: Key, intent: Self::Intent) -> Self;
     /// What this entry says about a request, if it is about one.
     fn change(&self) -> Option<Change<'_, Self::Intent>>;
+    /// The step whose request this entry is about.
+    fn key(&self) -> Option<&Key> {
+        match self.change()? {
+            Change::Asked(key, _) | Change::Answered(key, _) | Change::GaveUp(key) => Some(key),
+            Change::Summarized(_) => None,
+        }
+    }
 }
 
-/// Reads requests off entries called `Wanted` and `Answered`, and perhaps one by which a step gives up.
+/// Reads requests off entries called `Wanted` and `Answered`, and perhaps one by which a step gives up, and one with a
+/// summary of the stream.
 macro_rules! requests {
-    ($entry:ident, $intent:ty $(, gives up by $gives_up:ident)?) => {
+    ($entry:ident, $intent:ty $(, gives up by $gives_up:ident)? $(, summarized by $summarized:ident)?) => {
         impl $crate::request::Requests for $entry {
             type Intent = $intent;
 
@@ -85,6 +95,9 @@ macro_rules! requests {
                 $(if let $entry::$gives_up { key } = self {
                     return Some($crate::request::Change::GaveUp(key));
                 })?
+                $(if let $entry::$summarized(state) = self {
+                    return Some($crate::request::Change::Summarized(state.ledger()));
+                })?
                 if let $entry::Answered { key, answer } = self {
                     return Some($crate::request::Change::Answered(key, answer));
                 }
@@ -96,7 +109,8 @@ macro_rules! requests {
 pub(crate) use requests;
 
 /// Where a request stands, by the last entry about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RequestState {
     /// It was asked for, or asked for once more, and waits for the stage.
     Open,
@@ -107,7 +121,7 @@ pub enum RequestState {
 }
 
 /// One request that was recorded, and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request<Intent> {
     /// The run and step that ask.
     pub key: Key,
@@ -117,8 +131,12 @@ pub struct Request<Intent> {
     pub state: RequestState,
 }
 
+/// How many answered requests a summary keeps, the newest: a later attempt of such a step finds its response.
+const ANSWERED: usize = 200;
+
 /// All requests of one stream, in the order in which they were first made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Request<Intent>>", into = "Vec<Request<Intent>>", bound(serialize = "Intent: Clone + Serialize"))]
 pub struct Ledger<Intent> {
     requests: Vec<Request<Intent>>,
     /// Where each stands among them: streams of applications go on without end.
@@ -128,6 +146,19 @@ pub struct Ledger<Intent> {
 impl<Intent> Default for Ledger<Intent> {
     fn default() -> Self {
         Ledger { requests: Vec::new(), places: BTreeMap::new() }
+    }
+}
+
+impl<Intent> From<Vec<Request<Intent>>> for Ledger<Intent> {
+    fn from(requests: Vec<Request<Intent>>) -> Self {
+        let places = requests.iter().enumerate().map(|(place, request)| (request.key.clone(), place)).collect();
+        Ledger { requests, places }
+    }
+}
+
+impl<Intent> From<Ledger<Intent>> for Vec<Request<Intent>> {
+    fn from(ledger: Ledger<Intent>) -> Self {
+        ledger.requests
     }
 }
 
@@ -165,8 +196,22 @@ impl<Intent: Clone> Ledger<Intent> {
                     request.state = RequestState::GivenUp;
                 }
             }
+            Some(Change::Summarized(before)) => *self = before.clone(),
             None => {}
         }
+    }
+
+    /// What a summary of the stream keeps: every request without a response, and the newest with one.
+    pub fn summary(&self) -> Ledger<Intent> {
+        let answered = self.requests.iter().filter(|request| !request.is_open()).count();
+        let mut left_out = answered.saturating_sub(ANSWERED);
+        let mut stays = |request: &&Request<Intent>| {
+            let goes = !request.is_open() && left_out > 0;
+            left_out -= usize::from(goes);
+            !goes
+        };
+        let kept: Vec<_> = self.requests.iter().filter(&mut stays).cloned().collect();
+        Ledger::from(kept)
     }
 
     /// A step's request, if it has made one.
@@ -220,6 +265,20 @@ impl<Intent> Request<Intent> {
             RequestState::GivenUp => true,
             RequestState::Ended(response) => response.is_transient(),
         }
+    }
+}
+
+/// A map by request, as a list of pairs: keys of JSON are texts.
+pub(crate) mod by_key {
+    use super::{BTreeMap, Deserialize, Key, Serialize};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(map: &BTreeMap<Key, String>, to: S) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Key, String>, D::Error> {
+        Ok(Vec::<(Key, String)>::deserialize(from)?.into_iter().collect())
     }
 }
 

@@ -18,7 +18,7 @@ use decide::{bump, delivery, image, revert, rollout, run, sync};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Kinds and values that were added after the journals were recorded: no golden journal can hold them.
@@ -183,6 +183,51 @@ fn every_value_of_every_entry_occurs() {
     }
     let kinds = ["push", "tag", "pull_request", "manual"].map(str::to_owned).into();
     values("run", "opened", "/run/event/kind", kinds);
+}
+
+/// Reads a summary back as the journal would.
+fn again<E: DeserializeOwned + Serialize>(summary: &E) -> E {
+    serde_json::from_str(&serde_json::to_string(summary).unwrap()).unwrap()
+}
+
+#[test]
+fn a_stream_goes_on_from_its_summary_as_it_would_have() {
+    let mut streams: BTreeMap<(PathBuf, String), Vec<Line>> = BTreeMap::new();
+    for file in files() {
+        lines(&file).into_iter().for_each(|line| {
+            streams.entry((file.clone(), line.stream.clone())).or_default().push(line);
+        });
+    }
+    let mut cuts = 0;
+    for lines in streams.values() {
+        for cut in 0..=lines.len() {
+            let (before, after) = lines.split_at(cut);
+            let at = before.last().map_or(0, |line| line.at_ms);
+            match lines[0].stage() {
+                "app" => {
+                    let fold = |of: &[(u64, sync::Entry)]| sync::State::fold(of.iter().map(|(at, entry)| (*at, entry)));
+                    let read = |of: &[Line]| -> Vec<_> { of.iter().map(|line| (line.at_ms, line.entry())).collect() };
+                    let summary = again(&fold(&read(before)).summary());
+                    let short: Vec<_> = std::iter::once((at, summary)).chain(read(after)).collect();
+                    assert_eq!(fold(&short), fold(&read(lines)), "{} after {cut}", lines[0].stream);
+                }
+                "rollout" => {
+                    let fold = |of: &[(u64, By, rollout::Entry)]| {
+                        rollout::State::fold(of.iter().map(|(at, by, entry)| (*at, by, entry)))
+                    };
+                    let read = |of: &[Line]| -> Vec<_> {
+                        of.iter().map(|line| (line.at_ms, line.by.clone(), line.entry())).collect()
+                    };
+                    let summary = again(&fold(&read(before)).summary());
+                    let short: Vec<_> = std::iter::once((at, By::Server, summary)).chain(read(after)).collect();
+                    assert_eq!(fold(&short), fold(&read(lines)), "{} after {cut}", lines[0].stream);
+                }
+                _ => continue,
+            }
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 100, "only {cuts} cuts were tried");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use decide::next::Timestamp;
 use journal::{Journal, NewEntry};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Reads a stream as a stage's entries.
+/// Reads a stream as a stage's entries, from its last summary on where it has one.
 ///
 /// # Errors
 /// The journal's; or an entry of a kind or a version that this Bespin does not know, named with its place.
@@ -14,7 +14,17 @@ pub async fn read<E: DeserializeOwned>(
     journal: &Journal,
     stream: impl AsRef<str>,
 ) -> Result<Vec<Written<E>>, journal::Error> {
-    read_from(journal, stream, 0).await
+    Ok(read_current(journal, stream).await?.0)
+}
+
+/// The same, with the length that an append expects.
+pub(super) async fn read_current<E: DeserializeOwned>(
+    journal: &Journal,
+    stream: impl AsRef<str>,
+) -> Result<(Vec<Written<E>>, u64), journal::Error> {
+    let entries = journal.read_current(stream.as_ref()).await?;
+    let length = entries.last().map_or(0, |last| last.index + 1);
+    Ok((entries.into_iter().map(decode).collect::<Result<_, _>>()?, length))
 }
 
 pub(super) async fn read_from<E: DeserializeOwned>(
@@ -24,6 +34,15 @@ pub(super) async fn read_from<E: DeserializeOwned>(
 ) -> Result<Vec<Written<E>>, journal::Error> {
     let entries = journal.read_from(stream.as_ref(), index).await?;
     entries.into_iter().map(decode).collect()
+}
+
+/// Reads everything that is left of a stream, each entry with its index.
+pub(super) async fn read_whole<E: DeserializeOwned>(
+    journal: &Journal,
+    stream: impl AsRef<str>,
+) -> Result<Vec<(u64, Written<E>)>, journal::Error> {
+    let entries = journal.read(stream.as_ref()).await?;
+    entries.into_iter().map(|entry| Ok((entry.index, decode(entry)?))).collect()
 }
 
 fn decode<E: DeserializeOwned>(entry: journal::Entry) -> Result<Written<E>, journal::Error> {

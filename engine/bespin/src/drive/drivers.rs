@@ -1,7 +1,8 @@
 //! Which streams are driven: opening one, appending to one, waking one.
 
+use super::codec::read_current;
 use super::turn::Driver;
-use super::{Stage, Written, encode, now, read};
+use super::{Stage, Written, encode, now};
 use api::board::Board;
 use decide::by::By;
 use decide::stream::{Family, Stream};
@@ -179,10 +180,11 @@ impl Drivers {
         F: FnMut(&[Written<E>], u64) -> Option<Vec<E>>,
     {
         loop {
-            let (written, at_ms) = (read::<E>(&self.journal, stream).await?, now());
+            let (written, length) = read_current::<E>(&self.journal, stream).await?;
+            let at_ms = now();
             let Some(entries) = make(&written, at_ms) else { return Ok(false) };
             let entries = encode(&entries, &by, at_ms)?;
-            match self.journal.append(stream.as_str(), written.len() as u64, entries).await {
+            match self.journal.append(stream.as_str(), length, entries).await {
                 Ok(_) => break,
                 Err(AppendError::Conflict { .. }) => continue,
                 Err(error) => return Err(error),

@@ -18,6 +18,7 @@ use decide::next::{Next, Timestamp};
 use decide::outcome::{Failure, Outcomes};
 use decide::retry::Retry;
 use decide::stream::{Family, Stream};
+use decide::summary::{self, Endless, Placed};
 use journal::Journal;
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
@@ -59,6 +60,14 @@ pub trait Stage: Send + Sync + 'static {
     fn decide(&self, state: &Self::State, observed: &Self::Observed, now: Timestamp) -> Next<Self::Entry, Self::Act>;
     /// Carries out one act, given the state as it is recorded by now. Called again after any failure or crash.
     async fn act(&self, turn: &Turn<'_>, state: &Self::State, act: &Self::Act) -> Result<Self::Reply, Trouble>;
+    /// The entry that replays to this state by itself. A stream without an end is read from there on.
+    fn summary(&self, _: &Self::State) -> Option<Self::Entry> {
+        None
+    }
+    /// The indexes of the entries that stay before a summary, for people to read.
+    fn kept(&self, _: &[(u64, Written<Self::Entry>)]) -> Vec<u64> {
+        Vec::new()
+    }
     /// What follows when an act has ended. Most stages act in an order in which each act needs the ones before it.
     fn then(&self, _: &Self::Act, ended: &Result<Self::Reply, Trouble>) -> Then {
         if ended.is_ok() { Then::GoOn } else { Then::Fail }
@@ -116,6 +125,13 @@ pub struct Written<E> {
     pub by: By,
     /// The entry itself, as its stage wrote it.
     pub entry: E,
+}
+
+/// The entries that stay before a summary of their stream.
+pub fn kept<E: Endless>(entries: &[(u64, Written<E>)]) -> Vec<u64> {
+    let placed = entries.iter().map(|(index, Written { by, entry, .. })| Placed { index: *index, by, entry });
+    let placed: Vec<_> = placed.collect();
+    summary::kept(&placed)
 }
 
 /// Why an observation or an act did not work out.

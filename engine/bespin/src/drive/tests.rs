@@ -290,3 +290,152 @@ async fn nothing_is_done_by_what_was_read_before_the_stream_grew() {
     assert_eq!(drivers.journal().read(stream.as_str()).await.unwrap().len(), 2, "begun, ended");
     drivers.stop().await;
 }
+
+/// Counts fifty more in each turn, on a stream that has no end, up to this many.
+const COUNTED: u64 = 5_000;
+
+#[derive(Default)]
+struct Counter {
+    /// The most entries that a turn had to read.
+    most: Mutex<usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
+enum Count {
+    One,
+    Summarized(u64),
+}
+
+#[async_trait]
+impl Stage for Counter {
+    const NAME: &'static str = "counter";
+    const FAMILY: Family = Family::App;
+    type Entry = Count;
+    type State = u64;
+    type Observed = ();
+    type Act = ();
+    type ActKey = ();
+    type Reply = ();
+
+    fn replay(&self, entries: &[Written<Count>]) -> u64 {
+        let mut most = self.most.lock().unwrap();
+        *most = entries.len().max(*most);
+        entries.iter().fold(0, |sum, written| match written.entry {
+            Count::One => sum + 1,
+            Count::Summarized(before) => before,
+        })
+    }
+
+    fn is_current(&self, _: &u64, (): &()) -> bool {
+        false
+    }
+
+    async fn observe(&self, _: &Turn<'_>, _: &u64, _: &Outcomes<(), ()>) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn decide(&self, counted: &u64, (): &(), _now: Timestamp) -> Next<Count, ()> {
+        match *counted {
+            COUNTED.. => Next::done(Wake::Never, "everything is counted"),
+            _ => Next {
+                record: std::iter::repeat_with(|| Count::One).take(50).collect(),
+                ..Next::progressing(Wake::Now, "counting")
+            },
+        }
+    }
+
+    async fn act(&self, _: &Turn<'_>, _: &u64, (): &()) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn summary(&self, counted: &u64) -> Option<Count> {
+        Some(Count::Summarized(*counted))
+    }
+
+    fn kept(&self, entries: &[(u64, Written<Count>)]) -> Vec<u64> {
+        entries.iter().map(|(index, _)| *index).take(3).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_turn_reads_as_much_after_many_entries_as_after_few() {
+    let directory = tempfile::tempdir().unwrap();
+    let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+    let stage = Arc::new(Counter::default());
+    drivers.register(&stage);
+    let stream = Stream::app("here", "argocd", "counter");
+    drivers.append(&stream, By::Server, |_: &[Written<Count>]| Some(vec![Count::One, Count::One])).await.unwrap();
+    drivers.ensure(&stream);
+    until_done(&drivers, &stream).await;
+    let due = decide::summary::DUE;
+    let most = *stage.most.lock().unwrap();
+    assert!((due..due + 60).contains(&most), "a turn read {most} entries");
+    let left = drivers.journal().read(stream.as_str()).await.unwrap();
+    assert!(left.len() < due + 60, "{} entries are left", left.len());
+    assert_eq!(left[..3].iter().map(|entry| entry.index).collect::<Vec<_>>(), [0, 1, 2], "what is kept stays");
+    // Whoever asks for something reads what the driver reads, and appends at the stream's end.
+    let asked = drivers.append(&stream, By::Server, |written: &[Written<Count>]| {
+        assert!(stage.replay(written) >= COUNTED);
+        Some(vec![Count::One])
+    });
+    assert!(asked.await.unwrap());
+    drivers.stop().await;
+}
+
+/// Its act is told each time to come back in a minute.
+struct ToldToWait;
+
+#[async_trait]
+impl Stage for ToldToWait {
+    const NAME: &'static str = "told to wait";
+    const FAMILY: Family = Family::Run;
+    type Entry = Entry;
+    type State = State;
+    type Observed = ();
+    type Act = &'static str;
+    type ActKey = &'static str;
+    type Reply = ();
+
+    fn replay(&self, entries: &[Written<Entry>]) -> State {
+        Brief::<1>::failing(0).replay(entries)
+    }
+
+    fn is_current(&self, state: &State, _: &&'static str) -> bool {
+        *state == State::Open
+    }
+
+    async fn observe(&self, _: &Turn<'_>, _: &State, _: &Outcomes<&'static str, ()>) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn decide(&self, state: &State, (): &(), _now: Timestamp) -> Next<Entry, &'static str> {
+        match state {
+            State::Over => Next::done(Wake::Never, "it is over"),
+            State::Open => Next { acts: vec!["push"], ..Next::progressing(Wake::Now, "pushing") },
+        }
+    }
+
+    async fn act(&self, _: &Turn<'_>, _: &State, _: &&'static str) -> Result<(), Trouble> {
+        Err(Trouble { message: "too many requests".into(), retry: Retry::after(60_000) })
+    }
+}
+
+#[tokio::test]
+async fn a_person_does_not_wait_until_another_side_wants_to_be_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+    drivers.register(&Arc::new(ToldToWait));
+    let stream = Stream::run("a/b/c/1");
+    let mut changed = drivers.board().changed();
+    drivers.open(&stream, &By::Server, &Entry::Begun).await.unwrap();
+    let waits = |status: Option<api::views::StageStatus>| {
+        status.is_some_and(|said| said.status.message.contains("too many requests"))
+    };
+    while !waits(drivers.board().status(stream.as_str())) {
+        changed.changed().await.unwrap();
+    }
+    drivers.append(&stream, By::Person("ada".into()), |_: &[Written<Entry>]| Some(vec![Entry::Ended])).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), until_done(&drivers, &stream)).await.unwrap();
+    drivers.stop().await;
+}

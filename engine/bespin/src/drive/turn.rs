@@ -1,12 +1,13 @@
 //! One stream's driver: its turns, and what it waits for between them.
 
-use super::codec::{read_from, written};
+use super::codec::{read_current, read_from, read_whole, written};
 use super::{Drivers, Stage, Then, Trouble, Turn, Written, encode, now};
 use decide::by::By;
 use decide::next::{Phase, Status, Timestamp, Wake};
 use decide::outcome::{Failure, Outcomes};
 use decide::retry::Retry;
 use decide::stream::{Family, Stream};
+use decide::summary;
 use journal::AppendError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,16 @@ struct Turned {
 impl Turned {
     /// The stream has grown beyond what the turn had read.
     const AGAIN: Turned = Turned { wake: Wake::Now, trouble: None };
+}
+
+/// How the part of a pause that no change ends has ended.
+enum Held {
+    /// It is over, and nothing has changed.
+    Whole,
+    /// Something has changed: what is left of the pause is not waited for.
+    Changed,
+    /// The server ends.
+    Stopped,
 }
 
 /// How long a driver waits after trouble.
@@ -67,12 +78,14 @@ pub(super) struct Driver<S: Stage> {
     notify: Arc<Notify>,
     /// The stream as far as it was read: each turn reads only what came after.
     written: Vec<Written<S::Entry>>,
+    /// The index after the last of them.
+    length: u64,
     outcomes: Outcomes<S::ActKey, S::Reply>,
 }
 
 impl<S: Stage> Driver<S> {
     pub(super) fn new(all: Arc<Drivers>, stage: Arc<S>, stream: Stream, notify: Arc<Notify>) -> Driver<S> {
-        Driver { all, stage, stream, notify, written: Vec::new(), outcomes: Outcomes::default() }
+        Driver { all, stage, stream, notify, written: Vec::new(), length: 0, outcomes: Outcomes::default() }
     }
 
     pub(super) async fn run(mut self) {
@@ -95,7 +108,12 @@ impl<S: Stage> Driver<S> {
                 };
                 self.publish(Status { phase, message: format!("{trouble}; trying again") });
                 let rest = Rest::after(trouble.retry, failures, wake, now());
-                if !self.hold(rest.held).await || !self.wait(Some(rest.left)).await {
+                let left = match self.hold(rest.held).await {
+                    Held::Stopped => return,
+                    Held::Whole => rest.left,
+                    Held::Changed => Duration::ZERO,
+                };
+                if !self.wait(Some(left)).await {
                     return;
                 }
                 continue;
@@ -147,6 +165,9 @@ impl<S: Stage> Driver<S> {
         self.publish(next.status);
         let trouble = self.carry_out(&turn, &state, next.acts).await.err();
         if self.stream.family().is_endless() {
+            if let Err(error) = self.summarize(&state).await {
+                tracing::warn!(stream = %self.stream, %error, "a long stream stays long until its next turn");
+            }
             // What was read of a stream without an end is not kept from turn to turn.
             self.written = Vec::new();
         }
@@ -155,19 +176,43 @@ impl<S: Stage> Driver<S> {
 
     /// Reads what came after what was read already; whether anything did.
     async fn catch_up(&mut self) -> Result<bool, Trouble> {
-        let new = read_from(self.all.journal(), &self.stream, self.written.len() as u64).await?;
+        let journal = self.all.journal();
+        let new = if self.written.is_empty() {
+            let (current, length) = read_current(journal, &self.stream).await?;
+            self.length = length;
+            current
+        } else {
+            let new = read_from(journal, &self.stream, self.length).await?;
+            self.length += new.len() as u64;
+            new
+        };
         let has_grown = !new.is_empty();
         self.written.extend(new);
         Ok(has_grown)
+    }
+
+    /// Has a stream that has grown long begin anew with what it adds up to.
+    async fn summarize(&self, state: &S::State) -> Result<(), journal::Error> {
+        let is_due = self.written.len() >= summary::DUE;
+        let Some(entry) = is_due.then(|| self.stage.summary(state)).flatten() else { return Ok(()) };
+        let journal = self.all.journal();
+        let kept = self.stage.kept(&read_whole(journal, &self.stream).await?);
+        let Some(entry) = encode(&[entry], &By::Server, now())?.pop() else { return Ok(()) };
+        match journal.summarize(self.stream.as_str(), self.length, entry, kept).await {
+            // Whatever came in the meantime is summarized with the next.
+            Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(journal::Error(error.to_string())),
+        }
     }
 
     /// Appends what was decided; `false` where another writer was faster: what was decided is stale, and what was
     /// read may be, too.
     async fn record(&mut self, entries: &[S::Entry], now: u64) -> Result<bool, Trouble> {
         let entries = encode(entries, &By::Server, now)?;
-        match self.all.journal().append(self.stream.as_str(), self.written.len() as u64, entries.clone()).await {
+        match self.all.journal().append(self.stream.as_str(), self.length, entries.clone()).await {
             Ok(_) => {
                 let new = written(entries).map_err(|error| Trouble::new("reading back what was written", error))?;
+                self.length += new.len() as u64;
                 self.written.extend(new);
                 Ok(true)
             }
@@ -198,12 +243,23 @@ impl<S: Stage> Driver<S> {
         result
     }
 
-    /// Waits so long whatever changes, unless the server ends (false).
-    async fn hold(&self, pause: Duration) -> bool {
-        tokio::select! {
-            biased;
-            () = self.all.stop.cancelled() => false,
-            () = tokio::time::sleep(pause) => true,
+    /// Waits so long whatever changes around it. An entry of somebody else ends it: a person who aborts does not wait
+    /// until another side wants to be asked again.
+    async fn hold(&self, pause: Duration) -> Held {
+        let over = tokio::time::sleep(pause);
+        tokio::pin!(over);
+        let mut held = Held::Whole;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.all.stop.cancelled() => return Held::Stopped,
+                () = &mut over => return held,
+                () = self.notify.notified() => held = Held::Changed,
+            }
+            let grown = self.all.journal().read_from(self.stream.as_str(), self.length).await;
+            if grown.is_ok_and(|new| !new.is_empty()) {
+                return held;
+            }
         }
     }
 

@@ -1,13 +1,14 @@
 //! One look at a rollout, with what the journal says about it: the questions
 //! that every rule asks.
 
-use super::entry::Start;
+use super::intent::Start;
 use super::observed::{CaughtUp, ObservedRollout, Service, Set};
+use super::progress::{Progress, ProgressState};
 use super::replicas::{self, Pods, Split};
 use super::router::alb::Names;
 use super::router::plugin::{RouterFailure, RouterStatus};
 use super::router::{Asked, Router};
-use super::state::{Progress, ProgressState, State};
+use super::state::State;
 use super::step::{Scale, Step};
 use super::strategy::Strategy;
 use crate::next::Timestamp;

@@ -9,15 +9,18 @@
 //! Rollouts', whose objects these are; where ours differ, the difference and
 //! its reason stand at the rule.
 
+use super::act::{Act, Move};
 use super::context::Context;
-use super::entry::{Act, Action, Entry, Move};
+use super::entry::Entry;
+use super::intent::Action;
 use super::kept::Removal;
 use super::messages::{self, Offer};
 use super::observed::{Observed, ObservedRollout, Owner};
+use super::progress::Progress;
 use super::router::rules;
-use super::state::{Progress, Requested, State};
+use super::state::{Requested, State};
 use super::strategy::{Mistake, Strategy};
-use super::{desired, git, status, transitions};
+use super::{adopt, desired, git, status, transitions};
 use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
 use crate::object::images_of;
@@ -26,10 +29,6 @@ use crate::revert;
 
 /// How long to wait for the change that our own act makes, should nobody tell of it.
 const ECHO_MS: u64 = 500;
-
-/// Whose writes never count as another controller's: ours, people's, and the
-/// machinery that counts pods.
-const NO_CONTROLLERS: &[&str] = &["bespin", "kubectl", "argocd", "kube-controller-manager"];
 
 /// Decides the next move.
 pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
@@ -67,8 +66,7 @@ fn absent(state: &State, revert: &revert::State, removal: &Removal, now: Timesta
 fn stranger(state: &State, observed: &ObservedRollout) -> Option<String> {
     let claimed = state.claimed_at?;
     let late = observed.writers.iter().filter(|(_, at)| **at > claimed);
-    let mut names = late.map(|(name, _)| name).filter(|name| !NO_CONTROLLERS.iter().any(|ours| name.starts_with(ours)));
-    names.next().cloned()
+    late.map(|(name, _)| name).find(|name| adopt::is_stranger(name)).cloned()
 }
 
 /// What is somebody else's is only looked at: says what would be done.
@@ -107,7 +105,7 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
         Ok(spec) => spec,
         Err(mistakes) => return invalid(state, observed, &mistakes, now),
     };
-    match transitions::adopt(state, observed, &spec) {
+    match adopt::adopt(state, observed, &spec) {
         Some(Ok(next)) => return next,
         Some(Err(text)) => return given_up(state, &text).unwrap_or_else(|| Next::blocked(text)),
         None => {}

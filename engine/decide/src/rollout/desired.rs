@@ -1,11 +1,12 @@
 //! What the cluster has to look like at a position: the acts that bring it
 //! there. All of them are absolute; none is answered when nothing differs.
 
+use super::act::{Act, Guard};
 use super::context::{Context, is_full, pods};
-use super::entry::{Act, Guard, Start};
+use super::intent::Start;
 use super::observed::{DEADLINE, DESIRED, HASH, REVISION, Set};
+use super::progress::ProgressState;
 use super::replicas::{self, Pods};
-use super::state::ProgressState;
 use crate::next::Timestamp;
 use crate::object::{annotation, write_time};
 use serde_json::{Value, json};

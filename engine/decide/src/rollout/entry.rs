@@ -1,15 +1,13 @@
-//! What is written down about a rollout, and what may be done to it.
+//! What is written down about a rollout.
 
-use crate::next::{Next, Timestamp};
-use crate::object::text;
+use super::intent::{Action, Cause, Intent, Start, Through};
+use super::state::State;
+use crate::next::Timestamp;
 use crate::request::{Key, Response};
 use crate::revert;
+use crate::summary::Endless;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-/// What the rules answer.
-pub(super) type Move = Next<Entry, Act>;
 
 /// An entry of the stream `rollout/<cluster>/<namespace>/<name>`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,211 +141,14 @@ pub enum Entry {
         /// How the revert ended.
         outcome: revert::Outcome,
     },
+    /// What the stream added up to here: it is read from this entry on.
+    Summarized(Box<State>),
 }
 
-crate::request::requests!(Entry, Intent, gives up by TimedOut);
+crate::request::requests!(Entry, Intent, gives up by TimedOut, summarized by Summarized);
 
-/// What a step of a run asks of a rollout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Intent {
-    /// The image that must be promoted; whatever the Rollout names at that
-    /// moment, when absent.
-    #[serde(default)]
-    pub image: Option<String>,
-    /// What happens to the canary when the step's time runs out.
-    #[serde(default)]
-    pub on_timeout: OnTimeout,
-}
-
-/// What happens to a canary when nobody waits for it any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnTimeout {
-    /// It goes on as it would have.
-    #[default]
-    Hold,
-    /// Send all traffic back to the stable version.
-    #[serde(rename = "retreat", alias = "abort")]
-    Abort,
-}
-
-/// What a person may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Go on to the next step.
-    Promote,
-    /// Skip all steps, and the analysis.
-    PromoteFull,
-    /// Go back to the stable version.
-    #[serde(rename = "retreat", alias = "abort")]
-    Abort,
-    /// Go through the steps again, although the version has failed.
-    Retry,
-    /// End a pause without an end.
-    Resume,
-}
-
-/// The way by which somebody asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Through {
-    /// By Bespin's own API.
-    Api,
-    /// The Rollout's status, as Argo's clients do.
-    Status,
-}
-
-/// How a version's progress begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    /// Nothing was there before: there are no steps to take.
-    First,
-    /// At the first step.
-    Steps,
-    /// The template is the stable one again: there are no steps to take.
-    Back,
-}
-
-/// What kind of reason an abort has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cause {
-    /// Somebody asked for it.
-    Asked,
-    /// Its pods failed, or made no progress.
-    Failed,
-    /// It had failed before.
-    Refused,
-}
-
-/// What may be done to the cluster. Each is absolute, and guarded by what was seen.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Act {
-    /// Create a ReplicaSet for a template.
-    Create {
-        /// The whole object, as it is sent.
-        manifest: Value,
-    },
-    /// Give a ReplicaSet this many pods.
-    Scale {
-        /// The ReplicaSet that is scaled.
-        set: Guard,
-        /// The number of pods that it is to have.
-        pods: u32,
-        /// Its annotations along with it; null removes one.
-        annotations: BTreeMap<String, Value>,
-    },
-    /// Delete a ReplicaSet that has no pods.
-    Forget {
-        /// The ReplicaSet that is deleted.
-        set: Guard,
-    },
-    /// Make a Service select a version.
-    Select {
-        /// The Service whose selector changes.
-        service: Guard,
-        /// The template's hash, which the selector then names.
-        hash: String,
-        /// The rollout's name, for the annotation that says who does this.
-        rollout: String,
-    },
-    /// Write an Ingress' annotations.
-    Route {
-        /// The Ingress that is annotated.
-        ingress: Guard,
-        /// The annotations that it is to have.
-        annotations: BTreeMap<String, String>,
-    },
-    /// Have a router that is a plugin share the traffic. The stage's own, not the cluster's.
-    Weigh {
-        /// How the traffic is to be shared.
-        split: Box<Split>,
-    },
-    /// Ask such a router whether the traffic is shared so.
-    Verify {
-        /// How the traffic is to be shared.
-        split: Box<Split>,
-    },
-    /// Have such a router take back what it has made. Once it has, [`Entry::Unrouted`] is recorded.
-    Unroute {
-        /// Its name in the Rollout.
-        router: String,
-        /// What it needs of the Rollout.
-        rollout: Value,
-    },
-    /// Ask for a revert, by a stream that this promise alone has, and have it driven. The stage's own.
-    AskRevert {
-        /// The moment of the promise, in ms since the epoch.
-        since: Timestamp,
-        /// What git shall no longer say.
-        intent: Box<revert::Intent>,
-    },
-    /// Take that request back. The stage's own.
-    WithdrawRevert {
-        /// The moment of the promise, in ms since the epoch.
-        since: Timestamp,
-        /// What was promised, for a request that was never made.
-        intent: Box<revert::Intent>,
-        /// Why it is taken back.
-        cause: revert::Withdrawal,
-    },
-    /// Write the revision on the Rollout, where Argo's clients look for it.
-    Stamp {
-        /// The Rollout that is annotated.
-        rollout: Guard,
-        /// The revision that the annotation says.
-        revision: u64,
-    },
-    /// Patch the Rollout's status: a JSON merge patch of the fields that differ.
-    Status {
-        /// The Rollout whose status is written.
-        rollout: Guard,
-        /// The fields that change, as a merge patch.
-        patch: Value,
-    },
-}
-
-/// An object as it was seen: a write that rests on it fails when it has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guard {
-    /// The object's name, within its namespace.
-    pub name: String,
-    /// The uid of the object that is meant.
-    pub uid: String,
-    /// The resourceVersion of the read that the act rests on.
-    pub resource_version: String,
-}
-
-/// How the traffic of a rollout is to be shared. What is left over is the stable version's.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Split {
-    /// The plugin's name in the Rollout.
-    pub router: String,
-    /// The canary's share, in percent.
-    pub weight: u32,
-    /// The whole Rollout; its status has the hashes of both versions as they were decided.
-    pub rollout: Value,
-}
-
-/// A router that is in use, from before it is told anything until it has taken that back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Routed {
-    /// Its name in the Rollout.
-    pub router: String,
-    /// What it needs of the Rollout to find what it has made.
-    pub rollout: Value,
-}
-
-impl Guard {
-    /// The guard of an object as it was read.
-    pub fn of(object: &Value) -> Guard {
-        Guard {
-            name: text(object, "/metadata/name"),
-            uid: text(object, "/metadata/uid"),
-            resource_version: text(object, "/metadata/resourceVersion"),
-        }
+impl Endless for Entry {
+    fn begins(&self) -> bool {
+        matches!(self, Entry::Began { .. } | Entry::Adopted { .. })
     }
 }

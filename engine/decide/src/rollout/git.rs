@@ -1,10 +1,12 @@
 //! What becomes of git after an abort. The Application that brought the Rollout says which way; until it was gone, git
 //! names an image that does not serve.
 
+use super::act::{Act, Move};
 use super::application::Origin;
 use super::context::Context;
-use super::entry::{Act, Entry, Move};
-use super::state::{ProgressState, State};
+use super::entry::Entry;
+use super::progress::ProgressState;
+use super::state::State;
 use crate::annotations::ON_ABORT;
 use crate::bump::{Swap, name_of};
 use crate::next::{Next, Wake};

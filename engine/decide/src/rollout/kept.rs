@@ -1,7 +1,8 @@
 //! What is kept of a rollout's acts from one turn to the next: what came of those at a router that is a plugin. Of all
 //! others the next observation sees in the cluster what came of them.
 
-use super::entry::{Act, Routed, Split};
+use super::act::{Act, Split};
+use super::intent::Routed;
 use super::router::plugin::{RouterFailure, RouterReply, RouterResponse, RouterStatus, STANDS_MS, place};
 use super::state::State;
 use crate::object::text;

@@ -1,9 +1,10 @@
 //! What a rollout says about itself while it waits, and what a person may do.
 
 use super::context::Context;
-use super::entry::{Action, Start};
 use super::git;
-use super::state::{ProgressState, State};
+use super::intent::{Action, Start};
+use super::progress::ProgressState;
+use super::state::State;
 use super::step::{Length, Step};
 use super::strategy::Paused;
 use super::transitions;

@@ -4,17 +4,22 @@
 //! what was `observed` of the cluster, and the `strategy` that the Rollout asks for. `transitions` move the position,
 //! `desired` brings the cluster to it, `status` mirrors it as Argo's clients read it, and `messages` say it to people.
 
+mod act;
+mod adopt;
 mod application;
 mod context;
 mod decide;
 mod desired;
 mod entry;
 mod fields;
+mod fold;
 mod git;
 mod hash;
+mod intent;
 mod kept;
 mod messages;
 mod observed;
+mod progress;
 pub mod replicas;
 pub mod router;
 mod state;
@@ -26,16 +31,19 @@ mod transitions;
 #[cfg(test)]
 mod tests;
 
+pub use act::{Act, Guard, Split};
 pub use application::{Origin, application_of};
 pub use decide::{Shown, decide, show};
-pub use entry::{Act, Action, Cause, Entry, Guard, Intent, OnTimeout, Routed, Split, Start, Through};
+pub use entry::Entry;
+pub use intent::{Action, Cause, Intent, OnTimeout, Routed, Start, Through};
 pub use kept::{ActKey, AskedShare, Removal, Reply, is_current};
 pub use messages::{Offer, allowed};
 pub use observed::{
     CaughtUp, DEADLINE, HASH, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, Pod, REVISION, Service, Set,
 };
+pub use progress::{Progress, ProgressState};
 pub use router::alb::Ingress;
 pub use router::plugin::{Remedy, RouterFailure, RouterReply, RouterResponse, RouterStatus, Serves, VERIFY_AGAIN_MS};
 pub use router::rules::hear;
-pub use state::{AbortStatus, Progress, ProgressState, Refused, Requested, State, Undo, Version, Weighed};
+pub use state::{AbortStatus, Refused, Requested, State, Undo, Version, Weighed};
 pub use step::{Length, Scale, Step, span};

@@ -1,7 +1,7 @@
 //! What a rollout's corner of the cluster looks like, read from its objects.
 
+use super::act::Guard;
 use super::application::{self, Origin};
-use super::entry::Guard;
 use super::kept::Removal;
 use super::router::alb::Ingress;
 use super::router::plugin::{RouterStatus, Serves};

@@ -3,12 +3,14 @@
 //! The position is the journal's; the status mirrors it. Only the fields that
 //! differ are patched, so that a status that is right costs no write.
 
+use super::act::Act;
 use super::context::Context;
-use super::entry::{Act, Start};
 use super::git;
+use super::intent::Start;
 use super::observed::{ObservedRollout, Set};
+use super::progress::ProgressState;
 use super::router::plugin::{Remedy, RouterResponse};
-use super::state::{ProgressState, Refused};
+use super::state::Refused;
 use super::strategy::{Mistake, Overdue, Paused};
 use crate::next::Timestamp;
 use crate::object::write_time;

@@ -5,6 +5,7 @@ mod cuts;
 mod git;
 mod plugged;
 mod proxy;
+mod restored;
 mod specs;
 mod walks;
 mod world;

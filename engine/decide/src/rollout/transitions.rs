@@ -4,16 +4,18 @@
 //! is the policy. None of them acts: what is recorded is acted upon after the
 //! next look.
 
+use super::act::{Act, Move};
 use super::application::Origin;
 use super::context::Context;
-use super::entry::{Act, Action, Cause, Entry, Intent, Move, OnTimeout, Start, Through};
+use super::entry::Entry;
 use super::hash;
-use super::observed::{CaughtUp, ObservedRollout};
-use super::state::{Progress, ProgressState, Requested, State};
+use super::intent::{Action, Cause, Intent, OnTimeout, Start, Through};
+use super::observed::CaughtUp;
+use super::progress::{Progress, ProgressState};
+use super::state::{Requested, State};
 use super::step::{Length, Step};
 use super::strategy::{Overdue, Paused, Strategy};
 use crate::next::{Next, Timestamp, Wake};
-use crate::object;
 use crate::request::{Request, Response};
 use serde_json::{Value, json};
 
@@ -24,34 +26,6 @@ const ASK_AGAIN_MS: u64 = 60_000;
 pub(super) fn template_hash(state: &State, strategy: &Strategy) -> String {
     let ours = hash::template(&strategy.template);
     state.aliases.get(&ours).cloned().unwrap_or(ours)
-}
-
-/// A rollout that another controller took care of before is claimed as it stands.
-pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Result<Move, String>> {
-    let left = observed.status("currentPodHash").as_str().filter(|_| state.progress.is_none())?;
-    let generation = &observed.rollout["metadata"]["generation"];
-    if observed.status("observedGeneration").as_str() != Some(generation.to_string().as_str()) {
-        let text = "the controller that drove this Rollout before has not caught up with its newest spec; \
-                    give it back until it has, then take it again";
-        return Some(Err(text.to_owned()));
-    }
-    let status = |field: &str| observed.status(field).as_str().map(str::to_owned);
-    let weight = observed.rollout.pointer("/status/canary/weights/canary/weight").and_then(Value::as_u64);
-    let index = observed.status("currentStepIndex").as_u64().and_then(|index| index.try_into().ok());
-    let paused = observed.rollout.pointer("/status/pauseConditions/0/startTime").and_then(object::time);
-    let entry = Entry::Adopted {
-        template: hash::template(&strategy.template),
-        hash: left.to_owned(),
-        stable: status("stableRS"),
-        index: index.unwrap_or(strategy.steps.len()),
-        paused_ms: paused,
-        weight: weight.and_then(|weight| weight.try_into().ok()).unwrap_or(0),
-        aborted: (observed.status("abort") == &Value::Bool(true)).then(|| status("message").unwrap_or_default()),
-        images: strategy.images.clone(),
-        steps_hash: strategy.steps_hash.clone(),
-        steps: strategy.steps.len(),
-    };
-    Some(Ok(moving(vec![entry], "claiming it as it stands")))
 }
 
 /// A new template, or new steps, begin at the first step.
@@ -306,7 +280,7 @@ fn abort(because: String, cause: Cause) -> Move {
     moving(vec![Entry::Aborted { because: because.clone(), cause }], format!("aborting: {because}"))
 }
 
-fn moving(record: Vec<Entry>, text: impl Into<String>) -> Move {
+pub(super) fn moving(record: Vec<Entry>, text: impl Into<String>) -> Move {
     Next { record, ..Next::progressing(Wake::Now, text) }
 }
 

@@ -1,16 +1,11 @@
 //! What an application's stream holds.
 
 use super::Revision;
+use super::intent::{Cause, Intent, Outcome};
+use super::state::State;
 use crate::request::{Key, Response};
+use crate::summary::Endless;
 use serde::{Deserialize, Serialize};
-
-/// What a step wants of an application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Intent {
-    /// The application is synced to this revision, or to one that contains it.
-    pub revision: Revision,
-}
 
 /// One entry of an application's stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,38 +53,14 @@ pub enum Entry {
     GiveAsked,
     /// It is no longer ours.
     Given,
+    /// What the stream added up to here: it is read from this entry on.
+    Summarized(Box<State>),
 }
 
-crate::request::requests!(Entry, Intent);
+crate::request::requests!(Entry, Intent, summarized by Summarized);
 
-/// Why a sync starts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cause {
-    /// Git moved, and the application is automated.
-    Automated,
-    /// A step wants it.
-    Wanted,
-    /// A person asked for it, on the dashboard or by the API.
-    Asked,
-    /// The cluster drifted; which attempt in a row, from 1.
-    Healing(u32),
-}
-
-/// How a sync ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Everything that git names is applied; health is not part of it.
-    Succeeded,
-    /// Something was refused, or degraded on the way.
-    Failed {
-        /// What, as a sentence.
-        because: String,
-    },
-    /// Git moved on in the middle.
-    Superseded {
-        /// The revision that git went on to.
-        by: Revision,
-    },
+impl Endless for Entry {
+    fn begins(&self) -> bool {
+        matches!(self, Entry::Syncing { .. })
+    }
 }

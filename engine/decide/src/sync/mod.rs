@@ -10,8 +10,10 @@ mod decide;
 pub mod diff;
 mod entry;
 pub mod fields;
+mod fold;
 pub mod generator;
 pub mod ignore;
+mod intent;
 mod jq;
 mod kept;
 mod messages;
@@ -32,7 +34,8 @@ pub mod view;
 
 pub use crate::object;
 pub use decide::{Act, decide};
-pub use entry::{Cause, Entry, Intent, Outcome};
+pub use entry::Entry;
+pub use intent::{Cause, Intent, Outcome};
 pub use kept::{
     ActKey, Refused, RefusedObject, Reply, TakenObject, WrittenStatus, applied, is_current, refused, rehearsed, sent,
     written_status,

@@ -3,7 +3,8 @@
 
 use super::application::{Prune, SelfHeal};
 use super::decide::Act;
-use super::entry::{Cause, Entry, Outcome};
+use super::entry::Entry;
+use super::intent::{Cause, Outcome};
 use super::kept;
 use super::object::{self, Id};
 use super::plan::{ExtraItem, Item, Plan, Prerequisite};

@@ -2,7 +2,8 @@
 
 use super::application::SelfHeal;
 use super::decide::Act;
-use super::entry::{Entry, Outcome};
+use super::entry::Entry;
+use super::intent::Outcome;
 use super::kept;
 use super::object::{self, ObjectRef};
 use super::operate;

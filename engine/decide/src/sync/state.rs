@@ -1,15 +1,14 @@
 //! What an application's stream adds up to.
 
 use super::Revision;
-use super::entry::{Cause, Entry, Intent, Outcome};
+use super::intent::{Cause, Intent, Outcome};
 use crate::next::Timestamp;
 use crate::request::{Key, Ledger, Response};
-
-/// How many ended syncs are remembered.
-const HISTORY: usize = 10;
+use serde::{Deserialize, Serialize};
 
 /// What an application's stream adds up to.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
 pub struct State {
     /// Requests without a response, oldest first.
     pub open: Vec<Want>,
@@ -23,11 +22,12 @@ pub struct State {
     pub healing: Option<Healing>,
     /// Who holds the application, as far as people asked.
     pub custody: Custody,
-    requests: Ledger<Intent>,
+    pub(super) requests: Ledger<Intent>,
 }
 
 /// A request without a response.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Want {
     /// The step that waits.
     pub key: Key,
@@ -38,7 +38,8 @@ pub struct Want {
 }
 
 /// A sync that is under way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Operation {
     /// The commit of each source that is applied.
     pub revision: Revision,
@@ -51,7 +52,8 @@ pub struct Operation {
 }
 
 /// A sync that ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Ended {
     /// The sync as it was while it was under way.
     pub operation: Operation,
@@ -62,7 +64,8 @@ pub struct Ended {
 }
 
 /// Healing attempts in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Healing {
     /// How many there were.
     pub attempts: u32,
@@ -71,7 +74,8 @@ pub struct Healing {
 }
 
 /// Who holds the application, as far as people asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Custody {
     /// Nobody asked for a change.
     #[default]
@@ -91,53 +95,8 @@ pub enum Custody {
 }
 
 impl State {
-    /// Folds a stream, each entry with its moment.
-    pub fn fold<'a>(entries: impl IntoIterator<Item = (Timestamp, &'a Entry)>) -> State {
-        let mut state = State::default();
-        for (at, entry) in entries {
-            state.add(at, entry);
-        }
-        state
-    }
-
-    fn add(&mut self, at: Timestamp, entry: &Entry) {
-        match entry {
-            Entry::Wanted { key, .. } | Entry::Answered { key, .. } => self.take_in(at, key, entry),
-            Entry::Asked => self.asked = Some(at),
-            Entry::Syncing { revision, parameters, cause } => {
-                let (revision, parameters, cause) = (revision.clone(), parameters.clone(), cause.clone());
-                self.asked = None;
-                self.healing = match cause {
-                    Cause::Healing(attempts) => Some(Healing { attempts, last: at }),
-                    _ => None,
-                };
-                self.operation = Some(Operation { revision, parameters, cause, since: at });
-            }
-            Entry::Synced { outcome, .. } => {
-                if let Some(operation) = self.operation.take() {
-                    self.history.insert(0, Ended { operation, outcome: outcome.clone(), at });
-                    self.history.truncate(HISTORY);
-                }
-            }
-            Entry::TakeAsked => self.custody = Custody::Taking { since: at },
-            Entry::Taken => self.custody = Custody::Taken { at },
-            Entry::GiveAsked => self.custody = Custody::Giving,
-            Entry::Given => self.custody = Custody::AsFound,
-        }
-    }
-
-    /// Takes in what an entry says about a request.
-    fn take_in(&mut self, at: Timestamp, key: &Key, entry: &Entry) {
-        self.requests.apply(entry);
-        let open = self.requests.get(key).filter(|request| request.is_open());
-        let known = self.open.iter().position(|want| want.key == *key);
-        match (open, known) {
-            (Some(request), None) => {
-                self.open.push(Want { key: key.clone(), intent: request.intent.clone(), since: at });
-            }
-            (None, Some(known)) => drop(self.open.remove(known)),
-            (Some(_), Some(_)) | (None, None) => {}
-        }
+    pub(super) fn ledger(&self) -> &Ledger<Intent> {
+        &self.requests
     }
 
     /// How a request ended, once it has.

@@ -1,7 +1,7 @@
 //! The Application's status, as clients of Argo CD read it. Thin: sync,
 //! health and history.
 
-use super::entry::Outcome;
+use super::intent::Outcome;
 use super::plan::Plan;
 use super::{Context, State};
 use serde_json::{Value, json};

@@ -13,7 +13,7 @@ mod watch;
 
 pub use routers::Routers;
 
-use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written};
+use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, kept};
 use async_trait::async_trait;
 use cluster::{Annotations, Cluster, Router};
 use decide::by::By;
@@ -77,6 +77,14 @@ impl Stage for RolloutStage {
 
     fn is_current(&self, state: &State, act: &ActKey) -> bool {
         rollout::is_current(state, act)
+    }
+
+    fn summary(&self, state: &State) -> Option<Entry> {
+        Some(state.summary())
+    }
+
+    fn kept(&self, entries: &[(u64, Written<Entry>)]) -> Vec<u64> {
+        kept(entries)
     }
 
     async fn observe(

@@ -18,7 +18,7 @@ mod view;
 pub use generate::Generators;
 pub use judge::Judges;
 
-use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, now};
+use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, kept, now};
 use api::board::Board;
 use async_trait::async_trait;
 use cluster::Cluster;
@@ -129,23 +129,30 @@ impl SyncStage {
     }
 
     /// The streams of the applications that a name may mean: `name`, `namespace/name`, or with the cluster as well.
-    /// The clusters are asked, so that the answer does not depend on what was looked at since the start.
+    /// The clusters are asked, so that the answer does not depend on what was looked at since the start. Of one that
+    /// does not answer, the journal knows the applications.
     ///
     /// # Errors
-    /// A cluster that cannot be read.
-    pub async fn named(&self, name: &str) -> Result<Vec<Stream>, Trouble> {
+    /// Nothing is found, and a cluster cannot be read.
+    pub async fn named(&self, drivers: &Drivers, name: &str) -> Result<Vec<Stream>, Trouble> {
         let (full, tail) = (format!("app/{name}"), format!("/{name}"));
-        let mut found = Vec::new();
+        let is_meant = |stream: &Stream| stream.as_str() == full || stream.as_str().ends_with(&tail);
+        let (mut found, mut away) = (Vec::new(), None);
         for (place, cluster) in &self.clusters {
-            let kind = cluster.kind("argoproj.io/v1alpha1", "Application").await;
-            let kind = kind?;
-            let objects = cluster.list(&kind, None).await?;
-            let stream =
-                |object: &Value| Stream::app(place, sync::object::namespace(object), sync::object::name(object));
-            let is_meant = |stream: &Stream| stream.as_str() == full || stream.as_str().ends_with(&tail);
-            found.extend(objects.iter().map(stream).filter(is_meant));
+            match applications(cluster).await {
+                Ok(there) => found.extend(there.into_iter().filter(is_meant)),
+                Err(trouble) => {
+                    let known = drivers.streams(Family::App).await?.into_iter();
+                    let here = |stream: &Stream| stream.object().is_some_and(|(of, ..)| of == place);
+                    found.extend(known.filter(|stream| here(stream) && is_meant(stream)));
+                    away = Some(trouble);
+                }
+            }
         }
-        Ok(found)
+        match away {
+            Some(trouble) if found.is_empty() => Err(trouble),
+            _ => Ok(found),
+        }
     }
 
     /// Where an application's objects go: what a grant must allow.
@@ -245,6 +252,15 @@ impl SyncStage {
     }
 }
 
+/// The streams of the Applications that a cluster has now.
+async fn applications(cluster: &Cluster) -> Result<Vec<Stream>, Trouble> {
+    let kind = cluster.kind("argoproj.io/v1alpha1", "Application").await?;
+    let objects = cluster.list(&kind, None).await?;
+    let stream =
+        |object: &Value| Stream::app(cluster.name(), sync::object::namespace(object), sync::object::name(object));
+    Ok(objects.iter().map(stream).collect())
+}
+
 async fn record(drivers: &Arc<Drivers>, stream: &Stream, by: By, entry: Entry) -> Result<(), Trouble> {
     let appended = drivers.append(stream, by, |_: &[Written<Entry>]| Some(vec![entry.clone()])).await;
     appended.map(drop).map_err(|error| Trouble::new("writing the journal", error))
@@ -267,6 +283,14 @@ impl Stage for SyncStage {
 
     fn is_current(&self, state: &State, act: &ActKey) -> bool {
         sync::is_current(state, act)
+    }
+
+    fn summary(&self, state: &State) -> Option<Entry> {
+        Some(state.summary())
+    }
+
+    fn kept(&self, entries: &[(u64, Written<Entry>)]) -> Vec<u64> {
+        kept(entries)
     }
 
     async fn observe(

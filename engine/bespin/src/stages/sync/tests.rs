@@ -2,17 +2,18 @@
 //! HTTP, and the playground's Kubernetes API.
 
 use super::SyncStage;
-use crate::drive::{Drivers, now};
+use crate::drive::{Drivers, Stage, Trouble, Turn, Written, now};
 use crate::requests::request;
 use crate::sources::Repositories;
 use api::board::Board;
 use api::views::AppView;
 use cluster::{Cluster, Reach, Settings};
 use decide::by::By;
-use decide::next::Phase;
+use decide::next::{Next, Phase, Timestamp, Wake};
 use decide::object::ObjectRef;
+use decide::outcome::Outcomes;
 use decide::request::Key;
-use decide::stream::Stream;
+use decide::stream::{Family, Stream};
 use decide::sync::Intent;
 use forge::{Credentials, Forge, PlainHttp, Remote};
 use playground::sample::{MANIFESTS, Sample, SampleOptions};
@@ -296,6 +297,71 @@ async fn whose_an_application_is_is_asked_of_its_cluster() {
     server.cluster.release(&ObjectRef::of(&application)).await.expect("it is released");
     let observed = ask(&stream()).await.expect_err("it is not ours any more");
     assert!(observed.message.contains("run `bespin take` first"), "{observed}");
+    server.stop().await;
+    playground.stop().await;
+}
+
+/// Takes the place of the stage: looks whether a kind is served, whenever it is woken.
+struct Waits {
+    cluster: Arc<Cluster>,
+    served: tokio::sync::watch::Sender<bool>,
+}
+
+#[async_trait::async_trait]
+impl Stage for Waits {
+    const NAME: &'static str = "waits";
+    const FAMILY: Family = Family::App;
+    type Entry = super::Entry;
+    type State = ();
+    type Observed = ();
+    type Act = ();
+    type ActKey = ();
+    type Reply = ();
+
+    fn replay(&self, _: &[Written<super::Entry>]) {}
+
+    fn is_current(&self, (): &(), (): &()) -> bool {
+        false
+    }
+
+    async fn observe(&self, _: &Turn<'_>, (): &(), _: &Outcomes<(), ()>) -> Result<(), Trouble> {
+        self.served.send_replace(self.cluster.kind("example.com/v1", "Widget").await.is_ok());
+        Ok(())
+    }
+
+    fn decide(&self, (): &(), (): &(), _: Timestamp) -> Next<super::Entry, ()> {
+        Next::waiting(Wake::OnChange, "waiting for the kind")
+    }
+
+    async fn act(&self, _: &Turn<'_>, (): &(), (): &()) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_is_served_at_last_wakes_who_may_wait_for_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, _) = estate(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    let waits = Arc::new(Waits { cluster: server.cluster.clone(), served: tokio::sync::watch::Sender::new(true) });
+    let mut served = waits.served.subscribe();
+    server.drivers.register(&waits);
+    server.drivers.ensure(&stream());
+    served.wait_for(|served| !served).await.expect("it looks");
+    let widget = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "widgets.example.com" },
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": { "kind": "Widget", "plural": "widgets" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+            } } }],
+        },
+    });
+    server.cluster.apply(&widget).await.expect("the kind is defined");
+    // Long before the resync, which comes after two minutes.
+    let woken = tokio::time::timeout(Duration::from_secs(30), served.wait_for(|served| *served)).await;
+    woken.expect("it is woken").expect("it looks");
     server.stop().await;
     playground.stop().await;
 }

@@ -4,7 +4,7 @@
 //! the controller's own reading of `actions.<service>`.
 
 use crate::object::text;
-use crate::rollout::entry::{Act, Guard};
+use crate::rollout::act::{Act, Guard};
 use crate::rollout::fields::{CANARY, Fields, Mistake, Mistakes};
 use serde::Serialize;
 use serde_json::Value;

@@ -8,7 +8,7 @@ pub mod plugin;
 pub(super) mod rules;
 
 use crate::next::Timestamp;
-use crate::rollout::entry::Act;
+use crate::rollout::act::Act;
 use crate::rollout::fields::{CANARY, Fields, Mistake, Mistakes};
 use crate::rollout::observed::ObservedRollout;
 use alb::{Alb, Names};

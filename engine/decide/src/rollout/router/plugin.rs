@@ -6,7 +6,7 @@
 use crate::next::Timestamp;
 use crate::outcome::Failure;
 use crate::retry::Retry;
-use crate::rollout::entry::Split;
+use crate::rollout::act::Split;
 use crate::rollout::fields::{CANARY, Mistake, Mistakes};
 use serde_json::{Value, json};
 

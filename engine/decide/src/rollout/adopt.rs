@@ -1,0 +1,72 @@
+//! What is claimed as it stands: a Rollout that another controller took care of before, and one whose status tells more
+//! than the journal, which was restored from an older backup or begun anew.
+
+use super::act::Move;
+use super::entry::Entry;
+use super::hash;
+use super::observed::ObservedRollout;
+use super::state::State;
+use super::strategy::Strategy;
+use super::transitions::moving;
+use crate::object;
+use serde_json::Value;
+
+/// Whose writes never count as another controller's: ours, people's, and the
+/// machinery that counts pods.
+const NO_CONTROLLERS: &[&str] = &["bespin", "kubectl", "argocd", "kube-controller-manager"];
+
+/// Whether this field manager is another controller of Rollouts.
+pub(super) fn is_stranger(manager: &str) -> bool {
+    !NO_CONTROLLERS.iter().any(|ours| manager.starts_with(ours))
+}
+
+/// Claims a Rollout as it stands, where the journal knows less of it than its status.
+pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Result<Move, String>> {
+    let left = observed.status("currentPodHash").as_str().filter(|hash| !hash.is_empty())?;
+    if state.progress.is_some() && !has_lost(state, observed, left) {
+        return None;
+    }
+    let generation = &observed.rollout["metadata"]["generation"];
+    let is_newest = observed.status("observedGeneration").as_str() == Some(generation.to_string().as_str());
+    let is_foreign = state.progress.is_none() && observed.writers.keys().any(|manager| is_stranger(manager));
+    if !is_newest && is_foreign {
+        let text = "the controller that drove this Rollout before has not caught up with its newest spec; \
+                    give it back until it has, then take it again";
+        return Some(Err(text.to_owned()));
+    }
+    let text = if is_foreign || state.progress.is_none() {
+        "claiming it as it stands"
+    } else {
+        "the journal is older than the Rollout's status: going on from where the status says"
+    };
+    Some(Ok(moving(vec![as_it_stands(observed, strategy, left, is_newest)], text)))
+}
+
+/// Whether the status names a version that the journal never heard of. Each entry is recorded before the status tells
+/// of it, so that the entries of that version are lost.
+fn has_lost(state: &State, observed: &ObservedRollout, left: &str) -> bool {
+    let stable = observed.status("stableRS").as_str().filter(|hash| !hash.is_empty());
+    let named = std::iter::once(left).chain(stable);
+    named.into_iter().any(|hash| observed.set(hash).is_some() && !state.knows(hash))
+}
+
+/// The position that the status tells of. A status that is not of the newest spec is of the version that it names: the
+/// spec's own begins after it.
+fn as_it_stands(observed: &ObservedRollout, strategy: &Strategy, left: &str, is_newest: bool) -> Entry {
+    let status = |field: &str| observed.status(field).as_str().map(str::to_owned);
+    let weight = observed.rollout.pointer("/status/canary/weights/canary/weight").and_then(Value::as_u64);
+    let index = observed.status("currentStepIndex").as_u64().and_then(|index| index.try_into().ok());
+    let images = observed.set(left).filter(|_| !is_newest).map(|set| set.images.clone());
+    Entry::Adopted {
+        template: if is_newest { hash::template(&strategy.template) } else { left.to_owned() },
+        hash: left.to_owned(),
+        stable: status("stableRS"),
+        index: index.unwrap_or(strategy.steps.len()),
+        paused_ms: observed.rollout.pointer("/status/pauseConditions/0/startTime").and_then(object::time),
+        weight: weight.and_then(|weight| weight.try_into().ok()).unwrap_or(0),
+        aborted: (observed.status("abort") == &Value::Bool(true)).then(|| status("message").unwrap_or_default()),
+        images: images.unwrap_or_else(|| strategy.images.clone()),
+        steps_hash: strategy.steps_hash.clone(),
+        steps: strategy.steps.len(),
+    }
+}

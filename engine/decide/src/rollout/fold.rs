@@ -1,0 +1,241 @@
+//! How a stream's entries add up to a rollout's state.
+
+use super::entry::Entry;
+use super::intent::{Action, Cause, OnTimeout, Routed, Start};
+use super::progress::{Progress, ProgressState};
+use super::state::{AbortStatus, Refused, State, Undo, Version, Weighed};
+use crate::by::By;
+use crate::next::Timestamp;
+use crate::request::Key;
+
+/// How many weights are kept to be shown.
+const WEIGHTS: usize = 200;
+
+/// How many versions are known to have begun, the newest.
+const BEGUN: usize = 50;
+
+impl State {
+    /// Folds a stream's entries.
+    pub fn fold<'a>(entries: impl IntoIterator<Item = (Timestamp, &'a By, &'a Entry)>) -> State {
+        let mut state = State::default();
+        for (at, by, entry) in entries {
+            state.apply(at, by, entry);
+        }
+        state
+    }
+
+    /// Adds one entry. Total: an entry that no longer fits changes nothing.
+    pub fn apply(&mut self, at: Timestamp, by: &By, entry: &Entry) {
+        match entry {
+            Entry::Wanted { key, .. } => self.wanted(key, entry),
+            Entry::Bound { key, hash } => drop(self.bound.insert(key.clone(), hash.clone())),
+            Entry::TimedOut { .. } | Entry::Answered { .. } => self.requests.apply(entry),
+            Entry::Asked { action, .. } => self.asked(at, by, *action),
+            Entry::Adopted { .. } => self.adopted(at, entry),
+            Entry::Began { .. } => self.began(at, entry),
+            Entry::Shifting { weight } => {
+                self.asked = *weight;
+                self.weigh(at);
+            }
+            Entry::Served { weight } => self.verified(*weight),
+            Entry::Routing { router, rollout } => {
+                self.routed = Some(Routed { router: router.clone(), rollout: rollout.clone() });
+            }
+            Entry::Unrouted { router } => {
+                self.routed.take_if(|routed| routed.router == *router);
+            }
+            Entry::PauseBegan { index } => self.arrived(at, *index),
+            Entry::StepDone { index } => self.step_done(at, *index),
+            Entry::Extended => self.progress.iter_mut().for_each(|progress| progress.since = at),
+            Entry::Aborted { because, cause } => self.aborted(at, because, *cause),
+            Entry::Promoted { hash } => self.promoted(at, hash),
+            Entry::PuttingBack { intent } => {
+                let intent = (**intent).clone();
+                self.undo = Some(Undo { stands: AbortStatus::Yes, since: at, intent, outcome: None });
+            }
+            Entry::PutBack { since, outcome } => {
+                if let Some(undo) = self.undo.as_mut().filter(|undo| undo.since == *since) {
+                    undo.outcome = Some(outcome.clone());
+                }
+            }
+            Entry::Summarized(state) => *self = (**state).clone(),
+        }
+    }
+
+    /// The entry from which the stream can be read from here on.
+    pub fn summary(&self) -> Entry {
+        let requests = self.requests.summary();
+        let mut bound = self.bound.clone();
+        bound.retain(|key, _| requests.get(key).is_some());
+        Entry::Summarized(Box::new(State { requests, bound, ..self.clone() }))
+    }
+
+    fn wanted(&mut self, key: &Key, entry: &Entry) {
+        if let Some(known) = self.requests.get(key).filter(|known| known.may_open_again()) {
+            // An abort that a step has asked for by giving up is carried out all the same.
+            if known.is_given_up() && known.intent.on_timeout == OnTimeout::Abort {
+                return;
+            }
+            // It may be about another version by now.
+            self.bound.remove(key);
+        }
+        self.requests.apply(entry);
+    }
+
+    fn asked(&mut self, at: Timestamp, by: &By, action: Action) {
+        // Whoever asks for something has looked, and claims the rollout anew.
+        self.claimed_at = Some(at);
+        let Some(progress) = &mut self.progress else { return };
+        match (action, &progress.state) {
+            (Action::Promote, ProgressState::Underway) if progress.at < progress.steps => progress.next(at),
+            (Action::Resume, ProgressState::Underway) if progress.paused_since.is_some() => progress.next(at),
+            (Action::PromoteFull, ProgressState::Underway) if progress.at < progress.steps => {
+                progress.at = progress.steps;
+                progress.since = at;
+                progress.paused_since = None;
+            }
+            (Action::Abort, ProgressState::Underway) if progress.start == Start::Steps => {
+                let because = format!("asked for by {}", whom(by));
+                self.aborted(at, &because, Cause::Asked);
+            }
+            (Action::Retry, ProgressState::Aborted { .. }) => {
+                let Progress { hash, images, .. } = progress.clone();
+                progress.state = ProgressState::Underway;
+                progress.at = 0;
+                progress.since = at;
+                progress.reached = 0;
+                self.refused.retain(|refused| refused.hash != hash && refused.images != images);
+            }
+            _ => {}
+        }
+    }
+
+    fn adopted(&mut self, at: Timestamp, entry: &Entry) {
+        let Entry::Adopted { template, hash, stable, index, paused_ms, weight, aborted, images, steps_hash, steps } =
+            entry
+        else {
+            return;
+        };
+        self.claimed_at = Some(at);
+        self.remember(hash);
+        if template != hash {
+            self.aliases.insert(template.clone(), hash.clone());
+        }
+        let image = images.first().cloned().unwrap_or_default();
+        self.stable = stable.as_ref().map(|stable| Version {
+            hash: stable.clone(),
+            // Another version's image is learnt from its set when it is shown.
+            image: if stable == hash { image } else { String::new() },
+        });
+        let state = match (stable.as_ref() == Some(hash), aborted) {
+            (true, _) => ProgressState::Promoted,
+            (false, Some(because)) => ProgressState::Aborted { because: because.clone(), at },
+            (false, None) => ProgressState::Underway,
+        };
+        self.asked = *weight;
+        self.progress = Some(Progress {
+            hash: hash.clone(),
+            images: images.clone(),
+            steps_hash: steps_hash.clone(),
+            steps: *steps,
+            start: if stable.is_some() { Start::Steps } else { Start::First },
+            at: *index,
+            since: paused_ms.unwrap_or(at),
+            paused_since: *paused_ms,
+            reached: *weight,
+            state,
+        });
+    }
+
+    fn began(&mut self, at: Timestamp, entry: &Entry) {
+        let Entry::Began { hash, images, steps_hash, steps, start } = entry else { return };
+        self.claimed_at.get_or_insert(at);
+        self.remember(hash);
+        self.before = self.progress.take();
+        self.progress = Some(Progress {
+            hash: hash.clone(),
+            images: images.clone(),
+            steps_hash: steps_hash.clone(),
+            steps: *steps,
+            start: *start,
+            at: if *start == Start::Steps { 0 } else { *steps },
+            since: at,
+            paused_since: None,
+            reached: 0,
+            state: if *start == Start::Back { ProgressState::Promoted } else { ProgressState::Underway },
+        });
+    }
+
+    fn remember(&mut self, hash: &str) {
+        self.begun.retain(|known| known != hash);
+        self.begun.push(hash.to_owned());
+        if self.begun.len() > BEGUN {
+            self.begun.remove(0);
+        }
+    }
+
+    /// The weight is there; what is left of the step is its pause.
+    fn arrived(&mut self, at: Timestamp, index: usize) {
+        let asked = self.asked;
+        let Some(progress) = self.progress.as_mut().filter(|progress| progress.at == index) else { return };
+        progress.paused_since = Some(at);
+        progress.reached = asked;
+    }
+
+    fn step_done(&mut self, at: Timestamp, index: usize) {
+        let asked = self.asked;
+        let Some(progress) = self.progress.as_mut().filter(|progress| progress.at == index) else { return };
+        progress.next(at);
+        progress.reached = asked;
+    }
+
+    fn aborted(&mut self, at: Timestamp, because: &str, cause: Cause) {
+        let Some(progress) = &mut self.progress else { return };
+        if let Some(undo) = &mut self.undo {
+            undo.stands = AbortStatus::No;
+        }
+        progress.state = ProgressState::Aborted { because: because.to_owned(), at };
+        progress.at = 0;
+        progress.since = at;
+        progress.paused_since = None;
+        let images = if cause == Cause::Failed { progress.images.clone() } else { Vec::new() };
+        let refused = Refused { hash: progress.hash.clone(), images, because: because.to_owned() };
+        if cause != Cause::Refused && self.refused.iter().all(|known| known.hash != refused.hash) {
+            self.refused.push(refused);
+        }
+    }
+
+    fn promoted(&mut self, at: Timestamp, hash: &str) {
+        let Some(progress) = self.progress.as_mut().filter(|progress| progress.hash == hash) else { return };
+        progress.state = ProgressState::Promoted;
+        progress.at = progress.steps;
+        progress.since = at;
+        progress.paused_since = None;
+        let image = progress.images.first().cloned().unwrap_or_default();
+        let before = self.stable.replace(Version { hash: hash.to_owned(), image });
+        self.released = before.filter(|before| before.hash != hash).map(|before| (before.hash, at));
+    }
+
+    /// A weight was found at the router.
+    fn verified(&mut self, weight: u32) {
+        if let Some(last) = self.weights.last_mut().filter(|last| last.asked == weight) {
+            last.served = Some(weight);
+        }
+    }
+
+    fn weigh(&mut self, at: Timestamp) {
+        self.weights.push(Weighed { at, asked: self.asked, served: None });
+        if self.weights.len() > WEIGHTS {
+            self.weights.remove(0);
+        }
+    }
+}
+
+/// Whoever it was, in words.
+fn whom(by: &By) -> String {
+    match by {
+        By::Person(name) => name.clone(),
+        By::Server => "one of Argo's clients".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,57 @@
+//! How far a template is on its way through the steps.
+
+use super::intent::Start;
+use crate::next::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One template's way through the steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Progress {
+    /// The hash of the template that is rolled out.
+    pub hash: String,
+    /// The images of the template's containers.
+    pub images: Vec<String>,
+    /// The hash of the steps that it follows.
+    pub steps_hash: String,
+    /// How many steps there are.
+    pub steps: usize,
+    /// Whether it goes through its steps from the first, or at once to the end.
+    pub start: Start,
+    /// The current step's index; the number of steps when all are done.
+    pub at: usize,
+    /// Since when it is at this step, or its progress deadline began anew.
+    pub since: Timestamp,
+    /// Since when the current step's pause lasts.
+    pub paused_since: Option<Timestamp>,
+    /// The highest weight whose pods were there.
+    pub reached: u32,
+    /// Whether it goes on, or how it ended.
+    pub state: ProgressState,
+}
+
+/// How far a template is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum ProgressState {
+    /// It goes through its steps.
+    Underway,
+    /// Gone back to the stable version.
+    Aborted {
+        /// Why it was aborted, as a sentence.
+        because: String,
+        /// When it was aborted, in ms since the epoch.
+        at: Timestamp,
+    },
+    /// It is the stable version now.
+    Promoted,
+}
+
+impl Progress {
+    /// Goes on to the next step, at this moment.
+    pub(super) fn next(&mut self, at: Timestamp) {
+        self.at = (self.at + 1).min(self.steps);
+        self.since = at;
+        self.paused_since = None;
+    }
+}

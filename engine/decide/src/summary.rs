@@ -1,0 +1,73 @@
+//! What stays of a stream that goes on for as long as its object is there: a summary from which it is read, and the
+//! entries before it that people still look for.
+
+use crate::by::By;
+use crate::request::{Ledger, Requests};
+use std::collections::BTreeSet;
+
+/// How many entries after a summary make the next one due.
+pub const DUE: usize = 400;
+/// How many syncs of an application, or versions of a rollout, stay to be read, the newest.
+const NEWEST: usize = 20;
+
+/// The entries of a stream that has summaries.
+pub trait Endless: Requests {
+    /// Whether a sync, or a version's progress, begins with this entry.
+    fn begins(&self) -> bool;
+}
+
+/// One entry at its place in its stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed<'a, E> {
+    /// The entry's index.
+    pub index: u64,
+    /// Who caused it.
+    pub by: &'a By,
+    /// What it says.
+    pub entry: &'a E,
+}
+
+/// The indexes of the entries that stay before a summary: those since the twentieth sync or version before it, those
+/// of people, and those about requests without a response.
+pub fn kept<E: Endless>(entries: &[Placed<'_, E>]) -> Vec<u64> {
+    let begun = entries.iter().rev().filter(|placed| placed.entry.begins()).map(|placed| placed.index);
+    let newest = begun.take(NEWEST).last().unwrap_or(0);
+    let ledger = Ledger::fold(entries.iter().map(|placed| placed.entry));
+    let open: BTreeSet<_> = ledger.open().map(|request| &request.key).collect();
+    let stays = |placed: &&Placed<'_, E>| {
+        let is_asked = placed.entry.key().is_some_and(|key| open.contains(key));
+        placed.index >= newest || matches!(placed.by, By::Person(_)) || is_asked
+    };
+    entries.iter().filter(stays).map(|placed| placed.index).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Key;
+    use crate::sync::{Cause, Entry, Intent, Outcome, Revision};
+
+    #[test]
+    fn the_newest_syncs_the_people_and_who_still_waits_stay() {
+        let revision = || Revision::from("a".repeat(40));
+        let wanted = Entry::Wanted {
+            key: Key { run: "a/b/c/1".into(), step: "sync".into() },
+            intent: Intent { revision: revision() },
+        };
+        let mut entries = vec![(By::Run("a/b/c/1#sync".into()), wanted), (By::Person("ada".into()), Entry::Asked)];
+        for _ in 0..100 {
+            let (revision, parameters, cause) = (revision(), String::new(), Cause::Automated);
+            entries.push((By::Server, Entry::Syncing { revision, parameters, cause }));
+            let (revision, parameters, outcome) = (self::tests::revision(), String::new(), Outcome::Succeeded);
+            entries.push((By::Server, Entry::Synced { revision, parameters, outcome }));
+        }
+        let placed: Vec<_> =
+            entries.iter().enumerate().map(|(n, (by, entry))| Placed { index: n as u64, by, entry }).collect();
+        let expected: Vec<u64> = [0, 1].into_iter().chain(162..202).collect();
+        assert_eq!(kept(&placed), expected);
+    }
+
+    fn revision() -> Revision {
+        Revision::from("a".repeat(40))
+    }
+}
