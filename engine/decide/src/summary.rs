@@ -18,7 +18,7 @@ pub trait Endless: Requests {
 
 /// One entry at its place in its stream.
 #[derive(Clone, Copy, Debug)]
-pub struct Placed<'a, E> {
+pub struct NumberedEntry<'a, E> {
     /// The entry's index.
     pub index: u64,
     /// Who caused it.
@@ -29,16 +29,16 @@ pub struct Placed<'a, E> {
 
 /// The indexes of the entries that stay before a summary: those since the twentieth sync or version before it, those
 /// of people, and those about requests without a response.
-pub fn kept<E: Endless>(entries: &[Placed<'_, E>]) -> Vec<u64> {
-    let begun = entries.iter().rev().filter(|placed| placed.entry.begins()).map(|placed| placed.index);
+pub fn kept<E: Endless>(entries: &[NumberedEntry<'_, E>]) -> Vec<u64> {
+    let begun = entries.iter().rev().filter(|numbered| numbered.entry.begins()).map(|numbered| numbered.index);
     let newest = begun.take(NEWEST).last().unwrap_or(0);
-    let ledger = Ledger::fold(entries.iter().map(|placed| placed.entry));
+    let ledger = Ledger::fold(entries.iter().map(|numbered| numbered.entry));
     let open: BTreeSet<_> = ledger.open().map(|request| &request.key).collect();
-    let stays = |placed: &&Placed<'_, E>| {
-        let is_asked = placed.entry.key().is_some_and(|key| open.contains(key));
-        placed.index >= newest || matches!(placed.by, By::Person(_)) || is_asked
+    let stays = |numbered: &&NumberedEntry<'_, E>| {
+        let is_asked = numbered.entry.key().is_some_and(|key| open.contains(key));
+        numbered.index >= newest || matches!(numbered.by, By::Person(_)) || is_asked
     };
-    entries.iter().filter(stays).map(|placed| placed.index).collect()
+    entries.iter().filter(stays).map(|numbered| numbered.index).collect()
 }
 
 #[cfg(test)]
@@ -61,10 +61,10 @@ mod tests {
             let (revision, parameters, outcome) = (self::tests::revision(), String::new(), Outcome::Succeeded);
             entries.push((By::Server, Entry::Synced { revision, parameters, outcome }));
         }
-        let placed: Vec<_> =
-            entries.iter().enumerate().map(|(n, (by, entry))| Placed { index: n as u64, by, entry }).collect();
+        let numbered: Vec<_> =
+            entries.iter().enumerate().map(|(n, (by, entry))| NumberedEntry { index: n as u64, by, entry }).collect();
         let expected: Vec<u64> = [0, 1].into_iter().chain(162..202).collect();
-        assert_eq!(kept(&placed), expected);
+        assert_eq!(kept(&numbered), expected);
     }
 
     fn revision() -> Revision {

@@ -18,7 +18,7 @@ use decide::next::{Next, Timestamp};
 use decide::outcome::{Failure, Outcomes};
 use decide::retry::Retry;
 use decide::stream::{Family, Stream};
-use decide::summary::{self, Endless, Placed};
+use decide::summary::{self, Endless, NumberedEntry};
 use journal::Journal;
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
@@ -129,9 +129,9 @@ pub struct Written<E> {
 
 /// The entries that stay before a summary of their stream.
 pub fn kept<E: Endless>(entries: &[(u64, Written<E>)]) -> Vec<u64> {
-    let placed = entries.iter().map(|(index, Written { by, entry, .. })| Placed { index: *index, by, entry });
-    let placed: Vec<_> = placed.collect();
-    summary::kept(&placed)
+    let numbered = entries.iter().map(|(index, Written { by, entry, .. })| NumberedEntry { index: *index, by, entry });
+    let numbered: Vec<_> = numbered.collect();
+    summary::kept(&numbered)
 }
 
 /// Why an observation or an act did not work out.
