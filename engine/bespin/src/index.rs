@@ -5,7 +5,7 @@
 //! new in the journal is read first, up to its newest entry, so that nothing depends on which drivers
 //! have observed so far. What stands here is a copy of the journal; a restart reads it again.
 
-use decide::delivery::{Bump, KnownRun, PullRequest, RunPhase};
+use decide::delivery::{Bump, KnownRun, PullRequest, Push, Reflog, RunPhase};
 use decide::run::Opened;
 use decide::stream::Stream;
 use forge::Head;
@@ -36,6 +36,8 @@ struct Folded {
     proposed: HashMap<String, Head>,
     /// The repositories that pull requests were made to.
     proposed_to: BTreeSet<String>,
+    /// How branches and tags moved, by repository and full reference.
+    reflogs: HashMap<(String, String), Reflog>,
 }
 
 impl JournalIndex {
@@ -50,6 +52,20 @@ impl JournalIndex {
     /// The journal's, when it cannot be read.
     pub async fn of(&self, repository: &str) -> Result<Vec<KnownRun>, journal::Error> {
         Ok(self.fresh().await?.runs.get(repository).cloned().unwrap_or_default())
+    }
+
+    /// The runs of a push's repository, and of their deliveries those that tell of the same move of its branch or tag.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn runs_beside(&self, push: &Push) -> Result<(Vec<KnownRun>, BTreeSet<String>), journal::Error> {
+        let folded = self.fresh().await?;
+        let runs = folded.runs.get(&push.repository).cloned().unwrap_or_default();
+        let reflog = folded.reflogs.get(&(push.repository.clone(), push.reference.clone()));
+        let told = runs.iter().map(|run| &run.event.delivery);
+        let same = told.filter(|told| reflog.is_some_and(|reflog| reflog.is_same(told, &push.delivery)));
+        let same = same.cloned().collect();
+        Ok((runs, same))
     }
 
     /// The run that `run` waits for: of the open runs of its concurrency group that were opened before it,
@@ -148,7 +164,9 @@ impl Folded {
             }
             ("delivery", "received" | "proposed") => {
                 if entry.kind == "proposed" {
-                    self.proposed(entry)?;
+                    self.proposed(entry)?
+                } else {
+                    self.pushed(entry)?
                 }
                 self.pending.insert(entry.seq, entry.stream.clone());
                 self.received.insert(entry.stream.clone(), entry.seq);
@@ -161,6 +179,14 @@ impl Folded {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    fn pushed(&mut self, entry: &Entry) -> Result<(), journal::Error> {
+        let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
+        let push: Push = serde_json::from_value(entry.body.clone()).map_err(|e| place(e.to_string()))?;
+        let reflog = self.reflogs.entry((push.repository.clone(), push.reference.clone())).or_default();
+        reflog.tell(&push, entry.at_ms);
         Ok(())
     }
 

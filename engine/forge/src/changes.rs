@@ -1,6 +1,7 @@
 //! Which paths a push changed, where its payload does not say.
 
 use crate::error::{self, Error};
+use crate::look::MESSAGE_LIMIT;
 use crate::mirror::{Core, Mirror};
 use crate::walk::{self, Budget, WalkBounds};
 use git2::{Commit, Oid, Repository};
@@ -48,7 +49,46 @@ impl Mirror {
     }
 }
 
+impl Mirror {
+    /// The messages of the commits that are in the history of `after` and not in that of `before`, newest first; where
+    /// `before` is not there, those that the default branch has not. `None` where there are more than `limit`, or where
+    /// it cannot be told.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where `after` is not in the mirror.
+    pub async fn brought(&self, before: &str, after: &str, limit: usize) -> Result<Option<Vec<String>>, Error> {
+        let (before, after) = (before.to_owned(), after.to_owned());
+        self.run(move |core| core.brought(&before, &after, limit)).await
+    }
+}
+
 impl Core {
+    fn brought(&self, before: &str, after: &str, limit: usize) -> Result<Option<Vec<String>>, Error> {
+        let failed = error::git("reading the history of", self.address.as_str());
+        let repository = self.open()?;
+        let tip = self.need(&repository, after)?.id();
+        let known = match self.peel(&repository, before)? {
+            Some(before) => Some(before),
+            None => match self.default_branch(&repository) {
+                Some(default) => self.resolve(&repository, &default)?.and_then(|id| Oid::from_str(&id).ok()),
+                None => None,
+            },
+        };
+        let Some(known) = known else { return Ok(None) };
+        let mut walk = repository.revwalk().map_err(&failed)?;
+        walk.push(tip).and_then(|()| walk.hide(known)).map_err(&failed)?;
+        let mut messages = Vec::new();
+        for id in walk {
+            if messages.len() == limit {
+                return Ok(None);
+            }
+            let commit = repository.find_commit(id.map_err(&failed)?).map_err(&failed)?;
+            let message = commit.message_bytes();
+            messages.push(String::from_utf8_lossy(&message[..message.len().min(MESSAGE_LIMIT)]).into_owned());
+        }
+        Ok(Some(messages))
+    }
+
     fn changed(&self, reference: &str, before: &str, after: &str) -> Result<Changed, Error> {
         let failed = error::git("comparing commits of", self.address.as_str());
         let everything = |because: &str| Ok(Changed::Everything { because: because.into() });

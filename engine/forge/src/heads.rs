@@ -77,6 +77,17 @@ impl Heads<'_> {
         self.mirror.run(move |core| core.fetch_head(&head, &base, &needed, limits)).await
     }
 
+    /// Where a pull request's reference is now; `None` where there is none. A head that is here already may be an older
+    /// one.
+    ///
+    /// # Errors
+    /// As [`Heads::fetch`].
+    pub async fn tip(&self, number: u64, base: &str, limits: HeadLimits) -> Result<Option<String>, Error> {
+        let head = Head { number, sha: "tip".to_owned() };
+        let base = base.to_owned();
+        self.mirror.run(move |core| core.tip(&head, &base, limits)).await
+    }
+
     /// Removes the heads that are not `needed` and were fetched `age` ago or earlier.
     ///
     /// # Errors
@@ -134,7 +145,21 @@ impl Core {
         fetched
     }
 
+    fn tip(&self, head: &Head, base: &str, limits: HeadLimits) -> Result<Option<String>, Error> {
+        let store = self.head_store(head);
+        self.remove_head(&store)?;
+        let fetched = self.fetch_reference(&store, head, base, limits);
+        let tip = fetched.and_then(|repository| self.resolve(&repository, &reference(head)));
+        self.remove_head(&store)?;
+        tip
+    }
+
     fn fetch_into(&self, store: &Path, head: &Head, base: &str, limits: HeadLimits) -> Result<Option<Fetched>, Error> {
+        let repository = self.fetch_reference(store, head, base, limits)?;
+        self.fetched(&repository, head)
+    }
+
+    fn fetch_reference(&self, store: &Path, head: &Head, base: &str, limits: HeadLimits) -> Result<Repository, Error> {
         let failed = error::git("fetching a pull request of", self.address.as_str());
         drop(Repository::init_bare(store).map_err(&failed)?);
         // Relative, so that the data folder can be moved.
@@ -154,7 +179,9 @@ impl Core {
             return Err(Error::TooLarge { what, limit: format!("{} bytes", limits.bytes) });
         }
         fetched.map_err(|error| failed(distrust.explain(error)))?;
-        self.fetched(&repository, head)
+        drop(options);
+        drop(remote);
+        Ok(repository)
     }
 
     /// The head in its store, where the reference there leads to it.

@@ -4,6 +4,7 @@ use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
 use crate::walk::{self, Budget, TreePlace};
 use git2::{ErrorCode, ObjectType, Oid, Repository};
+use std::collections::BTreeMap;
 
 /// A commit, as far as others need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,15 @@ impl Mirror {
     pub async fn resolve(&self, revision: &str) -> Result<Option<String>, Error> {
         let revision = revision.to_owned();
         self.run(move |core| core.resolve(&core.open()?, &revision)).await
+    }
+
+    /// Every branch and tag by its full reference, with the id that it stands at; an annotated tag's is the tag's own.
+    /// As of the last fetch.
+    ///
+    /// # Errors
+    /// [`Error::Git`] where the mirror cannot be read.
+    pub async fn references(&self) -> Result<BTreeMap<String, String>, Error> {
+        self.run(|core| core.references(&core.open()?)).await
     }
 
     /// The short name of the remote's default branch, as of the last fetch.
@@ -185,6 +195,19 @@ impl Core {
             }
         }
         Ok(None)
+    }
+
+    fn references(&self, repository: &Repository) -> Result<BTreeMap<String, String>, Error> {
+        let failed = error::git("reading the references of", self.address.as_str());
+        let mut all = BTreeMap::new();
+        for reference in repository.references().map_err(&failed)? {
+            let reference = reference.map_err(&failed)?;
+            let (Ok(name), Some(id)) = (reference.name(), reference.target()) else { continue };
+            if name.starts_with("refs/heads/") || name.starts_with("refs/tags/") {
+                all.insert(name.to_owned(), id.to_string());
+            }
+        }
+        Ok(all)
     }
 
     pub(crate) fn default_branch(&self, repository: &Repository) -> Option<String> {

@@ -83,6 +83,26 @@ pub struct Push {
     pub branches: Vec<String>,
     /// Globs of changed paths; empty means all.
     pub paths: Vec<String>,
+    /// Whether a push counts that brings nothing but Bespin's own commits.
+    #[serde(default, skip_serializing_if = "OwnCommits::is_default")]
+    pub own_commits: OwnCommits,
+}
+
+/// What a push does that brings nothing but Bespin's own commits, such as a bump's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnCommits {
+    /// It starts nothing: a bump into the application's own repository would start the next run for ever.
+    #[default]
+    Ignore,
+    /// It starts a run, as every other push does.
+    Run,
+}
+
+impl OwnCommits {
+    fn is_default(&self) -> bool {
+        *self == OwnCommits::default()
+    }
 }
 
 /// Which pull requests start a pipeline.
@@ -147,7 +167,8 @@ pub struct Manual {}
 /// Which runs stand in each other's way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Concurrency {
-    /// Runs of one repository with the same group go one after the other.
+    /// Runs of one repository with the same group go one after the other. Rendered in a run; in a file it may hold
+    /// expressions.
     pub group: String,
     /// What a newer run does to an older one.
     pub supersede: Supersede,

@@ -1,11 +1,14 @@
 //! Reads a pipeline file: its top, and what starts it.
 
+use crate::expr::{ExprPlace, KnownNames};
 use crate::lock::{Lock, Pins};
 use crate::mistake::{Mistake, SourceText};
 use crate::reader::{FileReader, Hint, field, head};
 use crate::tree::{self, MapKey, Node, NodeKind};
-use crate::{Activity, Concurrency, Manual, On, Pipeline, PullRequest, Push, Supersede, Tag, glob, shape, steps};
-use std::collections::BTreeMap;
+use crate::{
+    Activity, Concurrency, Manual, On, OwnCommits, Pipeline, PullRequest, Push, Supersede, Tag, glob, shape, steps,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The largest file, in bytes.
 const LARGEST: usize = 256 << 10;
@@ -72,8 +75,8 @@ fn whole(reader: &mut FileReader<'_>, text: &str) -> Option<Pipeline> {
     }
     let name = field(entries, "name").and_then(|node| name(reader, node)).unwrap_or_default();
     let on = field(entries, "on").map(|node| on(reader, node)).unwrap_or_default();
-    let concurrency = field(entries, "concurrency").and_then(|node| concurrency(reader, node));
     let env = field(entries, "env").map(|node| env(reader, node)).unwrap_or_default();
+    let concurrency = field(entries, "concurrency").and_then(|node| concurrency(reader, node, &env));
     let (steps, finally) = steps::read(reader, field(entries, "steps"), field(entries, "finally"), &env);
     Some(Pipeline { name, on, concurrency, env, steps, finally })
 }
@@ -186,7 +189,19 @@ fn push(reader: &mut FileReader<'_>, node: &Node) -> Push {
     });
     let branches = filter(reader, entries, "branches", "branches-ignore");
     let paths = filter(reader, entries, "paths", "paths-ignore");
-    Push { branches, paths }
+    let own_commits = field(entries, "own-commits").and_then(|node| own_commits(reader, node)).unwrap_or_default();
+    Push { branches, paths, own_commits }
+}
+
+fn own_commits(reader: &mut FileReader<'_>, node: &Node) -> Option<OwnCommits> {
+    match reader.text(node, "`own-commits`")?.as_str() {
+        "ignore" => Some(OwnCommits::Ignore),
+        "run" => Some(OwnCommits::Run),
+        other => {
+            reader.wrong(&node.at, format!("`own-commits` has no choice `{other}`"), "write `ignore` or `run`");
+            None
+        }
+    }
 }
 
 fn pull_request(reader: &mut FileReader<'_>, node: &Node) -> PullRequest {
@@ -289,7 +304,7 @@ fn manual(reader: &mut FileReader<'_>, node: &Node) -> Manual {
     Manual::default()
 }
 
-fn concurrency(reader: &mut FileReader<'_>, node: &Node) -> Option<Concurrency> {
+fn concurrency(reader: &mut FileReader<'_>, node: &Node, env: &BTreeMap<String, String>) -> Option<Concurrency> {
     let (group, supersede) = match &node.kind {
         NodeKind::Scalar { .. } => (node, None),
         _ => {
@@ -309,10 +324,8 @@ fn concurrency(reader: &mut FileReader<'_>, node: &Node) -> Option<Concurrency> 
         }
     };
     let name = reader.text(group, "`group`")?;
-    if name.contains("${{") {
-        let help = "write a fixed name; runs of different branches then wait for each other";
-        reader.wrong(&group.at, "expressions in `group` are not supported by this version", help);
-    }
+    let (env, none) = (env.keys().cloned().collect(), BTreeSet::new());
+    reader.expressions(group, &KnownNames { env: &env, before: &none, steps: &none, place: ExprPlace::Group });
     let supersede = supersede.and_then(|node| supersede_of(reader, node)).unwrap_or_default();
     Some(Concurrency { group: name, supersede })
 }

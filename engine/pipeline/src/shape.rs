@@ -81,6 +81,18 @@ pub struct PushSchema {
     pub paths: Option<Texts>,
     /// The changed paths that do not; not together with `paths`.
     pub paths_ignore: Option<Texts>,
+    /// What a push does that brings nothing but Bespin's own commits, such as a bump's; `ignore` without it.
+    pub own_commits: Option<OwnCommitsSchema>,
+}
+
+/// What a push of Bespin's own commits does.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub enum OwnCommitsSchema {
+    /// It starts nothing.
+    Ignore,
+    /// It starts a run, as every other push does.
+    Run,
 }
 
 /// Which pull requests count; patterns as for pushes.
@@ -160,9 +172,10 @@ pub enum ConcurrencyForm {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ConcurrencySchema {
-    /// Runs of one repository with the same group go one after the other.
+    /// Runs of one repository with the same group go one after the other. Expressions in it may name `ref`, `commit`,
+    /// `env` and `event`.
     pub group: String,
-    /// What a newer run does to an older one; `until-bump` without it.
+    /// What a newer run does to an older one of the same pipeline and branch; `until-bump` without it.
     pub supersede: Option<SupersedeSchema>,
 }
 

@@ -169,6 +169,29 @@ fn what_is_not_used_yet_is_taken_with_a_warning() {
 }
 
 #[test]
+fn a_group_may_be_an_expression_and_own_commits_may_start_a_run() {
+    let read = |on: &str, group: &str| {
+        pipeline::parse(
+            "was.yaml",
+            &format!("name: was\non: {on}\nconcurrency: '{group}'\nsteps: [{{ uses: image }}]\n"),
+        )
+    };
+    let group = "deploy-${{ ref.name }}";
+    let was = read("{ push: { own-commits: run } }", group).unwrap();
+    assert_eq!(was.concurrency.unwrap().group, group, "it is rendered when a run is opened");
+    let push = was.on.push.unwrap();
+    assert_eq!(push.own_commits, pipeline::OwnCommits::Run);
+    let usual = read("push", "deploy").unwrap().on.push.unwrap();
+    let json = serde_json::to_value(&usual).unwrap();
+    assert_eq!(json.get("own_commits"), None, "older servers read what they know");
+    assert_eq!(serde_json::from_value::<pipeline::Push>(json).unwrap(), usual);
+    let mistakes = read("{ push: { own-commits: yes } }", "deploy-${{ steps.image.build }}").unwrap_err();
+    let said: Vec<_> = mistakes.iter().map(|m| (m.line, m.message.as_str())).collect();
+    let expected = [(2, "`own-commits` has no choice `yes`"), (3, "`steps` is not known before the run is open")];
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn a_host_that_is_asked_in_the_clear_is_granted_by_name() {
     let text =
         |grant: &str| format!("name: x\non: push\nsteps:\n  - {{ uses: slack, grants: {{ http: [{grant}] }} }}\n");

@@ -7,7 +7,7 @@ use crate::logs::Logs;
 use crate::stages::delivery::DeliveryStage;
 use api::board::Board;
 use decide::by::By;
-use decide::delivery::{Change, Entry as DeliveryEntry, Paths, Push, Received};
+use decide::delivery::{Change, Entry as DeliveryEntry, Paths, Push, Received, Source};
 use decide::run::{Entry as RunEntry, Event, Opened, RunOutcome};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -85,6 +85,7 @@ impl World {
             change: Change::Forward,
             pusher: "kim".into(),
             paths: Paths::Listed { paths: Vec::new() },
+            source: Source::Webhook,
         });
         let stream = push.stream();
         let ignored = ended.then(|| DeliveryEntry::Ignored { because: "a test".into() });

@@ -1,16 +1,17 @@
 //! Decides which runs a delivery opens, and which older ones they supersede.
 //!
-//! A run is known by its [`RunKey`](super::RunKey): the same push never opens a second run of
-//! a pipeline, by whichever delivery it comes and however often the server
-//! dies between opening the run and recording that it did.
+//! The same push never opens a second run of a pipeline, by whichever delivery it comes and however
+//! often the server dies between opening the run and recording that it did. A push is known by its place
+//! in the order of the moves of its branch or tag ([`Reflog`](super::Reflog)): what went away and came back
+//! was pushed again.
 
 use super::entry::{Change, Entry, Push, Received, Skipped};
 use super::messages;
-use super::observed::{Bump, Context, Observed, RunPhase};
+use super::observed::{Bump, Context, KnownRun, Observed, RunPhase};
 use super::pipelines::{Plan, plan};
 use super::state::{Ended, State};
 use crate::next::{Next, Timestamp, Wake};
-use crate::run::Opened;
+use crate::run::{EventKind, Opened};
 use pipeline::Supersede;
 
 /// How long a commit may be missing before the delivery is given up, in ms since the first look that missed it.
@@ -114,7 +115,7 @@ fn superseded<'a>(run: &str, supersede: Option<Supersede>, context: &'a Context)
     let place = context.runs.iter().position(|known| known.id == run).unwrap_or(0);
     let mine = context.runs.get(place);
     context.runs[..place].iter().filter_map(move |old| {
-        let same_group = mine.is_some_and(|mine| mine.group.is_some() && mine.group == old.group);
+        let takes_turns = mine.is_some_and(|mine| takes_turns(mine, old));
         // Two pipelines that one push opens do not take each other's place.
         let same_push = mine.is_some_and(|mine| mine.event.delivery == old.event.delivery);
         let may = match supersede {
@@ -122,6 +123,15 @@ fn superseded<'a>(run: &str, supersede: Option<Supersede>, context: &'a Context)
             Some(Supersede::UntilBump) => old.bump == Bump::Ahead,
             Some(Supersede::Always) => true,
         };
-        (same_group && !same_push && may && old.phase == RunPhase::Open).then(|| old.id.clone())
+        (takes_turns && !same_push && may && old.phase == RunPhase::Open).then(|| old.id.clone())
     })
+}
+
+/// Whether a newer run may take the place of an older one at all. Of the same group alone, they queue: what a branch
+/// does is no reason to end what another deploys.
+fn takes_turns(newer: &KnownRun, older: &KnownRun) -> bool {
+    let by_push = matches!(older.event.kind, EventKind::Push | EventKind::Tag | EventKind::PullRequest);
+    let same_group = newer.group.is_some() && newer.group == older.group;
+    let same_line = newer.file == older.file && newer.event.reference == older.event.reference;
+    by_push && same_group && same_line && newer.event.kind == older.event.kind
 }

@@ -69,6 +69,27 @@ pub struct Push {
     pub pusher: String,
     /// Which paths the commits touched.
     pub paths: Paths,
+    /// Who told of it.
+    #[serde(default, skip_serializing_if = "Source::is_webhook")]
+    pub source: Source,
+}
+
+/// Who told of a push.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The forge, by a webhook.
+    #[default]
+    Webhook,
+    /// The server itself: it looked where the repository's branches and tags stand. Several pushes may lie between
+    /// `before` and `after`.
+    Heads,
+}
+
+impl Source {
+    fn is_webhook(&self) -> bool {
+        *self == Source::Webhook
+    }
 }
 
 /// What happened to a reference.

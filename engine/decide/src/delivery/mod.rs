@@ -12,12 +12,15 @@
 
 mod decide;
 mod entry;
+mod group;
 mod messages;
 mod observed;
 mod payload;
 mod pipelines;
 mod pull_request;
 mod push;
+mod quiet;
+mod reflog;
 mod run_number_floor;
 mod state;
 #[cfg(test)]
@@ -26,13 +29,15 @@ mod webhook;
 
 pub use crate::run::Origin;
 pub use decide::{Act, PATIENCE_MS, decide};
-pub use entry::{Change, Entry, NOTHING, Paths, PullRequest, Push, Received, Reference, Skipped};
+pub use entry::{Change, Entry, NOTHING, Paths, PullRequest, Push, Received, Reference, Skipped, Source};
 pub use observed::{
-    Ancestry, Bump, Changed, Context, File, FileState, KnownRun, Observed, OpenedBy, RunKey, RunPhase, Standing,
+    Ancestry, Bump, Changed, Context, File, FileState, KnownRun, Observed, OpenedBy, RunPhase, Standing,
 };
 pub use payload::{Mistake, Parsed};
 pub use pipelines::{Plan, idle, plan};
 pub use push::{MAX_PATH_BYTES, MAX_PATHS};
+pub use quiet::depends_on_all;
+pub use reflog::Reflog;
 pub use run_number_floor::{Place, by_tags, by_trailers, places, unnumbered};
 pub use state::{Ended, State};
 pub use webhook::{Response, Webhook, parse, respond};

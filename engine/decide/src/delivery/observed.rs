@@ -1,9 +1,8 @@
 //! What a delivery observes: the commit, its pipeline files, and the repository's runs.
 
-use super::entry::Received;
 use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Pipeline;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a delivery observes.
 #[derive(Clone, Debug)]
@@ -37,8 +36,14 @@ pub struct Context {
     pub files_at: String,
     /// Which paths the push or the pull request changed.
     pub changed: Changed,
-    /// Whether the pull request has moved on.
+    /// Whether the pull request, or the pushed branch or tag, has moved on.
     pub standing: Standing,
+    /// The other deliveries, by their ids, that tell of the same move of the pushed branch or tag; at least those that
+    /// have opened runs.
+    pub same: BTreeSet<String>,
+    /// The messages of all commits that the push brought, where they matter; see
+    /// [`depends_on_all`](super::depends_on_all). Empty where it brought none, or more than are read.
+    pub brought: Vec<String>,
     /// The repository's runs, in the order in which they were opened.
     pub runs: Vec<KnownRun>,
     /// The last number used elsewhere, by pipeline.
@@ -54,15 +59,20 @@ pub struct File {
     pub pipeline: Result<Pipeline, Vec<String>>,
 }
 
-/// Whether a pull request has moved on since the delivery was sent. A push's runs tell that by their ancestry.
+/// Where a pull request, or a pushed branch or tag, stands since the delivery was sent, as git says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It has not, or it is a push.
+    /// At the commit, or nothing depends on it.
     Current,
     /// The pull request has a newer head, which contains the commit.
     Passed {
         /// The newer head's full id.
         by: String,
+    },
+    /// The branch or tag is elsewhere.
+    Moved {
+        /// The full id of the commit that it leads to; `None` where it is gone.
+        to: Option<String>,
     },
 }
 
@@ -73,47 +83,6 @@ pub enum Changed {
     Paths(Vec<String>),
     /// It cannot be told, so everything counts.
     Everything,
-}
-
-/// What makes two runs the same, the repository being given.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum RunKey<'a> {
-    /// A run that a push opens.
-    Push {
-        /// The full reference, such as `refs/heads/main`.
-        reference: &'a str,
-        /// The commit before the push.
-        before: &'a str,
-        /// The commit after the push.
-        after: &'a str,
-        /// The pipeline's file, which stays the same when its name changes.
-        file: &'a str,
-    },
-    /// Of a pull request. Another base branch makes another run of it; where that branch stands makes none.
-    PullRequest {
-        /// The pull request's number.
-        number: u64,
-        /// The full reference of its base branch.
-        base: &'a str,
-        /// The commit of its head.
-        head: &'a str,
-        /// The pipeline's file, which stays the same when its name changes.
-        file: &'a str,
-    },
-}
-
-impl<'a> RunKey<'a> {
-    /// The key of the run of a pipeline file that a delivery would open.
-    pub fn of(received: &'a Received, file: &'a str) -> RunKey<'a> {
-        match received {
-            Received::Push(push) => {
-                RunKey::Push { reference: &push.reference, before: &push.before, after: &push.after, file }
-            }
-            Received::PullRequest(asked) => {
-                RunKey::PullRequest { number: asked.number, base: &asked.base, head: &asked.head_sha, file }
-            }
-        }
-    }
 }
 
 /// A run that exists.
@@ -139,7 +108,7 @@ pub struct KnownRun {
     pub phase: RunPhase,
     /// Whether its bump is recorded.
     pub bump: Bump,
-    /// How its commit stands to the pushed one.
+    /// How its commit stands to the pushed one, if that has been left.
     pub ancestry: Ancestry,
 }
 
@@ -181,12 +150,12 @@ pub enum Bump {
     Recorded,
 }
 
-/// How a run's commit stands to the pushed one.
+/// How a run's commit stands to the pushed one, where the branch or tag has moved on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ancestry {
-    /// Its history contains the pushed commit, and is longer.
+    /// The branch or tag stands at it now, or it lies between the pushed commit and that.
     Newer,
-    /// Its history does not contain the pushed commit, or it is the same commit, or they were not compared.
+    /// It is neither, or it is the same commit, or they were not compared.
     Other,
 }
 
@@ -210,14 +179,5 @@ impl KnownRun {
             bump: Bump::Ahead,
             ancestry: Ancestry::Other,
         }
-    }
-
-    pub(super) fn is(&self, key: &RunKey<'_>) -> bool {
-        let (event, file) = (&self.event, self.file.as_str());
-        let mine = match &event.pull_request {
-            Some(asked) => RunKey::PullRequest { number: asked.number, base: &asked.base, head: &event.after, file },
-            None => RunKey::Push { reference: &event.reference, before: &event.before, after: &event.after, file },
-        };
-        self.opened_by == OpenedBy::Delivery && mine == *key
     }
 }

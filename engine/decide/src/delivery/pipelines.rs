@@ -1,8 +1,10 @@
 //! What becomes of each pipeline file of a pushed or proposed commit.
 
 use super::entry::{Change, PullRequest, Push, Received, Reference, Skipped};
+use super::group::with_group;
 use super::messages::why_nothing;
-use super::observed::{Ancestry, Changed, Context, File, KnownRun, RunKey, Standing};
+use super::observed::{Ancestry, Changed, Context, File, KnownRun, OpenedBy, Standing};
+use super::quiet::quiet;
 use crate::run::{self, Event, EventKind, Opened};
 use pipeline::{Concurrency, Pipeline, Supersede, Trigger};
 use std::collections::BTreeMap;
@@ -55,34 +57,66 @@ fn plan_file<'f>(
     file: &'f File,
     names: &mut BTreeMap<&'f str, &'f str>,
 ) -> Plan {
-    let key = RunKey::of(received, &file.path);
     let twin = match &file.pipeline {
         Ok(pipeline) => names.insert(pipeline.name.as_str(), &file.path).map(str::to_owned),
         Err(_) => None,
     };
-    if let Some(known) = context.runs.iter().find(|known| known.is(&key)) {
-        let pipeline = file.pipeline.as_ref().ok();
-        let supersede = pipeline.and_then(|pipeline| concurrency(received, pipeline, &file.path)).map(|c| c.supersede);
+    if let Some(known) = own_run(received, context, &file.path) {
+        let supersede = file.pipeline.as_ref().ok().and_then(|pipeline| supersede(received, pipeline));
         return Plan::Exists { run: known.id.clone(), supersede };
     }
     let skip = |because| Plan::Skip { file: file.path.clone(), because };
     if let Standing::Passed { by } = &context.standing {
         return skip(format!("the pull request has a newer head, {}", by.get(..7).unwrap_or(by)));
     }
+    if let Some(because) = quiet(received, context, file.pipeline.as_ref().ok()) {
+        return skip(because);
+    }
+    let refuse = |mistakes: &[String]| Plan::Open(broken(received, context, &file.path, mistakes));
     match (&file.pipeline, twin) {
         (Ok(pipeline), Some(twin)) => {
             let mistake =
                 format!("{}: the name `{}` is taken by {twin}; give this pipeline another", file.path, pipeline.name);
-            Plan::Open(broken(received, context, &file.path, &[mistake]))
+            refuse(&[mistake])
         }
-        (Err(mistakes), _) => Plan::Open(broken(received, context, &file.path, mistakes)),
+        (Err(mistakes), _) => refuse(mistakes),
         (Ok(pipeline), None) => {
             match unfit(pipeline, received, &context.changed).or_else(|| outrun(pipeline, received, file, context)) {
                 Some(because) => skip(because),
-                None => Plan::Open(opened(received, context, &file.path, pipeline.clone(), Vec::new())),
+                None => match with_group(pipeline, &event(received, context), &context.commit) {
+                    Ok(pipeline) => Plan::Open(opened(received, context, &file.path, pipeline, Vec::new())),
+                    Err(because) => refuse(&[format!("{}: concurrency: group: {because}", file.path)]),
+                },
             }
         }
     }
+}
+
+/// The run of a pipeline file that this delivery has opened already, or another delivery of the same push or head.
+fn own_run<'c>(received: &Received, context: &'c Context, file: &str) -> Option<&'c KnownRun> {
+    let by_deliveries = |known: &&KnownRun| known.opened_by == OpenedBy::Delivery && known.file == file;
+    let mut newest_first = context.runs.iter().rev().filter(by_deliveries);
+    match received {
+        Received::Push(push) => newest_first.find(|known| {
+            let told_by = &known.event.delivery;
+            known.event.reference == push.reference && (*told_by == push.delivery || context.same.contains(told_by))
+        }),
+        Received::PullRequest(asked) => {
+            let of_it: Vec<_> = newest_first.filter(|known| is_of(known, asked)).collect();
+            let at_head = |known: &&&KnownRun| known.event.after == asked.head_sha;
+            let own = of_it.iter().filter(at_head).find(|known| known.event.delivery == asked.delivery);
+            // A head that was left and is back was pushed again.
+            let is_back = context.standing == Standing::Current
+                && of_it.first().is_some_and(|newest| newest.event.after != asked.head_sha);
+            own.or_else(|| of_it.iter().find(at_head).filter(|_| !is_back)).copied()
+        }
+    }
+}
+
+/// Whether a run is of a pull request with this base. Another base makes another run of it; where the base stands
+/// makes none.
+fn is_of(known: &KnownRun, asked: &PullRequest) -> bool {
+    known.event.pull_request.as_ref().is_some_and(|of| of.number == asked.number && of.base == asked.base)
 }
 
 /// Why a pipeline is not for this delivery, if it is not.
@@ -107,28 +141,29 @@ fn unfit(pipeline: &Pipeline, received: &Received, changed: &Changed) -> Option<
     }
 }
 
-/// Which runs stand in the way of a run that the delivery opens.
-fn concurrency(received: &Received, pipeline: &Pipeline, file: &str) -> Option<Concurrency> {
+/// What a run that the delivery opens does to older ones of its group.
+fn supersede(received: &Received, pipeline: &Pipeline) -> Option<Supersede> {
     let own = pipeline.concurrency.as_ref();
     match received {
-        Received::Push(_) => own.cloned(),
-        Received::PullRequest(asked) => Some(Concurrency::of_pull_request(own, file, &asked.reference())),
+        Received::Push(_) => own.map(|own| own.supersede),
+        Received::PullRequest(_) => Some(Concurrency::of_pull_request(own, "", "").supersede),
     }
 }
 
-/// Why a push that only moved forwards comes too late: deliveries may be
+/// Why a push comes too late: its branch or tag has moved on, and what stands there now has its run. Deliveries may be
 /// worked off out of order, and an older commit must not get a higher number.
 fn outrun(pipeline: &Pipeline, received: &Received, file: &File, context: &Context) -> Option<String> {
-    let Received::Push(push) = received else { return None };
-    let supersede = pipeline.concurrency.as_ref()?.supersede;
-    if supersede == Supersede::Never || push.change != Change::Forward {
+    let (Received::Push(push), Standing::Moved { .. }) = (received, &context.standing) else { return None };
+    let of_it = |known: &&KnownRun| known.file == file.path && known.event.reference == push.reference;
+    let mut runs = context.runs.iter().rev().filter(of_it);
+    let newer = runs.find(|known| known.ancestry == Ancestry::Newer)?;
+    // Where every push has its run, so has this one, unless its commit had one already.
+    let counts = supersede(received, pipeline).unwrap_or(Supersede::Never) == Supersede::Never;
+    let ran_before = || context.runs.iter().filter(of_it).any(|known| known.event.after == push.after);
+    if counts && !ran_before() {
         return None;
     }
-    let newer = |known: &&KnownRun| {
-        known.ancestry == Ancestry::Newer && known.file == file.path && known.event.reference == push.reference
-    };
-    let newer = context.runs.iter().find(newer)?;
-    Some(format!("{} is a run of a newer commit that contains this one", newer.id))
+    Some(format!("`{}` has moved on, and {} is a run of a newer commit", push.reference, newer.id))
 }
 
 /// A run that has failed before it starts, and shows every mistake.
@@ -157,22 +192,29 @@ fn opened(
     let used = context.runs.iter().filter(|known| known.pipeline == pipeline.name).map(|known| known.number);
     let floor = context.floors.get(&pipeline.name).copied();
     let number = used.chain(floor).max().unwrap_or(0) + 1;
-    pipeline.concurrency = concurrency(received, &pipeline, path);
+    if let Received::PullRequest(asked) = received {
+        let own = pipeline.concurrency.as_ref();
+        pipeline.concurrency = Some(Concurrency::of_pull_request(own, path, &asked.reference()));
+    }
     Box::new(Opened {
         id: format!("{}/{}/{number}", received.repository(), pipeline.name),
         number,
         repository: received.repository().to_owned(),
         pipeline_file: path.to_owned(),
         pipeline,
-        event: match received {
-            Received::Push(push) => pushed(push),
-            Received::PullRequest(asked) => proposed(asked, &context.files_at),
-        },
+        event: event(received, context),
         title: title(&context.commit.message, &received.reference()),
         commit: context.commit.clone(),
         mistakes,
         retry_of: None,
     })
+}
+
+fn event(received: &Received, context: &Context) -> Event {
+    match received {
+        Received::Push(push) => pushed(push),
+        Received::PullRequest(asked) => proposed(asked, &context.files_at),
+    }
 }
 
 fn pushed(push: &Push) -> Event {

@@ -1,6 +1,6 @@
 //! Reads the payload of a push. Every error names the place.
 
-use super::entry::{Change, Paths, Push};
+use super::entry::{Change, Paths, Push, Source};
 use super::payload::{Mistake, Parsed, RawRepository, check_reference, commit_of, is_nothing, mistake, name_of, shown};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -74,7 +74,9 @@ pub(super) fn read(hook: &str, delivery: &str, raw: RawPush) -> Result<Parsed, M
     let paths = paths_of(change, &after, raw.commits.unwrap_or_default());
     let pusher = shown(&raw.pusher.and_then(|p| p.name).unwrap_or_default());
     let (hook, delivery) = (hook.to_owned(), delivery.to_owned());
-    Ok(Parsed::Push(Box::new(Push { hook, delivery, repository, reference, before, after, change, pusher, paths })))
+    let source = Source::Webhook;
+    let push = Push { hook, delivery, repository, reference, before, after, change, pusher, paths, source };
+    Ok(Parsed::Push(Box::new(push)))
 }
 
 /// The payload's lists are believed where they cannot have been capped.

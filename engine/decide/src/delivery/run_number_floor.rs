@@ -4,12 +4,13 @@
 //! runs are taken, and the trailers in the manifests name them.
 
 use super::entry::Received;
+use super::group::early;
 use super::observed::{Context, FileState, KnownRun};
 use super::pipelines::{Plan, plan};
 use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Step;
 use pipeline::expr::{self, Variables};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A place where a run leaves its number.
@@ -84,16 +85,7 @@ fn place(step: &Step, scope: &Variables) -> Option<Place> {
 }
 
 fn scope(opened: &Opened) -> Variables {
-    let commit = &opened.commit;
-    let branch = opened.event.reference.strip_prefix("refs/heads/").unwrap_or_default();
-    Variables(json!({
-        "env": opened.pipeline.env,
-        "commit": {
-            "sha": commit.sha, "short": commit.short, "message": commit.message,
-            "author": commit.author, "branch": branch,
-        },
-        "event": { "kind": opened.event.kind },
-    }))
+    early(&opened.pipeline, &opened.event, &opened.commit)
 }
 
 /// The highest number among tags of the form `v<number>-<seven hexadecimal digits>`.
@@ -121,7 +113,8 @@ fn digits(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{Change, Changed, File, Paths, Push, Standing};
+    use crate::delivery::{Change, Changed, File, Paths, Push, Source, Standing};
+    use std::collections::BTreeSet;
 
     const FILE: &str = "name: was
 on:
@@ -152,6 +145,7 @@ steps:
             change: Change::Forward,
             pusher: "kim".into(),
             paths: Paths::Listed { paths: vec!["was/x".into()] },
+            source: Source::Webhook,
         })
     }
 
@@ -165,6 +159,8 @@ steps:
             files_at: "2".repeat(40),
             changed: Changed::Everything,
             standing: Standing::Current,
+            same: BTreeSet::new(),
+            brought: Vec::new(),
             runs: Vec::new(),
             floors: BTreeMap::new(),
         }

@@ -6,7 +6,7 @@ use crate::next::{Timestamp, Wake};
 use crate::run::{Commit, EventKind, Opened};
 use pipeline::{Concurrency, On, Tag};
 use pipeline::{Pipeline, Supersede};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const A: &str = "1111111111111111111111111111111111111111";
 const B: &str = "2222222222222222222222222222222222222222";
@@ -22,11 +22,12 @@ fn push() -> Push {
         change: Change::Forward,
         pusher: "kim".into(),
         paths: Paths::Listed { paths: vec!["was/x".into()] },
+        source: Source::Webhook,
     }
 }
 
 fn was(supersede: Supersede) -> Pipeline {
-    let on = pipeline::Push { branches: vec!["main".into()], paths: vec!["was/**".into()] };
+    let on = pipeline::Push { branches: vec!["main".into()], paths: vec!["was/**".into()], ..Default::default() };
     Pipeline {
         name: "petclinic-was".into(),
         on: On { push: Some(on), ..On::default() },
@@ -42,8 +43,17 @@ fn file(path: &str, pipeline: Pipeline) -> File {
 fn found(files: Vec<File>) -> Context {
     let commit = Commit { sha: B.into(), short: B[..7].into(), message: "Fix it\n\nlong".into(), author: "Kim".into() };
     let changed = Changed::Paths(vec!["was/x".into()]);
-    let (files_at, standing) = (B.into(), Standing::Current);
-    Context { commit, files, files_at, changed, standing, runs: Vec::new(), floors: BTreeMap::new() }
+    Context {
+        commit,
+        files,
+        files_at: B.into(),
+        changed,
+        standing: Standing::Current,
+        same: BTreeSet::new(),
+        brought: Vec::new(),
+        runs: Vec::new(),
+        floors: BTreeMap::new(),
+    }
 }
 
 fn known(number: u64, after: &str, delivery: &str) -> KnownRun {
@@ -132,10 +142,140 @@ fn two_files_of_one_name() {
 fn a_late_delivery_of_an_older_commit_opens_nothing() {
     let mut world = found(vec![file(".bespin/was.yaml", was(Supersede::UntilBump))]);
     world.runs.push(KnownRun { ancestry: Ancestry::Newer, ..known(7, A, "d9") });
+    world.standing = Standing::Moved { to: Some(A.into()) };
     assert!(skip(plan_one(&push(), &world)).contains("/7 is a run of a newer commit"));
+    for standing in [Standing::Current, Standing::Moved { to: None }] {
+        // Whatever ran before: it is what the branch is now, or nothing is.
+        let runs = if standing == Standing::Current { world.runs.clone() } else { vec![known(7, A, "d9")] };
+        run_of(plan_one(&push(), &Context { standing, runs, ..world.clone() }));
+    }
+    world.standing = Standing::Current;
     run_of(plan_one(&Push { change: Change::Forced, ..push() }, &world));
+    world.standing = Standing::Moved { to: Some(A.into()) };
     world.files = vec![file(".bespin/was.yaml", was(Supersede::Never))];
     run_of(plan_one(&push(), &world));
+}
+
+#[test]
+fn what_went_away_and_came_back_opens_its_run() {
+    let mut world = found(vec![file(".bespin/was.yaml", was(Supersede::Never))]);
+    world.runs = vec![known(7, B, "d0"), known(8, A, "d5")];
+    world.same.insert("d0".into());
+    assert!(matches!(plan_one(&push(), &world), Plan::Exists { run, .. } if run.ends_with("/7")), "told twice");
+    world.same.clear();
+    assert_eq!(run_of(plan_one(&push(), &world)).number, 9, "it moved in between");
+    world.standing = Standing::Moved { to: None };
+    assert_eq!(run_of(plan_one(&push(), &world)).number, 9, "nothing is built for what it is now");
+    world.standing = Standing::Moved { to: Some(A.into()) };
+    world.runs[1].ancestry = Ancestry::Newer;
+    let because = "`refs/heads/main` has moved on, and user/petclinic/petclinic-was/8 is a run of a newer commit";
+    assert_eq!(skip(plan_one(&push(), &world)), because, "its commit had a run, and so has what came after it");
+    world.runs[0].event.after = "4".repeat(40);
+    run_of(plan_one(&push(), &world));
+}
+
+#[test]
+fn a_push_takes_the_place_of_its_own_line_alone() {
+    let mine = known(9, B, "d1");
+    let older = known(8, A, "d0");
+    assert_eq!((mine.group.as_deref(), mine.event.kind), (Some("was"), EventKind::Push));
+    let of = |change: fn(&mut KnownRun)| {
+        let mut run = older.clone();
+        change(&mut run);
+        run
+    };
+    let rows: [(&str, KnownRun, bool); 9] = [
+        ("the same branch", older.clone(), true),
+        ("another branch", of(|run| run.event.reference = "refs/heads/next".into()), false),
+        ("another file", of(|run| run.file = ".bespin/web.yaml".into()), false),
+        ("another group", of(|run| run.group = Some("web".into())), false),
+        ("a person's", of(|run| run.event.kind = EventKind::Manual), false),
+        ("the clock's", of(|run| run.event.kind = EventKind::Schedule), false),
+        ("an alert's", of(|run| run.event.kind = EventKind::Alert), false),
+        ("a release's", of(|run| run.event.kind = EventKind::Release), false),
+        ("a pull request's", of(|run| run.event.kind = EventKind::PullRequest), false),
+    ];
+    for (name, old, expected) in rows {
+        let mut world = found(vec![file(".bespin/was.yaml", was(Supersede::Always))]);
+        world.runs = vec![old, mine.clone()];
+        let acts = open(&pushed(&push()), &world).acts;
+        assert_eq!(!acts.is_empty(), expected, "{name}: {acts:?}");
+    }
+}
+
+#[test]
+fn a_group_is_rendered_when_the_run_is_opened() {
+    let grouped = |group: &str| {
+        let mut pipeline = was(Supersede::Never);
+        pipeline.env.insert("STAGE".into(), "blue".into());
+        pipeline.concurrency = Some(Concurrency { group: group.into(), supersede: Supersede::Never });
+        run_of(plan_one(&push(), &found(vec![file(".bespin/was.yaml", pipeline)])))
+    };
+    let opened = grouped("deploy-${{ ref.name }}-${{ env.STAGE }}");
+    assert_eq!(opened.pipeline.concurrency.unwrap().group, "deploy-main-blue");
+    for (group, because) in [
+        ("${{ commit.message | split(',') }}", "is [\"Fix it\\n\\nlong\"], not a text"),
+        ("${{ commit.nothing }}", "there is no `commit.nothing`"),
+        ("${{ '' }}", "is empty"),
+    ] {
+        let opened = grouped(group);
+        let [mistake] = &opened.mistakes[..] else { panic!("{group}: {:?}", opened.mistakes) };
+        assert!(
+            mistake.starts_with(".bespin/was.yaml: concurrency: group: ") && mistake.contains(because),
+            "{mistake}"
+        );
+    }
+    let mut world = proposed_to(Some(Supersede::Never));
+    world.files[0].pipeline.as_mut().unwrap().concurrency.as_mut().unwrap().group = "deploy-${{ ref.name }}".into();
+    let group = run_of(plan_asked(&asked(), &world)).pipeline.concurrency.unwrap().group;
+    assert_eq!(group, "deploy-pull/7/head of refs/pull/7/head");
+}
+
+const BUMP: &str = "Bump was to v56\n\nBespin-Run: user/petclinic/petclinic-was/56\n";
+
+#[test]
+fn commits_of_our_own_start_nothing_unless_they_are_asked_for() {
+    let mut world = found(vec![file(".bespin/was.yaml", was(Supersede::Never))]);
+    world.commit.message = BUMP.into();
+    run_of(plan_one(&push(), &world));
+    world.brought = vec![BUMP.into(), BUMP.into()];
+    let because = skip(plan_one(&push(), &world));
+    assert!(because.contains("`Bespin-Run`") && because.contains("own-commits: run"), "{because}");
+    assert!(depends_on_all(&pushed(&push()), BUMP) && !depends_on_all(&pushed(&push()), "Fix it"));
+    let merged = Context { brought: vec![BUMP.into(), "Fix it".into()], ..world.clone() };
+    run_of(plan_one(&push(), &merged));
+    let mut asked_for = world.clone();
+    let on = &mut asked_for.files[0].pipeline.as_mut().unwrap().on;
+    on.push.as_mut().unwrap().own_commits = pipeline::OwnCommits::Run;
+    run_of(plan_one(&push(), &asked_for));
+    // A tag at such a commit is a person's.
+    let mut on_tag = was(Supersede::Never);
+    on_tag.on = On { tag: Some(Tag::default()), ..On::default() };
+    let tag = Push { reference: "refs/tags/v1".into(), before: NOTHING.into(), change: Change::New, ..push() };
+    run_of(plan_one(&tag, &Context { files: vec![file(".bespin/was.yaml", on_tag)], ..world }));
+}
+
+#[test]
+fn what_a_message_asks_is_heard() {
+    let mut world = found(vec![file(".bespin/was.yaml", was(Supersede::Never))]);
+    world.files.push(File { path: ".bespin/bad.yaml".into(), pipeline: Err(vec!["one".into()]) });
+    world.commit.message = "Words [skip ci]".into();
+    for plan in plan(&pushed(&push()), &world) {
+        assert_eq!(skip(plan), "its commit's message says `[skip ci]`");
+    }
+    // Of several pushes that were found at once, the last one's message speaks for itself alone.
+    let found = Push { source: Source::Heads, ..push() };
+    assert!(depends_on_all(&pushed(&found), &world.commit.message));
+    world.brought = vec!["Words [skip ci]".into(), BUMP.into()];
+    skip(plan_one(&found, &world));
+    world.brought.push("Fix it".into());
+    run_of(plan_one(&found, &world));
+    skip(plan_one(&push(), &world));
+    let mut proposed = proposed_to(None);
+    proposed.commit.message = "Words [no ci]".into();
+    assert_eq!(skip(plan_asked(&asked(), &proposed)), "its commit's message says `[no ci]`");
+    proposed.commit.message = BUMP.into();
+    run_of(plan_asked(&asked(), &proposed));
 }
 
 #[test]
@@ -389,6 +529,15 @@ fn the_same_head_opens_no_second_run_wherever_the_base_stands() {
     for other in [PullRequest { number: 8, ..asked() }, PullRequest { head_sha: A.into(), ..asked() }] {
         assert_eq!(run_of(plan_asked(&other, &world)).number, 2);
     }
+    // A head that was left is back: it was pushed again, unless only its news is late.
+    let left = PullRequest { head_sha: A.into(), delivery: "d3".into(), ..asked() };
+    let mut back = world.clone();
+    back.runs.push(KnownRun::new(&run_of(plan_asked(&left, &back))));
+    assert_eq!(run_of(plan_asked(&again, &back)).number, 3);
+    let own = PullRequest { delivery: "d1".into(), ..again.clone() };
+    assert!(matches!(plan_asked(&own, &back), Plan::Exists { run, .. } if run == first.id), "resumed");
+    back.standing = Standing::Passed { by: A.into() };
+    assert!(matches!(plan_asked(&again, &back), Plan::Exists { run, .. } if run == first.id));
     // Another base branch is checked anew, by its own pipelines.
     let mut everywhere = world.clone();
     everywhere.files[0].pipeline.as_mut().unwrap().on.pull_request = Some(pipeline::PullRequest::default());

@@ -175,6 +175,13 @@ impl EventKind {
 }
 
 impl Event {
+    /// The short name of the branch or tag; of a pull request `pull/7/head`.
+    pub fn ref_name(&self) -> &str {
+        let short =
+            ["refs/heads/", "refs/tags/", "refs/"].iter().find_map(|prefix| self.reference.strip_prefix(prefix));
+        short.unwrap_or(&self.reference)
+    }
+
     /// Whose pull request it is; `None` of any other event. One of which nothing is known counts as a stranger's.
     pub fn origin(&self) -> Option<Origin> {
         match &self.pull_request {

@@ -88,5 +88,6 @@ pub(super) fn scope(state: &State, opened: &Opened, observed: &Observed) -> Vari
         "env": opened.pipeline.env,
         "steps": steps,
         "event": { "kind": opened.event.kind },
+        "ref": { "name": opened.event.ref_name() },
     }))
 }

@@ -25,6 +25,8 @@ pub enum ExprPlace {
     Setting,
     /// In a step's `if`.
     Condition,
+    /// In the group of `concurrency`, which is known before its run is open.
+    Group,
 }
 
 /// What is wrong with an expression.
@@ -42,7 +44,10 @@ const SUBTRACTION: &str = "reads as a subtraction";
 const RUN: [&str; 5] = ["id", "number", "url", "title", "outcome"];
 const COMMIT: [&str; 5] = ["sha", "short", "message", "author", "branch"];
 const EVENT: [&str; 1] = ["kind"];
-const ROOTS: [&str; 5] = ["run", "commit", "env", "steps", "event"];
+const REF: [&str; 1] = ["name"];
+const ROOTS: [&str; 6] = ["run", "commit", "env", "steps", "event", "ref"];
+/// What a group may name.
+const EARLY: [&str; 4] = ["ref", "commit", "env", "event"];
 
 /// Checks one expression, without its braces.
 pub fn check(source: &str, known: &KnownNames<'_>) -> Vec<ExprFault> {
@@ -63,7 +68,9 @@ pub fn check(source: &str, known: &KnownNames<'_>) -> Vec<ExprFault> {
     let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
     names.sort();
     let mut faults: Vec<ExprFault> = names.iter().filter_map(|name| check_name(source, name, known)).collect();
-    faults.extend(quoted_steps(source).filter_map(|id| check_step(source, id, known)));
+    if known.place != ExprPlace::Group {
+        faults.extend(quoted_steps(source).filter_map(|id| check_step(source, id, known)));
+    }
     if faults.iter().any(|fault| fault.message.ends_with(SUBTRACTION)) {
         // What stands behind the dash is no name of its own then.
         faults.retain(|fault| fault.message.ends_with(SUBTRACTION));
@@ -118,7 +125,7 @@ fn check_name(source: &str, name: &str, known: &KnownNames<'_>) -> Option<ExprFa
     let fault = |part: &str, message: String, help: String| Some(ExprFault { at: find(source, part), message, help });
     if STATUS.contains(&root) {
         let help = "compare `run.outcome` instead, or move it into the step's `if`".to_owned();
-        return (known.place == ExprPlace::Setting)
+        return (known.place != ExprPlace::Condition)
             .then(|| fault(root, format!("`{root}()` belongs into `if`"), help))
             .flatten();
     }
@@ -129,10 +136,15 @@ fn check_name(source: &str, name: &str, known: &KnownNames<'_>) -> Option<ExprFa
             "name the version by hand, in `env`".into(),
         );
     }
+    if known.place == ExprPlace::Group && ROOTS.contains(&root) && !EARLY.contains(&root) {
+        let help = format!("a group may name {}", EARLY.join(", "));
+        return fault(root, format!("`{root}` is not known before the run is open"), help);
+    }
     let fields: &[&str] = match root {
         "run" => &RUN,
         "commit" => &COMMIT,
         "event" => &EVENT,
+        "ref" => &REF,
         "steps" => return second.and_then(|id| check_step(source, id, known)),
         "env" => {
             return second.filter(|name| !known.env.contains(*name)).and_then(|name| {
@@ -235,6 +247,19 @@ mod tests {
             assert_eq!(says(source, ExprPlace::Setting), [""; 0], "{source}");
         }
         assert_eq!(says("failure() and commit.branch is startingwith 'release/'", ExprPlace::Condition), [""; 0]);
+        assert_eq!(says("ref.name | lower", ExprPlace::Group), [""; 0]);
+    }
+
+    #[test]
+    fn a_group_is_known_before_its_run() {
+        let early = "a group may name ref, commit, env, event";
+        for (source, expected) in [
+            ("run.number", format!("`run` is not known before the run is open; {early}")),
+            ("steps['image'].build", format!("`steps` is not known before the run is open; {early}")),
+            ("ref.nmae", "`ref` has no `nmae`; did you mean `name`?".to_owned()),
+        ] {
+            assert_eq!(says(source, ExprPlace::Group), [expected], "{source}");
+        }
     }
 
     #[test]

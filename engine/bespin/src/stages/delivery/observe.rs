@@ -8,6 +8,7 @@ use decide::delivery::{
 use decide::next::Timestamp;
 use decide::run::Commit;
 use forge::Mirror;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -15,6 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const KEPT_COMMITS: usize = 64;
 /// How many of a reference's newest runs are compared with a late delivery.
 const COMPARED_RUNS: usize = 20;
+/// How many commits of a push are read at most, where each of them matters.
+const READ_COMMITS: usize = 1_000;
 
 /// What a repository shows of a delivery.
 pub(super) struct AtRepository {
@@ -23,6 +26,8 @@ pub(super) struct AtRepository {
     pub(super) files_at: String,
     pub(super) changed: Changed,
     pub(super) standing: Standing,
+    /// See [`Context::brought`].
+    pub(super) brought: Vec<String>,
 }
 
 impl DeliveryStage {
@@ -30,15 +35,16 @@ impl DeliveryStage {
     pub(super) async fn observe_repository(&self, received: &Received, at: Timestamp) -> Result<Observed, Trouble> {
         let repository = received.repository();
         let mirror = self.forge.repository(repository)?;
-        let (_turn, at_repository, runs) = match received {
+        let (_turn, at_repository, runs, same) = match received {
             Received::Push(push) => {
                 let turn = self.turn(repository).await?;
                 let Some(at_repository) = self.observe_push(&mirror, push, at).await? else {
                     return Ok(Observed::Missing);
                 };
-                let mut runs = self.runs(repository).await?;
-                compare(&mirror, push, &mut runs).await?;
-                (turn, at_repository, runs)
+                let told = self.index.runs_beside(push).await;
+                let (mut runs, same) = told.map_err(|error| Trouble::new("reading the runs", error))?;
+                compare(&mirror, push, &at_repository.standing, &mut runs).await?;
+                (turn, at_repository, runs, same)
             }
             Received::PullRequest(asked) => {
                 // Before its turn: a stranger's head may be slow, and no push waits for it.
@@ -46,14 +52,15 @@ impl DeliveryStage {
                     Ok(at_repository) => at_repository,
                     Err(observed) => return Ok(observed),
                 };
-                (self.turn(repository).await?, at_repository, self.runs(repository).await?)
+                (self.turn(repository).await?, at_repository, self.runs(repository).await?, BTreeSet::new())
             }
         };
         let prefix = format!("{repository}/");
         let floors =
             self.floors.iter().filter_map(|(name, floor)| Some((name.strip_prefix(&prefix)?.to_owned(), *floor)));
-        let AtRepository { commit, files, files_at, changed, standing } = at_repository;
-        let mut context = Context { commit, files, files_at, changed, standing, runs, floors: floors.collect() };
+        let AtRepository { commit, files, files_at, changed, standing, brought } = at_repository;
+        let floors = floors.collect();
+        let mut context = Context { commit, files, files_at, changed, standing, same, brought, runs, floors };
         for opened in delivery::unnumbered(received, &context) {
             // Asked each time: what others left there since is as much a fact as what the journal says.
             let floor = self.external.last(&opened).await?;
@@ -88,7 +95,24 @@ impl DeliveryStage {
         let Some(at_commit) = at_commit else { return Ok(None) };
         let changed = changed(mirror, push).await?;
         let AtCommit { commit, files } = (*at_commit).clone();
-        Ok(Some(AtRepository { files_at: commit.sha.clone(), commit, files, changed, standing: Standing::Current }))
+        let standing = self.standing(mirror, push, at, &commit.sha).await?;
+        let brought = match delivery::depends_on_all(&Received::Push(push.clone()), &commit.message) {
+            true => mirror.brought(&push.before, &push.after, READ_COMMITS).await?.unwrap_or_default(),
+            false => Vec::new(),
+        };
+        Ok(Some(AtRepository { files_at: commit.sha.clone(), commit, files, changed, standing, brought }))
+    }
+
+    /// Where the pushed branch or tag stands since the push was received at `at`. Without a run of it nothing depends
+    /// on that.
+    async fn standing(&self, mirror: &Mirror, push: &Push, at: Timestamp, commit: &str) -> Result<Standing, Trouble> {
+        let runs = self.runs(&push.repository).await?;
+        if !runs.iter().any(|run| run.event.reference == push.reference) {
+            return Ok(Standing::Current);
+        }
+        mirror.fetch(at).await?;
+        let to = mirror.resolve(&push.reference).await?;
+        Ok(if to.as_deref() == Some(commit) { Standing::Current } else { Standing::Moved { to } })
     }
 
     /// A commit with its pipelines; `None` where the mirror has not got it.
@@ -137,15 +161,16 @@ async fn changed(mirror: &Mirror, push: &Push) -> Result<Changed, Trouble> {
     })
 }
 
-/// Finds the runs of newer commits, for a push that only moved forwards.
-async fn compare(mirror: &Mirror, push: &Push, runs: &mut [KnownRun]) -> Result<(), Trouble> {
-    if push.change != Change::Forward {
-        return Ok(());
-    }
+/// Finds the runs of what a branch or tag has moved on to: where it stands now, and the commits on the way there.
+async fn compare(mirror: &Mirror, push: &Push, standing: &Standing, runs: &mut [KnownRun]) -> Result<(), Trouble> {
+    let Standing::Moved { to: Some(to) } = standing else { return Ok(()) };
     let same =
         runs.iter_mut().rev().filter(|run| run.event.reference == push.reference && run.event.after != push.after);
     for run in same.take(COMPARED_RUNS) {
-        if mirror.contains(&run.event.after, &push.after).await? {
+        let after = &run.event.after;
+        // An annotated tag's id leads to its commit.
+        let stands_there = mirror.resolve(after).await?.as_ref() == Some(to);
+        if stands_there || (mirror.contains(to, after).await? && mirror.contains(after, &push.after).await?) {
             run.ancestry = Ancestry::Newer;
         }
     }

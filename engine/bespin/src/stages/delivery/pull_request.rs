@@ -41,9 +41,29 @@ impl DeliveryStage {
             forge::Changed::Paths(paths) => Changed::Paths(paths),
             forge::Changed::Everything { .. } => Changed::Everything,
         };
+        let tip = match self.was_left(asked).await? {
+            true => mirror.heads().await.tip(asked.number, &base, HeadLimits::default()).await?.unwrap_or(tip),
+            false => tip,
+        };
         let standing = if tip == asked.head_sha { Standing::Current } else { Standing::Passed { by: tip } };
         let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
-        Ok(Ok(AtRepository { commit, files: at_base.files.clone(), files_at: base, changed, standing }))
+        Ok(Ok(AtRepository {
+            commit,
+            files: at_base.files.clone(),
+            files_at: base,
+            changed,
+            standing,
+            brought: Vec::new(),
+        }))
+    }
+
+    /// Whether this head had a run, and another head after it: whether it is back, the remote must say.
+    async fn was_left(&self, asked: &PullRequest) -> Result<bool, Trouble> {
+        let runs = self.runs(&asked.repository).await?;
+        let of_it = |run: &&KnownRun| run.event.pull_request.as_ref().is_some_and(|of| of.number == asked.number);
+        let mut heads =
+            runs.iter().filter(of_it).map(|run| &run.event.after).skip_while(|head| **head != asked.head_sha);
+        Ok(heads.any(|head| *head != asked.head_sha))
     }
 
     async fn fetch_head(

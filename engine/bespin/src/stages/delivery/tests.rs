@@ -1,12 +1,14 @@
 //! Pushes to a real git server become runs in a real journal.
 
+mod moves;
+
 use super::*;
 use crate::drive::{Begun, encode, now, read};
 use crate::external_run_numbers::ExternalRunNumbers;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use api::board::Board;
 use decide::by::By;
-use decide::delivery::{NOTHING, Origin, Paths, PullRequest};
+use decide::delivery::{NOTHING, Origin, Paths, PullRequest, Source};
 use decide::next::Wake;
 use decide::run::{CancelCause, Entry as RunEntry};
 use decide::stream::Stream;
@@ -63,6 +65,7 @@ impl World {
             change: if before == NOTHING { Change::New } else { Change::Forward },
             pusher: "kim".into(),
             paths,
+            source: Source::Webhook,
         };
         self.record(Received::Push(push)).await;
     }
@@ -563,6 +566,7 @@ impl Traces {
             change: Change::New,
             pusher: "kim".into(),
             paths: compare(),
+            source: Source::Webhook,
         };
         let stream = Received::Push(push.clone()).stream();
         drivers
