@@ -2,6 +2,7 @@
 
 mod caged;
 mod corridor;
+mod outage;
 mod plugin;
 mod restart;
 mod step;
@@ -101,9 +102,13 @@ async fn main() {
         known = true;
         restart::stream().await;
     }
+    if is_wanted("outage") {
+        known = true;
+        outage::caught_up().await;
+    }
     assert!(
         known,
         "there is no bench {wanted:?}; there are webhook, push-to-canary, step, idle, plugin-start, plugin-cold, plugin-many, \
-         plugin-beside, restart"
+         plugin-beside, restart, outage"
     );
 }

@@ -58,6 +58,15 @@ pub fn hooks(config: &Config) -> Result<Vec<crate::hooks::SignedHook>, String> {
     config.hook.iter().map(hook).collect()
 }
 
+/// The hook that each repository's deliveries come by, the first where there are several, by `owner/repo`.
+pub fn hook_of_each(config: &Config) -> BTreeMap<String, String> {
+    let each = |hook: &'_ crate::config::Hook| {
+        let name = hook.name.clone();
+        hook.repositories.iter().map(move |one| (one.name.clone(), name.clone())).collect::<Vec<_>>()
+    };
+    config.hook.iter().rev().flat_map(each).collect()
+}
+
 /// How registries are reached.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 //! have observed so far. What stands here is a copy of the journal; a restart reads it again.
 
 use decide::delivery::{Bump, KnownRun, PullRequest, Push, Reflog, RunPhase};
+use decide::heads::Known;
 use decide::run::Opened;
 use decide::stream::Stream;
 use forge::Head;
@@ -38,6 +39,8 @@ struct Folded {
     proposed_to: BTreeSet<String>,
     /// How branches and tags moved, by repository and full reference.
     reflogs: HashMap<(String, String), Reflog>,
+    /// Where each stands, by repository and full reference: as deliveries told, or as a later look saw.
+    positions: HashMap<String, BTreeMap<String, Known>>,
 }
 
 impl JournalIndex {
@@ -66,6 +69,14 @@ impl JournalIndex {
         let same = told.filter(|told| reflog.is_some_and(|reflog| reflog.is_same(told, &push.delivery)));
         let same = same.cloned().collect();
         Ok((runs, same))
+    }
+
+    /// Where the branches and tags of a repository stand by what was told and seen, by full reference.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn positions(&self, repository: &str) -> Result<BTreeMap<String, Known>, journal::Error> {
+        Ok(self.fresh().await?.positions.get(repository).cloned().unwrap_or_default())
     }
 
     /// The run that `run` waits for: of the open runs of its concurrency group that were opened before it,
@@ -171,6 +182,7 @@ impl Folded {
                 self.pending.insert(entry.seq, entry.stream.clone());
                 self.received.insert(entry.stream.clone(), entry.seq);
             }
+            ("heads", _) => self.seen(rest, entry)?,
             ("delivery", "opened" | "ignored") => {
                 if let Some(seq) = self.received.remove(&entry.stream) {
                     self.pending.remove(&seq);
@@ -187,6 +199,22 @@ impl Folded {
         let push: Push = serde_json::from_value(entry.body.clone()).map_err(|e| place(e.to_string()))?;
         let reflog = self.reflogs.entry((push.repository.clone(), push.reference.clone())).or_default();
         reflog.tell(&push, entry.at_ms);
+        let at = reflog.stands().unwrap_or(&push.after).to_owned();
+        let known = Known { at, told_ms: Some(entry.at_ms) };
+        self.positions.entry(push.repository).or_default().insert(push.reference, known);
+        Ok(())
+    }
+
+    fn seen(&mut self, repository: &str, entry: &Entry) -> Result<(), journal::Error> {
+        let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
+        let seen = serde_json::json!({ "kind": entry.kind, "body": entry.body });
+        let seen: decide::heads::Entry = serde_json::from_value(seen).map_err(|e| place(e.to_string()))?;
+        let positions = self.positions.entry(repository.to_owned()).or_default();
+        for (reference, at) in seen.heads() {
+            let reflog = self.reflogs.entry((repository.to_owned(), reference.clone())).or_default();
+            reflog.see(at, entry.at_ms);
+            positions.insert(reference.clone(), Known { at: at.clone(), told_ms: None });
+        }
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use crate::retention::{Memory, Retention};
 use crate::sources::Repositories;
 use crate::stages::bump::BumpStage;
 use crate::stages::delivery::DeliveryStage;
+use crate::stages::heads::HeadsStage;
 use crate::stages::image::ImageStage;
 use crate::stages::revert::RevertStage;
 use crate::stages::rollout::{RolloutStage, Routers};
@@ -113,6 +114,7 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let stages = bind(&config, &drivers, &logs, &dashboard).await?;
     let resumed = resume(&drivers, &stages.delivery).await.map_err(|error| error.to_string())?;
     tracing::info!(resumed, "the journal was read");
+    stages.heads.watch(&drivers);
 
     let stop = CancellationToken::new();
     let url = Url::parse(&dashboard).map_err(|error| format!("server: url: {error}"))?;
@@ -172,6 +174,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, String), String> {
 /// The stages, as the rest of the server needs them.
 struct Bound {
     delivery: Arc<DeliveryStage>,
+    heads: Arc<HeadsStage>,
     buttons: Buttons,
     leftovers: Arc<Leftovers>,
     plugins: Arc<Plugins>,
@@ -227,13 +230,15 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let run = RunStage::new(steps, reporter, leftovers.clone(), index.clone(), owners, url.to_owned());
     let run = Arc::new(run);
     let numbers = config.server.numbers.clone();
+    let heads = HeadsStage::new(&forge, index.clone(), adapters::hook_of_each(config));
     let delivery = DeliveryStage::new(&forge, index, numbers, floors);
+    drivers.register(&heads);
     drivers.register(&delivery);
     drivers.register(&run);
     drivers.register(&image);
     drivers.register(&bump);
     let buttons = Buttons { drivers: drivers.clone(), sync };
-    Ok(Bound { delivery, buttons, leftovers, plugins, extensions })
+    Ok(Bound { delivery, heads, buttons, leftovers, plugins, extensions })
 }
 
 /// The stages that look after clusters: sync, rollout, and revert after an abort. They follow each cluster from here on.

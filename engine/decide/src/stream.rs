@@ -21,12 +21,22 @@ pub enum Family {
     Rollout,
     /// `revert/<cluster>/<namespace>/<name>/<since>`: what that rollout promised about git at that moment.
     Revert,
+    /// `heads/<owner>/<repository>`: where its branches and tags stood when they were looked at.
+    Heads,
 }
 
 impl Family {
-    /// Every family, in the order of a push.
-    pub const ALL: [Family; 7] =
-        [Family::Delivery, Family::Run, Family::Image, Family::Bump, Family::App, Family::Rollout, Family::Revert];
+    /// Every family, in the order of a push; last what finds the pushes that nobody told of.
+    pub const ALL: [Family; 8] = [
+        Family::Delivery,
+        Family::Run,
+        Family::Image,
+        Family::Bump,
+        Family::App,
+        Family::Rollout,
+        Family::Revert,
+        Family::Heads,
+    ];
 
     /// What the names of its streams begin with, such as `run/`.
     pub fn prefix(self) -> &'static str {
@@ -38,12 +48,13 @@ impl Family {
             Family::App => "app/",
             Family::Rollout => "rollout/",
             Family::Revert => "revert/",
+            Family::Heads => "heads/",
         }
     }
 
     /// Whether streams of this family go on for as long as their object is there.
     pub fn is_endless(self) -> bool {
-        matches!(self, Family::App | Family::Rollout)
+        matches!(self, Family::App | Family::Rollout | Family::Heads)
     }
 }
 
@@ -54,13 +65,18 @@ pub struct Stream(String);
 
 /// A name that is no stream's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no stream; it begins with one of delivery/, run/, image/, bump/, app/, rollout/, revert/")]
+#[error("`{0}` is no stream; it begins with one of delivery/, run/, image/, bump/, app/, rollout/, revert/, heads/")]
 pub struct NoStream(String);
 
 impl Stream {
     /// The stream of a delivery of a webhook.
     pub fn delivery(hook: &str, id: &str) -> Stream {
         Stream(format!("delivery/{hook}/{id}"))
+    }
+
+    /// The stream of a repository's heads, by its name `owner/repository`.
+    pub fn heads(repository: &str) -> Stream {
+        Stream(format!("heads/{repository}"))
     }
 
     /// The stream of a run, by its id `owner/repository/pipeline/number`.

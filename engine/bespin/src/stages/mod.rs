@@ -4,6 +4,7 @@
 
 pub mod bump;
 pub mod delivery;
+pub mod heads;
 pub mod image;
 pub mod revert;
 pub mod rollout;

@@ -13,7 +13,7 @@ use decide::delivery::{self, Act, Change, Entry, File, Observed, Push, Received,
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::run::{Commit, Opened};
-use decide::stream::Family;
+use decide::stream::{Family, Stream};
 use forge::Forge;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -119,9 +119,11 @@ impl Stage for DeliveryStage {
         state.ended.is_none()
     }
 
-    async fn observe(&self, _: &Turn<'_>, state: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
+    async fn observe(&self, turn: &Turn<'_>, state: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
         let (Some((received, at)), None) = (&state.received, &state.ended) else { return Ok(Observed::Nothing) };
         if matches!(received, Received::Push(Push { change: Change::Deleted, .. })) {
+            // It may have been made again before this was told.
+            turn.drivers().poke(&Stream::heads(received.repository()));
             return Ok(Observed::Nothing);
         }
         self.observe_repository(received, *at).await
@@ -140,4 +142,4 @@ impl Stage for DeliveryStage {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

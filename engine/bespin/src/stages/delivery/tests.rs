@@ -6,6 +6,7 @@ use super::*;
 use crate::drive::{Begun, encode, now, read};
 use crate::external_run_numbers::ExternalRunNumbers;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
+use crate::stages::heads::HeadsStage;
 use api::board::Board;
 use decide::by::By;
 use decide::delivery::{NOTHING, Origin, Paths, PullRequest, Source};
@@ -149,14 +150,20 @@ fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, regis
     (drivers, stage, started)
 }
 
-type Server = (Arc<Drivers>, Arc<DeliveryStage>, Arc<Mutex<Vec<String>>>);
+pub(crate) type Server = (Arc<Drivers>, Arc<DeliveryStage>, Arc<Mutex<Vec<String>>>);
 
-fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Server {
+pub(crate) fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Server {
     server_with(git, directory, name, None)
 }
 
+/// The stage that finds what no delivery told, beside a delivery's.
+pub(crate) fn heads_beside(stage: &DeliveryStage, repositories: &[&str]) -> Arc<HeadsStage> {
+    let hooks = repositories.iter().map(|name| ((*name).to_owned(), "default".to_owned())).collect();
+    HeadsStage::new(&stage.forge, stage.index.clone(), hooks)
+}
+
 /// Waits for the journal to say how a delivery ended: its runs.
-async fn ended(drivers: &Drivers, delivery: &str) -> Vec<String> {
+pub(crate) async fn ended(drivers: &Drivers, delivery: &str) -> Vec<String> {
     let mut newest = drivers.journal().newest();
     let waiting = async {
         loop {

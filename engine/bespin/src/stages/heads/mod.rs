@@ -1,0 +1,80 @@
+//! Branches and tags that moved without a delivery become deliveries.
+
+mod observe;
+
+use crate::drive::{Drivers, Stage, Trouble, Turn, Written};
+use crate::index::JournalIndex;
+use async_trait::async_trait;
+use decide::by::By;
+use decide::delivery::Received;
+use decide::heads::{self, Act, Entry, Observed, State};
+use decide::next::{Next, Timestamp};
+use decide::outcome::Outcomes;
+use decide::stream::{Family, Stream};
+use forge::Forge;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// How many repositories are looked at side by side.
+const SIDE_BY_SIDE: usize = 8;
+
+/// The stage `heads`, on streams `heads/<owner>/<repository>`.
+pub struct HeadsStage {
+    forge: Arc<Forge>,
+    index: Arc<JournalIndex>,
+    /// The hook of each repository, by `owner/repo`.
+    hooks: BTreeMap<String, String>,
+    places: Semaphore,
+}
+
+impl HeadsStage {
+    /// Binds the stage. `hooks` holds the hook that each repository's deliveries come by.
+    pub fn new(forge: &Arc<Forge>, index: Arc<JournalIndex>, hooks: BTreeMap<String, String>) -> Arc<HeadsStage> {
+        Arc::new(HeadsStage { forge: forge.clone(), index, hooks, places: Semaphore::new(SIDE_BY_SIDE) })
+    }
+
+    /// Looks at every repository now, and again every few minutes.
+    pub fn watch(&self, drivers: &Arc<Drivers>) {
+        self.hooks.keys().for_each(|repository| drivers.ensure(&Stream::heads(repository)));
+    }
+}
+
+#[async_trait]
+impl Stage for HeadsStage {
+    const NAME: &'static str = "heads";
+    const FAMILY: Family = Family::Heads;
+    type Entry = Entry;
+    type State = State;
+    type Observed = Observed;
+    type Act = Act;
+    type ActKey = Act;
+    type Reply = ();
+
+    fn replay(&self, entries: &[Written<Entry>]) -> State {
+        State::replay(entries.iter().map(|written| &written.entry))
+    }
+
+    fn is_current(&self, _: &State, _: &Act) -> bool {
+        false
+    }
+
+    async fn observe(&self, turn: &Turn<'_>, _: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
+        self.observe_heads(turn.stream.rest()).await
+    }
+
+    fn decide(&self, state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+        heads::decide(state, observed, now)
+    }
+
+    async fn act(&self, turn: &Turn<'_>, _: &State, act: &Act) -> Result<(), Trouble> {
+        let Act::Open(push) = act;
+        tracing::info!(push.repository, push.reference, push.after, "it moved, and no delivery told of it");
+        let received = Received::Push((**push).clone());
+        let opened = turn.drivers().open(&received.stream(), &By::Server, &received.entry()).await;
+        opened.map(drop).map_err(|error| Trouble::new("opening a delivery", error))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Pushes to a real git server that nobody tells of.
+
+use super::*;
+use crate::drive::read;
+use crate::stages::delivery::tests::{Server, ended, heads_beside, server};
+use crate::stages::git_server::GitServer;
+use decide::delivery::{Entry as DeliveryEntry, NOTHING, Push};
+use std::time::Duration;
+
+const PIPELINE: &str = "name: was\non: { push: {}, tag: {} }\nsteps: [{ uses: image }]\n";
+const NAMES: [&str; 3] = ["user/petclinic", "user/web", "user/docs"];
+
+/// A server that lives on one journal, and is down in between.
+struct World {
+    git: GitServer,
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> World {
+        let git = GitServer::start().await;
+        for name in NAMES {
+            git.create(name, &[(".bespin/was.yaml", PIPELINE)]);
+        }
+        World { git, directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// Starts the server and waits until it has looked at every repository so many times altogether since then.
+    async fn up(&self) -> Server {
+        let (drivers, stage, started) = server(&self.git, &self.directory, "journal");
+        let heads = heads_beside(&stage, &NAMES);
+        drivers.register(&heads);
+        stage.resume(&drivers).await.unwrap();
+        let mut changed = drivers.board().changed();
+        heads.watch(&drivers);
+        let rests = |name: &str| {
+            let said = drivers.board().status(&format!("heads/{name}"));
+            said.is_some_and(|said| said.status.message.contains("every head is where the journal knows it"))
+        };
+        let resting = async {
+            while !NAMES.iter().all(|name| rests(name)) {
+                changed.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), resting).await.expect("every repository was looked at");
+        (drivers, stage, started)
+    }
+}
+
+/// The deliveries that were opened by looking, with their ids.
+async fn found(drivers: &Arc<Drivers>) -> Vec<(String, Push)> {
+    let mut found = Vec::new();
+    for stream in drivers.streams(Family::Delivery).await.unwrap() {
+        let first = read::<DeliveryEntry>(drivers.journal(), &stream).await.unwrap().remove(0).entry;
+        let DeliveryEntry::Received(push) = first else { panic!("{first:?}") };
+        if push.delivery.starts_with("head-") {
+            found.push((push.delivery.clone(), push));
+        }
+    }
+    found.sort_by_key(|(_, push)| (push.repository.clone(), push.reference.clone()));
+    found
+}
+
+fn told(name: &str, delivery: &str, before: &str, after: &str) -> Received {
+    let json = serde_json::json!({
+        "hook": "default", "delivery": delivery, "repository": name, "reference": "refs/heads/main",
+        "before": before, "after": after, "change": "forward", "pusher": "kim",
+        "paths": { "known": "compare", "because": "a test" },
+    });
+    Received::Push(serde_json::from_value(json).unwrap())
+}
+
+#[tokio::test]
+async fn what_was_pushed_while_the_server_was_down_is_built() {
+    let world = World::new().await;
+    world.git.git(NAMES[0], &["branch", "next", "main"]);
+    world.git.git(NAMES[0], &["branch", "old", "main"]);
+    let (drivers, ..) = world.up().await;
+    assert!(found(&drivers).await.is_empty(), "the first look opens nothing");
+    assert!(drivers.journal().streams("run/").await.unwrap().is_empty());
+    drivers.stop().await;
+    drop(drivers);
+
+    let before = world.git.git(NAMES[0], &["rev-parse", "main"]);
+    world.git.commit(NAMES[0], "main", &[("a", "1")], "one");
+    let main = world.git.commit(NAMES[0], "main", &[("a", "2")], "two");
+    let next = world.git.commit(NAMES[0], "next", &[("b", "1")], "next");
+    world.git.git(NAMES[0], &["branch", "-D", "old"]);
+    world.git.git(NAMES[1], &["tag", "v1", "main"]);
+    let (drivers, ..) = world.up().await;
+    let opened = found(&drivers).await;
+    let told_of: Vec<_> = opened
+        .iter()
+        .map(|(_, push)| (push.repository.as_str(), push.reference.as_str(), push.after.as_str()))
+        .collect();
+    let tagged = world.git.git(NAMES[1], &["rev-parse", "v1"]);
+    assert_eq!(
+        told_of,
+        [
+            (NAMES[0], "refs/heads/main", main.as_str()),
+            (NAMES[0], "refs/heads/next", next.as_str()),
+            (NAMES[1], "refs/tags/v1", tagged.as_str())
+        ]
+    );
+    assert_eq!((&opened[0].1.before, opened[2].1.before.as_str()), (&before, NOTHING));
+    let mut runs = Vec::new();
+    for (delivery, _) in &opened {
+        runs.extend(ended(&drivers, delivery).await);
+    }
+    runs.sort();
+    assert_eq!(runs, ["user/petclinic/was/1", "user/petclinic/was/2", "user/web/was/1"]);
+    drivers.stop().await;
+    drop(drivers);
+
+    // What is told afterwards is the same push, whoever comes first.
+    let (drivers, ..) = world.up().await;
+    assert_eq!(found(&drivers).await.len(), 3, "nothing has moved since");
+    let late = told(NAMES[0], "redelivered", &before, &main);
+    drivers.open(&late.stream(), &By::Server, &late.entry()).await.unwrap();
+    let again = ended(&drivers, "redelivered").await;
+    assert_eq!(again, ended(&drivers, &opened[0].0).await, "one run");
+    assert_eq!(drivers.journal().streams("run/").await.unwrap().len(), 3);
+    drivers.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_told_before_the_look_is_not_found() {
+    let world = World::new().await;
+    let (drivers, ..) = world.up().await;
+    let before = world.git.git(NAMES[2], &["rev-parse", "main"]);
+    let after = world.git.commit(NAMES[2], "main", &[("a", "1")], "one");
+    let push = told(NAMES[2], "d1", &before, &after);
+    drivers.open(&push.stream(), &By::Server, &push.entry()).await.unwrap();
+    assert_eq!(ended(&drivers, "d1").await, ["user/docs/was/1"]);
+    drivers.stop().await;
+    drop(drivers);
+    let (drivers, ..) = world.up().await;
+    assert!(found(&drivers).await.is_empty());
+    let noted = read::<Entry>(drivers.journal(), "heads/user/docs").await.unwrap().pop().unwrap().entry;
+    let heads = [("refs/heads/main".to_owned(), after)].into();
+    assert_eq!(noted, Entry::Moved { heads }, "where it stands is known when the delivery is forgotten");
+    drivers.stop().await;
+}

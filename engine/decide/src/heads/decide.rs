@@ -1,0 +1,127 @@
+//! The rules by which heads that have moved become deliveries.
+
+use super::entry::Entry;
+use super::observed::{Known, Observed, Way};
+use super::state::State;
+use crate::delivery::{Change, NOTHING, Paths, Push, Source};
+use crate::next::{Next, Timestamp, Wake};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The least time between two looks at the heads of a repository, in ms.
+pub const EVERY_MS: u64 = 4 * 60 * 1_000;
+/// How long after a delivery a head may still show what was before it, in ms.
+pub const SETTLE_MS: u64 = 20 * 1_000;
+/// How much of a reference's name is in the id of its delivery, in characters.
+const NAME_IN_ID: usize = 50;
+
+/// What a look may cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Open a delivery, unless its stream exists already.
+    Open(Box<Push>),
+}
+
+/// Decides what becomes of a look at the heads.
+pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
+    if observed.heads.is_empty() && observed.known.values().any(|known| known.at != NOTHING) {
+        let because = format!("{} shows no branch or tag, and nothing follows from that", observed.repository);
+        return Next::waiting(Wake::At(now + EVERY_MS), because);
+    }
+    let names: BTreeSet<&String> = observed.heads.keys().chain(observed.known.keys()).collect();
+    let (mut found, mut unsettled) = (Vec::new(), BTreeSet::new());
+    for name in names {
+        let at = observed.heads.get(name).map_or(NOTHING, String::as_str);
+        let known = observed.known.get(name);
+        match standing(state, known, at, now) {
+            Head::Noted => {}
+            Head::Unsettled => drop(unsettled.insert(name.as_str())),
+            Head::Moved { before } => found.push(push(observed, name, before, at)),
+        }
+    }
+    if !found.is_empty() {
+        let because = format!("opening deliveries for {} heads that moved untold", found.len());
+        let number = |(n, mut push): (usize, Push)| {
+            push.delivery = id(&push, now, n);
+            Act::Open(Box::new(push))
+        };
+        let acts = found.into_iter().enumerate().map(number).collect();
+        return Next { acts, ..Next::progressing(Wake::Now, because) };
+    }
+    let wake = match unsettled.is_empty() {
+        true => Wake::At(now + EVERY_MS + observed.jitter_ms),
+        false => Wake::At(now + SETTLE_MS / 2),
+    };
+    let record = note(state, observed, &unsettled);
+    Next { record: record.into_iter().collect(), ..Next::done(wake, "every head is where the journal knows it") }
+}
+
+/// What a look says of one head.
+enum Head<'a> {
+    /// It stands where it is known to stand, or there is nothing to do but to note it.
+    Noted,
+    /// It may be shown as it was before a delivery.
+    Unsettled,
+    /// It has moved, and nobody told.
+    Moved { before: &'a str },
+}
+
+fn standing<'a>(state: &State, known: Option<&'a Known>, at: &str, now: Timestamp) -> Head<'a> {
+    match known {
+        None if state.heads.is_none() || at == NOTHING => Head::Noted,
+        None => Head::Moved { before: NOTHING },
+        Some(known) if known.at == at => Head::Noted,
+        // Whichever way the clock was set: this only puts it off.
+        Some(Known { told_ms: Some(told), .. }) if now.abs_diff(*told) < SETTLE_MS => Head::Unsettled,
+        Some(_) if at == NOTHING => Head::Noted,
+        Some(known) => Head::Moved { before: &known.at },
+    }
+}
+
+fn push(observed: &Observed, name: &str, before: &str, after: &str) -> Push {
+    let change = match observed.ways.get(name) {
+        _ if before == NOTHING => Change::New,
+        Some(Way::Forward) => Change::Forward,
+        Some(Way::Elsewhere) | None => Change::Forced,
+    };
+    Push {
+        hook: observed.hook.clone(),
+        delivery: String::new(),
+        repository: observed.repository.clone(),
+        reference: name.to_owned(),
+        before: before.to_owned(),
+        after: after.to_owned(),
+        change,
+        pusher: String::new(),
+        paths: Paths::Compare { because: "it was found, and nobody told its paths".to_owned() },
+        source: Source::Heads,
+    }
+}
+
+/// Such as `head-main-f31bdcc-1700000000000-0`. That its stream exists is what says that the move is known, so that a
+/// crash before it leaves nothing that would have to be met again by the same id.
+fn id(push: &Push, now: Timestamp, n: usize) -> String {
+    let short = ["refs/heads/", "refs/"].iter().find_map(|prefix| push.reference.strip_prefix(prefix));
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = short.unwrap_or(&push.reference).chars().map(plain).take(NAME_IN_ID).collect();
+    format!("head-{name}-{}-{now}-{n}", push.after.get(..7).unwrap_or(&push.after))
+}
+
+/// What is written down of a look, if it is news. What is not settled is left as it was.
+fn note(state: &State, observed: &Observed, unsettled: &BTreeSet<&str>) -> Option<Entry> {
+    let settled = |name: &String| !unsettled.contains(name.as_str());
+    let Some(before) = &state.heads else {
+        let heads = observed.heads.iter().filter(|(name, _)| settled(name));
+        return Some(Entry::Looked { heads: heads.map(|(name, at)| (name.clone(), at.clone())).collect() });
+    };
+    let mut moved = BTreeMap::new();
+    for (name, at) in observed.heads.iter().filter(|(name, at)| before.get(*name) != Some(at)) {
+        moved.insert(name.clone(), at.clone());
+    }
+    // Gone is what the look would have shown: what changed meanwhile is in neither.
+    let gone = before.keys().chain(observed.known.keys()).filter(|name| !observed.heads.contains_key(*name));
+    for name in gone.filter(|name| observed.known.get(*name).is_some_and(|known| known.at != NOTHING)) {
+        moved.insert(name.clone(), NOTHING.to_owned());
+    }
+    moved.retain(|name, _| settled(name));
+    (!moved.is_empty()).then_some(Entry::Moved { heads: moved })
+}
