@@ -5,8 +5,8 @@
 //! new in the journal is read first, up to its newest entry, so that nothing depends on which drivers
 //! have observed so far. What stands here is a copy of the journal; a restart reads it again.
 
-use decide::delivery::{Bump, KnownRun, PullRequest, Push, Reflog, RunPhase};
-use decide::heads::Known;
+use decide::delivery::{Bump, Epoch, KnownRun, PullRequest, Push, Reflog, RunPhase};
+use decide::heads::{Known, Look};
 use decide::run::Opened;
 use decide::stream::Stream;
 use forge::Head;
@@ -20,6 +20,8 @@ const PAGE: usize = 1_000;
 /// The runs by repository, and the deliveries that have not ended.
 pub struct JournalIndex {
     journal: Journal,
+    /// The newest sequence that came with a backup; 0 where the journal was never restored.
+    restored: u64,
     folded: Mutex<Folded>,
 }
 
@@ -39,14 +41,22 @@ struct Folded {
     proposed_to: BTreeSet<String>,
     /// How branches and tags moved, by repository and full reference.
     reflogs: HashMap<(String, String), Reflog>,
-    /// Where each stands, by repository and full reference: as deliveries told, or as a later look saw.
+    /// Where each stands, by repository and full reference: as deliveries told, or as a later look saw. What came with a
+    /// backup is left out, for it is not known what followed.
     positions: HashMap<String, BTreeMap<String, Known>>,
+    /// The repositories that were looked at, also without what came with a backup.
+    looked: BTreeSet<String>,
 }
 
 impl JournalIndex {
     /// Starts with nothing; the first question reads the whole journal.
     pub fn new(journal: Journal) -> JournalIndex {
-        JournalIndex { journal, folded: Mutex::default() }
+        JournalIndex::restored(journal, 0)
+    }
+
+    /// The same over a journal whose entries up to this sequence came with a backup.
+    pub fn restored(journal: Journal, up_to: u64) -> JournalIndex {
+        JournalIndex { journal, restored: up_to, folded: Mutex::default() }
     }
 
     /// The runs of a repository, in the order in which they were opened.
@@ -71,12 +81,15 @@ impl JournalIndex {
         Ok((runs, same))
     }
 
-    /// Where the branches and tags of a repository stand by what was told and seen, by full reference.
+    /// Where the branches and tags of a repository stand by what was told and seen since the journal was begun or
+    /// restored, by full reference; and whether it was looked at since.
     ///
     /// # Errors
     /// The journal's, when it cannot be read.
-    pub async fn positions(&self, repository: &str) -> Result<BTreeMap<String, Known>, journal::Error> {
-        Ok(self.fresh().await?.positions.get(repository).cloned().unwrap_or_default())
+    pub async fn positions(&self, repository: &str) -> Result<(BTreeMap<String, Known>, Look), journal::Error> {
+        let folded = self.fresh().await?;
+        let look = if folded.looked.contains(repository) { Look::Later } else { Look::First };
+        Ok((folded.positions.get(repository).cloned().unwrap_or_default(), look))
     }
 
     /// The run that `run` waits for: of the open runs of its concurrency group that were opened before it,
@@ -148,7 +161,8 @@ impl JournalIndex {
             let more = entries.len() == PAGE;
             for entry in entries {
                 folded.seq = folded.seq.max(entry.seq);
-                folded.fold(&entry)?;
+                let epoch = if entry.seq <= self.restored { Epoch::Restored } else { Epoch::This };
+                folded.fold(&entry, epoch)?;
             }
             if !more {
                 return Ok(folded);
@@ -158,10 +172,10 @@ impl JournalIndex {
 }
 
 impl Folded {
-    fn fold(&mut self, entry: &Entry) -> Result<(), journal::Error> {
+    fn fold(&mut self, entry: &Entry, epoch: Epoch) -> Result<(), journal::Error> {
         let Some((family, rest)) = entry.stream.split_once('/') else { return Ok(()) };
         match (family, entry.kind.as_str()) {
-            ("run", "opened") => return self.opened(entry),
+            ("run", "opened") => return self.opened(entry, epoch),
             ("run", "cancel-asked") => self.change(rest, |run| {
                 if run.phase == RunPhase::Open {
                     run.phase = RunPhase::Ending;
@@ -177,12 +191,12 @@ impl Folded {
                 if entry.kind == "proposed" {
                     self.proposed(entry)?
                 } else {
-                    self.pushed(entry)?
+                    self.pushed(entry, epoch)?
                 }
                 self.pending.insert(entry.seq, entry.stream.clone());
                 self.received.insert(entry.stream.clone(), entry.seq);
             }
-            ("heads", _) => self.seen(rest, entry)?,
+            ("heads", _) if epoch == Epoch::This => self.seen(rest, entry)?,
             ("delivery", "opened" | "ignored") => {
                 if let Some(seq) = self.received.remove(&entry.stream) {
                     self.pending.remove(&seq);
@@ -194,13 +208,16 @@ impl Folded {
         Ok(())
     }
 
-    fn pushed(&mut self, entry: &Entry) -> Result<(), journal::Error> {
+    fn pushed(&mut self, entry: &Entry, epoch: Epoch) -> Result<(), journal::Error> {
         let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
         let push: Push = serde_json::from_value(entry.body.clone()).map_err(|e| place(e.to_string()))?;
         let reflog = self.reflogs.entry((push.repository.clone(), push.reference.clone())).or_default();
         reflog.tell(&push, entry.at_ms);
         let at = reflog.stands().unwrap_or(&push.after).to_owned();
         let known = Known { at, told_ms: Some(entry.at_ms) };
+        if epoch == Epoch::Restored {
+            return Ok(());
+        }
         self.positions.entry(push.repository).or_default().insert(push.reference, known);
         Ok(())
     }
@@ -209,6 +226,7 @@ impl Folded {
         let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
         let seen = serde_json::json!({ "kind": entry.kind, "body": entry.body });
         let seen: decide::heads::Entry = serde_json::from_value(seen).map_err(|e| place(e.to_string()))?;
+        self.looked.insert(repository.to_owned());
         let positions = self.positions.entry(repository.to_owned()).or_default();
         for (reference, at) in seen.heads() {
             let reflog = self.reflogs.entry((repository.to_owned(), reference.clone())).or_default();
@@ -226,12 +244,12 @@ impl Folded {
         Ok(())
     }
 
-    fn opened(&mut self, entry: &Entry) -> Result<(), journal::Error> {
+    fn opened(&mut self, entry: &Entry, epoch: Epoch) -> Result<(), journal::Error> {
         let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
         let opened: Opened = serde_json::from_value(entry.body["run"].clone()).map_err(|e| place(e.to_string()))?;
         let runs = self.runs.entry(opened.repository.clone()).or_default();
         self.places.insert(opened.id.clone(), (opened.repository.clone(), runs.len()));
-        runs.push(KnownRun::new(&opened));
+        runs.push(KnownRun { epoch, ..KnownRun::new(&opened) });
         Ok(())
     }
 

@@ -104,6 +104,7 @@ pub async fn run(command: Command) -> Result<(), String> {
         Command::Restore { server, file } => {
             let journal = crate::serve::journal_dir(&server.data()?);
             let restored = journal::restore(open(&file)?, &journal).map_err(|error| error.to_string())?;
+            crate::epoch::note(&journal, restored.up_to)?;
             println!("{}: {}", journal.display(), said(&restored));
             Ok(())
         }

@@ -8,6 +8,7 @@ pub mod compiler;
 pub mod config;
 pub mod demo;
 pub mod drive;
+mod epoch;
 pub mod extensions;
 pub mod external_run_numbers;
 pub mod hooks;

@@ -28,7 +28,7 @@ use crate::stages::rollout::{RolloutStage, Routers};
 use crate::stages::run::RunStage;
 use crate::stages::sync::{Generators, Judges, SyncStage};
 use crate::steps::PluginSteps;
-use crate::{adapters, compiler};
+use crate::{adapters, compiler, epoch};
 use api::ApiState;
 use api::board::Board;
 use api::hooks::{HookLimits, HookState};
@@ -224,7 +224,8 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     });
     let (steps, plugins) = plugin_steps(config, host, remote).await?;
     let reporter = Arc::new(CommitStatuses::new(forge.clone()));
-    let index = Arc::new(JournalIndex::new(drivers.journal().clone()));
+    let restored = epoch::restored_up_to(&journal_dir(data))?;
+    let index = Arc::new(JournalIndex::restored(drivers.journal().clone(), restored));
     let owners = Arc::new(Alone::start());
     let steps = Arc::new(steps);
     let run = RunStage::new(steps, reporter, leftovers.clone(), index.clone(), owners, url.to_owned());

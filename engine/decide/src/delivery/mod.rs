@@ -31,7 +31,7 @@ pub use crate::run::Origin;
 pub use decide::{Act, PATIENCE_MS, decide};
 pub use entry::{Change, Entry, NOTHING, Paths, PullRequest, Push, Received, Reference, Skipped, Source};
 pub use observed::{
-    Ancestry, Bump, Changed, Context, File, FileState, KnownRun, Observed, OpenedBy, RunPhase, Standing,
+    Ancestry, Bump, Changed, Context, Epoch, File, FileState, KnownRun, Observed, OpenedBy, RunPhase, Standing,
 };
 pub use payload::{Mistake, Parsed};
 pub use pipelines::{Plan, idle, plan};

@@ -46,8 +46,10 @@ pub struct Context {
     pub brought: Vec<String>,
     /// The repository's runs, in the order in which they were opened.
     pub runs: Vec<KnownRun>,
-    /// The last number used elsewhere, by pipeline.
+    /// The last number whose traces were found elsewhere, by pipeline.
     pub floors: BTreeMap<String, u64>,
+    /// The last number used elsewhere, by pipeline, as the configuration has it. It was true when it was written.
+    pub configured: BTreeMap<String, u64>,
 }
 
 /// A pipeline file as it stands at one commit.
@@ -108,6 +110,8 @@ pub struct KnownRun {
     pub phase: RunPhase,
     /// Whether its bump is recorded.
     pub bump: Bump,
+    /// Whether it was opened since the journal was begun or restored.
+    pub epoch: Epoch,
     /// How its commit stands to the pushed one, if that has been left.
     pub ancestry: Ancestry,
 }
@@ -150,6 +154,16 @@ pub enum Bump {
     Recorded,
 }
 
+/// Whether a run was opened since the journal was begun or restored. A restored journal does not know what came after
+/// its backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epoch {
+    /// It was.
+    This,
+    /// It came with the backup: later numbers may have been used.
+    Restored,
+}
+
 /// How a run's commit stands to the pushed one, where the branch or tag has moved on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ancestry {
@@ -177,6 +191,7 @@ impl KnownRun {
             group: opened.pipeline.concurrency.as_ref().map(|concurrency| concurrency.group.clone()),
             phase: RunPhase::Open,
             bump: Bump::Ahead,
+            epoch: Epoch::This,
             ancestry: Ancestry::Other,
         }
     }

@@ -190,8 +190,8 @@ fn opened(
     mistakes: Vec<String>,
 ) -> Box<Opened> {
     let used = context.runs.iter().filter(|known| known.pipeline == pipeline.name).map(|known| known.number);
-    let floor = context.floors.get(&pipeline.name).copied();
-    let number = used.chain(floor).max().unwrap_or(0) + 1;
+    let floors = [&context.floors, &context.configured].map(|floors| floors.get(&pipeline.name).copied());
+    let number = used.chain(floors.into_iter().flatten()).max().unwrap_or(0) + 1;
     if let Received::PullRequest(asked) = received {
         let own = pipeline.concurrency.as_ref();
         pipeline.concurrency = Some(Concurrency::of_pull_request(own, path, &asked.reference()));

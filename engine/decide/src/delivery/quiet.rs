@@ -23,13 +23,13 @@ pub(super) fn quiet(received: &Received, context: &Context, pipeline: Option<&Pi
     };
     // What was found may have been several pushes, each with a head of its own.
     let several = push.source == Source::Heads;
+    let either = |message: &str| is_own(message) || marked(message).is_some();
     match marked(head) {
-        Some(mark) if !several => Some(says(mark)),
+        Some(mark) if !several || all(&either) => Some(says(mark)),
         _ if all(&is_own) => Some(format!(
             "its commits are Bespin's own, by their trailer `{RUN_TRAILER}`; `own-commits: run` takes them as well"
         )),
-        Some(mark) if all(&|message| is_own(message) || marked(message).is_some()) => Some(says(mark)),
-        _ if several && all(&|message| is_own(message) || marked(message).is_some()) => {
+        _ if several && all(&either) => {
             Some("each of its commits is Bespin's own, or asks to start nothing".to_owned())
         }
         _ => None,

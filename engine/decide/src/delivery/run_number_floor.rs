@@ -5,7 +5,7 @@
 
 use super::entry::Received;
 use super::group::early;
-use super::observed::{Context, FileState, KnownRun};
+use super::observed::{Context, Epoch, FileState, KnownRun};
 use super::pipelines::{Plan, plan};
 use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Step;
@@ -34,14 +34,17 @@ pub enum Place {
     },
 }
 
-/// The runs that a delivery would open with a number that rests on nothing:
-/// no readable run of the pipeline is known, and no floor either. A pull
+/// The runs that a delivery would open with a number that rests on nothing: no
+/// readable run of the pipeline was opened since the journal was begun or
+/// restored, and no traces were looked for either. What the configuration says
+/// was true when it was written. A pull
 /// request's is shown as its base branch's own, which numbers go on from: the
 /// pull request itself has no say in where the server looks for them.
 pub fn unnumbered(received: &Received, context: &Context) -> Vec<Opened> {
     let rests_on_something = |opened: &Opened| {
-        let sound = |known: &&KnownRun| known.pipeline == opened.pipeline.name && known.file_state == FileState::Sound;
-        context.floors.contains_key(&opened.pipeline.name) || context.runs.iter().any(|known| sound(&known))
+        let of_it = |known: &&KnownRun| known.pipeline == opened.pipeline.name;
+        let is_sound = |known: &KnownRun| known.file_state == FileState::Sound && known.epoch == Epoch::This;
+        context.floors.contains_key(&opened.pipeline.name) || context.runs.iter().filter(of_it).any(is_sound)
     };
     // A file with mistakes names no places; its run leaves no number there either.
     let open = plan(received, context).into_iter().filter_map(|plan| match plan {
@@ -163,6 +166,7 @@ steps:
             brought: Vec::new(),
             runs: Vec::new(),
             floors: BTreeMap::new(),
+            configured: BTreeMap::new(),
         }
     }
 
@@ -176,6 +180,11 @@ steps:
         let earlier = Opened { event: crate::run::Event::default(), ..opened[0].clone() };
         let with_run = Context { runs: vec![KnownRun::new(&earlier)], ..fresh.clone() };
         assert!(unnumbered(&push(), &with_run).is_empty());
+        let restored = KnownRun { epoch: Epoch::Restored, ..KnownRun::new(&earlier) };
+        let with_backup = Context { runs: vec![restored], ..fresh.clone() };
+        assert_eq!(unnumbered(&push(), &with_backup).len(), 1, "later ones may be lost");
+        let with_configured = Context { configured: BTreeMap::from([("was".into(), 5)]), ..fresh.clone() };
+        assert_eq!(unnumbered(&push(), &with_configured).len(), 1, "it may be of long ago");
         let broken = Opened { mistakes: vec!["a mistake".into()], ..earlier };
         let with_broken = Context { runs: vec![KnownRun::new(&broken)], ..fresh };
         assert_eq!(unnumbered(&push(), &with_broken).len(), 1, "its number was a guess");

@@ -53,6 +53,7 @@ fn found(files: Vec<File>) -> Context {
         brought: Vec::new(),
         runs: Vec::new(),
         floors: BTreeMap::new(),
+        configured: BTreeMap::new(),
     }
 }
 
@@ -95,6 +96,8 @@ fn a_push_opens_its_run_with_the_next_number() {
     let opened = run_of(plan_one(&push(), &world));
     assert_eq!(opened.id, "user/petclinic/petclinic-was/56");
     assert_eq!((opened.title.as_str(), opened.event.kind), ("Fix it", EventKind::Push));
+    world.configured.insert("petclinic-was".into(), 57);
+    assert_eq!(run_of(plan_one(&push(), &world)).number, 58, "the highest of all");
     world.runs.push(known(60, A, "d0"));
     assert_eq!(run_of(plan_one(&push(), &world)).number, 61);
 }

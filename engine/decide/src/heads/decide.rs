@@ -1,7 +1,7 @@
 //! The rules by which heads that have moved become deliveries.
 
 use super::entry::Entry;
-use super::observed::{Known, Observed, Way};
+use super::observed::{Known, Look, Observed, Way};
 use super::state::State;
 use crate::delivery::{Change, NOTHING, Paths, Push, Source};
 use crate::next::{Next, Timestamp, Wake};
@@ -32,7 +32,7 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry,
     for name in names {
         let at = observed.heads.get(name).map_or(NOTHING, String::as_str);
         let known = observed.known.get(name);
-        match standing(state, known, at, now) {
+        match standing(observed.look, known, at, now) {
             Head::Noted => {}
             Head::Unsettled => drop(unsettled.insert(name.as_str())),
             Head::Moved { before } => found.push(push(observed, name, before, at)),
@@ -65,9 +65,9 @@ enum Head<'a> {
     Moved { before: &'a str },
 }
 
-fn standing<'a>(state: &State, known: Option<&'a Known>, at: &str, now: Timestamp) -> Head<'a> {
+fn standing<'a>(look: Look, known: Option<&'a Known>, at: &str, now: Timestamp) -> Head<'a> {
     match known {
-        None if state.heads.is_none() || at == NOTHING => Head::Noted,
+        None if look == Look::First || at == NOTHING => Head::Noted,
         None => Head::Moved { before: NOTHING },
         Some(known) if known.at == at => Head::Noted,
         // Whichever way the clock was set: this only puts it off.
@@ -109,7 +109,7 @@ fn id(push: &Push, now: Timestamp, n: usize) -> String {
 /// What is written down of a look, if it is news. What is not settled is left as it was.
 fn note(state: &State, observed: &Observed, unsettled: &BTreeSet<&str>) -> Option<Entry> {
     let settled = |name: &String| !unsettled.contains(name.as_str());
-    let Some(before) = &state.heads else {
+    let Some(before) = state.heads.as_ref().filter(|_| observed.look == Look::Later) else {
         let heads = observed.heads.iter().filter(|(name, _)| settled(name));
         return Some(Entry::Looked { heads: heads.map(|(name, at)| (name.clone(), at.clone())).collect() });
     };

@@ -5,7 +5,8 @@
 //! order in which they are tried:
 //!
 //! 1. a head that stands where the journal knows it has not moved;
-//! 2. a head that is seen for the first time by the first look is where everything begins, and opens nothing;
+//! 2. a head that is seen for the first time by the first look since the journal was begun or restored is where
+//!    everything begins, and opens nothing;
 //! 3. a head whose delivery was recorded a moment ago is looked at again later: a forge may show it late;
 //! 4. a head that is gone is noted;
 //! 5. any other head that has moved is opened as a delivery, which goes the way of every other;
@@ -20,5 +21,5 @@ mod tests;
 
 pub use decide::{Act, EVERY_MS, SETTLE_MS, decide};
 pub use entry::Entry;
-pub use observed::{Known, Observed, Way};
+pub use observed::{Known, Look, Observed, Way};
 pub use state::State;

@@ -17,6 +17,8 @@ pub struct Observed {
     pub known: BTreeMap<String, Known>,
     /// How those that both know stand to each other, where they differ.
     pub ways: BTreeMap<String, Way>,
+    /// Whether the repository was looked at since the journal was begun or restored.
+    pub look: Look,
     /// A part of the time between two looks that is drawn by lot, in ms, so that repositories do not move in step.
     pub jitter_ms: u64,
 }
@@ -28,6 +30,16 @@ pub struct Known {
     pub at: String,
     /// When a delivery told it, in ms since the epoch; `None` where a look saw it since.
     pub told_ms: Option<Timestamp>,
+}
+
+/// Whether a look is the first one since the journal was begun or restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Look {
+    /// It is: what is seen for the first time is where everything begins.
+    #[default]
+    First,
+    /// There was one before.
+    Later,
 }
 
 /// How a head has moved.

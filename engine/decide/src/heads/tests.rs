@@ -25,6 +25,8 @@ struct World {
     known: BTreeMap<String, Known>,
     git: BTreeMap<String, String>,
     opened: Vec<Push>,
+    /// How many of the entries came with a backup.
+    backup: usize,
 }
 
 impl World {
@@ -42,6 +44,7 @@ impl World {
             heads: self.git.clone(),
             known: self.known.clone(),
             ways,
+            look: if self.entries.len() > self.backup { Look::Later } else { Look::First },
             jitter_ms: 7,
         }
     }
@@ -90,6 +93,17 @@ fn the_first_look_opens_nothing_and_later_ones_what_moved_untold() {
     assert!(world.look("main=3 tip=4", 4 * NOW).is_empty());
     assert_eq!(world.look("main=3 next=2 tip=4", 5 * NOW), ["next:0>2"], "it was made again");
     assert_eq!(State::replay(&world.entries).heads, Some(heads("main=3 next=2 tip=4")));
+}
+
+#[test]
+fn after_a_backup_everything_begins_anew() {
+    let mut world = World::default();
+    world.look("main=1 next=2", NOW);
+    // What came with the backup says nothing of where the heads stood last.
+    (world.backup, world.known) = (1, BTreeMap::new());
+    assert!(world.look("main=3 tip=4", 2 * NOW).is_empty());
+    assert_eq!(world.entries[1..], [Entry::Looked { heads: heads("main=3 tip=4") }]);
+    assert_eq!(world.look("main=5 tip=4", 3 * NOW), ["main:3>5"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use decide::delivery::{
 use decide::next::Timestamp;
 use decide::run::Commit;
 use forge::Mirror;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -56,11 +56,12 @@ impl DeliveryStage {
             }
         };
         let prefix = format!("{repository}/");
-        let floors =
+        let configured =
             self.floors.iter().filter_map(|(name, floor)| Some((name.strip_prefix(&prefix)?.to_owned(), *floor)));
         let AtRepository { commit, files, files_at, changed, standing, brought } = at_repository;
-        let floors = floors.collect();
-        let mut context = Context { commit, files, files_at, changed, standing, same, brought, runs, floors };
+        let (floors, configured) = (BTreeMap::new(), configured.collect());
+        let mut context =
+            Context { commit, files, files_at, changed, standing, same, brought, runs, floors, configured };
         for opened in delivery::unnumbered(received, &context) {
             // Asked each time: what others left there since is as much a fact as what the journal says.
             let floor = self.external.last(&opened).await?;

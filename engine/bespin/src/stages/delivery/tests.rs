@@ -120,8 +120,19 @@ impl Stage for Started {
     }
 }
 
-/// A stage on an empty journal, which reaches the git server and this registry.
+/// A stage on a journal, which reaches the git server and this registry.
 fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, registry: Option<SocketAddr>) -> Server {
+    server_restored(git, directory, name, registry, 0)
+}
+
+/// The same on a journal whose entries up to this sequence came with a backup.
+fn server_restored(
+    git: &GitServer,
+    directory: &tempfile::TempDir,
+    name: &str,
+    registry: Option<SocketAddr>,
+    up_to: u64,
+) -> Server {
     let journal = journal::open(&directory.path().join(name)).unwrap();
     let drivers = Drivers::new(journal, Arc::new(Board::default()));
     let credentials = Credentials::Basic { username: USER.into(), password: PASSWORD.into() };
@@ -143,7 +154,7 @@ fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, regis
     let grants = format!("grants = {{ registry = [\"{HOST}/*\"], git = [\"{}/user/*\"] }}", &git.url[7..]);
     let policy = toml::from_str(&format!("approved-by = [\"ann\"]\n{grants}")).unwrap();
     let external = ExternalRunNumbers::new(forge.clone(), registries, vec![policy]);
-    let index = Arc::new(crate::index::JournalIndex::new(drivers.journal().clone()));
+    let index = Arc::new(crate::index::JournalIndex::restored(drivers.journal().clone(), up_to));
     let stage = DeliveryStage::new(&forge, index, floors, external);
     drivers.register(&stage);
     drivers.register(&Arc::new(Started(started.clone())));
@@ -561,7 +572,12 @@ impl Traces {
 
     /// Receives a push on an empty journal.
     async fn push(&self, journal: &str) -> Server {
-        let server = server_with(&self.world.git, &self.world.directory, journal, Some(self.address));
+        self.push_after(journal, 0).await
+    }
+
+    /// Receives a push on a journal whose entries up to this sequence came with a backup.
+    async fn push_after(&self, journal: &str, up_to: u64) -> Server {
+        let server = server_restored(&self.world.git, &self.world.directory, journal, Some(self.address), up_to);
         let drivers = &server.0;
         let push = Push {
             hook: "default".into(),
@@ -591,6 +607,21 @@ async fn after_a_lost_journal_numbers_go_on_where_the_traces_end() {
     let (drivers, ..) = traces.push("new").await;
     assert_eq!(ended(&drivers, "d1").await, ["user/petclinic/petclinic-was/58"], "after the trailer's 57");
     drivers.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_restore_numbers_go_on_where_the_traces_end() {
+    let traces = Traces::new().await;
+    for (name, backup, expected) in [("backup", true, 58), ("own", false, 51)] {
+        let journal = journal::open(&traces.world.directory.path().join(name)).unwrap();
+        let run = crate::index::tests::opened("petclinic-was", 50, None);
+        let opened = encode(&[RunEntry::Opened { run: Box::new(run) }], &By::Server, 5).unwrap();
+        let newest = journal.append("run/user/petclinic/petclinic-was/50", 0, opened).await.unwrap();
+        drop(journal);
+        let (drivers, ..) = traces.push_after(name, if backup { newest } else { 0 }).await;
+        assert_eq!(ended(&drivers, "d1").await, [format!("user/petclinic/petclinic-was/{expected}")], "{name}");
+        drivers.stop().await;
+    }
 }
 
 #[tokio::test]

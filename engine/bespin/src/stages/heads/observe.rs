@@ -20,11 +20,11 @@ impl HeadsStage {
         let hook = self.hooks.get(repository).ok_or_else(unknown)?;
         let mirror = self.forge.repository(repository)?;
         let place = self.places.acquire().await.map_err(|error| Trouble::new("waiting for other looks", error))?;
-        let before = self.index.positions(repository).await.map_err(reading)?;
+        let (before, _) = self.index.positions(repository).await.map_err(reading)?;
         mirror.fetch(now()).await?;
         let mut heads = mirror.references().await?;
         drop(place);
-        let mut known = self.index.positions(repository).await.map_err(reading)?;
+        let (mut known, look) = self.index.positions(repository).await.map_err(reading)?;
         // What was told during the look is left to the next one.
         heads.retain(|name, _| known.get(name) == before.get(name));
         known.retain(|name, at| before.get(name) == Some(at));
@@ -35,6 +35,6 @@ impl HeadsStage {
             ways.insert(name.clone(), way);
         }
         let jitter_ms = rand::random_range(0..JITTER_MS);
-        Ok(Observed { repository: repository.to_owned(), hook: hook.clone(), heads, known, ways, jitter_ms })
+        Ok(Observed { repository: repository.to_owned(), hook: hook.clone(), heads, known, ways, look, jitter_ms })
     }
 }
