@@ -352,3 +352,65 @@ async fn an_archive_keeps_links_and_modes_and_is_always_the_same() {
     assert!(matches!(mirror.archive(&head, "app", 2_000).await, Err(Error::TooLarge { .. })));
     assert!(matches!(mirror.archive(&head, "nowhere", 2_000).await, Err(Error::Missing { .. })));
 }
+
+#[tokio::test]
+async fn what_a_push_brought_is_told_commit_by_commit() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("a", "1")]);
+    let first = server.git("user/x", &["rev-parse", "main"]);
+    server.commit("user/x", "main", &[("a", "2")], "second");
+    let third = server.commit("user/x", "main", &[("a", "3")], "third\n\nBespin-Run: a/b/c/1");
+    let next = server.commit("user/x", "next", &[("b", "1")], "next");
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    let brought = async |before: &str, after: &str, limit: usize| {
+        let all = mirror.brought(before, after, limit).await.unwrap();
+        all.map(|all| {
+            all.iter().map(|message| message.lines().next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(brought(&first, &third, 2).await.unwrap(), ["third", "second"]);
+    assert_eq!(brought(&first, &third, 1).await, None, "more than are read");
+    assert_eq!(brought(&third, &first, 9).await.unwrap(), [""; 0], "it was set back");
+    assert_eq!(brought(NOTHING, &next, 9).await.unwrap(), ["next"], "of a new branch, what the default branch has not");
+    assert_eq!(brought(NOTHING, &third, 9).await.unwrap(), [""; 0]);
+    assert!(matches!(mirror.brought(&first, &"a".repeat(40), 9).await, Err(Error::Missing { .. })));
+}
+
+#[tokio::test]
+async fn where_references_stand_is_told_as_the_remote_has_it() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("a", "1")]);
+    let head = server.git("user/x", &["rev-parse", "main"]);
+    server.git("user/x", &["-c", "user.name=K", "-c", "user.email=k@x", "tag", "-a", "v1", "-m", "one", &head]);
+    server.git("user/x", &["branch", "old", "main"]);
+    propose(&server, 7, &[("was/b", "2")]);
+    let tag = server.git("user/x", &["rev-parse", "refs/tags/v1"]);
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    let told = async || mirror.references().await.unwrap().into_iter().collect::<Vec<_>>();
+    let of = |name: &str, id: &str| (name.to_owned(), id.to_owned());
+    let expected = [of("refs/heads/main", &head), of("refs/heads/old", &head), of("refs/tags/v1", &tag)];
+    assert_eq!(told().await, expected, "an annotated tag stands at its own id, and a pull request is neither");
+    server.git("user/x", &["branch", "-D", "old"]);
+    mirror.fetch(now()).await.unwrap();
+    assert_eq!(told().await, [expected[0].clone(), expected[2].clone()]);
+}
+
+#[tokio::test]
+async fn where_a_pull_request_stands_is_asked_anew() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("was/a", "1")]);
+    let (forge, _directory) = forge(&server, PASSWORD);
+    let mirror = fetched(&forge, "user/x").await;
+    let base = mirror.resolve("main").await.unwrap().unwrap();
+    let first = propose(&server, 7, &[("was/b", "1")]);
+    fetch_head(&mirror, &first, &[]).await.unwrap().unwrap();
+    let second = propose(&server, 7, &[("was/b", "2")]);
+    let tip = async |number| mirror.heads().await.tip(number, &base, HeadLimits::default()).await.unwrap();
+    assert_eq!(tip(7).await.as_ref(), Some(&second.sha));
+    assert!(is_here(&mirror, &first).await, "a head that is here stays");
+    server.git("user/x", &["update-ref", "refs/pull/7/head", &first.sha]);
+    assert_eq!(tip(7).await.as_ref(), Some(&first.sha), "it is back");
+    assert_eq!(tip(8).await, None);
+}
