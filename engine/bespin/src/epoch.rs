@@ -20,7 +20,7 @@ struct Restored {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn note(journal: &Path, up_to: u64) -> Result<(), String> {
+pub(crate) fn note(journal: &Path, up_to: u64) -> Result<(), String> {
     let path = journal.join(FILE);
     let write = || {
         let text = serde_json::to_string(&Restored { up_to })?;
@@ -36,7 +36,7 @@ pub fn note(journal: &Path, up_to: u64) -> Result<(), String> {
 ///
 /// # Errors
 /// The file cannot be read, so that it is not known.
-pub fn restored_up_to(journal: &Path) -> Result<u64, String> {
+pub(crate) fn restored_up_to(journal: &Path) -> Result<u64, String> {
     let path = journal.join(FILE);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,

@@ -163,7 +163,7 @@ fn server_restored(
 
 pub(crate) type Server = (Arc<Drivers>, Arc<DeliveryStage>, Arc<Mutex<Vec<String>>>);
 
-pub(crate) fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Server {
+pub(in crate::stages) fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Server {
     server_with(git, directory, name, None)
 }
 

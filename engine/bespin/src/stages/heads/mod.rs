@@ -36,6 +36,13 @@ impl HeadsStage {
 
     /// Looks at every repository now, and again every few minutes.
     pub fn watch(&self, drivers: &Arc<Drivers>) {
+        if !self.hooks.is_empty() {
+            // A failed delivery is not asked of the forge's API.
+            tracing::info!(
+                repositories = self.hooks.len(),
+                "branches and tags are looked at for pushes that no webhook told of; pull requests are not"
+            );
+        }
         self.hooks.keys().for_each(|repository| drivers.ensure(&Stream::heads(repository)));
     }
 }

@@ -119,6 +119,21 @@ async fn a_push_ends_no_run_of_another_branch() {
     assert!(matches!(&ended[1], RunEntry::CancelAsked { cause: CancelCause::Superseded, .. }), "{ended:?}");
 }
 
+#[tokio::test]
+async fn a_pull_requests_head_that_is_back_is_checked_again() {
+    let world = World::new(&[(".bespin/check.yaml", CHECK), ("was/a", "1")]).await;
+    world.git.git(REPOSITORY, &["branch", "fork", "main"]);
+    let head = "refs/pull/7/head";
+    let first = world.head(&[("was/a", "2")]);
+    assert_eq!(world.propose(asked("d1", &first)).await, ["user/petclinic/check/1"]);
+    let second = world.head(&[("was/a", "3")]);
+    assert_eq!(world.propose(asked("d2", &second)).await, ["user/petclinic/check/2"]);
+    assert_eq!(world.propose(asked("late", &first)).await, ["user/petclinic/check/1"], "by another hook");
+    world.set(head, &first);
+    assert_eq!(world.propose(asked("d3", &first)).await, ["user/petclinic/check/3"]);
+    assert_eq!(world.propose(asked("again", &first)).await, ["user/petclinic/check/3"], "told twice");
+}
+
 const BUMP: &str = "Bump was to v56\n\nBespin-Run: user/petclinic/everywhere/1\nBespin-Step: bump\n";
 
 #[tokio::test]
