@@ -28,3 +28,4 @@ mod seed_as_it_stands;
 mod steps_leave_things;
 mod terraform_asks_first;
 mod webhook_refuses;
+mod yesterdays_backup;

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 /// How long the name of a concurrency group may be, in characters.
 const GROUP_LIMIT: usize = 500;
 
-/// The pipeline with its group rendered.
+/// The pipeline with its group rendered, as a run that is opened for this event and commit has it.
 ///
 /// # Errors
 /// What is wrong with the group, as a sentence.
-pub(super) fn with_group(pipeline: &Pipeline, event: &Event, commit: &Commit) -> Result<Pipeline, String> {
+pub fn with_group(pipeline: &Pipeline, event: &Event, commit: &Commit) -> Result<Pipeline, String> {
     let mut pipeline = pipeline.clone();
     let Some(own) = &pipeline.concurrency else { return Ok(pipeline) };
     let scope = early(&pipeline, event, commit);

@@ -30,6 +30,7 @@ mod webhook;
 pub use crate::run::Origin;
 pub use decide::{Act, PATIENCE_MS, decide};
 pub use entry::{Change, Entry, NOTHING, Paths, PullRequest, Push, Received, Reference, Skipped, Source};
+pub use group::with_group;
 pub use observed::{
     Ancestry, Bump, Changed, Context, Epoch, File, FileState, KnownRun, Observed, OpenedBy, RunPhase, Standing,
 };
