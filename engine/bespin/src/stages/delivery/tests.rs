@@ -615,7 +615,7 @@ async fn after_a_restore_numbers_go_on_where_the_traces_end() {
     for (name, backup, expected) in [("backup", true, 58), ("own", false, 51)] {
         let journal = journal::open(&traces.world.directory.path().join(name)).unwrap();
         let run = crate::index::tests::opened("petclinic-was", 50, None);
-        let opened = encode(&[RunEntry::Opened { run: Box::new(run) }], &By::Server, 5).unwrap();
+        let opened = encode(&[RunEntry::Opened { run: Arc::new(run) }], &By::Server, 5).unwrap();
         let newest = journal.append("run/user/petclinic/petclinic-was/50", 0, opened).await.unwrap();
         drop(journal);
         let (drivers, ..) = traces.push_after(name, if backup { newest } else { 0 }).await;

@@ -66,6 +66,10 @@ impl Stage for HeadsStage {
         false
     }
 
+    fn summary(&self, state: &State) -> Option<Entry> {
+        state.heads.clone().map(|heads| Entry::Looked { heads })
+    }
+
     async fn observe(&self, turn: &Turn<'_>, _: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
         self.observe_heads(turn.stream.rest()).await
     }
