@@ -6,6 +6,11 @@ use std::sync::Mutex;
 pub trait LogSink: Send + Sync {
     /// One line, without its line feed.
     fn line(&self, stream: Stream, text: &str);
+
+    /// A part of a line that is too long to be passed on at once; what comes next of the stream goes on with it.
+    fn part(&self, stream: Stream, text: &str) {
+        self.line(stream, text);
+    }
 }
 
 /// Which stream a line belongs to.
@@ -51,9 +56,13 @@ impl<'a> Lines<'a> {
         let line = &mut open[at].1;
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             line.extend_from_slice(part);
-            if line.ends_with(b"\n") || line.len() >= LONGEST_LINE {
+            if line.ends_with(b"\n") {
                 say(self.sink, stream, line);
                 line.clear();
+            } else if line.len() >= LONGEST_LINE {
+                let rest = line.split_off(whole_characters(line));
+                self.sink.part(stream, &String::from_utf8_lossy(line));
+                *line = rest;
             }
         }
     }
@@ -65,6 +74,13 @@ impl<'a> Lines<'a> {
             say(self.sink, *stream, line);
         }
     }
+}
+
+/// How many of these bytes are no beginning of a character whose rest has not come yet.
+fn whole_characters(bytes: &[u8]) -> usize {
+    let last = bytes.utf8_chunks().last().map(|chunk| chunk.invalid()).unwrap_or_default();
+    let is_begun = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
+    bytes.len() - if is_begun { last.len() } else { 0 }
 }
 
 fn say(sink: &dyn LogSink, stream: Stream, line: &[u8]) {
@@ -109,6 +125,34 @@ mod tests {
         lines.push(Stream::Stdout, b"o\n\nrest");
         lines.finish();
         assert_eq!(kept.text(), "one\noops\ntwo\n\nrest\n");
+    }
+
+    /// Tells the parts of lines from whole ones.
+    #[derive(Default)]
+    struct Parts(Mutex<Vec<(&'static str, String)>>);
+
+    impl LogSink for Parts {
+        fn line(&self, _: Stream, text: &str) {
+            self.0.lock().expect("one thread").push(("line", text.to_owned()));
+        }
+
+        fn part(&self, _: Stream, text: &str) {
+            self.0.lock().expect("one thread").push(("part", text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_long_line_comes_in_parts_that_cut_no_character() {
+        let parts = Parts::default();
+        let lines = Lines::new(&parts);
+        let text = format!("x{}", "é".repeat(LONGEST_LINE));
+        text.as_bytes().chunks(1000).for_each(|chunk| lines.push(Stream::Stdout, chunk));
+        lines.push(Stream::Stdout, b"\xff\nnext\n");
+        lines.finish();
+        let parts = parts.0.into_inner().expect("one thread");
+        assert_eq!(parts.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["part", "line", "line"]);
+        let whole: String = parts.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(whole, format!("{text}\u{fffd}next"));
     }
 
     #[test]

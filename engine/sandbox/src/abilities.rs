@@ -27,6 +27,16 @@ pub trait Abilities: Send + Sync + 'static {
     /// Takes one line for the step's log, without a line break. Must not block.
     fn log(&self, level: Level, line: &str);
 
+    /// Takes a part of a line that is too long to be taken at once; the next of its level goes on with it.
+    fn log_part(&self, level: Level, part: &str) {
+        self.log(level, part);
+    }
+
+    /// A reason without what nobody may read in it. It is asked for before the reason is cut to its length.
+    fn hidden(&self, because: String) -> String {
+        because
+    }
+
     /// The run that the call belongs to. Calls of the same run take turns; without one, only the server's places count.
     fn share(&self) -> Option<String> {
         None

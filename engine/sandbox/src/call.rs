@@ -106,10 +106,11 @@ fn judge<A: Ask>(state: State, ended: Returned<A::Raw>, printed: &str) -> Verdic
     if let Some(denied) = state.denied {
         return Verdict::Denied(denied);
     }
+    let because = |because| clip(state.abilities.hidden(because));
     match ended {
-        Ok(Failure::Rejected(because)) => Verdict::Rejected { because: clip(because) },
-        Ok(Failure::Transient(because)) => Verdict::Transient { because: clip(because) },
-        Err(error) => Verdict::Trapped { because: crash(&error, printed) },
+        Ok(Failure::Rejected(text)) => Verdict::Rejected { because: because(text) },
+        Ok(Failure::Transient(text)) => Verdict::Transient { because: because(text) },
+        Err(error) => Verdict::Trapped { because: because(crash(&error, printed)) },
     }
 }
 
@@ -118,10 +119,10 @@ fn crash(error: &wasmtime::Error, printed: &str) -> String {
     let printed = printed.trim();
     let because = match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(status)) => format!("it exited with status {status} instead of answering"),
-        None if printed.contains("panicked at") => return clip(format!("it panicked: {printed}")),
+        None if printed.contains("panicked at") => return format!("it panicked: {printed}"),
         None => error.root_cause().to_string(),
     };
-    clip(if printed.is_empty() { because } else { format!("{because}; it printed: {printed}") })
+    if printed.is_empty() { because } else { format!("{because}; it printed: {printed}") }
 }
 
 fn clip(mut because: String) -> String {

@@ -48,10 +48,23 @@ enum CutText {
 ///
 /// There was more text than that. What fitted was written.
 pub(crate) fn say(abilities: &dyn Abilities, level: Level, text: &str, left: &mut usize) -> Result<(), ()> {
-    for line in text.lines() {
-        for piece in pieces(line) {
-            *left = left.checked_sub(piece.len() + LINE_COST).ok_or(())?;
-            abilities.log(level, piece);
+    text.lines().try_for_each(|line| say_line(abilities, level, line, LineEnd::Here, left))
+}
+
+/// Whether a line ends with what there is of it.
+#[derive(Clone, Copy, PartialEq)]
+enum LineEnd {
+    Here,
+    Later,
+}
+
+fn say_line(abilities: &dyn Abilities, level: Level, line: &str, end: LineEnd, left: &mut usize) -> Result<(), ()> {
+    let mut pieces = pieces(line).peekable();
+    while let Some(piece) = pieces.next() {
+        *left = left.checked_sub(piece.len() + LINE_COST).ok_or(())?;
+        match (pieces.peek(), end) {
+            (None, LineEnd::Here) => abilities.log(level, piece),
+            _ => abilities.log_part(level, piece),
         }
     }
     Ok(())
@@ -80,7 +93,7 @@ impl Printed {
         let mut lines = self.lines();
         let rest = std::mem::take(&mut lines.rest);
         if !rest.is_empty() {
-            lines.write_line(&rest);
+            lines.write_line(&rest, LineEnd::Here);
         }
         std::mem::take(&mut lines.last)
     }
@@ -89,9 +102,14 @@ impl Printed {
         let mut lines = self.lines();
         for chunk in bytes.split_inclusive(|&byte| byte == b'\n').flat_map(|line| line.chunks(LINE)) {
             lines.rest.extend_from_slice(chunk);
-            if chunk.ends_with(b"\n") || lines.rest.len() >= LINE {
+            if chunk.ends_with(b"\n") {
                 let line = std::mem::take(&mut lines.rest);
-                lines.write_line(line.strip_suffix(b"\n").unwrap_or(&line));
+                lines.write_line(line.strip_suffix(b"\n").unwrap_or(&line), LineEnd::Here);
+            } else if lines.rest.len() >= LINE {
+                let whole = whole_characters(&lines.rest);
+                let rest = lines.rest.split_off(whole);
+                let line = std::mem::replace(&mut lines.rest, rest);
+                lines.write_line(&line, LineEnd::Later);
             }
         }
     }
@@ -102,22 +120,32 @@ impl Printed {
 }
 
 impl LineSplitter {
-    fn write_line(&mut self, line: &[u8]) {
+    fn write_line(&mut self, line: &[u8], end: LineEnd) {
         let line = String::from_utf8_lossy(line);
+        // Whole lines only: what is cut here is no secret any more to whoever hides them.
         if self.last.len() + line.len() > 2048 {
             self.last.clear();
         }
-        self.last.push_str(&line[..line.floor_char_boundary(2048)]);
-        self.last.push('\n');
+        self.last.push_str(&line);
+        if end == LineEnd::Here {
+            self.last.push('\n');
+        }
         if self.cut == CutText::Said {
             return;
         }
-        let written = say(&*self.abilities, self.level, &line, &mut self.left);
+        let written = say_line(&*self.abilities, self.level, &line, end, &mut self.left);
         if written.is_err() {
             self.cut = CutText::Said;
             self.abilities.log(Level::Warn, "the plugin prints too much; the rest of it is left out");
         }
     }
+}
+
+/// How many of these bytes are no beginning of a character whose rest has not come yet.
+fn whole_characters(bytes: &[u8]) -> usize {
+    let last = bytes.utf8_chunks().last().map(|chunk| chunk.invalid()).unwrap_or_default();
+    let is_begun = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
+    bytes.len() - if is_begun { last.len() } else { 0 }
 }
 
 impl IsTerminal for Printed {

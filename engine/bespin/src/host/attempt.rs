@@ -10,11 +10,12 @@ use super::metrics::{self, Provider};
 use super::terraform::Terraform;
 use crate::config::SecretSource;
 use crate::drive::{Drivers, Trouble};
-use crate::logs::{Logs, Masker};
+use crate::logs::{Logs, Masker, PieceEnd, Source};
 use crate::patience::until_known;
 use crate::requests::request;
 use crate::stages::sync::SyncStage;
 use crate::steps::{Asked, Host};
+use api::reading::LogPlace;
 use async_trait::async_trait;
 use decide::delivery::Origin;
 use decide::image::fork;
@@ -106,6 +107,11 @@ impl Attempt {
         Key { run: self.asked.run.id.clone(), step: self.asked.step.clone() }
     }
 
+    /// Where the attempt's log is.
+    fn place(&self) -> LogPlace {
+        LogPlace::new(&self.asked.run.id, &self.asked.step, self.asked.attempt)
+    }
+
     async fn image(&self, intent: decide::image::Intent) -> Result<Value, Failure> {
         self.adapters.waiting.enter(&self.asked);
         let key = self.key();
@@ -158,7 +164,15 @@ impl Attempt {
 #[async_trait]
 impl Abilities for Attempt {
     fn log(&self, level: Level, line: &str) {
-        self.adapters.logs.line(&self.asked.run.id, &self.asked.step, self.asked.attempt, level.name(), line);
+        self.adapters.logs.piece(&self.place(), Source::Plugin, level.name(), line, PieceEnd::Line);
+    }
+
+    fn log_part(&self, level: Level, part: &str) {
+        self.adapters.logs.piece(&self.place(), Source::Plugin, level.name(), part, PieceEnd::Open);
+    }
+
+    fn hidden(&self, because: String) -> String {
+        self.adapters.logs.hidden(&self.asked.run.id, &because)
     }
 
     async fn read(&self, asked: Read) -> Result<Vec<u8>, Failure> {

@@ -3,6 +3,7 @@
 use crate::logs::Logs;
 use crate::stages::image::Sinks;
 use crate::steps::Asked;
+use api::reading::LogPlace;
 use decide::request::Key;
 use images::{LogSink, Silent, Stream};
 use std::collections::HashMap;
@@ -11,25 +12,45 @@ use std::sync::{Arc, Mutex};
 /// The log of one attempt.
 pub(super) struct StepLog {
     logs: Arc<Logs>,
-    run: String,
-    step: String,
-    attempt: u32,
+    place: LogPlace,
 }
 
 impl StepLog {
     /// The log of the attempt that asked.
     pub(super) fn of(logs: &Arc<Logs>, asked: &Asked) -> StepLog {
-        StepLog { logs: logs.clone(), run: asked.run.id.clone(), step: asked.step.clone(), attempt: asked.attempt }
+        StepLog { logs: logs.clone(), place: LogPlace::new(&asked.run.id, &asked.step, asked.attempt) }
+    }
+
+    /// The beginning of a line whose rest is left out.
+    pub(super) fn cut(&self, stream: Stream, text: &str) {
+        self.piece(stream, text, PieceEnd::Cut);
+    }
+
+    fn piece(&self, stream: Stream, text: &str, end: PieceEnd) {
+        let (source, level) = match stream {
+            Stream::Stdout => (Source::Stdout, "info"),
+            Stream::Stderr => (Source::Stderr, "info"),
+            Stream::Progress => (Source::Progress, "debug"),
+        };
+        self.logs.piece(&self.place, source, level, text, end);
+    }
+}
+
+impl Drop for StepLog {
+    fn drop(&mut self) {
+        [Source::Stdout, Source::Stderr, Source::Progress]
+            .iter()
+            .for_each(|source| self.logs.finish(&self.place, *source));
     }
 }
 
 impl LogSink for StepLog {
     fn line(&self, stream: Stream, text: &str) {
-        let level = match stream {
-            Stream::Stdout | Stream::Stderr => "info",
-            Stream::Progress => "debug",
-        };
-        self.logs.line(&self.run, &self.step, self.attempt, level, text);
+        self.piece(stream, text, PieceEnd::Line);
+    }
+
+    fn part(&self, stream: Stream, text: &str) {
+        self.piece(stream, text, PieceEnd::Open);
     }
 }
 
@@ -62,8 +83,8 @@ impl Sinks for Waiting {
     fn of(&self, key: &Key) -> Box<dyn LogSink> {
         match self.attempts.lock().expect("nobody panics while holding the attempts").get(key) {
             Some(&attempt) => {
-                let (run, step) = (key.run.clone(), key.step.clone());
-                Box::new(StepLog { logs: self.logs.clone(), run, step, attempt })
+                let place = LogPlace::new(&key.run, &key.step, attempt);
+                Box::new(StepLog { logs: self.logs.clone(), place })
             }
             None => Box::new(Silent),
         }

@@ -1,149 +1,224 @@
-//! Hides granted secrets in a log's text.
+//! Hides granted secrets in a log's text, however the text is cut into pieces.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use super::forms::{self, SHORTEST_ENCODED};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
 
 /// What stands where a secret stood.
 const HIDDEN: &str = "***";
 
-/// An encoded form shorter than this many bytes would hide ordinary text.
-const SHORTEST_ENCODED: usize = 6;
+/// So much of a form at a line's end, in bytes, is not there by accident.
+const TELLING: usize = 8;
 
-/// Replaces secret values, and what they look like encoded, by `***`.
-#[derive(Clone, Debug, Default)]
+/// Replaces secret values, and what they look like encoded, by `***`. Line breaks within them do not count.
+#[derive(Clone, Default)]
 pub struct Masker {
-    /// Longest first, so that a secret that contains another is hidden whole.
-    needles: Vec<String>,
+    /// Without line breaks; none of them stands twice.
+    forms: BTreeSet<String>,
+    search: Option<AhoCorasick>,
+}
+
+/// How a piece of a text ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PieceEnd {
+    /// With its line.
+    Line,
+    /// Anywhere: the next piece goes on with the same line.
+    Open,
+    /// Anywhere, and what came after it in its line is lost.
+    Cut,
+}
+
+/// A text that comes in pieces. What may be the beginning of a secret waits for the next piece.
+#[derive(Default)]
+pub struct MaskedText {
+    /// What was shown of a possible secret, and then what was not shown yet.
+    text: String,
+    /// How much of it was shown, in bytes.
+    shown: usize,
+}
+
+/// What a look at a text finds, in bytes of it.
+struct Found {
+    /// The secrets, in order and apart from one another.
+    secrets: Vec<Range<usize>>,
+    /// Where the longest beginning of a form starts that the text ends with, or its end.
+    beginning: usize,
+    /// The same of those that are not there by accident.
+    telling: usize,
+}
+
+impl fmt::Debug for Masker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Masker of {} forms", self.forms.len())
+    }
 }
 
 impl Masker {
-    /// Hides each of `secrets`: as it stands, line by line, backwards, escaped as JSON,
-    /// percent-encoded, in hexadecimal, and in base64 at all three alignments.
+    /// Hides each of `secrets`, in each of its forms.
+    ///
+    /// # Panics
+    /// There are more forms than a search can have, which are billions.
     pub fn new<I, S>(secrets: I) -> Masker
     where
         I: IntoIterator<Item = S>,
         S: AsRef<str>,
     {
-        let mut forms = BTreeSet::new();
-        for secret in secrets {
-            add_forms(secret.as_ref(), &mut forms);
-        }
         let mut masker = Masker::default();
-        masker.join(Masker { needles: forms.into_iter().collect() });
+        secrets.into_iter().for_each(|secret| forms::add(secret.as_ref(), &mut masker.forms));
+        masker.search = masker.search();
         masker
     }
 
     /// Adds another masker's secrets.
     pub fn join(&mut self, other: Masker) {
-        self.needles.extend(other.needles);
-        // Those of one length in a certain order, too, or the same ones would not stand side by side.
-        self.needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        self.needles.dedup();
+        let before = self.forms.len();
+        self.forms.extend(other.forms);
+        if self.forms.len() > before {
+            self.search = self.search();
+        }
     }
 
-    /// The text with every secret hidden.
+    /// A whole text with every secret hidden.
     pub fn mask(&self, text: &str) -> String {
-        let mut masked = text.to_owned();
-        for needle in &self.needles {
-            if masked.contains(needle.as_str()) {
-                masked = masked.replace(needle.as_str(), HIDDEN);
+        let mut masked = MaskedText::default();
+        masked.push(self, text, PieceEnd::Open) + &masked.finish(self)
+    }
+
+    /// The beginning of a longer text with every secret hidden, also one of which only the beginning is left.
+    pub fn mask_cut(&self, text: &str) -> String {
+        let shown = MaskedText::default().push(self, text, PieceEnd::Cut);
+        shown.strip_suffix('\n').unwrap_or(&shown).to_owned()
+    }
+
+    fn search(&self) -> Option<AhoCorasick> {
+        let search = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&self.forms);
+        let search = search.expect("there are fewer forms than a search can have");
+        (!self.forms.is_empty()).then_some(search)
+    }
+
+    /// How much text may wait at most, in bytes: the longest form, wrapped after each of its characters.
+    fn most(&self) -> usize {
+        4096 + 4 * self.forms.iter().map(String::len).max().unwrap_or_default()
+    }
+
+    fn find(&self, text: &str) -> Found {
+        let is_break = |byte: u8| matches!(byte, b'\n' | b'\r');
+        let (places, flat): (Vec<usize>, Vec<u8>) =
+            text.bytes().enumerate().filter(|(_, byte)| !is_break(*byte)).unzip();
+        let flat = String::from_utf8(flat).expect("a text without its line breaks is a text");
+        let mut secrets: Vec<Range<usize>> = Vec::new();
+        let all = self.search.iter().flat_map(|search| search.find_overlapping_iter(&flat));
+        let all = all.map(|found| (found.len(), places[found.start()]..places[found.end() - 1] + 1));
+        // So little text is the secret itself only where it stands in one piece.
+        let mut all: Vec<_> =
+            all.filter(|(length, place)| *length >= SHORTEST_ENCODED || place.len() == *length).collect();
+        all.sort_by_key(|(_, place)| (place.start, place.end));
+        for (_, place) in all {
+            match secrets.last_mut() {
+                Some(last) if place.start < last.end => last.end = last.end.max(place.end),
+                _ => secrets.push(place),
             }
         }
-        masked
+        let (mut longest, mut telling) = (0, 0);
+        for form in &self.forms {
+            let begun = begun(&flat, form);
+            longest = longest.max(begun);
+            if form.len() >= SHORTEST_ENCODED && (begun >= TELLING || begun * 4 >= form.len()) {
+                telling = telling.max(begun);
+            }
+        }
+        let at = |length: usize| places.get(flat.len() - length).copied().unwrap_or(text.len());
+        // What is hidden as part of a secret tells nothing as the beginning of the next.
+        let (beginning, telling) = (at(longest), at(telling));
+        let around = secrets.iter().find(|secret| secret.start <= telling && telling < secret.end);
+        let telling = around.map_or(telling, |secret| secret.end);
+        Found { secrets, beginning, telling }
     }
 }
 
-fn add_forms(secret: &str, forms: &mut BTreeSet<String>) {
-    let whole = secret.trim();
-    if whole.is_empty() {
-        return;
-    }
-    forms.insert(secret.to_owned());
-    forms.insert(whole.to_owned());
-    // A key file is logged line by line, so each of its lines is hidden too.
-    for line in whole.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_ENCODED) {
-        forms.insert(line.to_owned());
-    }
-    let json = serde_json::Value::from(whole).to_string();
-    let mut encoded = vec![json.trim_matches('"').to_owned(), hex::encode(whole), hex::encode_upper(whole)];
-    encoded.push(url::form_urlencoded::byte_serialize(whole.as_bytes()).collect());
-    encoded.push(percent(whole));
-    encoded.push(whole.chars().rev().collect());
-    for alignment in 0..3 {
-        encoded.push(aligned(whole, alignment, |bytes| STANDARD_NO_PAD.encode(bytes)));
-        encoded.push(aligned(whole, alignment, |bytes| URL_SAFE_NO_PAD.encode(bytes)));
-    }
-    forms.extend(encoded.into_iter().filter(|form| form.len() >= SHORTEST_ENCODED));
+/// How much of a form a text ends with, in bytes; not all of it.
+fn begun(text: &str, form: &str) -> usize {
+    let Some(first) = form.bytes().next() else { return 0 };
+    let from = text.len().saturating_sub(form.len() - 1);
+    let tail = &text.as_bytes()[from..];
+    let starts = tail.iter().enumerate().filter(|(_, byte)| **byte == first);
+    starts.map(|(at, _)| &tail[at..]).find(|rest| form.as_bytes().starts_with(rest)).map_or(0, <[u8]>::len)
 }
 
-/// The characters of a base64 text that a secret alone decides when `before`
-/// unknown bytes stand in front of it, as in `base64("user:" + secret)`.
-fn aligned(secret: &str, before: usize, encode: impl Fn(&[u8]) -> String) -> String {
-    let mut bytes = vec![0; before];
-    bytes.extend_from_slice(secret.as_bytes());
-    let encoded = encode(&bytes);
-    let first = (before * 8).div_ceil(6);
-    let last = bytes.len() * 8 / 6;
-    encoded.get(first..last).unwrap_or_default().to_owned()
+impl MaskedText {
+    /// Takes the next piece, and returns what can be shown: whole lines as far as the pieces are, each with its line
+    /// feed. At a line's end the first few characters of a form are no reason to wait.
+    pub fn push(&mut self, masker: &Masker, piece: &str, end: PieceEnd) -> String {
+        self.text.push_str(piece);
+        let mut found = masker.find(&self.text);
+        if end == PieceEnd::Cut && found.telling < self.text.len() {
+            hide_from(&mut found.secrets, found.telling..self.text.len());
+            found.beginning = self.text.len();
+            found.telling = self.text.len();
+        }
+        if end != PieceEnd::Open {
+            self.text.push('\n');
+        }
+        let all = self.text.len();
+        // So many line breaks are none that wrap a secret.
+        let is_over = all - found.beginning > masker.most();
+        let mut until = match end {
+            _ if is_over => all,
+            PieceEnd::Open => found.beginning,
+            PieceEnd::Cut => all,
+            PieceEnd::Line if found.telling + 1 >= all => all,
+            PieceEnd::Line => self.text[..found.telling].rfind('\n').map_or(0, |at| at + 1),
+        };
+        if let Some(secret) = found.secrets.iter().find(|secret| secret.start < until && until < secret.end) {
+            until = secret.end;
+        }
+        let until = until.max(self.shown);
+        let shown = self.show(&found.secrets, until);
+        let gone = if is_over { all } else { until.min(found.beginning) };
+        self.text.drain(..gone);
+        self.shown = until - gone;
+        if self.shown == self.text.len() && self.text.bytes().all(|byte| matches!(byte, b'\n' | b'\r')) {
+            *self = MaskedText::default();
+        }
+        shown
+    }
+
+    /// What still waits, once nothing comes after it any more.
+    pub fn finish(&mut self, masker: &Masker) -> String {
+        let found = masker.find(&self.text);
+        let shown = self.show(&found.secrets, self.text.len());
+        *self = MaskedText::default();
+        shown
+    }
+
+    /// Whether the next piece is looked at as if it were the first.
+    pub fn is_idle(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    fn show(&self, secrets: &[Range<usize>], until: usize) -> String {
+        let (mut shown, mut from) = (String::new(), self.shown);
+        for secret in secrets.iter().filter(|secret| secret.end > self.shown && secret.start < until) {
+            shown.push_str(self.text.get(from..secret.start).unwrap_or_default());
+            shown.push_str(HIDDEN);
+            from = secret.end;
+        }
+        shown.push_str(self.text.get(from..until).unwrap_or_default());
+        shown
+    }
 }
 
-/// Percent-encoding as in a path: a space is `%20`, not `+`.
-fn percent(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
+/// Adds a secret at the end of a text to those before it.
+fn hide_from(secrets: &mut Vec<Range<usize>>, place: Range<usize>) {
+    match secrets.last_mut() {
+        Some(last) if place.start < last.end => last.end = place.end,
+        _ => secrets.push(place),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use base64::engine::general_purpose::STANDARD;
-
-    fn masked(text: &str) -> String {
-        Masker::new(["p@ss word/+1"]).mask(text)
-    }
-
-    #[test]
-    fn hides_the_value_and_its_encodings() {
-        assert_eq!(masked("login p@ss word/+1 ok"), "login *** ok");
-        assert_eq!(masked("url https://x/?p=p%40ss%20word%2F%2B1"), "url https://x/?p=***");
-        assert_eq!(masked("form p%40ss+word%2F%2B1"), "form ***");
-        assert_eq!(masked("backwards 1+/drow ss@p"), "backwards ***");
-        assert_eq!(masked(&format!("hex {}", hex::encode("p@ss word/+1"))), "hex ***");
-    }
-
-    #[test]
-    fn hides_it_inside_base64_at_every_alignment() {
-        for before in ["", "a", "ab", "user:", "x-access-token:"] {
-            let encoded = STANDARD.encode(format!("{before}p@ss word/+1"));
-            let line = masked(&format!("authorization: Basic {encoded}"));
-            assert!(line.contains("***"), "{before:?} left {line}");
-        }
-    }
-
-    #[test]
-    fn hides_a_key_line_by_line_and_the_longer_secret_first() {
-        let masker = Masker::new(["-----BEGIN KEY-----\nabcdefgh\nijklmnop\n", "abcd"]);
-        assert_eq!(masker.mask("line abcdefgh"), "line ***");
-        assert_eq!(masker.mask("ijklmnop"), "***");
-    }
-
-    #[test]
-    fn a_secret_that_is_asked_for_again_adds_nothing() {
-        let once = Masker::new(["p@ss word/+1", "another/one"]);
-        let mut again = once.clone();
-        for secret in ["p@ss word/+1", "another/one", "p@ss word/+1"] {
-            again.join(Masker::new([secret]));
-        }
-        assert_eq!(again.needles, once.needles);
-    }
-
-    #[test]
-    fn an_empty_secret_hides_nothing() {
-        assert_eq!(Masker::new(["", "  "]).mask("a text"), "a text");
-    }
-}
+#[path = "mask/tests.rs"]
+mod tests;

@@ -95,3 +95,54 @@ fn refuses_names_that_leave_the_folder() {
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_secret_across_the_parts_of_a_long_line_is_hidden() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = Logs::open(dir.path().into());
+    logs.mask(RUN, Masker::new(["hunter2hunter2"]));
+    let place = LogPlace::new(RUN, "image", 1);
+    let (part, rest) = (format!("{}hunter2", "x".repeat(9_000)), format!("hunter2{}", "y".repeat(10)));
+    logs.piece(&place, Source::Stdout, "info", &part, PieceEnd::Open);
+    logs.piece(&place, Source::Stderr, "info", "in between", PieceEnd::Line);
+    logs.piece(&place, Source::Stdout, "info", &rest, PieceEnd::Line);
+    let lines = logs.read(&place, 1, 10).unwrap();
+    let expected = ["x".repeat(9_000), "in between".to_owned(), "***yyyyyyyyyy".to_owned()];
+    assert_eq!(lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_wrapped_secret_is_hidden_and_what_waits_is_shown_at_the_end() {
+    use base64::Engine as _;
+    let dir = tempfile::tempdir().unwrap();
+    let logs = Logs::open(dir.path().into());
+    let key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQ\n-----END KEY-----";
+    logs.mask(RUN, Masker::new([key]));
+    let place = LogPlace::new(RUN, "image", 1);
+    let encoded = base64::engine::general_purpose::STANDARD.encode(key);
+    for line in encoded.as_bytes().chunks(20) {
+        logs.piece(&place, Source::Stdout, "info", std::str::from_utf8(line).unwrap(), PieceEnd::Line);
+        logs.line(RUN, "image", 1, "info", "still there");
+    }
+    logs.piece(&place, Source::Stdout, "info", "the key begins with -----BEGIN KEY", PieceEnd::Line);
+    logs.finish(&place, Source::Stdout);
+    logs.piece(&place, Source::Stderr, "info", "or with -----BEGIN KEY", PieceEnd::Line);
+    logs.end(RUN, "image", 1);
+    let lines = logs.read(&place, 1, 100).unwrap();
+    let shown: Vec<_> = lines.iter().map(|line| line.text.as_str()).filter(|text| *text != "still there").collect();
+    // The last characters depend on what comes after the secret, so that they say nothing of it alone.
+    assert_eq!(&shown[1..], ["the key begins with -----BEGIN KEY", "or with -----BEGIN KEY"]);
+    assert!(shown[0].starts_with("***") && shown[0].len() <= 6, "{}", shown[0]);
+    assert!(logs.waiting().is_empty());
+}
+
+#[test]
+fn a_closed_run_leaves_nothing_that_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = Logs::open(dir.path().into());
+    logs.mask(RUN, Masker::new(["hunter2hunter2"]));
+    logs.line(RUN, "image", 1, "info", "so it begins: hunter2");
+    logs.close_run(RUN);
+    assert_eq!(texts(&logs.read(&LogPlace::new(RUN, "image", 1), 1, 10).unwrap()), [(1, "so it begins: hunter2")]);
+    assert!(logs.waiting().is_empty() && logs.maskers().is_empty());
+}

@@ -181,7 +181,11 @@ impl Terraform {
         let (plans, run) = (self.plans.clone(), asked.run.id.clone());
         let plan = blocking(move || plans.keep(&run, &purpose, &plan, lock.as_deref())).await?;
         let hidden = |text: &str| self.logs.hidden(&asked.run.id, text);
-        let mut difference = hidden(&String::from_utf8_lossy(&text.output));
+        let difference = String::from_utf8_lossy(&text.output);
+        let mut difference = match text.cut {
+            Cut::No => hidden(&difference),
+            Cut::Yes => self.logs.hidden_cut(&asked.run.id, &difference),
+        };
         if text.cut == Cut::Yes {
             difference.push_str("\n(the rest is left out; the step's log has it)\n");
         }
@@ -357,7 +361,8 @@ impl Terraform {
     }
 
     fn words(&self, asked: &Asked, ended: &Ended) -> String {
-        self.logs.hidden(&asked.run.id, &process::error(&ended.words))
+        // What is cut first could not be told any more.
+        process::error(&self.logs.hidden(&asked.run.id, &ended.words))
     }
 }
 

@@ -108,7 +108,7 @@ impl Caller<'_> {
 
     async fn printed(&self, out: impl AsyncRead + Unpin, output: Output) -> std::io::Result<(Vec<u8>, Cut)> {
         let Output::Keep(most) = output else {
-            lines(out, |line| self.log.line(Stream::Stdout, line)).await?;
+            lines(out, |line, whole| self.say(Stream::Stdout, line, whole)).await?;
             return Ok((Vec::new(), Cut::No));
         };
         let (mut kept, mut out) = (Vec::new(), out);
@@ -119,8 +119,8 @@ impl Caller<'_> {
 
     async fn words(&self, err: impl AsyncRead + Unpin) -> std::io::Result<String> {
         let (mut last, mut length) = (VecDeque::new(), 0);
-        lines(err, |line| {
-            self.log.line(Stream::Stderr, line);
+        lines(err, |line, whole| {
+            self.say(Stream::Stderr, line, whole);
             length += line.len() + 1;
             last.push_back(line.to_owned());
             while length > WORDS && last.len() > 1 {
@@ -129,6 +129,13 @@ impl Caller<'_> {
         })
         .await?;
         Ok(Vec::from(last).join("\n"))
+    }
+
+    fn say(&self, stream: Stream, line: &str, whole: Cut) {
+        match whole {
+            Cut::No => self.log.line(stream, line),
+            Cut::Yes => self.log.cut(stream, line),
+        }
     }
 }
 
@@ -154,7 +161,7 @@ impl Drop for Running {
 }
 
 /// Hands on line by line; what is beyond the bound of a line is left out.
-async fn lines(from: impl AsyncRead + Unpin, mut each: impl FnMut(&str)) -> std::io::Result<()> {
+async fn lines(from: impl AsyncRead + Unpin, mut each: impl FnMut(&str, Cut)) -> std::io::Result<()> {
     let (mut from, mut line) = (BufReader::new(from), Vec::new());
     let mut begins = true;
     loop {
@@ -163,7 +170,8 @@ async fn lines(from: impl AsyncRead + Unpin, mut each: impl FnMut(&str)) -> std:
             return Ok(());
         }
         if begins {
-            each(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+            let whole = if line.len() as u64 == LINE && !line.ends_with(b"\n") { Cut::Yes } else { Cut::No };
+            each(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']), whole);
         }
         begins = line.ends_with(b"\n");
     }
@@ -190,7 +198,14 @@ mod tests {
     async fn a_long_line_is_cut_off_and_the_next_one_whole() {
         let text = format!("first\r\n{}\nlast", "x".repeat(200_000));
         let mut seen = Vec::new();
-        lines(text.as_bytes(), |line| seen.push(line.to_owned())).await.unwrap();
+        let mut cut = Vec::new();
+        lines(text.as_bytes(), |line, whole| {
+            seen.push(line.to_owned());
+            cut.push(whole);
+        })
+        .await
+        .unwrap();
+        assert_eq!(cut, [Cut::No, Cut::Yes, Cut::No]);
         assert_eq!(seen.iter().map(String::len).collect::<Vec<_>>(), [5, LINE as usize, 4]);
     }
 

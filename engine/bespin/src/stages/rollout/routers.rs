@@ -9,7 +9,7 @@ use crate::config::{RoutePlugin, SecretSource, limited};
 use crate::drive::Trouble;
 use crate::extensions::{Extension, Extensions};
 use crate::host::Connector;
-use crate::logs::Masker;
+use crate::logs::{MaskedText, Masker, PieceEnd};
 use crate::stages::sync::lines::Lines;
 use async_trait::async_trait;
 use decide::retry::Retry;
@@ -134,6 +134,7 @@ impl Routers {
             connector: route.connector.clone(),
             secrets: route.secrets.clone(),
             masker: Mutex::default(),
+            said: Mutex::default(),
         });
         let late = |_| Trouble::passing("it had no turn, for other calls take long");
         let verdict =
@@ -215,18 +216,48 @@ struct Host {
     connector: Arc<Connector>,
     secrets: BTreeMap<String, SecretSource>,
     masker: Mutex<Masker>,
+    /// What waits of each level's lines until it is known whether it begins a secret.
+    said: Mutex<BTreeMap<&'static str, (Level, MaskedText)>>,
 }
 
 impl Host {
     fn hidden(&self, text: &str) -> String {
         self.masker.lock().expect("nobody panics while holding the masker").mask(text)
     }
+
+    fn piece(&self, level: Level, piece: &str, end: PieceEnd) {
+        let mut said = self.said.lock().expect("nobody panics while holding what was said");
+        let (_, text) = said.entry(level.name()).or_insert_with(|| (level, MaskedText::default()));
+        let shown = text.push(&self.masker.lock().expect("nobody panics while holding the masker"), piece, end);
+        for line in shown.lines() {
+            self.lines.line(level, line);
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let (Ok(said), Ok(masker)) = (self.said.get_mut(), self.masker.lock()) else { return };
+        for (level, text) in said.values_mut() {
+            for line in text.finish(&masker).lines() {
+                self.lines.line(*level, line);
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Abilities for Host {
     fn log(&self, level: Level, line: &str) {
-        self.lines.line(level, &self.hidden(line));
+        self.piece(level, line, PieceEnd::Line);
+    }
+
+    fn log_part(&self, level: Level, part: &str) {
+        self.piece(level, part, PieceEnd::Open);
+    }
+
+    fn hidden(&self, because: String) -> String {
+        Host::hidden(self, &because)
     }
 
     /// The calls of one router take turns, so that one that hangs leaves the others their places.
