@@ -266,6 +266,7 @@ fn words(outcome: &Outcome) -> (&'static str, String) {
     match outcome {
         Outcome::Succeeded { .. } => ("succeeded", String::new()),
         Outcome::Rejected { because } => ("rejected", because.clone()),
+        Outcome::Failed { because } => ("failed", because.clone()),
         Outcome::Transient { because } => ("transient", because.clone()),
         Outcome::TimedOut { after_ms } => ("timed-out", format!("it took longer than {} s", after_ms / 1000)),
         Outcome::Limit { which, because } => ("limit", format!("{which}: {because}")),

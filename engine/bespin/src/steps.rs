@@ -50,7 +50,7 @@ pub trait Host: Send + Sync + 'static {
     fn note(&self, asked: &Asked, level: &str, text: &str);
     /// The text with the run's secrets hidden: a journal is read by more people than a secret is for.
     fn hidden(&self, asked: &Asked, text: &str) -> String;
-    /// The attempt has ended: its log is complete.
+    /// The attempt has ended: its log is complete, but for the last words of what has not ended with it.
     fn ended(&self, asked: &Asked);
 }
 
@@ -111,7 +111,10 @@ impl Executor for PluginSteps {
                     self.host.note(&asked, "info", &format!("{name}: {}", value.as_str().unwrap_or_default()));
                 }
             }
-            Outcome::Rejected { because } | Outcome::Transient { because } | Outcome::Limit { because, .. } => {
+            Outcome::Rejected { because }
+            | Outcome::Failed { because }
+            | Outcome::Transient { because }
+            | Outcome::Limit { because, .. } => {
                 self.host.note(&asked, "error", because);
             }
             Outcome::TimedOut { .. } | Outcome::Lost | Outcome::Cancelled => {}
@@ -131,6 +134,7 @@ fn hidden(outcome: Outcome, hide: impl Fn(&str) -> String) -> Outcome {
             Outcome::Succeeded { outputs: Value::Object(outputs) }
         }
         Outcome::Rejected { because } => Outcome::Rejected { because: hide(&because) },
+        Outcome::Failed { because } => Outcome::Failed { because: hide(&because) },
         Outcome::Transient { because } => Outcome::Transient { because: hide(&because) },
         Outcome::Limit { which, because } => Outcome::Limit { which, because: hide(&because) },
         Outcome::TimedOut { .. } | Outcome::Lost | Outcome::Cancelled => outcome,
@@ -155,11 +159,13 @@ fn outcome(verdict: Verdict) -> Outcome {
             let outputs = outputs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
             Outcome::Succeeded { outputs: Value::Object(outputs) }
         }
-        Verdict::Rejected { because } => Outcome::Rejected { because },
+        // What the plugin says of its settings is a mistake in the file, which no attempt mends.
+        Verdict::Rejected { because } if because.starts_with("with: ") => Outcome::Rejected { because },
+        Verdict::Rejected { because } => Outcome::Failed { because },
         Verdict::Transient { because } => Outcome::Transient { because },
         Verdict::Denied(denied) => Outcome::Rejected { because: denied.to_string() },
         Verdict::Limit { which, because } => Outcome::Limit { which: which.to_string(), because },
         Verdict::TimedOut { after } => Outcome::TimedOut { after_ms: after.as_millis() as u64 },
-        Verdict::Trapped { because } => Outcome::Rejected { because: format!("the plugin crashed: {because}") },
+        Verdict::Trapped { because } => Outcome::Failed { because: format!("the plugin crashed: {because}") },
     }
 }

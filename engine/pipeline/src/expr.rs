@@ -34,6 +34,21 @@ const TESTS: [&str; 5] = ["containing", "defined", "endingwith", "in", "starting
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variables(pub Value);
 
+/// What stands around a condition that does not ask how the run stands.
+const AFTER_SUCCESS: (&str, &str) = ("success() and (", ")");
+
+/// A condition that counts only once what the step needs succeeded.
+pub(crate) fn after_success(condition: &str) -> String {
+    let (before, after) = AFTER_SUCCESS;
+    format!("{before}{condition}{after}")
+}
+
+/// The condition as the file has it, where [`Step::condition`](crate::Step::condition) asks for success on top of it.
+pub fn beside_success(condition: &str) -> Option<&str> {
+    let (before, after) = AFTER_SUCCESS;
+    condition.strip_prefix(before)?.strip_suffix(after)
+}
+
 /// Renders every text of a value. A lone `${{ x }}` keeps the type of `x`.
 ///
 /// # Errors
@@ -52,8 +67,8 @@ pub fn render(value: &Value, scope: &Variables) -> Result<Value, String> {
 
 /// Whether a condition holds; it may stand with or without `${{ }}`.
 ///
-/// `success()` and `failure()` ask for the step's own needs, by
-/// `run.succeeding`; `cancelled()` for the run; `always()` holds.
+/// `success()` asks whether all that the step needs succeeded, by `run.succeeding`; `failure()` whether something
+/// failed, by `run.failing`: a need that was skipped is neither. `cancelled()` asks for the run; `always()` holds.
 ///
 /// # Errors
 /// A sentence that says why it cannot be evaluated; a text or a number is no
@@ -109,7 +124,8 @@ fn evaluate(source: &str, scope: &Variables, environment: &Environment<'_>) -> R
         _ => {
             let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
             names.sort();
-            let missing = names.iter().find_map(|name| missing(name, &scope.0));
+            let missing = names.iter().filter(|name| !STATUS.contains(&name.as_str()));
+            let missing = missing.map(String::as_str).find_map(|name| self::missing(name, &scope.0));
             Err(format!("`${{{{ {source} }}}}`: {}", missing.unwrap_or_else(|| "there is no such name".to_owned())))
         }
     }
@@ -209,9 +225,10 @@ fn conditions(scope: &Variables) -> Environment<'static> {
     let outcome = scope.0["run"]["outcome"].as_str().unwrap_or_default().to_owned();
     let cancelled = matches!(outcome.as_str(), "cancelled" | "superseded");
     let succeeding = scope.0["run"]["succeeding"].as_bool().unwrap_or(outcome == "succeeded");
+    let failing = scope.0["run"]["failing"].as_bool().unwrap_or(!succeeding);
     let mut environment = environment();
     environment.add_function("success", move || succeeding && !cancelled);
-    environment.add_function("failure", move || !succeeding && !cancelled);
+    environment.add_function("failure", move || failing && !cancelled);
     environment.add_function("cancelled", move || cancelled);
     environment.add_function("always", || true);
     environment
@@ -281,6 +298,7 @@ mod checks {
         assert_eq!(holds("${{ commit.branch == 'main' and not success() }}"), Ok(true));
         assert_eq!(holds("success()"), Ok(false));
         assert_eq!(holds("failure() or cancelled()"), Ok(true));
+        assert_eq!(holds("not failure()"), Ok(false));
         assert_eq!(holds("always()"), Ok(true));
         assert!(holds("steps.push.changed").unwrap_err().contains("is the text `false`, neither true nor false"));
         assert!(holds("commit.branch == 'main' && false").unwrap_err().contains("cannot be read"));

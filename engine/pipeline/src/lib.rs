@@ -211,9 +211,12 @@ pub struct Step {
     pub needs: Vec<String>,
     /// An expression that must hold for it to start.
     pub condition: Option<String>,
+    /// The line of the file in which that expression stands; absent in journals that are older than it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition_line: Option<usize>,
     /// What it may take, in ms.
     pub timeout_ms: u64,
-    /// How often it is tried again after a failure that may pass.
+    /// How often it is tried again after it failed or ran out of time.
     pub retry: u32,
     /// What the pipeline leaves to the plugin, within the server's policy.
     pub grants: Grants,

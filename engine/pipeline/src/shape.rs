@@ -204,13 +204,15 @@ pub struct StepSchema {
     pub with: Option<BTreeMap<String, Value>>,
     /// The steps that it follows; without it, the one before it; `[]` for none.
     pub needs: Option<Texts>,
-    /// A condition, such as `commit.branch == 'main'` or `failure()`.
+    /// A condition, such as `commit.branch == 'main'` or `failure()`. What needs a failed or a skipped step is skipped
+    /// unless its condition says otherwise, as `always()` and `not failure()` do.
     #[schemars(rename = "if")]
     pub condition: Option<BoolOrText>,
     /// How long it may take, such as `90s`, `15m` or `1h30m`; without it, an hour.
     #[schemars(regex(pattern = r"^([0-9]+(ms|s|m|h|d))+$"))]
     pub timeout: Option<String>,
-    /// How often it is tried again after a failure that may pass; without it, never.
+    /// How often it is tried again after it failed or ran out of time; without it, only after a restart of the server.
+    /// A mistake in this file, or what the server's policy refuses, is never tried again.
     #[schemars(range(min = 0, max = 10))]
     pub retry: Option<u32>,
     /// What the plugin may use, within what the server's policy leaves to it.

@@ -36,7 +36,8 @@ pub(crate) fn read(
             let known = KnownNames { env: &env, before, steps: &all, place: ExprPlace::Setting };
             check_expressions(reader, &draft, &known);
             let condition = draft.step.condition.map(|condition| whole_condition(&condition, end));
-            Step { needs, condition, ..draft.step }
+            let line = |node: &Node| reader.source.mistake(node.at.clone(), "", "").line;
+            Step { needs, condition, condition_line: draft.condition.map(line), ..draft.step }
         });
         each.collect::<Vec<Step>>()
     };
@@ -55,7 +56,7 @@ fn whole_condition(condition: &str, end: End) -> String {
     if end == End::Finally || expr::asks_status(condition) {
         return condition.to_owned();
     }
-    format!("success() and ({condition})")
+    expr::after_success(condition)
 }
 
 fn drafts<'n>(reader: &mut FileReader<'_>, node: &'n Node, what: &str) -> Vec<Draft<'n>> {
@@ -134,6 +135,7 @@ fn draft<'n>(reader: &mut FileReader<'_>, node: &'n Node, what: &str) -> Option<
         with: with_json.and_then(|json| json.as_object().cloned()).unwrap_or_default(),
         needs: Vec::new(),
         condition: condition.as_ref().map(|(_, text)| expr::bare(text).to_owned()),
+        condition_line: None,
         timeout_ms: field(entries, "timeout").and_then(|node| duration::read(reader, node)).unwrap_or(HOUR_MS),
         retry: field(entries, "retry").and_then(|node| retry(reader, node)).unwrap_or(0),
         grants: grants_node.map(|node| grants(reader, node)).unwrap_or_default(),

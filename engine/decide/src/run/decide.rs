@@ -2,7 +2,7 @@
 
 use super::approval::until;
 use super::entry::{Answer, Entry, Opened, Outcome, RunOutcome};
-use super::messages::{starting, summary, waits};
+use super::messages::{not_evaluated, starting, summary, waits};
 use super::observed::Observed;
 use super::render::{question, render, scope};
 use super::state::{State, Status};
@@ -177,11 +177,16 @@ fn start(state: &State, opened: &Opened, observed: &Observed, now: Timestamp) ->
             Status::Ended { attempt, .. } if state.retries(step) && now >= state.retry_at(step) => attempt + 1,
             _ => continue,
         };
-        if attempt == 1
-            && let Some(because) = skip(state, opened, observed, step)
-        {
-            record.push(Entry::Skipped { step: step.id.clone(), because });
-            continue;
+        match start_or_skip(state, opened, observed, step) {
+            Ok(Some(because)) if attempt == 1 => {
+                record.push(Entry::Skipped { step: step.id.clone(), because });
+                continue;
+            }
+            Err(because) => {
+                record.extend(refused(observed, step, attempt, because));
+                continue;
+            }
+            Ok(_) => {}
         }
         if let OpenGate::Closed(entries) = gate(state, opened, observed, step, now) {
             record.extend(entries);
@@ -245,22 +250,42 @@ fn close(state: &State) -> RunNext {
     Next { record: vec![Entry::Closed { outcome }], ..Next::progressing(Wake::Now, because) }
 }
 
-/// Why a step that could start does not, if it does not.
-fn skip(state: &State, opened: &Opened, observed: &Observed, step: &Step) -> Option<String> {
-    let broken = broken_need(state, step);
-    match (&step.condition, broken) {
-        (None, Some(need)) if !state.is_final(step) => Some(format!("{need} did not succeed")),
-        (None, _) => None,
-        (Some(condition), broken) => {
-            let mut scope = scope(state, opened, observed);
-            scope.0["run"]["succeeding"] = Value::Bool(broken.is_none() && state.ending() == RunOutcome::Succeeded);
-            match expr::holds(condition, &scope) {
-                Ok(true) => None,
-                Ok(false) => Some(format!("its condition `{condition}` does not hold")),
-                Err(error) => Some(format!("its condition `{condition}` cannot be evaluated: {error}")),
-            }
-        }
+/// A step that can never start: its attempt is over before anything ran.
+fn refused(observed: &Observed, step: &Step, attempt: u32, because: String) -> [Entry; 2] {
+    let (id, owner) = (|| step.id.clone(), Some(observed.instance.clone()));
+    let outcome = Outcome::Rejected { because };
+    [Entry::Started { step: id(), attempt, owner }, Entry::Ended { step: id(), attempt, outcome }]
+}
+
+/// Why a step that could start is skipped, if it is.
+///
+/// # Errors
+/// Its condition cannot be evaluated. Nobody knows whether it was to run, so that it fails: what waits behind it
+/// must not go on as if it had been asked.
+fn start_or_skip(state: &State, opened: &Opened, observed: &Observed, step: &Step) -> Result<Option<String>, String> {
+    let broken = broken_need(state, step).map(|need| format!("{need} did not succeed"));
+    let missing = broken.clone().or_else(|| Some(format!("{} was skipped", skipped_need(state, step)?)));
+    let Some(condition) = &step.condition else { return Ok(missing.filter(|_| !state.is_final(step))) };
+    let mut scope = scope(state, opened, observed);
+    let succeeds = state.ending() == RunOutcome::Succeeded;
+    scope.0["run"]["succeeding"] = Value::Bool(missing.is_none() && succeeds);
+    scope.0["run"]["failing"] = Value::Bool(broken.is_some() || !succeeds);
+    let beside_success = expr::beside_success(condition);
+    let written = beside_success.unwrap_or(condition);
+    match expr::holds(condition, &scope) {
+        Ok(true) => Ok(None),
+        Ok(false) => Ok(Some(match missing {
+            Some(missing) if beside_success.is_some() => missing,
+            _ => format!("its condition `{written}` does not hold"),
+        })),
+        Err(error) => Err(not_evaluated(&opened.pipeline_file, step, written, &error)),
     }
+}
+
+/// A need that was skipped, if any. The final steps need nobody's success.
+fn skipped_need<'a>(state: &'a State, step: &'a Step) -> Option<&'a str> {
+    let is_skipped = |id: &&String| matches!(state.status(id), Status::Skipped { .. });
+    step.needs.iter().filter(|_| !state.is_final(step)).find(is_skipped).map(String::as_str)
 }
 
 /// A step among the ancestors that failed, if any.
@@ -285,11 +310,7 @@ pub(super) fn gate(state: &State, opened: &Opened, observed: &Observed, step: &S
     match state.asked(&step.id) {
         None => OpenGate::Closed(match question(state, opened, observed, approval) {
             Ok(ask) => vec![Entry::ApprovalAsked { step: id(), ask }],
-            Err(because) => {
-                let outcome = Outcome::Rejected { because };
-                let owner = Some(observed.instance.clone());
-                vec![Entry::Started { step: id(), attempt: 1, owner }, Entry::Ended { step: id(), attempt: 1, outcome }]
-            }
+            Err(because) => refused(observed, step, 1, because).into(),
         }),
         Some(asked) => match &asked.answered {
             Some(answered) if answered.answer == Answer::Approved => OpenGate::Open,

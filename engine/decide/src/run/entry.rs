@@ -236,8 +236,13 @@ pub enum Outcome {
         /// A flat object of strings, for later steps.
         outputs: Value,
     },
-    /// The author can fix it; trying again cannot.
+    /// The author can fix it; trying again cannot: a mistake in the file, or what the server's policy refuses.
     Rejected {
+        /// Why, as a sentence.
+        because: String,
+    },
+    /// What ran says that it failed; it is tried again where its step asks for that.
+    Failed {
         /// Why, as a sentence.
         because: String,
     },

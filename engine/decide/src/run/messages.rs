@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Outcome, RunOutcome};
 use super::state::{State, Status};
+use pipeline::Step;
 
 /// How much of a question stands where there is room for a line, in characters.
 const BRIEF: usize = 120;
@@ -9,7 +10,7 @@ const BRIEF: usize = 120;
 /// How a run ended: for one that failed, by which step and why.
 pub(super) fn summary(state: &State, outcome: RunOutcome) -> String {
     match outcome {
-        RunOutcome::Succeeded => "every step succeeded".into(),
+        RunOutcome::Succeeded => succeeded(state),
         RunOutcome::Cancelled => "cancelled".into(),
         RunOutcome::Superseded => "a newer run took its place".into(),
         RunOutcome::Failed => {
@@ -19,10 +20,38 @@ pub(super) fn summary(state: &State, outcome: RunOutcome) -> String {
     }
 }
 
+/// How a run ended whose steps did all that they were to do: with what was left out, and what went wrong in the end.
+fn succeeded(state: &State) -> String {
+    let skipped = |step: &&Step| !state.is_final(step) && matches!(state.status(&step.id), Status::Skipped { .. });
+    let skipped: Vec<_> = state.steps().filter(skipped).map(|step| step.id.as_str()).collect();
+    let mut text = match skipped.as_slice() {
+        [] => "every step succeeded".to_owned(),
+        skipped => format!("every step succeeded but {}, skipped", skipped.join(", ")),
+    };
+    if let Some(last) = state.steps().find(|step| state.failed(step)) {
+        text.push_str(&format!("; then {}: {}", last.id, why(&state.status(&last.id))));
+    }
+    text
+}
+
+/// Why a step fails whose condition is neither true nor false.
+pub(super) fn not_evaluated(file: &str, step: &Step, written: &str, error: &str) -> String {
+    let place = step.condition_line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"));
+    // The expression stands in the sentence already.
+    let error = error.split_once("}}`: ").map_or(error, |(_, error)| error);
+    let help = match error.starts_with("there is no") {
+        true => "; where it may be missing, write `| default('')` after its name",
+        false => "",
+    };
+    format!("its condition `{written}` cannot be evaluated ({place}): {error}{help}")
+}
+
 fn why(status: &Status) -> String {
     match status {
         Status::Ended { outcome, .. } => match outcome {
-            Outcome::Rejected { because } | Outcome::Transient { because } => because.clone(),
+            Outcome::Rejected { because } | Outcome::Failed { because } | Outcome::Transient { because } => {
+                because.clone()
+            }
             Outcome::Limit { which, because } => format!("limit {which}: {because}"),
             Outcome::TimedOut { after_ms } => format!("took longer than {} s", after_ms / 1000),
             Outcome::Lost => "lost to a restart".into(),

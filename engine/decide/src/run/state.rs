@@ -203,7 +203,9 @@ impl State {
         let Status::Ended { outcome, .. } = self.status(&step.id) else { return false };
         match outcome {
             Outcome::Lost => true,
-            Outcome::Transient { .. } | Outcome::TimedOut { .. } => self.failures(step) <= step.retry,
+            Outcome::Failed { .. } | Outcome::Transient { .. } | Outcome::TimedOut { .. } => {
+                self.failures(step) <= step.retry
+            }
             Outcome::Succeeded { .. } | Outcome::Rejected { .. } | Outcome::Limit { .. } | Outcome::Cancelled => false,
         }
     }

@@ -1,6 +1,7 @@
 //! A small world around the rules of a run: it can be cut after any entry, and resumed.
 
 mod approvals;
+mod conditions;
 
 use super::*;
 use crate::by::By;
