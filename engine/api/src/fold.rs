@@ -51,6 +51,8 @@ impl Fold {
             // The run's own rules know whose answer counts.
             Entry::ApprovalAsked { .. } | Entry::ApprovalAnswered { .. } => {}
             Entry::Started { step, attempt, .. } => self.start(step, attempt, entry.at_ms),
+            Entry::Queued { step, attempt, because } => self.word(&step, attempt, "queued", because),
+            Entry::Placed { step, attempt } => self.word(&step, attempt, "running", String::new()),
             Entry::Ended { step, attempt, outcome } => self.end(step, attempt, outcome, entry.at_ms),
             Entry::Skipped { step, because } => self.steps.entry(step).or_default().skipped = Some(because),
             Entry::CancelAsked { because, .. } => {
@@ -66,6 +68,14 @@ impl Fold {
         step.last = None;
         let outcome = "running".to_owned();
         step.attempts.push(AttemptView { attempt, started_ms, ended_ms: None, outcome, because: String::new() });
+    }
+
+    /// What an attempt under way does, and why.
+    fn word(&mut self, step: &str, attempt: u32, word: &str, because: String) {
+        let attempts = self.steps.get_mut(step).into_iter().flat_map(|step| &mut step.attempts);
+        for view in attempts.filter(|view| view.attempt == attempt && view.ended_ms.is_none()) {
+            (view.outcome, view.because) = (word.to_owned(), because.clone());
+        }
     }
 
     fn end(&mut self, step: String, attempt: u32, outcome: Outcome, at_ms: u64) {
@@ -164,7 +174,7 @@ impl Fold {
         let stream = requests.get(&step.id).cloned();
         let said = match (&stream, state) {
             (Some(stream), StepState::Running) => board.status(stream),
-            (None, StepState::Running) | (_, StepState::Asking) => {
+            (None, StepState::Running) | (_, StepState::Asking | StepState::Queued) => {
                 self.opened().and_then(|run| board.status(Stream::run(&run.id).as_str()))
             }
             _ => None,
@@ -192,6 +202,7 @@ impl Fold {
         }
         match &fold.last {
             None if fold.attempts.is_empty() => StepState::Waiting,
+            None if fold.attempts.last().is_some_and(|last| last.outcome == "queued") => StepState::Queued,
             None => StepState::Running,
             Some(Outcome::Succeeded { .. }) => StepState::Succeeded,
             Some(Outcome::Cancelled) => StepState::Cancelled,

@@ -3,6 +3,7 @@
 use crate::config::{Config, Git, GitAuth, RegistryAuth, SecretSource};
 use crate::host::{Plans, Terraform};
 use crate::logs::Logs;
+use crate::places::PlaceWaits;
 use forge::{Credentials, Forge, PlainHttp, Remote, SshKey};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -104,13 +105,14 @@ pub fn terraform(
     config: &Config,
     plans: Plans,
     forge: &Arc<Forge>,
-    logs: &Arc<Logs>,
+    (logs, waits): (&Arc<Logs>, &Arc<PlaceWaits>),
 ) -> Result<Option<Arc<Terraform>>, String> {
     let Some(settings) = config.terraform.clone() else { return Ok(None) };
     for caution in crate::host::terraform::cautions(config, rustix::process::geteuid().is_root()) {
         tracing::warn!("{caution}");
     }
     let supervisor = crate::compiler::program()?;
-    let terraform = Terraform::new(settings, supervisor, &config.server.data, plans, forge.clone(), logs.clone())?;
+    let told = (logs.clone(), waits.clone());
+    let terraform = Terraform::new(settings, supervisor, &config.server.data, plans, forge.clone(), told)?;
     Ok(Some(Arc::new(terraform)))
 }

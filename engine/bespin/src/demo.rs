@@ -234,6 +234,8 @@ async fn stages(server: &Server, run: &str) -> Result<Value, String> {
             }
             Entry::Closed { outcome: closed } => outcome = Some(*closed),
             Entry::Opened { .. }
+            | Entry::Queued { .. }
+            | Entry::Placed { .. }
             | Entry::Skipped { .. }
             | Entry::ApprovalAsked { .. }
             | Entry::ApprovalAnswered { .. }

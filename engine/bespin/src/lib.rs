@@ -21,6 +21,7 @@ pub mod lint;
 pub mod logs;
 pub mod ownership;
 mod patience;
+pub mod places;
 pub mod play;
 pub mod plugins;
 pub mod reporter;

@@ -13,6 +13,7 @@ use crate::installed::Installed;
 use crate::leftovers::Leftovers;
 use crate::logs::Logs;
 use crate::patience::until_known;
+use crate::places::PlaceWaits;
 use crate::plugins::Plugins;
 use crate::plugins::remote::Remote;
 use crate::reporter::CommitStatuses;
@@ -192,15 +193,16 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     }
     let registries = images::Registries::new(adapters::registries(config)?).map_err(|error| error.to_string())?;
     let repositories = Repositories::new(forge.clone());
-    let waiting = Waiting::new(logs.clone());
+    let waits = PlaceWaits::new(drivers);
+    let waiting = Waiting::new(logs.clone(), waits.clone());
 
     let registries = Arc::new(registries);
     let artifacts = Artifacts::open(data.join("artifacts"));
     let plans = Plans::open(data.join("plans"));
     let leftovers = Leftovers::new(logs.clone(), data.join("workspaces"), artifacts.clone()).and(plans.clone());
     let leftovers = Arc::new(leftovers);
-    let terraform = adapters::terraform(config, plans, &forge, logs)?;
-    let containers = container_steps(config, &images, &forge, logs);
+    let terraform = adapters::terraform(config, plans, &forge, (logs, &waits))?;
+    let containers = container_steps(config, &images, &forge, (logs, &waits));
     let floors = ExternalRunNumbers::new(forge.clone(), registries.clone(), config.policy.clone());
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
     let bump = BumpStage::new(&forge);
@@ -218,6 +220,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
         containers,
         terraform,
         waiting,
+        waits: waits.clone(),
         sync: sync.clone(),
         clusters: config.cluster.iter().map(|cluster| cluster.name.clone()).collect(),
         connector,
@@ -229,7 +232,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let owners = Arc::new(Alone::start());
     let steps = Arc::new(steps);
     let run = RunStage::new(steps, reporter, leftovers.clone(), index.clone(), owners, url.to_owned());
-    let run = Arc::new(run);
+    let run = Arc::new(run.queueing(waits));
     let numbers = config.server.numbers.clone();
     let heads = HeadsStage::new(&forge, index.clone(), adapters::hook_of_each(config));
     let delivery = DeliveryStage::new(&forge, index, numbers, floors);
@@ -273,10 +276,11 @@ fn container_steps(
     config: &Config,
     images: &Arc<images::Images>,
     forge: &Arc<Forge>,
-    logs: &Arc<Logs>,
+    (logs, waits): (&Arc<Logs>, &Arc<PlaceWaits>),
 ) -> Arc<ContainerSteps> {
     let (images, forge, data) = (images.clone(), forge.clone(), config.server.data.clone());
-    let containers = Arc::new(ContainerSteps::new(config.containers, images, forge, logs.clone(), data));
+    let containers = ContainerSteps::new(config.containers, images, forge, logs.clone(), waits.clone(), data);
+    let containers = Arc::new(containers);
     let sweeping = containers.clone();
     tokio::spawn(async move { sweeping.sweep().await });
     containers

@@ -3,9 +3,11 @@
 
 use crate::drive::Trouble;
 use crate::patience::until_known;
+use crate::places::AttemptKey;
 use crate::plugins::{Known, Plugins};
 use async_trait::async_trait;
 use decide::run::{Opened, Outcome};
+use futures::future::BoxFuture;
 use pipeline::limits::Limits;
 use pipeline::permission::{self, Permissions, Policy, Whose};
 use sandbox::{Abilities, Sandbox, Verdict};
@@ -35,11 +37,20 @@ pub struct Asked {
     pub approved_by: Option<String>,
 }
 
+impl Asked {
+    /// The attempt among all others.
+    pub fn key(&self) -> AttemptKey {
+        (self.run.id.clone(), self.step.clone(), self.attempt)
+    }
+}
+
 /// Carries attempts out. Dropping the future stops the attempt.
 #[async_trait]
 pub trait Executor: Send + Sync + 'static {
     /// Runs an attempt to its end.
     async fn run(&self, asked: Asked) -> Outcome;
+    /// Waits until nothing is left of an attempt that ended or was stopped: a program has a little time to end by itself.
+    async fn settle(&self, _key: &AttemptKey) {}
 }
 
 /// Makes the abilities of one attempt.
@@ -52,6 +63,10 @@ pub trait Host: Send + Sync + 'static {
     fn hidden(&self, asked: &Asked, text: &str) -> String;
     /// The attempt has ended: its log is complete, but for the last words of what has not ended with it.
     fn ended(&self, asked: &Asked);
+    /// Ready once nothing is left of the attempt.
+    fn settled<'a>(&'a self, _key: &'a AttemptKey) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Runs attempts as plugins in the sandbox.
@@ -120,6 +135,10 @@ impl Executor for PluginSteps {
             Outcome::TimedOut { .. } | Outcome::Lost | Outcome::Cancelled => {}
         }
         outcome
+    }
+
+    async fn settle(&self, key: &AttemptKey) {
+        self.host.settled(key).await;
     }
 }
 

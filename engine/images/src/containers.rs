@@ -13,12 +13,14 @@ use crate::sink::LogSink;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, WaitContainerOptions,
+    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions,
 };
 use futures::StreamExt;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use tokio::sync::Semaphore;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The label by which an attempt's container is found again.
 pub const ATTEMPT: &str = "dev.bespin.attempt";
@@ -139,11 +141,25 @@ pub enum Bound {
     Log,
 }
 
+/// When a container is to stop before its end.
+pub struct Stop<F> {
+    /// Ready once it is to stop.
+    pub asked: F,
+    /// How long it has then to end by itself, in whole seconds.
+    pub grace: Duration,
+}
+
+/// A place for one container, until it is dropped.
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// The containers of one server, on an engine that others may use as well.
 pub struct Containers {
     engine: Engine,
     owner: String,
-    places: Semaphore,
+    places: Arc<Semaphore>,
+    at_once: usize,
     /// The engine refuses a container that is to have more cores than there are.
     cores: u64,
 }
@@ -158,7 +174,7 @@ impl Containers {
         let info = engine.docker().info().await.map_err(|error| said("asking the engine", error))?;
         cage::must_filter(&info.security_options.unwrap_or_default())?;
         let cores = info.ncpu.and_then(|cores| u64::try_from(cores).ok()).unwrap_or(1);
-        let containers = Containers { engine, owner, places: Semaphore::new(at_once), cores };
+        let containers = Containers { engine, owner, places: Arc::new(Semaphore::new(at_once)), at_once, cores };
         for attempt in containers.attempts().await? {
             tracing::info!(attempt, "a container outlived its server; it is removed");
         }
@@ -166,15 +182,48 @@ impl Containers {
         Ok(containers)
     }
 
+    /// Waits for one of the places. Where none is free, `queued` is told how many there are, and what it returns is
+    /// dropped once there is one.
+    ///
+    /// # Panics
+    /// Never: the places are not closed.
+    pub async fn place<W>(&self, queued: impl FnOnce(usize) -> W) -> Place {
+        let places = || Arc::clone(&self.places);
+        let permit = match places().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _queued = queued(self.at_once);
+                places().acquire_owned().await.expect("the places are never closed")
+            }
+        };
+        Place { _permit: permit }
+    }
+
+    /// Runs a container to its end, once there is a place for it.
+    ///
+    /// # Errors
+    /// As [`Containers::run_in`].
+    pub async fn run(&self, spec: &Spec, sink: &dyn LogSink) -> Result<Ended, Error> {
+        cage::check(spec)?;
+        let stop = Stop { asked: std::future::pending(), grace: Duration::ZERO };
+        self.run_in(self.place(drop).await, spec, sink, stop).await
+    }
+
     /// Runs a container to its end. Whatever an earlier attempt of the same
     /// step left behind, alive or dead, is removed first, and the container is
-    /// gone when this returns. It waits while as many run as may.
+    /// gone when this returns. Once it is asked to stop, it is told so (by the signal that its image names, or TERM),
+    /// and killed when it has not ended in time; what it prints meanwhile is passed on as before.
     ///
     /// # Errors
     /// The image is not there, or the engine fails.
-    pub async fn run(&self, spec: &Spec, sink: &dyn LogSink) -> Result<Ended, Error> {
+    pub async fn run_in(
+        &self,
+        _place: Place,
+        spec: &Spec,
+        sink: &dyn LogSink,
+        stop: Stop<impl Future<Output = ()>>,
+    ) -> Result<Ended, Error> {
         cage::check(spec)?;
-        let _place = self.places.acquire().await.expect("the places are never closed");
         let step = spec.attempt.rsplit_once('#').map_or(spec.attempt.as_str(), |(step, _)| step);
         self.remove_where(|attempt| attempt.rsplit_once('#').is_some_and(|(of, _)| of == step)).await?;
         let seen = self.engine.docker().inspect_image(&spec.image).await;
@@ -183,7 +232,7 @@ impl Containers {
         let body = cage::body(spec, &image, &self.owner, self.cores)?;
         let created = self.engine.docker().create_container(Some(options), body).await;
         let id = created.map_err(|error| said("creating the container", error))?.id;
-        let ended = self.follow(&id, spec, sink).await;
+        let ended = self.follow(&id, spec, sink, stop).await;
         self.remove(&spec.attempt).await?;
         ended
     }
@@ -229,7 +278,13 @@ impl Containers {
 
     /// Starts a container and goes with it to its end. Its output is attached to before it starts and is kept
     /// nowhere else, so that no log of the engine's own can fill a disk.
-    async fn follow(&self, id: &str, spec: &Spec, sink: &dyn LogSink) -> Result<Ended, Error> {
+    async fn follow(
+        &self,
+        id: &str,
+        spec: &Spec,
+        sink: &dyn LogSink,
+        stop: Stop<impl Future<Output = ()>>,
+    ) -> Result<Ended, Error> {
         let docker = self.engine.docker();
         let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
         let attached = docker.attach_container(id, Some(options)).await;
@@ -241,9 +296,19 @@ impl Containers {
                 None => self.exit(id, &spec.bounds).await,
             }
         };
+        // It ends by itself in time, or the engine kills it: either way its output ends, and with it this.
+        let stopping = async {
+            stop.asked.await;
+            let options = StopContainerOptionsBuilder::default().t(stop.grace.as_secs().try_into().unwrap_or(i32::MAX));
+            match docker.stop_container(id, Some(options.build())).await {
+                Ok(()) => std::future::pending().await,
+                Err(error) => Err(said("stopping the container", error)),
+            }
+        };
         let ended = tokio::select! {
             ended = ending => ended?,
             exceeded = watch::until_exceeded(docker, id, spec) => exceeded?,
+            stopped = stopping => stopped?,
         };
         // A program that gives up at once on a full disk is gone before anybody looks.
         match ended {

@@ -4,6 +4,8 @@
 //! method is called; an implementation does the work and nothing else. A call
 //! is cancelled by dropping its future, when the step is out of time or stopped.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 
@@ -40,6 +42,16 @@ pub trait Abilities: Send + Sync + 'static {
     /// The run that the call belongs to. Calls of the same run take turns; without one, only the server's places count.
     fn share(&self) -> Option<String> {
         None
+    }
+
+    /// From here on the call waits for a free place, until what is returned is dropped; `because` says so to people.
+    fn queued(&self, _because: String) -> Box<dyn Send + Sync> {
+        Box::new(())
+    }
+
+    /// For how long the call has waited for free places, all its waits together: it is no time of its own.
+    fn waited(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Reads a file of the pushed commit.

@@ -1,8 +1,11 @@
 //! One call of a plugin: instantiate, run, judge, drop.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
@@ -46,6 +49,7 @@ impl<A: Ask> PluginCall<A> {
     /// Runs the plugin to a verdict. It is polled by the sandbox's own threads, but for the first slice of a brief one.
     pub(crate) async fn run(self) -> Verdict<A::Answer> {
         let wall = self.limits.wall;
+        let abilities = Arc::clone(&self.abilities);
         let copied = COPIED.saturating_add(usize::try_from(self.limits.response_bytes).unwrap_or(usize::MAX));
         let state = State::new(self.abilities, self.grants, self.limits, self.home, Arc::clone(&self.meter));
         let mut store = Store::new(&self.engine, state);
@@ -61,14 +65,29 @@ impl<A: Ask> PluginCall<A> {
         });
         store.set_epoch_deadline(1);
         let call = self.asked.call(&mut store);
-        let ended =
-            tokio::time::timeout(wall, Metered::new(call, self.meter, self.first, self.clock, self.share)).await;
+        let call = Metered::new(call, self.meter, self.first, self.clock, self.share);
+        let ended = within(wall, &*abilities, call).await;
         let state = store.into_data();
         state.stdout.finish();
         let printed = state.stderr.finish();
         match ended {
-            Err(_elapsed) => Verdict::TimedOut { after: wall },
-            Ok(ended) => judge::<A>(state, ended, &printed),
+            None => Verdict::TimedOut { after: wall },
+            Some(ended) => judge::<A>(state, ended, &printed),
+        }
+    }
+}
+
+/// What a call returns within its wall time; what it waits for free places meanwhile does not count.
+async fn within<T>(wall: Duration, abilities: &dyn Abilities, call: impl Future<Output = T>) -> Option<T> {
+    let (began, before) = (Instant::now(), abilities.waited());
+    let mut call = pin!(call);
+    loop {
+        let left = (wall + abilities.waited().saturating_sub(before)).saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return None;
+        }
+        if let Ok(ended) = tokio::time::timeout(left, call.as_mut()).await {
+            return Some(ended);
         }
     }
 }
@@ -128,4 +147,35 @@ fn crash(error: &wasmtime::Error, printed: &str) -> String {
 fn clip(mut because: String) -> String {
     because.truncate(because.floor_char_boundary(REASON));
     because
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abilities::Level;
+    use std::sync::Mutex;
+
+    /// Has waited so long.
+    struct Waited(Mutex<Duration>);
+
+    impl Abilities for Waited {
+        fn log(&self, _: Level, _: &str) {}
+
+        fn waited(&self) -> Duration {
+            *self.0.lock().unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_call_waits_for_a_place_is_no_time_of_its_own() {
+        let (wall, hour) = (Duration::from_millis(1), Duration::from_secs(3600));
+        // What was waited before the call began is none of its waits.
+        let waited = Waited(Mutex::new(hour));
+        assert_eq!(within(wall, &waited, std::future::pending::<()>()).await, None);
+        let call = async {
+            *waited.0.lock().unwrap() += hour;
+            tokio::time::sleep(20 * wall).await;
+        };
+        assert_eq!(within(wall, &waited, call).await, Some(()));
+    }
 }

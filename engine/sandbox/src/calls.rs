@@ -127,7 +127,8 @@ impl Sandbox {
         abilities: Arc<dyn Abilities>,
     ) -> Verdict<A::Answer> {
         let share = abilities.share();
-        let place = match self.places.take(share.clone(), limits).await {
+        let queued = |because| abilities.queued(because);
+        let place = match self.places.take(share.clone(), limits, queued).await {
             Ok(place) => place,
             Err(because) => return Verdict::Limit { which: Limit::Concurrent, because },
         };

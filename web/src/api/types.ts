@@ -542,7 +542,7 @@ export interface StatusView {
 }
 
 /** How a step stands. */
-export type StepState = "waiting" | "asking" | "running" | "retrying" | "succeeded" | "failed" | "skipped" | "cancelled";
+export type StepState = "waiting" | "asking" | "running" | "queued" | "retrying" | "succeeded" | "failed" | "skipped" | "cancelled";
 
 /** A step of a canary. */
 export interface StepView {

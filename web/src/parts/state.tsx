@@ -76,6 +76,7 @@ const looks: Record<string, [Tone, Shape, string?]> = {
   'timed-out': ['bad', 'cross', 'timed out'],
   limit: ['bad', 'cross', 'over a limit'],
   lost: ['waiting', 'again', 'lost to a restart'],
+  queued: ['waiting', 'waiting', 'waits for a free place'],
   retrying: ['waiting', 'again', 'trying again'],
   asking: ['waiting', 'person', 'waits for approval'],
   approved: ['good', 'check'],

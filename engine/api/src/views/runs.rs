@@ -31,6 +31,8 @@ pub enum StepState {
     Asking,
     /// An attempt is being carried out.
     Running,
+    /// An attempt waits for a free place; its time does not run.
+    Queued,
     /// An attempt ended, and another one will be made.
     Retrying,
     /// It did what it was asked.

@@ -12,6 +12,7 @@ use crate::config::SecretSource;
 use crate::drive::{Drivers, Trouble};
 use crate::logs::{Logs, Masker, PieceEnd, Source};
 use crate::patience::until_known;
+use crate::places::{AttemptKey, PlaceWaits};
 use crate::requests::request;
 use crate::stages::sync::SyncStage;
 use crate::steps::{Asked, Host};
@@ -23,6 +24,7 @@ use decide::request::Key;
 use decide::run::Event;
 use decide::stream::Stream;
 use forge::Forge;
+use futures::future::BoxFuture;
 use sandbox::{
     Abilities, Applied, ApplyRequest, Artifact, Build, Built, Bump, Bumped, Container, Exit, Failure, Follow, Followed,
     Found, HttpRequest, HttpResponse, Level, List, Listed, Named, OnTimeout, Place, PlanRequest, Planned, Push, Pushed,
@@ -32,6 +34,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest Dockerfile of a fork that is read, in bytes.
 const DOCKERFILE: usize = 1 << 20;
@@ -58,6 +61,8 @@ pub struct Adapters {
     pub terraform: Option<Arc<Terraform>>,
     /// Which attempt waits for which request.
     pub waiting: Arc<Waiting>,
+    /// Which attempts wait for a free place.
+    pub waits: Arc<PlaceWaits>,
     /// The stage that syncs applications.
     pub sync: Arc<SyncStage>,
     /// The names of the clusters, the first of which is meant where none is named.
@@ -93,7 +98,12 @@ impl Host for PluginHost {
 
     fn ended(&self, asked: &Asked) {
         self.adapters.waiting.leave(asked);
+        self.adapters.waits.forget(&asked.key());
         self.adapters.logs.end(&asked.run.id, &asked.step, asked.attempt);
+    }
+
+    fn settled<'a>(&'a self, key: &'a AttemptKey) -> BoxFuture<'a, ()> {
+        Box::pin(self.adapters.containers.settle(key))
     }
 }
 
@@ -198,6 +208,14 @@ impl Abilities for Attempt {
 
     fn share(&self) -> Option<String> {
         Some(self.asked.run.id.clone())
+    }
+
+    fn queued(&self, because: String) -> Box<dyn Send + Sync> {
+        Box::new(self.adapters.waits.begin(self.asked.key(), because))
+    }
+
+    fn waited(&self) -> Duration {
+        self.adapters.waits.waited(&self.asked.key())
     }
 
     async fn store(&self, asked: Artifact) -> Result<(), Failure> {

@@ -5,10 +5,13 @@ use super::lines::StepLog;
 use crate::config;
 use crate::drive::Trouble;
 use crate::logs::Logs;
+use crate::places::{AttemptKey, PlaceWaits, in_use};
 use crate::steps::Asked;
 use forge::Forge;
-use images::containers::{Access, Bound, Bounds, Containers, Ended, Mounted, Spec, WORKSPACE};
-use images::{Error, Images};
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use images::containers::{Access, Bound, Bounds, Containers, Ended, Mounted, Spec, Stop, WORKSPACE};
+use images::{Error, Images, LogSink, Stream};
 use pipeline::limits::Limit;
 use pipeline::{Digest, ImageRef};
 use sandbox::{Container, Exit, Failure, Mount, Process};
@@ -16,8 +19,10 @@ use secrecy::ExposeSecret;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// The most bytes that a workspace is unpacked from.
 const LONGEST: usize = 1 << 30;
@@ -30,13 +35,19 @@ pub struct ContainerSteps {
     images: Arc<Images>,
     forge: Arc<Forge>,
     logs: Arc<Logs>,
+    waits: Arc<PlaceWaits>,
     data: PathBuf,
     containers: OnceCell<Arc<Containers>>,
     /// Disks are made one at a time, so that two steps do not make the same one.
     making: tokio::sync::Mutex<()>,
     /// How many containers use which cache.
     used: Mutex<HashMap<PathBuf, usize>>,
+    /// The containers that nobody waits for any more, and that have not ended.
+    stopping: Mutex<HashMap<AttemptKey, Vec<Shared<BoxFuture<'static, ()>>>>>,
 }
+
+/// A container's way to its end.
+type Task = JoinHandle<Result<Ended, Error>>;
 
 impl ContainerSteps {
     /// Binds what they need; everything on disk is below `data`.
@@ -45,12 +56,13 @@ impl ContainerSteps {
         images: Arc<Images>,
         forge: Arc<Forge>,
         logs: Arc<Logs>,
+        waits: Arc<PlaceWaits>,
         data: PathBuf,
     ) -> ContainerSteps {
         // The engine is told whole paths only.
         let data = std::path::absolute(&data).unwrap_or(data);
-        let (containers, making, used) = Default::default();
-        ContainerSteps { settings, images, forge, logs, data, containers, making, used }
+        let (containers, making, used, stopping) = Default::default();
+        ContainerSteps { settings, images, forge, logs, waits, data, containers, making, used, stopping }
     }
 
     /// Removes what an earlier process of this server left running, where an engine answers. The first
@@ -71,14 +83,15 @@ impl ContainerSteps {
         self.containers.get_or_try_init(open).await
     }
 
-    /// Runs a container to its end; dropping the future stops and removes it.
+    /// Runs a container to its end. Dropping the future stops it: it is told so, has the grace that the configuration
+    /// gives it, and is killed and removed then; [`ContainerSteps::settle`] waits for that.
     ///
     /// # Errors
     /// As [`sandbox::Abilities::container`].
     pub async fn run(self: &Arc<Self>, asked: &Asked, container: Container) -> Result<Exit, Failure> {
         container.image.parse::<ImageRef>().map_err(|error| Failure::Rejected(error.to_string()))?;
-        let attempt = format!("{}#{}#{}", asked.run.id, asked.step, asked.attempt);
         let containers = self.containers().await.map_err(Trouble::from)?.clone();
+        let place = containers.place(|places| self.waits.begin(asked.key(), in_use(places))).await;
         let (entrypoint, args) = match container.process {
             Process::Image => (None, None),
             Process::Args(args) => (None, Some(args)),
@@ -97,7 +110,7 @@ impl ContainerSteps {
         let env = container.env.iter().map(|(name, value)| format!("{name}={}", value.expose_secret())).collect();
         let user = disk::user(&self.data).map_err(|error| transient(&error))?;
         let spec = Spec {
-            attempt: attempt.clone(),
+            attempt: format!("{}#{}#{}", asked.run.id, asked.step, asked.attempt),
             image: container.image,
             entrypoint,
             args,
@@ -108,14 +121,37 @@ impl ContainerSteps {
             floors,
             bounds: self.bounds(),
         };
-        let left = Left { containers: Some(containers.clone()), attempt };
-        let ended = containers.run(&spec, &StepLog::of(&self.logs, asked)).await.map_err(Trouble::from)?;
-        left.gone();
-        drop(in_use);
+        let (stop, log) = (CancellationToken::new(), StepLog::of(&self.logs, asked));
+        let (stopped, grace) = (stop.clone(), Duration::from_secs(self.settings.grace_s));
+        let (logs, (run, step, attempt)) = (self.logs.clone(), asked.key());
+        let running = tokio::spawn(async move {
+            let asked = async {
+                stopped.cancelled().await;
+                log.line(Stream::Progress, &format!("the container is to stop; it has {} s to end", grace.as_secs()));
+            };
+            let ended = containers.run_in(place, &spec, &log, Stop { asked, grace }).await;
+            // What it used may be thrown away from here on, and nobody writes to the log.
+            drop((in_use, log));
+            if stopped.is_cancelled() {
+                // Its last words opened the attempt's log again.
+                logs.end(&run, &step, attempt);
+            }
+            ended
+        });
+        let mut running = RunningContainer { steps: self.clone(), key: asked.key(), stop, task: Some(running) };
+        let ended = running.ended().await?;
         match ended {
             Ended::Exited(code) => Ok(Exit { code: i32::try_from(code).unwrap_or(i32::MAX) }),
             Ended::Exceeded(bound, because) => Err(Failure::Limit { which: limit(bound), because }),
         }
+    }
+
+    /// Waits until no container of an attempt is left: those whose future was dropped have their grace.
+    pub async fn settle(&self, key: &AttemptKey) {
+        let stopping = || self.stopping.lock().expect("nobody panics while holding what stops");
+        let ends = stopping().get(key).cloned().unwrap_or_default();
+        futures::future::join_all(ends).await;
+        stopping().remove(key);
     }
 
     fn bounds(&self) -> Bounds {
@@ -247,27 +283,37 @@ impl Drop for InUse {
     }
 }
 
-/// Removes the container of an attempt whose future was dropped.
-struct Left {
-    containers: Option<Arc<Containers>>,
-    attempt: String,
+/// A container that goes on; dropped before its end, it is stopped.
+struct RunningContainer {
+    steps: Arc<ContainerSteps>,
+    key: AttemptKey,
+    stop: CancellationToken,
+    task: Option<Task>,
 }
 
-impl Left {
-    fn gone(mut self) {
-        self.containers = None;
+impl RunningContainer {
+    async fn ended(&mut self) -> Result<Ended, Failure> {
+        let task = self.task.as_mut().expect("it is taken by the drop alone");
+        let ended = task.await;
+        self.task = None;
+        Ok(ended.map_err(|error| transient(&error))?.map_err(Trouble::from)?)
     }
 }
 
-impl Drop for Left {
+impl Drop for RunningContainer {
     fn drop(&mut self) {
-        let Some(containers) = self.containers.take() else { return };
-        let attempt = std::mem::take(&mut self.attempt);
-        tokio::spawn(async move {
-            if let Err(error) = containers.remove(&attempt).await {
-                tracing::warn!(attempt, %error, "a container was left behind");
-            }
-        });
+        let Some(task) = self.task.take() else { return };
+        self.stop.cancel();
+        let end = async move {
+            let because = match task.await {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(because, "a container was left behind");
+        };
+        let mut stopping = self.steps.stopping.lock().expect("nobody panics while holding what stops");
+        stopping.entry(self.key.clone()).or_default().push(end.boxed().shared());
     }
 }
 

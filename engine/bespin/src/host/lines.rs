@@ -1,6 +1,7 @@
 //! From the lines of builders, registries and containers to the log of the attempt that waits for them.
 
-use crate::logs::Logs;
+use crate::logs::{Logs, PieceEnd, Source};
+use crate::places::PlaceWaits;
 use crate::stages::image::Sinks;
 use crate::steps::Asked;
 use api::reading::LogPlace;
@@ -9,7 +10,7 @@ use images::{LogSink, Silent, Stream};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// The log of one attempt.
+/// The log of one attempt, for one program. Once it is dropped, nothing that the program printed waits any more.
 pub(super) struct StepLog {
     logs: Arc<Logs>,
     place: LogPlace,
@@ -57,13 +58,14 @@ impl LogSink for StepLog {
 /// Which attempt waits for which request. Requests know no attempts, so this does.
 pub struct Waiting {
     logs: Arc<Logs>,
+    waits: Arc<PlaceWaits>,
     attempts: Mutex<HashMap<Key, u32>>,
 }
 
 impl Waiting {
     /// Lines that nobody waits for yet.
-    pub fn new(logs: Arc<Logs>) -> Arc<Waiting> {
-        Arc::new(Waiting { logs, attempts: Mutex::default() })
+    pub fn new(logs: Arc<Logs>, waits: Arc<PlaceWaits>) -> Arc<Waiting> {
+        Arc::new(Waiting { logs, waits, attempts: Mutex::default() })
     }
 
     /// From now on this attempt waits for its step's request.
@@ -87,6 +89,13 @@ impl Sinks for Waiting {
                 Box::new(StepLog { logs: self.logs.clone(), place })
             }
             None => Box::new(Silent),
+        }
+    }
+
+    fn queued(&self, key: &Key, because: String) -> Box<dyn Send + Sync> {
+        match self.attempts.lock().expect("nobody panics while holding the attempts").get(key) {
+            Some(&attempt) => Box::new(self.waits.begin((key.run.clone(), key.step.clone(), attempt), because)),
+            None => Box::new(()),
         }
     }
 }

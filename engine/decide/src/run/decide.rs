@@ -2,7 +2,7 @@
 
 use super::approval::until;
 use super::entry::{Answer, Entry, Opened, Outcome, RunOutcome};
-use super::messages::{not_evaluated, starting, summary, waits};
+use super::messages::{not_evaluated, running, starting, summary, waits};
 use super::observed::Observed;
 use super::render::{question, render, scope};
 use super::state::{State, Status};
@@ -64,6 +64,7 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> RunNext {
     closed(state, opened, now)
         .or_else(|| refuse_mistakes(opened))
         .or_else(|| note_ends(state, observed, now))
+        .or_else(|| note_places(state, observed, now))
         .or_else(|| cancel(state, opened, observed))
         .or_else(|| time_out(state, observed, now))
         .or_else(|| queue(state, observed))
@@ -103,7 +104,7 @@ fn refuse_mistakes(opened: &Opened) -> Option<RunNext> {
 /// What ended is written down, and so is what a restart took from us; what follows from it goes into the same append.
 fn note_ends(state: &State, observed: &Observed, now: Timestamp) -> Option<RunNext> {
     let mut record = Vec::new();
-    for (step, attempt, _) in state.running() {
+    for (step, attempt) in state.running() {
         let key = (step.id.clone(), attempt);
         let outcome = match observed.exits.get(&key) {
             Some(outcome) => outcome.clone(),
@@ -112,6 +113,27 @@ fn note_ends(state: &State, observed: &Observed, now: Timestamp) -> Option<RunNe
         };
         record.push(Entry::Ended { step: step.id.clone(), attempt, outcome });
     }
+    noted(state, observed, now, record)
+}
+
+/// What begins to wait for a free place, and what has one, is written down: its clock stands still in between.
+fn note_places(state: &State, observed: &Observed, now: Timestamp) -> Option<RunNext> {
+    let change = |(step, attempt): (&Step, u32)| {
+        let Status::Started { owner, queued, .. } = state.status(&step.id) else { return None };
+        // Of another instance's attempts only that instance knows.
+        let mine = owner.as_ref() == Some(&observed.instance);
+        let id = || step.id.clone();
+        match (observed.queued.get(&(id(), attempt)), queued) {
+            (Some(because), None) if mine => Some(Entry::Queued { step: id(), attempt, because: because.clone() }),
+            (None, Some(_)) if mine => Some(Entry::Placed { step: id(), attempt }),
+            _ => None,
+        }
+    };
+    noted(state, observed, now, state.running().filter_map(change).collect())
+}
+
+/// What was observed is written down, and what follows from it goes into the same append.
+fn noted(state: &State, observed: &Observed, now: Timestamp, mut record: Vec<Entry>) -> Option<RunNext> {
     if record.is_empty() {
         return None;
     }
@@ -127,7 +149,7 @@ fn cancel(state: &State, opened: &Opened, observed: &Observed) -> Option<RunNext
     let (_, because) = state.effective_cancel()?;
     let mut record = Vec::new();
     let mut acts = Vec::new();
-    for (step, attempt, _) in state.running().filter(|(step, ..)| !state.is_final(step)) {
+    for (step, attempt) in state.running().filter(|(step, ..)| !state.is_final(step)) {
         record.push(Entry::Ended { step: step.id.clone(), attempt, outcome: Outcome::Cancelled });
         if observed.alive.contains(&(step.id.clone(), attempt)) {
             acts.push(Act::Stop { step: step.id.clone(), attempt });
@@ -148,8 +170,7 @@ fn cancel(state: &State, opened: &Opened, observed: &Observed) -> Option<RunNext
 
 /// An attempt that takes longer than its step allows is ended.
 fn time_out(state: &State, observed: &Observed, now: Timestamp) -> Option<RunNext> {
-    let late = state.running().find(|(step, _, since)| now >= since + step.timeout_ms)?;
-    let (step, attempt, _) = late;
+    let (step, attempt, _) = state.deadlines().find(|(.., deadline)| now >= *deadline)?;
     let outcome = Outcome::TimedOut { after_ms: step.timeout_ms };
     let record = vec![Entry::Ended { step: step.id.clone(), attempt, outcome }];
     let alive = observed.alive.contains(&(step.id.clone(), attempt));
@@ -221,23 +242,26 @@ fn start(state: &State, opened: &Opened, observed: &Observed, now: Timestamp) ->
 
 /// Waits for what runs, for a person's answer, or for the moment of the next retry.
 fn wait(state: &State, now: Timestamp) -> Option<RunNext> {
-    let running: Vec<_> = state.running().map(|(step, ..)| step.id.as_str()).collect();
-    let at = next_clock(state, now)?;
-    let running = (!running.is_empty()).then(|| format!("{} running", running.join(", ")));
+    let at = next_clock(state, now);
+    let running = running(state);
+    if at.is_none() && running.is_none() {
+        return None;
+    }
     let waits = waits(state);
     // Reported at each turn, so that a restart does not leave the forge with the question of an hour ago.
     let text = waits.clone().unwrap_or_else(|| "running".into());
     let report = (!state.asked.is_empty()).then_some(Act::Report { outcome: None, text });
-    let because = match (running, waits) {
-        (None, None) => format!("tries again in {} s", at.saturating_sub(now).div_ceil(1000)),
-        (running, waits) => running.into_iter().chain(waits).collect::<Vec<_>>().join("; "),
+    let because = match (running, waits, at) {
+        (None, None, Some(at)) => format!("tries again in {} s", at.saturating_sub(now).div_ceil(1000)),
+        (running, waits, _) => running.into_iter().chain(waits).collect::<Vec<_>>().join("; "),
     };
-    Some(Next { acts: report.into_iter().collect(), ..Next::waiting(Wake::At(at), because) })
+    let wake = at.map_or(Wake::OnChange, Wake::At);
+    Some(Next { acts: report.into_iter().collect(), ..Next::waiting(wake, because) })
 }
 
 /// The next moment at which the clock alone changes the decision.
 fn next_clock(state: &State, now: Timestamp) -> Option<Timestamp> {
-    let timeouts = state.running().map(|(step, _, since)| since + step.timeout_ms);
+    let timeouts = state.deadlines().map(|(.., deadline)| deadline);
     let retries = state.steps().filter(|step| state.retries(step)).map(|step| state.retry_at(step));
     let answers = state.asking().map(|(_, approval, asked)| until(asked, approval));
     timeouts.chain(retries).chain(answers).map(|at| at.max(now)).min()

@@ -25,6 +25,22 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<Instance>,
     },
+    /// An attempt waits for a free place. Its clock stands still until it has one, or ends.
+    Queued {
+        /// The step's id within the pipeline.
+        step: String,
+        /// The attempt that waits.
+        attempt: u32,
+        /// For what, as a sentence.
+        because: String,
+    },
+    /// An attempt that waited has its place, and its clock runs.
+    Placed {
+        /// The step's id within the pipeline.
+        step: String,
+        /// The attempt that waited.
+        attempt: u32,
+    },
     /// An attempt of a step ended.
     Ended {
         /// The step's id within the pipeline.

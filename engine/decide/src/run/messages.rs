@@ -83,6 +83,20 @@ fn shortened(ask: &str) -> String {
     if begin.len() < ask.len() { format!("{begin}…") } else { begin }
 }
 
+/// The attempts under way, and what those of them wait for that have no place yet; `None` where there are none.
+pub(super) fn running(state: &State) -> Option<String> {
+    let (mut running, mut queued) = (Vec::new(), Vec::new());
+    for (step, _) in state.running() {
+        match state.status(&step.id) {
+            Status::Started { queued: Some(wait), .. } => queued.push(format!("{}: {}", step.id, wait.because)),
+            _ => running.push(step.id.as_str()),
+        }
+    }
+    let running = (!running.is_empty()).then(|| format!("{} running", running.join(", ")));
+    let all: Vec<_> = running.into_iter().chain(queued).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 /// The answers that a run waits for, as a sentence; `None` where it waits for none.
 pub(super) fn waits(state: &State) -> Option<String> {
     let each = state.asking().map(|(step, approval, asked)| {

@@ -8,7 +8,7 @@
 //!
 //! 1. a closed run only reports how it ended;
 //! 2. a pipeline file with mistakes fails its run;
-//! 3. attempts that ended, or were lost, are written down;
+//! 3. attempts that ended, or were lost, are written down, and so are those that wait for a free place or have one;
 //! 4. a cancelled run stops what runs and starts nothing but its final steps;
 //! 5. an attempt that takes longer than its step allows is ended;
 //! 6. a run that has started nothing waits for the run ahead of it in its group;
@@ -33,4 +33,4 @@ pub use entry::{
     Answer, CancelCause, Commit, Entry, Event, EventKind, Instance, Opened, Origin, Outcome, PullRequest, RunOutcome,
 };
 pub use observed::Observed;
-pub use state::{State, Status};
+pub use state::{Queued, State, Status};

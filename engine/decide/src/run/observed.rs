@@ -12,6 +12,8 @@ pub struct Observed {
     pub instance: Instance,
     /// Attempts that their owner still runs, as the owner registry answers.
     pub alive: BTreeSet<(String, u32)>,
+    /// Attempts of this process that wait for a free place, each with what it waits for.
+    pub queued: BTreeMap<(String, u32), String>,
     /// Attempts that ended in this process and are not recorded yet.
     pub exits: BTreeMap<(String, u32), Outcome>,
     /// The newest of the open runs of its concurrency group that were opened before it.

@@ -23,10 +23,12 @@ pub enum Status {
     Started {
         /// The attempt, counted from 1.
         attempt: u32,
-        /// When it was recorded, in ms since the epoch.
+        /// When its clock began, in ms since the epoch: its entry's moment, and later by each wait for a place.
         since: Timestamp,
         /// The instance that runs it; `None` where the journal is from before instances were named.
         owner: Option<Instance>,
+        /// What it waits for, while it waits for a free place.
+        queued: Option<Queued>,
     },
     /// The newest attempt ended.
     Ended {
@@ -47,6 +49,15 @@ pub enum Status {
         /// Who refused, or that the time for an answer was up.
         because: String,
     },
+}
+
+/// A wait for a free place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queued {
+    /// When it was recorded, in ms since the epoch.
+    pub since: Timestamp,
+    /// For what, as a sentence.
+    pub because: String,
 }
 
 /// The state that a run's journal adds up to.
@@ -77,9 +88,13 @@ impl State {
         match entry {
             Entry::Opened { run } => self.opened = Some(run.clone()),
             Entry::Started { step, attempt, owner } => {
-                let status = Status::Started { attempt: *attempt, since: at, owner: owner.clone() };
+                let status = Status::Started { attempt: *attempt, since: at, owner: owner.clone(), queued: None };
                 self.statuses.insert(step.clone(), status);
             }
+            Entry::Queued { step, attempt, because } => {
+                self.note_queued(step, *attempt, Some(Queued { since: at, because: because.clone() }), at);
+            }
+            Entry::Placed { step, attempt } => self.note_queued(step, *attempt, None, at),
             Entry::Ended { step, attempt, outcome } => {
                 if !matches!(outcome, Outcome::Succeeded { .. } | Outcome::Lost) {
                     *self.failures.entry(step.clone()).or_default() += 1;
@@ -186,12 +201,33 @@ impl State {
         }
     }
 
-    /// The steps that have an attempt under way, with its number and its start.
-    pub(super) fn running(&self) -> impl Iterator<Item = (&Step, u32, Timestamp)> {
+    /// The steps that have an attempt under way, with its number.
+    pub(super) fn running(&self) -> impl Iterator<Item = (&Step, u32)> {
         self.steps().filter_map(|step| match self.status(&step.id) {
-            Status::Started { attempt, since, .. } => Some((step, attempt, since)),
+            Status::Started { attempt, .. } => Some((step, attempt)),
             _ => None,
         })
+    }
+
+    /// When each attempt under way is out of time, in ms since the epoch; none of those that wait for a place.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = (&Step, u32, Timestamp)> {
+        self.steps().filter_map(|step| match self.status(&step.id) {
+            Status::Started { attempt, since, queued: None, .. } => {
+                Some((step, attempt, since.saturating_add(step.timeout_ms)))
+            }
+            _ => None,
+        })
+    }
+
+    /// An attempt under way begins to wait, or has its place: what it waited is no time of its own.
+    fn note_queued(&mut self, step: &str, of: u32, now: Option<Queued>, at: Timestamp) {
+        let Some(Status::Started { attempt, since, queued, .. }) = self.statuses.get_mut(step) else { return };
+        if *attempt != of || queued.is_some() == now.is_some() {
+            return;
+        }
+        if let Some(Queued { since: began, .. }) = std::mem::replace(queued, now) {
+            *since = since.saturating_add(at.saturating_sub(began));
+        }
     }
 
     pub(super) fn is_final(&self, step: &Step) -> bool {

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod conditions;
+mod places;
 
 use super::*;
 use crate::by::By;

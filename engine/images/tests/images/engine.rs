@@ -7,7 +7,7 @@ use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptions, Ta
 use decide::image::Network;
 use decide::retry::Retry;
 use futures::TryStreamExt;
-use images::containers::{Access, Bound, Bounds, Containers, Ended, Floor, Mounted, Spec, User};
+use images::containers::{Access, Bound, Bounds, Containers, Ended, Floor, Mounted, Spec, Stop, User};
 use images::{Choice, Engine, Error, Images, Job};
 use std::path::Path;
 use std::process::Command;
@@ -315,6 +315,7 @@ async fn a_container_is_caged_and_gone_afterwards() {
     );
     what_is_refused_before_it_starts(&ours, &image).await;
     a_bound_is_said_by_its_name(&ours, &image, workspace.path()).await;
+    one_that_is_to_stop_is_told_so_and_killed_later(&ours, &image).await;
     left_alive_by_a_crash(&yard, &ours, &image).await;
 }
 
@@ -351,6 +352,26 @@ async fn a_bound_is_said_by_its_name(ours: &Containers, image: &str, workspace: 
     }
     let enough = Spec { floors: floor(1), ..spec(image, 1, "exit 1") };
     assert_eq!(ours.run(&enough, &Log::default()).await, Ok(Ended::Exited(1)));
+}
+
+async fn one_that_is_to_stop_is_told_so_and_killed_later(ours: &Containers, image: &str) {
+    let rows = [
+        ("until-told out tidied exit 3", Duration::from_secs(60), 3, "waiting\ntidied\n"),
+        // The first process of a container has no signal that it did not ask for.
+        ("out waiting sleep", Duration::from_secs(1), 137, "waiting\n"),
+    ];
+    for (words, grace, code, printed) in rows {
+        let log = Log::default();
+        let asked = async {
+            while !log.text().contains("waiting") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let place = ours.place(|_| panic!("nobody else has a place")).await;
+        let ended = ours.run_in(place, &spec(image, 1, words), &log, Stop { asked, grace }).await;
+        assert_eq!((ended, log.text().as_str()), (Ok(Ended::Exited(code)), printed), "{words}");
+        assert_eq!(ours.attempts().await.unwrap(), Vec::<String>::new());
+    }
 }
 
 /// The server died while attempt 4 ran; attempt 5 begins when that one is gone, and so does the server.

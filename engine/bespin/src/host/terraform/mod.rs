@@ -21,6 +21,7 @@ use super::lines::StepLog;
 use crate::config;
 use crate::config::TerraformValue as Value;
 use crate::logs::{Logs, Masker};
+use crate::places::PlaceWaits;
 use crate::steps::Asked;
 use changes::Changes;
 use forge::Forge;
@@ -69,6 +70,7 @@ pub struct Terraform {
     plans: Plans,
     forge: Arc<Forge>,
     logs: Arc<Logs>,
+    waits: Arc<PlaceWaits>,
 }
 
 impl Terraform {
@@ -83,7 +85,7 @@ impl Terraform {
         data: &Path,
         plans: Plans,
         forge: Arc<Forge>,
-        logs: Arc<Logs>,
+        (logs, waits): (Arc<Logs>, Arc<PlaceWaits>),
     ) -> Result<Terraform, String> {
         let program = program(settings.binary.as_deref(), &std::env::var_os("PATH").unwrap_or_default())?;
         let data = std::fs::canonicalize(data).map_err(|error| format!("{}: {error}", data.display()))?;
@@ -99,7 +101,7 @@ impl Terraform {
         let directories = WorkDirectories::open(work.clone(), settings.disk_mib << 20, users, settings.at_once)
             .map_err(|error| format!("terraform: {}: {error}", work.display()))?;
         tracing::info!(program = %program.display(), work = %work.display(), "infrastructure can be planned");
-        Ok(Terraform { settings, program, supervisor, directories: Arc::new(directories), plans, forge, logs })
+        Ok(Terraform { settings, program, supervisor, directories: Arc::new(directories), plans, forge, logs, waits })
     }
 
     /// Plans what has to change, and keeps the plan.
@@ -139,7 +141,8 @@ impl Terraform {
     /// Waits for a place to work, which is no work: the clock starts after it.
     async fn claim(&self, asked: &Asked, folder: &str, workspace: Option<&str>) -> Result<Claim, Failure> {
         let name = place(&asked.run.id, folder, workspace);
-        self.directories.claim(&name).await.map_err(|error| failed(&error))
+        let queued = |because| self.waits.begin(asked.key(), because);
+        self.directories.claim(&name, queued).await.map_err(|error| failed(&error))
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

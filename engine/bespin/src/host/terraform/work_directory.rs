@@ -6,6 +6,7 @@
 //! same path each time, for a plan may have the path in it.
 
 use super::super::disk::{self, Disk};
+use crate::places::in_use;
 use images::containers::User;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::HashSet;
@@ -30,6 +31,7 @@ pub(super) struct WorkDirectories {
     work: PathBuf,
     bytes: u64,
     users: Users,
+    at_once: u32,
     places: Arc<Semaphore>,
     /// The numbers that nobody uses.
     free: Mutex<Vec<u32>>,
@@ -88,7 +90,7 @@ impl WorkDirectories {
         }
         let (places, free) = (Arc::new(Semaphore::new(at_once as usize)), Mutex::new((0..at_once).rev().collect()));
         let (used, freed, swept) = Default::default();
-        Ok(WorkDirectories { work, bytes, users, places, free, used, freed, swept })
+        Ok(WorkDirectories { work, bytes, users, at_once, places, free, used, freed, swept })
     }
 
     /// Waits until nothing runs any more that an earlier process of this server started, and removes what it left.
@@ -108,28 +110,38 @@ impl WorkDirectories {
     }
 
     /// Waits for the place named `name`, and only then for one of the numbers: whoever waits for a place keeps nobody
-    /// from working in another.
+    /// from working in another. Where it has to wait, `queued` is told for what; what it returns is dropped once it
+    /// waits for that no more.
     ///
     /// # Errors
     /// What an earlier process of the server left cannot be removed.
-    pub(super) async fn claim(self: &Arc<Self>, name: &str) -> std::io::Result<Claim> {
+    pub(super) async fn claim<W>(self: &Arc<Self>, name: &str, queued: impl Fn(String) -> W) -> std::io::Result<Claim> {
         self.sweep().await?;
         let place = self.work.join(name);
-        self.take(&place).await;
+        self.take(&place, &queued).await;
         let mut claim = Claim { directories: self.clone(), place, number: None };
-        let permit = self.places.clone().acquire_owned().await.map_err(Error::other)?;
+        let permit = match self.places.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _queued = queued(in_use(self.at_once as usize));
+                self.places.clone().acquire_owned().await.map_err(Error::other)?
+            }
+        };
         let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop().expect("a place has a number");
         claim.number = Some((number, permit));
         Ok(claim)
     }
 
     /// Waits until nobody uses a place: the same folder of the same run is planned or applied by one step at a time.
-    async fn take(&self, place: &Path) {
+    async fn take<W>(&self, place: &Path, queued: impl Fn(String) -> W) {
+        let mut told = None;
         loop {
             let freed = self.freed.notified();
             if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned()) {
                 return;
             }
+            let because = || "waiting for a free place: another step of this run works in the folder".to_owned();
+            told.get_or_insert_with(|| queued(because()));
             freed.await;
         }
     }
@@ -352,7 +364,7 @@ mod tests {
         directories: &Arc<WorkDirectories>,
         fill: impl FnOnce(&Path) -> std::io::Result<()> + Send + 'static,
     ) -> std::io::Result<WorkDirectory> {
-        directories.claim("one").await?.make(fill).await
+        directories.claim("one", drop).await?.make(fill).await
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -360,18 +372,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let users = Users::Own(disk::user(dir.path()).unwrap());
         let directories = Arc::new(WorkDirectories::open(dir.path().join("work"), 16 << 20, users, 2).unwrap());
-        let first = directories.claim("one").await.unwrap();
-        let mut waiting = Box::pin(directories.claim("one"));
+        let first = directories.claim("one", drop).await.unwrap();
+        let mut waiting = Box::pin(directories.claim("one", drop));
         assert!(futures::poll!(&mut waiting).is_pending(), "the place is taken");
-        let second = directories.claim("two").await.unwrap();
+        let second = directories.claim("two", drop).await.unwrap();
         // All numbers are taken: who waits for one and goes away gives its place back.
-        let mut third = Box::pin(directories.claim("three"));
+        let mut third = Box::pin(directories.claim("three", drop));
         assert!(futures::poll!(&mut third).is_pending());
         drop(third);
         drop(first);
         let first = waiting.await.unwrap();
         drop(second);
-        let third = directories.claim("three").await.unwrap();
+        let third = directories.claim("three", drop).await.unwrap();
         assert_ne!(first.number.as_ref().unwrap().0, third.number.as_ref().unwrap().0);
     }
 
@@ -393,7 +405,7 @@ mod tests {
         assert!(failed.to_string().contains("no such commit"));
         drop(make(&directories, |_| Ok(())).await.expect("what failed is out of the way"));
         // A work directory is removed behind its owner's back: whoever is let in next finds it gone, and its mount too.
-        let _next = directories.claim("one").await.unwrap();
+        let _next = directories.claim("one", drop).await.unwrap();
         assert!(!dir.path().join("work/one").exists());
     }
 

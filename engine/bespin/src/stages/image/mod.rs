@@ -34,6 +34,11 @@ pub trait Source: Send + Sync + 'static {
 pub trait Sinks: Send + Sync + 'static {
     /// The log of the attempt that waits for this request; nowhere when none does.
     fn of(&self, key: &Key) -> Box<dyn LogSink>;
+
+    /// The attempt that waits for this request waits for a free place, until what is returned is dropped.
+    fn queued(&self, _key: &Key, _because: String) -> Box<dyn Send + Sync> {
+        Box::new(())
+    }
 }
 
 /// The stage `image`, on streams `image/<run id>/<step>`.

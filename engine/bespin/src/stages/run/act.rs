@@ -5,12 +5,18 @@ use crate::drive::{Trouble, Turn};
 use crate::steps::Asked;
 use decide::request::Key;
 use decide::retry::Retry;
-use decide::run::{Act, Opened, RunOutcome};
+use decide::run::{Act, Opened, RunOutcome, State, Status};
 use std::sync::Arc;
 
 impl RunStage {
     /// Carries out one act of a run.
-    pub(super) async fn carry_out(&self, turn: &Turn<'_>, opened: &Arc<Opened>, act: &Act) -> Result<(), Trouble> {
+    pub(super) async fn carry_out(
+        &self,
+        turn: &Turn<'_>,
+        state: &State,
+        opened: &Arc<Opened>,
+        act: &Act,
+    ) -> Result<(), Trouble> {
         match act {
             Act::Start { step, attempt, uses, settings, grants, timeout_ms, approved_by } => {
                 let asked = Asked {
@@ -26,8 +32,8 @@ impl RunStage {
                 self.start(turn, asked);
                 Ok(())
             }
-            Act::Stop { step, attempt } => {
-                self.attempts.stop(&opened.id, step, *attempt).await;
+            Act::Stop { .. } => {
+                self.stop_over(state, opened).await;
                 Ok(())
             }
             Act::GiveUp { step } => {
@@ -64,6 +70,20 @@ impl RunStage {
         Ok(())
     }
 
+    /// Stops every attempt that is over by the journal, and returns when they are gone: each has a little time to end
+    /// by itself, so that they have it at the same time.
+    async fn stop_over(&self, state: &State, opened: &Opened) {
+        let is_over =
+            |step: &str, of: u32| !matches!(state.status(step), Status::Started { attempt, .. } if attempt == of);
+        let alive = self.attempts.of(&opened.id).alive;
+        let stop = async |(step, attempt): (String, u32)| {
+            self.attempts.stop(&opened.id, &step, attempt).await;
+            self.executor.settle(&(opened.id.clone(), step, attempt)).await;
+        };
+        let over = alive.into_iter().filter(|(step, attempt)| is_over(step, *attempt));
+        futures::future::join_all(over.map(stop)).await;
+    }
+
     fn start(&self, turn: &Turn<'_>, asked: Asked) {
         let (drivers, stream) = (Arc::downgrade(turn.drivers()), turn.stream.clone());
         let ended = move || {
@@ -73,6 +93,12 @@ impl RunStage {
         };
         let (id, step, attempt) = (asked.run.id.clone(), asked.step.clone(), asked.attempt);
         let executor = self.executor.clone();
-        self.attempts.start(&id, &step, attempt, async move { executor.run(asked).await }, ended);
+        let work = async move {
+            let key = asked.key();
+            let outcome = executor.run(asked).await;
+            executor.settle(&key).await;
+            outcome
+        };
+        self.attempts.start(&id, &step, attempt, work, ended);
     }
 }

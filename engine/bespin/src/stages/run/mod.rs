@@ -8,6 +8,7 @@ use crate::attempts::{Attempts, Owners};
 use crate::drive::{Stage, Then, Trouble, Turn, Written};
 use crate::index::JournalIndex;
 use crate::leftovers::Leftovers;
+use crate::places::PlaceWaits;
 use crate::steps::Executor;
 use async_trait::async_trait;
 use decide::next::{Next, Timestamp};
@@ -31,6 +32,7 @@ pub struct RunStage {
     /// What the forge was told last of each driven run, by stream: it spares repetition, and nothing rests on it.
     told: Mutex<BTreeMap<Stream, String>>,
     url: String,
+    waits: Arc<PlaceWaits>,
 }
 
 /// Tells the forge how a commit fares.
@@ -51,7 +53,14 @@ impl RunStage {
         owners: Arc<dyn Owners>,
         url: String,
     ) -> Self {
-        RunStage { attempts: Arc::default(), executor, reporter, leftovers, index, owners, told: Mutex::default(), url }
+        let (attempts, told, waits) = Default::default();
+        RunStage { attempts, executor, reporter, leftovers, index, owners, told, url, waits }
+    }
+
+    /// With what knows which attempts wait for a free place.
+    #[must_use]
+    pub fn queueing(self, waits: Arc<PlaceWaits>) -> Self {
+        RunStage { waits, ..self }
     }
 }
 
@@ -84,7 +93,7 @@ impl Stage for RunStage {
 
     async fn act(&self, turn: &Turn<'_>, state: &State, act: &Act) -> Result<(), Trouble> {
         match state.opened() {
-            Some(opened) => self.carry_out(turn, opened, act).await,
+            Some(opened) => self.carry_out(turn, state, opened, act).await,
             None => Ok(()),
         }
     }

@@ -32,7 +32,8 @@ impl RunStage {
         };
         let ahead = ahead.map_err(|error| Trouble::new("reading who is ahead in the group", error))?;
         let alive = self.alive(run, &here.alive);
-        Ok(Observed { instance, alive, exits: here.exits, ahead, url: self.url.clone() })
+        let queued = self.waits.of(&opened.id);
+        Ok(Observed { instance, alive, queued, exits: here.exits, ahead, url: self.url.clone() })
     }
 
     /// The attempts that the instance which their entry names still runs. `here` are those of this process:

@@ -4,6 +4,7 @@ use super::*;
 use crate::attempts::Alone;
 use crate::drive::Drivers;
 use crate::logs::{Logs, Masker};
+use crate::places::{AttemptKey, PlaceWaits, in_use};
 use crate::steps::Asked;
 use api::board::Board;
 use decide::by::By;
@@ -179,5 +180,112 @@ async fn what_an_instance_that_is_gone_had_started_is_lost() {
     let state = State::replay(entries(Some(&mine)).iter().map(|entry| (1, &By::Server, entry)));
     assert!(stage.observe(&turn, &state, &Outcomes::default()).await.unwrap().alive.contains(&key), "it runs here");
     stage.attempts.stop(&id, "talk", 1).await;
+    drivers.stop().await;
+}
+
+/// Attempts that go on until they are stopped, and leave something that ends when that of another one does.
+struct Lasting(tokio::sync::Barrier);
+
+#[async_trait]
+impl Executor for Lasting {
+    async fn run(&self, _: Asked) -> Outcome {
+        std::future::pending().await
+    }
+
+    async fn settle(&self, _: &AttemptKey) {
+        self.0.wait().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_stopped_has_its_time_to_end_beside_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = journal::open(&directory.path().join("journal")).unwrap();
+    let drivers = Drivers::new(journal, Arc::new(Board::default()));
+    let lasting = Arc::new(Lasting(tokio::sync::Barrier::new(2)));
+    let stage = RunStage { executor: lasting, ..stage(directory.path(), &drivers, Arc::new(Alone::start())) };
+    let mut run = crate::index::tests::opened("a", 1, None);
+    let text = "name: a\non: push\nsteps:\n  - id: a\n    uses: a\n  - id: b\n    uses: b\n    needs: []\n  \
+                - id: c\n    uses: c\n    needs: []\n";
+    run.pipeline = pipeline::parse("a.yaml", text).unwrap();
+    let id = run.id.clone();
+    let mut entries = vec![Entry::Opened { run: Arc::new(run) }];
+    for step in ["a", "b", "c"] {
+        stage.attempts.start(&id, step, 1, std::future::pending(), || {});
+        entries.push(Entry::Started { step: step.into(), attempt: 1, owner: None });
+    }
+    let over = |step: &str| Entry::Ended { step: step.into(), attempt: 1, outcome: Outcome::Cancelled };
+    entries.extend([over("a"), over("b")]);
+    let state = State::replay(entries.iter().map(|entry| (1, &By::Server, entry)));
+    let stream = Stream::run(&id);
+    let stop = Act::Stop { step: "a".into(), attempt: 1 };
+    let turn = Turn::new(&drivers, &stream);
+    let stopped = stage.act(&turn, &state, &stop);
+    tokio::time::timeout(std::time::Duration::from_secs(60), stopped).await.expect("both end together").unwrap();
+    let alive: Vec<_> = stage.attempts.of(&id).alive.into_iter().collect();
+    assert_eq!(alive, [("c".to_owned(), 1)], "what goes on is left alone");
+    stage.attempts.stop(&id, "c", 1).await;
+    drivers.stop().await;
+}
+
+/// Waits for a place until it is told that there is one.
+struct Waits(Arc<PlaceWaits>, tokio::sync::Notify);
+
+#[async_trait]
+impl Executor for Waits {
+    async fn run(&self, asked: Asked) -> Outcome {
+        let wait = self.0.begin(asked.key(), in_use(4));
+        self.1.notified().await;
+        drop(wait);
+        self.1.notified().await;
+        Outcome::Succeeded { outputs: serde_json::json!({}) }
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_waits_for_a_place_is_queued_and_placed() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = journal::open(&directory.path().join("journal")).unwrap();
+    let drivers = Drivers::new(journal, Arc::new(Board::default()));
+    let waits = PlaceWaits::new(&drivers);
+    let executor = Arc::new(Waits(waits.clone(), tokio::sync::Notify::new()));
+    let stage = stage(directory.path(), &drivers, Arc::new(Alone::start()));
+    let stage = RunStage { executor: executor.clone(), ..stage }.queueing(waits);
+    let mut run = crate::index::tests::opened("a", 1, None);
+    run.pipeline = pipeline::parse("a.yaml", "name: a\non: push\nsteps:\n  - uses: talk\n").unwrap();
+    let stream = Stream::run(&run.id);
+    drivers.register(&Arc::new(stage));
+    let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Arc::new(run.clone()) }]);
+    drivers.append(&stream, By::Server, opening).await.unwrap();
+    drivers.ensure(&stream);
+    let written = async |expected: Entry| {
+        let look = async {
+            while !crate::drive::read::<Entry>(drivers.journal(), &stream)
+                .await
+                .unwrap()
+                .iter()
+                .any(|w| w.entry == expected)
+            {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), look).await.expect("it is written");
+    };
+    let because = "waiting for a free place: 4 of 4 are in use".to_owned();
+    written(Entry::Queued { step: "talk".into(), attempt: 1, because: because.clone() }).await;
+    let told = async {
+        while drivers
+            .board()
+            .status(stream.as_str())
+            .is_none_or(|told| told.status.message != format!("talk: {because}"))
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), told).await.expect("it says for what it waits");
+    executor.1.notify_one();
+    written(Entry::Placed { step: "talk".into(), attempt: 1 }).await;
+    executor.1.notify_one();
+    written(Entry::Closed { outcome: RunOutcome::Succeeded }).await;
     drivers.stop().await;
 }
