@@ -6,9 +6,9 @@
 //! streams have summaries, the format is 2, and a line for each stream's base
 //! stands before the entries.
 
-use crate::disk::{Batch, StoreFolder};
+use crate::disk::{Batch, StoreFolder, Unopened};
 use crate::stored::{Meta, StoredEntry, refuse_version};
-use crate::{Entry, Error, Hold, Journal, keys};
+use crate::{Entry, Error, Hold, Journal, keys, opening};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -158,6 +158,11 @@ pub fn verify(backup: impl BufRead) -> Result<Verified, Error> {
 /// Restores a backup into `dir`, which must be empty or missing. Nothing is
 /// there until the whole backup was found to be sound.
 pub fn restore(backup: impl BufRead, dir: &Path) -> Result<Verified, Error> {
+    into_empty(dir, |beside| fill(backup, beside))
+}
+
+/// Fills a folder beside `dir`, and gives it the name once all of it is on the disk.
+pub(crate) fn into_empty<T>(dir: &Path, fill: impl FnOnce(&Path) -> Result<T, Error>) -> Result<T, Error> {
     let io = |what: &str, error: std::io::Error| Error(format!("{what} {}: {error}", dir.display()));
     match std::fs::read_dir(dir).map(|items| items.count()) {
         Ok(1..) => {
@@ -173,9 +178,8 @@ pub fn restore(backup: impl BufRead, dir: &Path) -> Result<Verified, Error> {
     if beside.exists() {
         std::fs::remove_dir_all(&beside).map_err(|error| io("clearing an earlier restore beside", error))?;
     }
-    let filled = fill(backup, &beside);
-    let verified = match filled {
-        Ok(verified) => verified,
+    let filled = match fill(&beside) {
+        Ok(filled) => filled,
         Err(error) => {
             let _left = std::fs::remove_dir_all(&beside);
             return Err(error);
@@ -185,35 +189,66 @@ pub fn restore(backup: impl BufRead, dir: &Path) -> Result<Verified, Error> {
     let parent =
         dir.canonicalize().ok().and_then(|dir| dir.parent().map(PathBuf::from)).unwrap_or_else(|| PathBuf::from("."));
     std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(|error| io("syncing", error))?;
-    Ok(verified)
+    Ok(filled)
 }
 
 fn fill(backup: impl BufRead, dir: &Path) -> Result<Verified, Error> {
-    let disk = StoreFolder::open(dir)?;
-    let (mut batch, mut waiting, mut meta) = (Batch::default(), 0, Meta::default());
-    let write =
-        |batch: Batch| disk.write(batch).map_err(|error| Error(format!("writing the restored journal: {error:?}")));
-    let verified = walk(backup, |line| {
-        match line {
-            BackupLine::Base(BaseLine { base, stream }) => batch.put(keys::base(stream), base.to_be_bytes().to_vec()),
-            BackupLine::Entry(entry) => {
-                batch.put(keys::place(&entry.stream, entry.index), entry.seq.to_be_bytes().to_vec());
-                batch.put(keys::entry(entry.seq), StoredEntry::encode(entry)?);
-                meta.entries += 1;
-            }
-        }
-        waiting += 1;
-        if waiting >= PAGE {
-            waiting = 0;
-            write(std::mem::take(&mut batch))?;
-        }
-        Ok(())
+    let mut filling = Filling::begin(dir)?;
+    let verified = walk(backup, |line| match line {
+        BackupLine::Base(BaseLine { base, stream }) => filling.base(stream, *base),
+        BackupLine::Entry(entry) => filling.entry(entry),
     })?;
-    meta.newest = verified.up_to;
-    let meta = serde_json::to_vec(&meta).map_err(|error| Error(error.to_string()))?;
-    batch.put(keys::META.to_vec(), meta);
-    write(batch)?;
+    filling.end(verified.up_to)?;
     Ok(verified)
+}
+
+/// A new store that gets entries as they were.
+pub(crate) struct Filling {
+    disk: StoreFolder,
+    batch: Batch,
+    waiting: usize,
+    meta: Meta,
+}
+
+impl Filling {
+    /// Makes the store.
+    pub(crate) fn begin(dir: &Path) -> Result<Filling, Error> {
+        let (disk, _empty) = opening::open(dir).map_err(|unopened| match unopened {
+            Unopened::Refused(error) => error,
+            Unopened::Damaged(what) => Error(format!("the new store in {} is damaged: {what}", dir.display())),
+        })?;
+        Ok(Filling { disk, batch: Batch::default(), waiting: 0, meta: Meta::default() })
+    }
+
+    /// Sets a stream's base, once.
+    pub(crate) fn base(&mut self, stream: &str, base: u64) -> Result<(), Error> {
+        self.batch.put(keys::base(stream), base.to_be_bytes().to_vec());
+        self.write_if(PAGE)
+    }
+
+    /// Adds an entry; they come in the order of their sequence.
+    pub(crate) fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
+        self.batch.put(keys::place(&entry.stream, entry.index), entry.seq.to_be_bytes().to_vec());
+        self.batch.put(keys::entry(entry.seq), StoredEntry::encode(entry)?);
+        self.meta = Meta { newest: entry.seq, entries: self.meta.entries + 1 };
+        self.write_if(PAGE)
+    }
+
+    /// Writes what waits. The next entry of this journal gets a sequence above `up_to`.
+    pub(crate) fn end(mut self, up_to: u64) -> Result<(), Error> {
+        self.meta.newest = up_to;
+        self.write_if(0)
+    }
+
+    fn write_if(&mut self, many: usize) -> Result<(), Error> {
+        self.waiting += 1;
+        if self.waiting < many {
+            return Ok(());
+        }
+        self.waiting = 0;
+        let written = self.disk.write(std::mem::take(&mut self.batch), self.meta);
+        written.map_err(|error| Error(format!("writing the restored journal: {error:?}")))
+    }
 }
 
 fn wrong(number: u64, what: impl std::fmt::Display) -> Error {

@@ -45,6 +45,22 @@ pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(bytes[tail..].try_into().ok()?))
 }
 
+/// What stands under a key, for people.
+pub(crate) fn describe(key: &[u8]) -> String {
+    let place = |key: &[u8]| {
+        let (name, index) = key.strip_prefix(PLACE)?.split_last_chunk::<8>()?;
+        let name = std::str::from_utf8(name.strip_suffix(b"\0")?).ok()?;
+        Some(format!("the place of entry {} of {name}", u64::from_be_bytes(*index)))
+    };
+    match key.split_first() {
+        Some((b'e', seq)) => format!("the entry with sequence {}", number(seq).unwrap_or_default()),
+        Some((b'm', _)) => "the record of the totals".into(),
+        Some((b'p', owner)) => format!("a part of {}", describe(&owner[..owner.len().saturating_sub(4)])),
+        Some((b'b', _)) => format!("the base of {}", stream_of_base(key).unwrap_or("a stream")),
+        _ => place(key).unwrap_or_else(|| "a value".into()),
+    }
+}
+
 /// Says what is wrong with a stream's name, if anything.
 pub(crate) fn refuse_name(stream: &str) -> Option<String> {
     if stream.is_empty() {
@@ -69,6 +85,18 @@ mod tests {
         assert_eq!(number(b"short"), None);
         assert_eq!(stream_of_base(&base("app/a")), Some("app/a"));
         assert_eq!(stream_of_base(META), None);
+    }
+
+    #[test]
+    fn keys_are_told_in_words() {
+        assert_eq!(describe(&entry(7)), "the entry with sequence 7");
+        assert_eq!(describe(&place("app/a", 3)), "the place of entry 3 of app/a");
+        assert_eq!(describe(&base("app/a")), "the base of app/a");
+        let part = [&b"p"[..], &entry(7), &[0; 4]].concat();
+        assert_eq!(describe(&part), "a part of the entry with sequence 7");
+        for odd in [&b""[..], b"p", b"ppppp", b"s", b"e", b"m"] {
+            assert!(!describe(odd).is_empty());
+        }
     }
 
     #[test]

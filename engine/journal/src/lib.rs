@@ -10,14 +10,19 @@ mod embedded;
 #[cfg(feature = "faults")]
 pub mod fault;
 mod keys;
+mod opening;
 mod parts;
 mod room;
+mod salvage;
+mod seal;
 mod settings;
+mod slots;
 mod stored;
 mod writer;
 
 pub use carry::{Verified, backup, export, restore, verify};
 pub use embedded::{open, open_with};
+pub use salvage::{InspectedJournal, LastGood, inspect, salvage};
 pub use settings::Settings;
 
 use decide::by::By;

@@ -25,13 +25,42 @@ pub(crate) struct StreamHead {
     pub last_seq: u64,
 }
 
-/// The totals: what went missing behind the store's back shows as a difference.
+/// How much there is. A store from before there were checksums keeps it as JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Meta {
     /// The newest sequence ever given out.
     pub newest: u64,
     /// How many entries there are.
     pub entries: u64,
+}
+
+/// All that a batch leaves behind: the store's own record, and its copy in the slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// How many batches there were; 0 is a store that is being made or gets its checksums.
+    pub generation: u64,
+    /// What the writer counts.
+    pub meta: Meta,
+    /// The wrapping sum of the checksums of all values but this one and the parts of long ones.
+    pub digest: u128,
+}
+
+impl Totals {
+    /// As bytes, always as many.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let Totals { generation, meta: Meta { newest, entries }, digest } = self;
+        [&generation.to_be_bytes()[..], &newest.to_be_bytes(), &entries.to_be_bytes(), &digest.to_be_bytes()].concat()
+    }
+
+    /// From bytes; `None` where they are too few or too many.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Totals> {
+        let (generation, rest) = bytes.split_first_chunk()?;
+        let (newest, rest) = rest.split_first_chunk()?;
+        let (entries, digest) = rest.split_first_chunk()?;
+        let meta = Meta { newest: u64::from_be_bytes(*newest), entries: u64::from_be_bytes(*entries) };
+        let digest = u128::from_be_bytes(digest.try_into().ok()?);
+        Some(Totals { generation: u64::from_be_bytes(*generation), meta, digest })
+    }
 }
 
 /// An entry's content as it lies on the disk; its sequence is its key.

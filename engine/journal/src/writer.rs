@@ -225,10 +225,8 @@ impl StoreWriter {
         Ok(())
     }
 
-    fn write(&mut self, mut batch: Batch, meta: Meta) -> Result<(), WriteError> {
-        let meta = serde_json::to_vec(&meta).map_err(|error| WriteError::Failed(error.to_string()))?;
-        batch.put(keys::META.to_vec(), meta);
-        self.disk.write(batch).map_err(|error| {
+    fn write(&mut self, batch: Batch, meta: Meta) -> Result<(), WriteError> {
+        self.disk.write(batch, meta).map_err(|error| {
             let say = |why: String| {
                 format!("{why}; what the disk holds is unknown now: make room, then start the server again")
             };

@@ -187,7 +187,8 @@ impl Trace {
 
     fn open(&mut self, reader: &mut Reader, path: &Path, flags: &str, fd: u64) {
         reader.fds.remove(&fd);
-        if !self.is_ours(path) || flags.contains("O_DIRECTORY") {
+        // A file without a name is gone with its process.
+        if !self.is_ours(path) || flags.contains("O_DIRECTORY") || flags.contains("O_TMPFILE") {
             return;
         }
         let writes = flags.contains("O_WRONLY") || flags.contains("O_RDWR");
