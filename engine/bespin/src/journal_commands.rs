@@ -19,9 +19,12 @@ pub enum Command {
         /// The file to write the backup to; it must not exist yet.
         file: PathBuf,
     },
-    /// Read a backup and say what it holds, or where it is damaged.
+    /// Read a backup, or a stopped server's data folder, and say what it holds, or where it is damaged.
+    ///
+    /// Of a damaged folder the last good entry is named, and nothing is changed in it.
     Verify {
-        /// The file of the backup.
+        /// The backup's file, the data folder, or the folder of its journal.
+        #[arg(value_name = "FILE|DIR")]
         file: PathBuf,
     },
     /// Print entries of the running server as lines of JSON.
@@ -36,12 +39,17 @@ pub enum Command {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Restore a backup. The server must not run, and its journal must be empty or missing.
+    /// Restore a backup, or what is good of a damaged journal. The server must not run, and its journal must be empty or
+    /// missing.
+    ///
+    /// Of a damaged journal everything up to its last good entry is restored, what was lost is told, and nothing is
+    /// changed in its folder: move that away first, and name its new place.
     Restore {
         /// The server whose journal is meant.
         #[command(flatten)]
         server: Whose,
-        /// The file of the backup.
+        /// The backup's file, or the folder of the damaged journal.
+        #[arg(value_name = "FILE|DIR")]
         file: PathBuf,
     },
 }
@@ -88,6 +96,18 @@ pub async fn run(command: Command) -> Result<(), String> {
             println!("{}: {verified}", file.display());
             Ok(())
         }
+        Command::Verify { file } if file.is_dir() => {
+            let found = journal::inspect(&folder(&file)?).map_err(|error| error.to_string())?;
+            match &found.damage {
+                Some(damage) => {
+                    Err(format!("{}: the journal is damaged: {damage}; {}", file.display(), found.summary()))
+                }
+                None => {
+                    println!("{}: {}", file.display(), json(&found));
+                    Ok(())
+                }
+            }
+        }
         Command::Verify { file } => {
             println!("{}: {}", file.display(), verify(&file)?);
             Ok(())
@@ -103,21 +123,34 @@ pub async fn run(command: Command) -> Result<(), String> {
         }
         Command::Restore { server, file } => {
             let journal = crate::serve::journal_dir(&server.data()?);
-            let restored = journal::restore(open(&file)?, &journal).map_err(|error| error.to_string())?;
-            crate::epoch::note(&journal, restored.up_to)?;
-            println!("{}: {}", journal.display(), said(&restored));
+            let (restored, up_to) = if file.is_dir() {
+                let salvaged = journal::salvage(&folder(&file)?, &journal).map_err(|error| error.to_string())?;
+                (json(&salvaged), salvaged.up_to)
+            } else {
+                let restored = journal::restore(open(&file)?, &journal).map_err(|error| error.to_string())?;
+                (json(&restored), restored.up_to)
+            };
+            crate::epoch::note(&journal, up_to)?;
+            println!("{}: {restored}", journal.display());
             Ok(())
         }
     }
 }
 
-fn verify(file: &Path) -> Result<String, String> {
-    let verified = journal::verify(open(file)?).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(said(&verified))
+/// The journal's folder, of a data folder or itself.
+fn folder(dir: &Path) -> Result<PathBuf, String> {
+    let below = crate::serve::journal_dir(dir);
+    let found = [below, dir.to_owned()].into_iter().find(|dir| dir.join("db").is_file());
+    found.ok_or_else(|| format!("{} is neither a data folder with a journal nor the folder of one", dir.display()))
 }
 
-fn said(verified: &journal::Verified) -> String {
-    serde_json::to_string(verified).unwrap_or_else(|error| error.to_string())
+fn verify(file: &Path) -> Result<String, String> {
+    let verified = journal::verify(open(file)?).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(json(&verified))
+}
+
+fn json(told: &impl serde::Serialize) -> String {
+    serde_json::to_string(told).unwrap_or_else(|error| error.to_string())
 }
 
 fn open(file: &Path) -> Result<BufReader<File>, String> {
