@@ -29,7 +29,7 @@ use crate::stages::rollout::{RolloutStage, Routers};
 use crate::stages::run::RunStage;
 use crate::stages::sync::{Generators, Judges, SyncStage};
 use crate::steps::PluginSteps;
-use crate::{adapters, compiler, epoch};
+use crate::{adapters, compiler, descriptors, ending, epoch};
 use api::ApiState;
 use api::board::Board;
 use api::hooks::{HookLimits, HookState};
@@ -78,12 +78,10 @@ pub async fn until_stopped(config: Config) -> Result<(), String> {
     if config.user.is_empty() {
         return Err("nobody could log in: add a [[user]] with a role and a hash from `bespin hash-password`".into());
     }
+    descriptors::raise();
     let server = start(config).await?;
-    stop_asked().await;
-    tracing::info!("stopping: no new work is taken, what runs is left to the next start");
-    server.stop().await;
-    tracing::info!("stopped");
-    Ok(())
+    let journal = server.drivers.journal().clone();
+    ending::of(&journal, stop_asked(), server.stop()).await
 }
 
 /// Returns at SIGTERM or Ctrl-C.

@@ -7,6 +7,7 @@ use crate::stored::{Durable, StoredEntry, StreamHead};
 use crate::writer::{self, Addition, AdditionRole, StoreWriter, WriterRequest};
 use crate::{AppendError, Entry, Error, Hold, Journal, NewEntry, Store, StreamInfo, keys, opening, salvage};
 use async_trait::async_trait;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,20 +28,31 @@ fn open_parts(settings: &Settings) -> Result<(Arc<StoreFolder>, Journal), Error>
         Unopened::Refused(error) => error,
         Unopened::Damaged(what) => salvage::refusal(&settings.dir, &what),
     })?;
+    start(disk, durable, settings)
+}
+
+fn start(disk: StoreFolder, durable: Durable, settings: &Settings) -> Result<(Arc<StoreFolder>, Journal), Error> {
     let (disk, durable) = (Arc::new(disk), Arc::new(RwLock::new(durable)));
     let newest = durable.read().expect("fresh lock").meta.newest;
     let (newest_sender, newest) = watch::channel(newest);
+    let (tell_broken, broken) = watch::channel(None);
     let (requests, queue) = mpsc::channel(writer::QUEUE);
     let removing = Arc::new(tokio::sync::RwLock::new(()));
-    let writer = StoreWriter::new(disk.clone(), durable.clone(), newest_sender, removing.clone(), settings);
+    let telling = (newest_sender, tell_broken.clone());
+    let writer = StoreWriter::new(disk.clone(), durable.clone(), telling, removing.clone(), settings);
     let thread = std::thread::Builder::new()
         .name("journal".into())
-        .spawn(move || writer.run(queue))
+        .spawn(move || {
+            if catch_unwind(AssertUnwindSafe(|| writer.run(queue))).is_err() {
+                tell_broken.send_replace(Some("the journal's writer panicked".into()));
+            }
+        })
         .map_err(|error| Error(format!("starting the journal's writer: {error}")))?;
     let journal = Embedded {
         disk: Some(disk.clone()),
         durable,
         newest,
+        broken,
         requests: Some(requests),
         removing,
         thread: Some(thread),
@@ -72,6 +84,7 @@ struct Embedded {
     disk: Option<Arc<StoreFolder>>,
     durable: Arc<RwLock<Durable>>,
     newest: watch::Receiver<u64>,
+    broken: watch::Receiver<Option<String>>,
     requests: Option<mpsc::Sender<WriterRequest>>,
     removing: Arc<tokio::sync::RwLock<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -185,6 +198,10 @@ impl Store for Embedded {
         self.newest.clone()
     }
 
+    fn broken(&self) -> watch::Receiver<Option<String>> {
+        self.broken.clone()
+    }
+
     async fn remove(&self, streams: Vec<String>) -> Result<u64, Error> {
         let (answer, answered) = oneshot::channel();
         self.ask(WriterRequest::Remove { streams, answer }, answered).await?
@@ -210,7 +227,8 @@ impl Drop for Embedded {
 mod tests {
     use super::*;
     use crate::disk::Batch;
-    use crate::stored::Meta;
+    use crate::slots::SlotsFile;
+    use crate::stored::{Meta, Totals};
     use decide::by::By;
     use std::sync::atomic::Ordering;
 
@@ -238,6 +256,26 @@ mod tests {
         disk.write(batch, Meta { newest: 4, entries }).unwrap();
         drop(disk);
         open(dir.path()).err().map_or_else(|| "opens".into(), |error| error.0)
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_is_the_last_one_and_its_reason_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        // Nobody looked at what this store holds, so that it refuses to write.
+        let disk = StoreFolder::open(dir.path()).unwrap();
+        let (disk, journal) = start(disk, Durable::default(), &Settings::new(dir.path())).unwrap();
+        let mut broken = journal.broken();
+        assert_eq!(*broken.borrow_and_update(), None);
+        let refused = journal.append("s", 0, numbered(0, 1)).await.unwrap_err();
+        let why = broken.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+        assert!(why.starts_with("the store was not checked; what the disk holds is unknown now"), "{why}");
+        assert_eq!(refused.to_string(), why);
+        disk.begin(Totals::default(), SlotsFile::create(dir.path()).unwrap());
+        assert_eq!(
+            journal.append("s", 0, numbered(0, 1)).await.unwrap_err().to_string(),
+            why,
+            "no write is tried again"
+        );
     }
 
     fn numbered(from: u64, to: u64) -> Vec<NewEntry> {

@@ -139,6 +139,13 @@ pub trait Store: Send + Sync + 'static {
     async fn streams(&self, prefix: &str) -> Result<Vec<StreamInfo>, Error>;
     /// Follows the newest global sequence.
     fn newest(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// Follows why nothing can be written any more, once that is so: the
+    /// process should then end with that reason, since only a new one can tell
+    /// what the disk holds. An append that was refused for want of room is no
+    /// such reason. A backend that cannot tell never says anything.
+    fn broken(&self) -> tokio::sync::watch::Receiver<Option<String>> {
+        tokio::sync::watch::channel(None).1
+    }
     /// Removes whole streams, durably, and returns how many entries went with
     /// them. The caller answers for it that each of them has ended. Refused
     /// while a [`Hold`] lives.

@@ -60,6 +60,7 @@ pub(crate) struct StoreWriter {
     trims: VecDeque<Trim>,
     /// After a failed write nobody knows what the disk holds: nothing more is written.
     broken: Option<WriteError>,
+    tell_broken: watch::Sender<Option<String>>,
 }
 
 /// What waits for one sync.
@@ -79,12 +80,13 @@ impl StoreWriter {
     pub(crate) fn new(
         disk: Arc<StoreFolder>,
         durable: Arc<RwLock<Durable>>,
-        newest: watch::Sender<u64>,
+        (newest, tell_broken): (watch::Sender<u64>, watch::Sender<Option<String>>),
         removing: Arc<tokio::sync::RwLock<()>>,
         settings: &Settings,
     ) -> StoreWriter {
         let (dir, min_free_bytes) = (settings.dir.clone(), settings.min_free_bytes);
-        StoreWriter { disk, durable, newest, removing, dir, min_free_bytes, trims: VecDeque::new(), broken: None }
+        let (trims, broken) = (VecDeque::new(), None);
+        StoreWriter { disk, durable, newest, removing, dir, min_free_bytes, trims, broken, tell_broken }
     }
 
     /// Works until the last caller is gone.
@@ -208,10 +210,8 @@ impl StoreWriter {
     }
 
     fn may_write(&self, bytes: usize) -> Result<(), WriteError> {
-        match &self.broken {
-            Some(WriteError::Full(why)) => return Err(WriteError::Full(why.clone())),
-            Some(WriteError::Failed(why)) => return Err(WriteError::Failed(why.clone())),
-            None => {}
+        if let Some(why) = &self.broken {
+            return Err(why.clone());
         }
         let free = room::free_bytes(&self.dir).map_err(|error| WriteError::Failed(error.0))?;
         // The store may copy pages that a batch touches, so ask for more than the batch.
@@ -230,12 +230,13 @@ impl StoreWriter {
             let say = |why: String| {
                 format!("{why}; what the disk holds is unknown now: make room, then start the server again")
             };
-            let (told, kept) = match error {
-                WriteError::Full(why) => (WriteError::Full(say(why.clone())), WriteError::Full(say(why))),
-                WriteError::Failed(why) => (WriteError::Failed(say(why.clone())), WriteError::Failed(say(why))),
+            let (error, why) = match error {
+                WriteError::Full(why) => (WriteError::Full(say(why.clone())), say(why)),
+                WriteError::Failed(why) => (WriteError::Failed(say(why.clone())), say(why)),
             };
-            self.broken = Some(kept);
-            told
+            self.broken = Some(error.clone());
+            self.tell_broken.send_replace(Some(why));
+            error
         })
     }
 

@@ -105,6 +105,7 @@ async fn a_full_disk_is_never_acknowledged() {
     let journal = open_with(&settings).unwrap();
     let refused = journal.append("s", 1, vec![entry(1)]).await;
     assert!(matches!(refused, Err(AppendError::Full(_))), "{refused:?}");
+    assert_eq!(*journal.broken().borrow(), None, "nothing was written, so that all is known");
     assert_eq!(journal.read("s").await.unwrap().len(), 1, "what is there stays readable");
     drop(journal);
     let journal = open(dir.path()).unwrap();
@@ -147,6 +148,9 @@ async fn a_disk_that_is_really_full_loses_nothing_that_was_acknowledged() {
         }
     };
     assert!(matches!(refused, AppendError::Full(_)), "{refused:?}");
+    // Who asks before it writes knows what the disk holds; who fails within a write does not.
+    let broken = journal.broken().borrow().is_some();
+    assert_eq!(broken, refused.to_string().contains("what the disk holds is unknown now"), "{refused}");
     drop(journal);
     let roomy = tempfile::tempdir().unwrap();
     let copied = std::process::Command::new("cp").arg("-r").arg(&store).arg(roomy.path()).status().unwrap();
