@@ -279,6 +279,9 @@ fn walk(mut backup: impl BufRead, mut each: impl FnMut(&BackupLine) -> Result<()
                 let says = format!("and says {} with {}", trailer.entries, trailer.sha256);
                 return Err(wrong(number, format!("it holds {entries} entries with SHA-256 {sha256}, {says}")));
             }
+            if line(&trailer, &mut Sha256::new())? != text {
+                return Err(wrong(number, "the last line says what it should, but not as it was written"));
+            }
             order.end().map_err(|why| wrong(number, why))?;
             if next_line(&mut backup, number + 1)?.is_some() {
                 return Err(wrong(number + 1, "something follows the last line"));

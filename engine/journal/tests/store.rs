@@ -241,6 +241,7 @@ async fn a_damaged_backup_is_refused_and_leaves_nothing_behind() {
         (text.replace("\"journal\":1", "\"journal\":3"), "format 3"),
         (text.replace("\"journal\":1", "\"journal\":2"), "SHA-256"),
         (text.clone() + &text, "follows the last line"),
+        (text.replace("{\"entries\":3,", "{ \"entries\":3,"), "not as it was written"),
         (String::new(), "empty"),
     ] {
         let target = dir.path().join("second");
