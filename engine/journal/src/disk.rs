@@ -89,6 +89,9 @@ pub(crate) enum Unopened {
     Damaged(String),
 }
 
+/// A value, and the checksum of what stands in its place.
+type SummedValue<'k> = (u128, Cow<'k, [u8]>);
+
 /// Which values have checksums.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sealing {
@@ -303,7 +306,7 @@ impl StoreFolder {
         prefix: &[u8],
         from: &[u8],
         sealing: Sealing,
-        mut each: impl FnMut(&[u8], Result<(u128, Cow<'_, [u8]>), Error>) -> Result<bool, E>,
+        mut each: impl FnMut(&[u8], Result<SummedValue<'_>, Error>) -> Result<bool, E>,
     ) -> Result<(), E> {
         let mut verdict = Ok(());
         guard(|| {
@@ -332,12 +335,7 @@ impl StoreFolder {
     }
 
     /// A value with its parts, and the checksum of what stands in its place; `None` if it was removed since its key was read.
-    fn whole<'k>(
-        &self,
-        key: &[u8],
-        kept: &'k [u8],
-        sealing: Sealing,
-    ) -> Result<Option<(u128, Cow<'k, [u8]>)>, sled::Error> {
+    fn whole<'k>(&self, key: &[u8], kept: &'k [u8], sealing: Sealing) -> Result<Option<SummedValue<'k>>, sled::Error> {
         #[cfg(test)]
         self.values_read.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let (sum, kept) = opened(key, kept, sealing)?;

@@ -1,7 +1,5 @@
 //! An append needs no descriptor that it does not have already.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use decide::by::By;
 use journal::{NewEntry, open};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

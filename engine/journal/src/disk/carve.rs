@@ -29,6 +29,9 @@ const KIND_NODE: u8 = 8;
 const KIND_LINK: u8 = 10;
 const KIND_LAST: u8 = 11;
 
+/// A leaf's keys, whole, and their values.
+type LeafPairs = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// A message that its checksum vouches for.
 struct LogMessage {
     kind: u8,
@@ -230,7 +233,7 @@ impl LogMessage {
 
 impl PageLog {
     /// The keys and values of a leaf; `None` for any other page, or one of which only changes are left.
-    fn leaf(mut self, log: &LogIndex) -> Option<BTreeMap<Vec<u8>, Vec<u8>>> {
+    fn leaf(mut self, log: &LogIndex) -> Option<LeafPairs> {
         let whole = self.whole.filter(|whole| whole.kind == KIND_NODE)?;
         let (prefix, mut leaf) = node(&log.content(whole)?)?;
         self.links.sort_by_key(|link| link.order);
@@ -251,7 +254,7 @@ impl PageLog {
 }
 
 /// A leaf's prefix, which its keys lack, and its keys and values.
-fn node(bytes: &[u8]) -> Option<(Vec<u8>, BTreeMap<Vec<u8>, Vec<u8>>)> {
+fn node(bytes: &[u8]) -> Option<(Vec<u8>, LeafPairs)> {
     let mut rest = bytes;
     let _next = number(&mut rest)?;
     let _merging_child = number(&mut rest)?;
