@@ -38,6 +38,7 @@ use cluster::Cluster;
 use decide::next::{Phase, Status};
 use forge::Forge;
 use forge::pulls::Pulls;
+use forge::redelivery::Webhooks;
 use sandbox::Sandbox;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -232,7 +233,8 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let run = RunStage::new(steps, reporter, leftovers.clone(), index.clone(), owners, url.to_owned());
     let run = Arc::new(run.queueing(waits));
     let numbers = config.server.numbers.clone();
-    let heads = HeadsStage::new(&forge, index.clone(), adapters::hook_of_each(config));
+    let webhooks = Webhooks::new(adapters::forge(config)?.status);
+    let heads = HeadsStage::new(&forge, index.clone(), adapters::hook_of_each(config), webhooks);
     let delivery = DeliveryStage::new(&forge, index, numbers, floors);
     drivers.register(&heads);
     drivers.register(&delivery);

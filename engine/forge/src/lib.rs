@@ -17,6 +17,7 @@ mod list;
 mod look;
 mod mirror;
 pub mod pulls;
+pub mod redelivery;
 mod settings;
 pub mod signature;
 pub mod status;

@@ -64,22 +64,24 @@ impl Pulls {
     /// Server's is at the host itself.
     pub fn of(&self, address: &Address) -> Option<RepositoryPulls<'_>> {
         let settings = self.settings.as_ref()?;
-        let api = Url::parse(&settings.api_url).ok()?;
-        let host = api.host_str()?;
-        if !host.strip_prefix("api.").unwrap_or(host).eq_ignore_ascii_case(address.host()) {
-            return None;
-        }
-        let name = address.name();
-        let (_, repository) = name.split_once('/')?;
-        let is_plain =
-            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-        let (owner, repo) = repository.split_once('/')?;
-        (is_plain(owner) && is_plain(repo)).then(|| RepositoryPulls {
-            pulls: self,
-            settings,
-            repository: repository.to_owned(),
-        })
+        let repository = repository_at(settings, address)?;
+        Some(RepositoryPulls { pulls: self, settings, repository })
     }
+}
+
+/// The repository of a remote as `owner/repo`, where the API is its host's: the token is meant for one host only.
+pub(crate) fn repository_at(settings: &Settings, address: &Address) -> Option<String> {
+    let api = Url::parse(&settings.api_url).ok()?;
+    let host = api.host_str()?;
+    if !host.strip_prefix("api.").unwrap_or(host).eq_ignore_ascii_case(address.host()) {
+        return None;
+    }
+    let name = address.name();
+    let (_, repository) = name.split_once('/')?;
+    let is_plain =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let (owner, repo) = repository.split_once('/')?;
+    (is_plain(owner) && is_plain(repo)).then(|| repository.to_owned())
 }
 
 impl RepositoryPulls<'_> {

@@ -2,6 +2,7 @@
 
 use super::entry::Entry;
 use super::observed::{Known, Look, Observed, Way};
+use super::redelivery::Lost;
 use super::state::State;
 use crate::delivery::{Change, NOTHING, Paths, Push, Source};
 use crate::next::{Next, Timestamp, Wake};
@@ -19,6 +20,8 @@ const NAME_IN_ID: usize = 50;
 pub enum Act {
     /// Open a delivery, unless its stream exists already.
     Open(Box<Push>),
+    /// Ask the forge to deliver once more.
+    AskAgain(Lost),
 }
 
 /// Decides what becomes of a look at the heads.
@@ -38,13 +41,16 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry,
             Head::Moved { before } => found.push(push(observed, name, before, at)),
         }
     }
-    if !found.is_empty() {
-        let because = format!("opening deliveries for {} heads that moved untold", found.len());
+    // What happened before the first look is of no interest.
+    let lost = observed.lost.iter().filter(|_| observed.look == Look::Later);
+    let asked: Vec<Act> = lost.cloned().map(Act::AskAgain).collect();
+    if !found.is_empty() || !asked.is_empty() {
+        let because = format!("{} heads moved untold, and {} deliveries were not taken", found.len(), asked.len());
         let number = |(n, mut push): (usize, Push)| {
             push.delivery = id(&push, now, n);
             Act::Open(Box::new(push))
         };
-        let acts = found.into_iter().enumerate().map(number).collect();
+        let acts = found.into_iter().enumerate().map(number).chain(asked).collect();
         return Next { acts, ..Next::progressing(Wake::Now, because) };
     }
     let wake = match unsettled.is_empty() {

@@ -10,11 +10,13 @@
 //! 3. a head whose delivery was recorded a moment ago is looked at again later: a forge may show it late;
 //! 4. a head that is gone is noted;
 //! 5. any other head that has moved is opened as a delivery, which goes the way of every other;
-//! 6. what was seen is written down.
+//! 6. a delivery that the forge says nobody took is asked for again, by its id;
+//! 7. what was seen is written down.
 
 mod decide;
 mod entry;
 mod observed;
+mod redelivery;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -22,4 +24,5 @@ mod tests;
 pub use decide::{Act, EVERY_MS, SETTLE_MS, decide};
 pub use entry::Entry;
 pub use observed::{Known, Look, Observed, Way};
+pub use redelivery::{Attempt, AttemptResult, Lost, TRIES, lost};
 pub use state::State;

@@ -1,5 +1,6 @@
 //! What is observed of a repository's heads.
 
+use super::redelivery::Lost;
 use crate::next::Timestamp;
 use std::collections::BTreeMap;
 
@@ -17,6 +18,8 @@ pub struct Observed {
     pub known: BTreeMap<String, Known>,
     /// How those that both know stand to each other, where they differ.
     pub ways: BTreeMap<String, Way>,
+    /// What the forge's API says that nobody took; nothing where it was not asked, or cannot say.
+    pub lost: Vec<Lost>,
     /// Whether the repository was looked at since the journal was begun or restored.
     pub look: Look,
     /// A part of the time between two looks that is drawn by lot, in ms, so that repositories do not move in step.

@@ -44,6 +44,7 @@ impl World {
             heads: self.git.clone(),
             known: self.known.clone(),
             ways,
+            lost: Vec::new(),
             look: if self.entries.len() > self.backup { Look::Later } else { Look::First },
             jitter_ms: 7,
         }
@@ -56,7 +57,8 @@ impl World {
             self.known.extend(seen.map(|(name, at)| (name, Known { at, told_ms: None })));
             self.entries.push(entry);
         }
-        for Act::Open(push) in next.acts {
+        for act in next.acts {
+            let Act::Open(push) = act else { panic!("{act:?}") };
             self.known.insert(push.reference.clone(), Known { at: push.after.clone(), told_ms: Some(now) });
             self.opened.push(*push);
         }
@@ -138,6 +140,21 @@ fn what_was_told_a_moment_ago_may_be_shown_late() {
 }
 
 #[test]
+fn what_nobody_took_is_asked_for_after_the_first_look() {
+    let lost = Lost { hook: 7, attempt: 9, delivery: "d".into() };
+    let mut world = World::default();
+    world.git = heads("main=1");
+    let at = |world: &World| {
+        let observed = Observed { lost: vec![lost.clone()], ..world.observed() };
+        decide(&State::replay(&world.entries), &observed, NOW)
+    };
+    assert!(at(&world).acts.is_empty(), "what happened before it is of no interest");
+    world.look("main=1", NOW);
+    let next = at(&world);
+    assert_eq!((next.acts, next.wake), (vec![Act::AskAgain(lost.clone())], Wake::Now));
+}
+
+#[test]
 fn a_repository_without_heads_says_nothing() {
     let mut world = World::default();
     world.look("main=1", NOW);
@@ -184,7 +201,8 @@ fn cut_anywhere_everything_is_opened_once() {
         let mut cut = before.clone();
         cut.opened.clear();
         let next = decide(&State::replay(&cut.entries), &cut.observed(), 2 * NOW);
-        for Act::Open(push) in next.acts.into_iter().take(acts) {
+        for act in next.acts.into_iter().take(acts) {
+            let Act::Open(push) = act else { panic!("{act:?}") };
             cut.known.insert(push.reference.clone(), Known { at: push.after.clone(), told_ms: Some(2 * NOW) });
             cut.opened.push(*push);
         }

@@ -168,9 +168,10 @@ pub(in crate::stages) fn server(git: &GitServer, directory: &tempfile::TempDir, 
 }
 
 /// The stage that finds what no delivery told, beside a delivery's.
-pub(crate) fn heads_beside(stage: &DeliveryStage, repositories: &[&str]) -> Arc<HeadsStage> {
+pub(crate) fn heads_beside(stage: &DeliveryStage, repositories: &[&str], api: Option<&str>) -> Arc<HeadsStage> {
     let hooks = repositories.iter().map(|name| ((*name).to_owned(), "default".to_owned())).collect();
-    HeadsStage::new(&stage.forge, stage.index.clone(), hooks)
+    let settings = api.map(|url| forge::status::Settings { api_url: url.into(), token: "hush".into() });
+    HeadsStage::new(&stage.forge, stage.index.clone(), hooks, forge::redelivery::Webhooks::new(settings))
 }
 
 /// Waits for the journal to say how a delivery ended: its runs.

@@ -1,6 +1,7 @@
 //! Branches and tags that moved without a delivery become deliveries.
 
 mod observe;
+mod redelivery;
 
 use crate::drive::{Drivers, Stage, Trouble, Turn, Written};
 use crate::index::JournalIndex;
@@ -12,8 +13,9 @@ use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::stream::{Family, Stream};
 use forge::Forge;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use forge::redelivery::Webhooks;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 /// How many repositories are looked at side by side.
@@ -26,22 +28,27 @@ pub struct HeadsStage {
     /// The hook of each repository, by `owner/repo`.
     hooks: BTreeMap<String, String>,
     places: Semaphore,
+    webhooks: Webhooks,
+    /// The repositories whose lost deliveries were asked for since the start. Only a hint: a restart asks once more.
+    asked: Mutex<BTreeSet<String>>,
 }
 
 impl HeadsStage {
     /// Binds the stage. `hooks` holds the hook that each repository's deliveries come by.
-    pub fn new(forge: &Arc<Forge>, index: Arc<JournalIndex>, hooks: BTreeMap<String, String>) -> Arc<HeadsStage> {
-        Arc::new(HeadsStage { forge: forge.clone(), index, hooks, places: Semaphore::new(SIDE_BY_SIDE) })
+    pub fn new(
+        forge: &Arc<Forge>,
+        index: Arc<JournalIndex>,
+        hooks: BTreeMap<String, String>,
+        webhooks: Webhooks,
+    ) -> Arc<HeadsStage> {
+        let places = Semaphore::new(SIDE_BY_SIDE);
+        Arc::new(HeadsStage { forge: forge.clone(), index, hooks, places, webhooks, asked: Mutex::default() })
     }
 
     /// Looks at every repository now, and again every few minutes.
     pub fn watch(&self, drivers: &Arc<Drivers>) {
         if !self.hooks.is_empty() {
-            // A failed delivery is not asked of the forge's API.
-            tracing::info!(
-                repositories = self.hooks.len(),
-                "branches and tags are looked at for pushes that no webhook told of; pull requests are not"
-            );
+            tracing::info!(repositories = self.hooks.len(), "looking for pushes that no webhook told of");
         }
         self.hooks.keys().for_each(|repository| drivers.ensure(&Stream::heads(repository)));
     }
@@ -71,7 +78,7 @@ impl Stage for HeadsStage {
     }
 
     async fn observe(&self, turn: &Turn<'_>, _: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
-        self.observe_heads(turn.stream.rest()).await
+        self.observe_heads(turn, turn.stream.rest()).await
     }
 
     fn decide(&self, state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
@@ -79,11 +86,18 @@ impl Stage for HeadsStage {
     }
 
     async fn act(&self, turn: &Turn<'_>, _: &State, act: &Act) -> Result<(), Trouble> {
-        let Act::Open(push) = act;
-        tracing::info!(push.repository, push.reference, push.after, "it moved, and no delivery told of it");
-        let received = Received::Push((**push).clone());
-        let opened = turn.drivers().open(&received.stream(), &By::Server, &received.entry()).await;
-        opened.map(drop).map_err(|error| Trouble::new("opening a delivery", error))
+        match act {
+            Act::Open(push) => {
+                tracing::info!(push.repository, push.reference, push.after, "it moved, and no delivery told of it");
+                let received = Received::Push((**push).clone());
+                let opened = turn.drivers().open(&received.stream(), &By::Server, &received.entry()).await;
+                opened.map(drop).map_err(|error| Trouble::new("opening a delivery", error))
+            }
+            Act::AskAgain(lost) => {
+                self.ask_again(turn.stream.rest(), lost).await;
+                Ok(())
+            }
+        }
     }
 }
 

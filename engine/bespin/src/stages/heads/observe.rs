@@ -1,7 +1,7 @@
 //! Where the branches and tags of a repository stand, beside what the journal knows.
 
 use super::HeadsStage;
-use crate::drive::{Trouble, now};
+use crate::drive::{Trouble, Turn, now};
 use decide::delivery::NOTHING;
 use decide::heads::{Observed, Way};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ impl HeadsStage {
     ///
     /// # Errors
     /// The remote or the journal cannot be read, or the configuration does not name the repository any more.
-    pub(super) async fn observe_heads(&self, repository: &str) -> Result<Observed, Trouble> {
+    pub(super) async fn observe_heads(&self, turn: &Turn<'_>, repository: &str) -> Result<Observed, Trouble> {
         let reading = |error| Trouble::new("reading what is known of the heads", error);
         let unknown = || Trouble::passing(format!("no hook of the configuration names {repository}"));
         let hook = self.hooks.get(repository).ok_or_else(unknown)?;
@@ -34,7 +34,17 @@ impl HeadsStage {
             let way = if mirror.contains(after, &before.at).await? { Way::Forward } else { Way::Elsewhere };
             ways.insert(name.clone(), way);
         }
+        let lost = self.lost(turn, repository, hook, look).await?;
         let jitter_ms = rand::random_range(0..JITTER_MS);
-        Ok(Observed { repository: repository.to_owned(), hook: hook.clone(), heads, known, ways, look, jitter_ms })
+        Ok(Observed {
+            repository: repository.to_owned(),
+            hook: hook.clone(),
+            heads,
+            known,
+            ways,
+            lost,
+            look,
+            jitter_ms,
+        })
     }
 }

@@ -6,6 +6,7 @@ use crate::stages::delivery::tests::{Server, ended, heads_beside, server};
 use crate::stages::git_server::GitServer;
 use decide::delivery::{Entry as DeliveryEntry, NOTHING, Push};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const PIPELINE: &str = "name: was\non: { push: {}, tag: {} }\nsteps: [{ uses: image }]\n";
 const NAMES: [&str; 3] = ["user/petclinic", "user/web", "user/docs"];
@@ -27,8 +28,13 @@ impl World {
 
     /// Starts the server and waits until it has looked at every repository so many times altogether since then.
     async fn up(&self) -> Server {
+        self.up_beside(None).await
+    }
+
+    /// The same beside GitHub's API at this address.
+    async fn up_beside(&self, api: Option<&str>) -> Server {
         let (drivers, stage, started) = server(&self.git, &self.directory, "journal");
-        let heads = heads_beside(&stage, &NAMES);
+        let heads = heads_beside(&stage, &NAMES, api);
         drivers.register(&heads);
         stage.resume(&drivers).await.unwrap();
         let mut changed = drivers.board().changed();
@@ -139,5 +145,70 @@ async fn what_was_told_before_the_look_is_not_found() {
     let noted = read::<Entry>(drivers.journal(), "heads/user/docs").await.unwrap().pop().unwrap().entry;
     let heads = [("refs/heads/main".to_owned(), after)].into();
     assert_eq!(noted, Entry::Moved { heads }, "where it stands is known when the delivery is forgotten");
+    drivers.stop().await;
+}
+
+/// GitHub's API of webhooks: each repository has one of ours, and these tries of it. Answers what it was asked.
+async fn api(tries: serde_json::Value) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+            let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+            let body = match line.split(' ').nth(1).unwrap_or_default() {
+                path if path.ends_with("/hooks?per_page=100") => serde_json::json!([
+                    { "id": 1, "config": { "url": "https://elsewhere.example/ci" } },
+                    { "id": 2, "config": { "url": "https://bespin.example/hooks/github" } },
+                ]),
+                path if path.ends_with("/hooks/2/deliveries?per_page=100") => tries.clone(),
+                _ => serde_json::json!({}),
+            };
+            heard.lock().unwrap().push(line);
+            let body = body.to_string();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let _gone = stream.write_all([head, body].concat().as_bytes()).await;
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn what_nobody_took_is_asked_of_the_forge_again() {
+    let world = World::new().await;
+    let tries = serde_json::json!([
+        { "id": 12, "guid": "asked", "event": "pull_request", "status_code": 502, "delivered_at": "x" },
+        { "id": 11, "guid": "known", "event": "push", "status_code": 0 },
+        { "id": 10, "guid": "taken", "event": "push", "status_code": 202 },
+    ]);
+    let (api, asked) = api(tries).await;
+    let posts = || {
+        let asked = asked.lock().unwrap().clone();
+        let mut posts: Vec<String> = asked.into_iter().filter(|line| line.starts_with("POST")).collect();
+        posts.sort();
+        posts
+    };
+    let (drivers, ..) = world.up_beside(Some(&api)).await;
+    assert!(posts().is_empty(), "the first look asks for nothing: {:?}", posts());
+    for name in NAMES {
+        let head = world.git.git(name, &["rev-parse", "main"]);
+        // One delivery id belongs to one repository; the others lack it.
+        if name == NAMES[0] {
+            let push = told(name, "known", NOTHING, &head);
+            drivers.open(&push.stream(), &By::Server, &push.entry()).await.unwrap();
+            ended(&drivers, "known").await;
+        }
+    }
+    drivers.stop().await;
+    drop(drivers);
+    let (drivers, ..) = world.up_beside(Some(&api)).await;
+    let expected: Vec<String> =
+        NAMES.iter().map(|name| format!("POST /repos/{name}/hooks/2/deliveries/12/attempts HTTP/1.1")).collect();
+    let mut expected = expected;
+    expected.sort();
+    assert_eq!(posts(), expected);
     drivers.stop().await;
 }
