@@ -226,10 +226,15 @@ impl Folded {
         let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
         let seen = serde_json::json!({ "kind": entry.kind, "body": entry.body });
         let seen: decide::heads::Entry = serde_json::from_value(seen).map_err(|e| place(e.to_string()))?;
+        let is_summary = matches!(seen, decide::heads::Entry::Summary { .. });
         self.looked.insert(repository.to_owned());
         let positions = self.positions.entry(repository.to_owned()).or_default();
         for (reference, at) in seen.heads() {
             let reflog = self.reflogs.entry((repository.to_owned(), reference.clone())).or_default();
+            if is_summary && (reflog.stands().is_some() || positions.contains_key(reference)) {
+                // It says where they stood at the last look, and deliveries may have come since.
+                continue;
+            }
             reflog.see(at, entry.at_ms);
             positions.insert(reference.clone(), Known { at: at.clone(), told_ms: None });
         }

@@ -17,13 +17,18 @@ pub enum Entry {
         /// The id that each stands at by now, by its full reference; zeros where it is gone.
         heads: BTreeMap<String, String>,
     },
+    /// What all earlier entries add up to; the stream is read from here on.
+    Summary {
+        /// The id that each branch and tag stood at when it was last looked at, by its full reference.
+        heads: BTreeMap<String, String>,
+    },
 }
 
 impl Entry {
     /// What it says of heads, whichever look it was.
     pub fn heads(&self) -> &BTreeMap<String, String> {
         match self {
-            Entry::Looked { heads } | Entry::Moved { heads } => heads,
+            Entry::Looked { heads } | Entry::Moved { heads } | Entry::Summary { heads } => heads,
         }
     }
 }

@@ -16,7 +16,7 @@ impl State {
     pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
         let mut state = State::default();
         for entry in entries {
-            if matches!(entry, Entry::Looked { .. }) {
+            if matches!(entry, Entry::Looked { .. } | Entry::Summary { .. }) {
                 state.heads = None;
             }
             let heads = state.heads.get_or_insert_default();
@@ -24,5 +24,10 @@ impl State {
             heads.retain(|_, at| at != NOTHING);
         }
         state
+    }
+
+    /// The entry that adds up to the same by itself; `None` before the first look.
+    pub fn summary(&self) -> Option<Entry> {
+        self.heads.clone().map(|heads| Entry::Summary { heads })
     }
 }

@@ -94,7 +94,12 @@ fn the_first_look_opens_nothing_and_later_ones_what_moved_untold() {
     assert_eq!(world.entries[1..], [Entry::Moved { heads: heads("main=3 next=0 tip=4") }], "what is gone is noted");
     assert!(world.look("main=3 tip=4", 4 * NOW).is_empty());
     assert_eq!(world.look("main=3 next=2 tip=4", 5 * NOW), ["next:0>2"], "it was made again");
-    assert_eq!(State::replay(&world.entries).heads, Some(heads("main=3 next=2 tip=4")));
+    let state = State::replay(&world.entries);
+    assert_eq!(state.heads, Some(heads("main=3 next=2 tip=4")));
+    let last = Entry::Moved { heads: heads("main=0") };
+    let summary = [state.summary().unwrap(), last.clone()];
+    assert_eq!(State::replay(&summary), State::replay(world.entries.iter().chain([&last])));
+    assert_eq!(State::default().summary(), None);
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Stage for HeadsStage {
     }
 
     fn summary(&self, state: &State) -> Option<Entry> {
-        state.heads.clone().map(|heads| Entry::Looked { heads })
+        state.summary()
     }
 
     async fn observe(&self, turn: &Turn<'_>, _: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
