@@ -1,11 +1,10 @@
 //! From the configuration to the adapters' own settings.
 
-use crate::config::{Config, Git, GitAuth, RegistryAuth, SecretSource};
+use crate::config::{Config, Git, GitAuth, KeptSecret, RegistryAuth, SecretSource};
 use crate::host::{Plans, Terraform};
 use crate::logs::Logs;
 use crate::places::PlaceWaits;
 use forge::{Credentials, Forge, PlainHttp, Remote, SshKey};
-use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,7 +19,9 @@ pub fn forge(config: &Config) -> Result<forge::Settings, String> {
     let author =
         forge::Identity { name: config.server.identity.name.clone(), email: config.server.identity.email.clone() };
     let status = match &config.github {
-        Some(github) => Some(forge::status::Settings { api_url: github.api.clone(), token: read(&github.token)? }),
+        Some(github) => {
+            Some(forge::status::Settings { api_url: github.api.clone(), token: git_secret(&github.token)? })
+        }
         None => None,
     };
     Ok(forge::Settings { repositories, remotes, author, status, ..forge::Settings::default() })
@@ -29,21 +30,23 @@ pub fn forge(config: &Config) -> Result<forge::Settings, String> {
 fn remote(git: &Git) -> Result<Remote, String> {
     let credentials = match &git.auth {
         None => Credentials::None,
-        Some(GitAuth::Token(token)) => Credentials::Token(read(token)?),
+        Some(GitAuth::Token(token)) => Credentials::Token(git_secret(token)?),
         Some(GitAuth::Basic { user, password }) => {
-            Credentials::Basic { username: user.clone(), password: read(password)? }
+            Credentials::Basic { username: user.clone(), password: git_secret(password)? }
         }
         Some(GitAuth::Ssh { key, passphrase, known_hosts }) => Credentials::SshKey(SshKey {
-            private_key: read(&SecretSource::File(key.clone()))?,
-            passphrase: passphrase.as_ref().map(read).transpose()?,
+            private_key: git_secret(&SecretSource::File(key.clone()))?,
+            passphrase: passphrase.as_ref().map(git_secret).transpose()?,
             known_hosts: known_hosts.clone(),
         }),
     };
     Ok(Remote { url: git.url.clone(), credentials, plain_http: PlainHttp::Loopback })
 }
 
-fn read(source: &SecretSource) -> Result<SecretString, String> {
-    source.read()
+/// A secret that is read again at each use.
+fn git_secret(source: &SecretSource) -> Result<forge::GitSecret, String> {
+    let kept = KeptSecret::read(source.clone())?;
+    Ok(forge::GitSecret::read_by(move || kept.now()))
 }
 
 /// The secrets of the hooks, with their repositories.
@@ -52,7 +55,7 @@ fn read(source: &SecretSource) -> Result<SecretString, String> {
 /// A secret cannot be read.
 pub fn hooks(config: &Config) -> Result<Vec<crate::hooks::SignedHook>, String> {
     let hook = |hook: &crate::config::Hook| {
-        let secrets = hook.secrets.iter().map(read).collect::<Result<_, _>>()?;
+        let secrets = hook.secrets.iter().cloned().map(KeptSecret::read).collect::<Result<_, _>>()?;
         let repositories = hook.repositories.iter().map(|one| one.name.clone()).collect();
         Ok(crate::hooks::SignedHook { name: hook.name.clone(), secrets, repositories })
     };
@@ -77,7 +80,11 @@ pub fn registries(config: &Config) -> Result<Vec<images::RegistrySettings>, Stri
         let auth = match &registry.auth {
             None => images::Auth::None,
             Some(RegistryAuth::Basic { user, password }) => {
-                images::Auth::Basic { username: user.clone(), password: read(password)? }
+                let kept = KeptSecret::read(password.clone())?;
+                images::Auth::Basic {
+                    username: user.clone(),
+                    password: images::RegistrySecret::read_by(move || kept.now()),
+                }
             }
             Some(RegistryAuth::Ecr { region, api_endpoint }) => {
                 images::Auth::Ecr { region: region.clone(), api_endpoint: api_endpoint.clone() }

@@ -1,22 +1,22 @@
 //! The webhooks' deliveries: whose secret signs them, and how one is recorded.
 
+use crate::config::KeptSecret;
 use crate::drive::{Begun, Drivers};
 use api::hooks::{Deliveries, Recorded};
 use async_trait::async_trait;
 use decide::by::By;
 use decide::delivery::Received;
 use forge::signature::{self, Verdict};
-use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A hook, with what its deliveries must bear.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SignedHook {
     /// The last part of its address.
     pub name: String,
-    /// The secrets that sign its deliveries: one, or two while they rotate.
-    pub secrets: Vec<SecretString>,
+    /// The secrets that sign its deliveries: one, or two while they rotate, in files of their own or on two lines.
+    pub secrets: Vec<KeptSecret>,
     /// The repositories whose deliveries it takes, as `owner/repo`.
     pub repositories: Vec<String>,
 }
@@ -43,7 +43,8 @@ impl Deliveries for Hooks {
 
     fn is_signed(&self, hook: &str, signature: &[u8], body: &[u8]) -> bool {
         let Some(hook) = self.hooks.get(hook) else { return false };
-        signature::verify(&hook.secrets, signature, body) != Verdict::Wrong
+        let secrets: Vec<_> = hook.secrets.iter().flat_map(KeptSecret::lines).collect();
+        signature::verify(&secrets, signature, body) != Verdict::Wrong
     }
 
     async fn record(&self, received: Received) -> Result<Recorded, String> {

@@ -124,7 +124,7 @@ impl RepositoryPulls<'_> {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, PullError> {
-        let sent = self.pulls.client.send(request, &self.settings.token).await;
+        let sent = self.pulls.client.send(request, &self.settings.token.now()).await;
         sent.map_err(|refused| self.failed(refused.problem, refused.retry))
     }
 }

@@ -1,7 +1,7 @@
 //! What the configuration says about git remotes.
 
 use crate::error::Error;
-use secrecy::SecretString;
+use crate::secret::GitSecret;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -87,13 +87,13 @@ pub enum Credentials {
     #[default]
     None,
     /// A token, as GitHub takes it: the password of the user `x-access-token`.
-    Token(SecretString),
+    Token(GitSecret),
     /// A user and a password, as HTTP's basic authentication sends them.
     Basic {
         /// The user's name; some hosts take any.
         username: String,
         /// The password, or a token in its place.
-        password: SecretString,
+        password: GitSecret,
     },
     /// An SSH key, and the host keys that are trusted.
     SshKey(SshKey),
@@ -104,10 +104,10 @@ pub enum Credentials {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SshKey {
     /// The private key's text, in OpenSSH's or PEM form.
-    pub private_key: SecretString,
+    pub private_key: GitSecret,
     /// What the key is encrypted with.
     #[serde(default)]
-    pub passphrase: Option<SecretString>,
+    pub passphrase: Option<GitSecret>,
     /// A file in the form of OpenSSH's `known_hosts`, names unhashed.
     pub known_hosts: PathBuf,
 }

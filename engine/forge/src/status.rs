@@ -3,9 +3,9 @@
 //! Source: GitHub REST API, "Create a commit status".
 
 use crate::github;
+use crate::secret::GitSecret;
 use decide::retry::Retry;
 use reqwest::Method;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ pub struct Settings {
     #[serde(default = "github")]
     pub api_url: String,
     /// A token with the right to write commit statuses.
-    pub token: SecretString,
+    pub token: GitSecret,
 }
 
 fn github() -> String {
@@ -140,7 +140,7 @@ impl Statuses {
             description: cut(&status.description),
             target_url: &status.target_url,
         };
-        let sent = self.client.send(self.client.request(Method::POST, &url).json(&body), &settings.token).await;
+        let sent = self.client.send(self.client.request(Method::POST, &url).json(&body), &settings.token.now()).await;
         sent.map(|_| Posted::Yes).map_err(|refused| PostError {
             repository: status.repository.clone(),
             problem: refused.problem,

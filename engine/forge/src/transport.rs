@@ -3,6 +3,7 @@
 use crate::address::{Address, AddressScheme};
 use crate::error::Error;
 use crate::known_hosts;
+use crate::secret::GitSecret;
 use crate::settings::{Credentials, HeadLimits, PlainHttp, Remote, Settings};
 use git2::{CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, RemoteCallbacks};
 use secrecy::ExposeSecret;
@@ -126,14 +127,15 @@ impl Transport {
         }
         match &self.credentials {
             Credentials::Token(token) if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
-                Cred::userpass_plaintext("x-access-token", token.expose_secret())
+                Cred::userpass_plaintext("x-access-token", token.now().expose_secret())
             }
             Credentials::Basic { username, password } if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
-                Cred::userpass_plaintext(username, password.expose_secret())
+                Cred::userpass_plaintext(username, password.now().expose_secret())
             }
             Credentials::SshKey(key) if allowed.contains(CredentialType::SSH_KEY) => {
-                let passphrase = key.passphrase.as_ref().map(ExposeSecret::expose_secret);
-                Cred::ssh_key_from_memory(self.address.user(), None, key.private_key.expose_secret(), passphrase)
+                let (private_key, passphrase) = (key.private_key.now(), key.passphrase.as_ref().map(GitSecret::now));
+                let passphrase = passphrase.as_ref().map(ExposeSecret::expose_secret);
+                Cred::ssh_key_from_memory(self.address.user(), None, private_key.expose_secret(), passphrase)
             }
             Credentials::None => {
                 Err(refused("the remote wants credentials; add them to the configuration's `git.remotes`"))

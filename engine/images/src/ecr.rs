@@ -10,11 +10,14 @@ use aws_sdk_ecr::operation::get_authorization_token::GetAuthorizationTokenError;
 use base64::Engine as _;
 use decide::retry::{Retry, retry_after_ms};
 use oci_client::secrets::RegistryAuth;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Mutex;
 
 /// Passwords are renewed this long before they end.
 const MARGIN: Duration = Duration::from_secs(30 * 60);
+/// No password lasts longer, whatever the clocks of both sides say of its end. Source: AWS's
+/// GetAuthorizationToken.
+const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// An end that lies in the past is not believed, nor is the password used for long.
 const DOUBTED: Duration = Duration::from_secs(5 * 60);
 /// How long a login may take; every push waits for it. Tests of silence are not to wait for it.
@@ -29,7 +32,7 @@ pub(crate) struct Ecr {
 
 struct Cached {
     auth: RegistryAuth,
-    until: SystemTime,
+    until: Instant,
 }
 
 impl Ecr {
@@ -40,11 +43,10 @@ impl Ecr {
     /// A login; one at a time asks the API, the others wait for its answer.
     pub(crate) async fn login(&self, freshness: Freshness) -> Result<RegistryAuth, Error> {
         let mut cached = self.cached.lock().await;
-        let now = SystemTime::now();
         match &*cached {
-            Some(login) if freshness == Freshness::Cached && now < login.until => Ok(login.auth.clone()),
+            Some(login) if freshness == Freshness::Cached && Instant::now() < login.until => Ok(login.auth.clone()),
             _ => {
-                let login = self.fetch(now).await?;
+                let login = self.fetch(SystemTime::now()).await?;
                 let auth = login.auth.clone();
                 *cached = Some(login);
                 Ok(auth)
@@ -77,13 +79,19 @@ impl Ecr {
             .and_then(|text| text.split_once(':'))
             .ok_or_else(|| odd("answered with a token that is not base64 of user:password"))?;
         let ends = data.expires_at().and_then(|at| SystemTime::try_from(*at).ok());
-        let until = ends.and_then(|end| end.checked_sub(MARGIN)).filter(|until| *until > now).unwrap_or(now + DOUBTED);
-        Ok(Cached { auth: RegistryAuth::Basic(user.to_owned(), password.to_owned()), until })
+        let auth = RegistryAuth::Basic(user.to_owned(), password.to_owned());
+        Ok(Cached { auth, until: Instant::now() + lasts(ends, now) })
     }
 
     fn error(&self, problem: String, retry: Retry) -> Error {
         Error::Ecr { region: self.region.clone(), problem, retry }
     }
+}
+
+/// How long a password is used that ends then, counted from now: what the wall's clock does later changes nothing.
+fn lasts(ends: Option<SystemTime>, now: SystemTime) -> Duration {
+    let left = ends.and_then(|end| end.checked_sub(MARGIN)?.duration_since(now).ok());
+    left.filter(|left| !left.is_zero()).unwrap_or(DOUBTED).min(LONGEST - MARGIN)
 }
 
 /// What the SDK's error says, and whether it may pass. A request for a token is wrong only in who asks, and where: a
@@ -111,4 +119,23 @@ fn read(error: &SdkError<GetAuthorizationTokenError>, now: SystemTime) -> (Strin
         _ => Retry::NeedsPerson,
     };
     (format!("{status}: {words}"), retry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_lasts_by_what_is_left_of_it_and_never_for_ever() {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let now = UNIX_EPOCH + 1_000 * HOUR;
+        let at = |end: SystemTime| lasts(Some(end), now);
+        assert_eq!(at(now + 12 * HOUR), 12 * HOUR - MARGIN);
+        assert_eq!(at(now + 2 * HOUR), 2 * HOUR - MARGIN);
+        assert_eq!(at(now + 24 * HOUR), 12 * HOUR - MARGIN, "our clock was set back");
+        assert_eq!(at(now - HOUR), DOUBTED, "our clock was set forth");
+        assert_eq!(at(now + MARGIN), DOUBTED);
+        assert_eq!(at(UNIX_EPOCH), DOUBTED);
+        assert_eq!(lasts(None, now), DOUBTED);
+    }
 }

@@ -4,12 +4,13 @@ use crate::ecr::Ecr;
 use crate::error::Error;
 use crate::freshness::Freshness;
 use crate::refusal::RegistryRefusal;
+use crate::secret::RegistrySecret;
 use decide::retry::Retry;
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use pipeline::{Digest, ImageRef};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -41,7 +42,7 @@ pub enum Auth {
         /// The user's name; with a token for a password, what the registry asks for.
         username: String,
         /// The password, or a token in its place.
-        password: SecretString,
+        password: RegistrySecret,
     },
     /// By a token of the ECR API, with the credentials that the AWS SDK finds.
     #[serde(rename_all = "kebab-case")]
@@ -79,7 +80,8 @@ struct Session {
 }
 
 enum Login {
-    Known(RegistryAuth),
+    Anonymous,
+    Basic { username: String, password: RegistrySecret },
     Ecr(Ecr),
 }
 
@@ -117,10 +119,8 @@ impl Registry {
             })?,
         };
         let login = match settings.auth {
-            Auth::None => Login::Known(RegistryAuth::Anonymous),
-            Auth::Basic { username, password } => {
-                Login::Known(RegistryAuth::Basic(username, password.expose_secret().to_owned()))
-            }
+            Auth::None => Login::Anonymous,
+            Auth::Basic { username, password } => Login::Basic { username, password },
             Auth::Ecr { .. } if cfg!(not(feature = "ecr")) => {
                 let help = "build Bespin with the feature `ecr`, or take another `auth`";
                 return Err(Error::Settings(format!("registry `{}`: this build knows no ECR; {help}", settings.host)));
@@ -203,7 +203,10 @@ impl Registry {
 
     async fn login(&self, freshness: Freshness) -> Result<RegistryAuth, Error> {
         match &self.login {
-            Login::Known(auth) => Ok(auth.clone()),
+            Login::Anonymous => Ok(RegistryAuth::Anonymous),
+            Login::Basic { username, password } => {
+                Ok(RegistryAuth::Basic(username.clone(), password.now().expose_secret().to_owned()))
+            }
             Login::Ecr(ecr) => ecr.login(freshness).await,
         }
     }

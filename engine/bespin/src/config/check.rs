@@ -1,6 +1,6 @@
 //! What the types of the configuration cannot say.
 
-use super::{Config, GitAuth, RegistryAuth, SecretSource, plugin_source};
+use super::{Config, GitAuth, RegistryAuth, SecretSource, plugin_source, secret};
 use api::login::{Role, User};
 use decide::run::EventKind;
 use pipeline::permission::{FromFork, covers};
@@ -131,6 +131,7 @@ fn metrics(config: &Config, found: &mut Vec<String>) {
 }
 
 fn secrets(config: &Config, found: &mut Vec<String>) {
+    hook_secrets(config, found);
     let mut check = |place: String, source: &SecretSource| {
         if let Err(because) = source.read() {
             found.push(format!("{place}: {because}"));
@@ -168,6 +169,18 @@ fn secrets(config: &Config, found: &mut Vec<String>) {
     }
     if let Some(github) = &config.github {
         check("github".into(), &github.token);
+    }
+}
+
+/// A hook has one secret, or two while they rotate, whether in files of their own or on the lines of one.
+fn hook_secrets(config: &Config, found: &mut Vec<String>) {
+    for hook in &config.hook {
+        let secrets = hook.secrets.iter().filter_map(|source| source.read().ok());
+        let many = secrets.map(|secret| secret::lines(&secret).count()).sum::<usize>();
+        if many > 2 {
+            let help = "it takes one, or two while they rotate, each on a line of its own";
+            found.push(format!("hook `{}`: its `secrets` hold {many}; {help}", hook.name));
+        }
     }
 }
 
@@ -263,6 +276,21 @@ mod tests {
         let [nobody] = mistakes.as_slice() else { panic!("{mistakes:?}") };
         assert!(nobody.starts_with(&format!("{place}`approved-by` names nobody")), "{nobody}");
         assert!(nobody.contains("take the key out"), "{nobody}");
+    }
+
+    #[test]
+    fn a_hook_has_two_secrets_at_the_most() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let file = directory.path().join("hook");
+        let hook = |text: &str| {
+            std::fs::write(&file, text).expect("it is written");
+            let hook = format!("[[hook]]\nsecrets = [{{ file = \"{}\" }}]\nrepositories = []\n", file.display());
+            Config::parse("bespin.toml", &format!("[server]\ndata = \"d\"\n{hook}")).map(drop).map_err(|all| all.0)
+        };
+        assert_eq!(hook("old\nnew\n"), Ok(()));
+        let mistakes = hook("old\nnew\nnewest\n").expect_err("one is too many");
+        let [mistake] = mistakes.as_slice() else { panic!("{mistakes:?}") };
+        assert!(mistake.contains("hook `default`: its `secrets` hold 3"), "{mistake}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use containers::Containers;
 pub use extensions::{Generator, HealthPlugin, limited};
 pub use plugin_source::{KeyFile, PluginSource};
 pub use route::RoutePlugin;
-pub use secret::SecretSource;
+pub use secret::{KeptSecret, SecretSource};
 pub use terraform::{As as TerraformAs, Terraform, Value as TerraformValue};
 
 use pipeline::permission::Policy;
@@ -153,7 +153,7 @@ pub struct Hook {
     /// The last part of its path; `default` is also served without it.
     #[serde(default = "default_hook")]
     pub name: String,
-    /// The secrets that sign its deliveries; two while they rotate.
+    /// The secrets that sign its deliveries; two while they rotate: two entries, or two lines of one file.
     pub secrets: Vec<SecretSource>,
     /// The repositories that may deliver to it.
     pub repositories: Vec<HookRepository>,

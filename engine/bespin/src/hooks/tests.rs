@@ -1,6 +1,7 @@
 //! Webhooks as they come, into a real journal.
 
 use super::*;
+use crate::config::SecretSource;
 use api::board::Board;
 use api::hooks::{HookLimits, HookState, router};
 use axum::body::{Body, to_bytes};
@@ -66,7 +67,7 @@ impl journal::Store for Disk {
 struct World {
     state: HookState,
     disk: Arc<Disk>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl World {
@@ -75,13 +76,18 @@ impl World {
         let journal = journal::open(&directory.path().join("journal")).unwrap();
         let disk = Arc::new(Disk { journal, full: false.into() });
         let drivers = Drivers::new(disk.clone(), Arc::new(Board::default()));
+        let secret = |secret: &&str| {
+            let file = directory.path().join(secret);
+            std::fs::write(&file, secret).unwrap();
+            KeptSecret::read(SecretSource::File(file)).unwrap()
+        };
         let hook = |name: &str, secrets: &[&str]| SignedHook {
             name: name.into(),
-            secrets: secrets.iter().map(|s| SecretString::from(*s)).collect(),
+            secrets: secrets.iter().map(secret).collect(),
             repositories: vec!["user/petclinic".into()],
         };
         let hooks = vec![hook("default", &["old", "new"]), hook("other", &["other"])];
-        World { state: HookState::new(Arc::new(Hooks::new(hooks, &drivers)), limits), disk, _directory: directory }
+        World { state: HookState::new(Arc::new(Hooks::new(hooks, &drivers)), limits), disk, directory }
     }
 
     async fn ask(&self, request: Request) -> (StatusCode, Value) {
@@ -221,4 +227,30 @@ async fn a_full_disk_is_never_a_202() {
     assert!(response.headers().contains_key("retry-after"));
     world.disk.full.store(false, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(world.ask(request(push("user/petclinic"), |_| {})).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_secret_is_exchanged_while_the_server_runs() {
+    let world = World::new(HookLimits::default());
+    let signed = async |secret: &str, delivery: &str| {
+        let body = push("user/petclinic");
+        let (status, _) = world
+            .ask(request(body.clone(), |headers| {
+                headers.insert("x-hub-signature-256", sign(secret, &body).parse().unwrap());
+                headers.insert("x-github-delivery", delivery.parse().unwrap());
+            }))
+            .await;
+        status
+    };
+    let write = |text: &str| std::fs::write(world.directory.path().join("new"), text).unwrap();
+    assert_eq!(signed("newest", "d-1").await, StatusCode::UNAUTHORIZED);
+    write("new\nnewest\n");
+    assert_eq!(signed("newest", "d-1").await, StatusCode::ACCEPTED);
+    assert_eq!(signed("new", "d-2").await, StatusCode::ACCEPTED);
+    write("");
+    assert_eq!(signed("newest", "d-3").await, StatusCode::ACCEPTED, "it is being written");
+    write("newest\n");
+    assert_eq!(signed("newest", "d-4").await, StatusCode::ACCEPTED);
+    assert_eq!(signed("new", "d-5").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(world.journaled().await, 4);
 }

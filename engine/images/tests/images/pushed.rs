@@ -115,6 +115,20 @@ async fn an_unknown_host_and_a_bad_endpoint_are_named() {
     assert_eq!(error.retry(), Retry::PASSING, "{error}");
 }
 
+#[tokio::test]
+async fn a_password_is_exchanged_while_the_process_runs() {
+    let served = Served::start().await;
+    let password = std::sync::Arc::new(std::sync::Mutex::new("old".to_owned()));
+    let kept = password.clone();
+    let read = images::RegistrySecret::read_by(move || kept.lock().unwrap().clone().into());
+    let registries =
+        known(&format!("http://{}", served.address), Auth::Basic { username: "AWS".into(), password: read });
+    let registry = registries.of(HOST).unwrap();
+    assert_eq!(registry.digest(&named("v1")).await.unwrap_err().retry(), Retry::NeedsPerson);
+    *password.lock().unwrap() = "secret".into();
+    assert_eq!(registry.digest(&named("v1")).await.unwrap(), None, "it is let in, and there is no such tag");
+}
+
 /// docker-registry, which admits whom moto's ECR API names.
 #[tokio::test]
 async fn a_real_registry_behind_the_ecr_api() {
