@@ -18,6 +18,16 @@ struct State {
     statuses: BTreeMap<String, StageStatus>,
     apps: BTreeMap<String, AppView>,
     rollouts: BTreeMap<String, RolloutView>,
+    warnings: BTreeMap<String, Warning>,
+}
+
+/// Something beside the streams that a person should know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What is the matter, as a sentence.
+    pub reason: String,
+    /// Since when it has been told so, in ms since the epoch.
+    pub since_ms: Timestamp,
 }
 
 impl Default for Board {
@@ -58,6 +68,29 @@ impl Board {
     /// Takes a rollout away that is no longer in its cluster.
     pub fn forget_rollout(&self, stream: &str) {
         self.change(|state| state.rollouts.remove(stream).is_some());
+    }
+
+    /// Publishes what is to be told of one kind of thing, by names such as `git/github.com/user/petclinic`; what was
+    /// told of others of this kind before is over. `now` in ms since the epoch.
+    pub fn warn(&self, kind: &str, reasons: BTreeMap<String, String>, now: Timestamp) {
+        self.change(|state| {
+            let is_of_kind = |name: &String| name.split('/').next() == Some(kind);
+            let mut warnings = state.warnings.clone();
+            warnings.retain(|name, _| !is_of_kind(name) || reasons.contains_key(name));
+            for (name, reason) in reasons {
+                if warnings.get(&name).is_none_or(|held| held.reason != reason) {
+                    warnings.insert(name, Warning { reason, since_ms: now });
+                }
+            }
+            let has_changed = warnings != state.warnings;
+            state.warnings = warnings;
+            has_changed
+        });
+    }
+
+    /// Everything that is told beside the streams, by name.
+    pub fn warnings(&self) -> BTreeMap<String, Warning> {
+        self.look(|state| state.warnings.clone())
     }
 
     /// Removes a stream's status once the stream is done.

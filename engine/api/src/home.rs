@@ -34,6 +34,12 @@ fn troubles(board: &Board) -> Vec<TroubleView> {
             reason: said.status.message.clone(),
             since_ms: Some(said.since_ms),
         });
+    let told = board.warnings().into_iter().map(|(stream, told)| TroubleView {
+        stream,
+        what: "warning".into(),
+        reason: told.reason,
+        since_ms: Some(told.since_ms),
+    });
     let mut all: Vec<TroubleView> = blocked.collect();
     let is_new = |stream: &str, all: &[TroubleView]| all.iter().all(|trouble| trouble.stream != stream);
     for (stream, rollout) in board.rollouts() {
@@ -47,6 +53,7 @@ fn troubles(board: &Board) -> Vec<TroubleView> {
             all.extend(trouble);
         }
     }
+    all.extend(told);
     all
 }
 

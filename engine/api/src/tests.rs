@@ -356,6 +356,27 @@ async fn a_run_is_what_its_journal_says() {
 }
 
 #[tokio::test]
+async fn what_is_told_beside_the_streams_is_on_home_until_it_is_over() {
+    let world = World::new();
+    let (cookie, _) = world.login("val").await;
+    let tell = |names: &[&str], reason: &str, at| {
+        let told = names.iter().map(|name| ((*name).to_owned(), reason.to_owned()));
+        world.state.board.warn("git", told.collect(), at);
+    };
+    let shown = async || world.view("/api/v1/home", &cookie).await["troubles"].clone();
+    assert_eq!(shown().await, json!([]));
+    let (one, two) = ("git/github.com/user/one", "git/github.com/user/two");
+    tell(&[one, two], "it was damaged", 1_000);
+    world.state.board.warn("other", [("other/x".to_owned(), "another kind".to_owned())].into(), 1_500);
+    tell(&[one], "it was damaged", 2_000);
+    let warning = |stream: &str, reason: &str, since: u64| json!({ "stream": stream, "what": "warning", "reason": reason, "since_ms": since });
+    let other = warning("other/x", "another kind", 1_500);
+    assert_eq!(shown().await, json!([warning(one, "it was damaged", 1_000), other]), "since it was told first");
+    tell(&[], "", 3_000);
+    assert_eq!(shown().await, json!([other]));
+}
+
+#[tokio::test]
 async fn a_log_is_followed_from_where_the_browser_was_and_downloaded_whole() {
     let world = World::new();
     let (cookie, _) = world.login("val").await;

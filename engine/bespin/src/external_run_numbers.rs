@@ -1,7 +1,7 @@
 //! The numbers that a pipeline's runs have left in registries and manifests,
 //! for when the journal does not know them.
 
-use crate::drive::{Trouble, now};
+use crate::drive::Trouble;
 use crate::stages::delivery::RunNumberFloor;
 use async_trait::async_trait;
 use decide::delivery::{Place, by_tags, by_trailers, places};
@@ -11,6 +11,7 @@ use images::Registries;
 use pipeline::permission::{self, Permissions, Policy, Whose};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How far back a manifests repository is read, in commits.
 const HISTORY: usize = 20_000;
@@ -56,7 +57,7 @@ impl ExternalRunNumbers {
             Err(forge::Error::Address { .. }) => return Ok(None),
             Err(error) => return Err(trouble(error)),
         };
-        mirror.fetch(now()).await.map_err(trouble)?;
+        mirror.fetch(Instant::now()).await.map_err(trouble)?;
         let Some(tip) = mirror.resolve(branch.unwrap_or("HEAD")).await.map_err(trouble)? else { return Ok(None) };
         let trailered = mirror.trailered(&tip, HISTORY).await.map_err(trouble)?;
         let trailers = trailered.iter().flat_map(|commit| &commit.trailers);

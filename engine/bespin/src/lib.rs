@@ -13,6 +13,7 @@ mod ending;
 mod epoch;
 pub mod extensions;
 pub mod external_run_numbers;
+mod git_notices;
 pub mod hooks;
 pub mod host;
 pub mod index;

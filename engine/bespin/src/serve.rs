@@ -241,6 +241,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     drivers.register(&run);
     drivers.register(&image);
     drivers.register(&bump);
+    drivers.beside(crate::git_notices::show(forge, drivers.clone()));
     let buttons = Buttons { drivers: drivers.clone(), sync };
     Ok(Bound { delivery, heads, buttons, leftovers, plugins, extensions })
 }

@@ -5,10 +5,11 @@ use crate::stages::image::Source;
 use crate::stages::sync::Manifests;
 use async_trait::async_trait;
 use decide::sync::application;
-use forge::{FileAt, Forge, Limits, Mirror, now_ms};
+use forge::{FileAt, Forge, Limits, Mirror};
 use sandbox::{Failure, Listed};
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Instant;
 use tempfile::NamedTempFile;
 
 /// The longest context, in bytes.
@@ -52,7 +53,7 @@ impl Source for Repositories {
 impl Manifests for Repositories {
     async fn head(&self, repo_url: &str, target_revision: &str) -> Result<String, Trouble> {
         let mirror = self.forge.mirror(repo_url)?;
-        mirror.fetch(now_ms()).await?;
+        mirror.fetch(Instant::now()).await?;
         let head = mirror.resolve(target_revision).await?;
         head.ok_or_else(|| Trouble::passing(format!("{repo_url} has no {target_revision}")))
     }

@@ -8,6 +8,7 @@ use git2::build::TreeUpdateBuilder;
 use git2::{ErrorCode, FileMode, PushOptions, RemoteRedirect, Signature};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// A commit to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Mirror {
         let Pushed::Refused { because, retry } = pushed else { return Ok(pushed) };
         // A lost race within the server reads like any refusal; the branch tells:
         // it has moved, or it was not where the commit could have gone on top.
-        self.fetch(crate::now_ms() + 1).await?;
+        self.fetch(Instant::now()).await?;
         let now = self.resolve(&branch).await?;
         let follows = match &now {
             Some(now) => self.contains(&parent, now).await?,

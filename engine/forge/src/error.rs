@@ -4,7 +4,7 @@ use decide::retry::Retry;
 use git2::{ErrorClass, ErrorCode};
 
 /// Why something could not be read from, or written to, a repository.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The address is not one that Bespin talks to.
     #[error("`{address}` is not a git address that can be used: {problem}")]
@@ -56,6 +56,29 @@ pub enum Error {
         /// Whether the same may succeed later.
         retry: Retry,
     },
+    /// What the mirror keeps could not be read. It may be damaged, or not; only a look at its files tells.
+    #[error("{tried} {address}: {problem}")]
+    Mirror {
+        /// What was tried, such as `reading`.
+        tried: &'static str,
+        /// The remote whose mirror it is.
+        address: String,
+        /// What libgit2 said.
+        problem: String,
+    },
+    /// The reference is at the remote, and the mirror could not take it from there: what it has under that name, if
+    /// anything, is old.
+    #[error("`{reference}` of {address} cannot be fetched: {because}")]
+    Unfetched {
+        /// The full reference, such as `refs/heads/main`.
+        reference: String,
+        /// The remote that has it.
+        address: String,
+        /// Why not, as a fragment.
+        because: String,
+        /// Whether the same may succeed later.
+        retry: Retry,
+    },
     /// The mirror's directory cannot be used.
     #[error("the mirror directory {directory}: {problem}")]
     Directory {
@@ -71,8 +94,33 @@ pub(crate) fn git(tried: &'static str, address: &str) -> impl Fn(git2::Error) ->
     let address = address.to_owned();
     move |error| {
         let (problem, retry) = (error.message().trim().to_owned(), class(&error));
-        Error::Git { tried, address: address.clone(), problem, retry }
+        let address = address.clone();
+        if is_of_the_mirror(&error) {
+            return Error::Mirror { tried, address, problem };
+        }
+        Error::Git { tried, address, problem, retry }
     }
+}
+
+/// Whether the error speaks of what the mirror keeps: its objects, references and configuration. What the network,
+/// the other side and the operating system say (a full disk, too many open files) tells nothing of them.
+pub(crate) fn is_of_the_mirror(error: &git2::Error) -> bool {
+    if matches!(error.code(), ErrorCode::Auth | ErrorCode::Certificate | ErrorCode::InvalidSpec | ErrorCode::User) {
+        return false;
+    }
+    error.code() == ErrorCode::HashsumMismatch
+        || matches!(
+            error.class(),
+            ErrorClass::Reference
+                | ErrorClass::Zlib
+                | ErrorClass::Repository
+                | ErrorClass::Config
+                | ErrorClass::Odb
+                | ErrorClass::Object
+                | ErrorClass::Tag
+                | ErrorClass::Tree
+                | ErrorClass::Indexer
+        )
 }
 
 /// What libgit2's error says about trying again. It has no HTTP status but in its words, and no `Retry-After` at all.
@@ -101,9 +149,11 @@ impl Error {
     /// Whether the same may succeed later.
     pub fn retry(&self) -> Retry {
         match self {
-            Error::Git { retry, .. } => *retry,
+            Error::Git { retry, .. } | Error::Unfetched { retry, .. } => *retry,
             // What is missing is pushed later, what is full empties, a disk has room again.
-            Error::Missing { .. } | Error::Full { .. } | Error::Directory { .. } => Retry::PASSING,
+            Error::Missing { .. } | Error::Full { .. } | Error::Directory { .. } | Error::Mirror { .. } => {
+                Retry::PASSING
+            }
             Error::Address { .. } | Error::Unknown { .. } | Error::TooLarge { .. } => Retry::Permanent,
         }
     }

@@ -94,7 +94,7 @@ impl Client {
 
 /// How long an answer that tells of no rate limit asks to wait, in ms.
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    retry_after_ms(headers.get("retry-after")?.to_str().ok()?, crate::now_ms())
+    retry_after_ms(headers.get("retry-after")?.to_str().ok()?, crate::clock::now_ms())
 }
 
 fn millis(time: Duration) -> u64 {

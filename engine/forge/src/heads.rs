@@ -5,8 +5,9 @@
 //! store. The mirror never comes to rest on it, and its fetch holds up no other.
 
 use crate::error::{self, Error};
+use crate::fetch::options;
 use crate::look::Commit;
-use crate::mirror::{Core, Mirror, options};
+use crate::mirror::{Core, Mirror, OpenMirror};
 use crate::settings::HeadLimits;
 use crate::transport::Distrust;
 use git2::{Oid, Repository};
@@ -101,7 +102,7 @@ impl Core {
     /// Opens the mirror with the objects of every head that is here, for reading alone.
     /// Whatever writes takes [`Core::open`]: with these objects at hand libgit2 would
     /// leave them out of the mirror, and they are removed one day.
-    pub(crate) fn open_with_heads(&self) -> Result<Repository, Error> {
+    pub(crate) fn open_with_heads(&self) -> Result<OpenMirror, Error> {
         let repository = self.open()?;
         let stores = self.head_stores()?;
         if !stores.is_empty() {
@@ -125,10 +126,15 @@ impl Core {
     ) -> Result<Option<Fetched>, Error> {
         let store = self.head_store(head);
         // The reference is written last, so a fetch that was cut short has none.
-        if let Ok(whole) = Repository::open_bare(&store)
-            && let Some(fetched) = self.fetched(&whole, head)?
-        {
-            return Ok(Some(Fetched { tip: self.newer_tip(head)?.unwrap_or(fetched.tip), ..fetched }));
+        if let Ok(whole) = self.open_beside(&store) {
+            match self.fetched(&whole, head) {
+                Ok(Some(fetched)) => {
+                    return Ok(Some(Fetched { tip: self.newer_tip(head)?.unwrap_or(fetched.tip), ..fetched }));
+                }
+                // What is damaged is fetched again.
+                Ok(None) | Err(Error::Mirror { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         self.remove_head(&store)?;
         let others = self.tidy_heads(needed, HEAD_KEPT, MOST_HEADS - 1)?;
@@ -138,7 +144,7 @@ impl Core {
                 address: self.address.as_str().to_owned(),
             });
         }
-        let fetched = self.fetch_into(&store, head, base, limits);
+        let fetched = self.fetch_into_store(&store, head, base, limits);
         if !matches!(fetched, Ok(Some(_))) {
             self.remove_head(&store)?;
         }
@@ -154,18 +160,24 @@ impl Core {
         tip
     }
 
-    fn fetch_into(&self, store: &Path, head: &Head, base: &str, limits: HeadLimits) -> Result<Option<Fetched>, Error> {
+    fn fetch_into_store(
+        &self,
+        store: &Path,
+        head: &Head,
+        base: &str,
+        limits: HeadLimits,
+    ) -> Result<Option<Fetched>, Error> {
         let repository = self.fetch_reference(store, head, base, limits)?;
         self.fetched(&repository, head)
     }
 
-    fn fetch_reference(&self, store: &Path, head: &Head, base: &str, limits: HeadLimits) -> Result<Repository, Error> {
+    fn fetch_reference(&self, store: &Path, head: &Head, base: &str, limits: HeadLimits) -> Result<OpenMirror, Error> {
         let failed = error::git("fetching a pull request of", self.address.as_str());
         drop(Repository::init_bare(store).map_err(&failed)?);
         // Relative, so that the data folder can be moved.
         std::fs::write(store.join("objects/info/alternates"), "../../../objects\n")
             .map_err(|error| self.head_trouble(&error.to_string()))?;
-        let repository = Repository::open_bare(store).map_err(&failed)?;
+        let repository = self.open_beside(store).map_err(&failed)?;
         let base = Oid::from_str(base).map_err(&failed)?;
         // libgit2 tells the remote what it has by its references.
         repository.reference("refs/base", base, true, "the pull request's base").map_err(&failed)?;
@@ -199,9 +211,9 @@ impl Core {
     fn newer_tip(&self, head: &Head) -> Result<Option<String>, Error> {
         let mine = self.head_store(head);
         for (_, store) in self.head_stores()?.into_iter().rev().filter(|(_, store)| *store != mine) {
-            let Ok(store) = Repository::open_bare(&store) else { continue };
-            // Another pull request's store has no such reference.
-            if let Some(Fetched { tip, .. }) = self.fetched(&store, head)?
+            let Ok(store) = self.open_beside(&store) else { continue };
+            // Another pull request's store has no such reference, and one that cannot be read tells nothing.
+            if let Ok(Some(Fetched { tip, .. })) = self.fetched(&store, head)
                 && tip != head.sha
             {
                 return Ok(Some(tip));

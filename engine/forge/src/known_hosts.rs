@@ -17,7 +17,7 @@ pub(crate) fn check(file: &Path, host: &str, port: Option<u16>, key: &[u8]) -> R
     check_text(&text, host, port, key).map_err(|problem| format!("{}: {problem}", file.display()))
 }
 
-fn check_text(text: &str, host: &str, port: Option<u16>, key: &[u8]) -> Result<(), String> {
+pub(crate) fn check_text(text: &str, host: &str, port: Option<u16>, key: &[u8]) -> Result<(), String> {
     let (wanted, scan) = match port {
         None | Some(22) => (host.to_owned(), format!("ssh-keyscan {host}")),
         Some(port) => (format!("[{host}]:{port}"), format!("ssh-keyscan -p {port} {host}")),

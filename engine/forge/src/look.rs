@@ -2,6 +2,7 @@
 
 use crate::error::{self, Error};
 use crate::mirror::{Core, Mirror};
+use crate::state::Unfetched;
 use crate::walk::{self, Budget, TreePlace};
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 use std::collections::BTreeMap;
@@ -62,17 +63,18 @@ impl Mirror {
     /// [`Error::Git`] where the mirror cannot be read.
     pub async fn commit(&self, id: &str) -> Result<Option<Commit>, Error> {
         let id = id.to_owned();
-        self.run(move |core| core.commit(&core.open()?, &id)).await
+        self.run(move |core| core.commit(&*core.open()?, &id)).await
     }
 
     /// Finds the commit that a revision names now: `HEAD`, a branch, a tag, a
     /// full reference or a full commit id; `None` where there is none.
     ///
     /// # Errors
-    /// [`Error::Git`] where the mirror cannot be read.
+    /// [`Error::Unfetched`] where the remote has it and the mirror could not take
+    /// it, [`Error::Mirror`] where the mirror cannot be read.
     pub async fn resolve(&self, revision: &str) -> Result<Option<String>, Error> {
         let revision = revision.to_owned();
-        self.run(move |core| core.resolve(&core.open()?, &revision)).await
+        self.run(move |core| core.resolve(&*core.open()?, &revision)).await
     }
 
     /// Every branch and tag by its full reference, with the id that it stands at; an annotated tag's is the tag's own.
@@ -81,7 +83,7 @@ impl Mirror {
     /// # Errors
     /// [`Error::Git`] where the mirror cannot be read.
     pub async fn references(&self) -> Result<BTreeMap<String, String>, Error> {
-        self.run(|core| core.references(&core.open()?)).await
+        self.run(|core| core.references(&*core.open()?)).await
     }
 
     /// The short name of the remote's default branch, as of the last fetch.
@@ -89,7 +91,7 @@ impl Mirror {
     /// # Errors
     /// [`Error::Git`] where the mirror cannot be read.
     pub async fn default_branch(&self) -> Result<Option<String>, Error> {
-        self.run(|core| Ok(core.default_branch(&core.open()?))).await
+        self.run(|core| Ok(core.default_branch(&*core.open()?))).await
     }
 
     /// Reads one file at a commit; `None` where there is none, also where a directory is.
@@ -189,9 +191,19 @@ impl Core {
             short => vec![format!("refs/heads/{short}"), format!("refs/tags/{short}")],
         };
         for name in names {
-            let found = repository.find_reference(&name).and_then(|reference| reference.peel_to_commit());
-            if let Ok(commit) = found {
-                return Ok(Some(commit.id().to_string()));
+            self.need_fetched(repository, &name)?;
+            let failed = error::git("reading", self.address.as_str());
+            let target = match repository.find_reference(&name).and_then(|reference| reference.resolve()) {
+                Ok(reference) => reference.target(),
+                Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            let Some(target) = target else { continue };
+            match repository.find_object(target, None).and_then(|object| object.peel(ObjectType::Commit)) {
+                Ok(commit) => return Ok(Some(commit.id().to_string())),
+                // It is of something else. What a reference names and is not there is another matter.
+                Err(error) if matches!(error.code(), ErrorCode::InvalidSpec | ErrorCode::Peel) => {}
+                Err(error) => return Err(failed(error)),
             }
         }
         Ok(None)
@@ -208,6 +220,18 @@ impl Core {
             }
         }
         Ok(all)
+    }
+
+    /// What is under a name that could not be fetched is old, and must not be taken for what the remote has.
+    fn need_fetched(&self, repository: &Repository, name: &str) -> Result<(), Error> {
+        let default = (name == "HEAD").then(|| self.default_branch(repository)).flatten();
+        let branch = default.map(|default| format!("refs/heads/{default}"));
+        match branch.iter().map(String::as_str).chain([name]).find_map(|name| self.unfetched_now(name)) {
+            None => Ok(()),
+            Some(Unfetched { reference, because, retry }) => {
+                Err(Error::Unfetched { reference, because, retry, address: self.address.as_str().to_owned() })
+            }
+        }
     }
 
     pub(crate) fn default_branch(&self, repository: &Repository) -> Option<String> {

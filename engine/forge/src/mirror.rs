@@ -1,20 +1,19 @@
 //! Bare mirrors of remotes, one directory each, fetched together.
 
 use crate::address::Address;
-use crate::error::{self, Error};
+use crate::error::Error;
+use crate::notices::Notices;
 use crate::settings::{Identity, Settings};
-use crate::transport::{Distrust, Transport, set_timeouts};
+use crate::state::{Mended, Upkeep};
+use crate::transport::{Transport, set_timeouts};
 use decide::retry::Retry;
-use git2::{AutotagOption, FetchOptions, FetchPrune, RemoteCallbacks, RemoteRedirect, Repository};
+use git2::Repository;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Branches and tags, as they are at the remote.
-const REFSPECS: [&str; 2] = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
+use std::time::Instant;
 
 /// The adapter: settings, and the mirrors that were asked for.
 pub struct Forge {
@@ -22,6 +21,7 @@ pub struct Forge {
     directory: PathBuf,
     mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
     statuses: crate::status::Statuses,
+    notices: Arc<Notices>,
 }
 
 impl Forge {
@@ -35,7 +35,8 @@ impl Forge {
         std::fs::create_dir_all(&directory)
             .map_err(|e| Error::Directory { directory: directory.display().to_string(), problem: e.to_string() })?;
         let statuses = crate::status::Statuses::new(settings.status.clone());
-        Ok(Arc::new(Forge { settings, directory, mirrors: Mutex::default(), statuses }))
+        let (mirrors, notices) = (Mutex::default(), Arc::default());
+        Ok(Arc::new(Forge { settings, directory, mirrors, statuses, notices }))
     }
 
     /// Where a repository is, by its name `owner/repo`.
@@ -68,12 +69,11 @@ impl Forge {
         let name = address.name().rsplit('/').next().unwrap_or_default().to_owned();
         let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
         let directory = self.directory.join(format!("{name}-{}", &hex::encode(Sha256::digest(url))[..16]));
-        let author = self.settings.author.clone();
-        let fetching = tokio::sync::Mutex::new(None);
+        let (author, notices) = (self.settings.author.clone(), self.notices.clone());
         let mirror = Mirror {
-            core: Arc::new(Core { address, transport, directory, author }),
-            fetching,
-            fetched: AtomicU64::new(0),
+            core: Arc::new(Core { address, transport, directory, author, notices, upkeep: Upkeep::default() }),
+            fetching: tokio::sync::Mutex::new(None),
+            fetched: Mutex::default(),
             heads: tokio::sync::Mutex::default(),
         };
         let mirror = Arc::new(mirror);
@@ -85,17 +85,28 @@ impl Forge {
     pub fn statuses(&self) -> &crate::status::Statuses {
         &self.statuses
     }
+
+    /// What people should know of the mirrors.
+    pub fn notices(&self) -> &Notices {
+        &self.notices
+    }
 }
 
 /// A bare copy of one remote.
 pub struct Mirror {
     pub(crate) core: Arc<Core>,
-    /// Held while a fetch runs; keeps the last failure and when it began.
-    fetching: tokio::sync::Mutex<Option<(u64, String, Retry)>>,
-    /// When the last fetch that succeeded began, in ms since the epoch.
-    fetched: AtomicU64,
+    /// Held while a fetch runs, or while the mirror is made anew; keeps the last failure.
+    fetching: tokio::sync::Mutex<Option<FailedFetch>>,
+    /// When the last fetch that succeeded began. No clock of the wall's: that one is set back.
+    fetched: Mutex<Option<Instant>>,
     /// Held while a pull request's head is fetched, or heads are removed.
     pub(crate) heads: tokio::sync::Mutex<()>,
+}
+
+/// A fetch that failed.
+struct FailedFetch {
+    began: Instant,
+    error: Error,
 }
 
 /// What the blocking side of a mirror needs.
@@ -104,6 +115,22 @@ pub(crate) struct Core {
     pub transport: Transport,
     pub directory: PathBuf,
     pub author: Identity,
+    pub notices: Arc<Notices>,
+    pub upkeep: Upkeep,
+}
+
+/// The mirror, opened. Packs that were there then are there as long as this lives.
+pub(crate) struct OpenMirror {
+    repository: Repository,
+    _reading: Arc<()>,
+}
+
+impl Deref for OpenMirror {
+    type Target = Repository;
+
+    fn deref(&self) -> &Repository {
+        &self.repository
+    }
 }
 
 impl Mirror {
@@ -112,45 +139,71 @@ impl Mirror {
         &self.core.address
     }
 
-    /// Makes sure that the mirror knows what the remote had at `since_ms` (ms
-    /// since the epoch). A fetch that began later serves every caller who
-    /// waits; otherwise one is made, one at a time for each remote.
+    /// Makes sure that the mirror knows what the remote had at `since`. A fetch
+    /// that began then or later serves every caller who waits; otherwise one is
+    /// made, one at a time for each remote. References that could not be taken
+    /// keep no others from it; whoever asks for one hears why.
     ///
     /// # Errors
     /// [`Error::Git`] where the remote cannot be read.
-    pub async fn fetch(&self, since_ms: u64) -> Result<(), Error> {
-        if self.fetched.load(Ordering::Acquire) >= since_ms.max(1) {
+    pub async fn fetch(&self, since: Instant) -> Result<(), Error> {
+        if self.is_fresh(since) {
             return Ok(());
         }
-        let waiting_since = now_ms();
+        let asked = Instant::now();
         let mut failed = self.fetching.lock().await;
-        if self.fetched.load(Ordering::Acquire) >= since_ms.max(1) {
+        if self.is_fresh(since) {
             return Ok(());
         }
-        if let Some((began, problem, retry)) = &*failed
-            && *began > waiting_since
-        {
-            let address = self.core.address.as_str().to_owned();
-            return Err(Error::Git { tried: "fetching", address, problem: problem.clone(), retry: *retry });
+        if let Some(failed) = failed.as_ref().filter(|failed| failed.began > asked) {
+            return Err(failed.error.clone());
         }
-        let began = now_ms();
-        match self.run(Core::fetch).await {
+        let began = Instant::now();
+        let fetched = self.block(Core::fetch).await;
+        match fetched {
             Ok(()) => {
                 *failed = None;
-                self.fetched.store(began, Ordering::Release);
+                *self.fetched.lock().expect("nobody panics while holding the moment") = Some(began);
+                let core = self.core.clone();
+                tokio::task::spawn_blocking(move || core.keep_in_shape());
                 Ok(())
             }
             Err(error) => {
-                if let Error::Git { problem, retry, .. } = &error {
-                    *failed = Some((began, problem.clone(), *retry));
-                }
+                *failed = Some(FailedFetch { began, error: error.clone() });
                 Err(error)
             }
         }
     }
 
-    /// Runs what may block on a thread that may.
+    fn is_fresh(&self, since: Instant) -> bool {
+        self.fetched.lock().expect("nobody panics while holding the moment").is_some_and(|began| began >= since)
+    }
+
+    /// Runs what may block on a thread that may. Where what the mirror keeps cannot be read, its files are looked
+    /// at, and if they are damaged the work is done once more on the mirror that takes their place.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&Core) -> Result<T, Error> + Send + Sync + 'static,
+    {
+        let work = Arc::new(work);
+        let again = work.clone();
+        let generation = self.core.upkeep.generation();
+        let error = match self.block(move |core| work(core)).await {
+            Err(error @ Error::Mirror { .. }) => error,
+            done => return done,
+        };
+        let mended = {
+            let _alone = self.fetching.lock().await;
+            self.block(move |core| core.mend(generation)).await?
+        };
+        match mended {
+            Mended::Anew => self.block(move |core| again(core)).await,
+            Mended::Sound => Err(error),
+        }
+    }
+
+    async fn block<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Core) -> Result<T, Error> + Send + 'static,
@@ -165,46 +218,29 @@ impl Mirror {
 }
 
 impl Core {
-    /// Opens the mirror, or makes an empty one.
-    pub(crate) fn open(&self) -> Result<Repository, Error> {
-        let opened = Repository::open_bare(&self.directory).or_else(|_| Repository::init_bare(&self.directory));
-        opened.map_err(|error| Error::Directory {
-            directory: self.directory.display().to_string(),
-            problem: error.message().to_owned(),
-        })
+    /// Opens the mirror, or makes an empty one where there is none.
+    pub(crate) fn open(&self) -> Result<OpenMirror, Error> {
+        self.upkeep.begun.get_or_init(|| self.remove_leftovers());
+        let _stays = self.upkeep.place.read().expect("nobody panics while moving a mirror");
+        let reading = self.upkeep.reading();
+        let opened = Repository::open_bare(&self.directory).or_else(|error| match self.is_empty() {
+            true => Repository::init_bare(&self.directory),
+            false => Err(error),
+        });
+        let repository = opened.map_err(crate::error::git("opening the mirror of", self.address.as_str()))?;
+        Ok(OpenMirror { repository, _reading: reading })
     }
 
-    fn fetch(&self) -> Result<(), Error> {
-        let failed = error::git("fetching", self.address.as_str());
-        let repository = self.open()?;
-        let mut remote = repository.remote_anonymous(self.address.as_str()).map_err(&failed)?;
-        let distrust = Distrust::default();
-        let mut options = options(self.transport.callbacks(&distrust));
-        remote.fetch(&REFSPECS, Some(&mut options), None).map_err(|error| failed(distrust.explain(error)))?;
-        // An empty remote has no default branch, and then HEAD stays as it is.
-        if let Ok(head) = remote.default_branch()
-            && let Ok(head) = std::str::from_utf8(&head)
-        {
-            repository.set_head(head).map_err(&failed)?;
+    /// Opens a repository that borrows objects from the mirror.
+    pub(crate) fn open_beside(&self, directory: &std::path::Path) -> Result<OpenMirror, git2::Error> {
+        let reading = self.upkeep.reading();
+        Ok(OpenMirror { repository: Repository::open_bare(directory)?, _reading: reading })
+    }
+
+    fn is_empty(&self) -> bool {
+        match std::fs::read_dir(&self.directory) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
         }
-        Ok(())
     }
-}
-
-/// How a remote is fetched from.
-pub(crate) fn options(callbacks: RemoteCallbacks<'_>) -> FetchOptions<'_> {
-    let mut options = FetchOptions::new();
-    options
-        .remote_callbacks(callbacks)
-        .download_tags(AutotagOption::None)
-        .prune(FetchPrune::On)
-        .update_fetchhead(false)
-        // A redirect could lead the credentials to another host.
-        .follow_redirects(RemoteRedirect::None);
-    options
-}
-
-/// The clock, in ms since the epoch.
-pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }

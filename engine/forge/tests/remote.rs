@@ -4,13 +4,13 @@ mod git_server;
 
 use decide::retry::Retry;
 use forge::{
-    Changed, Credentials, Error, Forge, HEAD_KEPT, Head, HeadLimits, Limits, MOST_HEADS, Mirror, NewCommit, Pushed,
-    Remote, Settings,
+    Changed, Credentials, Error, Forge, GitSecret, HEAD_KEPT, Head, HeadLimits, Limits, MOST_HEADS, Mirror, NewCommit,
+    Pushed, Remote, Settings,
 };
 use git_server::{GitServer, PASSWORD, USER};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LIMITS: Limits = Limits { files: 100, file_bytes: 10_000, bytes: 100_000 };
 const NOTHING: &str = "0000000000000000000000000000000000000000";
@@ -23,8 +23,8 @@ fn forge(server: &GitServer, password: &str) -> (Arc<Forge>, tempfile::TempDir) 
     (Forge::new(settings, directory.path()).unwrap(), directory)
 }
 
-fn now() -> u64 {
-    forge::now_ms() + 1
+fn now() -> Instant {
+    Instant::now()
 }
 
 async fn fetched(forge: &Forge, name: &str) -> Arc<Mirror> {
@@ -81,11 +81,12 @@ async fn one_fetch_serves_all_who_wait() {
     let server = GitServer::start().await;
     server.create("user/x", &[("a", "")]);
     let (forge, _directory) = forge(&server, PASSWORD);
+    let earlier = now();
     let mirror = fetched(&forge, "user/x").await;
-    let before = forge::now_ms();
+    let before = now();
     let head = server.commit("user/x", "main", &[("a", "2")], "second");
     assert_eq!(mirror.resolve("HEAD").await.unwrap().unwrap().len(), 40);
-    mirror.fetch(0).await.unwrap();
+    mirror.fetch(earlier).await.unwrap();
     assert_ne!(mirror.resolve("HEAD").await.unwrap().unwrap(), head, "an earlier fetch is enough for an earlier push");
     let waiting = (0..50).map(|_| {
         let mirror = mirror.clone();
@@ -237,6 +238,25 @@ async fn wrong_credentials_and_nobody_there() {
     assert!(forge.repository("user/none").unwrap().fetch(now()).await.is_err());
     assert!(matches!(forge.mirror("file:///etc"), Err(Error::Address { .. })));
     assert!(matches!(forge.mirror("/etc"), Err(Error::Address { .. })));
+}
+
+#[tokio::test]
+async fn a_password_is_exchanged_while_the_process_runs() {
+    let server = GitServer::start().await;
+    server.create("user/x", &[("a", "1")]);
+    let password = Arc::new(std::sync::Mutex::new("old".to_owned()));
+    let kept = password.clone();
+    let read = GitSecret::read_by(move || kept.lock().unwrap().clone().into());
+    let credentials = Credentials::Basic { username: USER.into(), password: read };
+    let remotes = vec![Remote { url: server.url.clone(), credentials, plain_http: Default::default() }];
+    let settings = Settings { base: Some(server.url.clone()), remotes, ..Settings::default() };
+    let directory = tempfile::tempdir().unwrap();
+    let mirror = Forge::new(settings, directory.path()).unwrap().repository("user/x").unwrap();
+    assert_eq!(mirror.fetch(now()).await.unwrap_err().retry(), Retry::NeedsPerson);
+    *password.lock().unwrap() = PASSWORD.to_owned();
+    mirror.fetch(now()).await.unwrap();
+    let head = mirror.resolve("main").await.unwrap().unwrap();
+    assert!(matches!(mirror.push(new("main", &head, "a", "2")).await.unwrap(), Pushed::Landed { .. }));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use git_server::GitServer;
 use ssh_server::{Key, SshServer};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A server with the repository `user/m`, or `None` where there is no `sshd`.
 async fn start() -> Option<(GitServer, SshServer)> {
@@ -32,14 +33,14 @@ fn adapter(dir: &Path, git: &GitServer, ssh: &SshServer, key: &Key, known_hosts:
 }
 
 async fn refusal(forge: &Forge) -> String {
-    forge.repository("user/m").unwrap().fetch(forge::now_ms()).await.expect_err("it must not be trusted").to_string()
+    forge.repository("user/m").unwrap().fetch(Instant::now()).await.expect_err("it must not be trusted").to_string()
 }
 
 /// Writes a file, and looks again until it has landed, as the stage does.
 async fn bump(forge: &Forge, path: &str) -> String {
     let mirror = forge.repository("user/m").unwrap();
     loop {
-        mirror.fetch(forge::now_ms() + 1).await.unwrap();
+        mirror.fetch(Instant::now()).await.unwrap();
         let parent = mirror.resolve("main").await.unwrap().unwrap();
         let files = vec![(path.to_owned(), b"2".to_vec())];
         let message = format!("{path}\n\nBespin-Run: a/b/c/1\n");
@@ -63,7 +64,7 @@ async fn two_bumps_at_once_both_land() {
     let log = git.git("user/m", &["log", "--format=%H", "main"]);
     assert!(log.contains(&landed.0) && log.contains(&landed.1), "{landed:?} in {log}");
     let mirror = one.repository("user/m").unwrap();
-    mirror.fetch(forge::now_ms() + 1).await.unwrap();
+    mirror.fetch(Instant::now()).await.unwrap();
     assert_eq!(mirror.default_branch().await.unwrap().as_deref(), Some("main"));
     let head = log.lines().next().unwrap();
     assert_eq!(mirror.trailered(head, 10).await.unwrap().len(), 2);

@@ -566,7 +566,7 @@ export interface SyncedView {
 
 /** Something that a person should know of. */
 export interface TroubleView {
-  /** `app/...`, `rollout/...`, or the stream that is stuck. */
+  /** `app/...`, `rollout/...`, the stream that is stuck, or `git/` and the name of a repository. */
   stream: string;
   /** In a word: `out of sync`, `Degraded`, `stuck`, `warning`. */
   what: string;

@@ -81,7 +81,7 @@ impl From<StageStatus> for StatusView {
 /// Something that a person should know of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TroubleView {
-    /// `app/...`, `rollout/...`, or the stream that is stuck.
+    /// `app/...`, `rollout/...`, the stream that is stuck, or `git/` and the name of a repository.
     pub stream: String,
     /// In a word: `out of sync`, `Degraded`, `stuck`, `warning`.
     pub what: String,

@@ -4,8 +4,9 @@
 mod faults;
 
 use crate::status::{self, Cause, State, Status, Statuses};
-use crate::{Credentials, Forge, PlainHttp, Remote, Settings, now_ms};
+use crate::{Credentials, Forge, PlainHttp, Remote, Settings};
 use faults::cases::Peer;
+use std::time::Instant;
 
 fn body(_: u16) -> String {
     r#"{"message":"a fault"}"#.into()
@@ -24,7 +25,7 @@ async fn a_git_remotes_faults_have_their_classes() {
     let forge = Forge::new(settings, mirrors.path()).unwrap();
     let fetch = async |url: String| {
         let mirror = forge.mirror(&format!("{url}/user/x.git")).unwrap();
-        let error = mirror.fetch(now_ms() + 1).await.unwrap_err();
+        let error = mirror.fetch(Instant::now()).await.unwrap_err();
         (error.retry(), error.to_string())
     };
     faults::hold(Peer::Git, body, fetch).await;

@@ -1,8 +1,9 @@
 //! Trees that nobody could walk to their end, and ordinary ones compared with git's own answer.
 
+use crate::mirror::OpenMirror;
 use crate::{Changed, Error, Forge, Limits, ListedKind, Mirror, Settings};
 use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, ObjectType, Oid, Repository, Signature, TreeBuilder};
+use git2::{FileMode, ObjectType, Oid, Signature, TreeBuilder};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ const LIMITS: Limits = Limits { files: 100, file_bytes: 10_000, bytes: 100_000 }
 /// A mirror of nothing, into which tests write.
 struct World {
     mirror: Arc<Mirror>,
-    repository: Repository,
+    repository: OpenMirror,
     _directory: tempfile::TempDir,
 }
 

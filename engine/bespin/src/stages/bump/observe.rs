@@ -4,6 +4,7 @@ use super::BumpStage;
 use crate::drive::Trouble;
 use decide::bump::{Branch, File, IMAGE_TRAILER, Intent, Observed, Past, RUN_TRAILER};
 use forge::{Limits, Mirror, Trailered};
+use std::time::Instant;
 
 /// How far back the branch's history is searched, in commits.
 const HISTORY: usize = 2_000;
@@ -34,7 +35,7 @@ impl BumpStage {
 
 /// Fetches, and answers a branch's name and the commit that it is at; the default branch's where none is named.
 pub(in crate::stages) async fn tip(mirror: &Mirror, branch: Option<&str>) -> Result<Option<(String, String)>, Trouble> {
-    mirror.fetch(forge::now_ms() + 1).await?;
+    mirror.fetch(Instant::now()).await?;
     let name = match branch {
         Some(name) => Some(name.to_owned()),
         None => mirror.default_branch().await?,

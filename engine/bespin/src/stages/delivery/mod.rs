@@ -17,6 +17,7 @@ use decide::stream::{Family, Stream};
 use forge::Forge;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 use tokio::sync::Semaphore;
 
 /// Knows the numbers that runs have left elsewhere, when the journal does not.
@@ -41,6 +42,8 @@ pub struct DeliveryStage {
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// A cache of what git says of commits, which never changes.
     commits: Mutex<HashMap<(String, String), Arc<AtCommit>>>,
+    /// When each delivery was first looked at, by its stream: it was received before that.
+    looked: Mutex<HashMap<Stream, Instant>>,
 }
 
 /// What a commit holds for a delivery; it never changes.
@@ -67,6 +70,7 @@ impl DeliveryStage {
             external,
             gates: Mutex::default(),
             commits: Mutex::default(),
+            looked: Mutex::default(),
         })
     }
 
@@ -120,13 +124,16 @@ impl Stage for DeliveryStage {
     }
 
     async fn observe(&self, turn: &Turn<'_>, state: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
-        let (Some((received, at)), None) = (&state.received, &state.ended) else { return Ok(Observed::Nothing) };
+        let (Some((received, _)), None) = (&state.received, &state.ended) else {
+            self.looked.lock().expect("nobody panics while holding the moments").remove(turn.stream);
+            return Ok(Observed::Nothing);
+        };
         if matches!(received, Received::Push(Push { change: Change::Deleted, .. })) {
             // It may have been made again before this was told.
             turn.drivers().poke(&Stream::heads(received.repository()));
             return Ok(Observed::Nothing);
         }
-        self.observe_repository(received, *at).await
+        self.observe_repository(received).await
     }
 
     fn decide(&self, state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {

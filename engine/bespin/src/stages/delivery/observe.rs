@@ -1,15 +1,15 @@
 //! What a delivery observes of its repository: the commit, its pipelines, the runs so far.
 
 use super::{AtCommit, DeliveryStage, files};
-use crate::drive::{Trouble, now};
+use crate::drive::Trouble;
 use decide::delivery::{
     self, Ancestry, Change, Changed, Context, File, KnownRun, Observed, Paths, Push, Received, Standing,
 };
-use decide::next::Timestamp;
 use decide::run::Commit;
 use forge::Mirror;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many commits' pipelines are kept in memory.
@@ -31,15 +31,16 @@ pub(super) struct AtRepository {
 }
 
 impl DeliveryStage {
-    /// Observes the repository of what was received at `at`, in ms since the epoch.
-    pub(super) async fn observe_repository(&self, received: &Received, at: Timestamp) -> Result<Observed, Trouble> {
+    /// Observes the repository of what was received.
+    pub(super) async fn observe_repository(&self, received: &Received) -> Result<Observed, Trouble> {
+        let since = self.received_before(received);
         let repository = received.repository();
         let mirror = self.forge.repository(repository)?;
         let (_turn, at_repository, runs, same) = match received {
             Received::Push(push) => {
                 let turn = self.turn(repository).await?;
-                let Some(at_repository) = self.observe_push(&mirror, push, at).await? else {
-                    return Ok(Observed::Missing);
+                let Some(at_repository) = self.observe_push(&mirror, push, since).await? else {
+                    return Ok(missing(&mirror, push));
                 };
                 let told = self.index.runs_beside(push).await;
                 let (mut runs, same) = told.map_err(|error| Trouble::new("reading the runs", error))?;
@@ -48,7 +49,7 @@ impl DeliveryStage {
             }
             Received::PullRequest(asked) => {
                 // Before its turn: a stranger's head may be slow, and no push waits for it.
-                let at_repository = match self.observe_pull_request(&mirror, asked, at).await? {
+                let at_repository = match self.observe_pull_request(&mirror, asked, since).await? {
                     Ok(at_repository) => at_repository,
                     Err(observed) => return Ok(observed),
                 };
@@ -70,33 +71,44 @@ impl DeliveryStage {
         Ok(Observed::Readable(Box::new(context)))
     }
 
+    /// When a delivery was first looked at. The receipt's own moment is the wall clock's, which is set back.
+    fn received_before(&self, received: &Received) -> Instant {
+        let mut looked = self.looked.lock().expect("nobody panics while holding the moments");
+        *looked.entry(received.stream()).or_insert_with(Instant::now)
+    }
+
     /// The runs of a repository, as far as the journal says.
     pub(super) async fn runs(&self, repository: &str) -> Result<Vec<KnownRun>, Trouble> {
         self.index.of(repository).await.map_err(|error| Trouble::new("reading the runs", error))
     }
 
     /// The pushed commit with its pipelines; `None` where the remote has not got it.
-    async fn observe_push(&self, mirror: &Mirror, push: &Push, at: Timestamp) -> Result<Option<AtRepository>, Trouble> {
+    async fn observe_push(
+        &self,
+        mirror: &Mirror,
+        push: &Push,
+        since: Instant,
+    ) -> Result<Option<AtRepository>, Trouble> {
         let mut at_commit = match push.change {
             // A new reference is compared with the others, so they must be fresh.
             Change::New => {
-                mirror.fetch(at).await?;
+                mirror.fetch(since).await?;
                 self.read_at(mirror, &push.repository, &push.after).await?
             }
             Change::Forward | Change::Forced | Change::Deleted => {
                 self.read_at(mirror, &push.repository, &push.after).await?
             }
         };
-        for since in [at, now()] {
+        for since in [Some(since), None] {
             if at_commit.is_none() {
-                mirror.fetch(since).await?;
+                mirror.fetch(since.unwrap_or_else(Instant::now)).await?;
                 at_commit = self.read_at(mirror, &push.repository, &push.after).await?;
             }
         }
         let Some(at_commit) = at_commit else { return Ok(None) };
         let changed = changed(mirror, push).await?;
         let AtCommit { commit, files } = (*at_commit).clone();
-        let standing = self.standing(mirror, push, at, &commit.sha).await?;
+        let standing = self.standing(mirror, push, since, &commit.sha).await?;
         let brought = match delivery::depends_on_all(&Received::Push(push.clone()), &commit.message) {
             true => mirror.brought(&push.before, &push.after, READ_COMMITS).await?.unwrap_or_default(),
             false => Vec::new(),
@@ -104,14 +116,14 @@ impl DeliveryStage {
         Ok(Some(AtRepository { files_at: commit.sha.clone(), commit, files, changed, standing, brought }))
     }
 
-    /// Where the pushed branch or tag stands since the push was received at `at`. Without a run of it nothing depends
+    /// Where the pushed branch or tag stands since the push was received, before `since`. Without a run of it nothing depends
     /// on that.
-    async fn standing(&self, mirror: &Mirror, push: &Push, at: Timestamp, commit: &str) -> Result<Standing, Trouble> {
+    async fn standing(&self, mirror: &Mirror, push: &Push, since: Instant, commit: &str) -> Result<Standing, Trouble> {
         let runs = self.runs(&push.repository).await?;
         if !runs.iter().any(|run| run.event.reference == push.reference) {
             return Ok(Standing::Current);
         }
-        mirror.fetch(at).await?;
+        mirror.fetch(since).await?;
         let to = mirror.resolve(&push.reference).await?;
         Ok(if to.as_deref() == Some(commit) { Standing::Current } else { Standing::Moved { to } })
     }
@@ -149,6 +161,14 @@ impl DeliveryStage {
             gates.entry(repository.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
         };
         gate.acquire_owned().await.map_err(|error| Trouble::new("waiting for other deliveries", error))
+    }
+}
+
+/// The commit is not there, unless its reference could not be fetched.
+fn missing(mirror: &Mirror, push: &Push) -> Observed {
+    match mirror.unfetched(&push.reference) {
+        Some(because) => Observed::Unreadable { because: format!("`{}` cannot be fetched: {because}", push.reference) },
+        None => Observed::Missing,
     }
 }
 

@@ -6,24 +6,24 @@
 
 use super::DeliveryStage;
 use super::observe::AtRepository;
-use crate::drive::{Trouble, now};
+use crate::drive::Trouble;
 use decide::delivery::{self, Changed, KnownRun, Observed, PullRequest, Received, Standing};
-use decide::next::Timestamp;
 use decide::run::Commit;
 use forge::{Error, Fetched, HEAD_KEPT, Head, HeadLimits, Mirror};
+use std::time::Instant;
 
 impl DeliveryStage {
-    /// Looks at a pull request that was received at `at`, or says why there is nothing
+    /// Looks at a pull request that was received before `since`, or says why there is nothing
     /// to decide on. Anybody can make one, so this holds up nothing but other heads of
     /// the repository, and no head is fetched that no pipeline of the base asks for.
     pub(super) async fn observe_pull_request(
         &self,
         mirror: &Mirror,
         asked: &PullRequest,
-        at: Timestamp,
+        since: Instant,
     ) -> Result<Result<AtRepository, Observed>, Trouble> {
         // The pipeline that counts is the branch's newest, not the one that the payload remembers.
-        mirror.fetch(at).await?;
+        mirror.fetch(since).await?;
         let Some(base) = mirror.resolve(&asked.base).await? else { return Ok(Err(Observed::Missing)) };
         let Some(at_base) = self.read_at(mirror, &asked.repository, &base).await? else {
             return Ok(Err(Observed::Missing));
@@ -82,10 +82,10 @@ impl DeliveryStage {
             Ok(None) => Ok(Err(Observed::Missing)),
             Err(error @ Error::TooLarge { .. }) => Ok(Err(Observed::Refused { because: error.to_string() })),
             // The server's own disk is no fault of the pull request's.
-            Err(error @ Error::Directory { .. }) => Err(error.into()),
+            Err(error @ (Error::Directory { .. } | Error::Mirror { .. })) => Err(error.into()),
             Err(error) => {
                 // Nor is a remote that nothing can be read from.
-                mirror.fetch(now()).await?;
+                mirror.fetch(Instant::now()).await?;
                 Ok(Err(Observed::Unreadable { because: error.to_string() }))
             }
         }

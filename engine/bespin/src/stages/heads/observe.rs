@@ -1,10 +1,11 @@
 //! Where the branches and tags of a repository stand, beside what the journal knows.
 
 use super::HeadsStage;
-use crate::drive::{Trouble, Turn, now};
+use crate::drive::{Trouble, Turn};
 use decide::delivery::NOTHING;
 use decide::heads::{Observed, Way};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// The longest time that is drawn by lot between two looks, in ms.
 const JITTER_MS: u64 = 60 * 1_000;
@@ -21,7 +22,7 @@ impl HeadsStage {
         let mirror = self.forge.repository(repository)?;
         let place = self.places.acquire().await.map_err(|error| Trouble::new("waiting for other looks", error))?;
         let (before, _) = self.index.positions(repository).await.map_err(reading)?;
-        mirror.fetch(now()).await?;
+        mirror.fetch(Instant::now()).await?;
         let mut heads = mirror.references().await?;
         drop(place);
         let (mut known, look) = self.index.positions(repository).await.map_err(reading)?;
