@@ -6,7 +6,7 @@
 mod approvals;
 mod assets;
 pub mod board;
-mod clock;
+pub mod clock;
 pub mod commands;
 pub mod control;
 mod events;

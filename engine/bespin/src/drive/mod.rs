@@ -22,7 +22,6 @@ use decide::summary::{self, Endless, NumberedEntry};
 use journal::Journal;
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One stage of a push's way: a pure decision, bound to what it observes and does.
 #[async_trait]
@@ -174,7 +173,7 @@ impl From<journal::AppendError> for Trouble {
     }
 }
 
-/// The clock, in milliseconds since the epoch: read here and nowhere below.
+/// The clock, in milliseconds since the epoch: read here and nowhere below. It never goes back while the server runs.
 pub fn now() -> Timestamp {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as Timestamp)
+    api::clock::now()
 }

@@ -439,3 +439,65 @@ async fn a_person_does_not_wait_until_another_side_wants_to_be_asked_again() {
     tokio::time::timeout(Duration::from_secs(20), until_done(&drivers, &stream)).await.unwrap();
     drivers.stop().await;
 }
+
+/// Ends its stream so many ms after the moment of the first entry.
+struct Patient;
+
+const PATIENCE_MS: u64 = 50;
+
+#[async_trait]
+impl Stage for Patient {
+    const NAME: &'static str = "patient";
+    const FAMILY: Family = Family::Run;
+    type Entry = Entry;
+    type State = Option<Timestamp>;
+    type Observed = ();
+    type Act = &'static str;
+    type ActKey = &'static str;
+    type Reply = ();
+
+    fn replay(&self, entries: &[Written<Entry>]) -> Option<Timestamp> {
+        if entries.len() > 1 { None } else { entries.first().map(|written| written.at_ms) }
+    }
+
+    fn is_current(&self, _: &Option<Timestamp>, _: &&'static str) -> bool {
+        false
+    }
+
+    async fn observe(
+        &self,
+        _: &Turn<'_>,
+        _: &Option<Timestamp>,
+        _: &Outcomes<&'static str, ()>,
+    ) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn decide(&self, state: &Option<Timestamp>, (): &(), now: Timestamp) -> Next<Entry, &'static str> {
+        match state.map(|since| since + PATIENCE_MS) {
+            None => Next::done(Wake::Never, "it is over"),
+            Some(over) if now >= over => Next { record: vec![Entry::Ended], ..Next::progressing(Wake::Now, "ending") },
+            Some(over) => Next::waiting(Wake::At(over), "waiting"),
+        }
+    }
+
+    async fn act(&self, _: &Turn<'_>, _: &Option<Timestamp>, _: &&'static str) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_until_a_clock_has_caught_up_that_was_set_back_between_two_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let drivers = Drivers::new(journal::open(directory.path()).unwrap(), Arc::new(Board::default()));
+    drivers.register(&Arc::new(Patient));
+    let stream = Stream::run("a/b/c/1");
+    let two_hours_on = now() + 2 * 60 * 60 * 1_000;
+    let begun = encode(&[Entry::Begun], &By::Server, two_hours_on).unwrap();
+    drivers.journal().append(stream.as_str(), 0, begun).await.unwrap();
+    drivers.ensure(&stream);
+    let ended = tokio::time::timeout(Duration::from_secs(60), until_done(&drivers, &stream)).await;
+    assert!(ended.is_ok(), "{:?}", drivers.board().status(stream.as_str()));
+    assert_eq!(drivers.journal().read(stream.as_str()).await.unwrap().len(), 2, "begun, ended");
+    drivers.stop().await;
+}

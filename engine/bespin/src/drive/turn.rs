@@ -9,6 +9,7 @@ use decide::retry::Retry;
 use decide::stream::{Family, Stream};
 use decide::summary;
 use journal::AppendError;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -71,6 +72,17 @@ impl Rest {
     }
 }
 
+/// Moments of entries that were still to come when they were read: the clock was set back since they were written. Each
+/// counts as that of the first reading, or whoever waits from there on would wait until the clock has caught up.
+#[derive(Default)]
+struct Early(BTreeMap<Timestamp, Timestamp>);
+
+impl Early {
+    fn believed(&mut self, at: Timestamp, now: Timestamp) -> Timestamp {
+        if at > now { *self.0.entry(at).or_insert(now) } else { self.0.get(&at).copied().unwrap_or(at) }
+    }
+}
+
 pub(super) struct Driver<S: Stage> {
     all: Arc<Drivers>,
     stage: Arc<S>,
@@ -80,12 +92,22 @@ pub(super) struct Driver<S: Stage> {
     written: Vec<Written<S::Entry>>,
     /// The index after the last of them.
     length: u64,
+    early: Early,
     outcomes: Outcomes<S::ActKey, S::Reply>,
 }
 
 impl<S: Stage> Driver<S> {
     pub(super) fn new(all: Arc<Drivers>, stage: Arc<S>, stream: Stream, notify: Arc<Notify>) -> Driver<S> {
-        Driver { all, stage, stream, notify, written: Vec::new(), length: 0, outcomes: Outcomes::default() }
+        Driver {
+            all,
+            stage,
+            stream,
+            notify,
+            written: Vec::new(),
+            length: 0,
+            early: Early::default(),
+            outcomes: Outcomes::default(),
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -177,7 +199,7 @@ impl<S: Stage> Driver<S> {
     /// Reads what came after what was read already; whether anything did.
     async fn catch_up(&mut self) -> Result<bool, Trouble> {
         let journal = self.all.journal();
-        let new = if self.written.is_empty() {
+        let mut new = if self.written.is_empty() {
             let (current, length) = read_current(journal, &self.stream).await?;
             self.length = length;
             current
@@ -186,6 +208,10 @@ impl<S: Stage> Driver<S> {
             self.length += new.len() as u64;
             new
         };
+        let now = now();
+        for written in &mut new {
+            written.at_ms = self.early.believed(written.at_ms, now);
+        }
         let has_grown = !new.is_empty();
         self.written.extend(new);
         Ok(has_grown)
@@ -305,6 +331,16 @@ mod tests {
     fn rest(retry: Retry, failures: u32, wake: Wake) -> (u64, u64) {
         let Rest { held, left } = Rest::after(retry, failures, wake, 1_000);
         (held.as_millis() as u64, (held + left).as_millis() as u64)
+    }
+
+    #[test]
+    fn a_moment_that_is_still_to_come_is_that_of_its_first_reading() {
+        let mut early = Early::default();
+        assert_eq!(early.believed(500, 1_000), 500);
+        assert_eq!(early.believed(7_000, 1_000), 1_000);
+        assert_eq!(early.believed(7_000, 3_000), 1_000, "read again, it is no later");
+        assert_eq!(early.believed(7_000, 9_000), 1_000, "nor when the clock has caught up");
+        assert_eq!(early.believed(2_000, 3_000), 2_000);
     }
 
     #[test]
