@@ -91,7 +91,12 @@ async fn by_the_status_that_each_deserves() {
         assert_ne!(answer["answer"], "accepted", "{what}: {answer}");
     }
     assert_eq!(oversized(&hooks).await, 413);
-    assert!(busy(&hooks).await.contains(&503), "bodies in flight share one budget");
+    let busy = busy(&hooks).await;
+    assert!(busy.contains(&503), "bodies in flight share one budget: {busy:?}");
+    let declared = [held(&hooks, LARGEST).await, held(&hooks, LARGEST).await, held(&hooks, LARGEST).await];
+    let ping = Delivery { event: "ping", body: b"{\"zen\":\"-\"}".to_vec(), ..good("r12") };
+    assert_eq!(ping.send(&hooks).await.0, 202, "a body that is only declared keeps nobody out");
+    drop(declared);
     assert!(estate.bespin.journal("delivery/").is_empty(), "nothing of all this was recorded");
 
     a_good_one_is_recorded_once(&mut estate, good("good")).await;
@@ -118,11 +123,15 @@ async fn oversized(hooks: &str) -> u16 {
     status(&mut stream).await
 }
 
-/// More bodies than the budget holds, all begun and none ended: the statuses of those that were answered at once.
+/// More bodies than one sender may hold, all but their last byte: the statuses.
 async fn busy(hooks: &str) -> Vec<u16> {
+    let body = vec![b' '; LARGEST - 1];
     let mut streams = Vec::new();
     for _ in 0..4 {
-        streams.push(held(hooks, LARGEST).await);
+        let mut stream = held(hooks, LARGEST).await;
+        // One that is refused is closed before all of it was sent.
+        let _refused = stream.write_all(&body).await;
+        streams.push(stream);
     }
     let statuses = streams.iter_mut().map(status);
     // Those that wait for their body are answered 408 in the end.

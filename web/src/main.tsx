@@ -4,7 +4,8 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { Problem } from './api/client'
 import { sessionQuery } from './api/queries'
-import { router } from './router'
+import { AGAIN_MS, restarts } from './api/restart'
+import { fetchAhead, router } from './router'
 import './style/tokens.css'
 import './style/base.css'
 import './style/shell.css'
@@ -27,7 +28,10 @@ const client = new QueryClient({
     queries: {
       staleTime: Infinity,
       refetchOnWindowFocus: false,
-      retry: (times, error) => times < 2 && !(error instanceof Problem && error.status >= 400 && error.status < 500),
+      // A server that restarts is asked until it is back.
+      retry: (times, error) =>
+        restarts(error) || (times < 2 && !(error instanceof Problem && error.status >= 400 && error.status < 500)),
+      retryDelay: (times, error) => (restarts(error) ? AGAIN_MS : Math.min(1_000 * 2 ** times, 30_000)),
     },
   },
 })
@@ -42,3 +46,5 @@ if (root !== null) {
     </StrictMode>,
   )
 }
+
+setTimeout(() => void fetchAhead(), 1_000)

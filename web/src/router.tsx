@@ -1,4 +1,6 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import type { ComponentType } from 'react'
+import { untilLoaded } from './api/restart'
 import { Empty } from './parts/bits'
 import { Home } from './pages/Home'
 import { Shell } from './pages/Shell'
@@ -6,6 +8,16 @@ import { Shell } from './pages/Shell'
 const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
 const number = (value: unknown) =>
   Number.isSafeInteger(Number(value)) && value !== undefined ? Number(value) : undefined
+
+/** Every page's code, which is fetched once the first page is shown: a click needs no server for it then. */
+const ahead: (() => Promise<unknown>)[] = []
+
+/** A page that waits for a server that restarts, in place of the browser's error. */
+const page = <T extends { default: ComponentType }>(load: () => Promise<T>) => {
+  const loaded = () => untilLoaded(load)
+  ahead.push(loaded)
+  return lazyRouteComponent(loaded)
+}
 
 const root = createRootRoute({
   component: Shell,
@@ -22,7 +34,7 @@ const runs = createRoute({
   getParentRoute: () => root,
   path: '/runs',
   validateSearch: (search): { q?: string | undefined } => ({ q: text(search.q) }),
-  component: lazyRouteComponent(() => import('./pages/Runs')),
+  component: page(() => import('./pages/Runs')),
 })
 
 export const runRoute = createRoute({
@@ -35,7 +47,7 @@ export const runRoute = createRoute({
     line: number(search.line),
     view: text(search.view),
   }),
-  component: lazyRouteComponent(() => import('./pages/Run')),
+  component: page(() => import('./pages/Run')),
 })
 
 /** What of a run is looked at. */
@@ -50,7 +62,7 @@ export interface RunSearch {
 const apps = createRoute({
   getParentRoute: () => root,
   path: '/apps',
-  component: lazyRouteComponent(() => import('./pages/Apps')),
+  component: page(() => import('./pages/Apps')),
 })
 
 export const appRoute = createRoute({
@@ -61,7 +73,7 @@ export const appRoute = createRoute({
     q: text(search.q),
     only: text(search.only),
   }),
-  component: lazyRouteComponent(() => import('./pages/App')),
+  component: page(() => import('./pages/App')),
 })
 
 /** What of an application is looked at. */
@@ -74,26 +86,41 @@ export interface AppSearch {
 const rollouts = createRoute({
   getParentRoute: () => root,
   path: '/rollouts',
-  component: lazyRouteComponent(() => import('./pages/Rollouts')),
+  component: page(() => import('./pages/Rollouts')),
 })
 
 export const rolloutRoute = createRoute({
   getParentRoute: () => root,
   path: '/rollouts/$cluster/$namespace/$name',
-  component: lazyRouteComponent(() => import('./pages/Rollout')),
+  component: page(() => import('./pages/Rollout')),
+})
+
+const deliveries = createRoute({
+  getParentRoute: () => root,
+  path: '/deliveries',
+  validateSearch: (search): { q?: string | undefined; only?: string | undefined } => ({
+    q: text(search.q),
+    only: text(search.only),
+  }),
+  component: page(() => import('./pages/Deliveries')),
 })
 
 const plugins = createRoute({
   getParentRoute: () => root,
   path: '/plugins',
-  component: lazyRouteComponent(() => import('./pages/Plugins')),
+  component: page(() => import('./pages/Plugins')),
 })
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, runs, runRoute, apps, appRoute, rollouts, rolloutRoute, plugins]),
+  routeTree: root.addChildren([home, runs, runRoute, apps, appRoute, rollouts, rolloutRoute, deliveries, plugins]),
   defaultPreload: 'intent',
   scrollRestoration: true,
 })
+
+/** Fetches the code of all pages, one after the other; what fails is fetched again when it is needed. */
+export async function fetchAhead() {
+  for (const load of ahead) await load().catch(() => undefined)
+}
 
 declare module '@tanstack/react-router' {
   interface Register {

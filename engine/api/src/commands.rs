@@ -18,6 +18,8 @@ pub trait Commands: Send + Sync + 'static {
     async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), NotTaken>;
     /// Syncs an application now, by its stream `app/...`.
     async fn sync_app(&self, stream: &str, by: By) -> Result<(), NotTaken>;
+    /// The one application that a name means: `name`, `namespace/name` or `cluster/namespace/name`.
+    async fn app_named(&self, name: &str) -> Result<Stream, NotTaken>;
     /// Asks for an application to be taken over from the controller that owns it. The board says when it is `owned`.
     async fn take_app(&self, stream: &Stream, by: By) -> Result<(), NotTaken>;
     /// Asks for an application to be given back. The board says when it is `observed`.

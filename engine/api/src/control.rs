@@ -41,7 +41,7 @@ pub fn listen(data: &Path, state: ApiState) -> std::io::Result<()> {
     let router = axum::Router::new()
         .route("/journal/backup", get(backup))
         .route("/journal/export", get(export))
-        .route("/apps/{verb}/{cluster}/{namespace}/{name}", get(change_hands))
+        .route("/apps/{verb}/{*name}", get(change_hands))
         .with_state(state);
     tokio::spawn(async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
@@ -67,23 +67,16 @@ async fn export(State(state): State<ApiState>, Query(asked): Query<Export>) -> R
     lines(journal::export(state.journal, &asked.prefix))
 }
 
-/// Records the wish, and tells in lines what becomes of it until it is done.
-async fn change_hands(
-    State(state): State<ApiState>,
-    UrlPath(path): UrlPath<(String, String, String, String)>,
-) -> Response {
-    let (verb, cluster, namespace, name) = path;
-    let stream = Stream::app(&cluster, &namespace, &name);
-    let by = By::Person("control-socket".into());
-    let (asked, wanted) = match verb.as_str() {
-        "take" => (state.commands.take_app(&stream, by).await, "owned"),
-        "give" => (state.commands.give_app(&stream, by).await, "observed"),
-        _ => (Err(NotTaken::Refused(format!("`{verb}` is neither take nor give"))), ""),
+/// Finds the application, records the wish, and tells in lines what becomes of it until it is done.
+async fn change_hands(State(state): State<ApiState>, UrlPath((verb, name)): UrlPath<(String, String)>) -> Response {
+    let (stream, wanted) = match ask_for(&state, &verb, &name).await {
+        Ok(asked) => asked,
+        Err(not_taken) => {
+            let said = format!("{not_taken}\n");
+            return (Problem::not_taken(verb, not_taken).status(), said).into_response();
+        }
     };
-    if let Err(not_taken) = asked {
-        let said = format!("{not_taken}\n");
-        return (Problem::not_taken(verb, not_taken).status(), said).into_response();
-    }
+    let asked = format!("{} is to be {wanted}\n", stream.rest());
     let told = futures::stream::unfold(Some(String::new()), move |last| {
         let (board, stream) = (state.board.clone(), stream.clone());
         async move {
@@ -103,7 +96,22 @@ async fn change_hands(
             }
         }
     });
-    lines(told.boxed())
+    lines(futures::stream::once(async { Ok(asked) }).chain(told).boxed())
+}
+
+/// Records the wish; answers the application, and the word that the board has for it once it is done.
+async fn ask_for(state: &ApiState, verb: &str, name: &str) -> Result<(Stream, &'static str), NotTaken> {
+    let wanted = match verb {
+        "take" => "owned",
+        "give" => "observed",
+        _ => return Err(NotTaken::Refused(format!("`{verb}` is neither take nor give"))),
+    };
+    let (stream, by) = (state.commands.app_named(name).await?, By::Person("control-socket".into()));
+    match wanted {
+        "owned" => state.commands.take_app(&stream, by).await?,
+        _ => state.commands.give_app(&stream, by).await?,
+    }
+    Ok((stream, wanted))
 }
 
 /// An error ends the answer without its proper end, so that no one takes it for whole.

@@ -8,6 +8,7 @@
 
 use crate::clock::now;
 use crate::guard::{Viewer, cookie};
+use crate::listener::StreamPlace;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::views::{BeatView, ChangedView};
@@ -37,6 +38,7 @@ pub(crate) type Events = Sse<ReceiverStream<Result<Event, Infallible>>>;
 pub(crate) async fn events(
     State(state): State<ApiState>,
     Viewer(_): Viewer,
+    _: StreamPlace,
     jar: CookieJar,
     headers: HeaderMap,
 ) -> Result<Events, Problem> {

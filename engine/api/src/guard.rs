@@ -45,11 +45,13 @@ pub(crate) async fn guard(State(state): State<ApiState>, request: Request, next:
 }
 
 fn check(state: &ApiState, request: &Request) -> Result<(), Problem> {
-    let host = host(request);
-    if !state.login.is_our_host(host) {
+    let host = host(request)?;
+    // A whole address in the request line names the host a second time.
+    let named = request.uri().authority().map(|authority| authority.as_str());
+    if let Some(other) = [Some(host), named].into_iter().flatten().find(|host| !state.login.is_our_host(host)) {
         return Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
-            format!("opening `{host}`"),
+            format!("opening `{other}`"),
             "that is not this server's name",
             "open the dashboard by the configured `server.url`, by `localhost`, or by its IP address",
         ));
@@ -66,10 +68,16 @@ fn check(state: &ApiState, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-fn host(request: &Request) -> &str {
-    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    // HTTP/2 sends the authority in place of the header.
-    named.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default()
+/// The host that a request is meant for. Two of them are a trick: whoever stands before us may go by the other one.
+fn host(request: &Request) -> Result<&str, Problem> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (named.next(), named.next());
+    if second.is_some() {
+        let (got, help) = ("it names two hosts", "send one `Host`");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "reading the request", got, help));
+    }
+    let named = first.and_then(|host| host.to_str().ok());
+    Ok(named.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default())
 }
 
 /// Browsers send `Origin` with every change; what sends none is no browser,

@@ -6,22 +6,22 @@
 //! the answer 202 is given only when the delivery is on the disk.
 
 mod body;
-mod serve;
+mod budget;
 
-pub use serve::serve;
-
+use crate::client;
 use async_trait::async_trait;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use budget::BodyBudget;
 use bytes::Bytes;
 use decide::delivery::{self, Received};
+use ipnet::IpNet;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Bodies above this are hashed and parsed where they hold up nobody, in bytes.
 const HEAVY: usize = 256 * 1024;
@@ -56,22 +56,19 @@ pub struct HookLimits {
     pub body_bytes: usize,
     /// The most bytes of all bodies in flight.
     pub budget_bytes: usize,
+    /// The most of them for one client: an address of IPv4, a /64 of IPv6.
+    pub client_bytes: usize,
     /// How long a whole body may take.
     pub body_time: Duration,
-    /// How long a request's head may take.
-    pub head_time: Duration,
-    /// The most connections at once.
-    pub connections: usize,
 }
 
 impl Default for HookLimits {
     fn default() -> HookLimits {
         HookLimits {
             body_bytes: 25 * 1024 * 1024,
-            budget_bytes: 64 * 1024 * 1024,
+            budget_bytes: 96 * 1024 * 1024,
+            client_bytes: 36 * 1024 * 1024,
             body_time: Duration::from_secs(10),
-            head_time: Duration::from_secs(5),
-            connections: 1_024,
         }
     }
 }
@@ -85,19 +82,26 @@ pub struct HookState {
 struct Inner {
     deliveries: Arc<dyn Deliveries>,
     limits: HookLimits,
-    budget: Arc<Semaphore>,
+    budget: Arc<BodyBudget>,
+    /// Those whose word counts about who asks.
+    proxies: Vec<IpNet>,
 }
 
 impl HookState {
     /// Binds the webhooks to what takes their deliveries.
     pub fn new(deliveries: Arc<dyn Deliveries>, limits: HookLimits) -> HookState {
-        let budget = Arc::new(Semaphore::new(limits.budget_bytes));
-        HookState { inner: Arc::new(Inner { deliveries, limits, budget }) }
+        HookState::behind(deliveries, limits, Vec::new())
+    }
+
+    /// The same behind reverse proxies, whose `X-Forwarded-For` is believed.
+    pub fn behind(deliveries: Arc<dyn Deliveries>, limits: HookLimits, proxies: Vec<IpNet>) -> HookState {
+        let budget = BodyBudget::new(limits.budget_bytes, limits.client_bytes);
+        HookState { inner: Arc::new(Inner { deliveries, limits, budget, proxies }) }
     }
 }
 
 /// The routes `POST /hooks/github/{hook}` and `POST /hooks/github`, which is
-/// the hook `default`. [`serve`] adds the limits of the connection itself.
+/// the hook `default`. [`serve`](crate::listener::serve) adds the limits of the connection itself.
 pub fn router(state: HookState) -> Router {
     Router::new().route("/hooks/github/{hook}", post(named)).route("/hooks/github", post(default)).with_state(state)
 }
@@ -154,7 +158,9 @@ async fn check(state: &HookState, hook: &str, request: Request) -> Result<Box<Re
         || HookReply::new(StatusCode::UNAUTHORIZED, "refused", "`X-Hub-Signature-256` is missing; set a secret");
     let (parts, body) = request.into_parts();
     let given = parts.headers.get("x-hub-signature-256").cloned().ok_or_else(unsigned)?;
-    let held = body::read(&parts.headers, body, &inner.limits, &inner.budget).await?;
+    let client = client::client(client::peer(&parts.extensions), &parts.headers, &inner.proxies);
+    let share = inner.budget.share(client::network(client));
+    let held = body::read(&parts.headers, body, &inner.limits, share).await?;
     let (hook, bytes): (String, Bytes) = (hook.to_owned(), held.bytes.clone());
     let judge = move || judge(&*inner.deliveries, &hook, &parts.headers, given.as_bytes(), &bytes);
     if held.bytes.len() <= HEAVY {
@@ -212,4 +218,4 @@ async fn record(state: &HookState, received: Received) -> HookReply {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

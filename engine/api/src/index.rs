@@ -1,11 +1,12 @@
-//! The runs by name, kept up with the journal as it grows.
+//! The runs and the deliveries, kept up with the journal as it grows.
 //!
 //! Listing runs by reading every stream would take longer with every push;
 //! this folds each entry once. It holds nothing that the journal does not.
 
 use crate::board::Board;
+use crate::delivery_fold::DeliveryFold;
 use crate::fold::{Fold, RequestStreams};
-use crate::views::CorridorView;
+use crate::views::{CorridorView, RunState, RunSummary};
 use decide::stream::Family;
 use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -31,6 +32,7 @@ struct State {
     open: HashMap<String, Fold>,
     ended: HashMap<String, CorridorView>,
     requests: HashMap<String, RequestStreams>,
+    deliveries: DeliveryFold,
 }
 
 /// What the index knows at one moment.
@@ -56,6 +58,42 @@ impl RunIndex {
             .filter_map(|run| state.open.get(run)?.corridor(state.requests.get(run).unwrap_or(&nothing), board));
         let ended = newest.filter_map(|run| state.ended.get(run).cloned());
         Ok(KnownRuns { open: open.collect(), ended: ended.collect() })
+    }
+
+    /// The newest run of the same pipeline at the same reference that succeeded after this one.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(crate) async fn newer(
+        &self,
+        than: &RunSummary,
+        journal: &Journal,
+        board: &Board,
+    ) -> Result<Option<RunSummary>, journal::Error> {
+        let mut state = self.state.lock().await;
+        state.catch_up(journal, board).await?;
+        let is_same = |run: &&RunSummary| {
+            (&run.repository, &run.pipeline, &run.reference) == (&than.repository, &than.pipeline, &than.reference)
+        };
+        let succeeded =
+            state.ended.values().map(|corridor| &corridor.run).filter(|run| run.state == RunState::Succeeded);
+        let newer = succeeded.filter(is_same).filter(|run| run.number > than.number);
+        Ok(newer.max_by_key(|run| run.number).cloned())
+    }
+
+    /// Reads the deliveries, once the index has caught up with the journal.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(crate) async fn read<T>(
+        &self,
+        journal: &Journal,
+        board: &Board,
+        read: impl FnOnce(&DeliveryFold) -> T,
+    ) -> Result<T, journal::Error> {
+        let mut state = self.state.lock().await;
+        state.catch_up(journal, board).await?;
+        Ok(read(&state.deliveries))
     }
 
     /// Forgets runs that the journal has forgotten.
@@ -99,6 +137,8 @@ impl State {
     fn add(&mut self, entry: &journal::Entry, board: &Board) {
         if let Some(run) = entry.stream.strip_prefix(Family::Run.prefix()) {
             self.add_to_run(run, entry, board);
+        } else if entry.stream.starts_with(Family::Delivery.prefix()) {
+            self.deliveries.add(entry);
         } else if entry.kind == "wanted"
             && let (Some(run), Some(step)) = (entry.body["key"]["run"].as_str(), entry.body["key"]["step"].as_str())
         {

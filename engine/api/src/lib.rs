@@ -6,15 +6,20 @@
 mod approvals;
 mod assets;
 pub mod board;
+mod client;
 pub mod clock;
 pub mod commands;
 pub mod control;
+mod deliveries;
+mod delivery_fold;
 mod events;
 mod fold;
 mod guard;
+pub mod health;
 mod home;
 pub mod hooks;
 mod index;
+pub mod listener;
 mod log;
 pub mod login;
 mod plugins;
@@ -27,7 +32,7 @@ mod stages;
 mod state;
 pub mod views;
 
-pub use router::{router, serve};
+pub use router::router;
 pub use state::ApiState;
 
 #[cfg(test)]

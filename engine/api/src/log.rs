@@ -2,6 +2,7 @@
 
 use crate::events::{Events, event, last_event_id};
 use crate::guard::Viewer;
+use crate::listener::StreamPlace;
 use crate::problem::Problem;
 use crate::reading::{LogCursor, LogPlace};
 use crate::runs;
@@ -47,6 +48,7 @@ pub(crate) struct From {
 pub(crate) async fn follow(
     State(state): State<ApiState>,
     _: Viewer,
+    _: StreamPlace,
     Path(path): Path<LogPath>,
     Query(From { from }): Query<From>,
     headers: HeaderMap,

@@ -4,9 +4,9 @@
 //! stolen backup holds none. Only a token's digest is kept, so that looking
 //! one up takes the same time whatever was guessed.
 
-mod proxy;
 mod throttle;
 
+use crate::client;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 use axum::http::HeaderMap;
@@ -101,12 +101,16 @@ pub struct BadUser {
 pub struct Login {
     users: HashMap<String, (Role, String)>,
     url: Url,
-    /// Verified when the name is unknown, so that a name cannot be guessed by the time it takes.
-    nobody: String,
+    /// Verified when the name is unknown, so that a name cannot be guessed by the time it takes: one for each user, of as
+    /// much work as theirs.
+    decoys: Vec<String>,
+    /// Chooses a name's decoy, the same one each time, in a way that nobody outside can work out.
+    decoy_key: [u8; 32],
     sessions: Mutex<HashMap<[u8; 32], Live>>,
     links: Mutex<HashMap<[u8; 32], Timestamp>>,
-    by_name: Throttle<String>,
-    by_peer: Throttle<IpAddr>,
+    /// A name is slowed down for those who guess, and for nobody else. Names that there are not count as all others.
+    by_name: Throttle<(IpNet, [u8; 32])>,
+    by_client: Throttle<IpNet>,
     /// Those whose word counts about who asks.
     proxies: Vec<IpNet>,
     /// A verification takes 19 MiB and tens of ms; two at once are enough.
@@ -125,17 +129,17 @@ impl Login {
     /// # Errors
     /// When a hash is no argon2 PHC string, or a name is empty or used twice.
     pub fn new(users: Vec<User>, url: &Url) -> Result<Login, BadUser> {
-        let mut known = HashMap::new();
+        let (mut known, mut decoys) = (HashMap::new(), Vec::new());
         for user in users {
             let bad = |got: String, help| BadUser { name: user.name.clone(), got, help };
             if user.name.trim().is_empty() {
                 return Err(bad("the name is empty".into(), "write what they log in with"));
             }
-            let parsed = PasswordHash::new(&user.hash);
-            if !parsed.is_ok_and(|hash| hash.algorithm.as_str().starts_with("argon2")) {
+            let Some(decoy) = PasswordHash::new(&user.hash).ok().as_ref().and_then(decoy_of) else {
                 let help = "write a PHC string that starts with `$argon2id$`; `bespin hash-password` prints one";
                 return Err(bad("the hash is no argon2 hash".into(), help));
-            }
+            };
+            decoys.push(decoy);
             if known.insert(user.name.clone(), (user.role, user.hash.clone())).is_some() {
                 return Err(bad("the name is used twice".into(), "remove one of them"));
             }
@@ -143,11 +147,12 @@ impl Login {
         Ok(Login {
             users: known,
             url: url.clone(),
-            nobody: nobodys_hash(),
+            decoys,
+            decoy_key: rand::random(),
             sessions: Mutex::default(),
             links: Mutex::default(),
-            by_name: Throttle::new(20),
-            by_peer: Throttle::new(10),
+            by_name: Throttle::new(30, 60 * 60 * 1000),
+            by_client: Throttle::new(10, 60 * 1000),
             proxies: Vec::new(),
             verifying: Arc::new(Semaphore::new(2)),
         })
@@ -160,27 +165,30 @@ impl Login {
 
     /// Who asks: `peer` is the other end of the connection.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        proxy::client(peer, headers, &self.proxies)
+        client::client(peer, headers, &self.proxies)
     }
 
     /// Lets somebody in by name and password, and returns the cookie's token.
     /// `peer` is the address that asks, as [`Login::client`] says; `now` in ms.
     pub async fn enter(&self, name: &str, password: &str, peer: IpAddr, now: Timestamp) -> Result<String, Refusal> {
         let known = self.users.get(name);
-        // Only names that exist are counted, so that made-up ones cannot fill the memory.
-        let wait = self.by_peer.take(peer, now).max(known.and_then(|_| self.by_name.take(name.to_owned(), now)));
-        if let Some(seconds) = wait {
+        let client = client::network(peer);
+        let guess = (client, digest(name));
+        if let Some(seconds) = self.by_client.take(client, now).max(self.by_name.take(guess, now)) {
             return Err(Refusal::TooOften(seconds));
         }
         if password.len() > MAX_PASSWORD {
             return Err(Refusal::Wrong);
         }
-        let hash = known.map_or_else(|| self.nobody.clone(), |(_, hash)| hash.clone());
+        let hash = known.map_or_else(|| self.decoy(name), |(_, hash)| hash.clone());
         let password = password.to_owned();
         let _leave = self.verifying.acquire().await.map_err(|_| Refusal::Wrong)?;
         let right = tokio::task::spawn_blocking(move || verify(&password, &hash)).await.unwrap_or(false);
         match known {
-            Some((role, _)) if right => Ok(self.begin(name, *role, now)),
+            Some((role, _)) if right => {
+                self.by_name.forget(&guess);
+                Ok(self.begin(name, *role, now))
+            }
             _ => Err(Refusal::Wrong),
         }
     }
@@ -238,6 +246,13 @@ impl Login {
         }
     }
 
+    fn decoy(&self, name: &str) -> String {
+        let chosen = Sha256::new().chain_update(self.decoy_key).chain_update(name).finalize();
+        let chosen = u64::from_be_bytes(chosen[..8].try_into().expect("a digest has 32 bytes"));
+        let chosen = usize::try_from(chosen).unwrap_or_default().checked_rem(self.decoys.len());
+        chosen.map_or_else(nobodys_hash, |chosen| self.decoys[chosen].clone())
+    }
+
     fn begin(&self, name: &str, role: Role, now: Timestamp) -> String {
         let cookie = token();
         let session = Session { name: name.to_owned(), role, csrf: token() };
@@ -264,6 +279,21 @@ const PASSES: u32 = 2;
 fn nobodys_hash() -> String {
     let random = || base64::engine::general_purpose::STANDARD_NO_PAD.encode(rand::random::<[u8; 32]>());
     format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${}${}", random(), random())
+}
+
+/// A hash that is as much work as this one, and of no password that anybody knows; `None` where it is no argon2 hash.
+fn decoy_of(hash: &PasswordHash) -> Option<String> {
+    let length = hash.hash.as_ref()?.as_bytes().len();
+    hash.salt.as_ref()?;
+    if !hash.algorithm.as_str().starts_with("argon2") {
+        return None;
+    }
+    let random = |length: usize| {
+        let bytes: Vec<u8> = (0..length).map(|_| rand::random()).collect();
+        base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes)
+    };
+    let version = hash.version.map(|version| format!("$v={version}")).unwrap_or_default();
+    Some(format!("${}{version}${}${}${}", hash.algorithm, hash.params, random(16), random(length)))
 }
 
 /// A password as a PHC string for the configuration, by argon2id.

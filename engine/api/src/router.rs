@@ -1,4 +1,4 @@
-//! The dashboard's addresses, and its listener.
+//! The dashboard's addresses.
 //!
 //! Everything that it answers was recorded in the journal, written to a log,
 //! or stands on the board; nothing is guessed here. What changes is told by
@@ -6,32 +6,20 @@
 
 use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::{approvals, assets, events, guard, home, log, plugins, runs, session, stages};
+use crate::{approvals, assets, deliveries, events, guard, home, log, plugins, runs, session, stages};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use std::net::SocketAddr;
-use tokio::net::TcpListener;
 use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
 
 /// The longest body that any route reads, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Serves the dashboard until the state's `stop`, then lets the requests in flight end.
-pub async fn serve(listener: TcpListener, state: ApiState) {
-    let stop = state.stop.clone();
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "the dashboard's listener failed");
-    }
-}
-
 /// The whole dashboard: the API under `/api/v1`, the login link, and the page.
 ///
-/// [`serve`] tells it the peers. Without
-/// their addresses, one-time links are refused.
+/// [`serve`](crate::listener::serve) tells it the peers. Without their addresses, one-time links are refused.
 pub fn router(state: ApiState) -> Router {
     let api = Router::new()
         .route("/session", get(session::session))
@@ -40,6 +28,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/home", get(home::home))
         .route("/events", get(events::events))
         .route("/plugins", get(plugins::plugins))
+        .route("/deliveries", get(deliveries::deliveries))
         .route("/runs", get(runs::runs))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}", get(runs::run))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}/retry", post(runs::retry))
@@ -60,7 +49,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/login/once", get(session::once))
         .fallback(assets::asset)
         .layer(CompressionLayer::new())
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(from_fn_with_state(state.clone(), guard::guard))
         .with_state(state)
 }

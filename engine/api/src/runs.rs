@@ -11,8 +11,8 @@ use axum::http::StatusCode;
 use decide::stream::Stream;
 use serde::Deserialize;
 
-/// How many runs one page lists at most.
-const MAX_PAGE: usize = 200;
+/// How many runs or deliveries one page lists at most.
+pub(crate) const MAX_PAGE: usize = 200;
 
 /// The parts of a run's id in an address.
 #[derive(Deserialize)]
@@ -29,16 +29,25 @@ impl RunPath {
     }
 }
 
-/// Which runs to list.
+/// Which runs or deliveries to list.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
-    /// Words that the run's id, title, author, branch or commit must contain.
+    /// Words that each of them must contain: a run in its id, title, author, branch or commit.
     #[serde(default)]
     search: String,
     #[serde(default)]
-    skip: usize,
-    limit: Option<usize>,
+    pub(crate) skip: usize,
+    pub(crate) limit: Option<usize>,
+    /// Only those that are in this state, by its word; all of them where it is absent.
+    pub(crate) only: Option<String>,
+}
+
+impl Wish {
+    /// The words of the search, in lower case.
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.search.split_whitespace().map(str::to_lowercase).collect()
+    }
 }
 
 pub(crate) async fn runs(
@@ -48,9 +57,11 @@ pub(crate) async fn runs(
 ) -> Result<Json<RunsView>, Problem> {
     let known = state.index.known(&state.journal, &state.board).await;
     let known = known.map_err(|error| Problem::journal("listing the runs", error))?;
-    let words: Vec<String> = wish.search.split_whitespace().map(str::to_lowercase).collect();
+    let (words, only) = (wish.words(), wish.only.as_deref());
+    let is =
+        |corridor: &CorridorView, word: &str| serde_json::to_value(corridor.run.state).is_ok_and(|state| state == word);
     let mut runs = [known.open, known.ended].concat();
-    runs.retain(|corridor| matches(corridor, &words));
+    runs.retain(|corridor| matches(corridor, &words) && only.is_none_or(|only| is(corridor, only)));
     let total = runs.len();
     let limit = wish.limit.unwrap_or(50).min(MAX_PAGE);
     Ok(Json(RunsView { runs: runs.into_iter().skip(wish.skip).take(limit).collect(), total }))
@@ -79,8 +90,10 @@ pub(crate) async fn run(
     journal.sort_by_key(|entry| entry.seq);
     let corridor = fold.corridor(&wants, board).ok_or_else(|| absent(&id))?;
     let opened = fold.opened().ok_or_else(|| absent(&id))?;
+    let newer = state.index.newer(&corridor.run, store, board).await.map_err(failed)?;
     Ok(Json(RunView {
         run: corridor.run,
+        newer,
         pipeline_file: opened.pipeline_file.clone(),
         message: opened.commit.message.clone(),
         before: opened.event.before.clone(),

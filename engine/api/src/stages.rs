@@ -60,8 +60,9 @@ pub(crate) async fn app(
     Path(path): Path<StagePath>,
 ) -> Result<Json<AppPage>, Problem> {
     let stream = path.stream(Stream::app);
-    let app = state.board.apps().remove(&stream).ok_or_else(|| absent(&stream))?;
+    let app = state.board.apps().remove(&stream);
     let journal = journal(&state, &stream).await?;
+    let app = app.ok_or_else(|| absent(&stream, &journal))?;
     Ok(Json(AppPage { status: status(&state, &stream), stream, app, journal }))
 }
 
@@ -89,8 +90,9 @@ pub(crate) async fn rollout(
     Path(path): Path<StagePath>,
 ) -> Result<Json<RolloutPage>, Problem> {
     let stream = path.stream(Stream::rollout);
-    let rollout = state.board.rollouts().remove(&stream).ok_or_else(|| absent(&stream))?;
+    let rollout = state.board.rollouts().remove(&stream);
     let journal = journal(&state, &stream).await?;
+    let rollout = rollout.ok_or_else(|| absent(&stream, &journal))?;
     Ok(Json(RolloutPage { status: status(&state, &stream), stream, rollout, journal }))
 }
 
@@ -105,25 +107,16 @@ pub(crate) async fn sync(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Does an action that the rollout's view offers at this moment, and no other.
+/// Does an action that may be done to the rollout at this moment, and no other: the server asks the journal and the
+/// cluster, not what the board shows.
 pub(crate) async fn act(
     State(state): State<ApiState>,
     Operator(person): Operator,
     Path(ActionPath { rollout, action }): Path<ActionPath>,
 ) -> Result<StatusCode, Problem> {
     let stream = rollout.stream(Stream::rollout);
-    let tried = || format!("`{action}` on `{stream}`");
-    let view = state.board.rollouts().remove(&stream).ok_or_else(|| absent(&stream))?;
-    if view.actions.iter().all(|offered| offered.action != action) {
-        let offered: Vec<&str> = view.actions.iter().map(|offered| offered.action.as_str()).collect();
-        let got = match offered.as_slice() {
-            [] => "nothing can be done to it right now".to_owned(),
-            offered => format!("right now it takes only: {}", offered.join(", ")),
-        };
-        return Err(Problem::refused(tried(), got));
-    }
     let done = state.commands.rollout_action(&stream, &action, person.by()).await;
-    done.map_err(|got| Problem::not_taken(tried(), got))?;
+    done.map_err(|got| Problem::not_taken(format!("`{action}` on `{stream}`"), got))?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -140,6 +133,13 @@ async fn journal(state: &ApiState, stream: &str) -> Result<Vec<EntryView>, Probl
     Ok(told.into_iter().skip(skip).map(EntryView::from).collect())
 }
 
-fn absent(stream: &str) -> Problem {
-    Problem::missing(format!("reading `{stream}`"), "no such object was seen in the clusters of this server")
+/// What is not on the board is not there, or was not looked at since the start.
+fn absent(stream: &str, journal: &[EntryView]) -> Problem {
+    let tried = format!("reading `{stream}`");
+    if journal.is_empty() {
+        return Problem::missing(tried, "no such object was seen in the clusters of this server");
+    }
+    let got = "it was not seen in its cluster since the server started";
+    let help = "wait a moment, and this page shows it; look at the cluster if it does not";
+    Problem::new(StatusCode::NOT_FOUND, tried, got, help)
 }

@@ -4,7 +4,7 @@ use crate::board::Board;
 use crate::commands::{Commands, NotTaken};
 use crate::login::{Login, Role, User, hash_password};
 use crate::reading::{LogCursor, LogPlace, LogReader};
-use crate::views::Line;
+use crate::views::{ActionView, AppView, Line, ResourceView, RolloutView};
 use crate::{ApiState, router};
 use async_trait::async_trait;
 use axum::body::{Body, Bytes};
@@ -17,12 +17,17 @@ use http_body_util::BodyExt as _;
 use journal::NewEntry;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
 
+mod attacks;
+
 const RUN: &str = "user/petclinic/petclinic-was/56";
+
+/// Of every user's password.
+static HASH: LazyLock<String> = LazyLock::new(|| hash_password("a long password").unwrap());
 
 /// Remembers what it was told to do.
 #[derive(Default)]
@@ -46,6 +51,9 @@ impl Commands for Told {
     }
     async fn sync_app(&self, _: &str, _: By) -> Result<(), NotTaken> {
         Ok(())
+    }
+    async fn app_named(&self, name: &str) -> Result<Stream, NotTaken> {
+        Stream::parse(&format!("app/{name}")).map_err(|error| NotTaken::NoObject(error.to_string()))
     }
     async fn take_app(&self, stream: &Stream, by: By) -> Result<(), NotTaken> {
         self.0.lock().unwrap().push(format!("take {stream} by {by}"));
@@ -89,8 +97,7 @@ struct World {
 impl World {
     fn new() -> World {
         let dir = tempfile::tempdir().unwrap();
-        let hash = hash_password("a long password").unwrap();
-        let user = |name: &str, role| User { name: name.into(), role, hash: hash.clone() };
+        let user = |name: &str, role| User { name: name.into(), role, hash: HASH.clone() };
         let users = vec![user("ann", Role::Operator), user("val", Role::Viewer)];
         let login = Login::new(users, &Url::parse("http://127.0.0.1:8080/").unwrap()).unwrap();
         let login = login.behind(vec!["10.9.0.0/16".parse().unwrap()]);
@@ -423,7 +430,23 @@ async fn the_control_socket_tells_until_an_application_has_changed_hands() {
     assert_eq!(asking("lend").await, Err("`lend` is neither take nor give".into()));
     let waiting = decide::next::Status { phase: decide::next::Phase::Waiting, message: "waiting for Argo CD".into() };
     world.state.board.publish(stream, "sync", waiting, 1);
-    let owned = crate::views::AppView {
+    let owned = app();
+    let publish = async {
+        while world.told.0.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.state.board.show_app(stream, owned);
+    };
+    let (told, ()) = tokio::join!(asking("take"), publish);
+    let told = told.unwrap();
+    assert!(told.starts_with("production/argocd/petclinic is to be owned\n"), "{told}");
+    assert!(told.ends_with(&format!("{stream} is owned now\n")), "{told}");
+    assert_eq!(*world.told.0.lock().unwrap(), [format!("take {stream} by person:control-socket")]);
+}
+
+/// An application without trouble.
+fn app() -> AppView {
+    AppView {
         name: "argocd/petclinic".into(),
         cluster: "production".into(),
         repo: String::new(),
@@ -435,15 +458,174 @@ async fn the_control_socket_tells_until_an_application_has_changed_hands() {
         resources: Vec::new(),
         history: Vec::new(),
         warnings: Vec::new(),
+    }
+}
+
+/// A rollout without trouble.
+fn canary() -> RolloutView {
+    RolloutView {
+        name: "petclinic/was".into(),
+        cluster: "production".into(),
+        phase: "Healthy".into(),
+        message: String::new(),
+        ownership: "owned".into(),
+        steps: Vec::new(),
+        at: 0,
+        asked: 0,
+        served: None,
+        stable_image: "was:1".into(),
+        canary_image: "was:1".into(),
+        revisions: Vec::new(),
+        weights: Vec::new(),
+        actions: Vec::new(),
+        paused_until_ms: None,
+    }
+}
+
+#[tokio::test]
+async fn home_leaves_no_kind_of_failure_out() {
+    let world = World::new();
+    let (cookie, _) = world.login("val").await;
+    assert_eq!(world.view("/api/v1/home", &cookie).await["troubles"], json!([]));
+    let run = |number: u64, reference: &str, outcome: &str| {
+        let mut first = opened();
+        let id = format!("user/petclinic/petclinic-was/{number}");
+        first["body"]["run"]["id"] = id.clone().into();
+        first["body"]["run"]["number"] = number.into();
+        first["body"]["run"]["event"]["reference"] = reference.into();
+        let failed = ended("bump", 1, json!({ "is": "rejected", "because": "the registry refuses the push" }));
+        (
+            format!("run/{id}"),
+            [first, started("bump", 1), failed, json!({ "kind": "closed", "body": { "outcome": outcome } })],
+        )
     };
-    let publish = async {
-        while world.told.0.lock().unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        world.state.board.show_app(stream, owned);
+    for (number, reference, outcome) in [
+        (1, "refs/heads/main", "failed"),
+        (2, "refs/heads/main", "failed"),
+        (3, "refs/heads/main", "superseded"),
+        (4, "refs/heads/mended", "failed"),
+        (5, "refs/heads/mended", "succeeded"),
+    ] {
+        let (stream, entries) = run(number, reference, outcome);
+        world.append(&stream, 1000 * number, &entries).await;
+    }
+    world.append("delivery/default/d-3", 3000, &[received("d-3", "ccc")]).await;
+    world.append("delivery/default/d-4", 3000, &[received("d-4", "ddd")]).await;
+    let board = &world.state.board;
+    let say = |stream: &str, phase, message: &str| {
+        board.publish(stream, "", decide::next::Status { phase, message: message.into() }, 3100);
     };
-    let (told, ()) = tokio::join!(asking("take"), publish);
-    let told = told.unwrap();
-    assert!(told.ends_with(&format!("{stream} is owned now\n")), "{told}");
-    assert_eq!(*world.told.0.lock().unwrap(), [format!("take {stream} by person:control-socket")]);
+    say("delivery/default/d-3", decide::next::Phase::Waiting, "the commit cannot be fetched");
+    say("image/user/petclinic/petclinic-was/7/image", decide::next::Phase::Blocked, "the registry refuses the login");
+    let retry = ActionView { action: "retry".into(), label: "Retry".into(), effect: "Tries again".into() };
+    let message = "RolloutAborted: asked for by mina".to_owned();
+    let aborted = RolloutView { phase: "Degraded".into(), message, actions: vec![retry], ..canary() };
+    board.show_rollout("rollout/production/petclinic/was", aborted);
+    let stale = ResourceView {
+        group: String::new(),
+        version: "v1".into(),
+        kind: "ConfigMap".into(),
+        namespace: "petclinic".into(),
+        name: "settings".into(),
+        sync: "out-of-sync".into(),
+        health: String::new(),
+        message: String::new(),
+        parent: String::new(),
+        owned: Vec::new(),
+        desired: String::new(),
+        live: String::new(),
+    };
+    let blind = AppView {
+        sync: "unknown".into(),
+        warnings: vec!["the manifests cannot be fetched: no route to host".into()],
+        resources: vec![stale.clone()],
+        ..app()
+    };
+    board.show_app("app/production/argocd/blind", blind);
+    board.show_app("app/production/argocd/ill", AppView { health: "Degraded".into(), ..app() });
+    let differs = AppView { sync: "out-of-sync".into(), resources: vec![stale], ..app() };
+    board.show_app("app/production/argocd/differs", differs);
+
+    let path = |number: u64| format!("/api/v1/runs/user/petclinic/petclinic-was/{number}");
+    let newer = world.view(&path(4), &cookie).await["newer"].clone();
+    assert_eq!((&newer["number"], &newer["state"]), (&json!(5), &json!("succeeded")), "a retry of 4 goes back from 5");
+    assert_eq!(world.view(&path(1), &cookie).await["newer"], Value::Null, "no newer one succeeded");
+
+    let home = world.view("/api/v1/home", &cookie).await;
+    let told: Vec<String> = home["troubles"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|trouble| {
+            let text = |key: &str| trouble[key].as_str().unwrap().to_owned();
+            format!("{} {}: {}", text("class"), text("stream"), text("reason"))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "aborted rollout/production/petclinic/was: RolloutAborted: asked for by mina",
+            "blocked image/user/petclinic/petclinic-was/7/image: the registry refuses the login",
+            "failed-run run/user/petclinic/petclinic-was/2: bump ended as rejected: the registry refuses the push",
+            "degraded app/production/argocd/ill: no reason is known",
+            "unreadable app/production/argocd/blind: the manifests cannot be fetched: no route to host",
+            "delivery-waits delivery/default/d-3: push of user/petclinic: the commit cannot be fetched",
+            "differs app/production/argocd/differs: not as git says: ConfigMap/settings (out-of-sync)",
+        ]
+    );
+    assert_eq!(
+        home["counts"],
+        json!({
+            "failed_runs": 1, "aborted": 1, "blocked": 1, "degraded": 1, "unreadable": 1, "plugins_refused": 0,
+            "deliveries_waiting": 2, "approvals": 0, "differing": 1,
+        })
+    );
+}
+
+/// The first entry of a delivery's stream.
+fn received(delivery: &str, sha: &str) -> Value {
+    json!({ "kind": "received", "body": {
+        "hook": "default", "delivery": delivery, "repository": "user/petclinic", "reference": "refs/heads/main",
+        "before": "", "after": sha, "change": "forward", "pusher": "kim", "paths": { "known": "listed", "paths": ["a"] } } })
+}
+
+#[tokio::test]
+async fn each_delivery_says_what_became_of_it() {
+    let world = World::new();
+    let (cookie, _) = world.login("val").await;
+    let stream = |delivery: &str| format!("delivery/default/{delivery}");
+    let ignored =
+        json!({ "kind": "ignored", "body": { "because": "no pipeline is for this: was.yaml: no path matches" } });
+    world.append(&stream("d-1"), 1000, &[received("d-1", "aaa"), ignored]).await;
+    let skipped = json!([{ "file": ".bespin/web.yaml", "because": "the branch is not listed" }]);
+    let opened = json!({ "kind": "opened", "body": { "runs": [RUN], "skipped": skipped } });
+    world.append(&stream("d-2"), 2000, &[received("d-2", "bbb"), opened]).await;
+    let missed = json!({ "kind": "missed", "body": { "because": "the commit ccc cannot be fetched yet" } });
+    world.append(&stream("d-3"), 3000, &[received("d-3", "ccc"), missed]).await;
+    let newer = json!({ "kind": "of-a-newer-server", "body": {} });
+    world.append(&stream("d-4"), 4000, &[newer]).await;
+    let said = decide::next::Status { phase: decide::next::Phase::Waiting, message: "waiting for GitHub".into() };
+    world.state.board.publish(&stream("d-3"), "delivery", said, 3100);
+
+    let page = world.view("/api/v1/deliveries", &cookie).await;
+    let told = |at: usize, what: &str| page["deliveries"][at][what].clone();
+    assert_eq!((&page["total"], &page["waiting"]), (&json!(4), &json!(2)));
+    assert_eq!((told(0, "event"), told(0, "state")), (json!("of-a-newer-server"), json!("waiting")));
+    assert_eq!((told(1, "message"), told(1, "sha")), (json!("the commit ccc cannot be fetched yet"), json!("ccc")));
+    assert_eq!(told(1, "status")["message"], "waiting for GitHub");
+    assert_eq!((told(2, "state"), told(2, "runs"), told(2, "ended_ms")), (json!("opened"), json!([RUN]), json!(2000)));
+    assert_eq!(told(2, "skipped"), skipped);
+    assert_eq!((told(3, "state"), told(3, "sender")), (json!("ignored"), json!("kim")));
+    assert!(told(3, "message").as_str().unwrap().contains("no path matches"));
+
+    for (query, total, first) in [
+        ("skip=2&limit=1", 4, json!("d-2")),
+        ("only=waiting", 2, json!("d-4")),
+        ("search=MAIN+bbb", 1, json!("d-2")),
+        ("search=nothing", 0, Value::Null),
+    ] {
+        let page = world.view(&format!("/api/v1/deliveries?{query}"), &cookie).await;
+        assert_eq!((&page["total"], &page["deliveries"][0]["delivery"]), (&json!(total), &first), "{query}");
+    }
+    assert_eq!(world.get("/api/v1/deliveries", "").await.status(), StatusCode::UNAUTHORIZED);
 }

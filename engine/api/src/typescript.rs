@@ -23,6 +23,7 @@ fn print() -> String {
     add::<views::RolloutSummary>(&mut generator);
     add::<views::RolloutPage>(&mut generator);
     add::<views::PluginsView>(&mut generator);
+    add::<views::DeliveriesView>(&mut generator);
     add::<views::RetriedView>(&mut generator);
     add::<views::ChangedView>(&mut generator);
     add::<views::BeatView>(&mut generator);

@@ -1,10 +1,12 @@
 //! What the dashboard is told: the JSON shapes of the API. The dashboard's
 //! TypeScript types are generated from these.
 
+mod deliveries;
 mod pages;
 mod plugins;
 mod runs;
 
+pub use deliveries::*;
 pub use pages::*;
 pub use plugins::*;
 pub use runs::*;

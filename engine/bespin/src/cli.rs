@@ -53,11 +53,11 @@ enum Command {
     ///
     /// Until then Bespin only watches what another controller owns. Asks the server that runs on this machine with
     /// the same configuration, and follows the application until it has changed hands.
-    Take(Named),
+    Take(crate::ownership::Named),
     /// Give an application back.
     ///
     /// Bespin only watches it from then on. Asks the server that runs on this machine with the same configuration.
-    Give(Named),
+    Give(crate::ownership::Named),
     /// Hash a password for a `[[user]]` of the configuration; it is read from the standard input.
     HashPassword,
     /// Compile a plugin from the standard input into a server's cache; the server calls this.
@@ -80,15 +80,6 @@ pub struct WithConfig {
     /// The configuration file, in TOML.
     #[arg(long, short, env = "BESPIN_CONFIG", default_value = "bespin.toml", value_name = "FILE")]
     pub config: PathBuf,
-}
-
-/// An application by its name.
-#[derive(Args)]
-struct Named {
-    #[command(flatten)]
-    config: WithConfig,
-    /// `namespace/name`, or `cluster/namespace/name` where there are several clusters.
-    name: String,
 }
 
 fn example() -> String {
@@ -134,8 +125,8 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Plan(options) => crate::lint::plan(&options),
         Command::Journal(command) => journal_commands::run(command).await,
         Command::Plugin(command) => devkit::run(command, registries).await,
-        Command::Take(named) => crate::ownership::take(&named.config, &named.name).await,
-        Command::Give(named) => crate::ownership::give(&named.config, &named.name).await,
+        Command::Take(named) => crate::ownership::take(&named).await,
+        Command::Give(named) => crate::ownership::give(&named).await,
         Command::HashPassword => hash_password(),
         Command::CompilePlugin { cache } => crate::compiler::compile(&cache),
         Command::TerraformSupervisor => std::process::exit(crate::host::terraform::supervisor::run()),

@@ -1,6 +1,7 @@
 //! What the dashboard's buttons do: each is an entry, appended by a person.
 
 use crate::drive::{Begun, Drivers, Trouble, read};
+use crate::stages::rollout::RolloutStage;
 use crate::stages::sync::SyncStage;
 use api::commands::{Commands, NotTaken};
 use async_trait::async_trait;
@@ -15,6 +16,8 @@ pub struct Buttons {
     pub drivers: Arc<Drivers>,
     /// The stage that applications are asked of.
     pub sync: Arc<SyncStage>,
+    /// The stage that rollouts are asked of.
+    pub rollout: Arc<RolloutStage>,
 }
 
 #[async_trait]
@@ -54,7 +57,7 @@ impl Commands for Buttons {
 
     async fn rollout_action(&self, stream: &str, action: &str, by: By) -> Result<(), NotTaken> {
         let stream = Stream::parse(stream).map_err(|error| NotTaken::NoObject(error.to_string()))?;
-        crate::stages::rollout::ask(&self.drivers, &stream, action, by).await.map_err(NotTaken::Refused)
+        self.rollout.ask(&self.drivers, &stream, action, by).await
     }
 
     async fn sync_app(&self, stream: &str, by: By) -> Result<(), NotTaken> {
@@ -62,14 +65,18 @@ impl Commands for Buttons {
         self.sync.ask(&self.drivers, &stream, by).await.map_err(refused)
     }
 
+    async fn app_named(&self, name: &str) -> Result<Stream, NotTaken> {
+        self.sync.one_named(name).await
+    }
+
     async fn take_app(&self, stream: &Stream, by: By) -> Result<(), NotTaken> {
-        self.sync.take(&self.drivers, stream, by).await.map_err(refused)?;
+        self.sync.take(&self.drivers, stream, by).await?;
         self.drivers.ensure(stream);
         Ok(())
     }
 
     async fn give_app(&self, stream: &Stream, by: By) -> Result<(), NotTaken> {
-        self.sync.give(&self.drivers, stream, by).await.map_err(refused)?;
+        self.sync.give(&self.drivers, stream, by).await?;
         self.drivers.ensure(stream);
         Ok(())
     }

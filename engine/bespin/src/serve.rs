@@ -11,6 +11,7 @@ use crate::host::{Adapters, Archives, Artifacts, Connector, ContainerSteps, Plan
 use crate::index::JournalIndex;
 use crate::installed::Installed;
 use crate::leftovers::Leftovers;
+use crate::listeners::Listeners;
 use crate::logs::Logs;
 use crate::patience::until_known;
 use crate::places::PlaceWaits;
@@ -29,7 +30,7 @@ use crate::stages::rollout::{RolloutStage, Routers};
 use crate::stages::run::RunStage;
 use crate::stages::sync::{Generators, Judges, SyncStage};
 use crate::steps::PluginSteps;
-use crate::{adapters, compiler, descriptors, ending, epoch};
+use crate::{adapters, compiler, data_folder, descriptors, ending, epoch};
 use api::ApiState;
 use api::board::Board;
 use api::hooks::{HookLimits, HookState};
@@ -40,11 +41,9 @@ use forge::Forge;
 use forge::pulls::Pulls;
 use forge::redelivery::Webhooks;
 use sandbox::Sandbox;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -104,11 +103,13 @@ pub async fn stop_asked() {
 /// What kept it from starting, as a sentence.
 pub async fn start(config: Config) -> Result<Server, String> {
     let data = config.server.data.clone();
-    std::fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
+    data_folder::private(&data)?;
     let journal = journal::open(&journal_dir(&data)).map_err(|error| error.to_string())?;
-    let (listener, dashboard) = listen(config.server.listen).await?;
-    let (hook_listener, hook_address) = listen(config.server.hooks).await?;
-    let dashboard = config.server.url.clone().unwrap_or(dashboard);
+    let stop = CancellationToken::new();
+    // A start that fails listens no longer.
+    let starting = stop.clone().drop_guard();
+    let listeners = Listeners::bind(&config, &stop).await?;
+    let dashboard = config.server.url.clone().unwrap_or_else(|| listeners.pages_url.clone());
     let drivers = Drivers::new(journal, Arc::new(Board::default()));
     let logs = Arc::new(Logs::open(data.join("logs")));
     let stages = bind(&config, &drivers, &logs, &dashboard).await?;
@@ -116,7 +117,6 @@ pub async fn start(config: Config) -> Result<Server, String> {
     tracing::info!(resumed, "the journal was read");
     stages.heads.watch(&drivers);
 
-    let stop = CancellationToken::new();
     let url = Url::parse(&dashboard).map_err(|error| format!("server: url: {error}"))?;
     let login = Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?;
     let login = Arc::new(login.behind(config.server.trusted_proxies.clone()));
@@ -133,10 +133,13 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let keep_runs = config.server.keep_runs;
     let retention = Retention { drivers: drivers.clone(), leftovers: stages.leftovers, memories, keep_runs };
     drivers.beside(retention.rounds());
-    tokio::spawn(api::serve(listener, api));
-    let hooks = HookState::new(Arc::new(Hooks::new(adapters::hooks(&config)?, &drivers)), HookLimits::default());
-    tokio::spawn(api::hooks::serve(hook_listener, hooks, stop.clone()));
-    let server = Server { drivers, dashboard, hooks: hook_address, login, stop };
+    let hooks = Arc::new(Hooks::new(adapters::hooks(&config)?, &drivers));
+    let hooks = HookState::behind(hooks, HookLimits::default(), config.server.trusted_proxies.clone());
+    listeners.deliveries.open(api::hooks::router(hooks));
+    listeners.pages.open(api::router(api));
+    listeners.started();
+    starting.disarm();
+    let server = Server { drivers, dashboard, hooks: listeners.deliveries_url, login, stop };
     server.tell(&data)?;
     Ok(server)
 }
@@ -157,18 +160,9 @@ impl Server {
     fn tell(&self, data: &Path) -> Result<(), String> {
         tracing::info!(dashboard = self.dashboard, hooks = self.hooks, "listening");
         let addresses = serde_json::json!({ "dashboard": self.dashboard, "hooks": self.hooks }).to_string();
-        let (partial, path) = (data.join("addresses.partial"), data.join("addresses.json"));
-        std::fs::write(&partial, addresses)
-            .and_then(|()| std::fs::rename(&partial, &path))
-            .map_err(|error| format!("{}: {error}", path.display()))
+        let path = data.join("addresses.json");
+        data_folder::write_private(&path, &addresses).map_err(|error| format!("{}: {error}", path.display()))
     }
-}
-
-async fn listen(address: SocketAddr) -> Result<(TcpListener, String), String> {
-    let failed = |error: std::io::Error| format!("listening on {address}: {error}");
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, format!("http://{bound}")))
 }
 
 /// The stages, as the rest of the server needs them.
@@ -207,7 +201,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let bump = BumpStage::new(&forge);
     let (remote, extensions) = stage_plugins(config, registries)?;
     let connector = Arc::new(Connector::new().map_err(|error| error.to_string())?);
-    let sync = cluster_stages(config, drivers, &forge, repositories, &extensions, &connector).await?;
+    let (sync, rollout) = cluster_stages(config, drivers, &forge, repositories, &extensions, &connector).await?;
     let host = PluginHost::new(Adapters {
         drivers: drivers.clone(),
         forge: forge.clone(),
@@ -242,7 +236,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     drivers.register(&image);
     drivers.register(&bump);
     drivers.beside(crate::git_notices::show(forge, drivers.clone()));
-    let buttons = Buttons { drivers: drivers.clone(), sync };
+    let buttons = Buttons { drivers: drivers.clone(), sync, rollout };
     Ok(Bound { delivery, heads, buttons, leftovers, plugins, extensions })
 }
 
@@ -254,7 +248,7 @@ async fn cluster_stages(
     repositories: Arc<Repositories>,
     extensions: &Extensions,
     connector: &Arc<Connector>,
-) -> Result<Arc<SyncStage>, String> {
+) -> Result<(Arc<SyncStage>, Arc<RolloutStage>), String> {
     let clusters = connect(config, drivers).await?;
     let judges = Judges::load(&config.health, extensions).await?;
     let generators = Generators::load(&config.generate, extensions).await?;
@@ -269,7 +263,7 @@ async fn cluster_stages(
         supervise(drivers, &sync, &rollout, cluster);
     }
     drivers.beside(sync.clone().hear(drivers.clone(), forge.clone()));
-    Ok(sync)
+    Ok((sync, rollout))
 }
 
 /// What runs the containers of steps; those that an earlier process left are removed meanwhile.

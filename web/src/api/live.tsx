@@ -39,7 +39,7 @@ export function Live({ children }: { children: ReactNode }) {
       source.addEventListener('beat', hear)
       source.addEventListener('board', (event) => {
         hear(event)
-        for (const key of ['home', 'run', 'apps', 'app', 'rollouts', 'rollout']) {
+        for (const key of ['home', 'run', 'apps', 'app', 'rollouts', 'rollout', 'deliveries']) {
           void client.invalidateQueries({ queryKey: [key] }, { cancelRefetch: false })
         }
       })

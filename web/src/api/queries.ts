@@ -1,8 +1,9 @@
-import { keepPreviousData, queryOptions } from '@tanstack/react-query'
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from '@tanstack/react-query'
 import { inPath, read } from './client'
 import type {
   AppPage,
   AppSummary,
+  DeliveriesView,
   HomeView,
   PluginsView,
   RolloutPage,
@@ -30,10 +31,32 @@ export const pluginsQuery = queryOptions({
   queryFn: ({ signal }) => read<PluginsView>('/plugins', signal),
 })
 
-export const runsQuery = (search: string, limit: number) =>
-  queryOptions({
-    queryKey: ['runs', search, limit],
-    queryFn: ({ signal }) => read<RunsView>(`/runs?limit=${limit}&search=${encodeURIComponent(search)}`, signal),
+/** How many runs or deliveries are fetched at once; the server gives at most 200. */
+const PAGE = 50
+
+/** How many are passed over for the next page; none where all are there. */
+const next = (total: number, pages: unknown[]) => (pages.length * PAGE < total ? pages.length * PAGE : undefined)
+
+export const runsQuery = (search: string) =>
+  infiniteQueryOptions({
+    queryKey: ['runs', search],
+    queryFn: ({ signal, pageParam }) =>
+      read<RunsView>(`/runs?limit=${PAGE}&skip=${pageParam}&search=${encodeURIComponent(search)}`, signal),
+    initialPageParam: 0,
+    getNextPageParam: (last, pages) => next(last.total, pages),
+    placeholderData: keepPreviousData,
+  })
+
+export const deliveriesQuery = (search: string, only: string | undefined) =>
+  infiniteQueryOptions({
+    queryKey: ['deliveries', search, only ?? ''],
+    queryFn: ({ signal, pageParam }) => {
+      const which = only === undefined ? '' : `&only=${encodeURIComponent(only)}`
+      const words = `&search=${encodeURIComponent(search)}`
+      return read<DeliveriesView>(`/deliveries?limit=${PAGE}&skip=${pageParam}${words}${which}`, signal)
+    },
+    initialPageParam: 0,
+    getNextPageParam: (last, pages) => next(last.total, pages),
     placeholderData: keepPreviousData,
   })
 

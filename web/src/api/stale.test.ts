@@ -14,6 +14,6 @@ test('a rollout makes every run stale that may wait for it', () => {
   expect(staleKeys(['rollout/prod/petclinic/was'])).toContainEqual(['run'])
 })
 
-test('a delivery shows on Home only', () => {
-  expect(staleKeys(['delivery/default/1'])).toEqual([['home']])
+test('a delivery shows on Home and in their list', () => {
+  expect(staleKeys(['delivery/default/1'])).toEqual([['home'], ['deliveries']])
 })

@@ -5,6 +5,7 @@ export function staleKeys(streams: string[]): string[][] {
   for (const stream of streams) {
     const [stage = '', ...parts] = stream.split('/')
     add('home')
+    if (stage === 'delivery') add('deliveries')
     if (stage === 'run') add('plugins')
     if (stage === 'run' || stage === 'image' || stage === 'bump') {
       add('runs')

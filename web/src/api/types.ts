@@ -151,6 +151,53 @@ export interface CorridorView {
   stations: StationView[];
 }
 
+/** A page of deliveries. */
+export interface DeliveriesView {
+  /** The deliveries, newest first. */
+  deliveries: DeliveryView[];
+  /** How many there are in all that match. */
+  total: number;
+  /** How many of all wait, whether they match or not. */
+  waiting: number;
+}
+
+/** What became of a delivery. */
+export type DeliveryState = "waiting" | "opened" | "ignored";
+
+/** One delivery, and what became of it. */
+export interface DeliveryView {
+  /** The delivery's stream, `delivery/<hook>/<id>`. */
+  stream: string;
+  /** The hook that it came by. */
+  hook: string;
+  /** GitHub's id of the delivery; what the server found by itself has one of its own. */
+  delivery: string;
+  /** `push` or `pull-request`; another word for what an older dashboard does not know. */
+  event: string;
+  /** The repository, as `owner/name`. */
+  repository: string;
+  /** The full reference, such as `refs/heads/main`. */
+  reference: string;
+  /** The commit; zeros where the reference was deleted. */
+  sha: string;
+  /** The login of who did it. */
+  sender: string;
+  /** When it was recorded, in ms since the epoch. */
+  received_ms: number;
+  /** When its end was recorded, in ms since the epoch. */
+  ended_ms: number | null;
+  /** Whether it waits, or how it ended. */
+  state: DeliveryState;
+  /** What became of it and why, as a sentence. */
+  message: string;
+  /** The ids of the runs that it opened. */
+  runs: string[];
+  /** The pipeline files that it opened no run of, and why. */
+  skipped: SkippedView[];
+  /** What it waits for, while it does. */
+  status: StatusView | null;
+}
+
 /** One journal entry, as the timeline shows it. */
 export interface EntryView {
   /** Its place in the whole journal. */
@@ -167,12 +214,36 @@ export interface EntryView {
   body: unknown;
 }
 
+/** How many there are of each kind of thing that a person should know of. */
+export interface HomeCounts {
+  /** Pipelines whose newest run at a reference failed. */
+  failed_runs: number;
+  /** Canaries that were aborted. */
+  aborted: number;
+  /** Stages that cannot go on without a person. */
+  blocked: number;
+  /** Applications and rollouts that are degraded, missing, or of unknown health. */
+  degraded: number;
+  /** Applications that cannot be compared with git. */
+  unreadable: number;
+  /** Plugins that stages need and that were refused. */
+  plugins_refused: number;
+  /** Deliveries that have not ended, those that are just being worked on too. */
+  deliveries_waiting: number;
+  /** Runs that wait for somebody's approval. */
+  approvals: number;
+  /** Applications that are not as git says. */
+  differing: number;
+}
+
 /** Home: what moves, what is wrong, what ended lately. */
 export interface HomeView {
   /** Every run on its way, newest first. */
   corridors: CorridorView[];
-  /** What is degraded, out of sync or stuck. */
+  /** What failed, is degraded, out of sync or stuck, the worst first. */
   troubles: TroubleView[];
+  /** How many there are of each kind: no kind is left out. */
+  counts: HomeCounts;
   /** What ended lately, newest first. */
   ended: CorridorView[];
   /** How many applications are seen. */
@@ -473,6 +544,8 @@ export interface RunView {
   mistakes: string[];
   /** Why it was asked to end early. */
   cancel_asked: string | null;
+  /** The newest run of this pipeline at this reference that succeeded after this one: a retry of this one would put older code in the place of that. */
+  newer: RunSummary | null;
   /** The steps, then the final steps, in the file's order. */
   steps: RunStepView[];
   /** The journal of the run and of its image and bump stages, oldest first. */
@@ -509,6 +582,14 @@ export interface SessionView {
   version: string;
   /** The server's clock, in ms since the epoch. */
   now_ms: number;
+}
+
+/** A pipeline file that a delivery opened no run of. */
+export interface SkippedView {
+  /** The file, relative to the repository's root. */
+  file: string;
+  /** Why, as a sentence. */
+  because: string;
 }
 
 /** A place in a corridor. */
@@ -564,11 +645,16 @@ export interface SyncedView {
   outcome: string;
 }
 
+/** What kind of trouble something is, the worst first. The first ones need a person; `differs` and `warning` may wait. */
+export type TroubleClass = "aborted" | "blocked" | "failed-run" | "degraded" | "unreadable" | "plugin-refused" | "delivery-waits" | "differs" | "warning";
+
 /** Something that a person should know of. */
 export interface TroubleView {
-  /** `app/...`, `rollout/...`, the stream that is stuck, or `git/` and the name of a repository. */
+  /** `app/...`, `rollout/...`, `run/...`, `delivery/...`, `plugin/...`, the stream that is stuck, or `git/` and the name of a repository. */
   stream: string;
-  /** In a word: `out of sync`, `Degraded`, `stuck`, `warning`. */
+  /** What kind of trouble it is. */
+  class: TroubleClass;
+  /** In a word: `out of sync`, `Degraded`, `failed`, `stuck`, `warning`. */
   what: string;
   /** Why, as a sentence. */
   reason: string;

@@ -3,9 +3,10 @@ import { Link } from '@tanstack/react-router'
 import { homeQuery } from '../api/queries'
 import type { HomeView, TroubleView } from '../api/types'
 import { Ago, Answered, Empty, Panel } from '../parts/bits'
-import { asks, Corridor } from '../parts/Corridor'
+import { Corridor } from '../parts/Corridor'
 import { stageName, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
+import { isBad, needsPerson } from '../parts/summary'
 import { brief, count } from '../parts/words'
 
 /** Is anything wrong, and what is moving? */
@@ -24,26 +25,19 @@ export function Home() {
   )
 }
 
-/** How many runs wait for somebody's approval. */
-const asking = (view: HomeView) => view.corridors.filter((corridor) => corridor.stations.some(asks)).length
-
 /** How many things are worth a look: what the tab says while nobody reads it. */
-const worth = (view: HomeView) => view.troubles.length + asking(view)
+const worth = (view: HomeView) => view.troubles.length + view.counts.approvals
 
 function Headline({ view }: { view: HomeView }) {
-  const { troubles, corridors } = view
-  const stuck = troubles.filter((trouble) => trouble.what === 'blocked' || trouble.what === 'Degraded').length
-  const moving = corridors.length
-  const ask = asking(view)
-  const waits = ask > 0 ? [`${count(ask, 'run')} ${ask === 1 ? 'waits' : 'wait'} for approval`] : []
-  const needs = stuck > 0 ? [`${count(stuck, 'thing')} ${stuck === 1 ? 'needs' : 'need'} a person`] : []
+  const moving = view.corridors.length
+  const needs = needsPerson(view.counts)
   const parts = [
-    ...(stuck + ask > 0 ? [...needs, ...waits] : ['Nothing needs a person']),
+    ...(needs.length > 0 ? needs : ['Nothing needs a person']),
     moving > 0
       ? `${count(moving, 'push', 'pushes')} ${moving === 1 ? 'is' : 'are'} on ${moving === 1 ? 'its' : 'their'} way`
       : 'nothing is moving',
   ]
-  return <h1 className={stuck > 0 ? 'headline tone-bad' : 'headline'}>{parts.join(', ')}.</h1>
+  return <h1 className={isBad(view.counts) ? 'headline tone-bad' : 'headline'}>{parts.join(', ')}.</h1>
 }
 
 function Sections({ view }: { view: HomeView }) {
@@ -65,7 +59,7 @@ function Sections({ view }: { view: HomeView }) {
         }
       >
         {view.troubles.length === 0 ? (
-          <Empty title="All is well">Nothing is degraded, out of sync or stuck.</Empty>
+          <Empty title="All is well">Nothing failed, is degraded, out of sync or stuck.</Empty>
         ) : (
           <ul className="troubles">
             {view.troubles.map((trouble) => (

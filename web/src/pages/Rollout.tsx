@@ -55,7 +55,7 @@ function Whole({ page }: { page: RolloutPage }) {
         {rollout.actions.length === 0 ? (
           <Empty title="Nothing to press">
             {rollout.ownership === 'observed'
-              ? 'Its owner acts; Bespin looks. `bespin take` changes that.'
+              ? 'Its owner acts; Bespin looks. `bespin take` of the Application that brings it changes that.'
               : 'It is where it should be. A push of a new image starts the next rollout.'}
           </Empty>
         ) : (
@@ -81,13 +81,13 @@ function Whole({ page }: { page: RolloutPage }) {
         <Steps rollout={rollout} />
       </Panel>
       <Panel title="Weight over time">
-        {rollout.weights.length < 2 ? (
+        {rollout.weights.length === 0 ? (
           <Empty title="No weight was shifted yet">
             What is asked and what the load balancer serves are drawn here over time.
           </Empty>
         ) : (
           <Suspense fallback={<Loading what="the chart’s code" />}>
-            <Chart weights={rollout.weights} />
+            <Chart weights={rollout.weights} phase={rollout.phase} />
           </Suspense>
         )}
       </Panel>

@@ -9,7 +9,7 @@ import { Ago, Answered, StatusLine, Lasting, Loading, Panel, Sha, Tabs } from '.
 import { Journal } from '../parts/Journal'
 import { runParams, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
-import { author, branch } from '../parts/words'
+import { author, branch, short } from '../parts/words'
 import { Approvals } from '../run/Approvals'
 import { Drawer } from '../run/Drawer'
 import { Timeline } from '../run/Timeline'
@@ -135,8 +135,7 @@ function Head({ view }: { view: RunView }) {
         ) : (
           <Act<RetriedView>
             label="Retry"
-            confirm="Open a new run"
-            effect={`Opens a new run of ${run.pipeline} at commit ${run.sha.slice(0, 7)}, with a number of its own.`}
+            {...retrying(view)}
             path={`${path}/retry`}
             onDone={({ run }) => void navigate({ params: runParams(run), search: {} })}
           />
@@ -144,6 +143,19 @@ function Head({ view }: { view: RunView }) {
       </div>
     </header>
   )
+}
+
+/** What a retry does: one of an older commit puts it in the place of a newer one. */
+function retrying({ run, newer }: RunView): { confirm: string; effect: string; tone?: 'bad' } {
+  const commit = `commit ${short(run.sha)} (${run.title})`
+  const opens = `Opens a new run of ${run.pipeline} at ${commit}, with a number of its own.`
+  if (newer === null || newer.sha === run.sha) return { confirm: 'Open a new run', effect: opens }
+  const now = `#${newer.number} has run since then, at commit ${short(newer.sha)} (${newer.title})`
+  return {
+    confirm: `Go back to ${short(run.sha)}`,
+    effect: `${opens} ${now}: what this pipeline deploys goes back from that to the older commit.`,
+    tone: 'bad',
+  }
 }
 
 function Mistakes({ view }: { view: RunView }) {

@@ -1,9 +1,10 @@
-import { useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery } from '@tanstack/react-query'
 import { getRouteApi } from '@tanstack/react-router'
-import { useState } from 'react'
 import { runsQuery } from '../api/queries'
+import type { CorridorView, RunsView } from '../api/types'
 import { Answered, Empty, Panel } from '../parts/bits'
 import { Corridor } from '../parts/Corridor'
+import { More } from '../parts/More'
 import { count } from '../parts/words'
 
 const route = getRouteApi('/runs')
@@ -12,8 +13,7 @@ const route = getRouteApi('/runs')
 export default function Runs() {
   const { q = '' } = route.useSearch()
   const navigate = route.useNavigate()
-  const [limit, setLimit] = useState(50)
-  const runs = useQuery(runsQuery(q, limit))
+  const query = useInfiniteQuery(runsQuery(q))
   return (
     <>
       <title>Runs · Bespin</title>
@@ -26,26 +26,28 @@ export default function Runs() {
         value={q}
         onChange={(event) => void navigate({ search: { q: event.target.value || undefined }, replace: true })}
       />
-      <Answered query={runs} what="the runs">
-        {(view) => (
-          <Panel title={count(view.total, 'run')}>
-            {view.runs.length === 0 &&
+      <Answered query={query} what="the runs">
+        {({ pages }) => (
+          <Panel title={count(pages[0]?.total ?? 0, 'run')}>
+            {pages[0]?.runs.length === 0 &&
               (q === '' ? (
                 <Empty title="No run yet">Push to a branch that a pipeline listens to.</Empty>
               ) : (
                 <Empty title="No run holds these words">Try fewer of them.</Empty>
               ))}
-            {view.runs.map((corridor) => (
+            {each(pages).map((corridor) => (
               <Corridor key={corridor.run.id} view={corridor} />
             ))}
-            {view.total > view.runs.length && (
-              <button type="button" className="more" onClick={() => setLimit(limit + 50)}>
-                Show more of them
-              </button>
-            )}
+            <More query={query} />
           </Panel>
         )}
       </Answered>
     </>
   )
+}
+
+/** Every run of the pages once: a run that came meanwhile moves the others on. */
+function each(pages: RunsView[]): CorridorView[] {
+  const all = new Map(pages.flatMap((page) => page.runs).map((corridor) => [corridor.run.id, corridor]))
+  return [...all.values()]
 }

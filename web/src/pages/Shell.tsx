@@ -4,8 +4,9 @@ import { lazy, Suspense, useCallback, useState } from 'react'
 import { change } from '../api/client'
 import { Live, useBehind } from '../api/live'
 import { sessionQuery } from '../api/queries'
+import { restarts } from '../api/restart'
 import type { SessionView, UserView } from '../api/types'
-import { Loading, Trouble } from '../parts/bits'
+import { Loading, Restarting, Trouble } from '../parts/bits'
 import { useNow } from '../parts/clock'
 import { useKeys } from '../parts/keys'
 import { Icon } from '../parts/state'
@@ -20,7 +21,13 @@ export function Shell() {
   if (session.data === undefined) {
     return (
       <main className="alone">
-        {session.isError ? <Trouble error={session.error} /> : <Loading what="your session" />}
+        {session.isError ? (
+          <Trouble error={session.error} />
+        ) : restarts(session.failureReason) ? (
+          <Restarting />
+        ) : (
+          <Loading what="your session" />
+        )}
       </main>
     )
   }
@@ -62,6 +69,7 @@ function Frame({ user, csrf, version }: { user: UserView; csrf: string; version:
           <Link to="/runs">Runs</Link>
           <Link to="/apps">Applications</Link>
           <Link to="/rollouts">Rollouts</Link>
+          <Link to="/deliveries">Deliveries</Link>
           <Link to="/plugins">Plugins</Link>
         </nav>
         <span className="grow" />
@@ -102,8 +110,8 @@ function BehindBanner() {
     <div role="status" aria-live="polite">
       {behind !== null && (
         <p className="behind">
-          <Icon word="warning" /> What you see is old: nothing was heard from the server for {duration(now - behind)}.
-          Trying again.
+          <Icon word="warning" /> What you see is old: nothing was heard from the server for {duration(now - behind)}. It
+          restarts, or cannot be reached; this page tries again by itself.
         </p>
       )}
     </div>

@@ -1,4 +1,4 @@
-import { useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { Command } from 'cmdk'
 import { appsQuery, rolloutsQuery, runsQuery } from '../api/queries'
@@ -9,7 +9,7 @@ import { Icon } from './state'
 /** Goes anywhere by typing. */
 export default function Palette({ onClose }: { onClose: () => void }) {
   const navigate = useNavigate()
-  const runs = useQuery(runsQuery('', 50))
+  const runs = useInfiniteQuery(runsQuery(''))
   const apps = useQuery(appsQuery)
   const rollouts = useQuery(rolloutsQuery)
   const go = (there: Promise<void>) => {
@@ -27,6 +27,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
             <Command.Item onSelect={() => go(navigate({ to: '/runs' }))}>Runs</Command.Item>
             <Command.Item onSelect={() => go(navigate({ to: '/apps' }))}>Applications</Command.Item>
             <Command.Item onSelect={() => go(navigate({ to: '/rollouts' }))}>Rollouts</Command.Item>
+            <Command.Item onSelect={() => go(navigate({ to: '/deliveries' }))}>Deliveries</Command.Item>
             <Command.Item onSelect={() => go(navigate({ to: '/plugins' }))}>Plugins</Command.Item>
           </Command.Group>
           <Command.Group heading="Rollouts">
@@ -54,7 +55,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
             ))}
           </Command.Group>
           <Command.Group heading="Runs">
-            {runs.data?.runs.map(({ run }) => (
+            {runs.data?.pages[0]?.runs.map(({ run }) => (
               <Command.Item
                 key={run.id}
                 value={`${run.id} ${run.title} ${run.author}`}

@@ -1,5 +1,6 @@
 import { useEffect, useId, useRef, useState, type ReactNode } from 'react'
 import { Problem } from '../api/client'
+import { restarts } from '../api/restart'
 import type { StatusView } from '../api/types'
 import { useNow } from './clock'
 import { Icon, look } from './state'
@@ -129,18 +130,28 @@ export function Loading({ what }: { what: string }) {
   )
 }
 
+/** What stands there while the server is away. */
+export function Restarting() {
+  return (
+    <p className="loading" role="status">
+      The server restarts, or cannot be reached. This page tries again every second.
+    </p>
+  )
+}
+
 /** The answer of a query, or why there is none. */
 export function Answered<T>({
   query,
   what,
   children,
 }: {
-  query: { data: T | undefined; error: unknown }
+  query: { data: T | undefined; error: unknown; failureReason?: unknown }
   what: string
   children: (data: T) => ReactNode
 }) {
   if (query.data !== undefined) return children(query.data)
   if (query.error !== null) return <Trouble error={query.error} />
+  if (restarts(query.failureReason)) return <Restarting />
   return <Loading what={what} />
 }
 

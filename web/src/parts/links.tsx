@@ -20,7 +20,7 @@ export function streamName(stream: string): string {
     const [, , pipeline = '', number = '', step] = parts
     return `${pipeline} #${number}${step === undefined ? '' : `, ${step}`}`
   }
-  return parts.slice(1).join('/')
+  return stage === 'plugin' ? parts.join('/') : parts.slice(1).join('/')
 }
 
 /** A link to whatever a stream is shown by. */
@@ -51,11 +51,25 @@ export function StreamLink({ stream, children, row }: { stream: string; children
       </Link>
     )
   }
+  if (stage === 'delivery') {
+    return (
+      <Link {...marks} to="/deliveries" search={{ q: stream.split('/')[2] }}>
+        {text}
+      </Link>
+    )
+  }
+  if (stage === 'plugin') {
+    return (
+      <Link {...marks} to="/plugins">
+        {text}
+      </Link>
+    )
+  }
   return <span>{text}</span>
 }
 
 /** What a stage is called by people. */
 export function stageName(stream: string): string {
   const stage = stream.split('/')[0] ?? ''
-  return { app: 'Application', rollout: 'Rollout', run: 'Run', image: 'Image', bump: 'Bump' }[stage] ?? stage
+  return { app: 'Application', rollout: 'Rollout', run: 'Run', image: 'Image', bump: 'Bump', delivery: 'Delivery', plugin: 'Plugin' }[stage] ?? stage
 }

@@ -90,6 +90,9 @@ const looks: Record<string, [Tone, Shape, string?]> = {
   waiting: ['waiting', 'waiting'],
   pending: ['idle', 'hollow', 'not yet'],
   blocked: ['bad', 'alarm', 'needs a person'],
+  aborted: ['bad', 'stop'],
+  'cannot be read': ['bad', 'hollow'],
+  waits: ['waiting', 'waiting'],
   done: ['good', 'check'],
   // Argo's words, and ours beside them.
   Healthy: ['good', 'check'],

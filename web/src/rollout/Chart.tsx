@@ -2,10 +2,11 @@ import { useEffect, useRef } from 'react'
 import uPlot from 'uplot'
 import type { WeightView } from '../api/types'
 import { useNow } from '../parts/clock'
+import { drawn } from './weights'
 import 'uplot/dist/uPlot.min.css'
 
 /** Weight asked and weight served over time, as steps. */
-export default function Chart({ weights }: { weights: WeightView[] }) {
+export default function Chart({ weights, phase }: { weights: WeightView[]; phase: string }) {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const now = useNow()
@@ -34,19 +35,9 @@ export default function Chart({ weights }: { weights: WeightView[] }) {
   }, [])
 
   useEffect(() => {
-    // What was last known still holds now.
-    const known = last === undefined || last.at_ms >= now ? weights : [...weights, { ...last, at_ms: now }]
-    // A share holds until the next moment, also where nothing was verified then.
-    const points = known.flatMap((point, at) => {
-      const next = known[at + 1]
-      return next?.served === null && point.served !== null ? [point, { ...point, at_ms: next.at_ms - 1 }] : [point]
-    })
-    plot.current?.setData([
-      points.map((point) => point.at_ms / 1000),
-      points.map((point) => point.asked),
-      points.map((point) => point.served),
-    ])
-  }, [weights, last, now])
+    const { at, asked, served } = drawn(weights, now, phase)
+    plot.current?.setData([at, asked, served])
+  }, [weights, phase, now])
 
   return (
     <div

@@ -7,11 +7,15 @@ interface Log {
   lost: boolean
 }
 
-/** Follows a log from its first line. A lost connection goes on where it was: the lines' numbers are the events' ids. */
+/**
+ * Follows a log from its first line. A lost connection goes on where it was: the lines' numbers are the events' ids.
+ * A hidden page follows nothing, for browsers allow only six connections to one server, and goes on when it is seen.
+ */
 export function useLog(path: string): Log {
   const [log, setLog] = useState<Log>({ lines: [], ended: false, lost: false })
   useEffect(() => {
-    const source = new EventSource(path)
+    let source: EventSource | null = null
+    let [newest, ended] = [0, false]
     // Many events may come between two frames; they are shown as one change.
     let arrived: Line[] = []
     let frame = 0
@@ -25,17 +29,34 @@ export function useLog(path: string): Log {
         lost: false,
       }))
     }
-    source.addEventListener('lines', (event: MessageEvent<string>) => {
-      arrived.push(...(JSON.parse(event.data) as Line[]))
-      if (frame === 0) frame = requestAnimationFrame(show)
-    })
-    source.addEventListener('end', () => {
-      source.close()
-      setLog((log) => ({ ...log, ended: true, lost: false }))
-    })
-    source.onerror = () => setLog((log) => ({ ...log, lost: !log.ended }))
+    const close = () => {
+      source?.close()
+      source = null
+    }
+    const open = () => {
+      source = new EventSource(`${path}?from=${newest + 1}`)
+      source.addEventListener('lines', (event: MessageEvent<string>) => {
+        const lines = JSON.parse(event.data) as Line[]
+        newest = lines.at(-1)?.n ?? newest
+        arrived.push(...lines)
+        if (frame === 0) frame = requestAnimationFrame(show)
+      })
+      source.addEventListener('end', () => {
+        ended = true
+        close()
+        setLog((log) => ({ ...log, ended: true, lost: false }))
+      })
+      source.onerror = () => setLog((log) => ({ ...log, lost: !log.ended }))
+    }
+    const look = () => {
+      if (document.hidden) close()
+      else if (source === null && !ended) open()
+    }
+    look()
+    document.addEventListener('visibilitychange', look)
     return () => {
-      source.close()
+      close()
+      document.removeEventListener('visibilitychange', look)
       cancelAnimationFrame(frame)
     }
   }, [path])

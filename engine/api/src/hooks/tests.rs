@@ -1,6 +1,7 @@
 //! The limits of the webhooks' listener, over real connections. What becomes of a delivery is tested where it is recorded.
 
 use super::*;
+use crate::listener::{ConnectionLimits, LateRoutes, serve};
 use axum::body::{Body, to_bytes};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,10 +13,10 @@ const A: &str = "1111111111111111111111111111111111111111";
 const B: &str = "2222222222222222222222222222222222222222";
 
 /// The one signature that fits.
-const SIGNATURE: &str = "sha256=11";
+pub(crate) const SIGNATURE: &str = "sha256=11";
 
 /// Takes every delivery of one repository that bears [`SIGNATURE`].
-struct Taking(Vec<String>);
+pub(crate) struct Taking(Vec<String>);
 
 #[async_trait]
 impl Deliveries for Taking {
@@ -30,8 +31,13 @@ impl Deliveries for Taking {
     }
 }
 
-fn taking(limits: HookLimits) -> HookState {
+pub(crate) fn taking(limits: HookLimits) -> HookState {
     HookState::new(Arc::new(Taking(vec!["user/petclinic".into()])), limits)
+}
+
+/// How many bytes of bodies are held.
+pub(crate) fn held(state: &HookState) -> usize {
+    state.inner.budget.held()
 }
 
 async fn ask(state: &HookState, request: Request) -> (StatusCode, Value) {
@@ -41,7 +47,7 @@ async fn ask(state: &HookState, request: Request) -> (StatusCode, Value) {
     (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
-fn push(repository: &str) -> Vec<u8> {
+pub(crate) fn push(repository: &str) -> Vec<u8> {
     let payload = json!({
         "ref": "refs/heads/main", "before": A, "after": B, "deleted": false, "created": false, "forced": false,
         "repository": {"full_name": repository}, "pusher": {"name": "kim"},
@@ -67,7 +73,8 @@ fn request(body: Vec<u8>, change: impl FnOnce(&mut HeaderMap)) -> Request {
 #[tokio::test]
 async fn bodies_in_flight_share_a_budget() {
     let state = taking(HookLimits { budget_bytes: 1_000, ..HookLimits::default() });
-    let held = state.inner.budget.clone().try_acquire_many_owned(900).unwrap();
+    let mut held = state.inner.budget.share(client::network("192.0.2.1".parse().unwrap()));
+    assert!(held.grow(900));
     let body = push("user/petclinic");
     assert!(body.len() > 100);
     let (status, _) = ask(&state, request(body.clone(), |_| {})).await;
@@ -76,17 +83,20 @@ async fn bodies_in_flight_share_a_budget() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "without a length the reservation grows");
     drop(held);
     assert_eq!(ask(&state, request(body, |_| {})).await.0, StatusCode::ACCEPTED);
-    assert_eq!(state.inner.budget.available_permits(), 1_000, "everything is given back");
+    assert_eq!(state.inner.budget.held(), 0, "everything is given back");
 }
 
 async fn served(
     limits: HookLimits,
+    connections: ConnectionLimits,
 ) -> (HookState, std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
     let state = taking(limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, state.clone(), stop.clone()));
+    let routes = LateRoutes::closed(Arc::default());
+    routes.open(router(state.clone()));
+    let server = tokio::spawn(serve(listener, routes, connections, stop.clone()));
     (state, address, stop, server)
 }
 
@@ -101,8 +111,9 @@ async fn send(address: std::net::SocketAddr, text: &[u8]) -> String {
 #[tokio::test]
 async fn slow_and_endless_senders_are_cut_off() {
     let short = Duration::from_millis(200);
-    let limits = HookLimits { head_time: short, body_time: short, ..HookLimits::default() };
-    let (state, address, stop, server) = served(limits).await;
+    let limits = HookLimits { body_time: short, ..HookLimits::default() };
+    let connections = ConnectionLimits { head_time: short, ..ConnectionLimits::default() };
+    let (state, address, stop, server) = served(limits, connections).await;
     // Each of these waits for an answer or an end that comes by the server's own limit.
     assert!(!send(address, b"POST /hooks/github HTTP/1.1\r\nhost: x\r\nx-a: ").await.contains("202"));
     let head = "POST /hooks/github HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-hub-signature-256: sha256=00\r\n";
@@ -111,7 +122,7 @@ async fn slow_and_endless_senders_are_cut_off() {
     let many: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     let many = send(address, format!("{head}{many}\r\n").as_bytes()).await;
     assert!(many.starts_with("HTTP/1.1 431"), "{many}");
-    assert_eq!(state.inner.budget.available_permits(), state.inner.limits.budget_bytes);
+    assert_eq!(state.inner.budget.held(), 0);
     let body = push("user/petclinic");
     let good = format!(
         "POST /hooks/github/default HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-github-event: push\r\nx-github-delivery: d-9\r\n\

@@ -31,6 +31,54 @@ async fn the_eleventh_try_of_a_minute_waits() {
     assert!(login.enter("ann", "a long password", PEER, 65_000).await.is_ok());
 }
 
+#[tokio::test]
+async fn nobody_learns_which_names_there_are_or_locks_one_out() {
+    let login = login();
+    let from = |n: u8| IpAddr::from([192, 0, 2, n]);
+    for n in 0..6 {
+        for name in ["ann", "bob"] {
+            assert_eq!(login.enter(name, "guess", from(n), 5_000).await, Err(Refusal::Wrong), "{name}");
+        }
+    }
+    assert!(login.enter("ann", "a long password", from(99), 6_000).await.is_ok(), "her name is not locked");
+    for name in ["ann", "bob"] {
+        let guess = (client::network(from(50)), digest(name));
+        assert!((0..29).all(|_| login.by_name.take(guess, 10_000).is_none()), "so many guesses within the hour");
+        assert_eq!(login.enter(name, "guess", from(50), 20_000).await, Err(Refusal::Wrong), "{name}");
+        assert_eq!(login.enter(name, "guess", from(50), 430_000).await, Err(Refusal::TooOften(3180)), "{name}");
+        assert_eq!(login.enter(name, "guess", from(51), 430_000).await, Err(Refusal::Wrong), "{name} elsewhere");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_64_is_slowed_down_as_one() {
+    let login = login();
+    let from = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+    for n in 0..10 {
+        assert_eq!(login.enter("ann", "guess", from(n), 5_000).await, Err(Refusal::Wrong));
+    }
+    assert!(matches!(login.enter("ann", "guess", from(11), 5_000).await, Err(Refusal::TooOften(_))));
+    let neighbour = IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]);
+    assert!(login.enter("ann", "a long password", neighbour, 5_000).await.is_ok());
+}
+
+#[test]
+fn an_unknown_name_is_as_much_work_as_the_users() {
+    let work = |hash: &str| {
+        let hash = PasswordHash::new(hash).unwrap();
+        (hash.algorithm.to_string(), hash.version, hash.params.to_string(), hash.hash.unwrap().as_bytes().len())
+    };
+    let params = Params::new(8 * 1024, 5, 1, Some(48)).unwrap();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let hash: PasswordHash = argon2.hash_password(b"x").unwrap();
+    let user = User { name: "ann".into(), role: Role::Viewer, hash: hash.to_string() };
+    let login = Login::new(vec![user.clone()], &Url::parse("http://127.0.0.1/").unwrap()).unwrap();
+    assert_eq!(work(&login.decoy("bob")), work(&user.hash));
+    assert_eq!(login.decoy("bob"), login.decoy("bob"));
+    let nobody = Login::new(Vec::new(), &Url::parse("http://127.0.0.1/").unwrap()).unwrap();
+    assert_eq!(work(&nobody.decoy("bob")), work(&hash_password("x").unwrap()));
+}
+
 #[test]
 fn sessions_end_when_idle_and_after_a_week() {
     let login = login();

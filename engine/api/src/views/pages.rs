@@ -78,12 +78,39 @@ impl From<StageStatus> for StatusView {
     }
 }
 
+/// What kind of trouble something is, the worst first. The first ones need a person; `differs` and `warning` may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TroubleClass {
+    /// A canary was aborted, and its version was not put right yet.
+    Aborted,
+    /// A stage cannot go on without a person.
+    Blocked,
+    /// The newest run of a pipeline at a reference failed.
+    FailedRun,
+    /// An application or a rollout is degraded, missing, or of unknown health.
+    Degraded,
+    /// An application cannot be compared with git.
+    Unreadable,
+    /// A plugin that a stage needs was refused.
+    PluginRefused,
+    /// A delivery waits for something, so that its runs do not begin.
+    DeliveryWaits,
+    /// An application is not as git says.
+    Differs,
+    /// Somebody should know of it.
+    Warning,
+}
+
 /// Something that a person should know of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TroubleView {
-    /// `app/...`, `rollout/...`, the stream that is stuck, or `git/` and the name of a repository.
+    /// `app/...`, `rollout/...`, `run/...`, `delivery/...`, `plugin/...`, the stream that is stuck, or
+    /// `git/` and the name of a repository.
     pub stream: String,
-    /// In a word: `out of sync`, `Degraded`, `stuck`, `warning`.
+    /// What kind of trouble it is.
+    pub class: TroubleClass,
+    /// In a word: `out of sync`, `Degraded`, `failed`, `stuck`, `warning`.
     pub what: String,
     /// Why, as a sentence.
     pub reason: String,
@@ -91,13 +118,38 @@ pub struct TroubleView {
     pub since_ms: Option<u64>,
 }
 
+/// How many there are of each kind of thing that a person should know of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HomeCounts {
+    /// Pipelines whose newest run at a reference failed.
+    pub failed_runs: usize,
+    /// Canaries that were aborted.
+    pub aborted: usize,
+    /// Stages that cannot go on without a person.
+    pub blocked: usize,
+    /// Applications and rollouts that are degraded, missing, or of unknown health.
+    pub degraded: usize,
+    /// Applications that cannot be compared with git.
+    pub unreadable: usize,
+    /// Plugins that stages need and that were refused.
+    pub plugins_refused: usize,
+    /// Deliveries that have not ended, those that are just being worked on too.
+    pub deliveries_waiting: usize,
+    /// Runs that wait for somebody's approval.
+    pub approvals: usize,
+    /// Applications that are not as git says.
+    pub differing: usize,
+}
+
 /// Home: what moves, what is wrong, what ended lately.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HomeView {
     /// Every run on its way, newest first.
     pub corridors: Vec<CorridorView>,
-    /// What is degraded, out of sync or stuck.
+    /// What failed, is degraded, out of sync or stuck, the worst first.
     pub troubles: Vec<TroubleView>,
+    /// How many there are of each kind: no kind is left out.
+    pub counts: HomeCounts,
     /// What ended lately, newest first.
     pub ended: Vec<CorridorView>,
     /// How many applications are seen.

@@ -127,6 +127,9 @@ pub struct RunView {
     pub mistakes: Vec<String>,
     /// Why it was asked to end early.
     pub cancel_asked: Option<String>,
+    /// The newest run of this pipeline at this reference that succeeded after this one: a retry of this one would put
+    /// older code in the place of that.
+    pub newer: Option<RunSummary>,
     /// The steps, then the final steps, in the file's order.
     pub steps: Vec<RunStepView>,
     /// The journal of the run and of its image and bump stages, oldest first.

@@ -36,7 +36,8 @@ impl World {
         let drivers = Drivers::new(journal.clone(), Arc::new(Board::default()));
         let logs = Arc::new(Logs::open(dir.path().join("logs")));
         let forge = forge::Forge::new(forge::Settings::default(), dir.path().join("git")).unwrap();
-        let buttons = Buttons { drivers: drivers.clone(), sync: SyncStage::new([], Repositories::new(forge)) };
+        let sync = SyncStage::new([], Repositories::new(forge));
+        let buttons = Buttons { drivers: drivers.clone(), sync, rollout: Arc::new(RolloutStage::new([])) };
         let (board, stop) = (drivers.board().clone(), CancellationToken::new());
         let api = ApiState::new(journal, board, logs.clone(), login, Arc::new(buttons), stop);
         World { drivers, logs, api, _dir: dir }

@@ -82,7 +82,7 @@ pub fn remove(disk: &Path) -> std::io::Result<()> {
     let mount = disk.join("mount");
     if mount.exists() && is_mounted(disk, &mount)? {
         // What still holds it, a container on its way out, holds only the file system and not the name.
-        run(Command::new("umount").arg(&mount))?;
+        run(tool("umount").arg(&mount))?;
     }
     absent(std::fs::remove_dir_all(disk))
 }
@@ -107,7 +107,7 @@ fn mounted(disk: &Path, bytes: u64) -> std::io::Result<Option<PathBuf>> {
         }
     } else if !is_mounted(disk, &mount)? {
         // The machine was switched off since.
-        let checked = Command::new("e2fsck").args(["-p", "-f"]).arg(&image).stdin(Stdio::null()).output()?;
+        let checked = tool("e2fsck").args(["-p", "-f"]).arg(&image).stdin(Stdio::null()).output()?;
         if checked.status.code().is_none_or(|code| code > 1) {
             return Err(Error::other("its file system was damaged; start the run again"));
         }
@@ -124,18 +124,25 @@ fn format(disk: &Path, image: &Path, bytes: u64) -> std::io::Result<()> {
     std::fs::File::create(&partial)?.set_len(bytes)?;
     // It is thrown away with the run, so that it needs no journal; and it keeps nothing back for root.
     let options = ["-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"];
-    run(Command::new("mkfs.ext4").args(options).arg(&partial))?;
+    run(tool("mkfs.ext4").args(options).arg(&partial))?;
     std::fs::rename(&partial, image)
 }
 
 fn attach(image: &Path, mount: &Path) -> std::io::Result<()> {
     private(mount)?;
-    run(Command::new("mount").args(["-t", "ext4", "-o", "loop,nosuid,nodev,noatime"]).arg(image).arg(mount))
+    run(tool("mount").args(["-t", "ext4", "-o", "loop,nosuid,nodev,noatime"]).arg(image).arg(mount))
 }
 
 /// Whether another file system begins here.
 fn is_mounted(disk: &Path, mount: &Path) -> std::io::Result<bool> {
     Ok(mount.exists() && std::fs::metadata(mount)?.dev() != std::fs::metadata(disk)?.dev())
+}
+
+/// A program of the machine, without the server's environment: secrets may stand there.
+fn tool(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C");
+    command
 }
 
 fn run(command: &mut Command) -> std::io::Result<()> {

@@ -10,6 +10,7 @@
 //! its reason stand at the rule.
 
 use super::act::{Act, Move};
+use super::application::application_of;
 use super::context::Context;
 use super::entry::Entry;
 use super::intent::Action;
@@ -21,6 +22,7 @@ use super::router::rules;
 use super::state::{Requested, State};
 use super::strategy::{Mistake, Strategy};
 use super::{adopt, desired, git, status, transitions};
+use crate::annotations;
 use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
 use crate::object::images_of;
@@ -71,7 +73,12 @@ fn stranger(state: &State, observed: &ObservedRollout) -> Option<String> {
 
 /// What is somebody else's is only looked at: says what would be done.
 fn not_ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
-    let text = format!("observed only, for it is not Bespin's: `bespin take {}`", observed.name());
+    // A Rollout changes hands with the Application that brings it.
+    let help = match application_of(&observed.rollout) {
+        Some(application) => format!("`bespin take {application}`"),
+        None => format!("put the annotation {} on it", annotations::OWNER),
+    };
+    let text = format!("observed only, for it is not Bespin's: {help}");
     let given = || git::let_go(state, &observed.revert, "the Rollout is not Bespin's any more");
     let unrouted = || rules::let_go(state);
     if let Some(next) = given_up(state, &text).or_else(given).or_else(unrouted) {

@@ -13,14 +13,15 @@ mod watch;
 
 pub use routers::Routers;
 
-use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, kept};
+use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, kept, now, read};
+use api::commands::NotTaken;
 use async_trait::async_trait;
 use cluster::{Annotations, Cluster, Router};
 use decide::by::By;
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::request::Key;
-use decide::rollout::{self, Act, ActKey, Action, Entry, Observed, Reply, State, Through};
+use decide::rollout::{self, Act, ActKey, Action, Entry, Objects, Observed, Reply, State, Through};
 use decide::stream::{Family, Stream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -118,28 +119,65 @@ fn fold(entries: &[Written<Entry>]) -> State {
     State::fold(entries.iter().map(|written| (written.at_ms, &written.by, &written.entry)))
 }
 
-/// Records what a person asks of a rollout: `promote`, `promote-full`,
-/// `abort`, `retry` or `resume`. It is done by being recorded.
-///
-/// # Errors
-/// A sentence: an action that nobody knows or that means nothing now, or a
-/// journal that cannot be written.
-pub async fn ask(drivers: &Arc<Drivers>, stream: &Stream, action: &str, by: By) -> Result<(), String> {
-    let word = serde_json::Value::from(action);
-    let Ok(action) = serde_json::from_value::<Action>(word) else {
-        return Err(format!("`{action}` is not one of promote, promote-full, abort, retry, resume"));
-    };
-    // What holds a rollout from outside is seen, not recorded: the view knows.
-    let shown = drivers.board().rollouts().remove(stream.as_str());
-    let offered = shown.is_some_and(|view| view.actions.iter().any(|offer| offer.action == view::word(action)));
-    let mut refused = None;
-    let make = |written: &[Written<Entry>]| {
-        let allowed = rollout::allowed(&fold(written), action);
-        refused = allowed.err().filter(|_| !(offered && action == Action::Resume));
-        refused.is_none().then(|| vec![Entry::Asked { action, through: Through::Api }])
-    };
-    drivers.append(stream, by, make).await.map_err(|error| error.to_string())?;
-    refused.map_or(Ok(()), Err)
+impl RolloutStage {
+    /// Records what a person asks of a rollout: `promote`, `promote-full`, `abort`, `retry` or `resume`. It is done by
+    /// being recorded.
+    ///
+    /// What is allowed is asked of the journal, and of the Rollout as it is now: so a server that has just started takes
+    /// an abort. One whose cluster cannot be read is told by the journal alone, and acts when it can.
+    ///
+    /// # Errors
+    /// An action that nobody knows or that means nothing now, a Rollout that is not there, or the journal.
+    pub async fn ask(&self, drivers: &Drivers, stream: &Stream, action: &str, by: By) -> Result<(), NotTaken> {
+        let word = serde_json::Value::from(action);
+        let Ok(action) = serde_json::from_value::<Action>(word) else {
+            let actions = "promote, promote-full, abort, retry, resume";
+            return Err(NotTaken::Refused(format!("`{action}` is not one of {actions}")));
+        };
+        let recorded = fold(&read::<Entry>(drivers.journal(), stream).await?);
+        let offered = self.offered(stream, &recorded).await?;
+        let is_offered = |action| offered.as_ref().is_none_or(|offered| offered.contains(&action));
+        let mut refused = None;
+        let make = |written: &[Written<Entry>]| {
+            // What holds a rollout from outside is seen, not recorded: only then may it be resumed without a pause.
+            let held = action == Action::Resume && offered.is_some() && is_offered(action);
+            let allowed = rollout::allowed(&fold(written), action);
+            refused = allowed.err().filter(|_| !held).or_else(|| (!is_offered(action)).then(|| instead(&offered)));
+            refused.is_none().then(|| vec![Entry::Asked { action, through: Through::Api }])
+        };
+        drivers.append(stream, by, make).await?;
+        refused.map_or(Ok(()), |because| Err(NotTaken::Refused(because)))
+    }
+
+    /// What a person may do by the Rollout as it is now; absent where it cannot be read.
+    async fn offered(&self, stream: &Stream, recorded: &State) -> Result<Option<Vec<Action>>, NotTaken> {
+        let (cluster, namespace, name) = self.find(stream).map_err(|trouble| NotTaken::NoObject(trouble.message))?;
+        let objects = match cluster.look_at_rollout(namespace, name, &*self.router).await {
+            Ok(objects) => Objects { routers: self.routers.names(stream.as_str()), ..objects },
+            Err(error) => {
+                tracing::warn!(%stream, %error, "the cluster cannot be read; the journal alone says what may be asked");
+                return Ok(None);
+            }
+        };
+        match Observed::read(objects) {
+            Observed::Present(live) => {
+                let offers = rollout::show(recorded, &live, now()).offers;
+                Ok(Some(offers.into_iter().map(|offer| offer.action).collect()))
+            }
+            Observed::Absent { .. } => Err(NotTaken::NoObject(format!("there is no rollout `{}`", stream.rest()))),
+        }
+    }
+}
+
+/// What a person may do instead.
+fn instead(offered: &Option<Vec<Action>>) -> String {
+    match offered.as_deref().unwrap_or_default() {
+        [] => "nothing can be done to it right now".to_owned(),
+        offered => {
+            let words: Vec<&str> = offered.iter().map(|action| view::word(*action)).collect();
+            format!("right now it takes only: {}", words.join(", "))
+        }
+    }
 }
 
 /// Records that a step of a run has stopped waiting for a rollout, whichever

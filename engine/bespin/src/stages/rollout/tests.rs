@@ -2,7 +2,7 @@
 //! playground's Kubernetes API.
 
 use super::routers::tests::{Api, Mode};
-use super::{RolloutStage, Routers, ask, gave_up};
+use super::{RolloutStage, Routers, gave_up};
 use crate::drive::Drivers;
 use crate::requests::request;
 use crate::sources::Repositories;
@@ -10,6 +10,7 @@ use crate::stages::git_server::{GitServer, PASSWORD, USER};
 use crate::stages::revert::RevertStage;
 use crate::stages::sync::SyncStage;
 use api::board::Board;
+use api::commands::NotTaken;
 use api::views::RolloutView;
 use cluster::{Cluster, Reach, Settings};
 use decide::bump::Swap;
@@ -37,6 +38,7 @@ fn stream() -> Stream {
 /// A server's part of the world: everything of it ends with the process.
 struct Server {
     drivers: Arc<Drivers>,
+    stage: Arc<RolloutStage>,
     watching: tokio::task::JoinHandle<()>,
 }
 
@@ -62,9 +64,9 @@ impl Server {
         let stage = Arc::new(RolloutStage::new([cluster.clone()]).routed_by(routers));
         drivers.register(&revert);
         drivers.register(&stage);
-        let watch = stage.watch(drivers.clone(), cluster);
+        let watch = stage.clone().watch(drivers.clone(), cluster);
         let watching = tokio::spawn(async move { watch.await.expect("the watch goes on") });
-        Server { drivers, watching }
+        Server { drivers, stage, watching }
     }
 
     async fn stop(self) {
@@ -210,17 +212,40 @@ async fn people_ask_and_are_told_what_means_nothing() {
     furnish(&playground).await;
     rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
     server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
-    assert!(ask(&server.drivers, &stream(), "abort", mina()).await.unwrap_err().contains("no canary"));
-    assert!(ask(&server.drivers, &stream(), "explode", mina()).await.unwrap_err().contains("not one of"));
+    assert!(
+        server
+            .stage
+            .ask(&server.drivers, &stream(), "abort", mina())
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("no canary")
+    );
+    assert!(
+        server
+            .stage
+            .ask(&server.drivers, &stream(), "explode", mina())
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("not one of")
+    );
+    let other = Stream::rollout("test", "petclinic", "nobody");
+    let absent = server.stage.ask(&server.drivers, &other, "abort", mina()).await.unwrap_err();
+    assert!(matches!(&absent, NotTaken::NoObject(what) if what.contains("test/petclinic/nobody")), "{absent}");
+    assert!(server.drivers.journal().read(other.as_str()).await.expect("it is read").is_empty());
     deploy(&playground, V56).await;
     server.shows("25 %", |view| view.served == Some(25)).await;
-    ask(&server.drivers, &stream(), "abort", mina()).await.expect("a canary walks");
+    let restarted = Drivers::new(server.drivers.journal().clone(), Arc::new(Board::default()));
+    assert!(restarted.board().rollouts().is_empty(), "nobody has looked yet");
+    server.stage.ask(&restarted, &stream(), "abort", mina()).await.expect("a canary walks");
+    server.drivers.poke(&stream());
     let back = server.shows("Degraded", |view| view.phase == "Degraded" && serves(view, V55)).await;
     assert!(back.message.contains("asked for by mina"), "{}", back.message);
     assert_eq!(back.served, Some(0));
-    ask(&server.drivers, &stream(), "retry", mina()).await.expect("it was aborted");
+    server.stage.ask(&server.drivers, &stream(), "retry", mina()).await.expect("it was aborted");
     server.shows("10 %", |view| view.served == Some(10)).await;
-    ask(&server.drivers, &stream(), "promote-full", mina()).await.expect("steps are left");
+    server.stage.ask(&server.drivers, &stream(), "promote-full", mina()).await.expect("steps are left");
     server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
     server.stop().await;
     playground.stop().await;
@@ -321,7 +346,7 @@ async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
     let mina = || By::Person("mina".into());
     // While nobody can tell what is served, a retreat is recorded, and takes nothing away.
     api.set(Mode::Busy);
-    ask(&server.drivers, &stream(), "abort", mina()).await.expect("a canary walks");
+    server.stage.ask(&server.drivers, &stream(), "abort", mina()).await.expect("a canary walks");
     let tried = api.asked(&reqwest::Method::PUT);
     let back = server.shows("Degraded", |view| view.phase == "Degraded" && view.asked == 0).await;
     assert_eq!(back.served, None);
@@ -340,7 +365,7 @@ async fn a_plugin_shares_the_traffic_and_is_believed_only_when_it_verifies() {
     api.set(Mode::Works);
     let back = server.shows("v55 alone", |view| serves(view, V55)).await;
     assert_eq!((back.served, api.weight().as_deref()), (Some(0), Some("0")));
-    ask(&server.drivers, &stream(), "retry", mina()).await.expect("it was aborted");
+    server.stage.ask(&server.drivers, &stream(), "retry", mina()).await.expect("it was aborted");
     server.shows("v56 alone", |view| view.phase == "Healthy" && serves(view, V56)).await;
 
     // While it is another's, that one may tell the router something else: it is told anew.
@@ -517,7 +542,7 @@ async fn a_promise_from_before_reverts_had_streams_is_kept() {
     server.shows("Healthy", |view| view.phase == "Healthy" && serves(view, V55)).await;
     deploy(&playground, V56).await;
     server.shows("25 %", |view| view.served == Some(25)).await;
-    ask(&server.drivers, &stream(), "abort", By::Person("mina".into())).await.expect("a canary walks");
+    server.stage.ask(&server.drivers, &stream(), "abort", By::Person("mina".into())).await.expect("a canary walks");
     server.shows("Degraded", |view| view.phase == "Degraded" && serves(view, V55)).await;
     server.stop().await;
 

@@ -9,6 +9,7 @@ mod act;
 mod generate;
 mod judge;
 pub(super) mod lines;
+mod named;
 mod observe;
 mod pushes;
 mod read;
@@ -20,6 +21,7 @@ pub use judge::Judges;
 
 use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, kept, now};
 use api::board::Board;
+use api::commands::NotTaken;
 use async_trait::async_trait;
 use cluster::Cluster;
 use decide::by::By;
@@ -27,7 +29,7 @@ use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::stream::{Family, Stream};
 use decide::sync::application::{Ownership, Source};
-use decide::sync::{self, Act, ActKey, Entry, Gvk, Objects, Observed, Reply, State};
+use decide::sync::{self, Act, ActKey, Custody, Entry, Gvk, Objects, Observed, Reply, State};
 use sandbox::{Failure, Listed, Place};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -128,33 +130,6 @@ impl SyncStage {
         self.memories.lock().expect("nobody panics while holding the memories").remove(stream);
     }
 
-    /// The streams of the applications that a name may mean: `name`, `namespace/name`, or with the cluster as well.
-    /// The clusters are asked, so that the answer does not depend on what was looked at since the start. Of one that
-    /// does not answer, the journal knows the applications.
-    ///
-    /// # Errors
-    /// Nothing is found, and a cluster cannot be read.
-    pub async fn named(&self, drivers: &Drivers, name: &str) -> Result<Vec<Stream>, Trouble> {
-        let (full, tail) = (format!("app/{name}"), format!("/{name}"));
-        let is_meant = |stream: &Stream| stream.as_str() == full || stream.as_str().ends_with(&tail);
-        let (mut found, mut away) = (Vec::new(), None);
-        for (place, cluster) in &self.clusters {
-            match applications(cluster).await {
-                Ok(there) => found.extend(there.into_iter().filter(is_meant)),
-                Err(trouble) => {
-                    let known = drivers.streams(Family::App).await?.into_iter();
-                    let here = |stream: &Stream| stream.object().is_some_and(|(of, ..)| of == place);
-                    found.extend(known.filter(|stream| here(stream) && is_meant(stream)));
-                    away = Some(trouble);
-                }
-            }
-        }
-        match away {
-            Some(trouble) if found.is_empty() => Err(trouble),
-            _ => Ok(found),
-        }
-    }
-
     /// Where an application's objects go: what a grant must allow.
     ///
     /// # Errors
@@ -201,22 +176,38 @@ impl SyncStage {
         }
     }
 
-    /// Records that a person takes an application over from Argo CD.
+    /// Records that a person takes an application over from Argo CD, unless it is ours or is being taken.
     ///
     /// # Errors
-    /// A journal that cannot be written.
-    pub async fn take(&self, drivers: &Arc<Drivers>, stream: &Stream, by: By) -> Result<(), Trouble> {
-        self.find(stream)?;
-        record(drivers, stream, by, Entry::TakeAsked).await
+    /// An application that is not there or cannot be read, or a journal that cannot be written: nothing is recorded.
+    pub async fn take(&self, drivers: &Drivers, stream: &Stream, by: By) -> Result<(), NotTaken> {
+        let ownership = self.owner_now(stream).await?;
+        change_hands(drivers, stream, by, Entry::TakeAsked, |custody| match custody {
+            Custody::Taking { .. } => true,
+            Custody::Giving => false,
+            Custody::AsFound | Custody::Taken { .. } => ownership == Ownership::Owned,
+        })
+        .await
     }
 
-    /// Records that a person gives an application back to Argo CD.
+    /// Records that a person gives an application back to Argo CD, unless it is not ours or is being given.
     ///
     /// # Errors
-    /// A journal that cannot be written.
-    pub async fn give(&self, drivers: &Arc<Drivers>, stream: &Stream, by: By) -> Result<(), Trouble> {
-        self.find(stream)?;
-        record(drivers, stream, by, Entry::GiveAsked).await
+    /// As [`SyncStage::take`].
+    pub async fn give(&self, drivers: &Drivers, stream: &Stream, by: By) -> Result<(), NotTaken> {
+        let ownership = self.owner_now(stream).await?;
+        change_hands(drivers, stream, by, Entry::GiveAsked, |custody| match custody {
+            Custody::Giving => true,
+            Custody::Taking { .. } => false,
+            Custody::AsFound | Custody::Taken { .. } => ownership == Ownership::Observed,
+        })
+        .await
+    }
+
+    async fn owner_now(&self, stream: &Stream) -> Result<Ownership, NotTaken> {
+        let absent = || NotTaken::NoObject(format!("there is no application `{}`", stream.rest()));
+        let object = self.application(stream).await.map_err(|trouble| NotTaken::Refused(trouble.message))?;
+        Ok(sync::application::ownership(&object.ok_or_else(absent)?))
     }
 
     /// Wakes every application whose manifests may be in this repository: somebody pushed to it.
@@ -252,13 +243,20 @@ impl SyncStage {
     }
 }
 
-/// The streams of the Applications that a cluster has now.
-async fn applications(cluster: &Cluster) -> Result<Vec<Stream>, Trouble> {
-    let kind = cluster.kind("argoproj.io/v1alpha1", "Application").await?;
-    let objects = cluster.list(&kind, None).await?;
-    let stream =
-        |object: &Value| Stream::app(cluster.name(), sync::object::namespace(object), sync::object::name(object));
-    Ok(objects.iter().map(stream).collect())
+/// Records what a person asks, unless it is so or is on its way.
+async fn change_hands(
+    drivers: &Drivers,
+    stream: &Stream,
+    by: By,
+    asked: Entry,
+    is_so: impl Fn(Custody) -> bool,
+) -> Result<(), NotTaken> {
+    let make = |written: &[Written<Entry>]| {
+        let state = State::fold(written.iter().map(|written| (written.at_ms, &written.entry)));
+        (!is_so(state.custody)).then(|| vec![asked.clone()])
+    };
+    drivers.append(stream, by, make).await?;
+    Ok(())
 }
 
 async fn record(drivers: &Arc<Drivers>, stream: &Stream, by: By, entry: Entry) -> Result<(), Trouble> {

@@ -281,6 +281,40 @@ async fn a_delivery_of_a_manifests_repository_wakes_what_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_an_application_that_is_there_is_promised_anything() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (playground, sample) = estate(dir.path()).await;
+    let server = Server::start(dir.path(), &playground).await;
+    sample.apply_application().await.expect("it is made");
+    server.shows("synced", |view| view.sync == "synced").await;
+    for name in ["petclinic", "argocd/petclinic", "test/argocd/petclinic"] {
+        assert_eq!(server.stage.one_named(name).await.expect("it is there"), stream(), "{name}");
+    }
+    for (name, says) in [
+        ("petclinc", "did you mean `test/argocd/petclinic`?"),
+        ("other/argocd/petclinic", "has no cluster `other`; it has `test`"),
+        ("a/b/c/d", "names no application"),
+        ("argocd/", "names no application"),
+    ] {
+        let refused = server.stage.one_named(name).await.expect_err("there is none").to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
+    let (mina, other) = (|| By::Person("mina".into()), Stream::app("test", "argocd", "other"));
+    for stream in [&other, &Stream::app("elsewhere", "argocd", "petclinic")] {
+        assert!(server.stage.take(&server.drivers, stream, mina()).await.is_err());
+        assert!(server.stage.give(&server.drivers, stream, mina()).await.is_err());
+        assert!(server.drivers.journal().read(stream.as_str()).await.expect("it is read").is_empty());
+    }
+    let before = server.drivers.journal().read(STREAM).await.expect("it is read").len();
+    server.stage.take(&server.drivers, &stream(), mina()).await.expect("it is ours already");
+    let after = server.drivers.journal().read(STREAM).await.expect("it is read");
+    let asked = after.iter().filter(|entry| entry.kind == "take-asked").count();
+    assert_eq!((asked, after.len()), (0, before), "nothing is promised that is so");
+    server.stop().await;
+    playground.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whose_an_application_is_is_asked_of_its_cluster() {
     let dir = tempfile::tempdir().expect("a folder");
     let (playground, sample) = estate(dir.path()).await;

@@ -1,15 +1,31 @@
-//! Who asks, behind reverse proxies.
+//! Who asks: the address behind reverse proxies, and what of it counts as one asker.
 
-use axum::http::HeaderMap;
-use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderMap};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// The other end of a request's connection; `0.0.0.0` where no listener said so.
+pub(crate) fn peer(extensions: &Extensions) -> IpAddr {
+    let told = extensions.get::<ConnectInfo<SocketAddr>>();
+    told.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip())
+}
+
+/// The addresses that count as one asker: one of IPv4, and a /64 of IPv6, which is the least that a single machine is
+/// given.
+pub(crate) fn network(address: IpAddr) -> IpNet {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpNet::V4(Ipv4Net::from(address)),
+        IpAddr::V6(address) => IpNet::V6(Ipv6Net::new(address, 64).expect("64 is a length of IPv6").trunc()),
+    }
+}
 
 /// The right-most address of `X-Forwarded-For` that is none of the trusted
 /// proxies: each proxy adds on the right whom it heard, so that whatever stands
 /// further left may be made up. Without a trusted proxy at the other end of
 /// the connection, that end itself. An entry that is no address ends the walk
 /// at the proxy that wrote it.
-pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_proxy = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut client = peer.to_canonical();
     let lines = headers.get_all("x-forwarded-for").iter().rev();
@@ -34,6 +50,15 @@ fn address(entry: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_with_a_whole_64_is_one_asker() {
+        let one = |address: &str| network(address.parse().unwrap());
+        assert_eq!(one("2001:db8:0:1::1"), one("2001:db8:0:1:ffff::9"));
+        assert_ne!(one("2001:db8:0:1::1"), one("2001:db8:0:2::1"));
+        assert_ne!(one("192.0.2.1"), one("192.0.2.2"));
+        assert_eq!(one("::ffff:192.0.2.1"), one("192.0.2.1"), "an address of IPv4 that IPv6 maps");
+    }
 
     #[test]
     fn only_proxies_are_believed_and_only_about_whom_they_heard() {
