@@ -128,7 +128,7 @@ impl RepositoryWebhooks<'_> {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, WebhookError> {
-        let sent = self.webhooks.client.send(request, &self.settings.token).await;
+        let sent = self.webhooks.client.send(request, &self.settings.token.now()).await;
         sent.map_err(|refused| self.failed(refused.problem, refused.retry))
     }
 }
