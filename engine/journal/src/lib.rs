@@ -22,7 +22,7 @@ mod writer;
 
 pub use carry::{Verified, backup, export, restore, verify};
 pub use embedded::{open, open_with};
-pub use salvage::{InspectedJournal, LastGood, inspect, salvage};
+pub use salvage::{InspectedJournal, LastEntry, inspect, salvage};
 pub use settings::Settings;
 
 use decide::by::By;

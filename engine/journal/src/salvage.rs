@@ -27,7 +27,7 @@ pub struct InspectedJournal {
     /// The newest global sequence that was ever given out, as far as that is known.
     pub up_to: u64,
     /// The newest entry that is good.
-    pub last_good: Option<LastGood>,
+    pub last_good: Option<LastEntry>,
     /// How many entries there were beyond the good ones; `None` where nothing tells.
     pub lost: Option<u64>,
     /// Streams of which entries are left, but not the summary that they begin with; none of them counts as good.
@@ -36,7 +36,7 @@ pub struct InspectedJournal {
 
 /// The entry up to which everything is good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LastGood {
+pub struct LastEntry {
     /// Its stream's name.
     pub stream: String,
     /// Its place in its stream, from 0.
@@ -47,9 +47,9 @@ pub struct LastGood {
     pub at_ms: u64,
 }
 
-impl std::fmt::Display for LastGood {
+impl std::fmt::Display for LastEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let LastGood { stream, index, seq, at_ms } = self;
+        let LastEntry { stream, index, seq, at_ms } = self;
         let time = i64::try_from(*at_ms).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
         let time = time.map_or_else(|| format!("{at_ms} ms"), |time| time.to_string());
         write!(f, "entry {index} of {stream} (sequence {seq}, {time})")
@@ -251,7 +251,7 @@ impl Survey {
             each(&entry)?;
             entries += 1;
             let Entry { stream, index, seq, at_ms, .. } = entry;
-            last_good = Some(LastGood { stream, index, seq, at_ms });
+            last_good = Some(LastEntry { stream, index, seq, at_ms });
             Ok(())
         })?;
         let newest = last_good.as_ref().map_or(0, |last| last.seq);
