@@ -376,7 +376,7 @@ async fn what_is_told_beside_the_streams_is_on_home_until_it_is_over() {
     tell(&[one, two], "it was damaged", 1_000);
     world.state.board.warn("other", [("other/x".to_owned(), "another kind".to_owned())].into(), 1_500);
     tell(&[one], "it was damaged", 2_000);
-    let warning = |stream: &str, reason: &str, since: u64| json!({ "stream": stream, "what": "warning", "reason": reason, "since_ms": since });
+    let warning = |stream: &str, reason: &str, since: u64| json!({ "stream": stream, "class": "warning", "what": "warning", "reason": reason, "since_ms": since });
     let other = warning("other/x", "another kind", 1_500);
     assert_eq!(shown().await, json!([warning(one, "it was damaged", 1_000), other]), "since it was told first");
     tell(&[], "", 3_000);

@@ -148,7 +148,8 @@ mod tests {
         };
         for (name, unread, is_missing, says) in [
             ("petclinc", &[][..], true, "there is no application `petclinc`; did you mean `seoul/argocd/petclinic`?"),
-            ("clinic", &[], true, "there is no application `clinic`; the dashboard lists the 4 that there are"),
+            ("clinic", &[], true, "there is no application `clinic`; did you mean `seoul/argocd/petclinic`?"),
+            ("xyz", &[], true, "there is no application `xyz`; the dashboard lists the 4 that there are"),
             (
                 "shop",
                 &[],
