@@ -82,16 +82,14 @@ fn with_past(backup: &str, past: usize) -> String {
     let is_sync = |line: &&Value| line["kind"] == "syncing" || line["kind"] == "synced";
     let pair: Vec<Value> = lines.iter().filter(is_sync).rev().take(2).cloned().collect();
     let of_stream = |line: &&Value| line["stream"] == pair[0]["stream"];
-    let mut index = lines.iter().filter(of_stream).count();
-    let mut seq = lines[0]["up_to"].as_u64().expect("a header says how far it goes");
-    for entry in (0..past).flat_map(|_| pair.iter().rev()) {
-        seq += 1;
+    let next = lines.iter().filter(of_stream).count();
+    let newest = lines[0]["up_to"].as_u64().expect("a header says how far it goes");
+    for (n, entry) in (0..past).flat_map(|_| pair.iter().rev()).enumerate() {
         let mut entry = entry.clone();
-        (entry["seq"], entry["index"]) = (json!(seq), json!(index));
-        index += 1;
+        (entry["seq"], entry["index"]) = (json!(newest + 1 + n as u64), json!(next + n));
         lines.push(entry);
     }
-    lines[0]["up_to"] = json!(seq);
+    lines[0]["up_to"] = json!(newest + 2 * past as u64);
     trailer["entries"] = json!(lines.len() - 1);
     let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     trailer["sha256"] = hex::encode(Sha256::digest(&text)).into();

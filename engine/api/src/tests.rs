@@ -482,11 +482,8 @@ fn canary() -> RolloutView {
     }
 }
 
-#[tokio::test]
-async fn home_leaves_no_kind_of_failure_out() {
-    let world = World::new();
-    let (cookie, _) = world.login("val").await;
-    assert_eq!(world.view("/api/v1/home", &cookie).await["troubles"], json!([]));
+/// Runs of two branches, of which one has failed and the other succeeded at last.
+async fn ended_runs(world: &World) {
     let run = |number: u64, reference: &str, outcome: &str| {
         let mut first = opened();
         let id = format!("user/petclinic/petclinic-was/{number}");
@@ -509,9 +506,10 @@ async fn home_leaves_no_kind_of_failure_out() {
         let (stream, entries) = run(number, reference, outcome);
         world.append(&stream, 1000 * number, &entries).await;
     }
-    world.append("delivery/default/d-3", 3000, &[received("d-3", "ccc")]).await;
-    world.append("delivery/default/d-4", 3000, &[received("d-4", "ddd")]).await;
-    let board = &world.state.board;
+}
+
+/// One of each thing that a person should know of.
+fn show_troubles(board: &Board) {
     let say = |stream: &str, phase, message: &str| {
         board.publish(stream, "", decide::next::Status { phase, message: message.into() }, 3100);
     };
@@ -545,6 +543,17 @@ async fn home_leaves_no_kind_of_failure_out() {
     board.show_app("app/production/argocd/ill", AppView { health: "Degraded".into(), ..app() });
     let differs = AppView { sync: "out-of-sync".into(), resources: vec![stale], ..app() };
     board.show_app("app/production/argocd/differs", differs);
+}
+
+#[tokio::test]
+async fn home_leaves_no_kind_of_failure_out() {
+    let world = World::new();
+    let (cookie, _) = world.login("val").await;
+    assert_eq!(world.view("/api/v1/home", &cookie).await["troubles"], json!([]));
+    ended_runs(&world).await;
+    world.append("delivery/default/d-3", 3000, &[received("d-3", "ccc")]).await;
+    world.append("delivery/default/d-4", 3000, &[received("d-4", "ddd")]).await;
+    show_troubles(&world.state.board);
 
     let path = |number: u64| format!("/api/v1/runs/user/petclinic/petclinic-was/{number}");
     let newer = world.view(&path(4), &cookie).await["newer"].clone();

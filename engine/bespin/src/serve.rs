@@ -178,12 +178,7 @@ struct Bound {
 async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &str) -> Result<Bound, String> {
     let data = &config.server.data;
     let forge = Forge::new(adapters::forge(config)?, data.join("mirrors")).map_err(|error| error.to_string())?;
-    let images =
-        images::Images::open(&data.join("images"), adapters::builder(config)).map_err(|error| error.to_string())?;
-    let images = Arc::new(images);
-    if cfg!(not(feature = "buildkit")) && adapters::builder(config) != images::Choice::Context {
-        tracing::warn!("this build knows no BuildKit: a Docker Engine builds with its classic builder");
-    }
+    let images = images(config)?;
     let registries = images::Registries::new(adapters::registries(config)?).map_err(|error| error.to_string())?;
     let repositories = Repositories::new(forge.clone());
     let waits = PlaceWaits::new(drivers);
@@ -238,6 +233,16 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     drivers.beside(crate::git_notices::show(forge, drivers.clone()));
     let buttons = Buttons { drivers: drivers.clone(), sync, rollout };
     Ok(Bound { delivery, heads, buttons, leftovers, plugins, extensions })
+}
+
+/// What builds images, as the configuration chooses.
+fn images(config: &Config) -> Result<Arc<images::Images>, String> {
+    let builder = adapters::builder(config);
+    if cfg!(not(feature = "buildkit")) && builder != images::Choice::Context {
+        tracing::warn!("this build knows no BuildKit: a Docker Engine builds with its classic builder");
+    }
+    let images = images::Images::open(&config.server.data.join("images"), builder);
+    images.map(Arc::new).map_err(|error| error.to_string())
 }
 
 /// The stages that look after clusters: sync, rollout, and revert after an abort. They follow each cluster from here on.

@@ -190,8 +190,8 @@ async fn rest(read: &mut (impl AsyncReadExt + Unpin)) -> String {
     }
 }
 
-fn rows() -> Vec<Row> {
-    [slow::rows(), many::rows(), odd::rows()].into_iter().flatten().collect()
+fn rows() -> Vec<&'static Row> {
+    [slow::ROWS, many::ROWS, odd::LENGTHS, odd::NAMES, odd::PROTOCOLS].into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

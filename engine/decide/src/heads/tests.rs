@@ -147,8 +147,7 @@ fn what_was_told_a_moment_ago_may_be_shown_late() {
 #[test]
 fn what_nobody_took_is_asked_for_after_the_first_look() {
     let lost = Lost { hook: 7, attempt: 9, delivery: "d".into() };
-    let mut world = World::default();
-    world.git = heads("main=1");
+    let mut world = World { git: heads("main=1"), ..World::default() };
     let at = |world: &World| {
         let observed = Observed { lost: vec![lost.clone()], ..world.observed() };
         decide(&State::replay(&world.entries), &observed, NOW)

@@ -7,119 +7,117 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use tokio::sync::watch;
 
-pub(super) fn rows() -> Vec<Row> {
-    vec![
-        Row {
-            on: BOTH,
-            name: "slow-head",
-            tries: "sends a request's head a byte at a time, without end",
-            allowed: "a head within 10 s of the connection or of the answer before",
-            seen: "no answer; 2xx",
-            attack: |target| drip(target, "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ".to_owned()).boxed(),
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        on: BOTH,
+        name: "slow-head",
+        tries: "sends a request's head a byte at a time, without end",
+        allowed: "a head within 10 s of the connection or of the answer before",
+        seen: "no answer; 2xx",
+        attack: |target| drip(target, "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ".to_owned()).boxed(),
+    },
+    Row {
+        on: BOTH,
+        name: "silent",
+        tries: "connects and sends nothing",
+        allowed: "10 s",
+        seen: "no answer; 2xx",
+        attack: |target| async move { format!("{}; {}", target.send("").await, well(target).await) }.boxed(),
+    },
+    Row {
+        on: PAGES,
+        name: "slow-body",
+        tries: "sends a body a byte at a time",
+        allowed: "5 s, and then 4 KiB each second",
+        seen: "400; 2xx",
+        attack: |target| drip(target, format!("{}content-length: 60000\r\n\r\n", target.post())).boxed(),
+    },
+    Row {
+        on: HOOKS,
+        name: "slow-body",
+        tries: "sends a body a byte at a time",
+        allowed: "5 s, and then 4 KiB each second; 10 s for the whole of it",
+        seen: "408; 2xx",
+        attack: |target| drip(target, format!("{}content-length: 60000\r\n\r\n", target.post())).boxed(),
+    },
+    Row {
+        on: HOOKS,
+        name: "body-on-request",
+        tries: "waits to be asked for its body, and then sends none",
+        allowed: "as a slow body",
+        seen: "100, 408; 2xx",
+        attack: |target| {
+            async move {
+                let head = format!("{}expect: 100-continue\r\ncontent-length: 9\r\n\r\n", target.post());
+                format!("{}; {}", target.send(head).await, well(target).await)
+            }
+            .boxed()
         },
-        Row {
-            on: BOTH,
-            name: "silent",
-            tries: "connects and sends nothing",
-            allowed: "10 s",
-            seen: "no answer; 2xx",
-            attack: |target| async move { format!("{}; {}", target.send("").await, well(target).await) }.boxed(),
+    },
+    Row {
+        on: HOOKS,
+        name: "declared-large",
+        tries: "three sockets each declare the largest body that there may be, and send nothing of it",
+        allowed: "a body takes memory as it arrives; what is declared keeps nobody out",
+        seen: "3 × 408; 2xx",
+        attack: |target| {
+            async move {
+                let head = format!("{}content-length: 1048576\r\n\r\n", target.post());
+                let three = async { tokio::join!(target.send(&head), target.send(&head), target.send(&head)) };
+                let ((a, b, c), others) = tokio::join!(three, well(target));
+                assert!(a == b && b == c, "{a} {b} {c}");
+                format!("3 × {a}; {others}")
+            }
+            .boxed()
         },
-        Row {
-            on: PAGES,
-            name: "slow-body",
-            tries: "sends a body a byte at a time",
-            allowed: "5 s, and then 4 KiB each second",
-            seen: "400; 2xx",
-            attack: |target| drip(target, format!("{}content-length: 60000\r\n\r\n", target.post())).boxed(),
+    },
+    Row {
+        on: HOOKS,
+        name: "held-back",
+        tries: "three sockets each send nearly all of the largest body, and hold its end back",
+        allowed: "36 MiB for one client and 96 MiB for all, of which large bodies leave a quarter to small ones",
+        seen: "408, 503, 503; 2xx",
+        attack: |target| held_back(target).boxed(),
+    },
+    Row {
+        on: PAGES,
+        name: "deaf-log",
+        tries: "follows a log without end and never reads",
+        allowed: "30 s in which nothing is taken",
+        seen: "let go; 2xx",
+        attack: |target| {
+            async move {
+                let path = format!("/api/v1/runs/{}/steps/bump/attempts/1/log", crate::tests::RUN);
+                let _deaf = deaf(target, HERE, &path).await;
+                read_by(target, 1).await;
+                let others = well(target).await;
+                read_by(target, 0).await;
+                format!("let go; {others}")
+            }
+            .boxed()
         },
-        Row {
-            on: HOOKS,
-            name: "slow-body",
-            tries: "sends a body a byte at a time",
-            allowed: "5 s, and then 4 KiB each second; 10 s for the whole of it",
-            seen: "408; 2xx",
-            attack: |target| drip(target, format!("{}content-length: 60000\r\n\r\n", target.post())).boxed(),
-        },
-        Row {
-            on: HOOKS,
-            name: "body-on-request",
-            tries: "waits to be asked for its body, and then sends none",
-            allowed: "as a slow body",
-            seen: "100, 408; 2xx",
-            attack: |target| {
-                async move {
-                    let head = format!("{}expect: 100-continue\r\ncontent-length: 9\r\n\r\n", target.post());
-                    format!("{}; {}", target.send(head).await, well(target).await)
+    },
+    Row {
+        on: PAGES,
+        name: "deaf-many",
+        tries: "downloads a log without end from one address, on as many connections as it is given, and never reads",
+        allowed: "a quarter of the connections for one client",
+        seen: "another connection: no answer; 2xx",
+        attack: |target| {
+            async move {
+                let path = format!("/api/v1/runs/{}/steps/bump/attempts/1/log.txt", crate::tests::RUN);
+                let mut all = Vec::new();
+                for _ in 0..limits().per_client {
+                    all.push(deaf(target, THERE, &path).await);
                 }
-                .boxed()
-            },
+                read_by(target, limits().per_client).await;
+                let (mine, others) = tokio::join!(target.honest_from(THERE), well(target));
+                format!("another connection: {mine}; {others}")
+            }
+            .boxed()
         },
-        Row {
-            on: HOOKS,
-            name: "declared-large",
-            tries: "three sockets each declare the largest body that there may be, and send nothing of it",
-            allowed: "a body takes memory as it arrives; what is declared keeps nobody out",
-            seen: "3 × 408; 2xx",
-            attack: |target| {
-                async move {
-                    let head = format!("{}content-length: 1048576\r\n\r\n", target.post());
-                    let three = async { tokio::join!(target.send(&head), target.send(&head), target.send(&head)) };
-                    let ((a, b, c), others) = tokio::join!(three, well(target));
-                    assert!(a == b && b == c, "{a} {b} {c}");
-                    format!("3 × {a}; {others}")
-                }
-                .boxed()
-            },
-        },
-        Row {
-            on: HOOKS,
-            name: "held-back",
-            tries: "three sockets each send nearly all of the largest body, and hold its end back",
-            allowed: "36 MiB for one client and 96 MiB for all, of which large bodies leave a quarter to small ones",
-            seen: "408, 503, 503; 2xx",
-            attack: |target| held_back(target).boxed(),
-        },
-        Row {
-            on: PAGES,
-            name: "deaf-log",
-            tries: "follows a log without end and never reads",
-            allowed: "30 s in which nothing is taken",
-            seen: "let go; 2xx",
-            attack: |target| {
-                async move {
-                    let path = format!("/api/v1/runs/{}/steps/bump/attempts/1/log", crate::tests::RUN);
-                    let _deaf = deaf(target, HERE, &path).await;
-                    read_by(target, 1).await;
-                    let others = well(target).await;
-                    read_by(target, 0).await;
-                    format!("let go; {others}")
-                }
-                .boxed()
-            },
-        },
-        Row {
-            on: PAGES,
-            name: "deaf-many",
-            tries: "downloads a log without end from one address, on as many connections as it is given, and never reads",
-            allowed: "a quarter of the connections for one client",
-            seen: "another connection: no answer; 2xx",
-            attack: |target| {
-                async move {
-                    let path = format!("/api/v1/runs/{}/steps/bump/attempts/1/log.txt", crate::tests::RUN);
-                    let mut all = Vec::new();
-                    for _ in 0..limits().per_client {
-                        all.push(deaf(target, THERE, &path).await);
-                    }
-                    read_by(target, limits().per_client).await;
-                    let (mine, others) = tokio::join!(target.honest_from(THERE), well(target));
-                    format!("another connection: {mine}; {others}")
-                }
-                .boxed()
-            },
-        },
-    ]
-}
+    },
+];
 
 /// An honest request, whose status is a good one.
 pub(super) async fn well(target: &Target) -> String {
