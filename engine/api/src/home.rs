@@ -49,6 +49,7 @@ fn counts(troubles: &[TroubleView], open: &[CorridorView], deliveries_waiting: u
         deliveries_waiting,
         approvals: open.iter().filter(asks).count(),
         differing: of(TroubleClass::Differs),
+        warnings: of(TroubleClass::Warning),
     }
 }
 

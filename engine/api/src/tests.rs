@@ -510,6 +510,8 @@ async fn ended_runs(world: &World) {
 
 /// One of each thing that a person should know of.
 fn show_troubles(board: &Board) {
+    let unfetched = ("git/github.com/user/one".to_owned(), "`refs/heads/a` cannot be fetched".to_owned());
+    board.warn("git", [unfetched].into(), 1_000);
     let say = |stream: &str, phase, message: &str| {
         board.publish(stream, "", decide::next::Status { phase, message: message.into() }, 3100);
     };
@@ -580,13 +582,14 @@ async fn home_leaves_no_kind_of_failure_out() {
             "unreadable app/production/argocd/blind: the manifests cannot be fetched: no route to host",
             "delivery-waits delivery/default/d-3: push of user/petclinic: the commit cannot be fetched",
             "differs app/production/argocd/differs: not as git says: ConfigMap/settings (out-of-sync)",
+            "warning git/github.com/user/one: `refs/heads/a` cannot be fetched",
         ]
     );
     assert_eq!(
         home["counts"],
         json!({
             "failed_runs": 1, "aborted": 1, "blocked": 1, "degraded": 1, "unreadable": 1, "plugins_refused": 0,
-            "deliveries_waiting": 2, "approvals": 0, "differing": 1,
+            "deliveries_waiting": 2, "approvals": 0, "differing": 1, "warnings": 1,
         })
     );
 }

@@ -10,6 +10,10 @@ pub const DUE: usize = 400;
 /// How many syncs of an application, or versions of a rollout, stay to be read, the newest.
 const NEWEST: usize = 20;
 
+/// How many entries stay at the most, beside those of people and of who waits: an application that is only asked for
+/// begins no sync.
+const MOST: usize = 4_000;
+
 /// The entries of a stream that has summaries.
 pub trait Endless: Requests {
     /// Whether a sync, or a version's progress, begins with this entry.
@@ -31,7 +35,8 @@ pub struct NumberedEntry<'a, E> {
 /// of people, and those about requests without a response.
 pub fn kept<E: Endless>(entries: &[NumberedEntry<'_, E>]) -> Vec<u64> {
     let begun = entries.iter().rev().filter(|numbered| numbered.entry.begins()).map(|numbered| numbered.index);
-    let newest = begun.take(NEWEST).last().unwrap_or(0);
+    let bound = entries.iter().rev().nth(MOST - 1).map_or(0, |numbered| numbered.index);
+    let newest = begun.take(NEWEST).last().unwrap_or(0).max(bound);
     let ledger = Ledger::fold(entries.iter().map(|numbered| numbered.entry));
     let open: BTreeSet<_> = ledger.open().map(|request| &request.key).collect();
     let stays = |numbered: &&NumberedEntry<'_, E>| {
@@ -44,7 +49,7 @@ pub fn kept<E: Endless>(entries: &[NumberedEntry<'_, E>]) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Key;
+    use crate::request::{Key, Response};
     use crate::sync::{Cause, Entry, Intent, Outcome, Revision};
 
     #[test]
@@ -65,6 +70,21 @@ mod tests {
             entries.iter().enumerate().map(|(n, (by, entry))| NumberedEntry { index: n as u64, by, entry }).collect();
         let expected: Vec<u64> = [0, 1].into_iter().chain(162..202).collect();
         assert_eq!(kept(&numbered), expected);
+    }
+
+    #[test]
+    fn what_begins_nothing_does_not_stay_for_ever() {
+        let key = |n: usize| Key { run: format!("a/b/c/{n}"), step: "sync".into() };
+        let answer = Response::Met { outputs: serde_json::Value::Null };
+        let asked = (0..10_000).flat_map(|n| {
+            let intent = Intent { revision: revision() };
+            [Entry::Wanted { key: key(n), intent }, Entry::Answered { key: key(n), answer: answer.clone() }]
+        });
+        let entries: Vec<Entry> = asked.collect();
+        let numbered = entries.iter().enumerate();
+        let numbered: Vec<_> =
+            numbered.map(|(n, entry)| NumberedEntry { index: n as u64, by: &By::Server, entry }).collect();
+        assert_eq!(kept(&numbered), (16_000..20_000).collect::<Vec<u64>>());
     }
 
     fn revision() -> Revision {

@@ -234,6 +234,8 @@ export interface HomeCounts {
   approvals: number;
   /** Applications that are not as git says. */
   differing: number;
+  /** What is warned of: a reference that cannot be fetched, a mirror that was damaged. */
+  warnings: number;
 }
 
 /** Home: what moves, what is wrong, what ended lately. */

@@ -11,6 +11,7 @@ export function needsPerson(counts: HomeCounts): string[] {
     ...told(counts.degraded, 'thing is degraded', 'things are degraded'),
     ...told(counts.unreadable, 'application cannot be read', 'applications cannot be read'),
     ...told(counts.plugins_refused, 'plugin is refused', 'plugins are refused'),
+    ...told(counts.warnings, 'warning', 'warnings'),
     ...told(counts.deliveries_waiting, 'delivery waits', 'deliveries wait'),
     ...(counts.approvals === 0
       ? []

@@ -139,6 +139,8 @@ pub struct HomeCounts {
     pub approvals: usize,
     /// Applications that are not as git says.
     pub differing: usize,
+    /// What is warned of: a reference that cannot be fetched, a mirror that was damaged.
+    pub warnings: usize,
 }
 
 /// Home: what moves, what is wrong, what ended lately.

@@ -77,7 +77,9 @@ impl Reflog {
 
     fn add(&mut self, push: &Push, at: Timestamp) -> u64 {
         let before = Some(push.before.clone());
-        let (before, beyond) = if push.source == Source::Heads { (None, before) } else { (before, None) };
+        // What lies between where it stood and where this push began is not told yet.
+        let stood = self.stands().filter(|at| *at != push.before).map(str::to_owned);
+        let (before, beyond) = if push.source == Source::Heads { (None, before) } else { (before, stood) };
         self.insert(Move { before, beyond, after: push.after.clone(), at })
     }
 
@@ -214,6 +216,16 @@ mod tests {
         assert_eq!(moves(&["a 01", "h 14", "d 34", "b 12", "c 23"]), ["a", "h d", "b", "c"], "the last one first");
         assert_eq!(moves(&["h 12", "b 12", "c 21", "d 12"]), ["h b", "c", "d"], "it moved between");
         assert_eq!(moves(&["h 02", "b 12", "c 32"]), ["h b", "c"], "two came from different commits");
+    }
+
+    #[test]
+    fn steps_that_were_missed_and_come_after_the_last_one_set_nothing_back() {
+        assert_eq!(moves(&["a 01", "d 34", "b 12", "c 23"]), ["a", "d", "b", "c"]);
+        let mut reflog = Reflog::default();
+        for (n, (name, way)) in [("a", "01"), ("d", "34"), ("b", "12"), ("c", "23")].into_iter().enumerate() {
+            reflog.tell(&push(name, way), n as u64);
+        }
+        assert_eq!(reflog.stands(), Some(id('4').as_str()), "it was told of its last step before the missed ones");
     }
 
     #[test]

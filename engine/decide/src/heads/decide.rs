@@ -44,13 +44,18 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry,
     // What happened before the first look is of no interest.
     let lost = observed.lost.iter().filter(|_| observed.look == Look::Later);
     let asked: Vec<Act> = lost.cloned().map(Act::AskAgain).collect();
-    if !found.is_empty() || !asked.is_empty() {
-        let because = format!("{} heads moved untold, and {} deliveries were not taken", found.len(), asked.len());
+    if !asked.is_empty() {
+        // Their pushes come in their order; what still lacks one then is found by the next look.
+        let because = format!("asking for {} deliveries that nobody took", asked.len());
+        return Next { acts: asked, ..Next::progressing(Wake::At(now + SETTLE_MS), because) };
+    }
+    if !found.is_empty() {
+        let because = format!("{} heads moved untold", found.len());
         let number = |(n, mut push): (usize, Push)| {
             push.delivery = id(&push, now, n);
             Act::Open(Box::new(push))
         };
-        let acts = found.into_iter().enumerate().map(number).chain(asked).collect();
+        let acts = found.into_iter().enumerate().map(number).collect();
         return Next { acts, ..Next::progressing(Wake::Now, because) };
     }
     let wake = match unsettled.is_empty() {

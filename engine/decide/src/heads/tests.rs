@@ -155,7 +155,11 @@ fn what_nobody_took_is_asked_for_after_the_first_look() {
     assert!(at(&world).acts.is_empty(), "what happened before it is of no interest");
     world.look("main=1", NOW);
     let next = at(&world);
-    assert_eq!((next.acts, next.wake), (vec![Act::AskAgain(lost.clone())], Wake::Now));
+    let asks = (vec![Act::AskAgain(lost.clone())], Wake::At(NOW + SETTLE_MS));
+    assert_eq!((next.acts, next.wake), asks);
+    world.git = heads("main=3");
+    let next = at(&world);
+    assert_eq!((next.acts, next.wake), asks, "the pushes that led there come first, in their order");
 }
 
 #[test]

@@ -109,5 +109,12 @@ fn settle(dir: &Path) -> std::io::Result<Option<BeforeOpening>> {
         }
     }
     file.sync_all()?;
-    BeforeOpening::keep(dir).map(Some)
+    match BeforeOpening::keep(dir) {
+        // A sound journal starts on a full disk as well; a damaged one is refused all the same.
+        Err(error) if super::is_full(&error) => {
+            tracing::warn!("the disk has no room to keep the journal's log aside while it is opened");
+            Ok(None)
+        }
+        kept => kept.map(Some),
+    }
 }

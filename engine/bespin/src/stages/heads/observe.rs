@@ -21,7 +21,8 @@ impl HeadsStage {
         let hook = self.hooks.get(repository).ok_or_else(unknown)?;
         let mirror = self.forge.repository(repository)?;
         let place = self.places.acquire().await.map_err(|error| Trouble::new("waiting for other looks", error))?;
-        let (before, _) = self.index.positions(repository).await.map_err(reading)?;
+        let (before, look) = self.index.positions(repository).await.map_err(reading)?;
+        let lost = self.lost(turn, repository, hook, look).await?;
         mirror.fetch(Instant::now()).await?;
         let mut heads = mirror.references().await?;
         drop(place);
@@ -29,13 +30,15 @@ impl HeadsStage {
         // What was told during the look is left to the next one.
         heads.retain(|name, _| known.get(name) == before.get(name));
         known.retain(|name, at| before.get(name) == Some(at));
+        // What cannot be taken from the remote is there, and says nothing of where it stands.
+        heads.retain(|name, _| mirror.unfetched(name).is_none());
+        known.retain(|name, _| mirror.unfetched(name).is_none());
         let mut ways = BTreeMap::new();
         for (name, before) in known.iter().filter(|(_, known)| known.at != NOTHING) {
             let Some(after) = heads.get(name).filter(|after| **after != before.at) else { continue };
             let way = if mirror.contains(after, &before.at).await? { Way::Forward } else { Way::Elsewhere };
             ways.insert(name.clone(), way);
         }
-        let lost = self.lost(turn, repository, hook, look).await?;
         let jitter_ms = rand::random_range(0..JITTER_MS);
         Ok(Observed {
             repository: repository.to_owned(),

@@ -468,7 +468,7 @@ fn what_is_not_ours_is_only_observed() {
     world.settle();
     assert_eq!((world.sets.len(), world.journal.len()), (0, 0));
     assert_eq!(world.rollout, untouched, "not even the status is written");
-    assert!(world.said.1.contains("bespin take was"), "{:?}", world.said);
+    assert!(world.said.1.contains("put the annotation bespin.dev/owner on it"), "{:?}", world.said);
 }
 
 #[test]
