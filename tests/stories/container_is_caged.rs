@@ -292,7 +292,7 @@ fn table(estate: &Estate, ended: &BTreeMap<String, Value>) -> String {
         let detail = ["which", "because"].map(|key| outcome[key].as_str().unwrap_or_default().to_owned());
         let verdict = [vec![outcome["is"].as_str().unwrap_or_default().to_owned()], detail.to_vec()].concat();
         let verdict = verdict.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
-        let is_refused = verdict == "rejected: the container ended with exit code 9";
+        let is_refused = verdict == "failed: the container ended with exit code 9";
         assert!(is_refused || verdict.starts_with("limit: "), "{attack} was not met as it should be: {verdict}");
         let printed = lines(estate, attack);
         let mut tries: Vec<_> = printed.lines().filter_map(|line| line.split_once('\t')).collect();

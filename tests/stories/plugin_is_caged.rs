@@ -210,7 +210,7 @@ fn differs(row: &Row, entries: &[Value]) -> Option<String> {
         }
         "limit" => (format!("limit: {}", outcome["which"].as_str().unwrap_or_default()), because.to_owned()),
         "timed-out" => ("timed out".to_owned(), String::new()),
-        "rejected" => match because.strip_prefix("not granted: ").and_then(|rest| rest.split(' ').next()) {
+        "rejected" | "failed" => match because.strip_prefix("not granted: ").and_then(|rest| rest.split(' ').next()) {
             Some(grant) => (format!("denied: {grant}"), because.to_owned()),
             None if because.starts_with("the plugin crashed: ") => ("trapped".to_owned(), because.to_owned()),
             None => ("rejected".to_owned(), because.to_owned()),
