@@ -5,8 +5,10 @@ use playground::git::{Push, deliver};
 use playground::sample::APPLICATION;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use world::estate::{Estate, HOOK_SECRET, Kind, PATIENCE};
+use world::estate::{Estate, HOOK_SECRET, Kind, PATIENCE, declare};
+use world::missing;
 use world::process::{eventually, output};
 
 /// A pipeline for every branch and tag; its step waits for a person.
@@ -68,11 +70,76 @@ async fn loses_no_push() {
     assert_eq!(world.runs(), opened, "nothing was built twice");
 }
 
+/// Debian's libfaketime, under the triplet of the machine.
+fn faketime() -> Option<PathBuf> {
+    let libraries = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    libraries.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|library| library.is_file())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_steps_back_loses_no_push() {
+    let library = faketime();
+    if missing("faketime", library.is_some()) {
+        return;
+    }
+    let mut world = World { estate: Estate::undeclared(Kind::Embedded, "1s").await };
+    let pipeline = world.estate.push(&[(".bespin/every.yaml", PIPELINE.to_owned())], "The pipeline").await;
+    world.has_run("refs/heads/main", &pipeline.after).await;
+
+    // The clock of the server alone, and what it is off by is read anew each second.
+    let clock = world.estate.dir().join("clock");
+    let set = |text: &str| {
+        let partial = clock.with_extension("partial");
+        std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &clock)).expect("the clock is set");
+    };
+    set("+0");
+    let text = |path: &Path| path.display().to_string();
+    let environment = [
+        ("LD_PRELOAD".to_owned(), text(&library.expect("it is there"))),
+        ("FAKETIME_TIMESTAMP_FILE".to_owned(), text(&clock)),
+        ("FAKETIME_CACHE_DURATION".to_owned(), "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
+    ];
+    world.estate.restart(&environment).await;
+    let before = world.commit("main", "before", "Before").await;
+    world.told("before", "refs/heads/main", &before).await;
+    world.has_run("refs/heads/main", &before.1).await;
+
+    set("-2h");
+    world.clock_is_back().await;
+    let after = world.commit("main", "after", "After").await;
+    world.told("after", "refs/heads/main", &after).await;
+    world.has_run("refs/heads/main", &after.1).await;
+    let branch = world.commit("feature", "feature", "A feature").await;
+    world.told("feature", "refs/heads/feature", &branch).await;
+    world.has_run("refs/heads/feature", &branch.1).await;
+
+    // It starts with the clock that is two hours behind its own entries, and finds what nobody told it of.
+    let found = world.commit("main", "found", "Found").await;
+    world.estate.restart(&environment).await;
+    world.has_run("refs/heads/main", &found.1).await;
+    declare(&world.estate.kube, &world.estate.sample.application()).await;
+    world.estate.settled().await;
+    assert_eq!(world.runs().len(), 5, "{:#?}", world.runs());
+}
+
 struct World {
     estate: Estate,
 }
 
 impl World {
+    /// Waits until the server dates its answers two hours before ours.
+    async fn clock_is_back(&self) {
+        let hour = |date: &str| date.split_whitespace().nth(4)?.split(':').next()?.parse::<u32>().ok();
+        eventually("the server's clock is set back", PATIENCE, || async {
+            let answer = reqwest::get(format!("{}/healthz", self.estate.bespin.dashboard)).await.ok()?;
+            let its = hour(answer.headers().get("date")?.to_str().ok()?)?;
+            let ours = String::from_utf8(output(Command::new("date").args(["--utc", "+%H"])).stdout).ok()?;
+            ((its + 2) % 24 == ours.trim().parse::<u32>().ok()?).then_some(())
+        })
+        .await;
+    }
+
     /// Commits a file to a branch, made from `main` if it is new; answers the commits before and after. Nobody tells.
     async fn commit(&self, branch: &str, file: &str, message: &str) -> (String, String) {
         let repositories = self.estate.sample.repositories();

@@ -1,4 +1,5 @@
-//! A disk without room for the journal: nothing is accepted, nothing is lost, and with room it goes on by itself.
+//! A disk without room for the journal: nothing is accepted, nothing is lost, and with room it goes on by itself. A disk
+//! that dies ends the server, with the reason.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,16 +13,45 @@ const SIZE: u64 = 512 << 20;
 /// A small disk in memory; it is gone with this value.
 struct SmallDisk(tempfile::TempDir);
 
+/// Whether file systems can be mounted; said loudly where not.
+fn may_mount() -> bool {
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    !world::missing("root, who may mount a small disk,", is_root)
+}
+
 impl SmallDisk {
     fn mount() -> Option<SmallDisk> {
-        let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-        if world::missing("root, who may mount a small disk,", is_root) {
+        if !may_mount() {
             return None;
         }
         let disk = SmallDisk(tempfile::tempdir().expect("a folder"));
         let size = format!("size={SIZE},mode=0700");
         run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "stories"]).arg(disk.path()));
         Some(disk)
+    }
+
+    /// One with a file system of its own kind, which can be made to die.
+    fn mount_ext4(image: &Path) -> Option<SmallDisk> {
+        if !may_mount() || world::missing("mkfs.ext4", world::has("mkfs.ext4")) {
+            return None;
+        }
+        run(Command::new("fallocate").arg("-l").arg(SIZE.to_string()).arg(image));
+        run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image));
+        let disk = SmallDisk(tempfile::tempdir().expect("a folder"));
+        disk.attach(image);
+        Some(disk)
+    }
+
+    fn attach(&self, image: &Path) {
+        run(Command::new("mount").args(["-t", "ext4", "-o", "loop"]).arg(image).arg(self.path()));
+        run(Command::new("chmod").arg("0700").arg(self.path()));
+    }
+
+    /// From here on every write fails, and what was not synced is lost: `FS_IOC_SHUTDOWN` of Linux.
+    fn die(&self) {
+        let shutdown = "import fcntl, os, struct, sys\n\
+                        fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
+        run(Command::new("python3").args(["-c", shutdown]).arg(self.path()));
     }
 
     fn path(&self) -> &Path {
@@ -113,4 +143,32 @@ async fn a_run_waits_for_room(estate: &Estate, disk: &SmallDisk) {
     disk.make_room();
     assert_eq!(estate.ended(&commit.after).await["state"], "succeeded");
     assert_eq!(estate.manifests().since(&head).len(), 1, "and nothing was done twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_dies_ends_the_server_with_the_reason() {
+    let images = tempfile::tempdir().expect("a folder");
+    let image = images.path().join("image");
+    let Some(disk) = SmallDisk::mount_ext4(&image) else { return };
+    let mut estate = Estate::start(Kind::Embedded, "1s").await;
+    move_to(&mut estate, &disk).await;
+    estate.settled().await;
+    let kept = estate.push_change(1).await;
+    assert_eq!(estate.ended(&kept.after).await["state"], "succeeded");
+
+    disk.die();
+    let lost = estate.change(2).await;
+    estate.deliver(&lost).await.expect_err("nothing can be written");
+    let status = estate.bespin.process().ended(PATIENCE).await;
+    assert!(!status.success(), "a supervisor starts it again: {status}");
+    let words = estate.bespin.last_words();
+    assert!(words.contains("the journal cannot be written any more"), "it says why: {words}");
+
+    // The disk comes back; whoever was refused sends it again.
+    run(Command::new("umount").arg("--lazy").arg(disk.path()));
+    disk.attach(&image);
+    estate.restart(&[]).await;
+    estate.deliver(&lost).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(estate.ended(&lost.after).await["state"], "succeeded");
+    assert_eq!(estate.ended(&kept.after).await["number"], 56, "what was accepted before is there");
 }

@@ -34,6 +34,53 @@ async fn is_no_reason_to_count_again() {
     assert_eq!(deployed(&estate, 5).await, 60, "the configuration knows of 55 alone");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_middle_of_a_canary_takes_nothing_back() {
+    let mut estate = Estate::start(Kind::Embedded, "1s").await;
+    estate.settled().await;
+    deployed(&estate, 1).await;
+    let pushed = estate.push_change(2).await;
+    eventually("the canary has traffic", PATIENCE, || async {
+        let rollout = estate.rollout().await;
+        let served = rollout["status"]["canary"]["weights"]["canary"]["weight"].as_u64();
+        (rollout["status"]["phase"] == "Paused" && served.is_some_and(|served| served > 0)).then_some(())
+    })
+    .await;
+    let backup = estate.dir().join("backup").display().to_string();
+    let data = estate.dir().join("data").display().to_string();
+    let (code, said) = run(&["journal", "backup", "--data", &data, &backup]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(estate.ended(&pushed.after).await["state"], "succeeded");
+    let more = runs_since();
+    for n in 3..3 + more {
+        deployed(&estate, n).await;
+    }
+
+    let before = estate.rollout().await;
+    lose(&mut estate).await;
+    let (code, said) = run(&["journal", "restore", "--data", &data, &backup]);
+    assert_eq!(code, 0, "{said}");
+    estate.restart(&[]).await;
+    let middle = estate.ended(&pushed.after).await;
+    assert_ne!(middle["state"], "open", "what went on at the moment of the backup ends: {middle:#}");
+    let adopted = eventually("the rollout's status is adopted", PATIENCE, || async {
+        estate.bespin.journal("rollout/").into_iter().rfind(|entry| entry["kind"] == "adopted")
+    });
+    assert_eq!(adopted.await["body"]["stable"], before["status"]["stableRS"]);
+    assert_eq!(estate.rollout().await["status"]["stableRS"], before["status"]["stableRS"]);
+    let last = 3 + more;
+    assert_eq!(deployed(&estate, last).await, 55 + u64::from(last));
+    let weights = estate.bespin.journal("rollout/");
+    let since = weights.iter().rposition(|entry| entry["kind"] == "adopted").expect("it was adopted");
+    let began = weights[since..].iter().filter(|entry| entry["kind"] == "began").count();
+    assert_eq!(began, 1, "only what was pushed since the restore has begun: {:#?}", &weights[since..]);
+}
+
+/// How many runs follow the backup.
+fn runs_since() -> u32 {
+    std::env::var("BESPIN_RUNS_SINCE_BACKUP").map_or(3, |number| number.parse().expect("a number"))
+}
+
 /// Pushes a change and waits until its run has succeeded; the run's number.
 async fn deployed(estate: &Estate, n: u32) -> u64 {
     let pushed = estate.push_change(n).await;

@@ -36,6 +36,9 @@ const LINK_MS: u64 = 24 * 60 * 60 * 1000;
 /// How many sessions there may be; the oldest gives way.
 const MAX_SESSIONS: usize = 1000;
 
+/// How many logins are verified or wait for it at once.
+const WAITING: usize = 16;
+
 /// A password longer than this is refused unread, in bytes.
 const MAX_PASSWORD: usize = 1024;
 
@@ -115,6 +118,8 @@ pub struct Login {
     proxies: Vec<IpNet>,
     /// A verification takes 19 MiB and tens of ms; two at once are enough.
     verifying: Arc<Semaphore>,
+    /// Those who are verified or wait for it: everybody else is told to come back, and holds no connection meanwhile.
+    waiting: Semaphore,
 }
 
 struct Live {
@@ -155,6 +160,7 @@ impl Login {
             by_client: Throttle::new(10, 60 * 1000),
             proxies: Vec::new(),
             verifying: Arc::new(Semaphore::new(2)),
+            waiting: Semaphore::new(WAITING),
         })
     }
 
@@ -180,6 +186,7 @@ impl Login {
         if password.len() > MAX_PASSWORD {
             return Err(Refusal::Wrong);
         }
+        let _place = self.waiting.try_acquire().map_err(|_| Refusal::TooOften(1))?;
         let hash = known.map_or_else(|| self.decoy(name), |(_, hash)| hash.clone());
         let password = password.to_owned();
         let _leave = self.verifying.acquire().await.map_err(|_| Refusal::Wrong)?;

@@ -1,6 +1,7 @@
 //! What the dashboard's buttons do: each is an entry, appended by a person.
 
 use crate::drive::{Begun, Drivers, Trouble, read};
+use crate::stages::delivery::DeliveryStage;
 use crate::stages::rollout::RolloutStage;
 use crate::stages::sync::SyncStage;
 use api::commands::{Commands, NotTaken};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub struct Buttons {
     /// The drivers, with the journal.
     pub drivers: Arc<Drivers>,
+    /// The stage that knows the numbers of runs.
+    pub delivery: Arc<DeliveryStage>,
     /// The stage that applications are asked of.
     pub sync: Arc<SyncStage>,
     /// The stage that rollouts are asked of.
@@ -26,7 +29,7 @@ impl Commands for Buttons {
         let old = self.opened(run).await?;
         let prefix = old.id.rsplit_once('/').map(|(prefix, _)| prefix.to_owned()).unwrap_or_default();
         loop {
-            let number = self.next_number(&prefix).await?;
+            let number = self.delivery.number_again(&old).await.map_err(refused)?;
             let id = format!("{prefix}/{number}");
             let again = Opened { id: id.clone(), number, retry_of: Some(old.id.clone()), ..old.clone() };
             let first = Entry::Opened { run: Arc::new(again) };
@@ -89,12 +92,6 @@ impl Buttons {
             Some(Entry::Opened { run }) => Ok(Arc::unwrap_or_clone(run)),
             _ => Err(NotTaken::NoRun),
         }
-    }
-
-    async fn next_number(&self, prefix: &str) -> Result<u64, NotTaken> {
-        let streams = self.drivers.journal().streams(Stream::run(&format!("{prefix}/")).as_str()).await?;
-        let numbers = streams.iter().filter_map(|stream| stream.name.rsplit('/').next()?.parse::<u64>().ok());
-        Ok(numbers.max().unwrap_or_default() + 1)
     }
 }
 

@@ -1,65 +1,75 @@
-//! Up to where the journal came with a backup.
+//! Which streams have nothing but what came with a backup.
 //!
-//! What followed the backup is lost, and the world has gone on: numbers were used, and branches have moved. So what a
-//! restored journal says of them counts for less than what is written since.
+//! What followed the backup is lost, and the world has gone on: numbers were used, branches have moved, canaries were
+//! promoted. So what a restored journal says of them counts for less than what is written since.
 
-use serde::{Deserialize, Serialize};
-use std::io::{ErrorKind, Write};
-use std::path::Path;
+use decide::by::By;
+use decide::epoch::Epoch;
+use decide::stream::Stream;
+use journal::Journal;
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 
-/// The file in the journal's folder, so that it goes when the journal does.
-const FILE: &str = "restored.json";
-
-#[derive(Serialize, Deserialize)]
-struct Restored {
-    /// The newest sequence that came with the backup.
+/// Which streams have nothing but what came with a backup.
+#[derive(Default)]
+pub struct Restored {
+    /// The newest sequence that came with it; 0 where the journal was never restored.
     up_to: u64,
+    /// The streams that the server has decided in since. What once is there stays there, and is not read again.
+    decided: Mutex<BTreeSet<Stream>>,
 }
 
-/// Notes in the journal's folder that its entries up to this sequence came with a backup.
-///
-/// # Errors
-/// The file cannot be written.
-pub(crate) fn note(journal: &Path, up_to: u64) -> Result<(), String> {
-    let path = journal.join(FILE);
-    let write = || {
-        let text = serde_json::to_string(&Restored { up_to })?;
-        let mut file = std::fs::File::create(&path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::File::open(journal)?.sync_all()
-    };
-    write().map_err(|error: std::io::Error| format!("noting the restore in {}: {error}", path.display()))
-}
+impl Restored {
+    /// Over a journal whose entries up to this sequence came with a backup.
+    pub fn up_to(up_to: u64) -> Restored {
+        Restored { up_to, ..Restored::default() }
+    }
 
-/// The newest sequence that came with a backup; 0 where the journal was never restored.
-///
-/// # Errors
-/// The file cannot be read, so that it is not known.
-pub(crate) fn restored_up_to(journal: &Path) -> Result<u64, String> {
-    let path = journal.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
-    };
-    let restored: Restored = serde_json::from_str(&text).map_err(|error| {
-        format!("{}: {error}; write {{\"up_to\":N}}, N being `up_to` of `bespin journal verify`", path.display())
-    })?;
-    Ok(restored.up_to)
+    /// Whether the server has decided anything in a stream since the restore. What people and runs ask for is none of
+    /// its decisions.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn epoch(&self, journal: &Journal, stream: &Stream) -> Result<Epoch, journal::Error> {
+        let locked = || self.decided.lock().expect("nobody panics while holding the streams");
+        if self.up_to == 0 || locked().contains(stream) {
+            return Ok(Epoch::This);
+        }
+        let entries = journal.read_current(stream.as_str()).await?;
+        let is_old = entries.iter().any(|entry| entry.seq <= self.up_to);
+        let has_decided = entries.iter().any(|entry| entry.seq > self.up_to && entry.by == By::Server);
+        if is_old && !has_decided {
+            return Ok(Epoch::Restored);
+        }
+        locked().insert(stream.clone());
+        Ok(Epoch::This)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use journal::NewEntry;
 
-    #[test]
-    fn a_restore_is_known_until_the_journal_is_gone() {
+    #[tokio::test]
+    async fn a_stream_is_of_this_epoch_once_the_server_has_decided_in_it() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(restored_up_to(directory.path()), Ok(0));
-        note(directory.path(), 700).unwrap();
-        assert_eq!(restored_up_to(directory.path()), Ok(700));
-        std::fs::write(directory.path().join(FILE), "7").unwrap();
-        assert!(restored_up_to(directory.path()).unwrap_err().contains("bespin journal verify"));
+        let journal = journal::open(directory.path()).unwrap();
+        let stream = Stream::parse("rollout/test/petclinic/was").unwrap();
+        let append = async |at: u64, by: By| {
+            let new = NewEntry { at_ms: at, by, kind: "asked".into(), body: serde_json::json!({}) };
+            journal.append(stream.as_str(), at, vec![new]).await.unwrap();
+        };
+        append(0, By::Server).await;
+        let restored = Restored::up_to(1);
+        assert_eq!(restored.epoch(&journal, &stream).await.unwrap(), Epoch::Restored);
+        assert_eq!(Restored::default().epoch(&journal, &stream).await.unwrap(), Epoch::This, "it was never restored");
+        append(1, By::Person("ann".into())).await;
+        append(2, By::Run("a/b/c/1#canary".into())).await;
+        assert_eq!(restored.epoch(&journal, &stream).await.unwrap(), Epoch::Restored, "people and runs decide nothing");
+        append(3, By::Server).await;
+        assert_eq!(restored.epoch(&journal, &stream).await.unwrap(), Epoch::This);
+        let other = Stream::parse("rollout/test/petclinic/web").unwrap();
+        assert_eq!(restored.epoch(&journal, &other).await.unwrap(), Epoch::This, "nothing of it came with the backup");
     }
 }

@@ -5,7 +5,8 @@
 //! new in the journal is read first, up to its newest entry, so that nothing depends on which drivers
 //! have observed so far. What stands here is a copy of the journal; a restart reads it again.
 
-use decide::delivery::{Bump, Epoch, KnownRun, PullRequest, Push, Reflog, RunPhase};
+use decide::delivery::{Bump, KnownRun, PullRequest, Push, Reflog, RunPhase};
+use decide::epoch::Epoch;
 use decide::heads::{Known, Look};
 use decide::run::Opened;
 use decide::stream::Stream;

@@ -52,6 +52,14 @@ pub enum Command {
         #[arg(value_name = "FILE|DIR")]
         file: PathBuf,
     },
+    /// Tell that the journal is older than the world, since a snapshot of its disk was put back. The server must not run.
+    ///
+    /// What happened since the snapshot is then asked of clusters, registries and git, as after a restore.
+    MarkRestored {
+        /// The server whose journal is meant.
+        #[command(flatten)]
+        server: Whose,
+    },
 }
 
 /// The server's data folder, which is all that these commands need to know.
@@ -123,15 +131,18 @@ pub async fn run(command: Command) -> Result<(), String> {
         }
         Command::Restore { server, file } => {
             let journal = crate::serve::journal_dir(&server.data()?);
-            let (restored, up_to) = if file.is_dir() {
-                let salvaged = journal::salvage(&folder(&file)?, &journal).map_err(|error| error.to_string())?;
-                (json(&salvaged), salvaged.up_to)
+            let restored = if file.is_dir() {
+                json(&journal::salvage(&folder(&file)?, &journal).map_err(|error| error.to_string())?)
             } else {
-                let restored = journal::restore(open(&file)?, &journal).map_err(|error| error.to_string())?;
-                (json(&restored), restored.up_to)
+                json(&journal::restore(open(&file)?, &journal).map_err(|error| error.to_string())?)
             };
-            crate::epoch::note(&journal, up_to)?;
             println!("{}: {restored}", journal.display());
+            Ok(())
+        }
+        Command::MarkRestored { server } => {
+            let journal = crate::serve::journal_dir(&server.data()?);
+            let up_to = journal::mark_restored(&journal).map_err(|error| error.to_string())?;
+            println!("{}: what is newer than sequence {up_to} is asked of the world", journal.display());
             Ok(())
         }
     }

@@ -4,6 +4,7 @@ use crate::attempts::Alone;
 use crate::commands::Buttons;
 use crate::config::Config;
 use crate::drive::{Drivers, Trouble, now};
+use crate::epoch::Restored;
 use crate::extensions::Extensions;
 use crate::external_run_numbers::ExternalRunNumbers;
 use crate::hooks::Hooks;
@@ -30,7 +31,7 @@ use crate::stages::rollout::{RolloutStage, Routers};
 use crate::stages::run::RunStage;
 use crate::stages::sync::{Generators, Judges, SyncStage};
 use crate::steps::PluginSteps;
-use crate::{adapters, compiler, data_folder, descriptors, ending, epoch};
+use crate::{adapters, compiler, data_folder, descriptors, ending};
 use api::ApiState;
 use api::board::Board;
 use api::hooks::{HookLimits, HookState};
@@ -196,7 +197,9 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let bump = BumpStage::new(&forge);
     let (remote, extensions) = stage_plugins(config, registries)?;
     let connector = Arc::new(Connector::new().map_err(|error| error.to_string())?);
-    let (sync, rollout) = cluster_stages(config, drivers, &forge, repositories, &extensions, &connector).await?;
+    let restored = journal::restored_up_to(&journal_dir(data)).map_err(|error| error.to_string())?;
+    let (sync, rollout) =
+        cluster_stages(config, drivers, &forge, repositories, &extensions, (&connector, restored)).await?;
     let host = PluginHost::new(Adapters {
         drivers: drivers.clone(),
         forge: forge.clone(),
@@ -215,7 +218,6 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     });
     let (steps, plugins) = plugin_steps(config, host, remote).await?;
     let reporter = Arc::new(CommitStatuses::new(forge.clone()));
-    let restored = epoch::restored_up_to(&journal_dir(data))?;
     let index = Arc::new(JournalIndex::restored(drivers.journal().clone(), restored));
     let owners = Arc::new(Alone::start());
     let steps = Arc::new(steps);
@@ -231,7 +233,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     drivers.register(&image);
     drivers.register(&bump);
     drivers.beside(crate::git_notices::show(forge, drivers.clone()));
-    let buttons = Buttons { drivers: drivers.clone(), sync, rollout };
+    let buttons = Buttons { drivers: drivers.clone(), delivery: delivery.clone(), sync, rollout };
     Ok(Bound { delivery, heads, buttons, leftovers, plugins, extensions })
 }
 
@@ -252,7 +254,7 @@ async fn cluster_stages(
     forge: &Arc<Forge>,
     repositories: Arc<Repositories>,
     extensions: &Extensions,
-    connector: &Arc<Connector>,
+    (connector, restored): (&Arc<Connector>, u64),
 ) -> Result<(Arc<SyncStage>, Arc<RolloutStage>), String> {
     let clusters = connect(config, drivers).await?;
     let judges = Judges::load(&config.health, extensions).await?;
@@ -260,7 +262,8 @@ async fn cluster_stages(
     let sync = SyncStage::extended(clusters.iter().cloned(), repositories, judges, generators);
     let revert = RevertStage::new(forge, Pulls::new(adapters::forge(config)?.status), &sync);
     let routers = Routers::load(&config.route, extensions, connector, &config.secret).await?;
-    let rollout = Arc::new(RolloutStage::new(clusters.iter().cloned()).routed_by(routers));
+    let rollout =
+        Arc::new(RolloutStage::new(clusters.iter().cloned()).routed_by(routers).restored(Restored::up_to(restored)));
     drivers.register(&sync);
     drivers.register(&revert);
     drivers.register(&rollout);

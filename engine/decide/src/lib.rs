@@ -12,6 +12,7 @@ pub mod annotations;
 pub mod bump;
 pub mod by;
 pub mod delivery;
+pub mod epoch;
 pub mod heads;
 pub mod health;
 pub mod image;

@@ -14,7 +14,7 @@ mod folded;
 
 use decide::by::By;
 use decide::request::Response;
-use decide::{bump, delivery, image, revert, rollout, run, sync};
+use decide::{bump, delivery, heads, image, revert, rollout, run, sync};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -89,6 +89,7 @@ fn every_entry_is_written_as_it_was_read() {
             "app" => line.again::<sync::Entry>(),
             "rollout" => line.again::<rollout::Entry>(),
             "revert" => line.again::<revert::Entry>(),
+            "heads" => line.again::<heads::Entry>(),
             other => panic!("no stage has streams named `{other}`"),
         };
         assert_eq!((&kind, &body), (&Value::from(line.kind.as_str()), &line.body), "{}", line.stream);
@@ -144,6 +145,7 @@ fn every_kind_of_every_entry_occurs() {
     kinds("app", tagged::<sync::Entry>("kind"));
     kinds("rollout", tagged::<rollout::Entry>("kind"));
     kinds("revert", tagged::<revert::Entry>("kind"));
+    kinds("heads", tagged::<heads::Entry>("kind"));
 }
 
 #[test]
@@ -153,6 +155,8 @@ fn every_value_of_every_entry_occurs() {
         all_occur(&format!("{stage} {kind} {place}"), &known, &found(&lines, stage, kind, place));
     };
     values("delivery", "received", "/change", words::<delivery::Change>());
+    let told = ["heads"].map(str::to_owned).into();
+    values("delivery", "received", "/source", told);
     values("delivery", "received", "/paths/known", tagged::<delivery::Paths>("known"));
     values("delivery", "proposed", "/activity", words::<pipeline::Activity>());
     values("delivery", "proposed", "/origin", words::<delivery::Origin>());

@@ -8,7 +8,7 @@
 
 use crate::disk::{Batch, StoreFolder, Unopened};
 use crate::stored::{Meta, StoredEntry, refuse_version};
-use crate::{Entry, Error, Hold, Journal, keys, opening};
+use crate::{Entry, Error, Hold, Journal, keys, opening, restored};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -205,6 +205,7 @@ fn fill(backup: impl BufRead, dir: &Path) -> Result<Verified, Error> {
 /// A new store that gets entries as they were.
 pub(crate) struct Filling {
     disk: StoreFolder,
+    dir: PathBuf,
     batch: Batch,
     waiting: usize,
     meta: Meta,
@@ -217,7 +218,8 @@ impl Filling {
             Unopened::Refused(error) => error,
             Unopened::Damaged(what) => Error(format!("the new store in {} is damaged: {what}", dir.display())),
         })?;
-        Ok(Filling { disk, batch: Batch::default(), waiting: 0, meta: Meta::default() })
+        let (dir, batch, meta) = (dir.to_owned(), Batch::default(), Meta::default());
+        Ok(Filling { disk, dir, batch, waiting: 0, meta })
     }
 
     /// Sets a stream's base, once.
@@ -234,10 +236,11 @@ impl Filling {
         self.write_if(PAGE)
     }
 
-    /// Writes what waits. The next entry of this journal gets a sequence above `up_to`.
+    /// Writes what waits, and notes that it was restored. The next entry of this journal gets a sequence above `up_to`.
     pub(crate) fn end(mut self, up_to: u64) -> Result<(), Error> {
         self.meta.newest = up_to;
-        self.write_if(0)
+        self.write_if(0)?;
+        restored::note(&self.dir, up_to)
     }
 
     fn write_if(&mut self, many: usize) -> Result<(), Error> {

@@ -12,6 +12,7 @@ pub mod fault;
 mod keys;
 mod opening;
 mod parts;
+mod restored;
 mod room;
 mod salvage;
 mod seal;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use carry::{Verified, backup, export, restore, verify};
 pub use embedded::{open, open_with};
+pub use restored::{mark_restored, restored_up_to};
 pub use salvage::{InspectedJournal, LastEntry, inspect, salvage};
 pub use settings::Settings;
 

@@ -10,7 +10,7 @@ struct Part {
     checks: &'static str,
 }
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     Part { program: "dockerd", package: "docker.io", checks: "builds and container steps on Docker Engine" },
     Part { program: "mkfs.ext4", package: "e2fsprogs", checks: "that a container cannot fill the disk" },
     Part { program: "iptables", package: "iptables", checks: "Docker Engine" },
@@ -20,6 +20,7 @@ const PARTS: [Part; 11] = [
     Part { program: "haproxy", package: "haproxy", checks: "that the weight asked is the weight served" },
     Part { program: "openssl", package: "openssl", checks: "the real control plane" },
     Part { program: "strace", package: "strace", checks: "what the journal survives of a power cut" },
+    Part { program: "faketime", package: "faketime", checks: "that a clock which steps back loses no push" },
     Part { program: "sshd", package: "openssh-server", checks: "git over SSH" },
     Part { program: "chromium", package: "chromium", checks: "the dashboard in a browser" },
 ];

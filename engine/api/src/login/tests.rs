@@ -51,6 +51,16 @@ async fn nobody_learns_which_names_there_are_or_locks_one_out() {
 }
 
 #[tokio::test]
+async fn a_crowd_is_told_to_come_back_and_holds_nothing() {
+    let login = login();
+    let crowd = login.waiting.acquire_many(WAITING as u32).await.unwrap();
+    let early = login.enter("ann", "a long password", PEER, 0).await;
+    assert_eq!(early, Err(Refusal::TooOften(1)));
+    drop(crowd);
+    assert!(login.enter("ann", "a long password", PEER, 0).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_whole_64_is_slowed_down_as_one() {
     let login = login();
     let from = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);

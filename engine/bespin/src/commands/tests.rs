@@ -1,8 +1,10 @@
 //! What people say by the API's own routes, over a real journal and real logs.
 
 use super::*;
+use crate::index::JournalIndex;
 use crate::logs::Logs;
 use crate::sources::Repositories;
+use crate::stages::delivery::RunNumberFloor;
 use api::board::Board;
 use api::login::{Login, Role, User, hash_password};
 use api::{ApiState, router};
@@ -11,6 +13,7 @@ use axum::http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use journal::NewEntry;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use url::Url;
@@ -25,8 +28,23 @@ struct World {
     _dir: tempfile::TempDir,
 }
 
+/// The last number that a registry tells of.
+struct Tagged(u64);
+
+#[async_trait]
+impl RunNumberFloor for Tagged {
+    async fn last(&self, _: &Opened) -> Result<u64, Trouble> {
+        Ok(self.0)
+    }
+}
+
 impl World {
     fn new() -> World {
+        World::restored(0, 0)
+    }
+
+    /// Over a journal whose entries up to a sequence came with a backup, beside a registry with a number.
+    fn restored(up_to: u64, tagged: u64) -> World {
         let dir = tempfile::tempdir().unwrap();
         let hash = hash_password("a long password").unwrap();
         let user = |name: &str, role| User { name: name.into(), role, hash: hash.clone() };
@@ -36,8 +54,10 @@ impl World {
         let drivers = Drivers::new(journal.clone(), Arc::new(Board::default()));
         let logs = Arc::new(Logs::open(dir.path().join("logs")));
         let forge = forge::Forge::new(forge::Settings::default(), dir.path().join("git")).unwrap();
+        let index = Arc::new(JournalIndex::restored(journal.clone(), up_to));
+        let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), Arc::new(Tagged(tagged)));
         let sync = SyncStage::new([], Repositories::new(forge));
-        let buttons = Buttons { drivers: drivers.clone(), sync, rollout: Arc::new(RolloutStage::new([])) };
+        let buttons = Buttons { drivers: drivers.clone(), delivery, sync, rollout: Arc::new(RolloutStage::new([])) };
         let (board, stop) = (drivers.board().clone(), CancellationToken::new());
         let api = ApiState::new(journal, board, logs.clone(), login, Arc::new(buttons), stop);
         World { drivers, logs, api, _dir: dir }
@@ -247,6 +267,20 @@ async fn what_is_done_to_a_run_fails_by_its_kind() {
     world.decided(&[json!({ "kind": "no-such-kind", "body": {} })]).await;
     for verb in ["cancel", "retry"] {
         assert_eq!(post(verb).await, StatusCode::INTERNAL_SERVER_ERROR, "{verb}: the journal cannot be read");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_opened_once_more_has_a_number_that_nothing_had() {
+    for (up_to, number, why) in [(0, 57, "the journal knows all runs"), (1, 61, "it came with a backup")] {
+        let world = World::restored(up_to, 60);
+        let (cookie, csrf) = world.login("ann").await;
+        world.decided(&[opened(), json!({ "kind": "closed", "body": { "outcome": "failed" } })]).await;
+        for number in [number, number + 1] {
+            let request = ask("POST", &format!("/api/v1/runs/{RUN}/retry"), &cookie).header("x-bespin-csrf", &csrf);
+            let answer = body(world.send(request.body(Body::empty()).unwrap()).await).await;
+            assert_eq!(answer["run"], format!("user/petclinic/petclinic-was/{number}"), "{why}: {answer}");
+        }
     }
 }
 

@@ -32,13 +32,13 @@ pub use decide::{Act, PATIENCE_MS, decide};
 pub use entry::{Change, Entry, NOTHING, Paths, PullRequest, Push, Received, Reference, Skipped, Source};
 pub use group::with_group;
 pub use observed::{
-    Ancestry, Bump, Changed, Context, Epoch, File, FileState, KnownRun, Observed, OpenedBy, RunPhase, Standing,
+    Ancestry, Bump, Changed, Context, File, FileState, KnownRun, Observed, OpenedBy, RunPhase, Standing, next_number,
 };
 pub use payload::{Mistake, Parsed};
 pub use pipelines::{Plan, idle, plan};
 pub use push::{MAX_PATH_BYTES, MAX_PATHS};
 pub use quiet::depends_on_all;
 pub use reflog::Reflog;
-pub use run_number_floor::{Place, by_tags, by_trailers, places, unnumbered};
+pub use run_number_floor::{Place, by_tags, by_trailers, places, unnumbered, unnumbered_again};
 pub use state::{Ended, State};
 pub use webhook::{Response, Webhook, parse, respond};

@@ -1,5 +1,6 @@
 //! What a delivery observes: the commit, its pipeline files, and the repository's runs.
 
+use crate::epoch::Epoch;
 use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Pipeline;
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,16 +155,6 @@ pub enum Bump {
     Recorded,
 }
 
-/// Whether a run was opened since the journal was begun or restored. A restored journal does not know what came after
-/// its backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Epoch {
-    /// It was.
-    This,
-    /// It came with the backup: later numbers may have been used.
-    Restored,
-}
-
 /// How a run's commit stands to the pushed one, where the branch or tag has moved on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ancestry {
@@ -171,6 +162,12 @@ pub enum Ancestry {
     Newer,
     /// It is neither, or it is the same commit, or they were not compared.
     Other,
+}
+
+/// The number that the next run of a pipeline gets, above those of its runs and above these.
+pub fn next_number(pipeline: &str, runs: &[KnownRun], floors: impl IntoIterator<Item = u64>) -> u64 {
+    let used = runs.iter().filter(|known| known.pipeline == pipeline).map(|known| known.number);
+    used.chain(floors).max().unwrap_or(0) + 1
 }
 
 impl KnownRun {

@@ -3,7 +3,7 @@
 use super::entry::{Change, PullRequest, Push, Received, Reference, Skipped};
 use super::group::with_group;
 use super::messages::why_nothing;
-use super::observed::{Ancestry, Changed, Context, File, KnownRun, OpenedBy, Standing};
+use super::observed::{Ancestry, Changed, Context, File, KnownRun, OpenedBy, Standing, next_number};
 use super::quiet::quiet;
 use crate::run::{self, Event, EventKind, Opened};
 use pipeline::{Concurrency, Pipeline, Supersede, Trigger};
@@ -189,9 +189,8 @@ fn opened(
     mut pipeline: Pipeline,
     mistakes: Vec<String>,
 ) -> Box<Opened> {
-    let used = context.runs.iter().filter(|known| known.pipeline == pipeline.name).map(|known| known.number);
     let floors = [&context.floors, &context.configured].map(|floors| floors.get(&pipeline.name).copied());
-    let number = used.chain(floors.into_iter().flatten()).max().unwrap_or(0) + 1;
+    let number = next_number(&pipeline.name, &context.runs, floors.into_iter().flatten());
     if let Received::PullRequest(asked) = received {
         let own = pipeline.concurrency.as_ref();
         pipeline.concurrency = Some(Concurrency::of_pull_request(own, path, &asked.reference()));

@@ -5,8 +5,9 @@
 
 use super::entry::Received;
 use super::group::early;
-use super::observed::{Context, Epoch, FileState, KnownRun};
+use super::observed::{Context, FileState, KnownRun};
 use super::pipelines::{Plan, plan};
+use crate::epoch::Epoch;
 use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Step;
 use pipeline::expr::{self, Variables};
@@ -42,9 +43,8 @@ pub enum Place {
 /// pull request itself has no say in where the server looks for them.
 pub fn unnumbered(received: &Received, context: &Context) -> Vec<Opened> {
     let rests_on_something = |opened: &Opened| {
-        let of_it = |known: &&KnownRun| known.pipeline == opened.pipeline.name;
-        let is_sound = |known: &KnownRun| known.file_state == FileState::Sound && known.epoch == Epoch::This;
-        context.floors.contains_key(&opened.pipeline.name) || context.runs.iter().filter(of_it).any(is_sound)
+        let pipeline = &opened.pipeline.name;
+        context.floors.contains_key(pipeline) || is_numbered(pipeline, &context.runs)
     };
     // A file with mistakes names no places; its run leaves no number there either.
     let open = plan(received, context).into_iter().filter_map(|plan| match plan {
@@ -52,6 +52,17 @@ pub fn unnumbered(received: &Received, context: &Context) -> Vec<Opened> {
         Plan::Open(_) | Plan::Exists { .. } | Plan::Skip { .. } => None,
     });
     open.filter(|opened| !rests_on_something(opened)).map(of_the_base).collect()
+}
+
+/// The same for a run that is opened once more.
+pub fn unnumbered_again(old: &Opened, runs: &[KnownRun]) -> Option<Opened> {
+    (!is_numbered(&old.pipeline.name, runs)).then(|| of_the_base(old.clone()))
+}
+
+/// Whether a readable run of the pipeline was opened since the journal was begun or restored.
+fn is_numbered(pipeline: &str, runs: &[KnownRun]) -> bool {
+    let is_sound = |known: &&KnownRun| known.file_state == FileState::Sound && known.epoch == Epoch::This;
+    runs.iter().filter(is_sound).any(|known| known.pipeline == pipeline)
 }
 
 fn of_the_base(opened: Opened) -> Opened {

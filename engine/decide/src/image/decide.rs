@@ -47,7 +47,10 @@ impl Act {
 pub fn attempts(key: &Key, outcomes: &Outcomes<Act, Reply>) -> Result<Health, Availability> {
     let newest = outcomes.iter().rev().find(|attempted| attempted.act.key() == key);
     match newest.map(|attempted| (&attempted.result, attempted.since)) {
-        Some((Ok(Reply::Refused(because)), _)) => Err(Availability::Refused(because.clone())),
+        Some((Ok(Reply::Refused(because)), _)) => Err(match newest.map(|attempted| &attempted.act) {
+            Some(Act::Build { .. }) => Availability::NotBuilt(because.clone()),
+            Some(Act::Push { .. }) | None => Availability::Refused(because.clone()),
+        }),
         Some((Err(failure), since)) => Ok(Health::Failing { since, because: failure.message.clone() }),
         Some((Ok(Reply::Done), _)) | None => Ok(Health::Well),
     }
@@ -103,6 +106,10 @@ fn decide_build(key: &Key, build: &Build, availability: Option<&Availability>, n
             Verdict::Act(Act::Build { key: key.clone(), build: build.clone() }, because)
         }),
         Some(Availability::Refused(because)) => failed(because.clone()),
+        // A command of the Dockerfile may do better next time: `retry:` of the step builds again.
+        Some(Availability::NotBuilt(because)) => {
+            Verdict::Answer(Response::Failed { because: because.clone(), transient: true }, because.clone())
+        }
         Some(Availability::Untagged(..) | Availability::Tagged(_)) | None => unseen(),
     }
 }
@@ -136,7 +143,7 @@ fn decide_push(key: &Key, push: &Push, availability: Option<&Availability>, now:
             Verdict::Act(Act::Push { key: key.clone(), build: build.clone(), to: to.clone() }, because)
         }),
         Some(Availability::Refused(because)) => failed(because.clone()),
-        Some(Availability::Unbuilt(_) | Availability::Built(_)) | None => unseen(),
+        Some(Availability::Unbuilt(_) | Availability::Built(_) | Availability::NotBuilt(_)) | None => unseen(),
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Availability {
     Untagged(Local, Health),
     /// The registry's tag has this digest.
     Tagged(Digest),
+    /// The builder was asked, and could not build it.
+    NotBuilt(String),
     /// It was tried, and refused for a reason that trying again does not change.
     Refused(String),
 }

@@ -116,6 +116,8 @@ fn a_lost_build_and_a_refused_one_are_failures() {
     assert!(failure(&next).0.contains("no longer held"));
     let next = look("image", build(), Availability::Refused("line 3: RUN".into()), 0);
     assert_eq!(failure(&next), ("line 3: RUN", false));
+    let next = look("image", build(), Availability::NotBuilt("line 3: RUN".into()), 0);
+    assert_eq!(failure(&next), ("line 3: RUN", true), "a later attempt of the step builds again");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::observed::ObservedRollout;
 use super::state::State;
 use super::strategy::Strategy;
 use super::transitions::moving;
+use crate::epoch::Epoch;
 use crate::object;
 use serde_json::Value;
 
@@ -21,9 +22,12 @@ pub(super) fn is_stranger(manager: &str) -> bool {
 }
 
 /// Claims a Rollout as it stands, where the journal knows less of it than its status.
+///
+/// The first look after a restore claims it even where the journal seems to know its version: what was at a step when
+/// the backup was made may be promoted by now, and its pods must not be taken for a canary's again.
 pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Result<Move, String>> {
-    let left = observed.status("currentPodHash").as_str().filter(|hash| !hash.is_empty())?;
-    if state.progress.is_some() && !has_lost(state, observed, left) {
+    let left = told(observed)?;
+    if state.progress.is_some() && observed.epoch == Epoch::This && !has_lost(state, observed, left) {
         return None;
     }
     let generation = &observed.rollout["metadata"]["generation"];
@@ -40,6 +44,16 @@ pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strate
         "the journal is older than the Rollout's status: going on from where the status says"
     };
     Some(Ok(moving(vec![as_it_stands(observed, strategy, left, is_newest)], text)))
+}
+
+/// Whether the status may be further than the journal, so that what a person asks for would be asked of the wrong moment.
+pub fn is_unadopted(observed: &ObservedRollout) -> bool {
+    observed.epoch == Epoch::Restored && told(observed).is_some()
+}
+
+/// The version that the status is about.
+fn told(observed: &ObservedRollout) -> Option<&str> {
+    observed.status("currentPodHash").as_str().filter(|hash| !hash.is_empty())
 }
 
 /// Whether the status names a version that the journal never heard of. Each entry is recorded before the status tells

@@ -132,6 +132,14 @@ impl State {
             (false, Some(because)) => ProgressState::Aborted { because: because.clone(), at },
             (false, None) => ProgressState::Underway,
         };
+        if let Some(undo) =
+            self.undo.as_mut().filter(|_| self.progress.as_ref().is_some_and(|known| known.hash != *hash))
+        {
+            undo.stands = AbortStatus::No;
+        }
+        if state == ProgressState::Promoted {
+            self.refused.retain(|refused| refused.hash != *hash && refused.images != *images);
+        }
         self.asked = *weight;
         self.progress = Some(Progress {
             hash: hash.clone(),

@@ -32,6 +32,7 @@ mod transitions;
 mod tests;
 
 pub use act::{Act, Guard, Split};
+pub use adopt::is_unadopted;
 pub use application::{Origin, application_of};
 pub use decide::{Shown, decide, show};
 pub use entry::Entry;

@@ -6,6 +6,7 @@ use super::kept::Removal;
 use super::router::alb::Ingress;
 use super::router::plugin::{RouterStatus, Serves};
 use crate::annotations::OWNER;
+use crate::epoch::Epoch;
 use crate::next::Timestamp;
 use crate::object::{self, annotation, images_of, number, text, time};
 use crate::revert;
@@ -57,6 +58,8 @@ pub struct ObservedRollout {
     pub place: String,
     /// What the stream of the promise about git says, where one is open.
     pub revert: revert::State,
+    /// Whether its stream has decisions of the server since the journal was begun or restored.
+    pub epoch: Epoch,
 }
 
 /// Whose a Rollout is.
@@ -168,6 +171,8 @@ pub struct Objects {
     pub cluster: String,
     /// What the stream of the promise about git says, where one is open. A fact of the journal.
     pub revert: revert::State,
+    /// Whether its stream has decisions of the server since the journal was begun or restored. A fact of the journal.
+    pub epoch: Epoch,
 }
 
 impl Observed {
@@ -208,6 +213,7 @@ impl Observed {
             origin: application::read(&rollout, objects.applications),
             place: format!("{}/{}/{}", objects.cluster, text(&rollout, "/metadata/namespace"), named(&rollout)),
             revert: objects.revert,
+            epoch: objects.epoch,
             rollout,
         }))
     }

@@ -7,7 +7,7 @@ use decide::by::By;
 use decide::request::{Key, Response};
 use decide::rollout::{self, ProgressState};
 use decide::run::{self, Status};
-use decide::{bump, delivery, image, revert, sync};
+use decide::{bump, delivery, heads, image, revert, sync};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +20,7 @@ pub(crate) fn tell(stream: &str, lines: &[Line]) -> String {
         "bump" => of_bump(lines, &entries(lines)),
         "app" => of_app(lines, &entries(lines)),
         "revert" => of_revert(&entries(lines)),
+        "heads" => of_heads(&entries(lines)),
         _ => of_rollout(lines, &entries(lines)),
     };
     format!("{stream}\n{}", facts.iter().map(|fact| format!("  {fact}\n")).collect::<String>())
@@ -54,6 +55,12 @@ fn answers<'a>(lines: &[Line], answer: impl Fn(&Key) -> Option<&'a Response>) ->
         }
     }
     seen.iter().map(|key| format!("{}#{} {}", key.run, key.step, answer(key).map_or("open".into(), disk))).collect()
+}
+
+fn of_heads(entries: &Entries<heads::Entry>) -> Vec<String> {
+    let recorded = heads::State::replay(entries.iter().map(|(_, _, entry)| entry));
+    let heads = recorded.heads.map(|heads| heads.into_iter().map(|(name, at)| format!("{name} at {at}")).collect());
+    heads.unwrap_or_else(|| vec!["never looked at".to_owned()])
 }
 
 fn of_delivery(entries: &Entries<delivery::Entry>) -> Vec<String> {

@@ -85,6 +85,20 @@ impl DeliveryStage {
         Ok(())
     }
 
+    /// The number that a run gets which is opened once more.
+    ///
+    /// # Errors
+    /// A place that may hold traces of earlier runs could not be read, or the journal, so that it is not known.
+    pub async fn number_again(&self, old: &Opened) -> Result<u64, Trouble> {
+        let (runs, pipeline) = (self.runs(&old.repository).await?, &old.pipeline.name);
+        let external = match delivery::unnumbered_again(old, &runs) {
+            Some(opened) => Some(self.external.last(&opened).await?),
+            None => None,
+        };
+        let configured = self.floors.get(&format!("{}/{pipeline}", old.repository)).copied();
+        Ok(delivery::next_number(pipeline, &runs, external.into_iter().chain(configured)))
+    }
+
     /// The runs of all repositories, as far as superseding goes.
     pub fn index(&self) -> &JournalIndex {
         &self.index

@@ -174,7 +174,7 @@ async fn killed_anywhere_there_is_one_image_under_one_tag() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_an_answer_and_not_tried_again() {
+async fn a_failed_build_is_an_answer_and_built_again_by_the_next_attempt_of_the_step() {
     let world = World::new().await;
     let stage = world.server();
     let Entry::Wanted { key, intent: Intent::Build(build) } = build() else { unreachable!("it is a build") };
@@ -191,11 +191,17 @@ async fn a_refusal_is_an_answer_and_not_tried_again() {
     }
     let observed = stage.observe(&turn, &state, &outcomes).await.unwrap();
     let next = stage.decide(&state, &observed, 0);
-    let [Entry::Answered { answer: Response::Failed { because, transient: false }, .. }] = &next.record[..] else {
+    let [Entry::Answered { answer: Response::Failed { because, .. }, .. }] = &next.record[..] else {
         panic!("{next:?}")
     };
     assert!(because.contains("Dockerfile.missing"), "{because}");
     assert_eq!(world.contexts.0.load(Ordering::SeqCst), 1);
+    let again = [journal[0].clone(), next.record[0].clone(), journal[0].clone()];
+    let answered = stage.replay(&written(&again[..2]));
+    outcomes.retain(|act| stage.is_current(&answered, act));
+    let state = stage.replay(&written(&again));
+    let observed = stage.observe(&turn, &state, &outcomes).await.unwrap();
+    assert_eq!(stage.decide(&state, &observed, 0).acts.len(), 1, "it is built again");
 }
 
 /// A source that hands nothing out until it may, and says how many ask.

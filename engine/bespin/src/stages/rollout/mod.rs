@@ -14,10 +14,12 @@ mod watch;
 pub use routers::Routers;
 
 use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, kept, now, read};
+use crate::epoch::Restored;
 use api::commands::NotTaken;
 use async_trait::async_trait;
 use cluster::{Annotations, Cluster, Router};
 use decide::by::By;
+use decide::epoch::Epoch;
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::request::Key;
@@ -26,11 +28,15 @@ use decide::stream::{Family, Stream};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Why nothing can be asked of a rollout that a restored journal may have at a moment that is long over.
+const UNADOPTED: &str = "this rollout was not looked at since the journal was restored; ask again in a moment";
+
 /// The stage `rollout`, on streams `rollout/<cluster>/<namespace>/<name>`.
 pub struct RolloutStage {
     clusters: BTreeMap<String, Arc<Cluster>>,
     router: Arc<dyn Router>,
     routers: Routers,
+    restored: Restored,
 }
 
 impl RolloutStage {
@@ -39,13 +45,20 @@ impl RolloutStage {
     /// is kept by `revert`.
     pub fn new(clusters: impl IntoIterator<Item = Arc<Cluster>>) -> RolloutStage {
         let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
-        RolloutStage { clusters, router: Arc::new(Annotations), routers: Routers::default() }
+        let (router, routers, restored) = (Arc::new(Annotations), Routers::default(), Restored::default());
+        RolloutStage { clusters, router, routers, restored }
     }
 
     /// Follows Rollouts whose traffic these plugins share, too.
     #[must_use]
     pub fn routed_by(self, routers: Routers) -> RolloutStage {
         RolloutStage { routers, ..self }
+    }
+
+    /// Goes on from the status of Rollouts of which the journal knows nothing newer than what came with a backup.
+    #[must_use]
+    pub fn restored(self, restored: Restored) -> RolloutStage {
+        RolloutStage { restored, ..self }
     }
 
     fn find<'a>(&self, stream: &'a Stream) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
@@ -135,7 +148,8 @@ impl RolloutStage {
             return Err(NotTaken::Refused(format!("`{action}` is not one of {actions}")));
         };
         let recorded = fold(&read::<Entry>(drivers.journal(), stream).await?);
-        let offered = self.offered(stream, &recorded).await?;
+        let epoch = self.restored.epoch(drivers.journal(), stream).await?;
+        let offered = self.offered(stream, &recorded, epoch).await?;
         let is_offered = |action| offered.as_ref().is_none_or(|offered| offered.contains(&action));
         let mut refused = None;
         let make = |written: &[Written<Entry>]| {
@@ -150,16 +164,18 @@ impl RolloutStage {
     }
 
     /// What a person may do by the Rollout as it is now; absent where it cannot be read.
-    async fn offered(&self, stream: &Stream, recorded: &State) -> Result<Option<Vec<Action>>, NotTaken> {
+    async fn offered(&self, stream: &Stream, recorded: &State, epoch: Epoch) -> Result<Option<Vec<Action>>, NotTaken> {
         let (cluster, namespace, name) = self.find(stream).map_err(|trouble| NotTaken::NoObject(trouble.message))?;
         let objects = match cluster.look_at_rollout(namespace, name, &*self.router).await {
-            Ok(objects) => Objects { routers: self.routers.names(stream.as_str()), ..objects },
+            Ok(objects) => Objects { routers: self.routers.names(stream.as_str()), epoch, ..objects },
+            Err(_) if epoch == Epoch::Restored => return Err(NotTaken::Refused(UNADOPTED.to_owned())),
             Err(error) => {
                 tracing::warn!(%stream, %error, "the cluster cannot be read; the journal alone says what may be asked");
                 return Ok(None);
             }
         };
         match Observed::read(objects) {
+            Observed::Present(live) if rollout::is_unadopted(&live) => Err(NotTaken::Refused(UNADOPTED.to_owned())),
             Observed::Present(live) => {
                 let offers = rollout::show(recorded, &live, now()).offers;
                 Ok(Some(offers.into_iter().map(|offer| offer.action).collect()))

@@ -22,6 +22,7 @@ impl RolloutStage {
         let mut objects = cluster.look_at_rollout(namespace, name, &*self.router).await?;
         objects.applications = applications(cluster, recorded, &objects).await;
         objects.routers = self.routers.names(stream);
+        objects.epoch = self.restored.epoch(turn.journal(), turn.stream).await?;
         if let Some(undo) = recorded.promised() {
             objects.revert = revert::recorded(turn.journal(), &Stream::revert_of(turn.stream, undo.since)).await?;
         }

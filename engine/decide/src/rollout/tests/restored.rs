@@ -34,9 +34,68 @@ fn restored(all_of_yesterday: bool) -> (World, String) {
     let before = stable(&world);
     world.deploy(V57);
     at_weight(&mut world, V57, 50);
-    world.journal.truncate(if all_of_yesterday { yesterday } else { 0 });
-    world.weights.clear();
+    give_back(&mut world, if all_of_yesterday { yesterday } else { 0 });
     (world, before)
+}
+
+/// The journal is lost, and so many of its first entries come with a backup.
+fn give_back(world: &mut World, entries: usize) {
+    world.journal.truncate(entries);
+    world.restored = entries;
+    world.weights.clear();
+    world.outcomes = Default::default();
+}
+
+#[test]
+fn a_backup_of_any_moment_of_a_canary_takes_nothing_back() {
+    [World::seed(), World::basic(2)].into_iter().for_each(promoted_since_the_backup);
+}
+
+fn promoted_since_the_backup(mut world: World) {
+    world.deploy(V55);
+    world.settle();
+    let first = world.journal.len();
+    world.deploy(V56);
+    world.settle();
+    let (all, before) = (world.journal.len(), stable(&world));
+    assert!(all - first > 10, "each of the canary's entries is tried");
+    for entries in first..all {
+        let mut world = world.clone();
+        give_back(&mut world, entries);
+        world.settle();
+        assert!(world.weights.is_empty(), "{entries} of {all}: no traffic moves: {:?}", world.weights);
+        assert_eq!((stable(&world), world.running()), (before.clone(), vec![(V56.to_owned(), 2)]), "{entries}");
+        world.deploy(V57);
+        world.settle();
+        assert_eq!(world.running(), [(V57.to_owned(), 2)], "{entries}: the next version is deployed");
+    }
+}
+
+#[test]
+fn a_backup_of_any_moment_leaves_a_later_step_and_an_abort_as_they_are() {
+    for aborted in [false, true] {
+        let mut world = World::seed();
+        world.deploy(V55);
+        world.settle();
+        let first = world.journal.len();
+        world.deploy(V56);
+        at_weight(&mut world, V56, 50);
+        if aborted {
+            world.ask(Action::Abort);
+            world.settle();
+        }
+        let (all, before) = (world.journal.len(), stable(&world));
+        for entries in first..all {
+            let mut world = world.clone();
+            give_back(&mut world, entries);
+            world.turn();
+            world.turn();
+            assert_eq!((stable(&world), world.state().is_aborted()), (before.clone(), aborted), "{entries} of {all}");
+            world.settle();
+            let (weights, runs) = if aborted { (Vec::new(), V55) } else { (vec![75, 100, 0], V56) };
+            assert_eq!((world.weights.clone(), world.running()), (weights, vec![(runs.to_owned(), 2)]), "{entries}");
+        }
+    }
 }
 
 #[test]

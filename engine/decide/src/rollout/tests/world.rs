@@ -6,6 +6,7 @@
 use super::super::*;
 use crate::annotations::OWNER;
 use crate::by::By;
+use crate::epoch::Epoch;
 use crate::next::{Phase, Timestamp, Wake};
 use crate::outcome::{Failure, Outcomes};
 use crate::request::{Key, Response};
@@ -53,6 +54,8 @@ pub(super) struct World {
     pub loses: Option<u64>,
     /// In this turn, the act of this index fails, and the others are tried.
     pub fails: Option<(usize, usize)>,
+    /// How many of the journal's entries came with a backup.
+    pub restored: usize,
     version: u64,
     /// How many pods there have been.
     made: usize,
@@ -112,6 +115,7 @@ impl World {
             outcomes: Outcomes::default(),
             loses: None,
             fails: None,
+            restored: 0,
             version: 1,
             made: 0,
         }
@@ -175,10 +179,19 @@ impl World {
             cluster: "production".into(),
             revert: self.revert_state(),
             routers: self.proxy.iter().map(|_| (super::proxy::NAME.to_owned(), Serves::This)).collect(),
+            epoch: self.epoch(),
             ..Objects::default()
         };
         objects.served = strategy::served(&self.rollout, &objects.ingresses);
         objects
+    }
+
+    fn epoch(&self) -> Epoch {
+        let since = self.journal.iter().skip(self.restored);
+        match self.restored > 0 && since.into_iter().all(|(_, by, _)| *by != By::Server) {
+            true => Epoch::Restored,
+            false => Epoch::This,
+        }
     }
 
     /// Until nothing happens any more but by somebody's hand.
