@@ -21,7 +21,8 @@ pub enum Command {
     },
     /// Read a backup, or a stopped server's data folder, and say what it holds, or where it is damaged.
     ///
-    /// Of a damaged folder the last good entry is named, and nothing is changed in it.
+    /// Of a damaged folder the last good entry is named, and nothing is changed in it: a copy is looked at, which needs as
+    /// much room where TMPDIR says.
     Verify {
         /// The backup's file, the data folder, or the folder of its journal.
         #[arg(value_name = "FILE|DIR")]

@@ -157,8 +157,10 @@ fn outrun(pipeline: &Pipeline, received: &Received, file: &File, context: &Conte
     let of_it = |known: &&KnownRun| known.file == file.path && known.event.reference == push.reference;
     let mut runs = context.runs.iter().rev().filter(of_it);
     let newer = runs.find(|known| known.ancestry == Ancestry::Newer)?;
-    // Where every push has its run, so has this one, unless its commit had one already.
-    let counts = supersede(received, pipeline).unwrap_or(Supersede::Never) == Supersede::Never;
+    // Where every push has its run, so has this one, unless its commit had one already, or git would name the older
+    // image again.
+    let bumps = pipeline.steps.iter().chain(&pipeline.finally).any(|step| step.uses == "bump");
+    let counts = supersede(received, pipeline).unwrap_or(Supersede::Never) == Supersede::Never && !bumps;
     let ran_before = || context.runs.iter().filter(of_it).any(|known| known.event.after == push.after);
     if counts && !ran_before() {
         return None;

@@ -157,6 +157,10 @@ fn a_late_delivery_of_an_older_commit_opens_nothing() {
     world.standing = Standing::Moved { to: Some(A.into()) };
     world.files = vec![file(".bespin/was.yaml", was(Supersede::Never))];
     run_of(plan_one(&push(), &world));
+    let text = "name: petclinic-was\non: { push: {} }\nsteps: [{ id: bump, uses: bump, with: { repo: x } }]\n";
+    let bumps = pipeline::read(".bespin/was.yaml", text).pipeline.unwrap();
+    world.files = vec![file(".bespin/was.yaml", bumps)];
+    assert!(skip(plan_one(&push(), &world)).contains("/7 is a run of a newer commit"), "its bump would go back");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many commits' pipelines are kept in memory.
 const KEPT_COMMITS: usize = 64;
+/// From how many on the moments of deliveries that have ended are forgotten.
+const KEPT_MOMENTS: usize = 1_000;
 /// How many of a reference's newest runs are compared with a late delivery.
 const COMPARED_RUNS: usize = 20;
 /// How many commits of a push are read at most, where each of them matters.
@@ -33,7 +35,7 @@ pub(super) struct AtRepository {
 impl DeliveryStage {
     /// Observes the repository of what was received.
     pub(super) async fn observe_repository(&self, received: &Received) -> Result<Observed, Trouble> {
-        let since = self.received_before(received);
+        let since = self.received_before(received).await?;
         let repository = received.repository();
         let mirror = self.forge.repository(repository)?;
         let (_turn, at_repository, runs, same) = match received {
@@ -72,9 +74,14 @@ impl DeliveryStage {
     }
 
     /// When a delivery was first looked at. The receipt's own moment is the wall clock's, which is set back.
-    fn received_before(&self, received: &Received) -> Instant {
-        let mut looked = self.looked.lock().expect("nobody panics while holding the moments");
-        *looked.entry(received.stream()).or_insert_with(Instant::now)
+    async fn received_before(&self, received: &Received) -> Result<Instant, Trouble> {
+        let locked = || self.looked.lock().expect("nobody panics while holding the moments");
+        if locked().len() >= KEPT_MOMENTS {
+            let pending = self.index.pending().await.map_err(|error| Trouble::new("reading the deliveries", error))?;
+            let pending: BTreeSet<_> = pending.into_iter().collect();
+            locked().retain(|stream, _| pending.contains(stream));
+        }
+        Ok(*locked().entry(received.stream()).or_insert_with(Instant::now))
     }
 
     /// The runs of a repository, as far as the journal says.
