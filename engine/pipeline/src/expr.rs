@@ -7,8 +7,8 @@
 mod check;
 mod split;
 
-pub use check::{ExprFault, ExprPlace, KnownNames, check};
-pub(crate) use check::{asks_status, bare, did_you_mean};
+pub use check::{ExprFault, ExprPlace, KnownNames, check, did_you_mean};
+pub(crate) use check::{asks_status, bare};
 pub use split::{Piece, split};
 
 use minijinja::value::{Serde, ValueKind};
@@ -190,7 +190,7 @@ fn name_kind(found: &Found) -> String {
     }
 }
 
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     if text.chars().count() <= 60 { text.to_owned() } else { text.chars().take(60).chain(['…']).collect() }
 }
 

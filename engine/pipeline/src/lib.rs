@@ -14,6 +14,7 @@ pub mod duration;
 pub mod expr;
 pub mod glob;
 mod graph;
+mod inputs;
 pub mod limits;
 pub mod lock;
 mod mistake;
@@ -28,6 +29,7 @@ mod steps;
 mod tree;
 
 pub use approval::Approval;
+pub use inputs::{Input, InputKind, InputPresence, WrongInput};
 pub use mistake::{Mistake, lint};
 pub use plan::{PlannedStep, RunPlan, Trigger, plan};
 pub use read::{ReadPipeline, read, read_with};
@@ -162,7 +164,11 @@ pub struct Tag {
 
 /// A person may start the pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Manual {}
+pub struct Manual {
+    /// What the person gives, in the file's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
+}
 
 /// Which runs stand in each other's way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Reads a pipeline file: its top, and what starts it.
 
 use crate::expr::{ExprPlace, KnownNames};
+use crate::inputs;
 use crate::lock::{Lock, Pins};
 use crate::mistake::{Mistake, SourceText};
 use crate::reader::{FileReader, Hint, field, head};
@@ -76,8 +77,10 @@ fn whole(reader: &mut FileReader<'_>, text: &str) -> Option<Pipeline> {
     let name = field(entries, "name").and_then(|node| name(reader, node)).unwrap_or_default();
     let on = field(entries, "on").map(|node| on(reader, node)).unwrap_or_default();
     let env = field(entries, "env").map(|node| env(reader, node)).unwrap_or_default();
-    let concurrency = field(entries, "concurrency").and_then(|node| concurrency(reader, node, &env));
-    let (steps, finally) = steps::read(reader, field(entries, "steps"), field(entries, "finally"), &env);
+    let declared = on.manual.iter().flat_map(|manual| &manual.inputs);
+    let inputs: BTreeSet<String> = declared.map(|input| input.name.clone()).collect();
+    let concurrency = field(entries, "concurrency").and_then(|node| concurrency(reader, node, &env, &inputs));
+    let (steps, finally) = steps::read(reader, field(entries, "steps"), field(entries, "finally"), &env, &inputs);
     Some(Pipeline { name, on, concurrency, env, steps, finally })
 }
 
@@ -103,14 +106,12 @@ fn hint_on(key: &str) -> Option<(&'static str, &'static str)> {
             "use `manual`, and start it by a job of your own that asks Bespin",
         )),
         "alert" => Some(("`alert` is not supported by this version", "use `manual`, and start it by hand")),
-        "workflow_dispatch" => Some(("a start by hand is called `manual`", "write `manual: {}`")),
+        "workflow_dispatch" => {
+            Some(("a start by hand is called `manual`", "write `manual: {}`, or `manual:` with the same `inputs`"))
+        }
         "tags" | "release" => Some(("the push of a tag is called `tag`", "write `tag: [\"v*\"]`")),
         _ => None,
     }
-}
-
-fn hint_manual(key: &str) -> Option<(&'static str, &'static str)> {
-    (key == "inputs").then_some(("`inputs` are not supported by this version", "use `env`, and write `manual: {}`"))
 }
 
 const NO_HINT: Hint = |_| None;
@@ -296,15 +297,20 @@ fn tag(reader: &mut FileReader<'_>, node: &Node) -> Tag {
 }
 
 fn manual(reader: &mut FileReader<'_>, node: &Node) -> Manual {
-    if !node.is_null()
-        && let Some(entries) = reader.entries(node, "`manual`")
-    {
-        reader.known_keys(entries, &shape::keys::<shape::ManualSchema>(), "`manual`", hint_manual);
+    if node.is_null() {
+        return Manual::default();
     }
-    Manual::default()
+    let Some(entries) = reader.entries(node, "`manual`") else { return Manual::default() };
+    reader.known_keys(entries, &shape::keys::<shape::ManualSchema>(), "`manual`", NO_HINT);
+    Manual { inputs: field(entries, "inputs").map(|node| inputs::read(reader, node)).unwrap_or_default() }
 }
 
-fn concurrency(reader: &mut FileReader<'_>, node: &Node, env: &BTreeMap<String, String>) -> Option<Concurrency> {
+fn concurrency(
+    reader: &mut FileReader<'_>,
+    node: &Node,
+    env: &BTreeMap<String, String>,
+    inputs: &BTreeSet<String>,
+) -> Option<Concurrency> {
     let (group, supersede) = match &node.kind {
         NodeKind::Scalar { .. } => (node, None),
         _ => {
@@ -325,7 +331,8 @@ fn concurrency(reader: &mut FileReader<'_>, node: &Node, env: &BTreeMap<String, 
     };
     let name = reader.text(group, "`group`")?;
     let (env, none) = (env.keys().cloned().collect(), BTreeSet::new());
-    reader.expressions(group, &KnownNames { env: &env, before: &none, steps: &none, place: ExprPlace::Group });
+    let known = KnownNames { env: &env, inputs, before: &none, steps: &none, place: ExprPlace::Group };
+    reader.expressions(group, &known);
     let supersede = supersede.and_then(|node| supersede_of(reader, node)).unwrap_or_default();
     Some(Concurrency { group: name, supersede })
 }

@@ -156,7 +156,42 @@ pub struct TagSchema {
 /// A person may start it.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct ManualSchema {}
+pub struct ManualSchema {
+    /// What the person gives, by name; expressions name it as in `${{ inputs.version }}`. A run that nobody started by
+    /// hand has the defaults.
+    pub inputs: Option<BTreeMap<String, Option<InputSchema>>>,
+}
+
+/// A value that a person gives.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct InputSchema {
+    /// What it is for; the form shows it.
+    pub description: Option<String>,
+    /// Which values it takes; `string` without it.
+    #[schemars(rename = "type")]
+    pub kind: Option<InputTypeSchema>,
+    /// The values of a `choice`.
+    pub options: Option<Texts>,
+    /// Whether a person has to give it, where it has no default.
+    pub required: Option<bool>,
+    /// Its value where nobody gives one; without it, the empty text, `false` or 0.
+    pub default: Option<Scalar>,
+}
+
+/// Which values an input takes.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum InputTypeSchema {
+    /// Any text.
+    String,
+    /// `true` or `false`; a checkbox.
+    Boolean,
+    /// A number.
+    Number,
+    /// One of its `options`.
+    Choice,
+}
 
 /// A group, alone or with what a newer run does to an older one.
 #[derive(JsonSchema)]
@@ -173,7 +208,7 @@ pub enum ConcurrencyForm {
 #[schemars(deny_unknown_fields)]
 pub struct ConcurrencySchema {
     /// Runs of one repository with the same group go one after the other. Expressions in it may name `ref`, `commit`,
-    /// `env` and `event`.
+    /// `env`, `event` and `inputs`.
     pub group: String,
     /// What a newer run does to an older one of the same pipeline and branch; `until-bump` without it.
     pub supersede: Option<SupersedeSchema>,

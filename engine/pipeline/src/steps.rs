@@ -20,6 +20,7 @@ pub(crate) fn read(
     steps: Option<&Node>,
     finally: Option<&Node>,
     env: &BTreeMap<String, String>,
+    inputs: &BTreeSet<String>,
 ) -> (Vec<Step>, Vec<Step>) {
     let body = steps.map(|node| drafts(reader, node, "steps")).unwrap_or_default();
     let tail = finally.filter(|node| !node.is_null()).map(|node| drafts(reader, node, "finally")).unwrap_or_default();
@@ -33,7 +34,7 @@ pub(crate) fn read(
     before_tail.iter_mut().for_each(|before| before.extend(ended.iter().cloned()));
     let mut finish = |drafts: Vec<Draft<'_>>, needs: Vec<Vec<String>>, before: &[BTreeSet<String>], end: End| {
         let each = drafts.into_iter().zip(needs).zip(before).map(|((draft, needs), before)| {
-            let known = KnownNames { env: &env, before, steps: &all, place: ExprPlace::Setting };
+            let known = KnownNames { env: &env, inputs, before, steps: &all, place: ExprPlace::Setting };
             check_expressions(reader, &draft, &known);
             let condition = draft.step.condition.map(|condition| whole_condition(&condition, end));
             let line = |node: &Node| reader.source.mistake(node.at.clone(), "", "").line;

@@ -10,6 +10,8 @@ use std::ops::Range;
 pub struct KnownNames<'a> {
     /// The names in the pipeline's `env`.
     pub env: &'a BTreeSet<String>,
+    /// The names of the inputs that a person gives.
+    pub inputs: &'a BTreeSet<String>,
     /// The steps that have surely ended by then.
     pub before: &'a BTreeSet<String>,
     /// Every step of the pipeline.
@@ -45,9 +47,9 @@ const RUN: [&str; 5] = ["id", "number", "url", "title", "outcome"];
 const COMMIT: [&str; 5] = ["sha", "short", "message", "author", "branch"];
 const EVENT: [&str; 1] = ["kind"];
 const REF: [&str; 1] = ["name"];
-const ROOTS: [&str; 6] = ["run", "commit", "env", "steps", "event", "ref"];
+const ROOTS: [&str; 7] = ["run", "commit", "env", "inputs", "steps", "event", "ref"];
 /// What a group may name.
-const EARLY: [&str; 4] = ["ref", "commit", "env", "event"];
+const EARLY: [&str; 5] = ["ref", "commit", "env", "event", "inputs"];
 
 /// Checks one expression, without its braces.
 pub fn check(source: &str, known: &KnownNames<'_>) -> Vec<ExprFault> {
@@ -68,12 +70,15 @@ pub fn check(source: &str, known: &KnownNames<'_>) -> Vec<ExprFault> {
     let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
     names.sort();
     let mut faults: Vec<ExprFault> = names.iter().filter_map(|name| check_name(source, name, known)).collect();
-    if known.place != ExprPlace::Group {
-        faults.extend(quoted_steps(source).filter_map(|id| check_step(source, id, known)));
-    }
     if faults.iter().any(|fault| fault.message.ends_with(SUBTRACTION)) {
         // What stands behind the dash is no name of its own then.
         faults.retain(|fault| fault.message.ends_with(SUBTRACTION));
+    }
+    if known.place != ExprPlace::Group {
+        faults.extend(quoted(source, "steps[").filter_map(|id| check_step(source, id, known)));
+    }
+    if !known.inputs.is_empty() {
+        faults.extend(quoted(source, "inputs[").filter_map(|name| check_input(source, name, known)));
     }
     if faults.is_empty()
         && let Err(error) = compiled.eval(Value::UNDEFINED)
@@ -146,6 +151,11 @@ fn check_name(source: &str, name: &str, known: &KnownNames<'_>) -> Option<ExprFa
         "event" => &EVENT,
         "ref" => &REF,
         "steps" => return second.and_then(|id| check_step(source, id, known)),
+        "inputs" if known.inputs.is_empty() => {
+            let help = "declare them below `on: { manual: { inputs: ... } }`".to_owned();
+            return fault(root, "the pipeline has no inputs".to_owned(), help);
+        }
+        "inputs" => return second.and_then(|name| check_input(source, name, known)),
         "env" => {
             return second.filter(|name| !known.env.contains(*name)).and_then(|name| {
                 let help = did_you_mean(name, known.env.iter().map(String::as_str));
@@ -183,9 +193,24 @@ fn check_step(source: &str, id: &str, known: &KnownNames<'_>) -> Option<ExprFaul
     Some(ExprFault { at: find(source, id), message, help })
 }
 
-/// The ids in `steps['id']`, which the names of an expression leave out.
-fn quoted_steps(source: &str) -> impl Iterator<Item = &str> {
-    source.split("steps[").skip(1).filter_map(|rest| {
+fn check_input(source: &str, name: &str, known: &KnownNames<'_>) -> Option<ExprFault> {
+    if known.inputs.contains(name) {
+        return None;
+    }
+    let (message, help) = match known.inputs.iter().find(|input| input.starts_with(&format!("{name}-"))) {
+        Some(longer) => (format!("`inputs.{longer}` {SUBTRACTION}"), format!("write `inputs['{longer}']`")),
+        None => {
+            let near = did_you_mean(name, known.inputs.iter().map(String::as_str));
+            let add = || format!("add `{name}` to the `inputs` of `manual`");
+            (format!("there is no input `{name}`"), near.unwrap_or_else(add))
+        }
+    };
+    Some(ExprFault { at: find(source, name), message, help })
+}
+
+/// The names in `steps['name']`, which the names of an expression leave out.
+fn quoted<'s>(source: &'s str, before: &'static str) -> impl Iterator<Item = &'s str> {
+    source.split(before).skip(1).filter_map(|rest| {
         let quote = rest.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
         rest[1..].split(quote).next()
     })
@@ -196,7 +221,7 @@ fn find(source: &str, part: &str) -> Range<usize> {
 }
 
 /// The nearest of the known names, as a help, if one is near.
-pub(crate) fn did_you_mean<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+pub fn did_you_mean<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     let near = |known: &'k str| (distance(name, known), known);
     let (distance, nearest) = known.into_iter().map(near).min()?;
     (distance <= (name.chars().count().max(3) / 3).min(3)).then(|| format!("did you mean `{nearest}`?"))
@@ -231,7 +256,8 @@ mod tests {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         let (env, before, steps) =
             (set(&["repository"]), set(&["image", "dr-sync"]), set(&["image", "dr-sync", "push"]));
-        let known = KnownNames { env: &env, before: &before, steps: &steps, place };
+        let inputs = set(&["version", "dry-run"]);
+        let known = KnownNames { env: &env, inputs: &inputs, before: &before, steps: &steps, place };
         check(source, &known).into_iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect()
     }
 
@@ -243,16 +269,19 @@ mod tests {
             "steps['dr-sync'].outcome",
             "run.number + 1",
             "commit.message | upper",
+            "inputs.version",
+            "inputs['dry-run']",
         ] {
             assert_eq!(says(source, ExprPlace::Setting), [""; 0], "{source}");
         }
         assert_eq!(says("failure() and commit.branch is startingwith 'release/'", ExprPlace::Condition), [""; 0]);
         assert_eq!(says("ref.name | lower", ExprPlace::Group), [""; 0]);
+        assert_eq!(says("inputs.version", ExprPlace::Group), [""; 0]);
     }
 
     #[test]
     fn a_group_is_known_before_its_run() {
-        let early = "a group may name ref, commit, env, event";
+        let early = "a group may name ref, commit, env, event, inputs";
         for (source, expected) in [
             ("run.number", format!("`run` is not known before the run is open; {early}")),
             ("steps['image'].build", format!("`steps` is not known before the run is open; {early}")),
@@ -278,6 +307,9 @@ mod tests {
                 "success()",
                 "`success()` belongs into `if`; compare `run.outcome` instead, or move it into the step's `if`",
             ),
+            ("inputs.vresion", "there is no input `vresion`; did you mean `version`?"),
+            ("inputs['zone']", "there is no input `zone`; add `zone` to the `inputs` of `manual`"),
+            ("inputs.dry-run", "`inputs.dry-run` reads as a subtraction; write `inputs['dry-run']`"),
             ("hash('pom.xml')", "`hash()` is not supported by this version; name the version by hand, in `env`"),
         ] {
             assert_eq!(says(source, ExprPlace::Setting).first().map(String::as_str), Some(expected), "{source}");
