@@ -41,6 +41,7 @@ pub(super) fn early(pipeline: &Pipeline, event: &Event, commit: &Commit) -> Vari
             "author": commit.author, "branch": branch,
         },
         "event": { "kind": event.kind },
+        "inputs": event.inputs(pipeline),
         "ref": { "name": event.ref_name() },
     }))
 }

@@ -13,6 +13,7 @@
 mod decide;
 mod entry;
 mod group;
+mod manual;
 mod messages;
 mod observed;
 mod payload;
@@ -31,6 +32,7 @@ pub use crate::run::Origin;
 pub use decide::{Act, PATIENCE_MS, decide};
 pub use entry::{Change, Entry, NOTHING, Paths, PullRequest, Push, Received, Reference, Skipped, Source};
 pub use group::with_group;
+pub use manual::{ManualPlan, ManualRequest, StartRefusal, plan_manual, reference_named};
 pub use observed::{
     Ancestry, Bump, Changed, Context, File, FileState, KnownRun, Observed, OpenedBy, RunPhase, Standing, next_number,
 };
@@ -39,6 +41,6 @@ pub use pipelines::{Plan, idle, plan};
 pub use push::{MAX_PATH_BYTES, MAX_PATHS};
 pub use quiet::depends_on_all;
 pub use reflog::Reflog;
-pub use run_number_floor::{Place, by_tags, by_trailers, places, unnumbered, unnumbered_again};
+pub use run_number_floor::{Place, by_tags, by_trailers, is_numbered, places, unnumbered, unnumbered_again};
 pub use state::{Ended, State};
 pub use webhook::{Response, Webhook, parse, respond};

@@ -3,7 +3,7 @@
 use super::entry::{Change, PullRequest, Push, Received, Reference, Skipped};
 use super::group::with_group;
 use super::messages::why_nothing;
-use super::observed::{Ancestry, Changed, Context, File, KnownRun, OpenedBy, Standing, next_number};
+use super::observed::{Ancestry, Changed, Context, File, KnownRun, OpenedBy, Standing};
 use super::quiet::quiet;
 use crate::run::{self, Event, EventKind, Opened};
 use pipeline::{Concurrency, Pipeline, Supersede, Trigger};
@@ -191,8 +191,7 @@ fn opened(
     mut pipeline: Pipeline,
     mistakes: Vec<String>,
 ) -> Box<Opened> {
-    let floors = [&context.floors, &context.configured].map(|floors| floors.get(&pipeline.name).copied());
-    let number = next_number(&pipeline.name, &context.runs, floors.into_iter().flatten());
+    let number = context.next_number(&pipeline.name);
     if let Received::PullRequest(asked) = received {
         let own = pipeline.concurrency.as_ref();
         pipeline.concurrency = Some(Concurrency::of_pull_request(own, path, &asked.reference()));
@@ -231,6 +230,7 @@ fn pushed(push: &Push) -> Event {
         delivery: push.delivery.clone(),
         forced: push.change == Change::Forced,
         pull_request: None,
+        manual: None,
     }
 }
 
@@ -244,10 +244,11 @@ fn proposed(asked: &PullRequest, files_at: &str) -> Event {
         delivery: asked.delivery.clone(),
         forced: false,
         pull_request: Some(run::PullRequest { number, base, head, origin: asked.origin }),
+        manual: None,
     }
 }
 
-fn title(message: &str, reference: &str) -> String {
+pub(super) fn title(message: &str, reference: &str) -> String {
     let subject = message.lines().find(|line| !line.trim().is_empty()).unwrap_or(reference).trim();
     if subject.chars().count() <= TITLE_LIMIT {
         return subject.to_owned();

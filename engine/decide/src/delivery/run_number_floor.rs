@@ -42,25 +42,27 @@ pub enum Place {
 /// request's is shown as its base branch's own, which numbers go on from: the
 /// pull request itself has no say in where the server looks for them.
 pub fn unnumbered(received: &Received, context: &Context) -> Vec<Opened> {
-    let rests_on_something = |opened: &Opened| {
-        let pipeline = &opened.pipeline.name;
-        context.floors.contains_key(pipeline) || is_numbered(pipeline, &context.runs)
-    };
     // A file with mistakes names no places; its run leaves no number there either.
     let open = plan(received, context).into_iter().filter_map(|plan| match plan {
         Plan::Open(opened) if opened.mistakes.is_empty() => Some(*opened),
         Plan::Open(_) | Plan::Exists { .. } | Plan::Skip { .. } => None,
     });
-    open.filter(|opened| !rests_on_something(opened)).map(of_the_base).collect()
+    open.filter(|opened| !is_numbered(opened, context)).map(of_the_base).collect()
+}
+
+/// Whether the number that a run would have rests on something: see [`unnumbered`].
+pub fn is_numbered(opened: &Opened, context: &Context) -> bool {
+    let pipeline = &opened.pipeline.name;
+    context.floors.contains_key(pipeline) || has_sound_run(pipeline, &context.runs)
 }
 
 /// The same for a run that is opened once more.
 pub fn unnumbered_again(old: &Opened, runs: &[KnownRun]) -> Option<Opened> {
-    (!is_numbered(&old.pipeline.name, runs)).then(|| of_the_base(old.clone()))
+    (!has_sound_run(&old.pipeline.name, runs)).then(|| of_the_base(old.clone()))
 }
 
 /// Whether a readable run of the pipeline was opened since the journal was begun or restored.
-fn is_numbered(pipeline: &str, runs: &[KnownRun]) -> bool {
+fn has_sound_run(pipeline: &str, runs: &[KnownRun]) -> bool {
     let is_sound = |known: &&KnownRun| known.file_state == FileState::Sound && known.epoch == Epoch::This;
     runs.iter().filter(is_sound).any(|known| known.pipeline == pipeline)
 }

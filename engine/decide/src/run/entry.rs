@@ -2,7 +2,8 @@
 
 use pipeline::Pipeline;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One line of a run's journal, in the past tense.
@@ -146,6 +147,19 @@ pub struct Event {
     /// The pull request, where the kind is `pull_request`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<PullRequest>,
+    /// How a person started it, where the kind is `manual`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual: Option<ManualStart>,
+}
+
+/// How a person started a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManualStart {
+    /// What the person's client calls this start: one that is asked for again opens nothing more.
+    pub key: String,
+    /// The value of each input of the pipeline, by name: what the person gave, and the defaults.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, Value>,
 }
 
 /// What kind of thing happened, by the word that pipelines, policies and journals use for it.
@@ -196,6 +210,14 @@ impl Event {
         let short =
             ["refs/heads/", "refs/tags/", "refs/"].iter().find_map(|prefix| self.reference.strip_prefix(prefix));
         short.unwrap_or(&self.reference)
+    }
+
+    /// What expressions read as `inputs`, by name. A run that nobody started by hand has what its pipeline gives to
+    /// inputs that are left out.
+    pub fn inputs(&self, pipeline: &Pipeline) -> Map<String, Value> {
+        let given = |name: &str| self.manual.as_ref()?.inputs.get(name).cloned();
+        let declared = pipeline.on.manual.iter().flat_map(|manual| &manual.inputs);
+        declared.map(|input| (input.name.clone(), given(&input.name).unwrap_or_else(|| input.unset()))).collect()
     }
 
     /// Whose pull request it is; `None` of any other event. One of which nothing is known counts as a stranger's.

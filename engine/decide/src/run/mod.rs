@@ -30,7 +30,8 @@ mod tests;
 pub use approval::{Answered, Asked, Fit, Unfit};
 pub use decide::{Act, decide};
 pub use entry::{
-    Answer, CancelCause, Commit, Entry, Event, EventKind, Instance, Opened, Origin, Outcome, PullRequest, RunOutcome,
+    Answer, CancelCause, Commit, Entry, Event, EventKind, Instance, ManualStart, Opened, Origin, Outcome, PullRequest,
+    RunOutcome,
 };
 pub use observed::Observed;
 pub use state::{Queued, State, Status};

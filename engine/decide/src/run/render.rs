@@ -88,6 +88,7 @@ pub(super) fn scope(state: &State, opened: &Opened, observed: &Observed) -> Vari
         "env": opened.pipeline.env,
         "steps": steps,
         "event": { "kind": opened.event.kind },
+        "inputs": opened.event.inputs(&opened.pipeline),
         "ref": { "name": opened.event.ref_name() },
     }))
 }
