@@ -2,13 +2,14 @@
 //! folder that only the server's user may open. `bespin journal` asks here,
 //! because the store admits one process.
 
-use crate::commands::NotTaken;
+use crate::commands::{NotTaken, StartRun};
 use crate::problem::Problem;
 use crate::state::ApiState;
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use decide::by::By;
 use decide::stream::Stream;
 use futures::StreamExt;
@@ -42,6 +43,7 @@ pub fn listen(data: &Path, state: ApiState) -> std::io::Result<()> {
         .route("/journal/backup", get(backup))
         .route("/journal/export", get(export))
         .route("/apps/{verb}/{*name}", get(change_hands))
+        .route("/runs", post(start_run))
         .with_state(state);
     tokio::spawn(async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
@@ -65,6 +67,22 @@ struct Export {
 
 async fn export(State(state): State<ApiState>, Query(asked): Query<Export>) -> Response {
     lines(journal::export(state.journal, &asked.prefix))
+}
+
+/// Starts a run, and answers its id.
+async fn start_run(State(state): State<ApiState>, Json(asked): Json<StartRun>) -> Response {
+    match state.commands.start_run(asked, person()).await {
+        Ok(run) => run.into_response(),
+        Err(not_taken) => {
+            let said = not_taken.to_string();
+            (Problem::not_taken("starting a run", not_taken).status(), said).into_response()
+        }
+    }
+}
+
+/// Who asks here: nobody knows which of those that may open the socket.
+fn person() -> By {
+    By::Person("control-socket".into())
 }
 
 /// Finds the application, records the wish, and tells in lines what becomes of it until it is done.
@@ -106,7 +124,7 @@ async fn ask_for(state: &ApiState, verb: &str, name: &str) -> Result<(Stream, &'
         "give" => "observed",
         _ => return Err(NotTaken::Refused(format!("`{verb}` is neither take nor give"))),
     };
-    let (stream, by) = (state.commands.app_named(name).await?, By::Person("control-socket".into()));
+    let (stream, by) = (state.commands.app_named(name).await?, person());
     match wanted {
         "owned" => state.commands.take_app(&stream, by).await?,
         _ => state.commands.give_app(&stream, by).await?,
@@ -124,6 +142,27 @@ fn lines(lines: futures::stream::BoxStream<'static, Result<String, journal::Erro
 /// # Errors
 /// No server runs on this data folder, or its answer broke off.
 pub async fn ask(data: &Path, path: &str, out: &mut (impl AsyncWrite + Unpin)) -> Result<(), String> {
+    send(data, http::Request::get(path), String::new(), out).await
+}
+
+/// Asks the running server to start a run; answers its id.
+///
+/// # Errors
+/// No server runs on this data folder, or everything that is wrong with what is asked for.
+pub async fn start(data: &Path, asked: &StartRun) -> Result<String, String> {
+    let body = serde_json::to_string(asked).map_err(|error| error.to_string())?;
+    let request = http::Request::post("/runs").header("content-type", "application/json");
+    let mut run = Vec::new();
+    send(data, request, body, &mut run).await?;
+    String::from_utf8(run).map_err(|error| format!("the answer is no text: {error}"))
+}
+
+async fn send(
+    data: &Path,
+    request: http::request::Builder,
+    body: String,
+    out: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), String> {
     let socket = socket(data);
     let failed = |error: &dyn std::fmt::Display| {
         format!("asking the server at {}: {error}; is `bespin serve` running on this data folder?", socket.display())
@@ -132,7 +171,7 @@ pub async fn ask(data: &Path, path: &str, out: &mut (impl AsyncWrite + Unpin)) -
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     let connection = tokio::spawn(connection);
-    let request = http::Request::get(path).header("host", "bespin").body(String::new()).map_err(|e| failed(&e))?;
+    let request = request.header("host", "bespin").body(body).map_err(|error| failed(&error))?;
     let mut answer = sender.send_request(request).await.map_err(|error| failed(&error))?;
     if !answer.status().is_success() {
         let text = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();

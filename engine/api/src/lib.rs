@@ -29,6 +29,7 @@ mod router;
 mod runs;
 mod session;
 mod stages;
+mod starts;
 mod state;
 pub mod views;
 

@@ -1,10 +1,11 @@
 //! An error as the dashboard shows it: what was tried, what came back, what to do.
 
 use crate::commands::NotTaken;
-use crate::views::ProblemView;
+use crate::views::{FieldView, ProblemView};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use decide::delivery::StartRefusal;
 use decide::run::Unfit;
 
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl Problem {
         got: impl Into<String>,
         help: impl Into<String>,
     ) -> Problem {
-        let view = ProblemView { tried: tried.into(), got: got.into(), help: help.into() };
+        let view = ProblemView { tried: tried.into(), got: got.into(), help: help.into(), fields: Vec::new() };
         Problem { status, retry_after_s: None, view }
     }
 
@@ -57,6 +58,11 @@ impl Problem {
     pub(crate) fn not_taken(tried: impl Into<String>, not_taken: NotTaken) -> Problem {
         let got = not_taken.to_string();
         match not_taken {
+            NotTaken::NotStarted(refused) => Problem::fields(tried, refused),
+            NotTaken::Unavailable(_) => {
+                let help = "try again; the home page says what cannot be reached";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, tried, got, help).retry_after(10)
+            }
             NotTaken::NoRun | NotTaken::NoObject(_) | NotTaken::Unfit(Unfit::NoStep(_) | Unfit::NoApproval(_)) => {
                 Problem::missing(tried, got)
             }
@@ -70,6 +76,16 @@ impl Problem {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, tried, got, help)
             }
         }
+    }
+
+    /// What was asked for has mistakes, each at its field.
+    fn fields(tried: impl Into<String>, refused: Vec<StartRefusal>) -> Problem {
+        let texts = |of: fn(&StartRefusal) -> &String| refused.iter().map(of).cloned().collect::<Vec<_>>().join("; ");
+        let (got, help) = (texts(|one| &one.message), texts(|one| &one.help));
+        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, tried, got, help);
+        let field = |one: StartRefusal| FieldView { field: one.field, message: one.message, help: one.help };
+        problem.view.fields = refused.into_iter().map(field).collect();
+        problem
     }
 
     /// Says when to come back, in seconds.
@@ -104,6 +120,8 @@ mod tests {
             (Unfit::NotYours { step: step(), who: "bob".into() }.into(), StatusCode::FORBIDDEN),
             (Unfit::Over(step()).into(), StatusCode::CONFLICT),
             (NotTaken::Refused("the run has ended already".into()), StatusCode::CONFLICT),
+            (NotTaken::NotStarted(Vec::new()), StatusCode::UNPROCESSABLE_ENTITY),
+            (NotTaken::Unavailable("git is away".into()), StatusCode::SERVICE_UNAVAILABLE),
             (journal::AppendError::Full("no space left".into()).into(), StatusCode::INTERNAL_SERVER_ERROR),
         ] {
             let said = not_taken.to_string();

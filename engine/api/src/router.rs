@@ -6,7 +6,7 @@
 
 use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::{approvals, assets, deliveries, events, guard, home, log, plugins, runs, session, stages};
+use crate::{approvals, assets, deliveries, events, guard, home, log, plugins, runs, session, stages, starts};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
@@ -29,7 +29,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/events", get(events::events))
         .route("/plugins", get(plugins::plugins))
         .route("/deliveries", get(deliveries::deliveries))
-        .route("/runs", get(runs::runs))
+        .route("/startable", get(starts::startable))
+        .route("/runs", get(runs::runs).post(starts::start))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}", get(runs::run))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}/retry", post(runs::retry))
         .route("/runs/{owner}/{repo}/{pipeline}/{number}/cancel", post(runs::cancel))

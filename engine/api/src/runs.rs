@@ -99,6 +99,7 @@ pub(crate) async fn run(
         before: opened.event.before.clone(),
         delivery: opened.event.delivery.clone(),
         forced: opened.event.forced,
+        inputs: opened.event.manual.as_ref().map(|manual| manual.inputs.clone()).unwrap_or_default(),
         mistakes: opened.mistakes.clone(),
         cancel_asked: fold.cancel_asked.clone(),
         steps: fold.steps(&wants, board),

@@ -1,10 +1,10 @@
 //! The API as a browser meets it: through the router, with its headers.
 
 use crate::board::Board;
-use crate::commands::{Commands, NotTaken};
+use crate::commands::{Commands, NotTaken, StartRun};
 use crate::login::{Login, Role, User, hash_password};
 use crate::reading::{LogCursor, LogPlace, LogReader};
-use crate::views::{ActionView, AppView, Line, ResourceView, RolloutView};
+use crate::views::{ActionView, AppView, Line, ResourceView, RolloutView, StartableView};
 use crate::{ApiState, router};
 use async_trait::async_trait;
 use axum::body::{Body, Bytes};
@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 use url::Url;
 
 mod attacks;
+mod starts;
 
 const RUN: &str = "user/petclinic/petclinic-was/56";
 
@@ -35,6 +36,22 @@ struct Told(Mutex<Vec<String>>);
 
 #[async_trait]
 impl Commands for Told {
+    async fn startable(&self, repository: Option<&str>, reference: Option<&str>) -> Result<StartableView, NotTaken> {
+        match (repository, reference) {
+            (Some("user/other"), _) => Err(NotTaken::NotStarted(vec![starts::refusal("repository")])),
+            _ => Ok(StartableView::default()),
+        }
+    }
+    async fn start_run(&self, asked: StartRun, by: By) -> Result<String, NotTaken> {
+        match asked.file.as_str() {
+            "wrong.yaml" => Err(NotTaken::NotStarted(["ref", "inputs.a"].map(starts::refusal).into())),
+            "away.yaml" => Err(NotTaken::Unavailable("git cannot be reached".into())),
+            _ => {
+                self.0.lock().unwrap().push(format!("start {} by {by}", json!(asked)));
+                Ok("user/petclinic/release/1".into())
+            }
+        }
+    }
     async fn retry_run(&self, run: &str, by: By) -> Result<String, NotTaken> {
         self.0.lock().unwrap().push(format!("retry {run} by {by}"));
         Ok("user/petclinic/petclinic-was/57".into())

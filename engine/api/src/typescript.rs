@@ -25,6 +25,8 @@ fn print() -> String {
     add::<views::PluginsView>(&mut generator);
     add::<views::DeliveriesView>(&mut generator);
     add::<views::RetriedView>(&mut generator);
+    add::<views::StartableView>(&mut generator);
+    add::<views::StartedView>(&mut generator);
     add::<views::ChangedView>(&mut generator);
     add::<views::BeatView>(&mut generator);
     add::<views::Line>(&mut generator);

@@ -5,11 +5,13 @@ mod deliveries;
 mod pages;
 mod plugins;
 mod runs;
+mod starts;
 
 pub use deliveries::*;
 pub use pages::*;
 pub use plugins::*;
 pub use runs::*;
+pub use starts::*;
 
 use decide::next::Status;
 use schemars::JsonSchema;

@@ -43,6 +43,9 @@ enum Command {
     },
     /// Show what a push would start, and why. Nothing is started, and no server is asked.
     Plan(crate::lint::PlanOptions),
+    /// Start runs.
+    #[command(subcommand)]
+    Run(crate::runs::Command),
     /// Back up, verify, export or restore the journal.
     #[command(subcommand)]
     Journal(journal_commands::Command),
@@ -123,6 +126,7 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Playground(options) => crate::play::run(options).await,
         Command::Lint { files } => crate::lint::lint(&files),
         Command::Plan(options) => crate::lint::plan(&options),
+        Command::Run(command) => crate::runs::run(command).await,
         Command::Journal(command) => journal_commands::run(command).await,
         Command::Plugin(command) => devkit::run(command, registries).await,
         Command::Take(named) => crate::ownership::take(&named).await,

@@ -1,10 +1,11 @@
 //! What the dashboard's buttons do: each is an entry, appended by a person.
 
 use crate::drive::{Begun, Drivers, Trouble, read};
-use crate::stages::delivery::DeliveryStage;
+use crate::stages::delivery::{DeliveryStage, ManualRuns};
 use crate::stages::rollout::RolloutStage;
 use crate::stages::sync::SyncStage;
-use api::commands::{Commands, NotTaken};
+use api::commands::{Commands, NotTaken, StartRun};
+use api::views::StartableView;
 use async_trait::async_trait;
 use decide::by::By;
 use decide::run::{Answer, CancelCause, Entry, Opened};
@@ -21,10 +22,20 @@ pub struct Buttons {
     pub sync: Arc<SyncStage>,
     /// The stage that rollouts are asked of.
     pub rollout: Arc<RolloutStage>,
+    /// What people start runs by.
+    pub manual: ManualRuns,
 }
 
 #[async_trait]
 impl Commands for Buttons {
+    async fn startable(&self, repository: Option<&str>, reference: Option<&str>) -> Result<StartableView, NotTaken> {
+        self.manual.startable(repository, reference).await
+    }
+
+    async fn start_run(&self, asked: StartRun, by: By) -> Result<String, NotTaken> {
+        self.manual.start(&self.drivers, asked, by).await
+    }
+
     async fn retry_run(&self, run: &str, by: By) -> Result<String, NotTaken> {
         let old = self.opened(run).await?;
         let prefix = old.id.rsplit_once('/').map(|(prefix, _)| prefix.to_owned()).unwrap_or_default();

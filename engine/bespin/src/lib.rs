@@ -34,6 +34,7 @@ pub mod reporter;
 pub mod requests;
 pub mod resume;
 pub mod retention;
+pub mod runs;
 pub mod serve;
 pub mod sources;
 pub mod stages;

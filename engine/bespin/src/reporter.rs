@@ -58,6 +58,7 @@ fn cause(event: &Event) -> Cause {
         }
         // One of which nothing is known is no push's all the same.
         None if event.kind == EventKind::PullRequest => Cause::PullRequest { into: "an unknown branch".into() },
+        None if event.kind == EventKind::Manual => Cause::Person,
         None => Cause::Commit,
     }
 }

@@ -23,7 +23,7 @@ use crate::resume::resume;
 use crate::retention::{Memory, Retention};
 use crate::sources::Repositories;
 use crate::stages::bump::BumpStage;
-use crate::stages::delivery::DeliveryStage;
+use crate::stages::delivery::{DeliveryStage, ManualRuns};
 use crate::stages::heads::HeadsStage;
 use crate::stages::image::ImageStage;
 use crate::stages::revert::RevertStage;
@@ -223,17 +223,17 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let steps = Arc::new(steps);
     let run = RunStage::new(steps, reporter, leftovers.clone(), index.clone(), owners, url.to_owned());
     let run = Arc::new(run.queueing(waits));
-    let numbers = config.server.numbers.clone();
     let webhooks = Webhooks::new(adapters::forge(config)?.status);
     let heads = HeadsStage::new(&forge, index.clone(), adapters::hook_of_each(config), webhooks);
-    let delivery = DeliveryStage::new(&forge, index, numbers, floors);
+    let delivery = DeliveryStage::new(&forge, index, config.server.numbers.clone(), floors);
     drivers.register(&heads);
     drivers.register(&delivery);
     drivers.register(&run);
     drivers.register(&image);
     drivers.register(&bump);
     drivers.beside(crate::git_notices::show(forge, drivers.clone()));
-    let buttons = Buttons { drivers: drivers.clone(), delivery: delivery.clone(), sync, rollout };
+    let manual = ManualRuns::new(delivery.clone(), adapters::hook_of_each(config).into_keys());
+    let buttons = Buttons { drivers: drivers.clone(), delivery: delivery.clone(), sync, rollout, manual };
     Ok(Bound { delivery, heads, buttons, leftovers, plugins, extensions })
 }
 

@@ -55,8 +55,10 @@ pub struct Status {
 /// run takes the place of no push's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The commit itself: a push, a tag, a person.
+    /// The commit itself: a push or a tag.
     Commit,
+    /// A person, who gave inputs of their own: what such a run checks is no push's check.
+    Person,
     /// A pull request; its context names the branch that it asks to change.
     PullRequest {
         /// The short name of the branch that it asks to change.
@@ -152,6 +154,7 @@ impl Statuses {
 fn context(pipeline: &str, cause: &Cause) -> String {
     match cause {
         Cause::Commit => format!("bespin/{pipeline}"),
+        Cause::Person => format!("bespin/{pipeline} (manual)"),
         Cause::PullRequest { into } if into.chars().count() <= BRANCH_LIMIT => {
             format!("bespin/{pipeline} (pull request into {into})")
         }
@@ -229,6 +232,7 @@ mod tests {
     fn a_pull_request_has_a_context_of_its_own_for_each_base() {
         let into = |branch: &str| context("was", &Cause::PullRequest { into: branch.into() });
         assert_eq!(context("was", &Cause::Commit), "bespin/was");
+        assert_eq!(context("was", &Cause::Person), "bespin/was (manual)");
         assert_eq!(into("release/1.0"), "bespin/was (pull request into release/1.0)");
         let whole = "é".repeat(BRANCH_LIMIT);
         assert_eq!(into(&whole), format!("bespin/was (pull request into {whole})"));

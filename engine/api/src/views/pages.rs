@@ -37,6 +37,19 @@ pub struct ProblemView {
     pub got: String,
     /// What to do about it.
     pub help: String,
+    /// Which parts of what was sent are wrong, where that is known.
+    pub fields: Vec<FieldView>,
+}
+
+/// A part of what was sent that is wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FieldView {
+    /// Its name, such as `ref` or `inputs.version`.
+    pub field: String,
+    /// What is wrong with it, as a sentence.
+    pub message: String,
+    /// How to fix it.
+    pub help: String,
 }
 
 /// The phase of a stage, as in `decide::next`.

@@ -123,6 +123,8 @@ pub struct RunView {
     pub delivery: String,
     /// Whether history was rewritten.
     pub forced: bool,
+    /// The inputs of a run that a person started, by name; empty of any other.
+    pub inputs: BTreeMap<String, serde_json::Value>,
     /// The mistakes of a pipeline file that did not parse.
     pub mistakes: Vec<String>,
     /// Why it was asked to end early.

@@ -56,8 +56,10 @@ impl World {
         let forge = forge::Forge::new(forge::Settings::default(), dir.path().join("git")).unwrap();
         let index = Arc::new(JournalIndex::restored(journal.clone(), up_to));
         let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), Arc::new(Tagged(tagged)));
+        let manual = ManualRuns::new(delivery.clone(), []);
         let sync = SyncStage::new([], Repositories::new(forge));
-        let buttons = Buttons { drivers: drivers.clone(), delivery, sync, rollout: Arc::new(RolloutStage::new([])) };
+        let rollout = Arc::new(RolloutStage::new([]));
+        let buttons = Buttons { drivers: drivers.clone(), delivery, sync, rollout, manual };
         let (board, stop) = (drivers.board().clone(), CancellationToken::new());
         let api = ApiState::new(journal, board, logs.clone(), login, Arc::new(buttons), stop);
         World { drivers, logs, api, _dir: dir }

@@ -7,7 +7,7 @@ use pipeline::Pipeline;
 use pipeline::lock::{LOCK, Lock, Pins};
 
 /// Where pipelines stand in a repository.
-const FOLDER: &str = ".bespin";
+pub(super) const FOLDER: &str = ".bespin";
 /// How much of that folder is read at one commit.
 const LIMITS: Limits = Limits { files: 100, file_bytes: 256 * 1024, bytes: 4 * 1024 * 1024 };
 

@@ -2,6 +2,7 @@
 
 mod act;
 mod files;
+mod manual;
 mod observe;
 mod pull_request;
 
@@ -19,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::Semaphore;
+
+pub use manual::ManualRuns;
 
 /// Knows the numbers that runs have left elsewhere, when the journal does not.
 #[async_trait]

@@ -162,7 +162,7 @@ impl DeliveryStage {
     }
 
     /// Waits for its turn: of the deliveries of a repository one observes at a time, in the order received.
-    async fn turn(&self, repository: &str) -> Result<OwnedSemaphorePermit, Trouble> {
+    pub(super) async fn turn(&self, repository: &str) -> Result<OwnedSemaphorePermit, Trouble> {
         let gate = {
             let mut gates = self.gates.lock().expect("nobody panics while holding the gates");
             gates.entry(repository.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
