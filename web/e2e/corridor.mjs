@@ -68,6 +68,7 @@ async function addresses(api) {
   if (app === undefined) wrong.push('no application is shown')
   if (rollout === undefined) wrong.push('no rollout is shown')
   const pages = [
+    { name: 'start', path: '/start', words: ['Start a run', 'Start the run|Nothing starts by hand'] },
     { name: 'home', path: '/', words: ['Nothing needs a person|needs? a person', 'On its way', 'Ended lately'] },
   ]
   if (newest !== undefined) {

@@ -37,6 +37,24 @@ const runs = createRoute({
   component: page(() => import('./pages/Runs')),
 })
 
+const start = createRoute({
+  getParentRoute: () => root,
+  path: '/start',
+  validateSearch: (search): StartSearch => ({
+    repository: text(search.repository),
+    file: text(search.file),
+    at: text(search.at),
+  }),
+  component: page(() => import('./pages/Start')),
+})
+
+/** Which pipeline is to be started, and at which branch or tag. */
+export interface StartSearch {
+  repository?: string | undefined
+  file?: string | undefined
+  at?: string | undefined
+}
+
 export const runRoute = createRoute({
   getParentRoute: () => root,
   path: '/runs/$owner/$repo/$pipeline/$number',
@@ -112,7 +130,7 @@ const plugins = createRoute({
 })
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, runs, runRoute, apps, appRoute, rollouts, rolloutRoute, deliveries, plugins]),
+  routeTree: root.addChildren([home, runs, start, runRoute, apps, appRoute, rollouts, rolloutRoute, deliveries, plugins]),
   defaultPreload: 'intent',
   scrollRestoration: true,
 })

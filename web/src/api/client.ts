@@ -18,6 +18,7 @@ async function answer<T>(tried: string, asked: Promise<Response>): Promise<T> {
       tried,
       got: `the server cannot be reached (${error instanceof Error ? error.message : 'no answer'})`,
       help: 'check that the server runs; this page tries again by itself',
+      fields: [],
     })
   })
   if (response.status === 204 || response.status === 202) return undefined as T
@@ -31,7 +32,7 @@ async function answer<T>(tried: string, asked: Promise<Response>): Promise<T> {
   if (response.ok && body !== undefined) return body as T
   const view = isProblem(body)
     ? body
-    : { tried, got: `${response.status} ${response.statusText}`, help: 'look at the server’s own log' }
+    : { tried, got: `${response.status} ${response.statusText}`, help: 'look at the server’s own log', fields: [] }
   throw new Problem(response.status, view)
 }
 

@@ -11,6 +11,7 @@ import type {
   RunsView,
   RunView,
   SessionView,
+  StartableView,
 } from './types'
 
 /** `app/cluster/namespace/name` without its first word. */
@@ -57,6 +58,21 @@ export const deliveriesQuery = (search: string, only: string | undefined) =>
     },
     initialPageParam: 0,
     getNextPageParam: (last, pages) => next(last.total, pages),
+    placeholderData: keepPreviousData,
+  })
+
+/** What can be started by hand; of one repository at a branch or tag, or of all at their default branches. */
+export const startableQuery = (repository: string | undefined, at: string | undefined) =>
+  queryOptions({
+    queryKey: ['startable', repository ?? '', at ?? ''],
+    queryFn: ({ signal }) => {
+      const wish = Object.entries({ repository, ref: at }).flatMap(([name, value]) =>
+        value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
+      )
+      return read<StartableView>(`/startable${wish.length > 0 ? `?${wish.join('&')}` : ''}`, signal)
+    },
+    // Nobody tells when a branch has moved.
+    staleTime: 0,
     placeholderData: keepPreviousData,
   })
 

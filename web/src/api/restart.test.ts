@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Problem } from './client'
 import { restarts, untilLoaded } from './restart'
 
-const view = { tried: '', got: '', help: '' }
+const view = { tried: '', got: '', help: '', fields: [] }
 const now = () => Promise.resolve()
 
 test('what a server that restarts answers is tried again', () => {

@@ -322,6 +322,8 @@ export interface ProblemView {
   got: string;
   /** What to do about it. */
   help: string;
+  /** x */
+  fields: FieldView[];
 }
 
 /** One object of an application. */
@@ -552,6 +554,7 @@ export interface RunView {
   steps: RunStepView[];
   /** The journal of the run and of its image and bump stages, oldest first. */
   journal: EntryView[];
+  inputs: Record<string, unknown>;
 }
 
 /** A page of runs. */
@@ -700,4 +703,38 @@ export interface WeightView {
   asked: number;
   /** The canary's share of the traffic as it was verified, in percent. */
   served: number | null;
+}
+
+export interface FieldView {
+  field: string;
+  message: string;
+  help: string;
+}
+
+export interface InputView {
+  name: string;
+  description: string;
+  kind: InputKindView;
+  options: string[];
+  required: boolean;
+  default: unknown;
+}
+export type InputKindView = "string" | "boolean" | "number" | "choice";
+export interface StartablePipeline {
+  file: string;
+  name: string;
+  inputs: InputView[];
+}
+export interface StartableRepository {
+  repository: string;
+  reference: string;
+  sha: string;
+  pipelines: StartablePipeline[];
+  problem: string | null;
+}
+export interface StartableView {
+  repositories: StartableRepository[];
+}
+export interface StartedView {
+  run: string;
 }

@@ -13,6 +13,7 @@ import { author, branch, short } from '../parts/words'
 import { Approvals } from '../run/Approvals'
 import { Drawer } from '../run/Drawer'
 import { Timeline } from '../run/Timeline'
+import { Values } from '../run/Written'
 
 const Graph = lazy(() => import('../run/Graph'))
 const route = getRouteApi('/runs/$owner/$repo/$pipeline/$number')
@@ -42,6 +43,13 @@ function Whole({ view }: { view: RunView }) {
       <title>{`${run.pipeline} #${run.number} · Bespin`}</title>
       <Head view={view} />
       {view.mistakes.length > 0 && <Mistakes view={view} />}
+      {Object.keys(view.inputs).length > 0 && (
+        <Panel title="Started with">
+          <div className="pad">
+            <Values values={view.inputs} none="" />
+          </div>
+        </Panel>
+      )}
       <Approvals view={view} />
       <div className={step === undefined ? 'split' : 'split has-side'}>
         <div className="split-main">

@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { getRouteApi } from '@tanstack/react-router'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import { runsQuery } from '../api/queries'
 import type { CorridorView, RunsView } from '../api/types'
 import { Answered, Empty, Panel } from '../parts/bits'
@@ -17,7 +17,12 @@ export default function Runs() {
   return (
     <>
       <title>Runs · Bespin</title>
-      <h1>Runs</h1>
+      <div className="page-head">
+        <h1 className="grow">Runs</h1>
+        <Link to="/start" className="button">
+          Start a run
+        </Link>
+      </div>
       <input
         type="search"
         data-search
@@ -31,7 +36,7 @@ export default function Runs() {
           <Panel title={count(pages[0]?.total ?? 0, 'run')}>
             {pages[0]?.runs.length === 0 &&
               (q === '' ? (
-                <Empty title="No run yet">Push to a branch that a pipeline listens to.</Empty>
+                <Empty title="No run yet">Push to a branch that a pipeline listens to, or start one by hand.</Empty>
               ) : (
                 <Empty title="No run holds these words">Try fewer of them.</Empty>
               ))}

@@ -25,6 +25,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
           <Command.Group heading="Pages">
             <Command.Item onSelect={() => go(navigate({ to: '/' }))}>Home</Command.Item>
             <Command.Item onSelect={() => go(navigate({ to: '/runs' }))}>Runs</Command.Item>
+            <Command.Item onSelect={() => go(navigate({ to: '/start' }))}>Start a run</Command.Item>
             <Command.Item onSelect={() => go(navigate({ to: '/apps' }))}>Applications</Command.Item>
             <Command.Item onSelect={() => go(navigate({ to: '/rollouts' }))}>Rollouts</Command.Item>
             <Command.Item onSelect={() => go(navigate({ to: '/deliveries' }))}>Deliveries</Command.Item>
