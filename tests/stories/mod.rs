@@ -11,6 +11,7 @@ mod groups_survive_a_restart;
 mod hpa_keeps_its_replicas;
 mod journal_is_carried;
 mod manifests_push;
+mod manual_runs;
 mod one_cluster_is_away;
 mod outage_as_sync_begins;
 mod playground_is_a_cluster;

@@ -68,4 +68,12 @@ impl Dashboard {
         let answer = request.header("x-bespin-csrf", &self.csrf).send().await.expect("the dashboard answers");
         (answer.status().as_u16(), answer.text().await.unwrap_or_default())
     }
+
+    /// Sends a form; answers the status and what came back.
+    pub async fn send(&self, path: &str, form: &Value) -> (u16, String) {
+        let request = self.client.post(format!("{}/api/v1/{path}", self.url)).header("cookie", &self.cookie);
+        let request = request.header("x-bespin-csrf", &self.csrf).json(form);
+        let answer = request.send().await.expect("the dashboard answers");
+        (answer.status().as_u16(), answer.text().await.unwrap_or_default())
+    }
 }
