@@ -23,11 +23,11 @@ pub trait Endless: Requests {
 /// One entry at its place in its stream.
 #[derive(Clone, Copy, Debug)]
 pub struct NumberedEntry<'a, E> {
-    /// The entry's index.
+    /// Its place in the stream, from 0.
     pub index: u64,
-    /// Who caused it.
+    /// Its author: entries by people stay before a summary.
     pub by: &'a By,
-    /// What it says.
+    /// The entry, as its stage reads it.
     pub entry: &'a E,
 }
 

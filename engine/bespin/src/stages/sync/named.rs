@@ -22,7 +22,8 @@ impl SyncStage {
     /// Nothing is found, and a cluster cannot be read.
     pub async fn named(&self, drivers: &Drivers, name: &str) -> Result<Vec<Stream>, Trouble> {
         let (mut found, mut away) = (Vec::new(), None);
-        for (place, cluster) in &self.clusters {
+        let whole = (name.split('/').count() == 3).then(|| name.split('/').next()).flatten();
+        for (place, cluster) in self.clusters.iter().filter(|(place, _)| whole.is_none_or(|whole| whole == *place)) {
             match applications(place, cluster).await {
                 Ok(there) => found.extend(there.into_iter().filter(|stream| is_meant(stream, name))),
                 Err(trouble) => {
