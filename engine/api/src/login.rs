@@ -180,13 +180,14 @@ impl Login {
         let known = self.users.get(name);
         let client = client::network(peer);
         let guess = (client, digest(name));
+        // First: whoever is turned away for others' sake has not tried.
+        let _place = self.waiting.try_acquire().map_err(|_| Refusal::TooOften(1))?;
         if let Some(seconds) = self.by_client.take(client, now).max(self.by_name.take(guess, now)) {
             return Err(Refusal::TooOften(seconds));
         }
         if password.len() > MAX_PASSWORD {
             return Err(Refusal::Wrong);
         }
-        let _place = self.waiting.try_acquire().map_err(|_| Refusal::TooOften(1))?;
         let hash = known.map_or_else(|| self.decoy(name), |(_, hash)| hash.clone());
         let password = password.to_owned();
         let _leave = self.verifying.acquire().await.map_err(|_| Refusal::Wrong)?;

@@ -3,7 +3,6 @@
 //! What followed the backup is lost, and the world has gone on: numbers were used, branches have moved, canaries were
 //! promoted. So what a restored journal says of them counts for less than what is written since.
 
-use decide::by::By;
 use decide::epoch::Epoch;
 use decide::stream::Stream;
 use journal::Journal;
@@ -15,7 +14,7 @@ use std::sync::Mutex;
 pub struct Restored {
     /// The newest sequence that came with it; 0 where the journal was never restored.
     up_to: u64,
-    /// The streams that the server has decided in since. What once is there stays there, and is not read again.
+    /// The streams in which that is known by now. What once is there stays there, and is not read again.
     decided: Mutex<BTreeSet<Stream>>,
 }
 
@@ -25,8 +24,8 @@ impl Restored {
         Restored { up_to, ..Restored::default() }
     }
 
-    /// Whether the server has decided anything in a stream since the restore. What people and runs ask for is none of
-    /// its decisions.
+    /// Whether the server knows since the restore where a rollout is: it has adopted its status, or begun a version. What
+    /// people and runs ask for, and what is answered, says nothing of that.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -37,7 +36,8 @@ impl Restored {
         }
         let entries = journal.read_current(stream.as_str()).await?;
         let is_old = entries.iter().any(|entry| entry.seq <= self.up_to);
-        let has_decided = entries.iter().any(|entry| entry.seq > self.up_to && entry.by == By::Server);
+        let has_position = |kind: &str| matches!(kind, "adopted" | "began" | "summarized");
+        let has_decided = entries.iter().any(|entry| entry.seq > self.up_to && has_position(&entry.kind));
         if is_old && !has_decided {
             return Ok(Epoch::Restored);
         }
@@ -49,25 +49,30 @@ impl Restored {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use decide::by::By;
     use journal::NewEntry;
 
     #[tokio::test]
-    async fn a_stream_is_of_this_epoch_once_the_server_has_decided_in_it() {
+    async fn a_stream_is_of_this_epoch_once_it_says_where_the_rollout_is() {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::open(directory.path()).unwrap();
         let stream = Stream::parse("rollout/test/petclinic/was").unwrap();
-        let append = async |at: u64, by: By| {
-            let new = NewEntry { at_ms: at, by, kind: "asked".into(), body: serde_json::json!({}) };
+        let append = async |at: u64, kind: &str| {
+            let new = NewEntry { at_ms: at, by: By::Server, kind: kind.into(), body: serde_json::json!({}) };
             journal.append(stream.as_str(), at, vec![new]).await.unwrap();
         };
-        append(0, By::Server).await;
+        append(0, "promoted").await;
         let restored = Restored::up_to(1);
         assert_eq!(restored.epoch(&journal, &stream).await.unwrap(), Epoch::Restored);
         assert_eq!(Restored::default().epoch(&journal, &stream).await.unwrap(), Epoch::This, "it was never restored");
-        append(1, By::Person("ann".into())).await;
-        append(2, By::Run("a/b/c/1#canary".into())).await;
-        assert_eq!(restored.epoch(&journal, &stream).await.unwrap(), Epoch::Restored, "people and runs decide nothing");
-        append(3, By::Server).await;
+        append(1, "asked").await;
+        append(2, "put-back").await;
+        assert_eq!(
+            restored.epoch(&journal, &stream).await.unwrap(),
+            Epoch::Restored,
+            "neither says where the rollout is"
+        );
+        append(3, "adopted").await;
         assert_eq!(restored.epoch(&journal, &stream).await.unwrap(), Epoch::This);
         let other = Stream::parse("rollout/test/petclinic/web").unwrap();
         assert_eq!(restored.epoch(&journal, &other).await.unwrap(), Epoch::This, "nothing of it came with the backup");

@@ -72,8 +72,8 @@ impl Forge {
         let (author, notices) = (self.settings.author.clone(), self.notices.clone());
         let mirror = Mirror {
             core: Arc::new(Core { address, transport, directory, author, notices, upkeep: Upkeep::default() }),
-            fetching: tokio::sync::Mutex::new(None),
-            fetched: Mutex::default(),
+            fetching: Arc::default(),
+            fetched: Arc::default(),
             heads: tokio::sync::Mutex::default(),
         };
         let mirror = Arc::new(mirror);
@@ -95,10 +95,11 @@ impl Forge {
 /// A bare copy of one remote.
 pub struct Mirror {
     pub(crate) core: Arc<Core>,
-    /// Held while a fetch runs, or while the mirror is made anew; keeps the last failure.
-    fetching: tokio::sync::Mutex<Option<FailedFetch>>,
+    /// Held while a fetch runs, or while the mirror is made anew, by the work itself: whoever asked for it may have left
+    /// since. Keeps the last failure.
+    fetching: Arc<tokio::sync::Mutex<Option<FailedFetch>>>,
     /// When the last fetch that succeeded began. No clock of the wall's: that one is set back.
-    fetched: Mutex<Option<Instant>>,
+    fetched: Arc<Mutex<Option<Instant>>>,
     /// Held while a pull request's head is fetched, or heads are removed.
     pub(crate) heads: tokio::sync::Mutex<()>,
 }
@@ -151,28 +152,26 @@ impl Mirror {
             return Ok(());
         }
         let asked = Instant::now();
-        let mut failed = self.fetching.lock().await;
+        let mut failed = self.fetching.clone().lock_owned().await;
         if self.is_fresh(since) {
             return Ok(());
         }
         if let Some(failed) = failed.as_ref().filter(|failed| failed.began > asked) {
             return Err(failed.error.clone());
         }
-        let began = Instant::now();
-        let fetched = self.block(Core::fetch).await;
-        match fetched {
-            Ok(()) => {
-                *failed = None;
-                *self.fetched.lock().expect("nobody panics while holding the moment") = Some(began);
-                let core = self.core.clone();
-                tokio::task::spawn_blocking(move || core.keep_in_shape());
-                Ok(())
+        let (began, moment) = (Instant::now(), self.fetched.clone());
+        self.block(move |core| {
+            let fetched = core.fetch();
+            *failed = fetched.as_ref().err().map(|error| FailedFetch { began, error: error.clone() });
+            if fetched.is_ok() {
+                *moment.lock().expect("nobody panics while holding the moment") = Some(began);
             }
-            Err(error) => {
-                *failed = Some(FailedFetch { began, error: error.clone() });
-                Err(error)
-            }
-        }
+            fetched
+        })
+        .await?;
+        let core = self.core.clone();
+        tokio::task::spawn_blocking(move || core.keep_in_shape());
+        Ok(())
     }
 
     fn is_fresh(&self, since: Instant) -> bool {
@@ -194,8 +193,12 @@ impl Mirror {
             done => return done,
         };
         let mended = {
-            let _alone = self.fetching.lock().await;
-            self.block(move |core| core.mend(generation)).await?
+            let alone = self.fetching.clone().lock_owned().await;
+            let mend = move |core: &Core| {
+                let _alone = alone;
+                core.mend(generation)
+            };
+            self.block(mend).await?
         };
         match mended {
             Mended::Anew => self.block(move |core| again(core)).await,

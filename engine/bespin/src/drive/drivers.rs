@@ -103,13 +103,18 @@ impl Drivers {
         first: &E,
     ) -> Result<Begun, AppendError> {
         let entries = encode(std::slice::from_ref(first), by, now())?;
-        let begun = match self.journal.append(stream.as_str(), 0, entries).await {
-            Ok(_) => Begun::Now,
-            Err(AppendError::Conflict { .. }) => Begun::Before,
-            Err(error) => return Err(error),
-        };
-        self.ensure(stream);
-        Ok(begun)
+        let (drivers, stream) = (self.clone(), stream.clone());
+        // To its end, also where whoever asked hangs up in between: what has begun is driven.
+        let opening = tokio::spawn(async move {
+            let begun = match drivers.journal.append(stream.as_str(), 0, entries).await {
+                Ok(_) => Begun::Now,
+                Err(AppendError::Conflict { .. }) => Begun::Before,
+                Err(error) => return Err(error),
+            };
+            drivers.ensure(&stream);
+            Ok(begun)
+        });
+        opening.await.unwrap_or_else(|error| Err(journal::Error(error.to_string()).into()))
     }
 
     /// The streams of a family that the journal holds.

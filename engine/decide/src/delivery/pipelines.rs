@@ -3,7 +3,7 @@
 use super::entry::{Change, PullRequest, Push, Received, Reference, Skipped};
 use super::group::with_group;
 use super::messages::why_nothing;
-use super::observed::{Ancestry, Changed, Context, File, KnownRun, OpenedBy, Standing};
+use super::observed::{Ancestry, Bump, Changed, Context, File, KnownRun, OpenedBy, Standing};
 use super::quiet::quiet;
 use crate::run::{self, Event, EventKind, Opened};
 use pipeline::{Concurrency, Pipeline, Supersede, Trigger};
@@ -156,13 +156,15 @@ fn outrun(pipeline: &Pipeline, received: &Received, file: &File, context: &Conte
     let (Received::Push(push), Standing::Moved { .. }) = (received, &context.standing) else { return None };
     let of_it = |known: &&KnownRun| known.file == file.path && known.event.reference == push.reference;
     let mut runs = context.runs.iter().rev().filter(of_it);
-    let newer = runs.find(|known| known.ancestry == Ancestry::Newer)?;
+    // A person's run takes no push's place, unless git names its image.
+    let counts = |known: &KnownRun| known.opened_by == OpenedBy::Delivery || known.bump == Bump::Recorded;
+    let newer = runs.find(|known| known.ancestry == Ancestry::Newer && counts(known))?;
     // Where every push has its run, so has this one, unless its commit had one already, or git would name the older
     // image again.
     let bumps = pipeline.steps.iter().chain(&pipeline.finally).any(|step| step.uses == "bump");
-    let counts = supersede(received, pipeline).unwrap_or(Supersede::Never) == Supersede::Never && !bumps;
+    let each_counts = supersede(received, pipeline).unwrap_or(Supersede::Never) == Supersede::Never && !bumps;
     let ran_before = || context.runs.iter().filter(of_it).any(|known| known.event.after == push.after);
-    if counts && !ran_before() {
+    if each_counts && !ran_before() {
         return None;
     }
     Some(format!("`{}` has moved on, and {} is a run of a newer commit", push.reference, newer.id))

@@ -52,19 +52,22 @@ pub fn unnumbered(received: &Received, context: &Context) -> Vec<Opened> {
 
 /// Whether the number that a run would have rests on something: see [`unnumbered`].
 pub fn is_numbered(opened: &Opened, context: &Context) -> bool {
-    let pipeline = &opened.pipeline.name;
-    context.floors.contains_key(pipeline) || has_sound_run(pipeline, &context.runs)
+    context.floors.contains_key(&opened.pipeline.name) || has_sound_run(opened, &context.runs)
 }
 
 /// The same for a run that is opened once more.
 pub fn unnumbered_again(old: &Opened, runs: &[KnownRun]) -> Option<Opened> {
-    (!has_sound_run(&old.pipeline.name, runs)).then(|| of_the_base(old.clone()))
+    (!has_sound_run(old, runs)).then(|| of_the_base(old.clone()))
 }
 
-/// Whether a readable run of the pipeline was opened since the journal was begun or restored.
-fn has_sound_run(pipeline: &str, runs: &[KnownRun]) -> bool {
+/// Whether a readable run of the pipeline was opened since the journal was begun or restored, with the same inputs: the
+/// places where a run leaves its number may depend on them.
+fn has_sound_run(opened: &Opened, runs: &[KnownRun]) -> bool {
+    let inputs = |event: &Event| event.manual.as_ref().map(|manual| manual.inputs.clone());
     let is_sound = |known: &&KnownRun| known.file_state == FileState::Sound && known.epoch == Epoch::This;
-    runs.iter().filter(is_sound).any(|known| known.pipeline == pipeline)
+    let like_it =
+        |known: &KnownRun| known.pipeline == opened.pipeline.name && inputs(&known.event) == inputs(&opened.event);
+    runs.iter().filter(is_sound).any(like_it)
 }
 
 fn of_the_base(opened: Opened) -> Opened {

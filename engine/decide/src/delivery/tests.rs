@@ -161,6 +161,10 @@ fn a_late_delivery_of_an_older_commit_opens_nothing() {
     let bumps = pipeline::read(".bespin/was.yaml", text).pipeline.unwrap();
     world.files = vec![file(".bespin/was.yaml", bumps)];
     assert!(skip(plan_one(&push(), &world)).contains("/7 is a run of a newer commit"), "its bump would go back");
+    world.runs[0].opened_by = OpenedBy::Person;
+    run_of(plan_one(&push(), &world));
+    world.runs[0].bump = Bump::Recorded;
+    assert!(skip(plan_one(&push(), &world)).contains("/7 is a run of a newer commit"), "git names what a person ran");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use super::act::Move;
 use super::entry::Entry;
 use super::hash;
+use super::intent::Cause;
 use super::observed::ObservedRollout;
 use super::state::State;
 use super::strategy::Strategy;
@@ -43,7 +44,15 @@ pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strate
     } else {
         "the journal is older than the Rollout's status: going on from where the status says"
     };
-    Some(Ok(moving(vec![as_it_stands(observed, strategy, left, is_newest)], text)))
+    let adopted = as_it_stands(observed, strategy, left, is_newest);
+    // Said once more, so that the version stays refused under other steps as well.
+    let aborted = match &adopted {
+        Entry::Adopted { aborted: Some(because), .. } => {
+            Some(Entry::Aborted { because: because.clone(), cause: Cause::Asked })
+        }
+        _ => None,
+    };
+    Some(Ok(moving(std::iter::once(adopted).chain(aborted).collect(), text)))
 }
 
 /// Whether the status may be further than the journal, so that what a person asks for would be asked of the wrong moment.
@@ -80,7 +89,8 @@ fn as_it_stands(observed: &ObservedRollout, strategy: &Strategy, left: &str, is_
         weight: weight.and_then(|weight| weight.try_into().ok()).unwrap_or(0),
         aborted: (observed.status("abort") == &Value::Bool(true)).then(|| status("message").unwrap_or_default()),
         images: images.unwrap_or_else(|| strategy.images.clone()),
-        steps_hash: strategy.steps_hash.clone(),
+        // Steps that were changed since begin anew: the index is one of those before.
+        steps_hash: status("currentStepHash").filter(|_| !is_newest).unwrap_or_else(|| strategy.steps_hash.clone()),
         steps: strategy.steps.len(),
     }
 }

@@ -149,7 +149,7 @@ impl RolloutStage {
         };
         let recorded = fold(&read::<Entry>(drivers.journal(), stream).await?);
         let epoch = self.restored.epoch(drivers.journal(), stream).await?;
-        let offered = self.offered(stream, &recorded, epoch).await?;
+        let offered = self.offered(stream, &recorded, (epoch, action)).await?;
         let is_offered = |action| offered.as_ref().is_none_or(|offered| offered.contains(&action));
         let mut refused = None;
         let make = |written: &[Written<Entry>]| {
@@ -163,8 +163,14 @@ impl RolloutStage {
         refused.map_or(Ok(()), |because| Err(NotTaken::Refused(because)))
     }
 
-    /// What a person may do by the Rollout as it is now; absent where it cannot be read.
-    async fn offered(&self, stream: &Stream, recorded: &State, epoch: Epoch) -> Result<Option<Vec<Action>>, NotTaken> {
+    /// What a person may do by the Rollout as it is now; absent where it cannot be read. What holds it from outside may
+    /// be told to be over also before the first look after a restore, which waits for that.
+    async fn offered(
+        &self,
+        stream: &Stream,
+        recorded: &State,
+        (epoch, action): (Epoch, Action),
+    ) -> Result<Option<Vec<Action>>, NotTaken> {
         let (cluster, namespace, name) = self.find(stream).map_err(|trouble| NotTaken::NoObject(trouble.message))?;
         let objects = match cluster.look_at_rollout(namespace, name, &*self.router).await {
             Ok(objects) => Objects { routers: self.routers.names(stream.as_str()), epoch, ..objects },
@@ -175,7 +181,9 @@ impl RolloutStage {
             }
         };
         match Observed::read(objects) {
-            Observed::Present(live) if rollout::is_unadopted(&live) => Err(NotTaken::Refused(UNADOPTED.to_owned())),
+            Observed::Present(live) if rollout::is_unadopted(&live) && action != Action::Resume => {
+                Err(NotTaken::Refused(UNADOPTED.to_owned()))
+            }
             Observed::Present(live) => {
                 let offers = rollout::show(recorded, &live, now()).offers;
                 Ok(Some(offers.into_iter().map(|offer| offer.action).collect()))

@@ -99,6 +99,40 @@ fn a_backup_of_any_moment_leaves_a_later_step_and_an_abort_as_they_are() {
 }
 
 #[test]
+fn steps_that_were_changed_since_the_status_begin_anew() {
+    let mut world = World::seed();
+    world.deploy(V55);
+    world.settle();
+    world.deploy(V56);
+    let backup = world.journal.len();
+    at_weight(&mut world, V56, 50);
+    let steps = &mut world.rollout["spec"]["strategy"]["canary"]["steps"];
+    *steps = serde_json::json!([{ "setWeight": 20 }, { "pause": { "duration": "1m" } }]);
+    world.changed();
+    give_back(&mut world, backup);
+    at_weight(&mut world, V56, 20);
+    assert!(!world.weights.contains(&100), "no step of the new ones is left out: {:?}", world.weights);
+}
+
+#[test]
+fn a_version_that_was_aborted_since_the_backup_stays_refused() {
+    let mut world = World::seed();
+    world.deploy(V55);
+    world.settle();
+    let backup = world.journal.len();
+    world.deploy(V56);
+    at_weight(&mut world, V56, 10);
+    world.ask(Action::Abort);
+    world.settle();
+    give_back(&mut world, backup);
+    world.turn();
+    world.rollout["spec"]["strategy"]["canary"]["steps"][0]["setWeight"] = 20.into();
+    world.changed();
+    world.settle();
+    assert_eq!((world.weights.as_slice(), world.running()), (&[][..], vec![(V55.to_owned(), 2)]), "{:?}", world.said);
+}
+
+#[test]
 fn a_canary_goes_on_from_its_status() {
     for all_of_yesterday in [true, false] {
         let (mut world, before) = restored(all_of_yesterday);
