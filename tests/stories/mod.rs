@@ -26,6 +26,7 @@ mod push_to_canary;
 mod real_parts;
 mod restart_midway;
 mod seed_as_it_stands;
+mod settings_are_checked;
 mod steps_leave_things;
 mod terraform_asks_first;
 mod webhook_refuses;

@@ -40,6 +40,8 @@ enum Command {
         /// The pipeline files to check, by path.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        by: crate::lint::CheckedBy,
     },
     /// Show what a push would start, and why. Nothing is started, and no server is asked.
     Plan(crate::lint::PlanOptions),
@@ -124,7 +126,7 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Serve(with) => serve::until_stopped(with.load().map_err(|mistakes| mistakes.to_string())?).await,
         Command::Demo(options) => demo::run(options).await,
         Command::Playground(options) => crate::play::run(options).await,
-        Command::Lint { files } => crate::lint::lint(&files),
+        Command::Lint { files, by } => crate::lint::lint(&files, &by),
         Command::Plan(options) => crate::lint::plan(&options),
         Command::Run(command) => crate::runs::run(command).await,
         Command::Journal(command) => journal_commands::run(command).await,

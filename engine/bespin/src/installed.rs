@@ -5,7 +5,7 @@ use crate::config::RoutePlugin;
 use crate::extensions::Extensions;
 use crate::plugins::{Known, Plugins};
 use api::reading::PluginReader;
-use api::views::{AskView, PluginOrigin, PluginView, RowView, ServeView};
+use api::views::{AskView, DeclaredView, PluginOrigin, PluginView, RowView, ServeView};
 use decide::run::State as RunState;
 use pipeline::Step;
 use pipeline::permission::{Ability, Policy};
@@ -68,7 +68,7 @@ impl Installed {
 }
 
 fn loaded(known: &Known) -> PluginView {
-    let Known { plugin, identity } = known;
+    let Known { plugin, identity, declared } = known;
     let ask = |ability: &Ability| AskView {
         ability: ability.name().into(),
         means: ability.means().into(),
@@ -82,6 +82,7 @@ fn loaded(known: &Known) -> PluginView {
         signer,
         world: Some(plugin.world().name().into()),
         asks: plugin.imports().iter().map(ask).collect(),
+        declared: (plugin.world() == World::Step).then(|| DeclaredView::new(declared)),
         ..PluginView::unloaded(&identity.uses)
     }
 }

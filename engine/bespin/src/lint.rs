@@ -1,11 +1,25 @@
 //! `bespin lint` and `bespin plan`: what a pipeline file says, before anything runs.
 
+use crate::plugins::PluginFiles;
 use clap::Args;
-use pipeline::lock::Pins;
+use pipeline::declaration::{Declarations, Declared};
+use pipeline::lock::{Pins, plugin_reference};
 use pipeline::{
     Activity, ReadPipeline, RunPlan, Trigger, lint as render, plan as decide_plan, read_with as read_pipeline,
 };
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// The plugins by whose declarations steps are checked.
+#[derive(Args)]
+pub struct CheckedBy {
+    /// A server's folder of plugins, `<name>.wasm`. Without it, those that come with this Bespin are known.
+    #[arg(long, env = "BESPIN_PLUGINS", value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// A server's data folder, in which plugins of registries are kept.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
 
 /// What `bespin plan` is asked about.
 #[derive(Args)]
@@ -27,17 +41,20 @@ pub struct PlanOptions {
     /// A person starts it instead.
     #[arg(long)]
     manual: bool,
+    #[command(flatten)]
+    by: CheckedBy,
 }
 
 /// Checks files; everything that is wrong goes to the standard output.
 ///
 /// # Errors
 /// How many files have mistakes.
-pub fn lint(files: &[PathBuf]) -> Result<(), String> {
+pub fn lint(files: &[PathBuf], by: &CheckedBy) -> Result<(), String> {
     let mut wrong = 0;
     for file in files {
-        let read = read(file)?;
+        let read = read(file, by)?;
         print!("{}", render(&read.warnings));
+        tell_unchecked(&read);
         if read.mistakes.is_empty() {
             println!("{}: no mistakes", file.display());
         } else {
@@ -53,7 +70,8 @@ pub fn lint(files: &[PathBuf]) -> Result<(), String> {
 /// # Errors
 /// The file cannot be read, or has mistakes.
 pub fn plan(options: &PlanOptions) -> Result<(), String> {
-    let read = read(&options.file)?;
+    let read = read(&options.file, &options.by)?;
+    tell_unchecked(&read);
     let Some(pipeline) = read.pipeline else {
         print!("{}", render(&read.mistakes));
         return Err(format!("{} cannot be used", options.file.display()));
@@ -79,8 +97,68 @@ pub fn plan(options: &PlanOptions) -> Result<(), String> {
     Ok(())
 }
 
-fn read(file: &Path) -> Result<ReadPipeline, String> {
+fn tell_unchecked(read: &ReadPipeline) {
+    read.unchecked.iter().for_each(|unchecked| println!("note: {unchecked}"));
+}
+
+fn read(file: &Path, by: &CheckedBy) -> Result<ReadPipeline, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let lock = devkit::lock::beside(file)?;
-    Ok(read_pipeline(&file.display().to_string(), &text, Pins::Known(&lock)))
+    let (name, pins) = (file.display().to_string(), Pins::Known(&lock));
+    let ReadPipeline { uses, .. } = read_pipeline(&name, &text, pins, &Declarations::NONE);
+    Ok(read_pipeline(&name, &text, pins, &by.declarations(&uses)))
+}
+
+impl CheckedBy {
+    /// What is known of the plugins that steps use; of each, why it is not, where it is not.
+    fn declarations(&self, uses: &BTreeSet<String>) -> Declarations {
+        let fetched = self.data.as_ref().map(|data| data.join(crate::plugins::FETCHED));
+        let files = PluginFiles { folder: self.plugins.clone(), fetched };
+        let built_in = Declarations::built_in();
+        let declared = |uses: &String| {
+            let known = files.declared(uses).or_else(|| built_in.of(uses).cloned());
+            (uses.clone(), known.unwrap_or_else(|| Declared::Unchecked { because: self.absent(uses) }))
+        };
+        uses.iter().map(declared).collect()
+    }
+
+    /// Why nothing is known of a plugin whose file is not here.
+    fn absent(&self, uses: &str) -> String {
+        match (plugin_reference(uses), &self.data, &self.plugins) {
+            (Ok(_), None, _) => "name a data folder by `--data`, of a server that has run it".to_owned(),
+            (Ok(_), Some(data), _) => format!("no server has kept it in {}", data.display()),
+            (Err(_), _, None) => {
+                "it does not come with Bespin; name a server's folder of plugins by `--plugins`".to_owned()
+            }
+            (Err(_), _, Some(folder)) => format!("it does not come with Bespin, and is not in {}", folder.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_checked_is_said_with_what_to_do() {
+        let by = CheckedBy { plugins: None, data: None };
+        let pinned = format!("ghcr.io/acme/lint@sha256:{}", "b".repeat(64));
+        let uses = BTreeSet::from(["push".to_owned(), "talk".to_owned(), pinned.clone()]);
+        let declarations = by.declarations(&uses);
+        assert!(declarations.of("push").unwrap().known().is_some(), "what comes with Bespin is known without a folder");
+        for (uses, help) in [("talk", "`--plugins`"), (&pinned, "`--data`")] {
+            let Some(Declared::Unchecked { because }) = declarations.of(uses) else { panic!("{uses} is known") };
+            assert!(because.contains(help), "{because}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_plugins_counts_more_than_what_comes_with_bespin() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("push.wasm"), b"\0asm\x0d\0\x01\0").unwrap();
+        let by = CheckedBy { plugins: Some(dir.path().to_owned()), data: None };
+        let declarations = by.declarations(&BTreeSet::from(["push".to_owned()]));
+        let unchecked = Declared::Unchecked { because: "it declares none".to_owned() };
+        assert_eq!(declarations.of("push"), Some(&unchecked), "an older push is not checked by a newer one's settings");
+    }
 }

@@ -1,23 +1,28 @@
 //! The plugins that pipelines may use: those of the server's folder by name,
 //! and those of registries by reference.
 
+mod declared;
 mod error;
 mod identity;
 pub mod remote;
 
+pub use declared::PluginFiles;
 pub use error::Error;
 pub use identity::Identity;
 
 use pipeline::Digest;
+use pipeline::declaration::{Declarations, Declared};
 use pipeline::lock::plugin_reference;
 use remote::Remote;
 use sandbox::{Plugin, Sandbox};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// How many plugins of registries are held ready; more are loaded from the caches on disk.
 const HELD: usize = 64;
+/// Where plugins of registries are kept, below the data folder.
+pub const FETCHED: &str = "fetched-plugins";
 
 /// The plugins of one folder, `<name>.wasm` each, and those of registries. Loaded once, on first use or ahead of it.
 pub struct Plugins {
@@ -33,6 +38,8 @@ pub struct Known {
     pub plugin: Plugin,
     /// Where it came from and what it is, for the run's entries.
     pub identity: Arc<Identity>,
+    /// What it declares of its settings and outputs.
+    pub declared: Declared,
 }
 
 impl Plugins {
@@ -100,10 +107,11 @@ impl Plugins {
                 let remote = self.remote.as_ref().ok_or_else(none)?;
                 // Boxed, for the compiler: the registry's client makes deep futures.
                 let remote::Trusted { plugin, signer } = Box::pin(remote.get(&reference)).await?;
+                let declared = sandbox::declared(&plugin.wasm);
                 let loaded = sandbox.load(uses, &plugin.wasm).await.map_err(|error| Error::Load(error.to_string()))?;
                 let pulled = Some((plugin.manifest, signer));
                 let identity = Identity { uses: uses.to_owned(), component: plugin.component, pulled };
-                Known { plugin: loaded, identity: Arc::new(identity) }
+                Known { plugin: loaded, identity: Arc::new(identity), declared }
             }
             Err(_) => self.built_in(sandbox, uses).await?,
         };
@@ -127,12 +135,36 @@ impl Plugins {
         Err(Error::Unknown { name: name.to_owned(), known: names.join(", ") })
     }
 
+    /// What the plugins declare that steps use, as far as they are here: nothing is fetched for it.
+    pub async fn declarations(&self, uses: BTreeSet<String>) -> Declarations {
+        let mut all: Vec<(String, Declared)> = Vec::new();
+        let mut others = BTreeSet::new();
+        for uses in uses {
+            match self.loaded.lock().expect("nobody panics while holding the plugins").get(&uses) {
+                Some(known) => all.push((uses, known.declared.clone())),
+                None => drop(others.insert(uses)),
+            }
+        }
+        let files = self.files();
+        let read = move || others.iter().filter_map(|uses| Some((uses.clone(), files.declared(uses)?))).collect();
+        let read: Vec<(String, Declared)> = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        all.into_iter().chain(read).collect()
+    }
+
+    fn files(&self) -> PluginFiles {
+        let fetched = self.remote.as_ref().map(|remote| remote.dir().to_owned());
+        PluginFiles { folder: Some(self.dir.clone()), fetched }
+    }
+
     async fn built_in(&self, sandbox: &Sandbox, name: &str) -> Result<Known, Error> {
         self.must_have(name)?;
         let path = self.dir.join(format!("{name}.wasm"));
         let plugin = sandbox.load_file(name, &path).await.map_err(|error| Error::Load(error.to_string()))?;
         let component: Digest = format!("sha256:{}", plugin.digest()).parse().expect("a SHA-256 is a digest");
         let identity = Identity { uses: name.to_owned(), component, pulled: None };
-        Ok(Known { plugin, identity: Arc::new(identity) })
+        let (files, uses) = (self.files(), name.to_owned());
+        let declared = tokio::task::spawn_blocking(move || files.declared(&uses)).await.ok().flatten();
+        let declared = declared.unwrap_or_else(|| Declared::of(None));
+        Ok(Known { plugin, identity: Arc::new(identity), declared })
     }
 }

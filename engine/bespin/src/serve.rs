@@ -225,7 +225,8 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let run = Arc::new(run.queueing(waits));
     let webhooks = Webhooks::new(adapters::forge(config)?.status);
     let heads = HeadsStage::new(&forge, index.clone(), adapters::hook_of_each(config), webhooks);
-    let delivery = DeliveryStage::new(&forge, index, config.server.numbers.clone(), floors);
+    let numbers = config.server.numbers.clone();
+    let delivery = DeliveryStage::new(&forge, index, numbers, (floors, plugins.clone()));
     drivers.register(&heads);
     drivers.register(&delivery);
     drivers.register(&run);
@@ -309,7 +310,7 @@ fn stage_plugins(
     config: &Config,
     registries: Arc<images::Registries>,
 ) -> Result<(Arc<Remote>, Arc<Extensions>), String> {
-    let fetched = config.server.data.join("fetched-plugins");
+    let fetched = config.server.data.join(crate::plugins::FETCHED);
     let remote = Arc::new(Remote::new(fetched, registries, &config.plugin_source)?);
     let plugins = Plugins::of(&plugins_dir(config)).and(remote.clone());
     let cache = config.server.data.join("plugins");

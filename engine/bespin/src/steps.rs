@@ -90,7 +90,7 @@ impl PluginSteps {
         };
         let told = |trouble: &Trouble| self.host.note(asked, "warn", &format!("{trouble}; trying again"));
         // The run ends the wait at the step's timeout.
-        let Known { plugin, identity } = match until_known(look, told).await {
+        let Known { plugin, identity, .. } = match until_known(look, told).await {
             Ok(known) => known,
             Err(trouble) => return Outcome::Rejected { because: trouble.message },
         };

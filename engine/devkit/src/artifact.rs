@@ -1,7 +1,7 @@
 //! `bespin plugin push`, `pull`, `sign` and `verify`.
 
 use crate::Configured;
-use crate::component::read;
+use crate::component::{read, unchecked};
 use crate::reach::{RegistryOptions, told};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,6 +11,7 @@ use images::plugin::{New, Tag};
 use images::signature::{PublicKey, SigningKey, signer};
 use pipeline::ImageRef;
 use pipeline::lock::plugin_reference;
+use sandbox::World;
 use sandbox::inspect::{LONGEST, inspect};
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,9 @@ pub(crate) async fn push(options: &PushOptions, configured: Configured) -> Resul
     let key = options.sign.as_deref().map(signing_key).transpose()?;
     let wasm = read(&options.file)?;
     let plugin = inspect(&wasm).map_err(|refused| format!("{}: {refused}", options.file.display()))?;
+    if let (World::Step, Some(why)) = (plugin.world, unchecked(&plugin.declared)) {
+        eprintln!("note: {why}");
+    }
     let imports = plugin.asks.iter().map(|ability| format!("bespin:plugin/{ability}")).chain(plugin.wasi).collect();
     let new = New { wasm: Bytes::from(wasm), imports, exports: plugin.exports };
     let registry = options.reach.registry(&to.host, configured)?;

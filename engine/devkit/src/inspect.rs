@@ -2,10 +2,11 @@
 
 use crate::Configured;
 use crate::artifact::Where;
-use crate::component::read;
+use crate::component::{read, unchecked};
 use crate::reach::{RegistryOptions, told};
 use clap::Args;
 use pipeline::ImageRef;
+use pipeline::declaration::{Declaration, SettingRow};
 use pipeline::permission::Ability;
 use sandbox::World;
 use sandbox::inspect::{self, Inspected};
@@ -65,7 +66,62 @@ fn as_json(name: &str, plugin: &Inspected) -> Value {
         "exports": plugin.exports,
         "asks": asks.collect::<Vec<_>>(),
         "wasi": plugin.wasi,
+        "settings": plugin.declared.known().map(settings_as_json),
+        "outputs": plugin.declared.known().map(outputs_as_json),
+        "outputs-named-by": plugin.declared.known().and_then(Declaration::outputs_named_by),
     })
+}
+
+fn settings_as_json(declaration: &Declaration) -> Value {
+    let row = |row: SettingRow| {
+        json!({
+            "name": row.name,
+            "takes": row.takes,
+            "required": row.required,
+            "default": row.default,
+            "description": row.description,
+            "when": row.when,
+        })
+    };
+    declaration.setting_rows().into_iter().map(row).collect()
+}
+
+fn outputs_as_json(declaration: &Declaration) -> Value {
+    let rows = declaration.output_rows().into_iter();
+    rows.map(|row| json!({ "name": row.name, "description": row.description })).collect()
+}
+
+/// What it declares: each row with what it is about in its first line.
+fn declared(plugin: &Inspected) -> Vec<(&'static str, String)> {
+    if plugin.world != World::Step {
+        return Vec::new();
+    }
+    let Some(declaration) = plugin.declared.known() else {
+        return unchecked(&plugin.declared).map(|why| ("settings", why)).into_iter().collect();
+    };
+    let settings = declaration.setting_rows().into_iter().map(setting).collect();
+    let mut outputs: Vec<String> =
+        declaration.output_rows().into_iter().map(|row| format!("{:<13} {}", row.name, row.description)).collect();
+    outputs.extend(declaration.outputs_named_by().map(|by| format!("and what the setting `{by}` names")));
+    [("settings", settings), ("outputs", outputs)].into_iter().flat_map(|(what, rows)| titled(what, rows)).collect()
+}
+
+fn titled(what: &'static str, mut rows: Vec<String>) -> Vec<(&'static str, String)> {
+    if rows.is_empty() {
+        rows.push("none".to_owned());
+    }
+    rows.into_iter().enumerate().map(|(at, row)| (if at == 0 { what } else { "" }, row)).collect()
+}
+
+fn setting(row: SettingRow) -> String {
+    let need = match (row.required, &row.default) {
+        (true, _) => "; required".to_owned(),
+        (false, Some(default)) => format!("; `{default}` when absent"),
+        (false, None) => String::new(),
+    };
+    let when = row.when.map(|when| format!("; with `{when}`")).unwrap_or_default();
+    let description = if row.description.is_empty() { String::new() } else { format!(": {}", row.description) };
+    format!("{:<13} {}{need}{when}{description}", row.name, row.takes)
 }
 
 fn in_words(name: &str, plugin: &Inspected) -> String {
@@ -91,6 +147,9 @@ fn in_words(name: &str, plugin: &Inspected) -> String {
     for (at, ability) in free.iter().enumerate() {
         let what = if at == 0 { "free" } else { "" };
         row(what, &format!("{:<11} it {}", ability.name(), means(*ability, plugin.world)));
+    }
+    for (what, text) in declared(plugin) {
+        row(what, &text);
     }
     row("never", "files of the server, its environment, its network, other plugins: nothing outside the list above");
     if !plugin.wasi.is_empty() {

@@ -23,6 +23,10 @@ pub type Configured = fn(&Path) -> Result<Vec<RegistrySettings>, String>;
 pub enum Command {
     /// Show in plain words what a plugin asks permission for; it is not run.
     Inspect(inspect::Options),
+    /// Write what a plugin declares of its settings and outputs into its component.
+    ///
+    /// For a language whose build does not: in Rust, `bespin_sdk::settings!` does it.
+    Settings(component::SettingsOptions),
     /// Push a plugin to a registry, and sign it.
     Push(artifact::PushOptions),
     /// Fetch a plugin from a registry; its digests are checked.
@@ -46,6 +50,7 @@ pub async fn run(command: Command, configured: Configured) -> Result<(), String>
     // Boxed, for the compiler: the registry's client makes deep futures.
     match command {
         Command::Inspect(options) => Box::pin(inspect::run(&options, configured)).await,
+        Command::Settings(options) => component::settings(&options),
         Command::Push(options) => Box::pin(artifact::push(&options, configured)).await,
         Command::Pull(options) => Box::pin(artifact::pull(&options, configured)).await,
         Command::Sign(options) => Box::pin(artifact::sign(&options, configured)).await,

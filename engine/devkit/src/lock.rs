@@ -4,6 +4,7 @@ use crate::Configured;
 use crate::reach::{RegistryOptions, told};
 use clap::Args;
 use pipeline::ImageRef;
+use pipeline::declaration::Declarations;
 use pipeline::lock::{LOCK, Lock, Pins};
 use pipeline::{lint, read_with};
 use sandbox::inspect::{LONGEST, inspect};
@@ -77,7 +78,7 @@ fn references(folder: &Path) -> Result<BTreeSet<ImageRef>, String> {
         }
         let name = path.display().to_string();
         let text = std::fs::read_to_string(&path).map_err(|error| format!("{name}: {error}"))?;
-        let read = read_with(&name, &text, Pins::Unreadable);
+        let read = read_with(&name, &text, Pins::Unreadable, &Declarations::NONE);
         let pipeline = read.pipeline.ok_or_else(|| lint(&read.mistakes))?;
         all.extend(pipeline.references().into_iter().filter(|reference| reference.digest.is_none()));
     }

@@ -13,6 +13,8 @@ pub(crate) struct Draft<'n> {
     pub step: Step,
     /// Where its id stands.
     pub at: Range<usize>,
+    /// Where it says what it uses, or else where it begins.
+    pub uses_at: Range<usize>,
     /// Its `needs`, if it has any.
     pub needs: Option<Vec<Placed>>,
     pub with: Option<&'n Node>,

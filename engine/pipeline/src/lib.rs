@@ -10,6 +10,8 @@
 #![deny(clippy::disallowed_methods)]
 
 mod approval;
+mod built_in;
+pub mod declaration;
 pub mod duration;
 pub mod expr;
 pub mod glob;
@@ -24,6 +26,7 @@ mod plugin;
 mod read;
 mod reader;
 mod reference;
+mod settings;
 pub mod shape;
 mod steps;
 mod tree;

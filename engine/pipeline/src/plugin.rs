@@ -2,14 +2,11 @@
 
 use crate::ImageRef;
 use crate::Pipeline;
+use crate::built_in::BUILT_IN;
 use crate::expr;
 use crate::lock::{Pins, plugin_reference};
 use crate::reader::FileReader;
 use crate::tree::Node;
-
-/// The plugins that come with Bespin.
-const BUILT_IN: [&str; 11] =
-    ["approve", "bump", "canary", "container", "http", "image", "push", "scan", "slack", "sync", "terraform"];
 
 /// The plugin's name, or its reference with the digest that it is pinned to.
 pub(crate) fn plugin(reader: &mut FileReader<'_>, node: &Node) -> Option<String> {

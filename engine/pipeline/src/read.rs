@@ -1,5 +1,6 @@
 //! Reads a pipeline file: its top, and what starts it.
 
+use crate::declaration::{Declarations, Declared};
 use crate::expr::{ExprPlace, KnownNames};
 use crate::inputs;
 use crate::lock::{Lock, Pins};
@@ -23,16 +24,20 @@ pub struct ReadPipeline {
     pub mistakes: Vec<Mistake>,
     /// What is taken, but hardly meant.
     pub warnings: Vec<Mistake>,
+    /// What its steps use, each once: names, and references with their digests.
+    pub uses: BTreeSet<String>,
+    /// What could not be checked, and why, as sentences.
+    pub unchecked: Vec<String>,
 }
 
-/// Reads a pipeline file without a lock file beside it, with its mistakes and its warnings.
+/// Reads a pipeline file without a lock file beside it, with its mistakes and its warnings. Settings are not checked.
 pub fn read(file: &str, text: &str) -> ReadPipeline {
-    read_with(file, text, Pins::Known(&Lock::EMPTY))
+    read_with(file, text, Pins::Known(&Lock::EMPTY), &Declarations::NONE)
 }
 
-/// Reads a pipeline file, with its mistakes and its warnings.
-pub fn read_with(file: &str, text: &str, pins: Pins<'_>) -> ReadPipeline {
-    let mut reader = FileReader::new(SourceText { file, text }, pins);
+/// Reads a pipeline file, with its mistakes and its warnings. What `declared` knows a plugin by, its steps are checked by.
+pub fn read_with(file: &str, text: &str, pins: Pins<'_>, declared: &Declarations) -> ReadPipeline {
+    let mut reader = FileReader::new(SourceText { file, text }, pins, declared);
     let pipeline = if text.len() > LARGEST {
         reader.wrong(
             &(0..1),
@@ -43,13 +48,21 @@ pub fn read_with(file: &str, text: &str, pins: Pins<'_>) -> ReadPipeline {
     } else {
         whole(&mut reader, text)
     };
-    let FileReader { mut mistakes, mut warnings, .. } = reader;
+    let FileReader { mut mistakes, mut warnings, uses, .. } = reader;
     let place = |mistake: &Mistake| (mistake.line, mistake.column);
     mistakes.sort_by_key(place);
     mistakes.dedup();
     warnings.sort_by_key(place);
     let pipeline = pipeline.filter(|_| mistakes.is_empty());
-    ReadPipeline { pipeline, mistakes, warnings }
+    let unchecked = uses.iter().filter_map(|uses| unchecked(uses, declared.of(uses)?)).collect();
+    ReadPipeline { pipeline, mistakes, warnings, uses, unchecked }
+}
+
+fn unchecked(uses: &str, declared: &Declared) -> Option<String> {
+    match declared {
+        Declared::Known(_) => None,
+        Declared::Unchecked { because } => Some(format!("the settings of `{uses}` are not checked: {because}")),
+    }
 }
 
 fn whole(reader: &mut FileReader<'_>, text: &str) -> Option<Pipeline> {
@@ -330,8 +343,9 @@ fn concurrency(
         }
     };
     let name = reader.text(group, "`group`")?;
-    let (env, none) = (env.keys().cloned().collect(), BTreeSet::new());
-    let known = KnownNames { env: &env, inputs, before: &none, steps: &none, place: ExprPlace::Group };
+    let (env, none, outputs) = (env.keys().cloned().collect(), BTreeSet::new(), BTreeMap::new());
+    let known =
+        KnownNames { env: &env, inputs, before: &none, steps: &none, outputs: &outputs, place: ExprPlace::Group };
     reader.expressions(group, &known);
     let supersede = supersede.and_then(|node| supersede_of(reader, node)).unwrap_or_default();
     Some(Concurrency { group: name, supersede })

@@ -1,9 +1,11 @@
 //! Reads values off the tree, and notes what is wrong instead of stopping at it.
 
+use crate::declaration::Declarations;
 use crate::expr::{self, KnownNames, Piece};
 use crate::lock::Pins;
 use crate::mistake::{Mistake, SourceText};
 use crate::tree::{MapKey, Node, NodeKind};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// A text and where it stands.
@@ -20,12 +22,16 @@ pub(crate) struct FileReader<'a> {
     pub warnings: Vec<Mistake>,
     /// What plugins' references by tag stand for.
     pub pins: Pins<'a>,
+    /// What is known of the plugins that steps use.
+    pub declared: &'a Declarations,
+    /// What steps use.
+    pub uses: BTreeSet<String>,
 }
 
 impl<'a> FileReader<'a> {
     /// A reader without mistakes.
-    pub(crate) fn new(source: SourceText<'a>, pins: Pins<'a>) -> FileReader<'a> {
-        FileReader { source, mistakes: Vec::new(), warnings: Vec::new(), pins }
+    pub(crate) fn new(source: SourceText<'a>, pins: Pins<'a>, declared: &'a Declarations) -> FileReader<'a> {
+        FileReader { source, mistakes: Vec::new(), warnings: Vec::new(), pins, declared, uses: BTreeSet::new() }
     }
 
     pub(crate) fn wrong(&mut self, at: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {

@@ -6,7 +6,7 @@ use crate::graph::{self, Draft};
 use crate::plugin::{id_of, plugin};
 use crate::reader::{FileReader, field, head, unplaced};
 use crate::tree::{MapKey, Node, NodeKind, Style};
-use crate::{Grants, Step, approval, shape};
+use crate::{Grants, Step, approval, settings, shape};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step may take where it does not say, in ms.
@@ -32,10 +32,14 @@ pub(crate) fn read(
     let ended: BTreeSet<String> = body.iter().map(|draft| draft.step.id.clone()).collect();
     let (before_body, mut before_tail) = (graph::ancestors(&body, &body_needs), graph::ancestors(&tail, &tail_needs));
     before_tail.iter_mut().for_each(|before| before.extend(ended.iter().cloned()));
+    let declares = |draft: &Draft<'_>| Some((draft.step.id.clone(), settings::outputs(reader, draft)?));
+    let outputs = body.iter().chain(&tail).filter_map(declares).collect();
     let mut finish = |drafts: Vec<Draft<'_>>, needs: Vec<Vec<String>>, before: &[BTreeSet<String>], end: End| {
         let each = drafts.into_iter().zip(needs).zip(before).map(|((draft, needs), before)| {
-            let known = KnownNames { env: &env, inputs, before, steps: &all, place: ExprPlace::Setting };
+            let known =
+                KnownNames { env: &env, inputs, before, steps: &all, outputs: &outputs, place: ExprPlace::Setting };
             check_expressions(reader, &draft, &known);
+            settings::check(reader, &draft);
             let condition = draft.step.condition.map(|condition| whole_condition(&condition, end));
             let line = |node: &Node| reader.source.mistake(node.at.clone(), "", "").line;
             Step { needs, condition, condition_line: draft.condition.map(line), ..draft.step }
@@ -113,10 +117,12 @@ fn draft<'n>(reader: &mut FileReader<'_>, node: &'n Node, what: &str) -> Option<
             None
         }
     };
+    reader.uses.extend(uses.clone());
+    let uses_at = field(entries, "uses").map_or_else(|| head(node), |node| node.at.clone());
     let id_node = field(entries, "id");
     let by_plugin = uses.as_deref().filter(|_| id_node.is_none()).and_then(id_of);
     let id = id_node.and_then(|node| id(reader, node)).or(by_plugin);
-    let at = id_node.or_else(|| field(entries, "uses")).map_or_else(|| head(node), |node| node.at.clone());
+    let at = id_node.map_or_else(|| uses_at.clone(), |node| node.at.clone());
     let with = field(entries, "with").filter(|node| !node.is_null());
     let with_json = with.and_then(|node| reader.entries(node, "`with`").map(|_| node.to_json()));
     if let Some(with) = with {
@@ -142,7 +148,7 @@ fn draft<'n>(reader: &mut FileReader<'_>, node: &'n Node, what: &str) -> Option<
         grants: grants_node.map(|node| grants(reader, node)).unwrap_or_default(),
         approval,
     };
-    Some(Draft { step, at, needs, with, condition: condition.map(|(node, _)| node), grants: grants_node, ask })
+    Some(Draft { step, at, uses_at, needs, with, condition: condition.map(|(node, _)| node), grants: grants_node, ask })
 }
 
 /// A final step runs whatever happened, so nobody is asked; and `approve` is nothing but its question.

@@ -6,8 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "the files are the tests; only the crate itself may not read")]
 
-use pipeline::{RunPlan, Supersede, Trigger, lint, plan, shape};
+use pipeline::declaration::{Declarations, Declared};
+use pipeline::lock::{Lock, Pins};
+use pipeline::{ReadPipeline, RunPlan, Supersede, Trigger, lint, plan, shape};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines").join(name)
@@ -39,13 +42,19 @@ fn sample(name: &str) -> pipeline::Pipeline {
     pipeline::parse(name, &text(&path)).unwrap_or_else(|mistakes| panic!("{}", lint(&mistakes)))
 }
 
+/// Reads a file, and checks its settings by what the plugins of this version declare.
+fn checked(name: &str, text: &str) -> ReadPipeline {
+    static BUILT_IN: LazyLock<Declarations> = LazyLock::new(Declarations::built_in);
+    pipeline::read_with(name, text, Pins::Known(&Lock::EMPTY), &BUILT_IN)
+}
+
 #[test]
 fn every_sample_is_accepted_without_a_warning() {
     let mut samples = files("samples", "yaml");
     assert!(samples.len() >= 4);
     samples.push(folder("bespin.yaml"));
     for path in samples {
-        let read = pipeline::read(&path.file_name().unwrap().to_string_lossy(), &text(&path));
+        let read = checked(&path.file_name().unwrap().to_string_lossy(), &text(&path));
         assert!(
             read.mistakes.is_empty() && read.warnings.is_empty(),
             "{}{}",
@@ -66,7 +75,8 @@ fn every_rejected_file_is_refused_with_the_text_beside_it() {
     let mut stale = Vec::new();
     for path in files {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let mistakes = pipeline::parse(&name, &text(&path)).expect_err(&name);
+        let ReadPipeline { pipeline, mistakes, .. } = checked(&name, &text(&path));
+        assert!(pipeline.is_none(), "{name} is accepted");
         stale.extend(is_as_in(&path.with_extension("txt"), &lint(&mistakes)).err());
     }
     assert!(stale.is_empty(), "{}", stale.join("\n"));
@@ -192,6 +202,53 @@ fn a_group_may_be_an_expression_and_own_commits_may_start_a_run() {
 }
 
 #[test]
+fn grants_that_are_lacking_or_never_asked_for_are_warned_of() {
+    let text = "name: was\non: push\nsteps:\n  - uses: image\n    grants: { git: [host/a/b] }\n  - uses: other\n";
+    let read = checked("was.yaml", text);
+    let warnings: Vec<_> = read.warnings.iter().map(|one| (one.line, one.column, one.message.as_str())).collect();
+    let expected =
+        [(4, 11, "`image` needs a grant of `images`, and this step has none"), (5, 15, "`image` never asks for `git`")];
+    assert_eq!(warnings, expected);
+    assert_eq!(read.warnings[0].help, "add something like `grants: { images: [build] }`");
+    assert!(read.pipeline.is_some());
+    assert_eq!(read.uses.iter().map(String::as_str).collect::<Vec<_>>(), ["image", "other"]);
+}
+
+/// What a plugin was recorded with, and what it left, is what it declares.
+#[test]
+fn recorded_cases_of_the_built_ins_are_as_declared() {
+    let mut cases = 0;
+    for plugin in std::fs::read_dir(folder("../plugins")).unwrap().map(|plugin| plugin.unwrap().path()) {
+        let name = plugin.file_name().unwrap().to_string_lossy().into_owned();
+        let Ok(recorded) = std::fs::read_dir(plugin.join("tests")) else { continue };
+        for path in recorded.map(|case| case.unwrap().path()) {
+            let case: serde_json::Value = serde_saphyr::from_str(&text(&path)).unwrap();
+            let left = case["expect"]["outputs"].as_object().cloned().unwrap_or_default();
+            let read: String = left.keys().map(|output| format!("${{{{ steps.{name}.{output} }}}}")).collect();
+            let steps = serde_json::json!([
+                { "uses": name, "with": case["with"] },
+                { "uses": "slack", "with": { "text": format!("{read}.") } },
+            ]);
+            let file = serde_json::json!({ "name": "a", "on": "push", "steps": steps }).to_string();
+            let read = checked(&path.display().to_string(), &file);
+            assert!(read.pipeline.is_some(), "{}", lint(&read.mistakes));
+            cases += 1;
+        }
+    }
+    assert!(cases >= 20, "only {cases} cases were found");
+}
+
+#[test]
+fn what_is_not_declared_is_said_to_be_unchecked() {
+    let text = "name: was\non: push\nsteps:\n  - { uses: talk, with: { anything: [1] } }\n  - uses: silent\n";
+    let declared = Declarations::from_iter([("talk".to_owned(), Declared::of(None))]);
+    let read = pipeline::read_with("was.yaml", text, Pins::Known(&Lock::EMPTY), &declared);
+    assert!(read.pipeline.is_some() && read.warnings.is_empty());
+    assert_eq!(read.unchecked, ["the settings of `talk` are not checked: it declares none"]);
+    assert!(pipeline::read("was.yaml", text).unchecked.is_empty(), "whoever declares nothing is told nothing");
+}
+
+#[test]
 fn a_host_that_is_asked_in_the_clear_is_granted_by_name() {
     let text =
         |grant: &str| format!("name: x\non: push\nsteps:\n  - {{ uses: slack, grants: {{ http: [{grant}] }} }}\n");
@@ -256,7 +313,8 @@ fn no_text_at_all_makes_it_panic() {
             }
         }
         let text = String::from_utf8_lossy(&bytes);
-        if let Err(mistakes) = pipeline::parse("any.yaml", &text) {
+        let ReadPipeline { pipeline, mistakes, .. } = checked("any.yaml", &text);
+        if pipeline.is_none() {
             assert!(!mistakes.is_empty());
             assert!(lint(&mistakes).lines().count() >= 5);
         }

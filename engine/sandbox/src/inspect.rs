@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use wasmparser::{Parser, Payload, Validator};
 
+use crate::declared::declared;
 use crate::plugin::{OFFERED, PACKAGE};
 use crate::worlds::World;
+use pipeline::declaration::Declared;
 use pipeline::permission::Ability;
 
 /// No byte in particular is wrong.
@@ -35,6 +37,8 @@ pub struct Inspected {
     pub exports: Vec<String>,
     /// The interfaces of WASI that its language's runtime starts with; the host's are empty.
     pub wasi: Vec<String>,
+    /// What it declares of its settings and outputs.
+    pub declared: Declared,
 }
 
 /// Why a file cannot be a plugin.
@@ -83,7 +87,8 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspected, RefusedComponent> {
     let (world, contract) = world(&names)?;
     let (asks, wasi) = asks(&names.imports, world)?;
     let digest = format!("sha256:{}", hex::encode(Sha256::digest(wasm)));
-    Ok(Inspected { digest, size, world, contract, asks, exports: names.exports, wasi })
+    let declared = declared(wasm);
+    Ok(Inspected { digest, size, world, contract, asks, exports: names.exports, wasi, declared })
 }
 
 /// What is said of a file that is longer than [`LONGEST`], without reading it.

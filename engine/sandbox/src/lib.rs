@@ -17,6 +17,8 @@ mod call;
 mod calls;
 mod clocks;
 mod compiler;
+mod declare;
+mod declared;
 mod engine;
 mod host;
 pub mod inspect;
@@ -38,6 +40,8 @@ pub use abilities::{
     Stored, SyncRequest, Synced, Variable,
 };
 pub use compiler::{Compiler, compile_alone};
+pub use declare::declare;
+pub use declared::declared;
 pub use engine::{Busy, Settings};
 pub use plugin::{LoadError, Plugin};
 pub use sandbox::Sandbox;

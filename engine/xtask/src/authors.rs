@@ -6,6 +6,9 @@ use crate::process::{Failed, command, has, run, top};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+/// The custom section that says what a plugin declares.
+const SECTION: &str = "bespin:settings";
+
 /// Where the components are, as `<name>.wasm`.
 pub(crate) fn dir() -> PathBuf {
     target().join("examples")
@@ -42,7 +45,8 @@ fn javascript() -> Result<(), Failed> {
     run(command("npm").current_dir(&project).args(["run", "--silent", "build"]))?;
     let built = project.join("plugin.wasm");
     let moved = std::fs::copy(&built, &made).and_then(|_| std::fs::remove_file(&built));
-    moved.map_err(|error| Failed(format!("{}: {error}", built.display())))
+    moved.map_err(|error| Failed(format!("{}: {error}", built.display())))?;
+    declare(&project, &made)
 }
 
 fn python() -> Result<(), Failed> {
@@ -61,7 +65,32 @@ fn component(project: &Path, wit_of_it: &Path, world: &str, name: &str) -> Resul
     eprintln!("xtask: building {name}");
     let mut python = command(componentize_py()?);
     python.current_dir(project).arg("--quiet").arg("--wit-path").arg(wit_of_it).args(["--world", world]);
-    run(python.args(["componentize", "app", "--output"]).arg(made))
+    run(python.args(["componentize", "app", "--output"]).arg(&made))?;
+    declare(project, &made)
+}
+
+/// Appends what a project declares to its component, as `bespin plugin settings` does: the server is not built yet.
+fn declare(project: &Path, made: &Path) -> Result<(), Failed> {
+    let settings = project.join("settings.json");
+    if !settings.exists() {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| Failed(format!("{}: {error}", made.display()));
+    let mut content = vec![u8::try_from(SECTION.len()).unwrap_or_default()];
+    content.extend(SECTION.as_bytes());
+    content.extend(std::fs::read(&settings).map_err(failed)?);
+    // A custom section is a zero, its length in seven bits for each byte, and its content.
+    let mut section = vec![0];
+    let mut length = content.len();
+    while length > 0x7f {
+        section.push(u8::try_from(length & 0x7f).unwrap_or_default() | 0x80);
+        length >>= 7;
+    }
+    section.push(u8::try_from(length).unwrap_or_default());
+    section.extend(content);
+    let mut wasm = std::fs::read(made).map_err(failed)?;
+    wasm.extend(section);
+    std::fs::write(made, wasm).map_err(failed)
 }
 
 /// Installs componentize-py into an environment of its own, in the version that the example names.

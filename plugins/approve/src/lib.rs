@@ -14,3 +14,4 @@ fn run(Settings {}: Settings) -> Result<Outputs> {
 }
 
 bespin_sdk::step!(run);
+bespin_sdk::settings!("settings.json");

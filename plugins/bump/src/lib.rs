@@ -29,3 +29,4 @@ fn run(settings: Settings) -> Result<Outputs> {
 }
 
 bespin_sdk::step!(run);
+bespin_sdk::settings!("settings.json");

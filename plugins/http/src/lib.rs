@@ -171,3 +171,4 @@ impl Found {
 }
 
 bespin_sdk::step!(run);
+bespin_sdk::settings!("settings.json");

@@ -78,3 +78,4 @@ fn counts<'a>(findings: impl Iterator<Item = &'a Finding>) -> BTreeMap<Severity,
 }
 
 bespin_sdk::step!(run);
+bespin_sdk::settings!("settings.json");

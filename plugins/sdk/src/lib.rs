@@ -20,6 +20,7 @@
 //! }
 //!
 //! bespin_sdk::step!(run);
+//! bespin_sdk::settings!("settings.json");
 //! ```
 //!
 //! It is built as a `cdylib` for `wasm32-wasip2`. Only the abilities that it
@@ -75,6 +76,28 @@ macro_rules! step {
 
         #[cfg(target_arch = "wasm32")]
         $crate::bindings::export_step!(Step with_types_in $crate::bindings);
+    };
+}
+
+/// Writes what the plugin declares of itself into its component: the text of a JSON file, named from the folder of the
+/// crate's `Cargo.toml`. Steps that use the plugin are checked by it before anything runs, and `bespin plugin inspect`
+/// shows it. What may stand in the file is in `plugins/examples/README.md`.
+#[macro_export]
+macro_rules! settings {
+    ($file:literal) => {
+        const _: () = {
+            const TEXT: &str = ::core::include_str!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/", $file));
+            // A reference would be an address within the section; it has to be the bytes themselves.
+            #[cfg(target_arch = "wasm32")]
+            #[used]
+            #[unsafe(link_section = "bespin:settings")]
+            static SECTION: [u8; TEXT.len()] = match TEXT.as_bytes().first_chunk() {
+                ::core::option::Option::Some(bytes) => *bytes,
+                ::core::option::Option::None => [0; TEXT.len()],
+            };
+            #[cfg(not(target_arch = "wasm32"))]
+            const _: &str = TEXT;
+        };
     };
 }
 

@@ -64,3 +64,4 @@ fn gate(planned: Planned, allow_destroy: bool) -> Result<Outputs> {
 }
 
 bespin_sdk::step!(run);
+bespin_sdk::settings!("settings.json");

@@ -151,6 +151,18 @@ export interface CorridorView {
   stations: StationView[];
 }
 
+/** What a plugin declares of itself. */
+export interface DeclaredView {
+  /** Why the settings of its steps are not checked, where they are not; there are no rows then. */
+  unchecked: string | null;
+  /** The settings, those that a step must have first. */
+  settings: SettingView[];
+  /** The outputs that are known by name. */
+  outputs: OutputView[];
+  /** The setting whose keys are outputs as well. */
+  outputs_named_by: string | null;
+}
+
 /** A page of deliveries. */
 export interface DeliveriesView {
   /** The deliveries, newest first. */
@@ -268,6 +280,14 @@ export interface Line {
   text: string;
 }
 
+/** An output of a plugin. */
+export interface OutputView {
+  /** Its name, as expressions read it. */
+  name: string;
+  /** What it is; may be empty. */
+  description: string;
+}
+
 /** The phase of a stage, as in `decide::next`. */
 export type PhaseView = "progressing" | "waiting" | "blocked" | "done";
 
@@ -290,6 +310,8 @@ export interface PluginView {
   world: string | null;
   /** What it asks for. */
   asks: AskView[];
+  /** What it declares of its settings and outputs; absent where it is not loaded, and for plugins that are no steps. */
+  declared: DeclaredView | null;
   /** What the server's own stages use it for, by the rows of the configuration. */
   serves: ServeView[];
   /** Where runs used it lately, newest first. */
@@ -587,6 +609,22 @@ export interface SessionView {
   version: string;
   /** The server's clock, in ms since the epoch. */
   now_ms: number;
+}
+
+/** A setting of a plugin. */
+export interface SettingView {
+  /** The key in `with`. */
+  name: string;
+  /** What is taken, in words, such as `a text`. */
+  takes: string;
+  /** Whether a step must have it. */
+  required: boolean;
+  /** What it is when absent, where it is something. */
+  default: string | null;
+  /** What it is for; may be empty. */
+  description: string;
+  /** The setting and its value without which it is none, such as `action: plan`. */
+  when: string | null;
 }
 
 /** A pipeline file that a delivery opened no run of. */

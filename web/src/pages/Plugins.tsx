@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { pluginsQuery } from '../api/queries'
-import type { AskView, PluginView, RowView, ServeView, UseView } from '../api/types'
+import type { AskView, DeclaredView, PluginView, RowView, ServeView, SettingView, UseView } from '../api/types'
 import { Ago, Answered, Empty, Panel } from '../parts/bits'
 import { StreamLink } from '../parts/links'
 import { State } from '../parts/state'
@@ -76,6 +76,7 @@ function Plugin({ plugin }: { plugin: PluginView }) {
           ))}
         </p>
       )}
+      {plugin.declared !== null && <Declared declared={plugin.declared} />}
       {plugin.serves.length > 0 && (
         <ul className="uses">
           {plugin.serves.map((serve) => (
@@ -91,6 +92,57 @@ function Plugin({ plugin }: { plugin: PluginView }) {
         </ul>
       )}
     </article>
+  )
+}
+
+/** What a step may set, and what later steps may read of it. */
+function Declared({ declared }: { declared: DeclaredView }) {
+  if (declared.unchecked !== null) {
+    return <p className="faint">The settings of its steps are not checked: {declared.unchecked}.</p>
+  }
+  const none = declared.outputs.length === 0 && declared.outputs_named_by === null
+  return (
+    <details>
+      <summary>Settings and outputs</summary>
+      <p>{declared.settings.length === 0 ? 'It has no settings.' : 'A step sets, below with:'}</p>
+      <ul className="uses">
+        {declared.settings.map((setting) => (
+          <Setting key={`${setting.when ?? ''} ${setting.name}`} setting={setting} />
+        ))}
+      </ul>
+      <p>{none ? 'It leaves no outputs.' : 'Later steps read, as outputs:'}</p>
+      <ul className="uses">
+        {declared.outputs.map((output) => (
+          <li key={output.name}>
+            <code>{output.name}</code> <span className="faint">{output.description}</span>
+          </li>
+        ))}
+        {declared.outputs_named_by !== null && (
+          <li>
+            <span>
+              and what the setting <code>{declared.outputs_named_by}</code> names
+            </span>
+          </li>
+        )}
+      </ul>
+    </details>
+  )
+}
+
+function Setting({ setting }: { setting: SettingView }) {
+  const facts = [
+    setting.takes,
+    setting.required ? 'required' : null,
+    setting.default === null ? null : `${setting.default} when absent`,
+    setting.when === null ? null : `with ${setting.when}`,
+  ]
+  return (
+    <li>
+      <span>
+        <code>{setting.name}</code> {facts.filter((fact) => fact !== null).join(', ')}
+      </span>
+      <span className="faint">{setting.description}</span>
+    </li>
   )
 }
 

@@ -1,5 +1,6 @@
 //! Plugins: what runs where, and with which permissions.
 
+use pipeline::declaration::{Declared, OutputRow, SettingRow};
 use pipeline::lock::plugin_reference;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct PluginView {
     pub world: Option<String>,
     /// What it asks for.
     pub asks: Vec<AskView>,
+    /// What it declares of its settings and outputs; absent where it is not loaded, and for plugins that are no steps.
+    pub declared: Option<DeclaredView>,
     /// What the server's own stages use it for, by the rows of the configuration.
     pub serves: Vec<ServeView>,
     /// Where runs used it lately, newest first.
@@ -50,6 +53,7 @@ impl PluginView {
             signer: None,
             world: None,
             asks: Vec::new(),
+            declared: None,
             serves: Vec::new(),
             used: Vec::new(),
         }
@@ -64,6 +68,74 @@ pub enum PluginOrigin {
     Registry,
     /// The server's own folder.
     BuiltIn,
+}
+
+/// What a plugin declares of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeclaredView {
+    /// Why the settings of its steps are not checked, where they are not; there are no rows then.
+    pub unchecked: Option<String>,
+    /// The settings, those that a step must have first.
+    pub settings: Vec<SettingView>,
+    /// The outputs that are known by name.
+    pub outputs: Vec<OutputView>,
+    /// The setting whose keys are outputs as well.
+    pub outputs_named_by: Option<String>,
+}
+
+/// A setting of a plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingView {
+    /// The key in `with`.
+    pub name: String,
+    /// What is taken, in words, such as `a text`.
+    pub takes: String,
+    /// Whether a step must have it.
+    pub required: bool,
+    /// What it is when absent, where it is something.
+    pub default: Option<String>,
+    /// What it is for; may be empty.
+    pub description: String,
+    /// The setting and its value without which it is none, such as `action: plan`.
+    pub when: Option<String>,
+}
+
+/// An output of a plugin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OutputView {
+    /// Its name, as expressions read it.
+    pub name: String,
+    /// What it is; may be empty.
+    pub description: String,
+}
+
+impl DeclaredView {
+    /// What is known of a plugin's declaration, for people.
+    pub fn new(declared: &Declared) -> DeclaredView {
+        let setting = |row: SettingRow| SettingView {
+            name: row.name,
+            takes: row.takes,
+            required: row.required,
+            default: row.default,
+            description: row.description,
+            when: row.when,
+        };
+        let output = |row: OutputRow| OutputView { name: row.name, description: row.description };
+        match declared {
+            Declared::Known(declaration) => DeclaredView {
+                unchecked: None,
+                settings: declaration.setting_rows().into_iter().map(setting).collect(),
+                outputs: declaration.output_rows().into_iter().map(output).collect(),
+                outputs_named_by: declaration.outputs_named_by().map(str::to_owned),
+            },
+            Declared::Unchecked { because } => DeclaredView {
+                unchecked: Some(because.clone()),
+                settings: Vec::new(),
+                outputs: Vec::new(),
+                outputs_named_by: None,
+            },
+        }
+    }
 }
 
 /// What a stage uses a plugin for.

@@ -128,10 +128,26 @@ impl Remote {
         found
     }
 
+    /// The store's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The same content under another name is another entry: whether it may run must not hang on what ran before.
     fn path(&self, reference: &ImageRef, digest: &Digest) -> PathBuf {
-        self.dir.join(Digest::of(reference.pinned(digest).to_string().as_bytes()).hex())
+        path(&self.dir, reference, digest)
     }
+}
+
+/// Where a store keeps what a reference by digest names.
+fn path(dir: &Path, reference: &ImageRef, digest: &Digest) -> PathBuf {
+    dir.join(Digest::of(reference.pinned(digest).to_string().as_bytes()).hex())
+}
+
+/// The component that a store has under a reference, if its digests hold. Whether it may run is not asked.
+pub(super) fn stored(dir: &Path, reference: &ImageRef) -> Option<Vec<u8>> {
+    let kept = std::fs::read(path(dir, reference, reference.digest.as_ref()?)).ok()?;
+    read(reference, &kept).map(|(plugin, _)| plugin.wasm.to_vec())
 }
 
 fn signed(

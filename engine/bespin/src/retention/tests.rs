@@ -30,7 +30,8 @@ impl World {
         let forge = forge::Forge::new(forge::Settings::default(), directory.path().join("git")).unwrap();
         let external = ExternalRunNumbers::new(forge.clone(), Arc::default(), Vec::new());
         let index = Arc::new(crate::index::JournalIndex::new(drivers.journal().clone()));
-        let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), external);
+        let plugins = Arc::new(crate::plugins::Plugins::of(&directory.path().join("plugins")));
+        let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), (external, plugins));
         let logs = Arc::new(Logs::open(directory.path().join("logs")));
         let leftovers = Arc::new(Leftovers::new(
             logs.clone(),

@@ -85,7 +85,7 @@ macro_rules! world {
 }
 
 const STEP: Template = Template {
-    rust: example!("rust", "README.md" "src/lib.rs"),
+    rust: example!("rust", "README.md" "settings.json" "src/lib.rs"),
     cases: example!("cases", "announces.yaml" "has-no-leave.yaml" "is-busy.yaml" "nothing-to-announce.yaml"),
 };
 const HEALTH: Template = world!("health",
@@ -103,9 +103,10 @@ const RUST: &[(&str, &str)] = example!("rust", ".gitignore" "Cargo.toml" "plugin
 const SDK: &str = include_str!("../../../../plugins/examples/rust/sdk.toml");
 const JAVASCRIPT: &[(&str, &str)] = example!("javascript",
     ".gitignore" ".npmrc" "README.md" "bespin.js" "package-lock.json" "package.json" "plugin.js" "plugin.toml"
-    "wit/world.wit");
+    "settings.json" "wit/world.wit");
 const PYTHON: &[(&str, &str)] = example!("python",
-    ".gitignore" "README.md" "app.py" "bespin.py" "plugin.toml" "requirements.txt" "wit/world.wit");
+    ".gitignore" "README.md" "app.py" "bespin.py" "plugin.toml" "requirements.txt" "settings.json"
+    "wit/world.wit");
 
 /// What is said of a world in another language.
 const ONLY_RUST: &str = "the worlds beside `step` have a template in Rust: write `--lang rust`; a plugin in another \

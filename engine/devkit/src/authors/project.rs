@@ -1,5 +1,6 @@
 //! A plugin's project: what is built, how, and where its cases are.
 
+use crate::component;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +20,8 @@ struct ProjectFile {
     build: Vec<String>,
     /// What has to be done once before, for people to read.
     before: Option<String>,
+    /// A JSON file with what the plugin declares, for a language whose build does not write it into the component.
+    settings: Option<PathBuf>,
 }
 
 /// A component and its cases.
@@ -55,6 +58,9 @@ pub(super) fn open(path: &Path, first: First) -> Result<Project, String> {
         toml::from_str(&text).map_err(|error| failed(format!("{}; {WRITTEN}", error.to_string().trim_end())))?;
     if first == First::Build {
         build(path, &written).map_err(failed)?;
+        if let Some(settings) = &written.settings {
+            component::declare(&path.join(settings), &path.join(&written.component))?;
+        }
     }
     Ok(Project { component: path.join(&written.component), cases: path.join("tests") })
 }

@@ -2,7 +2,7 @@
 
 use super::{FILTERS, STATUS, TESTS, Unread, compile, environment, explain, split};
 use minijinja::{ErrorKind, UndefinedBehavior, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What an expression may name at its place.
@@ -16,6 +16,8 @@ pub struct KnownNames<'a> {
     pub before: &'a BTreeSet<String>,
     /// Every step of the pipeline.
     pub steps: &'a BTreeSet<String>,
+    /// What there is to read of a step, by its id; what is not there is not known.
+    pub outputs: &'a BTreeMap<String, BTreeSet<String>>,
     /// Where the expression stands, which decides what it may name.
     pub place: ExprPlace,
 }
@@ -70,15 +72,15 @@ pub fn check(source: &str, known: &KnownNames<'_>) -> Vec<ExprFault> {
     let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
     names.sort();
     let mut faults: Vec<ExprFault> = names.iter().filter_map(|name| check_name(source, name, known)).collect();
+    if known.place != ExprPlace::Group {
+        faults.extend(quoted_steps(source).filter_map(|(id, output)| check_step(source, id, output, known)));
+    }
     if faults.iter().any(|fault| fault.message.ends_with(SUBTRACTION)) {
         // What stands behind the dash is no name of its own then.
         faults.retain(|fault| fault.message.ends_with(SUBTRACTION));
     }
-    if known.place != ExprPlace::Group {
-        faults.extend(quoted(source, "steps[").filter_map(|id| check_step(source, id, known)));
-    }
     if !known.inputs.is_empty() {
-        faults.extend(quoted(source, "inputs[").filter_map(|name| check_input(source, name, known)));
+        faults.extend(quoted_inputs(source).filter_map(|name| check_input(source, name, known)));
     }
     if faults.is_empty()
         && let Err(error) = compiled.eval(Value::UNDEFINED)
@@ -126,7 +128,7 @@ fn unknown(source: &str, error: &minijinja::Error) -> ExprFault {
 
 fn check_name(source: &str, name: &str, known: &KnownNames<'_>) -> Option<ExprFault> {
     let mut parts = name.split('.');
-    let (root, second) = (parts.next().unwrap_or_default(), parts.next());
+    let (root, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
     let fault = |part: &str, message: String, help: String| Some(ExprFault { at: find(source, part), message, help });
     if STATUS.contains(&root) {
         let help = "compare `run.outcome` instead, or move it into the step's `if`".to_owned();
@@ -150,7 +152,7 @@ fn check_name(source: &str, name: &str, known: &KnownNames<'_>) -> Option<ExprFa
         "commit" => &COMMIT,
         "event" => &EVENT,
         "ref" => &REF,
-        "steps" => return second.and_then(|id| check_step(source, id, known)),
+        "steps" => return second.and_then(|id| check_step(source, id, third, known)),
         "inputs" if known.inputs.is_empty() => {
             let help = "declare them below `on: { manual: { inputs: ... } }`".to_owned();
             return fault(root, "the pipeline has no inputs".to_owned(), help);
@@ -178,9 +180,9 @@ fn check_name(source: &str, name: &str, known: &KnownNames<'_>) -> Option<ExprFa
     fault(second, format!("`{root}` has no `{second}`"), help)
 }
 
-fn check_step(source: &str, id: &str, known: &KnownNames<'_>) -> Option<ExprFault> {
+fn check_step(source: &str, id: &str, output: Option<&str>, known: &KnownNames<'_>) -> Option<ExprFault> {
     if known.before.contains(id) {
-        return None;
+        return output.and_then(|output| check_output(source, id, output, known));
     }
     let (message, help) = if known.steps.contains(id) {
         (format!("step `{id}` may not have ended by then"), format!("add `{id}` to this step's `needs`"))
@@ -208,11 +210,37 @@ fn check_input(source: &str, name: &str, known: &KnownNames<'_>) -> Option<ExprF
     Some(ExprFault { at: find(source, name), message, help })
 }
 
-/// The names in `steps['name']`, which the names of an expression leave out.
-fn quoted<'s>(source: &'s str, before: &'static str) -> impl Iterator<Item = &'s str> {
-    source.split(before).skip(1).filter_map(|rest| {
+/// The names in `inputs['name']`, which the names of an expression leave out.
+fn quoted_inputs(source: &str) -> impl Iterator<Item = &str> {
+    source.split("inputs[").skip(1).filter_map(|rest| {
         let quote = rest.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
         rest[1..].split(quote).next()
+    })
+}
+
+fn check_output(source: &str, id: &str, output: &str, known: &KnownNames<'_>) -> Option<ExprFault> {
+    let outputs = known.outputs.get(id).filter(|outputs| !outputs.contains(output))?;
+    if let Some(longer) =
+        outputs.iter().find(|known| known.starts_with(&format!("{output}-")) && source.contains(&format!(".{known}")))
+    {
+        let message = format!("`steps.{id}.{longer}` {SUBTRACTION}");
+        return Some(ExprFault { at: 0..0, message, help: format!("write `steps['{id}']['{longer}']`") });
+    }
+    let all = || format!("it has {}", outputs.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+    let help = did_you_mean(output, outputs.iter().map(String::as_str)).unwrap_or_else(all);
+    let after_dot = find(source, &format!(".{output}"));
+    let at = (after_dot.start + 1).min(after_dot.end)..after_dot.end;
+    Some(ExprFault { at, message: format!("step `{id}` has no output `{output}`"), help })
+}
+
+/// The ids in `steps['id']`, which the names of an expression leave out, and what is read of them.
+fn quoted_steps(source: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    source.split("steps[").skip(1).filter_map(|rest| {
+        let quote = rest.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+        let (id, rest) = rest[1..].split_once(quote)?;
+        let output = rest.trim_start().strip_prefix(']').and_then(|rest| rest.strip_prefix('.'));
+        let end = |output: &str| output.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(output.len());
+        Some((id, output.map(|output| &output[..end(output)])))
     })
 }
 
@@ -257,7 +285,11 @@ mod tests {
         let (env, before, steps) =
             (set(&["repository"]), set(&["image", "dr-sync"]), set(&["image", "dr-sync", "push"]));
         let inputs = set(&["version", "dry-run"]);
-        let known = KnownNames { env: &env, inputs: &inputs, before: &before, steps: &steps, place };
+        let outputs = BTreeMap::from([
+            ("image".to_owned(), set(&["build", "outcome"])),
+            ("dr-sync".to_owned(), set(&["outcome"])),
+        ]);
+        let known = KnownNames { env: &env, inputs: &inputs, before: &before, steps: &steps, outputs: &outputs, place };
         check(source, &known).into_iter().map(|fault| format!("{}; {}", fault.message, fault.help)).collect()
     }
 
@@ -298,6 +330,8 @@ mod tests {
             ("steps.push.image", "step `push` may not have ended by then; add `push` to this step's `needs`"),
             ("steps['push'].image", "step `push` may not have ended by then; add `push` to this step's `needs`"),
             ("steps.imgae.build", "there is no step `imgae`; did you mean `image`?"),
+            ("steps.image.biuld", "step `image` has no output `biuld`; did you mean `build`?"),
+            ("steps['dr-sync'].commit ~ 'x'", "step `dr-sync` has no output `commit`; it has outcome"),
             ("comit.sha", "there is no `comit`; did you mean `commit`?"),
             ("commit.id", "`commit` has no `id`; `commit` has sha, short, message, author, branch"),
             ("a && b", "unexpected character; write `and`, `or` and `not`"),

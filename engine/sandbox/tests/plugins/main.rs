@@ -6,6 +6,7 @@ mod builtins;
 mod cache;
 mod collection;
 mod contract;
+mod declared;
 mod hostile;
 mod inspect;
 mod languages;

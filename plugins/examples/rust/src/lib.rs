@@ -59,3 +59,4 @@ fn newest(log: &str) -> Option<Release<'_>> {
 }
 
 bespin_sdk::step!(run);
+bespin_sdk::settings!("settings.json");

@@ -1,9 +1,11 @@
 //! The pipeline files of a commit, read with the lock file beside them.
 
 use crate::drive::Trouble;
+use crate::plugins::Plugins;
 use decide::delivery::File;
 use forge::{FileAt, Limits, Mirror};
 use pipeline::Pipeline;
+use pipeline::declaration::Declarations;
 use pipeline::lock::{LOCK, Lock, Pins};
 
 /// Where pipelines stand in a repository.
@@ -11,11 +13,11 @@ pub(super) const FOLDER: &str = ".bespin";
 /// How much of that folder is read at one commit.
 const LIMITS: Limits = Limits { files: 100, file_bytes: 256 * 1024, bytes: 4 * 1024 * 1024 };
 
-/// Reads the pipelines of a commit.
+/// Reads the pipelines of a commit. Steps are checked by what the plugins declare that are here.
 ///
 /// # Errors
 /// The mirror cannot be read.
-pub(super) async fn at(mirror: &Mirror, commit: &str) -> Result<Vec<File>, Trouble> {
+pub(super) async fn at(mirror: &Mirror, commit: &str, plugins: &Plugins) -> Result<Vec<File>, Trouble> {
     let files = match mirror.files(commit, FOLDER, &[".yaml", ".yml", ".lock"], LIMITS).await {
         Ok(files) => files,
         Err(error @ forge::Error::TooLarge { .. }) => {
@@ -30,15 +32,31 @@ pub(super) async fn at(mirror: &Mirror, commit: &str) -> Result<Vec<File>, Troub
         let text = utf8(file.path, file.bytes)?;
         Lock::read(LOCK, &text).map_err(|all| all.iter().map(ToString::to_string).collect())
     });
-    let read = |file: FileAt| {
-        let pipeline = utf8(file.path.clone(), file.bytes).and_then(|text| with_lock(&file.path, &text, &lock));
-        File { path: file.path, pipeline }
+    let text = |file: FileAt| (file.path.clone(), utf8(file.path, file.bytes));
+    let texts: Vec<_> = pipelines.into_iter().map(text).collect();
+    let used = |(path, text): &(String, Result<String, _>)| {
+        let text = text.as_deref().unwrap_or_default();
+        pipeline::read_with(path, text, pins(&lock), &Declarations::NONE).uses
     };
-    Ok(pipelines.into_iter().map(read).collect())
+    let declared = plugins.declarations(texts.iter().flat_map(used).collect()).await;
+    let read = |(path, text): (String, Result<String, _>)| {
+        let pipeline = text.and_then(|text| with_lock(&path, &text, &lock, &declared));
+        File { path, pipeline }
+    };
+    Ok(texts.into_iter().map(read).collect())
 }
 
-fn with_lock(path: &str, text: &str, lock: &Result<Lock, Vec<String>>) -> Result<Pipeline, Vec<String>> {
-    let read = pipeline::read_with(path, text, lock.as_ref().map_or(Pins::Unreadable, Pins::Known));
+fn pins(lock: &Result<Lock, Vec<String>>) -> Pins<'_> {
+    lock.as_ref().map_or(Pins::Unreadable, Pins::Known)
+}
+
+fn with_lock(
+    path: &str,
+    text: &str,
+    lock: &Result<Lock, Vec<String>>,
+    declared: &Declarations,
+) -> Result<Pipeline, Vec<String>> {
+    let read = pipeline::read_with(path, text, pins(lock), declared);
     let mistakes = read.mistakes;
     let pipeline = read.pipeline.ok_or_else(|| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     match lock {
@@ -60,7 +78,7 @@ mod tests {
     fn a_broken_lock_stops_only_what_it_locks() {
         let with = |uses: &str, lock: &Result<Lock, Vec<String>>| {
             let text = format!("name: a\non: push\nsteps:\n  - uses: {uses}\n");
-            with_lock(".bespin/a.yaml", &text, lock).map(|pipeline| pipeline.steps[0].uses.clone())
+            with_lock(".bespin/a.yaml", &text, lock, &Declarations::NONE).map(|pipeline| pipeline.steps[0].uses.clone())
         };
         let pinned = format!("ghcr.io/acme/lint@sha256:{}", "b".repeat(64));
         let broken = Err(vec!["the lock is broken".to_owned()]);

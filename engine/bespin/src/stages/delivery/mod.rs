@@ -8,6 +8,7 @@ mod pull_request;
 
 use crate::drive::{Drivers, Stage, Trouble, Turn, Written};
 use crate::index::JournalIndex;
+use crate::plugins::Plugins;
 use crate::retention::Memory;
 use async_trait::async_trait;
 use decide::delivery::{self, Act, Change, Entry, File, Observed, Push, Received, State};
@@ -40,6 +41,7 @@ pub struct DeliveryStage {
     index: Arc<JournalIndex>,
     floors: BTreeMap<String, u64>,
     external: Arc<dyn RunNumberFloor>,
+    plugins: Arc<Plugins>,
     /// The turns in which deliveries observe a repository. They decide nothing: two deliveries that observed at the
     /// same time would find the same number, and the append of the second would be refused.
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -59,18 +61,19 @@ struct AtCommit {
 impl DeliveryStage {
     /// Binds the stage. `floors` holds the last run numbers used elsewhere, by
     /// `owner/repo/pipeline`, and `external` finds those that are neither there nor
-    /// in the journal.
+    /// in the journal. Steps are checked by what `plugins` declare.
     pub fn new(
         forge: &Arc<Forge>,
         index: Arc<JournalIndex>,
         floors: BTreeMap<String, u64>,
-        external: Arc<dyn RunNumberFloor>,
+        (external, plugins): (Arc<dyn RunNumberFloor>, Arc<Plugins>),
     ) -> Arc<DeliveryStage> {
         Arc::new(DeliveryStage {
             forge: forge.clone(),
             index,
             floors,
             external,
+            plugins,
             gates: Mutex::default(),
             commits: Mutex::default(),
             looked: Mutex::default(),

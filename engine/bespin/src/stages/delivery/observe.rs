@@ -150,7 +150,7 @@ impl DeliveryStage {
         let Some(commit) = mirror.commit(id).await? else {
             return Ok(None);
         };
-        let files = files::at(mirror, &commit.sha).await?;
+        let files = files::at(mirror, &commit.sha, &self.plugins).await?;
         let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
         let at_commit = Arc::new(AtCommit { commit, files });
         let mut commits = self.commits.lock().expect("nobody panics while holding the commits");

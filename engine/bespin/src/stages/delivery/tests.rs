@@ -1,6 +1,7 @@
 //! Pushes to a real git server become runs in a real journal.
 
 mod moves;
+mod settings;
 
 use super::*;
 use crate::drive::{Begun, encode, now, read};
@@ -155,7 +156,8 @@ fn server_restored(
     let policy = toml::from_str(&format!("approved-by = [\"ann\"]\n{grants}")).unwrap();
     let external = ExternalRunNumbers::new(forge.clone(), registries, vec![policy]);
     let index = Arc::new(crate::index::JournalIndex::restored(drivers.journal().clone(), up_to));
-    let stage = DeliveryStage::new(&forge, index, floors, external);
+    let plugins = Arc::new(crate::plugins::Plugins::of(&directory.path().join("plugins")));
+    let stage = DeliveryStage::new(&forge, index, floors, (external, plugins));
     drivers.register(&stage);
     drivers.register(&Arc::new(Started(started.clone())));
     (drivers, stage, started)
