@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 mod circles;
+mod fuzz;
 mod names;
 mod pages;
 mod readme;

@@ -48,6 +48,7 @@ fn code(secret: &SecretString, body: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn githubs_own_example() {
@@ -77,6 +78,43 @@ mod tests {
         let right = sign(&secrets[0], b"x");
         for header in ["", "sha256=", "sha1=00", &right[7..], &right[..70], &format!("{right}0"), "sha256=zz"] {
             assert_eq!(verify(&secrets, header.as_bytes(), b"x"), Verdict::Wrong, "{header}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+        /// What was signed is authentic, and nothing that differs from it in one bit: of the body, or of the signature.
+        #[test]
+        fn one_other_bit_is_none_of_ours(
+            secret in "[^\u{0}]{1,40}",
+            body in prop::collection::vec(any::<u8>(), 0..200),
+            at in any::<prop::sample::Index>(),
+            bit in 0u32..8,
+        ) {
+            let secrets = [SecretString::from(secret)];
+            let signed = sign(&secrets[0], &body);
+            prop_assert_eq!(verify(&secrets, signed.as_bytes(), &body), Verdict::Authentic);
+            let flip = |bytes: &[u8]| {
+                let (at, mut bytes) = (at.index(bytes.len()), bytes.to_vec());
+                bytes[at] ^= 1 << bit;
+                bytes
+            };
+            let longer = [&body[..], b"\0"].concat();
+            prop_assert_eq!(verify(&secrets, signed.as_bytes(), &longer), Verdict::Wrong);
+            if !body.is_empty() {
+                prop_assert_eq!(verify(&secrets, signed.as_bytes(), &flip(&body)), Verdict::Wrong);
+                prop_assert_eq!(verify(&secrets, signed.as_bytes(), &body[1..]), Verdict::Wrong);
+            }
+            let forged = flip(signed.as_bytes());
+            // A digit is the same in capitals.
+            let is_same = forged.eq_ignore_ascii_case(signed.as_bytes()) && forged.starts_with(b"sha256=");
+            prop_assert_eq!(verify(&secrets, &forged, &body) == Verdict::Authentic, is_same);
+        }
+
+        #[test]
+        fn no_bytes_are_a_signature(header in prop::collection::vec(any::<u8>(), 0..90), body in any::<[u8; 4]>()) {
+            prop_assert_eq!(verify(&[SecretString::from("s")], &header, &body), Verdict::Wrong);
         }
     }
 }

@@ -14,6 +14,9 @@ pub mod builder;
 pub mod bundle;
 pub mod containers;
 mod context;
+#[cfg(test)]
+#[path = "../../fuzz/src/corpus.rs"]
+mod corpus;
 #[cfg(feature = "ecr")]
 mod ecr;
 #[cfg(not(feature = "ecr"))]

@@ -119,3 +119,7 @@ fn spoken(body: &str) -> String {
     });
     messages.unwrap_or_else(|| body.chars().take(200).collect::<String>().trim().to_owned())
 }
+
+#[cfg(test)]
+#[path = "refusal/properties_tests.rs"]
+mod properties;

@@ -166,3 +166,7 @@ mod tests {
         assert_eq!(kept.0.lock().expect("one thread").len(), 3);
     }
 }
+
+#[cfg(test)]
+#[path = "sink/properties_tests.rs"]
+mod properties;

@@ -17,6 +17,8 @@ use serde_json::{Map, Value};
 
 /// What one expression may cost, in minijinja's instructions.
 const FUEL: u64 = 10_000;
+/// How many words and signs an expression may have: each may nest in the one before it, and takes of the stack then.
+const MOST_PARTS: usize = 500;
 /// How long what an expression makes may be, in bytes.
 const LONGEST: usize = 256 << 10;
 /// The functions that say how the run stands; conditions only.
@@ -139,6 +141,11 @@ struct Unread {
 
 /// Compiles an expression, all of it.
 fn compile<'e, 's>(source: &'s str, environment: &'e Environment<'s>) -> Result<Expression<'e, 's>, Unread> {
+    let parts = parts(beside_success(source).unwrap_or(source));
+    if parts > MOST_PARTS {
+        let message = format!("it has {parts} words and signs, and {MOST_PARTS} are the most");
+        return Err(Unread { at: 0..0, message });
+    }
     let unread = |error: &Error| Unread { at: error.range().unwrap_or_default(), message: explain(error) };
     let compiled = environment.compile_expression(source).map_err(|error| unread(&error))?;
     // minijinja 3.1 ends an expression without a word at an unreadable character
@@ -150,6 +157,13 @@ fn compile<'e, 's>(source: &'s str, environment: &'e Environment<'s>) -> Result<
             Err(Unread { at: end..source.len(), message: "what follows here cannot be read".to_owned() })
         }
     }
+}
+
+/// The words of an expression and the signs between them, those of its texts as well.
+fn parts(source: &str) -> usize {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let words = source.split(|c| !is_word(c)).filter(|word| !word.is_empty()).count();
+    words + source.chars().filter(|c| !is_word(*c) && !c.is_whitespace()).count()
 }
 
 fn missing(name: &str, scope: &Value) -> Option<String> {

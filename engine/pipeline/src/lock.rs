@@ -19,6 +19,8 @@ pub const LOCK: &str = ".bespin/plugins.lock";
 const VERSION: &str = "1";
 /// The largest file, in bytes.
 const LARGEST: usize = 256 << 10;
+/// How many mistakes are worth a person's while; each is looked for in the whole file.
+const MOST: usize = 100;
 const HELP: &str = "write the file anew by `bespin plugin lock --update`, which asks the registries again";
 
 /// References by tag, and the digests that they stand for.
@@ -55,7 +57,7 @@ impl Lock {
             let at = error.span().unwrap_or(0..1);
             source.mistake(at, format!("it is no TOML: {}", error.message()), HELP)
         };
-        let mut found: Vec<Mistake> = errors.into_iter().map(broken).collect();
+        let mut found: Vec<Mistake> = errors.into_iter().take(MOST).map(broken).collect();
         let mut lock = Lock::EMPTY;
         if found.is_empty() {
             lock.take(source, root.get_ref(), &mut found);
@@ -65,7 +67,11 @@ impl Lock {
     }
 
     fn take(&mut self, source: SourceText<'_>, root: &DeTable<'_>, found: &mut Vec<Mistake>) {
-        let mut wrong = |at: Range<usize>, message: String, help: &str| found.push(source.mistake(at, message, help));
+        let mut wrong = |at: Range<usize>, message: String, help: &str| {
+            if found.len() < MOST {
+                found.push(source.mistake(at, message, help));
+            }
+        };
         match root.get("version") {
             None => wrong(0..1, "it does not say its version".into(), "begin with `version = 1`"),
             Some(version) if source.slice(&version.span()).trim() != VERSION => {

@@ -87,7 +87,7 @@ impl SourceText<'_> {
         let column = self.text[from..start].chars().count() + 1;
         let meant = self.text[start..end.min(until)].trim_end();
         let length = meant.chars().count().max(1);
-        let (message, help, file) = (message.into(), help.into(), self.file.to_owned());
+        let (message, help, file) = (plain(message.into()), plain(help.into()), self.file.to_owned());
         Mistake { file, line, column, length, message, help, source_line }
     }
 
@@ -96,6 +96,12 @@ impl SourceText<'_> {
         let start = floor(self.text, at.start);
         &self.text[start..floor(self.text, at.end).max(start)]
     }
+}
+
+/// Without anything that a terminal would obey: both may quote the file.
+fn plain(text: String) -> String {
+    let is_odd = |c: char| c.is_control();
+    if text.contains(is_odd) { text.replace(is_odd, "\u{fffd}") } else { text }
 }
 
 fn floor(text: &str, at: usize) -> usize {

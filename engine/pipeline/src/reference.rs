@@ -166,10 +166,7 @@ impl FromStr for ImageRef {
         if let Some(host) = host {
             check_host(text, host)?;
         }
-        if name.len() > LONGEST_NAME {
-            return Err(bad(text, LONGEST_NAME, "the name is longer than 255 characters", "shorten it"));
-        }
-        Ok(ImageRef {
+        let image = ImageRef {
             host: host.unwrap_or("docker.io").to_owned(),
             repository: match host {
                 None if !repository.contains('/') => format!("library/{repository}"),
@@ -177,7 +174,14 @@ impl FromStr for ImageRef {
             },
             tag: tag.map(str::to_owned),
             digest: digest.map(|digest| Digest(digest.to_owned())),
-        })
+        };
+        // With the registry that is meant: what is written back has to be read again.
+        let implied = image.name().len() - name.len();
+        if name.len() + implied > LONGEST_NAME {
+            let at = LONGEST_NAME - implied;
+            return Err(bad(text, at, "the name is longer than 255 characters", "shorten it"));
+        }
+        Ok(image)
     }
 }
 
@@ -202,12 +206,16 @@ fn check_host(text: &str, host: &str) -> Result<(), BadReference> {
         _ => (host, None),
     };
     if let Some(port) = port
-        && port.parse::<u16>().is_err()
+        && (port.parse::<u16>().is_err() || port.starts_with('+'))
     {
         return Err(bad(text, name.len() + 1, "the port is not a number up to 65535", "write it as `host:5000`"));
     }
-    if name.starts_with('[') && name.ends_with(']') {
-        return Ok(());
+    if let Some(address) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        let odd = address.bytes().position(|byte| !byte.is_ascii_hexdigit() && byte != b':');
+        let odd = odd.or(address.is_empty().then_some(0));
+        return odd.map_or(Ok(()), |odd| {
+            Err(bad(text, odd + 1, "an address in brackets has hexadecimal digits and colons only", "correct the host"))
+        });
     }
     let mut at = 0;
     for label in name.split('.') {

@@ -1,10 +1,11 @@
-//! What a developer runs: `cargo xtask demo | test | bench`, and their parts.
+//! What a developer runs: `cargo xtask demo | test | bench | fuzz`, and their parts.
 
 mod announce;
 mod authors;
 mod bench;
 mod browser;
 mod build;
+mod fuzz;
 mod install;
 mod process;
 mod test;
@@ -44,6 +45,14 @@ enum Command {
         /// Only this bench.
         name: Option<String>,
     },
+    /// Fuzz what is read from outside: each target of `engine/fuzz` in turn.
+    Fuzz {
+        /// Only targets whose name contains this.
+        target: Option<String>,
+        /// For how long each, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Build the plugins as components.
     Plugins,
     /// Build the dashboard.
@@ -58,6 +67,7 @@ fn main() -> ExitCode {
         Command::Test { real, filter } => test::all(real, filter.as_deref()),
         Command::Browser => look(),
         Command::Bench { name } => bench::measure(name.as_deref()),
+        Command::Fuzz { target, seconds } => fuzz::targets(target.as_deref(), seconds),
         Command::Plugins => plugins(),
         Command::Web => build::web(),
         Command::Install => install::everything().map(|missing| missing.iter().for_each(|what| eprintln!("{what}"))),

@@ -2,10 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod answers;
 mod assembled;
+#[path = "../../../fuzz/src/corpus.rs"]
+mod corpus;
 mod engine;
 mod plugins;
 #[path = "../../../../tests/world/port.rs"]
 mod port;
 mod pushed;
+#[path = "../../../fuzz/src/registry.rs"]
+mod registry;
 mod world;

@@ -105,7 +105,9 @@ fn syntax(source: &str, unread: Unread) -> ExprFault {
         () if source.contains("===") => "write `==`",
         () => "an expression reads like `commit.branch == 'main'`",
     };
-    ExprFault { at: unread.at, message: unread.message, help: help.to_owned() }
+    // minijinja counts one byte for a character of several, and the end of a text as a byte of it.
+    let at = source.floor_char_boundary(unread.at.start)..source.ceil_char_boundary(unread.at.end);
+    ExprFault { at, message: unread.message, help: help.to_owned() }
 }
 
 /// A filter, a test or a function that is not there; minijinja's words end in `... is unknown`.

@@ -5,6 +5,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use proptest::prelude::*;
 
+#[path = "../../../../fuzz/src/corpus.rs"]
+mod corpus;
+#[path = "../../../../fuzz/src/masking.rs"]
+mod masking;
+
 fn masked(text: &str) -> String {
     Masker::new(["p@ss word/+1"]).mask(text)
 }
@@ -225,5 +230,20 @@ proptest! {
         for secret in &secrets {
             prop_assert!(!shown.contains(secret.as_str()), "{secret} in {shown}");
         }
+    }
+}
+
+#[test]
+fn the_corpus_holds() {
+    corpus::hold("masking", masking::check);
+}
+
+proptest! {
+    #![proptest_config(corpus::cases(192))]
+
+    #[test]
+    fn nearly_secrets_and_texts(bytes in corpus::nearly("masking"), text in any::<String>()) {
+        masking::check(&bytes);
+        masking::check(text.as_bytes());
     }
 }
