@@ -13,6 +13,8 @@ const MOST_BYTES: usize = 4 << 20;
 const MOST_OBJECTS: usize = 5_000;
 /// The most nodes of one file.
 const MOST_NODES: usize = 250_000;
+/// How deep a file may nest: without optimization, a level takes 20 KiB of a thread's 2 MiB of stack.
+const MOST_DEPTH: usize = 64;
 /// The most nodes that the aliases of one file may stand for; a bomb of them ends here.
 const MOST_REPEATED: usize = 50_000;
 
@@ -71,7 +73,7 @@ fn options() -> serde_saphyr::Options {
         legacy_octal_numbers: true,
         with_snippet: false,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPEATED },
-        budget: serde_saphyr::budget! { max_nodes: MOST_NODES, max_documents: MOST_OBJECTS, max_depth: 100 },
+        budget: serde_saphyr::budget! { max_nodes: MOST_NODES, max_documents: MOST_OBJECTS, max_depth: MOST_DEPTH },
     }
 }
 

@@ -1,9 +1,10 @@
 //! Finds the places in Kubernetes manifests that name an image.
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use serde_saphyr::granit_parser::{Event, Parser};
 
-/// Deeper manifests are not Kubernetes'.
-const MOST_DEPTH: usize = 100;
+/// Deeper manifests are not Kubernetes', and a sync reads none.
+const MOST_DEPTH: usize = 64;
 
 /// A scalar that names an image, or a part of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,7 @@ pub(super) enum PathPart {
 /// Finds every image of a file. A kustomization is known by its kind or, since
 /// the kind may be left out there, by its file's name.
 pub(super) fn find(path: &str, text: &str) -> Result<Vec<Spot>, String> {
+    check_depth(text)?;
     let documents = MarkedYaml::load_from_str(text).map_err(|error| error.to_string())?;
     let file = path.rsplit('/').next().unwrap_or(path);
     let by_name = matches!(file, "kustomization.yaml" | "kustomization.yml" | "Kustomization");
@@ -44,6 +46,22 @@ pub(super) fn find(path: &str, text: &str) -> Result<Vec<Spot>, String> {
         found.object(document, "", by_name, 0)?;
     }
     Ok(found.spots)
+}
+
+/// Refuses what nests deeper than any manifest, before it is read by a parser that takes as much of the stack.
+fn check_depth(text: &str) -> Result<(), String> {
+    let mut depth = 0_usize;
+    for event in Parser::new_from_str(text) {
+        match event.map_err(|error| error.to_string())?.0 {
+            Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+            Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MOST_DEPTH {
+            return Err("it is nested too deeply".into());
+        }
+    }
+    Ok(())
 }
 
 struct FoundPlace {

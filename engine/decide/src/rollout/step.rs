@@ -226,15 +226,18 @@ fn read_scale(scale: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Scal
     }
 }
 
+/// The longest span of time that Go can count, in milliseconds: some 292 years.
+const LONGEST_MS: u64 = i64::MAX as u64 / 1_000_000;
+
 /// A span of time as Argo reads it: seconds, or Go's `1h30m`, in milliseconds.
 fn milliseconds(duration: &Value) -> Option<u64> {
     let text = match duration {
-        Value::Number(number) => return number.as_u64().map(|seconds| seconds * 1000),
+        Value::Number(number) => return number.as_u64().and_then(of_seconds),
         Value::String(text) => text.trim(),
         _ => return None,
     };
     if let Ok(seconds) = text.parse::<u64>() {
-        return Some(seconds * 1000);
+        return of_seconds(seconds);
     }
     let mut rest = text;
     let mut total = 0.0;
@@ -253,7 +256,11 @@ fn milliseconds(duration: &Value) -> Option<u64> {
             };
         rest = &rest[letters..];
     }
-    (!text.is_empty() && total >= 0.0).then_some(total as u64)
+    (!text.is_empty() && total <= LONGEST_MS as f64).then_some(total as u64)
+}
+
+fn of_seconds(seconds: u64) -> Option<u64> {
+    seconds.checked_mul(1000).filter(|ms| *ms <= LONGEST_MS)
 }
 
 #[cfg(test)]

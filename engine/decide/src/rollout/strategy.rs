@@ -259,7 +259,7 @@ fn read_bounds(canary: &mut Fields, replicas: u32, mistakes: &mut Mistakes) -> B
         let percent = |text: &str| text.strip_suffix('%').and_then(|number| number.parse::<u64>().ok());
         match (value.as_u64(), value.as_str().and_then(percent)) {
             (Some(pods), _) => pods,
-            (None, Some(percent)) => round(u64::from(replicas) * percent),
+            (None, Some(percent)) => round(u64::from(replicas).saturating_mul(percent)),
             (None, None) => {
                 mistakes.push(Mistake::new(
                     &path,

@@ -53,14 +53,15 @@ impl Rule {
 
 /// Whether a text matches a glob with `*`.
 pub fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => match text.strip_prefix(head) {
-            Some(rest) if tail.is_empty() => !rest.is_empty() || pattern == "*" || text == head,
-            Some(rest) => rest.char_indices().map(|(at, _)| &rest[at..]).chain([""]).any(|rest| glob(tail, rest)),
-            None => false,
-        },
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(head) else { return false };
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    // The first place that a part fits at leaves the most for those after it, so no other has to be tried.
+    for part in middle.split('*') {
+        let Some(at) = text.find(part) else { return false };
+        text = &text[at + part.len()..];
     }
+    text.ends_with(tail)
 }
 
 /// Takes what the rule ignores out of both sides, and says how many fields that were.

@@ -4,10 +4,13 @@ use super::lines::LogicalLine;
 use super::words::{self, BuildVariables};
 use super::{ArchiveRule, Copy, EmptyObject, FileStep, ImageConfig, InstructionKind, Into, Objection, Recipe};
 use crate::image::ignore;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Docker gives this path to an image that is built on nothing.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How much the variables of a file may make, all its texts together, in bytes.
+const MOST_EXPANDED: usize = 8 << 20;
 const RUN_HERE: &str = "build on a server with a Docker Engine, or build before and COPY what was built";
 
 /// Folds instructions into a recipe, and keeps every objection.
@@ -19,6 +22,8 @@ pub(super) struct InstructionReader<'a> {
     arguments: BuildVariables,
     declared: BTreeSet<String>,
     environment: BuildVariables,
+    /// How many bytes the texts have so far, their variables put in.
+    expanded: Cell<usize>,
     stages: usize,
     recipe: Recipe,
     objections: Vec<Objection>,
@@ -45,6 +50,7 @@ impl<'a> InstructionReader<'a> {
             arguments: BuildVariables::new(),
             declared: BTreeSet::new(),
             environment: BuildVariables::new(),
+            expanded: Cell::new(0),
             stages: 0,
             recipe: Recipe { config, ..Recipe::default() },
             objections: Vec::new(),
@@ -105,12 +111,12 @@ impl<'a> InstructionReader<'a> {
         let (flags, rest) = flags(&line.rest);
         for (name, value) in flags {
             match name {
-                "platform" => self.recipe.platform = Some(self.expand_with(value, &self.global)?),
+                "platform" => self.recipe.platform = Some(self.expand_with(value, &[&self.global])?),
                 _ => return Err(mistake(format!("FROM has no flag --{name}"), "take it away")),
             }
         }
         let image = rest.split_whitespace().next().unwrap_or_default();
-        let image = self.expand_with(image, &self.global)?;
+        let image = self.expand_with(image, &[&self.global])?;
         self.arguments.clear();
         match (image.as_str(), self.stages) {
             ("", _) => Err(mistake("FROM names no image", "write `FROM scratch`")),
@@ -140,7 +146,9 @@ impl<'a> InstructionReader<'a> {
     fn env(&mut self, line: &LogicalLine) -> Result<(), No> {
         for (name, value) in self.pairs(line, "ENV NAME=value")? {
             let prefix = format!("{name}=");
-            self.recipe.config.env.retain(|entry| !entry.starts_with(&prefix));
+            if name == "PATH" || self.environment.contains_key(&name) {
+                self.recipe.config.env.retain(|entry| !entry.starts_with(&prefix));
+            }
             self.recipe.config.env.push(format!("{name}={value}"));
             self.environment.insert(name, value);
         }
@@ -265,13 +273,18 @@ impl<'a> InstructionReader<'a> {
 
     /// Variables of the environment win over arguments of the same name.
     fn expand(&self, text: &str) -> Result<String, No> {
-        let mut variables = if self.stages == 0 { self.global.clone() } else { self.arguments.clone() };
-        variables.extend(self.environment.clone());
-        self.expand_with(text, &variables)
+        let arguments = if self.stages == 0 { &self.global } else { &self.arguments };
+        self.expand_with(text, &[&self.environment, arguments])
     }
 
-    fn expand_with(&self, text: &str, variables: &BuildVariables) -> Result<String, No> {
-        words::expand(text, variables, self.escape).map_err(|message| mistake(message, "correct the text"))
+    fn expand_with(&self, text: &str, variables: &[&BuildVariables]) -> Result<String, No> {
+        let wrong = |message: String| mistake(message, "correct the text");
+        let expanded = words::expand(text, variables, self.escape).map_err(wrong)?;
+        self.expanded.set(self.expanded.get() + expanded.len());
+        if self.expanded.get() > MOST_EXPANDED {
+            return Err(wrong(format!("the file's variables make more than {MOST_EXPANDED} bytes of it")));
+        }
+        Ok(expanded)
     }
 }
 

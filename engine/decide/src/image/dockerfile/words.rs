@@ -4,6 +4,11 @@
 
 use std::collections::BTreeMap;
 
+/// How deep substitutions may nest: each takes its part of the stack.
+const DEEPEST: usize = 50;
+/// The longest text that substitutions may make, in bytes; a whole Dockerfile has no more.
+const LONGEST: usize = 1 << 20;
+
 /// Variables in reach of an instruction.
 pub(super) type BuildVariables = BTreeMap<String, String>;
 
@@ -36,11 +41,15 @@ pub(super) fn split(text: &str, escape: char) -> Vec<String> {
     words
 }
 
-/// Takes quotes and escapes away and puts the variables in.
+/// Takes quotes and escapes away and puts the variables in, each from the first of the maps that has it.
 ///
 /// # Errors
-/// A sentence for the author: an open quote, or a substitution that is not known.
-pub(super) fn expand(text: &str, variables: &BuildVariables, escape: char) -> Result<String, String> {
+/// A sentence for the author: an open quote, a substitution that is not known, or what grows or nests without bounds.
+pub(super) fn expand(text: &str, variables: &[&BuildVariables], escape: char) -> Result<String, String> {
+    expand_within(text, variables, escape, DEEPEST)
+}
+
+fn expand_within(text: &str, variables: &[&BuildVariables], escape: char, deeper: usize) -> Result<String, String> {
     let mut out = String::new();
     let mut quote: Option<char> = None;
     let mut rest = text;
@@ -49,7 +58,12 @@ pub(super) fn expand(text: &str, variables: &BuildVariables, escape: char) -> Re
         match c {
             '\'' if quote != Some('"') => quote = toggled(quote, c),
             '"' if quote != Some('\'') => quote = toggled(quote, c),
-            '$' if quote != Some('\'') => rest = variable(rest, variables, escape, &mut out)?,
+            '$' if quote != Some('\'') => {
+                rest = variable(rest, variables, escape, deeper, &mut out)?;
+                if out.len() > LONGEST {
+                    return Err(format!("the variables make more than {LONGEST} bytes of it"));
+                }
+            }
             c if c == escape && quote != Some('\'') => match rest.chars().next() {
                 // Within double quotes only these are escaped; elsewhere the character stays.
                 Some(next) if quote.is_none() || next == '"' || next == '$' || next == escape => {
@@ -72,14 +86,25 @@ fn toggled(quote: Option<char>, c: char) -> Option<char> {
 }
 
 /// Writes the variable that `rest` begins with, and answers what follows it.
-fn variable<'a>(rest: &'a str, variables: &BuildVariables, escape: char, out: &mut String) -> Result<&'a str, String> {
+fn variable<'a>(
+    rest: &'a str,
+    variables: &[&BuildVariables],
+    escape: char,
+    deeper: usize,
+    out: &mut String,
+) -> Result<&'a str, String> {
+    let value_of = |name: &str| variables.iter().find_map(|map| map.get(name)).map_or("", String::as_str);
+    let inner = |word: &str| match deeper.checked_sub(1) {
+        Some(deeper) => expand_within(word, variables, escape, deeper),
+        None => Err(format!("its substitutions nest deeper than {DEEPEST} levels")),
+    };
     let Some(braced) = rest.strip_prefix('{') else {
         let end = name_end(rest);
         if end == 0 {
             out.push('$');
             return Ok(rest);
         }
-        out.push_str(variables.get(&rest[..end]).map_or("", String::as_str));
+        out.push_str(value_of(&rest[..end]));
         return Ok(&rest[end..]);
     };
     let end = closing(braced).ok_or_else(|| format!("`${rest}` has no closing brace"))?;
@@ -88,13 +113,13 @@ fn variable<'a>(rest: &'a str, variables: &BuildVariables, escape: char, out: &m
     if name.is_empty() {
         return Err(format!("`${{{inside}}}` names no variable"));
     }
-    let value = variables.get(name).map_or("", String::as_str);
+    let value = value_of(name);
     match (modifier.get(..2), modifier.is_empty()) {
         (_, true) => out.push_str(value),
-        (Some(":-"), _) if value.is_empty() => out.push_str(&expand(&modifier[2..], variables, escape)?),
+        (Some(":-"), _) if value.is_empty() => out.push_str(&inner(&modifier[2..])?),
         (Some(":-"), _) => out.push_str(value),
         (Some(":+"), _) if value.is_empty() => {}
-        (Some(":+"), _) => out.push_str(&expand(&modifier[2..], variables, escape)?),
+        (Some(":+"), _) => out.push_str(&inner(&modifier[2..])?),
         _ => return Err(format!("`${{{inside}}}` is a substitution that only a Docker Engine knows")),
     }
     Ok(after)
@@ -148,14 +173,14 @@ mod tests {
             ("100$", "100$"),
         ];
         for (text, wanted) in rows {
-            assert_eq!(expand(text, &variables, '\\').as_deref(), Ok(wanted), "{text}");
+            assert_eq!(expand(text, &[&variables], '\\').as_deref(), Ok(wanted), "{text}");
         }
     }
 
     #[test]
     fn what_is_not_closed_is_said() {
         for text in ["\"a", "${A", "${}", "${A#x}"] {
-            assert!(expand(text, &BuildVariables::new(), '\\').is_err(), "{text}");
+            assert!(expand(text, &[], '\\').is_err(), "{text}");
         }
     }
 }
