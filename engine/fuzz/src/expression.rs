@@ -2,7 +2,7 @@
 
 use pipeline::expr::{self, ExprPlace, KnownNames, Piece, Variables};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest text that an expression may make here: what it is made of is shorter by far.
 const LONGEST: usize = 4 << 20;
@@ -48,8 +48,9 @@ fn pieces_are_of(text: &str, pieces: &[Piece]) {
 fn faults_are_within(source: &str) {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let (env, before, steps) = (set(&["repository"]), set(&["push"]), set(&["push", "dr-sync"]));
+    let (inputs, outputs) = (set(&["version", "dry-run"]), BTreeMap::from([("push".to_owned(), set(&["image"]))]));
     for place in [ExprPlace::Setting, ExprPlace::Condition, ExprPlace::Group] {
-        let known = KnownNames { env: &env, before: &before, steps: &steps, place };
+        let known = KnownNames { env: &env, inputs: &inputs, before: &before, steps: &steps, outputs: &outputs, place };
         for fault in expr::check(source, &known) {
             assert!(source.get(fault.at.clone()).is_some(), "{fault:?} is no part of {source}");
         }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::index::JournalIndex;
 use crate::logs::Logs;
+use crate::plugins::Plugins;
 use crate::sources::Repositories;
 use crate::stages::delivery::RunNumberFloor;
 use api::board::Board;
@@ -55,7 +56,8 @@ impl World {
         let logs = Arc::new(Logs::open(dir.path().join("logs")));
         let forge = forge::Forge::new(forge::Settings::default(), dir.path().join("git")).unwrap();
         let index = Arc::new(JournalIndex::restored(journal.clone(), up_to));
-        let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), Arc::new(Tagged(tagged)));
+        let plugins = Arc::new(Plugins::of(&dir.path().join("plugins")));
+        let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), (Arc::new(Tagged(tagged)), plugins));
         let manual = ManualRuns::new(delivery.clone(), []);
         let sync = SyncStage::new([], Repositories::new(forge));
         let rollout = Arc::new(RolloutStage::new([]));
