@@ -13,7 +13,7 @@ fn the_corpus_holds() {
 }
 
 proptest! {
-    #![proptest_config(corpus::cases(192))]
+    #![proptest_config(corpus::cases(48))]
 
     #[test]
     fn nearly_lines(bytes in corpus::nearly("log_lines"), any in prop::collection::vec(any::<u8>(), 0..200)) {
