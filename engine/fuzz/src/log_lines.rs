@@ -5,9 +5,9 @@ use std::sync::Mutex;
 
 /// Everything that was shown of one stream, a line feed after each line.
 #[derive(Default)]
-struct Printed(Mutex<String>);
+struct PrintedText(Mutex<String>);
 
-impl LogSink for Printed {
+impl LogSink for PrintedText {
     fn line(&self, _: Stream, text: &str) {
         self.part(Stream::Stdout, text);
         self.0.lock().expect("one thread").push('\n');
@@ -27,7 +27,7 @@ pub(crate) fn check(bytes: &[u8]) {
         0 => 100_000,
         size => usize::from(*size),
     };
-    let printed = Printed::default();
+    let printed = PrintedText::default();
     let lines = Lines::new(&printed);
     bytes.chunks(size).for_each(|piece| lines.push(Stream::Stdout, piece));
     lines.finish();
