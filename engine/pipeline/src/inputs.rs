@@ -9,10 +9,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod given;
+
+pub use given::given_in;
+
 /// How many inputs a pipeline may have; a form that is longer is not read.
 const MOST: usize = 25;
 /// How long a text may be that a person gives, in bytes.
 const LONGEST: usize = 8 << 10;
+/// How long the values of one start may be together, in bytes: each of them is in its journal and in its page.
+const LONGEST_TOGETHER: usize = 16 << 10;
+/// From here on not every whole number is one that a float can hold.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A value that a person gives to the run that they start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -125,12 +133,7 @@ impl Input {
                     Err(self.wrong(what, "write `true` or `false`"))
                 }
             },
-            InputKind::Number => {
-                let read = |text: &str| serde_json::from_str::<serde_json::Number>(text.trim()).ok();
-                let number = given.as_number().cloned().or_else(|| text.and_then(read));
-                let what = || format!("`{}` is a number, not {}", self.name, shown(given));
-                number.map(Value::Number).ok_or_else(|| self.wrong(what(), "write a number, such as `3` or `0.5`"))
-            }
+            InputKind::Number => self.number(given),
             InputKind::Choice => match text {
                 Some(text) if self.options.iter().any(|option| option == text) => Ok(given.clone()),
                 _ => {
@@ -141,6 +144,26 @@ impl Input {
                 }
             },
         }
+    }
+
+    fn number(&self, given: &Value) -> Result<Value, WrongInput> {
+        let text = given.as_str().map(str::trim);
+        let Some(number) = given.as_number().cloned().or_else(|| written_number(text?)) else {
+            let what = format!("`{}` is a number, not {}", self.name, shown(given));
+            return Err(self.wrong(what, "write a number, such as `3` or `0.5`"));
+        };
+        let kept = number.to_string();
+        let reads_back = match text {
+            Some(text) => text == kept,
+            // How JSON wrote it is not known here; a float of this size stands for a whole number that lost digits.
+            None => number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|float| float.abs() < EXACT),
+        };
+        if reads_back {
+            return Ok(Value::Number(number));
+        }
+        let what = format!("the number {} of `{}` would be kept as `{kept}`", shown(given), self.name);
+        let help = format!("write `{kept}`; an input of `type: string` keeps what is quoted as it is written");
+        Err(self.wrong(what, help))
     }
 
     fn wrong(&self, message: impl Into<String>, help: impl Into<String>) -> WrongInput {
@@ -188,8 +211,28 @@ impl Manual {
                 },
             }
         }
+        if wrong.is_empty() {
+            wrong.extend(too_long_together(&values));
+        }
         if wrong.is_empty() { Ok(values) } else { Err(wrong) }
     }
+}
+
+/// Said of the longest, which is the one to be shortened.
+fn too_long_together(values: &BTreeMap<String, Value>) -> Option<WrongInput> {
+    let length = |value: &Value| value.as_str().map_or_else(|| value.to_string().len(), str::len);
+    let together: usize = values.values().map(length).sum();
+    let (longest, _) = values.iter().max_by_key(|(_, value)| length(value))?;
+    (together > LONGEST_TOGETHER).then(|| WrongInput {
+        input: longest.clone(),
+        message: format!("the inputs have {together} bytes together, over the {LONGEST_TOGETHER} that are taken"),
+        help: "give shorter texts, or the name of a file that holds them".to_owned(),
+    })
+}
+
+/// The number that a text is as JSON writes it.
+fn written_number(text: &str) -> Option<serde_json::Number> {
+    serde_json::from_str(text).ok()
 }
 
 fn shown(given: &Value) -> String {
@@ -339,6 +382,7 @@ fn default(reader: &mut FileReader<'_>, input: &Input, node: &Node) -> Option<Va
     let given = match input.kind {
         // As it is written: `1.10` is a version.
         InputKind::String | InputKind::Choice => Value::String(text),
+        InputKind::Number if written_number(&text).is_some() => Value::String(text),
         InputKind::Boolean | InputKind::Number => node.to_json(),
     };
     let read = input.read(&given);
@@ -402,6 +446,42 @@ steps: [{ uses: image }]
         }
         let long = values(json!({ "version": "x".repeat(LONGEST + 1) })).unwrap_err();
         assert_eq!(long, ["version: `version` has 8193 bytes, over the 8192 that are taken; give a shorter text"]);
+    }
+
+    #[test]
+    fn a_number_that_does_not_read_back_is_refused() {
+        let replicas = |given: Value| values(json!({ "version": "1", "replicas": given }));
+        let kept =
+            [json!("-2"), json!("0.5"), json!(" 18446744073709551615 "), json!(u64::MAX), json!(i64::MIN), json!(1.5)];
+        for given in kept {
+            let expected = given.as_str().map_or_else(|| given.clone(), |text| serde_json::from_str(text).unwrap());
+            assert_eq!(replicas(given).unwrap()["replicas"], expected);
+        }
+        let said = "replicas: the number `2.50` of `replicas` would be kept as `2.5`; \
+                    write `2.5`; an input of `type: string` keeps what is quoted as it is written";
+        assert_eq!(replicas(json!("2.50")).unwrap_err(), [said]);
+        let large: Value = serde_json::from_str("20261201000000000001").unwrap();
+        for given in [json!("20261201000000000001"), large, json!("1e3"), json!("-0")] {
+            let said = replicas(given.clone()).unwrap_err();
+            assert!(said[0].contains("would be kept as"), "{given}: {said:?}");
+        }
+        let file = FILE.replace("{ type: number }", "{ type: number, default: 2.50 }");
+        let said = crate::parse("x.yaml", &file).unwrap_err();
+        assert_eq!(said[0].message, "the default of the number `2.50` of `replicas` would be kept as `2.5`");
+    }
+
+    #[test]
+    fn the_values_of_a_start_have_a_length_together() {
+        let file = "name: x\non: { manual: { inputs: { a: , b: , c: } } }\nsteps: [{ uses: image }]\n";
+        let manual = crate::parse("x.yaml", file).unwrap().on.manual.unwrap();
+        let given = |c: usize| {
+            let texts = [("a", LONGEST - 1), ("b", LONGEST), ("c", c)];
+            texts.map(|(name, length)| (name.to_owned(), json!("x".repeat(length)))).into()
+        };
+        assert!(manual.values(&given(1)).is_ok());
+        let wrong = manual.values(&given(2)).unwrap_err();
+        assert_eq!(wrong[0].message, "the inputs have 16385 bytes together, over the 16384 that are taken");
+        assert_eq!((wrong.len(), wrong[0].input.as_str()), (1, "b"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod steps;
 mod tree;
 
 pub use approval::Approval;
-pub use inputs::{Input, InputKind, InputPresence, WrongInput};
+pub use inputs::{Input, InputKind, InputPresence, WrongInput, given_in};
 pub use mistake::{Mistake, lint};
 pub use plan::{PlannedStep, RunPlan, Trigger, plan};
 pub use read::{ReadPipeline, read, read_with};

@@ -158,7 +158,7 @@ pub struct TagSchema {
 #[schemars(deny_unknown_fields)]
 pub struct ManualSchema {
     /// What the person gives, by name; expressions name it as in `${{ inputs.version }}`. A run that nobody started by
-    /// hand has the defaults.
+    /// hand has the defaults. They are no secrets: they stand in the run's page and in its journal.
     pub inputs: Option<BTreeMap<String, Option<InputSchema>>>,
 }
 
