@@ -6,7 +6,11 @@ use api::control;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// How much of the standard input is read, in bytes; more is refused as a file of that size is.
+const MOST_READ: u64 = 1 << 20;
 
 /// What is done with runs.
 #[derive(Subcommand)]
@@ -14,7 +18,7 @@ pub enum Command {
     /// Start a pipeline that has `on: manual`.
     ///
     /// The file is read at the commit where the branch or tag stands now. Everything is checked first: a start that is
-    /// refused records nothing. Prints the run's page, or its id where the server's address is not known. Asks the
+    /// refused records nothing. Inputs are no secrets: they stand in the run's page and in its journal. Prints the run's page, or its id where the server's address is not known. Asks the
     /// server that runs on this machine with the same configuration.
     Start(StartOptions),
 }
@@ -29,6 +33,9 @@ pub struct StartOptions {
     /// An input of the pipeline; may be given several times. What is left out has its default.
     #[arg(long = "input", short, value_name = "NAME=VALUE", value_parser = pair)]
     inputs: Vec<(String, String)>,
+    /// A file of inputs, as an object in JSON or YAML; `-` is the standard input. What `--input` says goes before it.
+    #[arg(long, value_name = "FILE")]
+    inputs_file: Option<PathBuf>,
     /// The repository; may be left out where the configuration has one alone.
     #[arg(long, value_name = "OWNER/NAME")]
     repo: Option<String>,
@@ -51,7 +58,7 @@ pub async fn run(command: Command) -> Result<(), String> {
         repository: options.repo,
         file: options.file,
         reference: options.reference,
-        inputs: inputs(options.inputs)?,
+        inputs: given(options.inputs_file.as_deref(), options.inputs)?,
         key: options.key,
     };
     let run = control::start(&config.server.data, &asked).await?;
@@ -67,6 +74,25 @@ fn shown(data: &Path, run: &str) -> String {
         Some(dashboard) => format!("{dashboard}/runs/{run}"),
         None => run.to_owned(),
     }
+}
+
+/// The inputs of the file, and over them those of the command line.
+fn given(file: Option<&Path>, over: Vec<(String, String)>) -> Result<BTreeMap<String, Value>, String> {
+    let over = inputs(over)?;
+    let Some(file) = file else { return Ok(over) };
+    let (name, text) = match file.to_str() {
+        Some("-") => {
+            let mut text = String::new();
+            ("standard input".to_owned(), std::io::stdin().take(MOST_READ).read_to_string(&mut text).map(|_| text))
+        }
+        _ => (file.display().to_string(), std::fs::read_to_string(file)),
+    };
+    let text = text.map_err(|error| format!("{name}: {error}"))?;
+    let said =
+        |mistakes: Vec<pipeline::Mistake>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");
+    let mut all = pipeline::given_in(&name, &text).map_err(said)?;
+    all.extend(over);
+    Ok(all)
 }
 
 fn inputs(given: Vec<(String, String)>) -> Result<BTreeMap<String, Value>, String> {
@@ -98,6 +124,20 @@ mod tests {
         assert!(pair("version").is_err() && pair("=1").is_err());
         assert_eq!(inputs(vec![is("a", "1")]).unwrap()["a"], "1");
         assert_eq!(inputs(vec![is("a", "1"), is("a", "2")]), Err("`--input a=` is given twice".into()));
+    }
+
+    #[test]
+    fn a_file_gives_inputs_and_the_command_line_goes_before_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("inputs.json");
+        std::fs::write(&file, r#"{ "version": 1.10, "dry-run": true }"#).unwrap();
+        let over = || vec![("dry-run".to_owned(), "false".to_owned())];
+        let expected = serde_json::json!({ "version": "1.10", "dry-run": "false" });
+        assert_eq!(serde_json::json!(given(Some(&file), over()).unwrap()), expected);
+        std::fs::write(&file, "version: [1]\n").unwrap();
+        let said = given(Some(&file), over()).unwrap_err();
+        assert!(said.contains("inputs.json:1:10: `version` is a text, not a list"), "{said}");
+        assert!(given(Some(&directory.path().join("gone")), over()).unwrap_err().contains("gone: "));
     }
 
     #[test]

@@ -111,44 +111,50 @@ pub fn reference_named<'n>(
     }
 }
 
+/// Whether a person who names this may mean the full reference, as far as can be told without the others.
+pub fn may_mean(named: Option<&str>, default: Option<&str>, full: &str) -> bool {
+    let (branch, tag) = (full.strip_prefix("refs/heads/"), full.strip_prefix("refs/tags/"));
+    match named {
+        None => default.is_some() && branch == default,
+        Some(_) => [Some(full), branch, tag].contains(&named),
+    }
+}
+
+/// The run that has started by this key before, if there is one. What it was given is compared with what is asked for
+/// now, and nothing else: the file, its defaults and the branch may be others by then.
+///
+/// # Errors
+/// The key has started something else.
+pub fn started_before(asked: &ManualRequest, runs: &[KnownRun]) -> Result<Option<String>, StartRefusal> {
+    let Some(known) = run_of(&asked.key, runs) else { return Ok(None) };
+    let given = known.event.manual.as_ref().map(|manual| &manual.given);
+    if known.file == asked.file && known.event.reference == asked.reference && given == Some(&asked.inputs) {
+        return Ok(Some(known.id.clone()));
+    }
+    let message = format!("the key `{}` has started {}, by another file, ref or inputs", asked.key, known.id);
+    Err(StartRefusal::new("key", message, "take a key of its own for each start"))
+}
+
+/// The run that this key has started.
+pub fn run_of<'r>(key: &str, runs: &'r [KnownRun]) -> Option<&'r KnownRun> {
+    runs.iter().find(|known| known.event.manual.as_ref().is_some_and(|manual| manual.key == key))
+}
+
 /// Decides what becomes of a start at the commit of its reference.
 ///
 /// # Errors
 /// Everything that is wrong with what the person asks for.
 pub fn plan_manual(asked: &ManualRequest, context: &Context) -> Result<ManualPlan, Vec<StartRefusal>> {
+    if let Some(run) = started_before(asked, &context.runs).map_err(|refused| vec![refused])? {
+        return Ok(ManualPlan::Exists(run));
+    }
     let mut refused: Vec<StartRefusal> = bad_key(&asked.key).into_iter().collect();
-    let opened = match file(asked, context).and_then(|pipeline| opened(asked, context, pipeline)) {
-        Ok(opened) => opened,
-        Err(more) => {
-            refused.extend(more);
-            return Err(refused);
-        }
-    };
-    if !refused.is_empty() {
-        return Err(refused);
+    match file(asked, context).and_then(|pipeline| opened(asked, context, pipeline)) {
+        Ok(opened) if refused.is_empty() => return Ok(ManualPlan::Open(Box::new(opened))),
+        Ok(_) => {}
+        Err(more) => refused.extend(more),
     }
-    match context.runs.iter().find(|known| key(known) == Some(&asked.key)) {
-        None => Ok(ManualPlan::Open(Box::new(opened))),
-        Some(known) => {
-            let same = |known: &KnownRun| {
-                known.file == asked.file
-                    && known.event.reference == asked.reference
-                    && known.event.manual == opened.event.manual
-            };
-            let message =
-                || format!("the key `{}` has started {}, by another file, ref or inputs", asked.key, known.id);
-            let help = "take a key of its own for each start";
-            if same(known) {
-                Ok(ManualPlan::Exists(known.id.clone()))
-            } else {
-                Err(vec![StartRefusal::new("key", message(), help)])
-            }
-        }
-    }
-}
-
-fn key(known: &KnownRun) -> Option<&String> {
-    known.event.manual.as_ref().map(|manual| &manual.key)
+    Err(refused)
 }
 
 fn bad_key(key: &str) -> Option<StartRefusal> {
@@ -200,7 +206,7 @@ fn opened(asked: &ManualRequest, context: &Context, pipeline: &Pipeline) -> Resu
         kind: EventKind::Manual,
         reference: asked.reference.clone(),
         after: context.commit.sha.clone(),
-        manual: Some(ManualStart { key: asked.key.clone(), inputs }),
+        manual: Some(ManualStart { key: asked.key.clone(), inputs, given: asked.inputs.clone() }),
         ..Event::default()
     };
     let pipeline = with_group(pipeline, &event, &context.commit).map_err(|because| {

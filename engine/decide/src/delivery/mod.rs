@@ -32,7 +32,9 @@ pub use crate::run::Origin;
 pub use decide::{Act, PATIENCE_MS, decide};
 pub use entry::{Change, Entry, NOTHING, Paths, PullRequest, Push, Received, Reference, Skipped, Source};
 pub use group::with_group;
-pub use manual::{ManualPlan, ManualRequest, StartRefusal, plan_manual, reference_named};
+pub use manual::{
+    ManualPlan, ManualRequest, StartRefusal, may_mean, plan_manual, reference_named, run_of, started_before,
+};
 pub use observed::{
     Ancestry, Bump, Changed, Context, File, FileState, KnownRun, Observed, OpenedBy, RunPhase, Standing, next_number,
 };

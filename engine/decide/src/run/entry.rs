@@ -160,6 +160,10 @@ pub struct ManualStart {
     /// The value of each input of the pipeline, by name: what the person gave, and the defaults.
     #[serde(default)]
     pub inputs: BTreeMap<String, Value>,
+    /// What the person gave, as they gave it: by this a start is known that is asked for again, also where the file has
+    /// other defaults by then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given: BTreeMap<String, Value>,
 }
 
 /// What kind of thing happened, by the word that pipelines, policies and journals use for it.

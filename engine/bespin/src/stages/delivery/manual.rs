@@ -9,7 +9,8 @@ use api::commands::{NotTaken, StartRun};
 use api::views::{StartablePipeline, StartableRepository, StartableView};
 use decide::by::By;
 use decide::delivery::{
-    Changed, Context, ManualPlan, ManualRequest, Standing, StartRefusal, is_numbered, plan_manual, reference_named,
+    Changed, Context, ManualPlan, ManualRequest, Standing, StartRefusal, is_numbered, may_mean, plan_manual,
+    reference_named, run_of, started_before,
 };
 use decide::run::Entry;
 use decide::stream::Stream;
@@ -53,23 +54,34 @@ impl ManualRuns {
     pub async fn start(&self, drivers: &Arc<Drivers>, asked: StartRun, by: By) -> Result<String, NotTaken> {
         let repository = self.repository(asked.repository.as_deref())?.to_owned();
         let mirror = self.delivery.forge.repository(&repository).map_err(unavailable)?;
-        let fetched = mirror.fetch(Instant::now()).await;
-        fetched.map_err(|error| NotTaken::Unavailable(format!("{repository} cannot be fetched now: {error}")))?;
-        let stands = stands(&mirror, asked.reference.as_deref()).await?;
-        let request = ManualRequest {
+        let named = asked.reference.as_deref();
+        let mut request = ManualRequest {
             repository,
             file: path(&asked.file),
-            reference: stands.reference.clone(),
+            reference: String::new(),
             key: asked.key.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())),
             inputs: asked.inputs,
         };
-        // As deliveries do: two that look at the same time would find the same number.
+        // As deliveries do, and before anything is looked at: two that look at the same time would find the same number,
+        // and what was looked at before a push of its own turn is older than that push's run.
         let _turn = self.delivery.turn(&request.repository).await.map_err(unavailable)?;
+        if let Some(run) = self.again(&mirror, &mut request, named).await? {
+            drivers.ensure(&Stream::run(&run));
+            return Ok(run);
+        }
+        let fetched = mirror.fetch(Instant::now()).await;
+        let failed = |error| NotTaken::Unavailable(format!("{} cannot be fetched now: {error}", request.repository));
+        fetched.map_err(failed)?;
+        let stands = stands(&mirror, named).await?;
+        request.reference.clone_from(&stands.reference);
         let mut context = self.context(&mirror, &request.repository, &stands).await?;
         loop {
             context.runs = self.delivery.runs(&request.repository).await.map_err(unavailable)?;
             let opened = match plan_manual(&request, &context).map_err(NotTaken::NotStarted)? {
-                ManualPlan::Exists(run) => return Ok(run),
+                ManualPlan::Exists(run) => {
+                    drivers.ensure(&Stream::run(&run));
+                    return Ok(run);
+                }
                 ManualPlan::Open(opened) => opened,
             };
             if !is_numbered(&opened, &context) {
@@ -84,6 +96,25 @@ impl ManualRuns {
                 return Ok(id);
             }
         }
+    }
+
+    /// The run that this start opened before, where its answer was lost. The repository is not asked: it may have moved
+    /// on, or not answer.
+    async fn again(
+        &self,
+        mirror: &Mirror,
+        request: &mut ManualRequest,
+        named: Option<&str>,
+    ) -> Result<Option<String>, NotTaken> {
+        let runs = self.delivery.runs(&request.repository).await.map_err(unavailable)?;
+        let Some(known) = run_of(&request.key, &runs) else { return Ok(None) };
+        // A mirror that is not there yet has no default branch; it is fetched next.
+        let default = mirror.default_branch().await.ok().flatten();
+        if !may_mean(named, default.as_deref(), &known.event.reference) {
+            return Ok(None);
+        }
+        request.reference.clone_from(&known.event.reference);
+        started_before(request, &runs).map_err(|refused| NotTaken::NotStarted(vec![refused]))
     }
 
     /// What there is to start, in one repository or in all.
@@ -191,8 +222,17 @@ impl ManualRuns {
 async fn stands(mirror: &Mirror, named: Option<&str>) -> Result<Stands, NotTaken> {
     let references = mirror.references().await.map_err(unavailable)?;
     let default = mirror.default_branch().await.map_err(unavailable)?;
-    let reference = reference_named(named, default.as_deref(), references.keys().map(String::as_str));
-    let reference = reference.map_err(|refused| NotTaken::NotStarted(vec![refused]))?;
+    let reference = match reference_named(named, default.as_deref(), references.keys().map(String::as_str)) {
+        Ok(reference) => reference,
+        Err(refused) => {
+            // What the remote has and the mirror could not take is no mistake of the person's.
+            if let Err(error @ forge::Error::Unfetched { .. }) = mirror.resolve(named.unwrap_or("HEAD")).await {
+                return Err(unavailable(error));
+            }
+            return Err(NotTaken::NotStarted(vec![refused]));
+        }
+    };
+    // Fails where what is here under its name is older than what the remote has.
     match mirror.resolve(&reference).await.map_err(unavailable)? {
         Some(sha) => Ok(Stands { reference, sha }),
         None => {

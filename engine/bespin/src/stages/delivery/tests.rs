@@ -88,7 +88,7 @@ impl World {
 }
 
 /// Stands in for the stage of runs: it notes which are driven.
-struct Started(Arc<Mutex<Vec<String>>>);
+pub(in crate::stages) struct Started(pub(in crate::stages) Arc<Mutex<Vec<String>>>);
 
 #[async_trait]
 impl Stage for Started {

@@ -78,7 +78,7 @@ fn a_start_opens_a_run_with_its_inputs_in_its_group() {
     assert_eq!(json!(opened.event.inputs(&opened.pipeline)), inputs);
     let subject = opened.subject();
     assert_eq!((subject.event, subject.pipeline), ("manual", ".bespin/release.yaml"));
-    assert_eq!(json!(opened.event)["manual"], json!({ "key": "k-1", "inputs": inputs }));
+    assert_eq!(json!(opened.event)["manual"], json!({ "key": "k-1", "inputs": inputs, "given": inputs }));
     let again: Opened = serde_json::from_value(json!(opened)).unwrap();
     assert_eq!(again, opened, "it comes back from the journal");
 }
@@ -100,6 +100,47 @@ fn the_same_key_starts_nothing_twice() {
         assert_eq!(refused(&other, &world), [says]);
     }
     assert_eq!(open(&ManualRequest { key: "k-2".into(), ..start }, &world).number, 2);
+}
+
+#[test]
+fn a_start_that_is_asked_for_again_does_not_depend_on_the_file_of_today() {
+    let mut world = context();
+    let start = asked(".bespin/release.yaml", "k-1", json!({ "version": "1.2" }));
+    let first = open(&start, &world);
+    assert_eq!(json!(first.event.manual)["given"], json!({ "version": "1.2" }), "beside the default");
+    world.runs.push(KnownRun::new(&first));
+    let exists = Ok(ManualPlan::Exists(first.id));
+    let others =
+        [("default: staging", "default: production"), ("version:", "tag:"), ("manual:", "push:"), ("steps", "x")];
+    for (was, is) in others {
+        let pipeline = parse("release.yaml", &RELEASE.replace(was, is));
+        world.files[1].pipeline = pipeline.map_err(|all| all.iter().map(ToString::to_string).collect());
+        assert_eq!(plan_manual(&start, &world), exists, "{is}");
+    }
+    world.files.clear();
+    assert_eq!(plan_manual(&start, &world), exists, "the file is gone");
+    // The same values, one of them by the default: whoever asks for something else is told.
+    let filled = asked(".bespin/release.yaml", "k-1", json!({ "version": "1.2", "where": "staging" }));
+    assert!(refused(&filled, &world)[0].starts_with("key: the key `k-1` has started "));
+    assert_eq!(started_before(&ManualRequest { key: "k-2".into(), ..start }, &world.runs), Ok(None));
+}
+
+#[test]
+fn a_start_without_inputs_writes_none_and_older_entries_have_none() {
+    let start = crate::run::ManualStart { key: "k".into(), ..Default::default() };
+    assert_eq!(json!(start), json!({ "key": "k", "inputs": {} }));
+    assert_eq!(serde_json::from_value::<crate::run::ManualStart>(json!({ "key": "k" })).unwrap(), start);
+}
+
+#[test]
+fn a_name_may_mean_a_reference() {
+    let may = |named, full| may_mean(named, Some("main"), full);
+    assert!(may(None, "refs/heads/main") && may(Some("a/b"), "refs/heads/a/b") && may(Some("v1"), "refs/tags/v1"));
+    assert!(may(Some("refs/tags/v1"), "refs/tags/v1"));
+    assert!(
+        !may(None, "refs/tags/main") && !may(Some("v"), "refs/tags/v1") && !may_mean(None, None, "refs/heads/main")
+    );
+    assert!(!may_mean(None, None, "refs/tags/v1"), "no default branch is no branch");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::drive::read;
-use crate::stages::delivery::tests::server;
+use crate::stages::delivery::tests::{Started, server};
 use crate::stages::git_server::GitServer;
 use decide::run::{EventKind, Opened};
 use serde_json::{Value, json};
@@ -86,6 +86,54 @@ async fn starts_at_the_same_time_have_numbers_of_their_own() {
     let numbers: BTreeSet<&String> = started.iter().collect();
     assert_eq!((numbers.len(), world.streams().await), (3, 3), "{started:?}");
     assert!(started.chunks(2).all(|pair| pair[0] == pair[1]), "{started:?}");
+}
+
+#[tokio::test]
+async fn a_start_looks_at_the_branch_in_its_turn() {
+    let world = World::new().await;
+    let turn = world.manual.delivery.turn(REPOSITORY).await.unwrap();
+    let mut start = Box::pin(world.start(release("k-1")));
+    // Long enough for whoever looks before.
+    assert!(tokio::time::timeout(Duration::from_millis(500), &mut start).await.is_err(), "it is another's turn");
+    let moved = world.git.commit(REPOSITORY, "main", &[("a", "2")], "Moved on");
+    drop(turn);
+    let (opened, _) = world.opened(&start.await.unwrap()).await;
+    assert_eq!(opened.commit.sha, moved);
+}
+
+#[tokio::test]
+async fn a_ref_that_cannot_be_fetched_is_no_mistake_of_the_person() {
+    let world = World::new().await;
+    let head = world.git.git(REPOSITORY, &["rev-parse", "main"]);
+    // A directory cannot be in the place of a file.
+    let packed = format!("# pack-refs with: peeled fully-peeled sorted \n{head} refs/heads/a\n{head} refs/heads/a/1\n");
+    std::fs::write(world.git.bare(REPOSITORY).join("packed-refs"), packed).unwrap();
+    for named in ["a/1", "refs/heads/a/1"] {
+        let mut start = release("k-1");
+        start["ref"] = named.into();
+        let Err(NotTaken::Unavailable(said)) = world.start(start).await else {
+            panic!("{named} is refused, or starts")
+        };
+        assert!(said.contains("`refs/heads/a/1` of "), "{said}");
+    }
+    assert_eq!(world.streams().await, 0);
+}
+
+#[tokio::test]
+async fn a_start_that_is_asked_for_again_needs_no_repository_and_has_its_run_driven() {
+    let world = World::new().await;
+    let mut start = release("k-1");
+    let run = world.start(start.clone()).await.unwrap();
+    std::fs::rename(world.git.bare(REPOSITORY), world.git.bare("user/renamed")).unwrap();
+    // Another process of the same journal, which drives nothing yet.
+    let drivers = Drivers::new(world.drivers.journal().clone(), Arc::default());
+    drivers.register(&Arc::new(Started(Arc::default())));
+    let by = By::Person("ann".into());
+    let again = world.manual.start(&drivers, serde_json::from_value(start.clone()).unwrap(), by).await;
+    assert_eq!((again.unwrap(), drivers.is_driven(&Stream::run(&run))), (run, true));
+    start["inputs"]["version"] = "2".into();
+    let Err(NotTaken::NotStarted(refused)) = world.start(start).await else { panic!("it starts") };
+    assert_eq!(refused[0].field, "key");
 }
 
 /// What is asked for beside the inputs, and which field is refused, and what it says.
