@@ -1,15 +1,15 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
-import { getRouteApi, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
 import { useEffect, useRef, useState, type SubmitEvent } from 'react'
 import { change, Problem } from '../api/client'
 import { startableQuery } from '../api/queries'
 import type { FieldView, StartableRepository, StartableView, StartedView } from '../api/types'
 import { useOperator } from '../parts/acting'
-import { Answered, Empty, Panel, Sha, Trouble } from '../parts/bits'
+import { Answered, Empty, Loading, Panel, Sha, Trouble } from '../parts/bits'
 import { runParams } from '../parts/links'
 import { branch } from '../parts/words'
 import { Field, InputField } from '../start/Field'
-import { choices, fieldName, given, initial, keyed, wrong, type Choice, type Fields } from '../start/form'
+import { absence, choices, chosen, fieldName, given, initial, keyed, problems, wrong, type Choice, type Fields } from '../start/form'
 
 const route = getRouteApi('/start')
 
@@ -20,46 +20,64 @@ export default function Start() {
   // What another branch has comes on top, so that the form stays while it is asked for.
   const elsewhere = useQuery({ ...startableQuery(repository, at), enabled: repository !== undefined && at !== undefined })
   const there = at === undefined ? undefined : elsewhere.data?.repositories.find((one) => one.repository === repository)
+  const looks = at !== undefined && elsewhere.isFetching && (elsewhere.data === undefined || elsewhere.isPlaceholderData)
   return (
     <>
       <title>Start a run · Bespin</title>
       <h1>Start a run</h1>
+      {at !== undefined && elsewhere.isError && <Trouble error={elsewhere.error} />}
       <Answered query={query} what="what can be started">
-        {(view) => <Chosen view={view} there={there} />}
+        {(view) => <Chosen view={view} there={there} looks={looks} />}
       </Answered>
     </>
   )
 }
 
-/** The pipeline that is chosen, or the first. */
-function Chosen({ view, there }: { view: StartableView; there: StartableRepository | undefined }) {
-  const { repository, file } = route.useSearch()
+/** The pipeline that is named, or the first; `looks` while the branch that is named is asked for. */
+function Chosen({ view, there, looks }: { view: StartableView; there: StartableRepository | undefined; looks: boolean }) {
+  const named = route.useSearch()
   const all = choices(view, there)
-  const fits = (one: Choice) => one.repository === repository && (file === undefined || one.pipeline.file === file)
-  const chosen = all.find(fits) ?? all[0]
-  const problems = view.repositories.filter(({ problem }) => problem !== null)
+  const [kept, setKept] = useState<Choice>()
+  const one = chosen(all, named, kept)
+  if (one !== undefined && one.pipeline !== kept?.pipeline) setKept(one)
+  // What is shown meanwhile is of another branch.
+  const told = looks ? undefined : there
+  const absent = looks ? undefined : absence(all, named, one, view, told)
   return (
     <>
-      {problems.map(({ repository, problem }) => (
-        <p key={repository} className="because tone-waiting">
+      {problems(view, told, named.at).map(({ where, problem }) => (
+        <p key={where} className="because tone-waiting">
           <span>
-            {repository}: <span className="lines">{problem}</span>
+            {where}: <span className="lines">{problem}</span>
           </span>
         </p>
       ))}
-      {chosen === undefined ? (
+      {one !== undefined && absent !== undefined && (
+        <p className="because tone-waiting" role="status">
+          <span className="lines">{absent}</span>
+        </p>
+      )}
+      {one !== undefined ? (
+        <Form
+          key={name(one)}
+          all={absent === undefined && !looks ? all : [one, ...all.filter((other) => name(other) !== name(one))]}
+          chosen={one}
+          stands={told ?? view.repositories.find(({ repository }) => repository === one.repository)}
+        />
+      ) : looks ? (
+        <Loading what={`the pipelines at ${named.at ?? ''}`} />
+      ) : absent !== undefined ? (
+        <Panel title="This cannot be started">
+          <Empty title={absent}>
+            <Link to="/start">Choose among what can be started</Link>
+          </Empty>
+        </Panel>
+      ) : (
         <Panel title="Nothing starts by hand">
           <Empty title="No pipeline has on: manual">
             Add <code>manual: {'{}'}</code> to the <code>on</code> of a pipeline file, and push.
           </Empty>
         </Panel>
-      ) : (
-        <Form
-          key={name(chosen)}
-          all={all}
-          chosen={chosen}
-          stands={there ?? view.repositories.find((one) => one.repository === chosen.repository)}
-        />
       )}
     </>
   )
@@ -159,6 +177,9 @@ function Form({ all, chosen, stands }: { all: Choice[]; chosen: Choice; stands: 
             />
           )}
         </Field>
+        {inputs.length > 0 && (
+          <p className="faint">Inputs are no secrets: they stand in the run’s page and in its journal.</p>
+        )}
         {inputs.map((input) => (
           <InputField
             key={input.name}

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { FieldView, InputView, StartableRepository } from '../api/types'
-import { choices, given, initial, keyed, wrong } from './form'
+import { absence, choices, chosen, given, initial, keyed, problems, wrong, type Choice, type Named } from './form'
 
 const input = (name: string, kind: InputView['kind'], value: unknown): InputView => ({
   name,
@@ -47,14 +47,64 @@ test('the same start keeps its key', () => {
   expect(keyed(first, 'b').key).not.toBe(first.key)
 })
 
-test('pipelines are chosen with their repository', () => {
-  const repository = (repository: string, files: string[]): StartableRepository => ({
-    repository,
-    reference: 'refs/heads/main',
-    sha: 'a',
-    problem: null,
-    pipelines: files.map((file) => ({ file, name: file, inputs: [] })),
+const repository = (repository: string, files: string[], problem: string | null = null): StartableRepository => ({
+  repository,
+  reference: 'refs/heads/main',
+  sha: 'a',
+  problem,
+  pipelines: files.map((file) => ({ file, name: file, inputs: [] })),
+})
+
+test('the form is that of the pipeline that is named, or says why there is none', () => {
+  const view = { repositories: [repository('a/b', ['x', 'y']), repository('c/d', [], 'this may be old: it does not answer')] }
+  const look = (named: Named, there?: StartableRepository) => {
+    const all = choices(view, there)
+    const one = chosen(all, named, undefined)
+    return one?.pipeline.file ?? absence(all, named, one, view, there)
+  }
+  expect(look({})).toBe('x')
+  expect(look({ repository: 'a/b' })).toBe('x')
+  expect(look({ repository: 'a/b', file: 'y' })).toBe('y')
+  expect(look({ repository: 'a/b', file: 'z' })).toBe(
+    '`z` cannot be started at the default branch: no pipeline file of this name has on: manual there',
+  )
+  expect(look({ repository: 'c/d', file: 'x' })).toBe(
+    '`x` cannot be started at the default branch: this may be old: it does not answer',
+  )
+  expect(look({ repository: 'e/f' })).toBe('`e/f` cannot be started at the default branch: no hook of the configuration names e/f')
+  const named = { repository: 'a/b', file: 'z', at: 'next' }
+  expect(look(named, repository('a/b', ['z']))).toBe('z')
+  expect(look(named, repository('a/b', [], '`z` has mistakes'))).toBe('`z` cannot be started at next: `z` has mistakes')
+})
+
+test('what was shown stays while the list changes', () => {
+  const view = (...files: string[]) => ({ repositories: [repository('a/b', files)] })
+  const all = (...files: string[]) => choices(view(...files), undefined)
+  const [, y] = all('x', 'y') as [Choice, Choice]
+  const shown = (named: Named, ...files: string[]) => chosen(all(...files), named, y)?.pipeline.file
+  expect(shown({}, 'w', 'x', 'y')).toBe('y')
+  expect(shown({ repository: 'a/b' }, 'w', 'y')).toBe('y')
+  expect(shown({ repository: 'a/b', file: 'w' }, 'w', 'y')).toBe('w')
+  expect(shown({ repository: 'a/b', file: 'v' }, 'w', 'y')).toBeUndefined()
+  expect(shown({}, 'w')).toBe('y')
+  expect(absence(all('w'), {}, y, view('w'), undefined)).toContain('`y` cannot be started at the default branch: ')
+  expect(absence(all('w', 'y'), {}, y, view('w', 'y'), undefined)).toBeUndefined()
+})
+
+test('what stands in the way at a branch takes the place of the default', () => {
+  const view = { repositories: [repository('a/b', [], 'old'), repository('c/d', [], 'gone'), repository('e/f', [])] }
+  expect(problems(view, undefined, undefined)).toEqual([
+    { where: 'a/b', problem: 'old' },
+    { where: 'c/d', problem: 'gone' },
+  ])
+  expect(problems(view, repository('a/b', [], 'there is no branch or tag `mian`'), 'mian')[0]).toEqual({
+    where: 'a/b at mian',
+    problem: 'there is no branch or tag `mian`',
   })
+  expect(problems(view, repository('a/b', []), 'next')).toEqual([{ where: 'c/d', problem: 'gone' }])
+})
+
+test('pipelines are chosen with their repository', () => {
   const view = { repositories: [repository('a/b', ['x', 'y']), repository('c/d', [])] }
   const names = (there?: StartableRepository) =>
     choices(view, there).map(({ repository, pipeline }) => `${repository} ${pipeline.file} ${pipeline.inputs.length}`)
