@@ -1,5 +1,6 @@
 //! The values of a start that stand in a file.
 
+use crate::declaration::Declarations;
 use crate::lock::{Lock, Pins};
 use crate::mistake::{Mistake, SourceText};
 use crate::reader::FileReader;
@@ -16,7 +17,8 @@ const LARGEST: usize = 64 << 10;
 /// # Errors
 /// Every mistake in it, in the file's order.
 pub fn given_in(file: &str, text: &str) -> Result<BTreeMap<String, Value>, Vec<Mistake>> {
-    let mut reader = FileReader::new(SourceText { file, text }, Pins::Known(&Lock::EMPTY));
+    let (lock, declared) = (Lock::EMPTY, Declarations::NONE);
+    let mut reader = FileReader::new(SourceText { file, text }, Pins::Known(&lock), &declared);
     let mut given = BTreeMap::new();
     if text.len() > LARGEST {
         let message = format!("the file has {} bytes, over the {LARGEST} that are read", text.len());
