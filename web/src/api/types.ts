@@ -226,6 +226,16 @@ export interface EntryView {
   body: unknown;
 }
 
+/** A part of what was sent that is wrong. */
+export interface FieldView {
+  /** Its name, such as `ref` or `inputs.version`. */
+  field: string;
+  /** What is wrong with it, as a sentence. */
+  message: string;
+  /** How to fix it. */
+  help: string;
+}
+
 /** How many there are of each kind of thing that a person should know of. */
 export interface HomeCounts {
   /** Pipelines whose newest run at a reference failed. */
@@ -266,6 +276,25 @@ export interface HomeView {
   rollouts: number;
   /** How many runs are known. */
   runs: number;
+}
+
+/** Which values an input takes. */
+export type InputKindView = "string" | "boolean" | "number" | "choice";
+
+/** A value that a person gives. */
+export interface InputView {
+  /** Its name; a start gives it by this. */
+  name: string;
+  /** What it is for; may be empty. */
+  description: string;
+  /** Which values it takes. */
+  kind: InputKindView;
+  /** The values of a choice; empty for the other types. */
+  options: string[];
+  /** Whether it has to be given, unless it has a default. */
+  required: boolean;
+  /** Its value where nobody gives one; absent where that is the empty value of its type. */
+  default: unknown;
 }
 
 /** A line of a log. */
@@ -344,7 +373,7 @@ export interface ProblemView {
   got: string;
   /** What to do about it. */
   help: string;
-  /** x */
+  /** Which parts of what was sent are wrong, where that is known. */
   fields: FieldView[];
 }
 
@@ -566,6 +595,8 @@ export interface RunView {
   delivery: string;
   /** Whether history was rewritten. */
   forced: boolean;
+  /** The inputs of a run that a person started, by name; empty of any other. */
+  inputs: Record<string, unknown>;
   /** The mistakes of a pipeline file that did not parse. */
   mistakes: string[];
   /** Why it was asked to end early. */
@@ -576,7 +607,6 @@ export interface RunView {
   steps: RunStepView[];
   /** The journal of the run and of its image and bump stages, oldest first. */
   journal: EntryView[];
-  inputs: Record<string, unknown>;
 }
 
 /** A page of runs. */
@@ -633,6 +663,42 @@ export interface SkippedView {
   file: string;
   /** Why, as a sentence. */
   because: string;
+}
+
+/** A pipeline that a person can start. */
+export interface StartablePipeline {
+  /** Its file, such as `.bespin/was.yaml`. */
+  file: string;
+  /** Its name, as its file says it. */
+  name: string;
+  /** What the person gives, in the file's order. */
+  inputs: InputView[];
+}
+
+/** What can be started of a repository. */
+export interface StartableRepository {
+  /** The repository, as `owner/name`. */
+  repository: string;
+  /** The full reference that its pipelines were read at; empty where there is none. */
+  reference: string;
+  /** The full id of the commit there; empty where there is none. */
+  sha: string;
+  /** The pipelines that start by hand, by file. */
+  pipelines: StartablePipeline[];
+  /** Why this may be old, or not all of it. */
+  problem: string | null;
+}
+
+/** What can be started by hand. */
+export interface StartableView {
+  /** The repositories of the configuration, or the one that was asked for. */
+  repositories: StartableRepository[];
+}
+
+/** What a start answers. */
+export interface StartedView {
+  /** The run's id; the older one where the same key has started it before. */
+  run: string;
 }
 
 /** A place in a corridor. */
@@ -741,38 +807,4 @@ export interface WeightView {
   asked: number;
   /** The canary's share of the traffic as it was verified, in percent. */
   served: number | null;
-}
-
-export interface FieldView {
-  field: string;
-  message: string;
-  help: string;
-}
-
-export interface InputView {
-  name: string;
-  description: string;
-  kind: InputKindView;
-  options: string[];
-  required: boolean;
-  default: unknown;
-}
-export type InputKindView = "string" | "boolean" | "number" | "choice";
-export interface StartablePipeline {
-  file: string;
-  name: string;
-  inputs: InputView[];
-}
-export interface StartableRepository {
-  repository: string;
-  reference: string;
-  sha: string;
-  pipelines: StartablePipeline[];
-  problem: string | null;
-}
-export interface StartableView {
-  repositories: StartableRepository[];
-}
-export interface StartedView {
-  run: string;
 }
