@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const LEFT: &[(&str, &[&str], &str)] = &[
     (
         "bespin",
-        &["cli", "ownership"],
-        "commands are told apart where their arguments are declared, and one takes arguments of another",
+        &["cli", "ownership", "runs"],
+        "commands are told apart where their arguments are declared, and two take arguments of another",
     ),
     (
         "decide",

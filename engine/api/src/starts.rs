@@ -13,7 +13,7 @@ use serde::Deserialize;
 /// Which repository, and where in it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Where {
+pub(crate) struct StartableAt {
     repository: Option<String>,
     #[serde(rename = "ref")]
     reference: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Where {
 pub(crate) async fn startable(
     State(state): State<ApiState>,
     _: Viewer,
-    Query(at): Query<Where>,
+    Query(at): Query<StartableAt>,
 ) -> Result<Json<StartableView>, Problem> {
     let found = state.commands.startable(at.repository.as_deref(), at.reference.as_deref()).await;
     found.map(Json).map_err(|got| Problem::not_taken("listing what can be started", got))
