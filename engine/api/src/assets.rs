@@ -21,6 +21,7 @@ const UNBUILT: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>B
 const VIEWS: &[&str] = &[
     "/",
     "/runs",
+    "/start",
     "/runs/$owner/$repo/$pipeline/$number",
     "/apps",
     "/apps/$cluster/$namespace/$name",
