@@ -44,7 +44,8 @@ fn values() -> Vec<Value> {
         json!(["odd"]),
         json!([5, true]),
         json!([null]),
-        json!([["odd"]]),
+        // Not `[["odd"]]`: serde reads a struct of one field out of a list of one, such as `{ secret: name }`.
+        json!([["odd", "more"]]),
         json!([{ "secret": "a" }]),
         json!({}),
         json!({ "secret": "a" }),
