@@ -1,6 +1,6 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router'
-import { useEffect, useRef, useState, type SubmitEvent } from 'react'
+import { useEffect, useRef, useState, type ReactNode, type SubmitEvent } from 'react'
 import { change, Problem } from '../api/client'
 import { startableQuery } from '../api/queries'
 import type { FieldView, StartableRepository, StartableView, StartedView } from '../api/types'
@@ -13,8 +13,8 @@ import { absence, choices, chosen, fieldName, given, initial, keyed, problems, w
 
 const route = getRouteApi('/start')
 
-/** Starts a pipeline by hand. */
-export default function Start() {
+/** Starts a pipeline by hand. Its type is written out, since the router's own depends on it. */
+export default function Start(): ReactNode {
   const { repository, at } = route.useSearch()
   const query = useQuery(startableQuery(undefined, undefined))
   // What another branch has comes on top, so that the form stays while it is asked for.
