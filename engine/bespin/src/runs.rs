@@ -18,8 +18,9 @@ pub enum Command {
     /// Start a pipeline that has `on: manual`.
     ///
     /// The file is read at the commit where the branch or tag stands now. Everything is checked first: a start that is
-    /// refused records nothing. Inputs are no secrets: they stand in the run's page and in its journal. Prints the run's page, or its id where the server's address is not known. Asks the
-    /// server that runs on this machine with the same configuration.
+    /// refused records nothing. Prints the run's page, or its id where the server's address is not known. Asks the
+    /// server that runs on this machine with the same configuration. Inputs are no secrets: they stand in the run's
+    /// page and in its journal.
     Start(StartOptions),
 }
 

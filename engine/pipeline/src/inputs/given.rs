@@ -17,8 +17,8 @@ const LARGEST: usize = 64 << 10;
 /// # Errors
 /// Every mistake in it, in the file's order.
 pub fn given_in(file: &str, text: &str) -> Result<BTreeMap<String, Value>, Vec<Mistake>> {
-    let (lock, declared) = (Lock::EMPTY, Declarations::NONE);
-    let mut reader = FileReader::new(SourceText { file, text }, Pins::Known(&lock), &declared);
+    let (no_lock, declared) = (Lock::EMPTY, Declarations::NONE);
+    let mut reader = FileReader::new(SourceText { file, text }, Pins::Known(&no_lock), &declared);
     let mut given = BTreeMap::new();
     if text.len() > LARGEST {
         let message = format!("the file has {} bytes, over the {LARGEST} that are read", text.len());
