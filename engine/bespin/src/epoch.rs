@@ -11,17 +11,17 @@ use std::sync::Mutex;
 
 /// Which streams have nothing but what came with a backup.
 #[derive(Default)]
-pub struct Restored {
+pub struct StreamEpochs {
     /// The newest sequence that came with it; 0 where the journal was never restored.
     up_to: u64,
     /// The streams in which that is known by now. What once is there stays there, and is not read again.
     decided: Mutex<BTreeSet<Stream>>,
 }
 
-impl Restored {
+impl StreamEpochs {
     /// Over a journal whose entries up to this sequence came with a backup.
-    pub fn up_to(up_to: u64) -> Restored {
-        Restored { up_to, ..Restored::default() }
+    pub fn up_to(up_to: u64) -> StreamEpochs {
+        StreamEpochs { up_to, ..StreamEpochs::default() }
     }
 
     /// Whether the server knows since the restore where a rollout is: it has adopted its status, or begun a version. What
@@ -62,9 +62,13 @@ mod tests {
             journal.append(stream.as_str(), at, vec![new]).await.unwrap();
         };
         append(0, "promoted").await;
-        let restored = Restored::up_to(1);
+        let restored = StreamEpochs::up_to(1);
         assert_eq!(restored.epoch(&journal, &stream).await.unwrap(), Epoch::Restored);
-        assert_eq!(Restored::default().epoch(&journal, &stream).await.unwrap(), Epoch::This, "it was never restored");
+        assert_eq!(
+            StreamEpochs::default().epoch(&journal, &stream).await.unwrap(),
+            Epoch::This,
+            "it was never restored"
+        );
         append(1, "asked").await;
         append(2, "put-back").await;
         assert_eq!(

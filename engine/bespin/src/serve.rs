@@ -4,7 +4,7 @@ use crate::attempts::Alone;
 use crate::commands::Buttons;
 use crate::config::Config;
 use crate::drive::{Drivers, Trouble, now};
-use crate::epoch::Restored;
+use crate::epoch::StreamEpochs;
 use crate::extensions::Extensions;
 use crate::external_run_numbers::ExternalRunNumbers;
 use crate::hooks::Hooks;
@@ -263,8 +263,9 @@ async fn cluster_stages(
     let sync = SyncStage::extended(clusters.iter().cloned(), repositories, judges, generators);
     let revert = RevertStage::new(forge, Pulls::new(adapters::forge(config)?.status), &sync);
     let routers = Routers::load(&config.route, extensions, connector, &config.secret).await?;
-    let rollout =
-        Arc::new(RolloutStage::new(clusters.iter().cloned()).routed_by(routers).restored(Restored::up_to(restored)));
+    let rollout = Arc::new(
+        RolloutStage::new(clusters.iter().cloned()).routed_by(routers).restored(StreamEpochs::up_to(restored)),
+    );
     drivers.register(&sync);
     drivers.register(&revert);
     drivers.register(&rollout);

@@ -23,8 +23,8 @@ mod writer;
 
 pub use carry::{Verified, backup, export, restore, verify};
 pub use embedded::{open, open_with};
-pub use restored::{mark_restored, restored_up_to};
-pub use salvage::{InspectedJournal, LastEntry, inspect, salvage};
+pub use restored::restored_up_to;
+pub use salvage::{InspectedJournal, LastEntry, inspect, mark_restored, salvage};
 pub use settings::Settings;
 
 use decide::by::By;

@@ -3,7 +3,7 @@
 //! What followed the backup is lost, and the world has gone on. The file lies in the journal's folder, so that it goes
 //! when the journal does, and is there before the restored journal has its name.
 
-use crate::{Error, salvage};
+use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -27,20 +27,6 @@ pub(crate) fn note(journal: &Path, up_to: u64) -> Result<(), Error> {
         std::fs::File::open(journal)?.sync_all()
     };
     write().map_err(|error: std::io::Error| Error(format!("noting the restore in {}: {error}", path.display())))
-}
-
-/// Notes that everything in a stopped server's journal came with a backup of another kind, such as a snapshot of its
-/// disk; the newest sequence.
-///
-/// # Errors
-/// A server has it open, it is damaged, or the note cannot be written.
-pub fn mark_restored(dir: &Path) -> Result<u64, Error> {
-    let found = salvage::inspect(dir)?;
-    if let Some(damage) = &found.damage {
-        return Err(Error(format!("the journal in {} is damaged: {damage}; {}", dir.display(), found.summary())));
-    }
-    note(dir, found.up_to)?;
-    Ok(found.up_to)
 }
 
 /// The newest sequence that came with a backup; 0 where the journal in `dir` was never restored.

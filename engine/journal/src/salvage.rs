@@ -8,7 +8,7 @@
 use crate::disk::{Sealing, StoreFolder, Unopened};
 use crate::slots::{FoundSlots, SlotsFile};
 use crate::stored::{Meta, StoredEntry, Totals};
-use crate::{Entry, Error, carry, keys, opening, seal};
+use crate::{Entry, Error, carry, keys, opening, restored, seal};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{File, TryLockError};
@@ -92,6 +92,20 @@ pub fn salvage(from: &Path, dir: &Path) -> Result<InspectedJournal, Error> {
         filling.end(found.up_to)?;
         Ok(found)
     })
+}
+
+/// Notes that everything in a stopped server's journal came with a backup of another kind, such as a snapshot of its
+/// disk; the newest sequence.
+///
+/// # Errors
+/// A server has it open, it is damaged, or the note cannot be written.
+pub fn mark_restored(dir: &Path) -> Result<u64, Error> {
+    let found = inspect(dir)?;
+    if let Some(damage) = &found.damage {
+        return Err(Error(format!("the journal in {} is damaged: {damage}; {}", dir.display(), found.summary())));
+    }
+    restored::note(dir, found.up_to)?;
+    Ok(found.up_to)
 }
 
 /// Why a start is refused: the damage, and the last good entry.

@@ -14,7 +14,7 @@ mod watch;
 pub use routers::Routers;
 
 use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, kept, now, read};
-use crate::epoch::Restored;
+use crate::epoch::StreamEpochs;
 use api::commands::NotTaken;
 use async_trait::async_trait;
 use cluster::{Annotations, Cluster, Router};
@@ -36,7 +36,7 @@ pub struct RolloutStage {
     clusters: BTreeMap<String, Arc<Cluster>>,
     router: Arc<dyn Router>,
     routers: Routers,
-    restored: Restored,
+    restored: StreamEpochs,
 }
 
 impl RolloutStage {
@@ -45,7 +45,7 @@ impl RolloutStage {
     /// is kept by `revert`.
     pub fn new(clusters: impl IntoIterator<Item = Arc<Cluster>>) -> RolloutStage {
         let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
-        let (router, routers, restored) = (Arc::new(Annotations), Routers::default(), Restored::default());
+        let (router, routers, restored) = (Arc::new(Annotations), Routers::default(), StreamEpochs::default());
         RolloutStage { clusters, router, routers, restored }
     }
 
@@ -57,7 +57,7 @@ impl RolloutStage {
 
     /// Goes on from the status of Rollouts of which the journal knows nothing newer than what came with a backup.
     #[must_use]
-    pub fn restored(self, restored: Restored) -> RolloutStage {
+    pub fn restored(self, restored: StreamEpochs) -> RolloutStage {
         RolloutStage { restored, ..self }
     }
 
