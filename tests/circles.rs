@@ -8,11 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// must leave the list.
 const LEFT: &[(&str, &[&str], &str)] = &[
     (
-        "bespin",
-        &["cli", "ownership", "runs"],
-        "commands are told apart where their arguments are declared, and two take arguments of another",
-    ),
-    (
         "decide",
         &["sync/application", "sync/generator"],
         "an Application's source may name a generator, which reads it as the Application is read",

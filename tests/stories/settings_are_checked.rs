@@ -39,7 +39,7 @@ fn a_wrong_setting_is_told_with_its_place_before_anything_runs() {
         for line in [
             "was.yaml:5:35: `push` has no setting `tga`",
             "help: did you mean `tag`?",
-            "was.yaml:10:82: step `push` has no output `imgae`",
+            "was.yaml:10:83: step `push` has no output `imgae`",
             "help: did you mean `image`?",
             "note: the settings of `keep` are not checked: it does not come with Bespin",
         ] {

@@ -1,9 +1,11 @@
 //! The data folder, which is nobody's but the server's: journal, mirrors, logs, caches, keys.
 
+use crate::config::Config;
+use clap::Args;
 use std::fs::{DirBuilder, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What others may do in it.
 const OTHERS: u32 = 0o077;
@@ -46,6 +48,32 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
     opened.and_then(|mut file| file.write_all(text.as_bytes()))?;
     std::fs::rename(partial, path)
+}
+
+/// The server's data folder, which is all that these commands need to know.
+#[derive(Args)]
+pub struct Whose {
+    /// The server's data folder; no configuration is read then.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The configuration file; only its `server.data` is read, so the rest need not be right.
+    #[arg(long, short, env = "BESPIN_CONFIG", default_value = "bespin.toml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl Whose {
+    /// The folder.
+    ///
+    /// # Errors
+    /// There is no configuration file, or it does not name the folder.
+    pub(crate) fn data(&self) -> Result<PathBuf, String> {
+        match &self.data {
+            Some(data) => Ok(data.clone()),
+            None => {
+                Config::data(&self.config).map_err(|mistakes| format!("{mistakes}\nor name the folder by --data DIR"))
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `bespin journal backup | verify | export | restore`.
 
-use crate::config::Config;
+use crate::data_folder::Whose;
 use api::control;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -61,28 +61,6 @@ pub enum Command {
         #[command(flatten)]
         server: Whose,
     },
-}
-
-/// The server's data folder, which is all that these commands need to know.
-#[derive(Args)]
-pub struct Whose {
-    /// The server's data folder; no configuration is read then.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The configuration file; only its `server.data` is read, so the rest need not be right.
-    #[arg(long, short, env = "BESPIN_CONFIG", default_value = "bespin.toml", value_name = "FILE")]
-    config: PathBuf,
-}
-
-impl Whose {
-    fn data(self) -> Result<PathBuf, String> {
-        match self.data {
-            Some(data) => Ok(data),
-            None => {
-                Config::data(&self.config).map_err(|mistakes| format!("{mistakes}\nor name the folder by --data DIR"))
-            }
-        }
-    }
 }
 
 /// Runs one of the commands.

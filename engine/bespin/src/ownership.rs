@@ -1,7 +1,7 @@
 //! `bespin take` and `bespin give`: the running server is asked, and follows
 //! the application until it has changed hands.
 
-use crate::cli::WithConfig;
+use crate::data_folder::Whose;
 use api::control;
 use clap::Args;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use tokio_util::io::InspectWriter;
 #[derive(Args)]
 pub struct Named {
     #[command(flatten)]
-    config: WithConfig,
+    server: Whose,
     /// `name`, `namespace/name` or `cluster/namespace/name`, as the dashboard shows it.
     name: String,
     /// How long to wait until it has changed hands, such as `90s` or `1h`. The request stands after that, too.
@@ -37,8 +37,8 @@ pub async fn give(named: &Named) -> Result<(), String> {
 }
 
 async fn ask(named: &Named, verb: &str) -> Result<(), String> {
-    let Named { config, name, timeout } = named;
-    let config = config.load().map_err(|mistakes| mistakes.to_string())?;
+    let Named { server, name, timeout } = named;
+    let data = server.data()?;
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-./_".contains(c)) {
         return Err(format!("`{name}` names no application; names have letters, digits, `-` and `.`"));
     }
@@ -47,7 +47,7 @@ async fn ask(named: &Named, verb: &str) -> Result<(), String> {
     let mut out = InspectWriter::new(tokio::io::stdout(), |_| stands.store(true, Ordering::Relaxed));
     let path = format!("/apps/{verb}/{name}");
     let ended = tokio::select! {
-        asked = control::ask(&config.server.data, &path, &mut out) => return asked,
+        asked = control::ask(&data, &path, &mut out) => return asked,
         () = tokio::time::sleep(*timeout) => format!("{name} has not changed hands within {timeout:?}"),
         _ = tokio::signal::ctrl_c() => "stopped waiting".to_owned(),
     };

@@ -1,6 +1,6 @@
 //! `bespin run`: the running server is asked to start a run.
 
-use crate::cli::WithConfig;
+use crate::data_folder::Whose;
 use api::commands::StartRun;
 use api::control;
 use clap::{Args, Subcommand};
@@ -28,7 +28,7 @@ pub enum Command {
 #[derive(Args)]
 pub struct StartOptions {
     #[command(flatten)]
-    config: WithConfig,
+    server: Whose,
     /// The pipeline file in the repository, such as `.bespin/release.yaml`; `release.yaml` means the same.
     file: String,
     /// An input of the pipeline; may be given several times. What is left out has its default.
@@ -54,7 +54,7 @@ pub struct StartOptions {
 /// No server runs, or what is wrong with what is asked for.
 pub async fn run(command: Command) -> Result<(), String> {
     let Command::Start(options) = command;
-    let config = options.config.load().map_err(|mistakes| mistakes.to_string())?;
+    let data = options.server.data()?;
     let asked = StartRun {
         repository: options.repo,
         file: options.file,
@@ -62,8 +62,8 @@ pub async fn run(command: Command) -> Result<(), String> {
         inputs: given(options.inputs_file.as_deref(), options.inputs)?,
         key: options.key,
     };
-    let run = control::start(&config.server.data, &asked).await?;
-    println!("{}", shown(&config.server.data, &run));
+    let run = control::start(&data, &asked).await?;
+    println!("{}", shown(&data, &run));
     Ok(())
 }
 

@@ -27,8 +27,10 @@ use pipeline::ImageRef;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Each target with its body.
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+/// The name of a target, and its body.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 7] = [
     ("webhook", webhook::check),
     ("dockerfile", dockerfile::check),
     ("dockerignore", dockerignore::check),

@@ -138,7 +138,7 @@ enum Alternatives {
 
 impl SettingSchema {
     fn check(&self, place: &str, alternatives: Alternatives) -> Result<(), String> {
-        for name in self.required.iter().filter(|name| !self.properties.contains_key(*name)) {
+        if let Some(name) = self.required.iter().find(|name| !self.properties.contains_key(*name)) {
             return Err(format!("{place}: `{name}` is required, and is none of the properties"));
         }
         if !self.one_of.is_empty() {

@@ -76,7 +76,7 @@ mod tests {
             let from = wasm.len();
             wasm.resize(from + length, b'x');
             assert_eq!(section_at(&wasm, 0), Some((CUSTOM, from, from + length)));
-            assert_eq!(section_at(&wasm[..wasm.len() - 1], 0).is_some(), false, "{length} bytes, cut");
+            assert!(section_at(&wasm[..wasm.len() - 1], 0).is_none(), "{length} bytes, cut");
         }
     }
 }
