@@ -11,6 +11,7 @@ pub use rows::{OutputRow, SettingRow};
 pub(crate) use rows::{bare, listed};
 
 use crate::built_in;
+use crate::mistake::plain;
 use crate::permission::Ability;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 pub const SECTION: &str = "bespin:settings";
 /// The longest declaration, in bytes.
 pub const LONGEST: usize = 64 << 10;
+/// How many entries a list or a map of a declaration has at most.
+const MOST: usize = 200;
 
 /// What a plugin declares of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -28,8 +31,9 @@ pub const LONGEST: usize = 64 << 10;
 pub struct Declaration {
     /// The schema of `with:`.
     pub(crate) settings: SettingSchema,
+    /// Absent where they are not known, so that any may be named.
     #[serde(default)]
-    pub(crate) outputs: BTreeMap<String, OutputDeclaration>,
+    pub(crate) outputs: Option<BTreeMap<String, OutputDeclaration>>,
     /// The setting whose keys are outputs as well.
     #[serde(default)]
     pub(crate) outputs_named_by: Option<String>,
@@ -105,7 +109,9 @@ impl Declaration {
         if text.len() > LONGEST {
             return Err(format!("it has {} bytes, over the {LONGEST} that are read", text.len()));
         }
-        let declaration: Declaration = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let failed = |error: serde_json::Error| error.to_string();
+        let declaration: Declaration = serde_json::from_str(text).map_err(failed)?;
+        bounded(&serde_json::from_str(text).map_err(failed)?)?;
         declaration.settings.check("settings", Alternatives::Allowed)?;
         if declaration.settings.kinds != [Kind::Object] {
             return Err("settings: `type` is not `object`, and `with` is a map".to_owned());
@@ -126,6 +132,25 @@ impl Declaration {
     /// The abilities that it asks permission for, always or by what its settings say.
     pub fn abilities(&self) -> impl Iterator<Item = &str> {
         self.needs.iter().chain(&self.may_need).map(String::as_str)
+    }
+}
+
+/// Refuses what nobody can read in one look, or what a terminal would obey.
+fn bounded(json: &Value) -> Result<(), String> {
+    let text = |text: &str| match text.contains(char::is_control) {
+        true => Err("a text has a control character in it".to_owned()),
+        false => Ok(()),
+    };
+    let count = |many: usize| match many > MOST {
+        true => Err(format!("a list or a map has {many} entries, over the {MOST} that are read")),
+        false => Ok(()),
+    };
+    match json {
+        Value::String(value) => text(value),
+        Value::Array(items) => count(items.len()).and_then(|()| items.iter().try_for_each(bounded)),
+        Value::Object(entries) => count(entries.len())
+            .and_then(|()| entries.iter().try_for_each(|(key, value)| text(key).and_then(|()| bounded(value)))),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }
 
@@ -201,7 +226,7 @@ impl Declared {
         let read = std::str::from_utf8(bytes).map_err(|error| error.to_string()).and_then(Declaration::read);
         match read {
             Ok(declaration) => Declared::Known(Arc::new(declaration)),
-            Err(why) => Declared::Unchecked { because: format!("its declaration cannot be read: {why}") },
+            Err(why) => Declared::Unchecked { because: plain(format!("its declaration cannot be read: {why}")) },
         }
     }
 
@@ -273,6 +298,9 @@ mod tests {
                 "no setting `outputs`",
             ),
             (" ".repeat(LONGEST + 1), "over the 65536"),
+            (object(r#", "description": "\u001b[1A""#), "a control character"),
+            (object(r#", "properties": { "a\nb": {} }"#), "a control character"),
+            (object(&format!(r#", "enum": [{}0]"#, "0,".repeat(200))), "has 201 entries"),
         ] {
             let refused = Declaration::read(&text).expect_err(because);
             assert!(refused.contains(because), "{refused}");

@@ -30,7 +30,7 @@ const FILTERS: [&str; 13] = [
     "upper",
 ];
 /// The tests that there are.
-const TESTS: [&str; 5] = ["containing", "defined", "endingwith", "in", "startingwith"];
+const TESTS: [&str; 4] = ["defined", "endingwith", "in", "startingwith"];
 
 /// What expressions may name.
 #[derive(Clone, Debug, PartialEq)]

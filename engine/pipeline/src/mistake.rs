@@ -99,7 +99,7 @@ impl SourceText<'_> {
 }
 
 /// Without anything that a terminal would obey: both may quote the file.
-fn plain(text: String) -> String {
+pub(crate) fn plain(text: String) -> String {
     let is_odd = |c: char| c.is_control();
     if text.contains(is_odd) { text.replace(is_odd, "\u{fffd}") } else { text }
 }

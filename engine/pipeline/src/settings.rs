@@ -43,7 +43,7 @@ pub(crate) fn check(reader: &mut FileReader<'_>, draft: &Draft<'_>) {
 /// The names that expressions may read of a step, where its plugin declares all of them.
 pub(crate) fn outputs(reader: &FileReader<'_>, draft: &Draft<'_>) -> Option<BTreeSet<String>> {
     let declaration = reader.declared.of(&draft.step.uses)?.known()?;
-    let mut names: BTreeSet<String> = declaration.outputs.keys().cloned().collect();
+    let mut names: BTreeSet<String> = declaration.outputs.as_ref()?.keys().cloned().collect();
     match declaration.outputs_named_by.as_ref().and_then(|by| draft.step.with.get(by)) {
         Some(Value::Object(named)) => names.extend(named.keys().cloned()),
         Some(Value::Null) | None => {}
@@ -68,9 +68,11 @@ fn map(
         alternative(reader, schema, key, (entries, at), owner);
         return;
     }
-    // A key that is nearly the required one is told as that.
+    // A key that is nearly the required one is told as that, where it is no key of its own.
     let is_meant = |name: &String, key: &MapKey| {
-        !schema.properties.contains_key(&key.text) && expr::did_you_mean(&key.text, [name.as_str()]).is_some()
+        schema.additional_properties == Additional::Nothing
+            && !schema.properties.contains_key(&key.text)
+            && expr::did_you_mean(&key.text, [name.as_str()]).is_some()
     };
     let is_lacking =
         |name: &&String| field(entries, name).is_none() && !entries.iter().any(|(key, _)| is_meant(name, key));
@@ -109,7 +111,7 @@ fn alternative(
         reader.wrong(at, message, format!("add {}", each.join(" or ")));
         return;
     };
-    if is_expression(node) {
+    if is_expression(node) || is_partly_expression(node) {
         return;
     }
     let (json, chosen) = (node.to_json(), |schema: &&SettingSchema| choice(schema) == Some(node.to_json()));

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step may take where it does not say, in ms.
 const HOUR_MS: u64 = 3_600_000;
+/// How many steps a pipeline has at most: each knows those before it.
+const MOST_STEPS: usize = 500;
 /// How often a step may be tried again.
 const RETRIES: u64 = 10;
 
@@ -24,6 +26,11 @@ pub(crate) fn read(
 ) -> (Vec<Step>, Vec<Step>) {
     let body = steps.map(|node| drafts(reader, node, "steps")).unwrap_or_default();
     let tail = finally.filter(|node| !node.is_null()).map(|node| drafts(reader, node, "finally")).unwrap_or_default();
+    if body.len() + tail.len() > MOST_STEPS {
+        let at = steps.or(finally).map_or(0..0, head);
+        reader.wrong(&at, format!("a pipeline has at most {MOST_STEPS} steps"), "split it into several files");
+        return (Vec::new(), Vec::new());
+    }
     graph::unique(reader, body.iter().chain(&tail));
     let body_needs = graph::resolve(reader, &body, "steps", &tail);
     let tail_needs = graph::resolve(reader, &tail, "finally", &body);

@@ -249,6 +249,32 @@ fn what_is_not_declared_is_said_to_be_unchecked() {
 }
 
 #[test]
+fn a_plugin_that_does_not_tell_its_outputs_may_have_any() {
+    let text = "name: was\non: push\nsteps:\n  - { uses: talk, with: { txet: a } }\n  \
+                - { uses: slack, with: { text: '${{ steps.talk.anything }}.' } }\n";
+    let read = |declaration: &str| {
+        let declared = Declarations::from_iter([("talk".to_owned(), Declared::of(Some(declaration.as_bytes())))]);
+        pipeline::read_with("was.yaml", text, Pins::Known(&Lock::EMPTY), &declared)
+    };
+    let open = r#""type": "object", "properties": { "text": {} }"#;
+    assert!(read(&format!(r#"{{ "settings": {{ {open} }} }}"#)).pipeline.is_some());
+    let told = lint(&read(&format!(r#"{{ "settings": {{ {open} }}, "outputs": {{}} }}"#)).mistakes);
+    assert!(told.contains("step `talk` has no output `anything`"), "{told}");
+    let told = lint(&read(&format!(r#"{{ "settings": {{ {open}, "required": ["text"] }} }}"#)).mistakes);
+    assert!(told.contains("`talk` needs the setting `text`"), "where any key is taken, `txet` is one: {told}");
+}
+
+#[test]
+fn a_pipeline_has_so_many_steps() {
+    let steps = |many: usize| (0..many).map(|n| format!("  - uses: a{n}\n")).collect::<String>();
+    let parse = |many: usize| pipeline::parse("x.yaml", &format!("name: x\non: push\nsteps:\n{}", steps(many)));
+    assert!(parse(500).is_ok());
+    let mistakes = parse(6_000).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "{}", lint(&mistakes));
+    assert!(mistakes[0].to_string().contains("at most 500 steps"), "{}", mistakes[0]);
+}
+
+#[test]
 fn a_host_that_is_asked_in_the_clear_is_granted_by_name() {
     let text =
         |grant: &str| format!("name: x\non: push\nsteps:\n  - {{ uses: slack, grants: {{ http: [{grant}] }} }}\n");

@@ -53,7 +53,7 @@ impl Declaration {
             name: name.clone(),
             description: output.description.clone(),
         };
-        self.outputs.iter().map(row).collect()
+        self.outputs.iter().flatten().map(row).collect()
     }
 
     /// The setting whose keys are outputs as well, if there is one.
