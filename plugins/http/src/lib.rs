@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bespin_sdk::http::{Header, Request};
 use bespin_sdk::secrets::{Part, Secret};
-use bespin_sdk::{Deserialize, Failure, Outputs, Result, Text, Value, http, reject, secrets, warn};
+use bespin_sdk::{Deserialize, Failure, Named, Outputs, Result, Text, Value, http, reject, secrets, warn};
 
 /// What is shown of an answer that was not expected, in bytes.
 const SHOWN: usize = 2 << 10;
@@ -46,13 +46,7 @@ enum Words {
 #[serde(untagged, expecting = "expected a text or `{ secret: name }`")]
 enum Word {
     Text(Text),
-    Secret(FromSecret),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FromSecret {
-    secret: String,
+    Secret(Named),
 }
 
 /// A word whose secret was found.
@@ -152,7 +146,7 @@ fn found(words: Words) -> Result<Vec<Found>> {
     };
     let find = |word| match word {
         Word::Text(text) => Ok(Found::Text(text.0)),
-        Word::Secret(from) => Ok(Found::Secret(secrets::get(&from.secret)?)),
+        Word::Secret(named) => Ok(Found::Secret(secrets::get(&named.secret)?)),
     };
     words.into_iter().map(find).collect()
 }

@@ -1,6 +1,7 @@
 //! Values that a pipeline gives as a text or as the name of a secret.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use crate::secrets::{Part, Secret};
 use crate::{Result, Text, secrets};
@@ -15,12 +16,23 @@ pub enum Given {
     Secret(Named),
 }
 
-/// `{ secret: name }`.
+/// `{ secret: name }`, and no list of one text, which is read as a struct of one field elsewhere.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "BTreeMap<String, String>")]
 pub struct Named {
     /// The name under which the server keeps it.
     pub secret: String,
+}
+
+impl TryFrom<BTreeMap<String, String>> for Named {
+    type Error = &'static str;
+
+    fn try_from(mut map: BTreeMap<String, String>) -> core::result::Result<Named, &'static str> {
+        match (map.remove("secret"), map.is_empty()) {
+            (Some(secret), true) => Ok(Named { secret }),
+            _ => Err("expected `{ secret: name }`"),
+        }
+    }
 }
 
 /// A value that was found.

@@ -44,7 +44,7 @@ fn values() -> Vec<Value> {
         json!(["odd"]),
         json!([5, true]),
         json!([null]),
-        // Not `[["odd"]]`: serde reads a struct of one field out of a list of one, such as `{ secret: name }`.
+        json!([["odd"]]),
         json!([["odd", "more"]]),
         json!([{ "secret": "a" }]),
         json!({}),
@@ -52,6 +52,7 @@ fn values() -> Vec<Value> {
         json!({ "secret": 5 }),
         json!({ "odd": "b" }),
         json!({ "odd": 5 }),
+        json!({ "odd": ["b"] }),
         json!({ "odd": null }),
         json!({ "odd": ["b", { "secret": "a" }] }),
         json!({ "odd": { "secret": "a" } }),
