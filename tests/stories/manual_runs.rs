@@ -69,6 +69,8 @@ async fn a_person_starts_a_run() {
 
     world.is_refused().await;
     world.queues().await;
+    let told = world.github.heard().len();
+    assert!(told < 60, "a run that has ended is told once, and not {told} times");
 }
 
 impl World {

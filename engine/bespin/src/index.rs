@@ -110,6 +110,21 @@ impl JournalIndex {
         Ok(before.iter().rev().find(ahead).map(|other| other.id.clone()))
     }
 
+    /// The runs that may wait for `run`: the open ones of its concurrency group that were opened after it.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn behind(&self, run: &str) -> Result<Vec<String>, journal::Error> {
+        let folded = self.fresh().await?;
+        let Some((repository, place)) = folded.places.get(run) else { return Ok(Vec::new()) };
+        let Some([mine, after @ ..]) = folded.runs.get(repository).and_then(|runs| runs.get(*place..)) else {
+            return Ok(Vec::new());
+        };
+        let waits =
+            |other: &&KnownRun| mine.group.is_some() && other.group == mine.group && other.phase != RunPhase::Closed;
+        Ok(after.iter().filter(waits).map(|other| other.id.clone()).collect())
+    }
+
     /// The streams of deliveries that have not ended, in the order received.
     ///
     /// # Errors

@@ -97,7 +97,9 @@ fn render_text(text: &str, scope: &Variables) -> Result<Value, String> {
             Piece::Expression { source, .. } => {
                 let found = evaluate(source, scope, &environment())?;
                 match found.kind() {
-                    ValueKind::String | ValueKind::Number | ValueKind::Bool => out.push_str(&found.to_string()),
+                    // As GitHub and YAML write it; Jinja would say `True`.
+                    ValueKind::Bool => out.push_str(if found.is_true() { "true" } else { "false" }),
+                    ValueKind::String | ValueKind::Number => out.push_str(&found.to_string()),
                     _ => {
                         return Err(format!(
                             "`${{{{ {source} }}}}` is {}, which has no place within a text",

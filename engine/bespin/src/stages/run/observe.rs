@@ -3,7 +3,7 @@
 use super::RunStage;
 use crate::drive::{Trouble, Turn};
 use decide::run::{Observed, Opened, State, Status};
-use decide::stream::Family;
+use decide::stream::Stream;
 use std::collections::BTreeSet;
 
 impl RunStage {
@@ -15,7 +15,7 @@ impl RunStage {
         let Some(opened) = run.opened() else { return Ok(Observed::default()) };
         let instance = self.owners.instance().clone();
         if run.outcome().is_some() {
-            wake_those_behind(turn, opened);
+            self.wake_those_behind(turn, opened).await?;
             self.attempts.forget(&opened.id, |_, _| true);
             self.leftovers.closed(&opened.id).await;
             return Ok(Observed { instance, url: self.url.clone(), ..Observed::default() });
@@ -36,6 +36,15 @@ impl RunStage {
         Ok(Observed { instance, alive, queued, exits: here.exits, ahead, url: self.url.clone() })
     }
 
+    /// Wakes the runs that may wait for this one, which is closed; those that are closed as well are left alone, this
+    /// one above all.
+    async fn wake_those_behind(&self, turn: &Turn<'_>, opened: &Opened) -> Result<(), Trouble> {
+        let behind = self.index.behind(&opened.id).await;
+        let behind = behind.map_err(|error| Trouble::new("reading who is behind in the group", error))?;
+        behind.iter().for_each(|run| turn.drivers().poke(&Stream::run(run)));
+        Ok(())
+    }
+
     /// The attempts that the instance which their entry names still runs. `here` are those of this process:
     /// of its own attempts it knows each one, of another instance only whether it exists.
     fn alive(&self, run: &State, here: &BTreeSet<(String, u32)>) -> BTreeSet<(String, u32)> {
@@ -48,12 +57,5 @@ impl RunStage {
             false => self.owners.exists(owner),
         });
         is_alive.map(|(attempt, _)| attempt).collect()
-    }
-}
-
-/// Wakes the runs that may wait for this one, which is closed.
-fn wake_those_behind(turn: &Turn<'_>, opened: &Opened) {
-    if opened.pipeline.concurrency.is_some() {
-        turn.drivers().poke_all(&format!("{}{}/", Family::Run.prefix(), opened.repository));
     }
 }
