@@ -277,6 +277,7 @@ mod checks {
         check("plain", json!("plain"));
         check("v${{ run.number }}-${{ commit.short }}", json!("v55-f31bdcc"));
         check("${{ run.number }}", json!(55));
+        check("well: ${{ run.succeeding }}, or ${{ run.number > 1 }}", json!("well: false, or true"));
         check("${{ steps.push }}", json!({ "image": "host/was:v55", "changed": "false" }));
         check("${{ steps['dr-sync'].outcome }}", json!("skipped"));
         check("${{ env.repository | upper }}: ${{ \"}}\" }}", json!("HOST/PETCLINIC-WAS: }}"));

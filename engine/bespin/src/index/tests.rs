@@ -64,6 +64,9 @@ async fn the_order_of_a_group_is_the_journals_whatever_the_runs_are_called() {
         assert_eq!(ahead(&index, &ids[2]).await.as_ref(), Some(&ids[1]), "{names:?}");
         append(&journal, &ids[1], 2, RunEntry::Closed { outcome: RunOutcome::Cancelled }).await;
         assert_eq!(ahead(&index, &ids[2]).await.as_ref(), Some(&ids[0]), "{names:?}: it reads on before it answers");
+        let behind = async |run: &str| index.behind(run).await.unwrap();
+        assert_eq!(behind(&ids[0]).await, [ids[2].clone()], "neither itself nor what is closed");
+        assert!(behind(&ids[2]).await.is_empty() && behind(&alone).await.is_empty());
         append(&journal, &ids[0], 1, RunEntry::Closed { outcome: RunOutcome::Succeeded }).await;
         assert_eq!(ahead(&index, &ids[2]).await, None, "{names:?}");
         assert_eq!(ahead(&JournalIndex::new(journal), &ids[2]).await, None, "{names:?}: read anew");
