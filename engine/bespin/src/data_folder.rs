@@ -62,7 +62,7 @@ pub struct Whose {
 }
 
 impl Whose {
-    /// The folder.
+    /// The folder that is named, or that of the configuration file.
     ///
     /// # Errors
     /// There is no configuration file, or it does not name the folder.

@@ -48,7 +48,7 @@ pub struct StartOptions {
     key: Option<String>,
 }
 
-/// Runs a command.
+/// Asks the server, and prints where the run is shown.
 ///
 /// # Errors
 /// No server runs, or what is wrong with what is asked for.

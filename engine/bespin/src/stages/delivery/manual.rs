@@ -200,9 +200,6 @@ impl ManualRuns {
     async fn context(&self, mirror: &Mirror, repository: &str, stands: &Stands) -> Result<Context, NotTaken> {
         let read = self.delivery.read_at(mirror, repository, &stands.sha).await.map_err(unavailable)?;
         let read = read.ok_or_else(|| NotTaken::Unavailable(format!("the commit {} is gone by now", stands.sha)))?;
-        let prefix = format!("{repository}/");
-        let configured = self.delivery.floors.iter();
-        let configured = configured.filter_map(|(name, floor)| Some((name.strip_prefix(&prefix)?.to_owned(), *floor)));
         Ok(Context {
             commit: read.commit.clone(),
             files: read.files.clone(),
@@ -213,7 +210,7 @@ impl ManualRuns {
             brought: Vec::new(),
             runs: Vec::new(),
             floors: BTreeMap::new(),
-            configured: configured.collect(),
+            configured: self.delivery.configured(repository),
         })
     }
 }

@@ -101,7 +101,7 @@ impl DeliveryStage {
             Some(opened) => Some(self.external.last(&opened).await?),
             None => None,
         };
-        let configured = self.floors.get(&format!("{}/{pipeline}", old.repository)).copied();
+        let configured = self.configured(&old.repository).get(pipeline).copied();
         Ok(delivery::next_number(pipeline, &runs, external.into_iter().chain(configured)))
     }
 

@@ -58,11 +58,8 @@ impl DeliveryStage {
                 (self.turn(repository).await?, at_repository, self.runs(repository).await?, BTreeSet::new())
             }
         };
-        let prefix = format!("{repository}/");
-        let configured =
-            self.floors.iter().filter_map(|(name, floor)| Some((name.strip_prefix(&prefix)?.to_owned(), *floor)));
         let AtRepository { commit, files, files_at, changed, standing, brought } = at_repository;
-        let (floors, configured) = (BTreeMap::new(), configured.collect());
+        let (floors, configured) = (BTreeMap::new(), self.configured(repository));
         let mut context =
             Context { commit, files, files_at, changed, standing, same, brought, runs, floors, configured };
         for opened in delivery::unnumbered(received, &context) {
@@ -82,6 +79,14 @@ impl DeliveryStage {
             locked().retain(|stream, _| pending.contains(stream));
         }
         Ok(*locked().entry(received.stream()).or_insert_with(Instant::now))
+    }
+
+    /// The last numbers of a repository's pipelines that the configuration has, by pipeline.
+    pub(super) fn configured(&self, repository: &str) -> BTreeMap<String, u64> {
+        let prefix = format!("{repository}/");
+        let of_it =
+            self.floors.iter().filter_map(|(name, floor)| Some((name.strip_prefix(&prefix)?.to_owned(), *floor)));
+        of_it.collect()
     }
 
     /// The runs of a repository, as far as the journal says.
