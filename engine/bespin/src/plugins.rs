@@ -107,7 +107,9 @@ impl Plugins {
                 let remote = self.remote.as_ref().ok_or_else(none)?;
                 // Boxed, for the compiler: the registry's client makes deep futures.
                 let remote::Trusted { plugin, signer } = Box::pin(remote.get(&reference)).await?;
-                let declared = sandbox::declared(&plugin.wasm);
+                let wasm = plugin.wasm.clone();
+                let declared = tokio::task::spawn_blocking(move || sandbox::declared(&wasm)).await;
+                let declared = declared.map_err(|error| Error::Load(error.to_string()))?;
                 let loaded = sandbox.load(uses, &plugin.wasm).await.map_err(|error| Error::Load(error.to_string()))?;
                 let pulled = Some((plugin.manifest, signer));
                 let identity = Identity { uses: uses.to_owned(), component: plugin.component, pulled };
@@ -135,25 +137,20 @@ impl Plugins {
         Err(Error::Unknown { name: name.to_owned(), known: names.join(", ") })
     }
 
-    /// What the plugins declare that steps use, as far as they are here: nothing is fetched for it.
-    pub async fn declarations(&self, uses: BTreeSet<String>) -> Declarations {
-        let mut all: Vec<(String, Declared)> = Vec::new();
-        let mut others = BTreeSet::new();
-        for uses in uses {
-            match self.loaded.lock().expect("nobody panics while holding the plugins").get(&uses) {
-                Some(known) => all.push((uses, known.declared.clone())),
-                None => drop(others.insert(uses)),
+    /// What the plugins declare that steps use. Blocks. Those of registries are not looked for: a verdict on a file must
+    /// not depend on what this server has fetched so far. They are checked as their step starts, once they are here.
+    pub fn declarations(&self, uses: BTreeSet<String>) -> Declarations {
+        let files = PluginFiles { folder: Some(self.dir.clone()), fetched: None };
+        let declared = |uses: String| {
+            if plugin_reference(&uses).is_ok() {
+                let because = "it is of a registry, and checked as its step starts".to_owned();
+                return Some((uses, Declared::Unchecked { because }));
             }
-        }
-        let files = self.files();
-        let read = move || others.iter().filter_map(|uses| Some((uses.clone(), files.declared(uses)?))).collect();
-        let read: Vec<(String, Declared)> = tokio::task::spawn_blocking(read).await.unwrap_or_default();
-        all.into_iter().chain(read).collect()
-    }
-
-    fn files(&self) -> PluginFiles {
-        let fetched = self.remote.as_ref().map(|remote| remote.dir().to_owned());
-        PluginFiles { folder: Some(self.dir.clone()), fetched }
+            let loaded = self.loaded.lock().expect("nobody panics while holding the plugins").get(&uses).cloned();
+            let declared = loaded.map(|known| known.declared).or_else(|| files.declared(&uses))?;
+            Some((uses, declared))
+        };
+        uses.into_iter().filter_map(declared).collect()
     }
 
     async fn built_in(&self, sandbox: &Sandbox, name: &str) -> Result<Known, Error> {
@@ -162,9 +159,10 @@ impl Plugins {
         let plugin = sandbox.load_file(name, &path).await.map_err(|error| Error::Load(error.to_string()))?;
         let component: Digest = format!("sha256:{}", plugin.digest()).parse().expect("a SHA-256 is a digest");
         let identity = Identity { uses: name.to_owned(), component, pulled: None };
-        let (files, uses) = (self.files(), name.to_owned());
+        let (files, uses) = (PluginFiles { folder: Some(self.dir.clone()), fetched: None }, name.to_owned());
         let declared = tokio::task::spawn_blocking(move || files.declared(&uses)).await.ok().flatten();
-        let declared = declared.unwrap_or_else(|| Declared::of(None));
+        // It was loaded from there just now: not known is not the same as nothing declared.
+        let declared = declared.ok_or_else(|| Error::Load(format!("{} cannot be read", path.display())))?;
         Ok(Known { plugin, identity: Arc::new(identity), declared })
     }
 }

@@ -8,6 +8,7 @@ use crate::plugins::{Known, Plugins};
 use async_trait::async_trait;
 use decide::run::{Opened, Outcome};
 use futures::future::BoxFuture;
+use pipeline::declaration::Declared;
 use pipeline::limits::Limits;
 use pipeline::permission::{self, Permissions, Policy, Whose};
 use sandbox::{Abilities, Sandbox, Verdict};
@@ -90,13 +91,19 @@ impl PluginSteps {
         };
         let told = |trouble: &Trouble| self.host.note(asked, "warn", &format!("{trouble}; trying again"));
         // The run ends the wait at the step's timeout.
-        let Known { plugin, identity, .. } = match until_known(look, told).await {
+        let Known { plugin, identity, declared } = match until_known(look, told).await {
             Ok(known) => known,
             Err(trouble) => return Outcome::Rejected { because: trouble.message },
         };
         if let Some((manifest, signer)) = &identity.pulled {
             let from = format!("the plugin {manifest}, signed by {signer}");
             self.host.note(asked, "info", &from);
+            // The server's own were checked when the file was read.
+            match checked(&declared, &asked.uses, &asked.settings) {
+                Ok(None) => {}
+                Ok(Some(unchecked)) => self.host.note(asked, "info", &unchecked),
+                Err(refused) => return refused,
+            }
         }
         let own = match Permissions::parse(Whose::Step, &asked.grants) {
             Ok(own) => own,
@@ -139,6 +146,21 @@ impl Executor for PluginSteps {
 
     async fn settle(&self, key: &AttemptKey) {
         self.host.settled(key).await;
+    }
+}
+
+/// Checks a registry's plugin by what it declares, now that it is here; a sentence where it declares nothing.
+fn checked(declared: &Declared, uses: &str, settings: &Value) -> Result<Option<String>, Outcome> {
+    match declared {
+        Declared::Unchecked { because } => Ok(Some(format!("its settings are not checked: {because}"))),
+        Declared::Known(declaration) => {
+            let mistakes = declaration.mistakes(uses, settings);
+            if mistakes.is_empty() {
+                Ok(None)
+            } else {
+                Err(Outcome::Rejected { because: format!("with: {}", mistakes.join("; ")) })
+            }
+        }
     }
 }
 
@@ -186,5 +208,24 @@ fn outcome(verdict: Verdict) -> Outcome {
         Verdict::Limit { which, because } => Outcome::Limit { which: which.to_string(), because },
         Verdict::TimedOut { after } => Outcome::TimedOut { after_ms: after.as_millis() as u64 },
         Verdict::Trapped { because } => Outcome::Failed { because: format!("the plugin crashed: {because}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_plugin_of_a_registry_is_checked_as_its_step_starts() {
+        let uses = format!("ghcr.io/acme/talk@sha256:{}", "b".repeat(64));
+        let text = r#"{ "settings": { "type": "object", "properties": { "text": { "type": "string" } },
+                       "required": ["text"], "additionalProperties": false } }"#;
+        let declared = Declared::of(Some(text.as_bytes()));
+        assert_eq!(checked(&declared, &uses, &json!({ "text": "hello" })), Ok(None));
+        let because = "with: `talk` has no setting `txet`; did you mean `text`?".to_owned();
+        assert_eq!(checked(&declared, &uses, &json!({ "txet": "hello" })), Err(Outcome::Rejected { because }));
+        let unchecked = checked(&Declared::of(None), &uses, &json!({ "anything": "goes" }));
+        assert_eq!(unchecked, Ok(Some("its settings are not checked: it declares none".to_owned())));
     }
 }

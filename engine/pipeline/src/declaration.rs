@@ -22,6 +22,12 @@ use std::sync::Arc;
 pub const SECTION: &str = "bespin:settings";
 /// The longest declaration, in bytes.
 pub const LONGEST: usize = 64 << 10;
+/// What every step has besides the outputs of its plugin.
+pub(crate) const OUTCOME: &str = "outcome";
+/// What a step has that a person approved.
+pub(crate) const APPROVED_BY: &str = "approved_by";
+/// What expressions read of a step that no plugin makes.
+const OF_EVERY_STEP: [&str; 2] = [OUTCOME, APPROVED_BY];
 /// How many entries a list or a map of a declaration has at most.
 const MOST: usize = 200;
 
@@ -51,6 +57,9 @@ pub struct Declaration {
 pub(crate) struct OutputDeclaration {
     #[serde(default)]
     pub description: String,
+    /// The alternative of the settings that makes it, by the text that tells it apart; absent where each of them does.
+    #[serde(default)]
+    pub when: Option<String>,
 }
 
 /// The part of JSON Schema that is read.
@@ -121,12 +130,28 @@ impl Declaration {
                 return Err(format!("needs: `{ability}` is nothing that a grant gives"));
             }
         }
+        declaration.check_outputs()?;
         match &declaration.outputs_named_by {
             Some(by) if declaration.settings.property(by).is_none() => {
                 Err(format!("outputs-named-by: there is no setting `{by}`"))
             }
             _ => Ok(declaration),
         }
+    }
+
+    fn check_outputs(&self) -> Result<(), String> {
+        let choices = self.settings.choices();
+        for (name, output) in self.outputs.iter().flatten() {
+            if OF_EVERY_STEP.contains(&name.as_str()) {
+                return Err(format!(
+                    "outputs: every step has `{name}` from the run, which takes the place of the plugin's"
+                ));
+            }
+            if let Some(when) = output.when.as_deref().filter(|when| !choices.contains(when)) {
+                return Err(format!("outputs.{name}: no alternative of the settings is told apart by `{when}`"));
+            }
+        }
+        Ok(())
     }
 
     /// The abilities that it asks permission for, always or by what its settings say.
@@ -198,6 +223,13 @@ impl SettingSchema {
             texts.len() == self.one_of.len() && rest.iter().all(|schema| schema.required.contains(*name))
         };
         first.required.iter().find(tells).map(String::as_str)
+    }
+
+    /// The texts that tell the alternatives apart.
+    fn choices(&self) -> Vec<&str> {
+        let Some(key) = self.told_apart_by() else { return Vec::new() };
+        let texts = self.one_of.iter().map(|schema| schema.properties.get(key)?.r#const.as_ref()?.as_str());
+        texts.flatten().collect()
     }
 
     /// A property, of whichever alternative.
@@ -293,6 +325,14 @@ mod tests {
             (object(r#", "oneOf": [{}, {}]"#), "requires the same key with another `const`"),
             (object(r#", "properties": { "a": { "oneOf": [{}] } }"#), "settings.a: `oneOf` stands at the top"),
             (r#"{ "settings": { "type": "object" }, "needs": ["log"] }"#.to_owned(), "`log` is nothing that a grant"),
+            (
+                r#"{ "settings": { "type": "object" }, "outputs": { "outcome": {} } }"#.to_owned(),
+                "every step has `outcome`",
+            ),
+            (
+                r#"{ "settings": { "type": "object" }, "outputs": { "a": { "when": "plan" } } }"#.to_owned(),
+                "outputs.a: no alternative of the settings is told apart by `plan`",
+            ),
             (
                 r#"{ "settings": { "type": "object" }, "outputs-named-by": "outputs" }"#.to_owned(),
                 "no setting `outputs`",

@@ -1,8 +1,12 @@
 //! Checks what a step gives its plugin, by what the plugin declares.
 
-use crate::declaration::{Additional, Declaration, Declared, Kind, SettingSchema, bare, listed};
+use crate::declaration::{
+    APPROVED_BY, Additional, Declaration, Declarations, Declared, Kind, OUTCOME, SettingSchema, bare, listed,
+};
 use crate::expr::{self, Piece};
 use crate::graph::Draft;
+use crate::lock::{Lock, Pins};
+use crate::mistake::SourceText;
 use crate::permission::Ability;
 use crate::plugin::id_of;
 use crate::reader::{FileReader, field, head};
@@ -10,11 +14,6 @@ use crate::tree::{MapKey, Node, NodeKind};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ops::Range;
-
-/// What every step has besides its outputs.
-const OUTCOME: &str = "outcome";
-/// What a step has that a person approved.
-const APPROVED_BY: &str = "approved_by";
 
 /// A map that is checked, in words.
 struct CheckedMap {
@@ -40,16 +39,53 @@ pub(crate) fn check(reader: &mut FileReader<'_>, draft: &Draft<'_>) {
     grants(reader, declaration, draft, &name);
 }
 
+impl Declaration {
+    /// What is wrong with settings whose expressions are evaluated, such as
+    /// `` `push` has no setting `tga`; did you mean `tag`? ``. `uses` names the plugin as its step does.
+    pub fn mistakes(&self, uses: &str, with: &Value) -> Vec<String> {
+        let (no_lock, declared) = (Lock::EMPTY, Declarations::NONE);
+        let mut reader = FileReader::new(SourceText { file: "", text: "" }, Pins::Known(&no_lock), &declared);
+        let name = id_of(uses).unwrap_or_else(|| uses.to_owned());
+        let owner = CheckedMap { name: format!("`{name}`"), part: "setting", prefix: String::new() };
+        match (Node::of(with).kind, with) {
+            (NodeKind::Map(entries), _) => map(&mut reader, &self.settings, &entries, &(0..0), &owner),
+            (_, Value::Null) => map(&mut reader, &self.settings, &[], &(0..0), &owner),
+            (_, other) => {
+                reader.wrong(&(0..0), format!("`with` is a map, not {}", Node::of(other).name()), "write one")
+            }
+        }
+        reader.mistakes.into_iter().map(|mistake| format!("{}; {}", mistake.message, mistake.help)).collect()
+    }
+
+    /// The outputs that a step with these settings may have; `None` where they are not known.
+    pub fn outputs_of(&self, with: &Value) -> Option<BTreeSet<String>> {
+        self.outputs_with(|key| with.get(key))
+    }
+
+    fn outputs_with<'v>(&self, setting: impl Fn(&str) -> Option<&'v Value>) -> Option<BTreeSet<String>> {
+        // Which alternative it is may be an expression's to say: then it may be each.
+        let chosen = self.settings.told_apart_by().and_then(&setting).and_then(Value::as_str);
+        let chosen = chosen.filter(|text| matches!(expr::split(text).as_deref(), Ok([Piece::Text(_)])));
+        let is_made = |when: &Option<String>| match (when.as_deref(), chosen) {
+            (Some(when), Some(chosen)) => when == chosen,
+            (None, _) | (_, None) => true,
+        };
+        let made = self.outputs.as_ref()?.iter().filter(|(_, output)| is_made(&output.when));
+        let mut names: BTreeSet<String> = made.map(|(name, _)| name.clone()).collect();
+        match self.outputs_named_by.as_ref().and_then(|by| setting(by)) {
+            Some(Value::Object(named)) => names.extend(named.keys().cloned()),
+            Some(Value::Null) | None => {}
+            // An expression may name any.
+            Some(_) => return None,
+        }
+        Some(names)
+    }
+}
+
 /// The names that expressions may read of a step, where its plugin declares all of them.
 pub(crate) fn outputs(reader: &FileReader<'_>, draft: &Draft<'_>) -> Option<BTreeSet<String>> {
     let declaration = reader.declared.of(&draft.step.uses)?.known()?;
-    let mut names: BTreeSet<String> = declaration.outputs.as_ref()?.keys().cloned().collect();
-    match declaration.outputs_named_by.as_ref().and_then(|by| draft.step.with.get(by)) {
-        Some(Value::Object(named)) => names.extend(named.keys().cloned()),
-        Some(Value::Null) | None => {}
-        // An expression may name any.
-        Some(_) => return None,
-    }
+    let mut names = declaration.outputs_with(|key| draft.step.with.get(key))?;
     names.insert(OUTCOME.to_owned());
     if draft.step.approval.is_some() {
         names.insert(APPROVED_BY.to_owned());

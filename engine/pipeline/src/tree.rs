@@ -63,6 +63,20 @@ pub(crate) struct YamlFault {
 }
 
 impl Node {
+    /// A value that stands in no file.
+    pub(crate) fn of(value: &Value) -> Node {
+        let scalar = |text: String, style| NodeKind::Scalar { text, style };
+        let key = |text: &String| MapKey { at: 0..0, text: text.clone() };
+        let kind = match value {
+            Value::Null => scalar("null".to_owned(), Style::Plain),
+            Value::Bool(_) | Value::Number(_) => scalar(value.to_string(), Style::Plain),
+            Value::String(text) => scalar(text.clone(), Style::Quoted),
+            Value::Array(items) => NodeKind::List(items.iter().map(Node::of).collect()),
+            Value::Object(map) => NodeKind::Map(map.iter().map(|(name, value)| (key(name), Node::of(value))).collect()),
+        };
+        Node { at: 0..0, kind }
+    }
+
     /// What a person would call it.
     pub(crate) fn name(&self) -> String {
         match &self.kind {

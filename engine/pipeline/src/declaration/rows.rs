@@ -27,6 +27,8 @@ pub struct OutputRow {
     pub name: String,
     /// What it is; may be empty.
     pub description: String,
+    /// The alternative of which it is one, where there are several, such as `action: plan`.
+    pub when: Option<String>,
 }
 
 impl Declaration {
@@ -49,9 +51,11 @@ impl Declaration {
 
     /// The outputs that are known by name.
     pub fn output_rows(&self) -> Vec<OutputRow> {
+        let key = self.settings.told_apart_by().unwrap_or_default();
         let row = |(name, output): (&String, &super::OutputDeclaration)| OutputRow {
             name: name.clone(),
             description: output.description.clone(),
+            when: output.when.as_ref().map(|when| format!("{key}: {when}")),
         };
         self.outputs.iter().flatten().map(row).collect()
     }

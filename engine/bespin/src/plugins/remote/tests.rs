@@ -4,8 +4,10 @@ use super::*;
 use images::plugin::{New, Tag};
 use images::signature::SigningKey;
 use images::{Auth, RegistrySettings};
+use pipeline::declaration::Declared;
 use playground::faults::Faults;
 use playground::registry::Registry;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,11 @@ fn openssl(arguments: &[&str]) {
 
 impl World {
     async fn new() -> World {
+        World::with(bytes::Bytes::from_static(b"\0asm")).await
+    }
+
+    /// A registry that has this component.
+    async fn with(wasm: bytes::Bytes) -> World {
         let _set_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
         let registry = Registry::open(dir.path().join("registry"), None, None, Faults::default()).unwrap();
@@ -42,7 +49,7 @@ impl World {
             openssl(&["pkey", "-in", &private, "-pubout", "-out", &public]);
         }
         let to: ImageRef = format!("{HOST}/acme/lint:1").parse().unwrap();
-        let new = New { wasm: bytes::Bytes::from_static(b"\0asm"), imports: Vec::new(), exports: Vec::new() };
+        let new = New { wasm, imports: Vec::new(), exports: Vec::new() };
         let digest = registries.of(HOST).unwrap().push_plugin(&to, &new, Tag::Stays).await.unwrap();
         let key = SigningKey::from_pem(&std::fs::read_to_string(file("acme.key")).unwrap()).unwrap();
         registries.of(HOST).unwrap().sign_plugin(&to, &digest, &key).await.unwrap();
@@ -114,4 +121,40 @@ async fn signatures_of_both_forms_are_kept_and_an_entry_of_before_is_read() {
     let at = whole.windows(statements.len()).position(|window| window == statements).unwrap();
     let before = [&whole[..at], &whole[at + statements.len()..]].concat();
     assert_eq!(read(&world.pinned, &before), Some((plugin, both[..2].to_vec())));
+}
+
+/// A component that declares that it takes any settings.
+const DECLARING: &[u8] = b"\0asm\x0d\0\x01\0\0\x2e\x0fbespin:settings{\"settings\":{\"type\":\"object\"}}";
+
+#[tokio::test]
+async fn a_verdict_on_a_file_does_not_depend_on_what_was_fetched() {
+    let world = World::with(bytes::Bytes::from_static(DECLARING)).await;
+    let folder = world.dir.path().join("plugins");
+    std::fs::create_dir(&folder).unwrap();
+    let remote = Arc::new(world.remote("acme/*", "acme"));
+    let plugins = crate::plugins::Plugins::of(&folder).and(remote.clone());
+    let uses = world.pinned.to_string();
+    let declared = || plugins.declarations(BTreeSet::from([uses.clone()])).of(&uses).cloned();
+    let before = declared();
+    assert!(matches!(&before, Some(Declared::Unchecked { because }) if because.contains("as its step starts")));
+    assert!(remote.get(&world.pinned).await.is_ok());
+    assert_eq!(declared(), before, "another server, which has not fetched it, says the same");
+    let known = stored(remote.dir(), &world.pinned).map(|wasm| sandbox::declared(&wasm));
+    assert!(matches!(known, Some(Declared::Known(_))), "lint reads it: {known:?}");
+}
+
+#[tokio::test]
+async fn what_is_stored_counts_for_the_digest_that_the_lock_file_names_and_no_other() {
+    let world = World::new().await;
+    let remote = world.remote("acme/*", "acme");
+    assert!(remote.get(&world.pinned).await.is_ok());
+    assert!(stored(remote.dir(), &world.pinned).is_some());
+    let [kept] = &world.kept()[..] else { panic!("one file is kept") };
+    let other = ImageRef { digest: Some(Digest::of(b"other")), ..world.pinned.clone() };
+    std::fs::copy(kept, path(remote.dir(), &other, &Digest::of(b"other"))).unwrap();
+    assert_eq!(stored(remote.dir(), &other), None, "another plugin's file in its place is not believed");
+    let tag = ImageRef { tag: Some("1".into()), digest: None, ..world.pinned.clone() };
+    assert_eq!(stored(remote.dir(), &tag), None);
+    std::fs::write(kept, [&std::fs::read(kept).unwrap()[..], b"x"].concat()).unwrap();
+    assert_eq!(stored(remote.dir(), &world.pinned), None, "nor is a damaged one");
 }

@@ -7,21 +7,30 @@ use forge::{FileAt, Limits, Mirror};
 use pipeline::Pipeline;
 use pipeline::declaration::Declarations;
 use pipeline::lock::{LOCK, Lock, Pins};
+use std::sync::Arc;
 
 /// Where pipelines stand in a repository.
 pub(super) const FOLDER: &str = ".bespin";
 /// How much of that folder is read at one commit.
 const LIMITS: Limits = Limits { files: 100, file_bytes: 256 * 1024, bytes: 4 * 1024 * 1024 };
 
-/// Reads the pipelines of a commit. Steps are checked by what the plugins declare that are here.
+/// What a commit holds of pipelines, as texts: git's alone, so it never changes.
+pub(super) struct Sources {
+    /// Paths and texts; or why a text is none.
+    pipelines: Vec<(String, Result<String, Vec<String>>)>,
+    lock: Result<Lock, Vec<String>>,
+}
+
+/// Reads the pipeline files of a commit, and the lock file beside them.
 ///
 /// # Errors
 /// The mirror cannot be read.
-pub(super) async fn at(mirror: &Mirror, commit: &str, plugins: &Plugins) -> Result<Vec<File>, Trouble> {
+pub(super) async fn at(mirror: &Mirror, commit: &str) -> Result<Sources, Trouble> {
     let files = match mirror.files(commit, FOLDER, &[".yaml", ".yml", ".lock"], LIMITS).await {
         Ok(files) => files,
         Err(error @ forge::Error::TooLarge { .. }) => {
-            return Ok(vec![File { path: FOLDER.into(), pipeline: Err(vec![error.to_string()]) }]);
+            let pipelines = vec![(FOLDER.to_owned(), Err(vec![error.to_string()]))];
+            return Ok(Sources { pipelines, lock: Ok(Lock::EMPTY) });
         }
         Err(error) => return Err(error.into()),
     };
@@ -33,17 +42,33 @@ pub(super) async fn at(mirror: &Mirror, commit: &str, plugins: &Plugins) -> Resu
         Lock::read(LOCK, &text).map_err(|all| all.iter().map(ToString::to_string).collect())
     });
     let text = |file: FileAt| (file.path.clone(), utf8(file.path, file.bytes));
-    let texts: Vec<_> = pipelines.into_iter().map(text).collect();
-    let used = |(path, text): &(String, Result<String, _>)| {
-        let text = text.as_deref().unwrap_or_default();
-        pipeline::read_with(path, text, pins(&lock), &Declarations::NONE).uses
-    };
-    let declared = plugins.declarations(texts.iter().flat_map(used).collect()).await;
-    let read = |(path, text): (String, Result<String, _>)| {
-        let pipeline = text.and_then(|text| with_lock(&path, &text, &lock, &declared));
-        File { path, pipeline }
-    };
-    Ok(texts.into_iter().map(read).collect())
+    Ok(Sources { pipelines: pipelines.into_iter().map(text).collect(), lock })
+}
+
+impl Sources {
+    /// The pipelines, their steps checked by what the server's own plugins declare. Nothing of it is kept, since a
+    /// file of a plugin that cannot be read now may be read at the next look.
+    ///
+    /// # Errors
+    /// The server ends meanwhile.
+    pub(super) async fn judge(self: Arc<Sources>, plugins: Arc<Plugins>) -> Result<Vec<File>, Trouble> {
+        let judged = tokio::task::spawn_blocking(move || self.judged_by(&plugins)).await;
+        judged.map_err(|error| Trouble::new("reading the pipeline files", error))
+    }
+
+    fn judged_by(&self, plugins: &Plugins) -> Vec<File> {
+        let used = |(path, text): &(String, Result<String, _>)| {
+            let text = text.as_deref().unwrap_or_default();
+            pipeline::read_with(path, text, pins(&self.lock), &Declarations::NONE).uses
+        };
+        let declared = plugins.declarations(self.pipelines.iter().flat_map(used).collect());
+        let read = |(path, text): &(String, Result<String, Vec<String>>)| {
+            let text = text.as_deref().map_err(Vec::clone);
+            let pipeline = text.and_then(|text| with_lock(path, text, &self.lock, &declared));
+            File { path: path.clone(), pipeline }
+        };
+        self.pipelines.iter().map(read).collect()
+    }
 }
 
 fn pins(lock: &Result<Lock, Vec<String>>) -> Pins<'_> {

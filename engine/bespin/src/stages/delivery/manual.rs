@@ -201,8 +201,8 @@ impl ManualRuns {
         let read = self.delivery.read_at(mirror, repository, &stands.sha).await.map_err(unavailable)?;
         let read = read.ok_or_else(|| NotTaken::Unavailable(format!("the commit {} is gone by now", stands.sha)))?;
         Ok(Context {
-            commit: read.commit.clone(),
-            files: read.files.clone(),
+            commit: read.commit,
+            files: read.files,
             files_at: stands.sha.clone(),
             changed: Changed::Everything,
             standing: Standing::Current,

@@ -16,6 +16,7 @@ use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::run::{Commit, Opened};
 use decide::stream::{Family, Stream};
+use files::Sources;
 use forge::Forge;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -46,13 +47,19 @@ pub struct DeliveryStage {
     /// same time would find the same number, and the append of the second would be refused.
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// A cache of what git says of commits, which never changes.
-    commits: Mutex<HashMap<(String, String), Arc<AtCommit>>>,
+    commits: Mutex<HashMap<(String, String), KnownCommit>>,
     /// When each delivery was first looked at, by its stream: it was received before that.
     looked: Mutex<HashMap<Stream, Instant>>,
 }
 
-/// What a commit holds for a delivery; it never changes.
+/// What git says of a commit; it never changes.
 #[derive(Clone)]
+struct KnownCommit {
+    commit: Commit,
+    sources: Arc<Sources>,
+}
+
+/// What a commit holds for a delivery, by what the plugins declare now.
 struct AtCommit {
     commit: Commit,
     files: Vec<File>,

@@ -1,6 +1,6 @@
 //! What a delivery observes of its repository: the commit, its pipelines, the runs so far.
 
-use super::{AtCommit, DeliveryStage, files};
+use super::{AtCommit, DeliveryStage, KnownCommit, files};
 use crate::drive::Trouble;
 use decide::delivery::{
     self, Ancestry, Change, Changed, Context, File, KnownRun, Observed, Paths, Push, Received, Standing,
@@ -119,7 +119,7 @@ impl DeliveryStage {
         }
         let Some(at_commit) = at_commit else { return Ok(None) };
         let changed = changed(mirror, push).await?;
-        let AtCommit { commit, files } = (*at_commit).clone();
+        let AtCommit { commit, files } = at_commit;
         let standing = self.standing(mirror, push, since, &commit.sha).await?;
         let brought = match delivery::depends_on_all(&Received::Push(push.clone()), &commit.message) {
             true => mirror.brought(&push.before, &push.after, READ_COMMITS).await?.unwrap_or_default(),
@@ -146,7 +146,15 @@ impl DeliveryStage {
         mirror: &Mirror,
         repository: &str,
         id: &str,
-    ) -> Result<Option<Arc<AtCommit>>, Trouble> {
+    ) -> Result<Option<AtCommit>, Trouble> {
+        let Some(KnownCommit { commit, sources }) = self.known_commit(mirror, repository, id).await? else {
+            return Ok(None);
+        };
+        Ok(Some(AtCommit { commit, files: sources.judge(self.plugins.clone()).await? }))
+    }
+
+    /// What git says of a commit; `None` where the mirror has not got it.
+    async fn known_commit(&self, mirror: &Mirror, repository: &str, id: &str) -> Result<Option<KnownCommit>, Trouble> {
         let key = (repository.to_owned(), id.to_owned());
         let kept = self.commits.lock().expect("nobody panics while holding the commits").get(&key).cloned();
         if kept.is_some() {
@@ -155,15 +163,15 @@ impl DeliveryStage {
         let Some(commit) = mirror.commit(id).await? else {
             return Ok(None);
         };
-        let files = files::at(mirror, &commit.sha, &self.plugins).await?;
+        let sources = Arc::new(files::at(mirror, &commit.sha).await?);
         let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
-        let at_commit = Arc::new(AtCommit { commit, files });
+        let known = KnownCommit { commit, sources };
         let mut commits = self.commits.lock().expect("nobody panics while holding the commits");
         if commits.len() >= KEPT_COMMITS {
             commits.clear();
         }
-        commits.insert(key, at_commit.clone());
-        Ok(Some(at_commit))
+        commits.insert(key, known.clone());
+        Ok(Some(known))
     }
 
     /// Waits for its turn: of the deliveries of a repository one observes at a time, in the order received.

@@ -47,14 +47,7 @@ impl DeliveryStage {
         };
         let standing = if tip == asked.head_sha { Standing::Current } else { Standing::Passed { by: tip } };
         let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
-        Ok(Ok(AtRepository {
-            commit,
-            files: at_base.files.clone(),
-            files_at: base,
-            changed,
-            standing,
-            brought: Vec::new(),
-        }))
+        Ok(Ok(AtRepository { commit, files: at_base.files, files_at: base, changed, standing, brought: Vec::new() }))
     }
 
     /// Whether this head had a run, and another head after it: whether it is back, the remote must say.

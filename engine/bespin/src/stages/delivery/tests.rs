@@ -57,19 +57,7 @@ impl World {
     }
 
     async fn receive(&self, delivery: &str, before: &str, after: &str, paths: Paths) {
-        let push = Push {
-            hook: "default".into(),
-            delivery: delivery.into(),
-            repository: REPOSITORY.into(),
-            reference: "refs/heads/main".into(),
-            before: before.into(),
-            after: after.into(),
-            change: if before == NOTHING { Change::New } else { Change::Forward },
-            pusher: "kim".into(),
-            paths,
-            source: Source::Webhook,
-        };
-        self.record(Received::Push(push)).await;
+        self.record(Received::Push(push_of(delivery, before, after, paths))).await;
     }
 
     async fn record(&self, received: Received) {
@@ -84,6 +72,22 @@ impl World {
     async fn run(&self, id: &str) -> Vec<RunEntry> {
         let written = read::<RunEntry>(self.drivers.journal(), &format!("run/{id}")).await.unwrap();
         written.into_iter().map(|written| written.entry).collect()
+    }
+}
+
+/// A push to `main` as a webhook tells it.
+fn push_of(delivery: &str, before: &str, after: &str, paths: Paths) -> Push {
+    Push {
+        hook: "default".into(),
+        delivery: delivery.into(),
+        repository: REPOSITORY.into(),
+        reference: "refs/heads/main".into(),
+        before: before.into(),
+        after: after.into(),
+        change: if before == NOTHING { Change::New } else { Change::Forward },
+        pusher: "kim".into(),
+        paths,
+        source: Source::Webhook,
     }
 }
 

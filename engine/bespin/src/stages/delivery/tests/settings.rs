@@ -51,3 +51,20 @@ async fn a_wrong_setting_is_a_mistake_of_the_pushed_file() {
     let runs = world.push("d2", &first, &second, compare()).await;
     assert_eq!(world.opened(&runs[0]).await.mistakes, [""; 0], "what declares nothing takes anything");
 }
+
+#[tokio::test]
+async fn a_commit_is_judged_by_what_the_plugins_declare_at_each_look() {
+    let world = World::new(&[(".bespin/talks.yaml", TALKS)]).await;
+    let folder = world.directory.path().join("plugins");
+    std::fs::create_dir(&folder).unwrap();
+    let first = world.git.git(REPOSITORY, &["rev-parse", "main"]);
+    let runs = world.push("d1", NOTHING, &first, compare()).await;
+    assert_eq!(world.opened(&runs[0]).await.mistakes, [""; 0], "a plugin that is not here makes no mistake");
+    std::fs::write(folder.join("talk.wasm"), declaring(TALK)).unwrap();
+    world.git.git(REPOSITORY, &["branch", "other", "main"]);
+    let other = Push { reference: "refs/heads/other".into(), ..push_of("d2", NOTHING, &first, compare()) };
+    world.record(Received::Push(other)).await;
+    let runs = world.ended("d2").await;
+    let mistakes = world.opened(&runs[0]).await.mistakes;
+    assert!(mistakes[0].contains("`talk` has no setting `txet`"), "the same commit is looked at anew: {mistakes:?}");
+}
