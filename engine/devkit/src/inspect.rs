@@ -6,7 +6,7 @@ use crate::component::{read, unchecked};
 use crate::reach::{RegistryOptions, told};
 use clap::Args;
 use pipeline::ImageRef;
-use pipeline::declaration::{Declaration, SettingRow};
+use pipeline::declaration::{Declaration, OutputRow, SettingRow};
 use pipeline::permission::Ability;
 use sandbox::World;
 use sandbox::inspect::{self, Inspected};
@@ -88,7 +88,7 @@ fn settings_as_json(declaration: &Declaration) -> Value {
 
 fn outputs_as_json(declaration: &Declaration) -> Value {
     let rows = declaration.output_rows().into_iter();
-    rows.map(|row| json!({ "name": row.name, "description": row.description })).collect()
+    rows.map(|row| json!({ "name": row.name, "description": row.description, "when": row.when })).collect()
 }
 
 /// What it declares: each row with what it is about in its first line.
@@ -100,8 +100,11 @@ fn declared(plugin: &Inspected) -> Vec<(&'static str, String)> {
         return unchecked(&plugin.declared).map(|why| ("settings", why)).into_iter().collect();
     };
     let settings = declaration.setting_rows().into_iter().map(setting).collect();
-    let mut outputs: Vec<String> =
-        declaration.output_rows().into_iter().map(|row| format!("{:<13} {}", row.name, row.description)).collect();
+    let output = |row: OutputRow| {
+        let when = row.when.map(|when| format!("; with `{when}`")).unwrap_or_default();
+        format!("{:<13} {}{when}", row.name, row.description)
+    };
+    let mut outputs: Vec<String> = declaration.output_rows().into_iter().map(output).collect();
     outputs.extend(declaration.outputs_named_by().map(|by| format!("and what the setting `{by}` names")));
     [("settings", settings), ("outputs", outputs)].into_iter().flat_map(|(what, rows)| titled(what, rows)).collect()
 }

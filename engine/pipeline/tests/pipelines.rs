@@ -265,6 +265,49 @@ fn a_plugin_that_does_not_tell_its_outputs_may_have_any() {
 }
 
 #[test]
+fn outputs_are_told_apart_by_what_the_settings_choose() {
+    let told = |action: &str, output: &str| {
+        let steps = serde_json::json!([
+            { "id": "infra", "uses": "terraform", "with": action_of(action), "grants": { "terraform": ["*"] } },
+            { "uses": "slack", "with": { "text": format!("${{{{ steps.infra.{output} }}}}.") } },
+        ]);
+        let file = serde_json::json!({ "name": "a", "on": "push", "steps": steps }).to_string();
+        let declared = Declarations::built_in();
+        lint(&pipeline::read_with("a.yaml", &file, Pins::Known(&Lock::EMPTY), &declared).mistakes)
+    };
+    for (action, output) in [("plan", "changes"), ("apply", "outputs"), ("${{ env.x }}", "outputs")] {
+        assert!(!told(action, output).contains("has no output"), "{action} {output}: {}", told(action, output));
+    }
+    for (action, output) in [("plan", "outputs"), ("apply", "changes")] {
+        let told = told(action, output);
+        assert!(told.contains(&format!("step `infra` has no output `{output}`")), "{action}: {told}");
+    }
+    let canary = "name: a\non: push\nsteps:\n  - { uses: canary, with: { rollout: a/b }, grants: { canary: [c/a/b] } }\n  \
+                  - { uses: slack, with: { text: '${{ steps.canary.outcome }}.' } }\n";
+    let read = pipeline::read_with("a.yaml", canary, Pins::Known(&Lock::EMPTY), &Declarations::built_in());
+    assert!(read.pipeline.is_some(), "every step has an outcome: {}", lint(&read.mistakes));
+}
+
+fn action_of(action: &str) -> serde_json::Value {
+    match action {
+        "apply" => serde_json::json!({ "action": action, "plan": "p" }),
+        _ => serde_json::json!({ "action": action }),
+    }
+}
+
+#[test]
+fn settings_without_a_file_are_checked_as_those_of_a_file() {
+    let Some(Declared::Known(http)) = Declarations::built_in().of("http").cloned() else { panic!("it is built in") };
+    let with = serde_json::json!({ "url": "https://host.example/", "methdo": "GET", "headers": { "a": null } });
+    let mistakes = http.mistakes("http", &with);
+    assert!(mistakes.iter().any(|one| one.starts_with("`http` has no setting `methdo`; did you mean")), "{mistakes:?}");
+    assert!(mistakes.iter().any(|one| one.starts_with("`headers.a` is ")), "{mistakes:?}");
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert!(http.mistakes("http", &serde_json::Value::Null)[0].starts_with("`http` needs the setting `url`"));
+    assert!(http.mistakes("http", &serde_json::json!([]))[0].starts_with("`with` is a map, not a list"));
+}
+
+#[test]
 fn a_pipeline_has_so_many_steps() {
     let steps = |many: usize| (0..many).map(|n| format!("  - uses: a{n}\n")).collect::<String>();
     let parse = |many: usize| pipeline::parse("x.yaml", &format!("name: x\non: push\nsteps:\n{}", steps(many)));

@@ -315,6 +315,8 @@ export interface OutputView {
   name: string;
   /** What it is; may be empty. */
   description: string;
+  /** The setting and its value without which there is none, such as `action: plan`. */
+  when: string | null;
 }
 
 /** The phase of a stage, as in `decide::next`. */

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { pluginsQuery } from '../api/queries'
-import type { AskView, DeclaredView, PluginView, RowView, ServeView, SettingView, UseView } from '../api/types'
+import type { AskView, DeclaredView, OutputView, PluginView, RowView, ServeView, SettingView, UseView } from '../api/types'
 import { Ago, Answered, Empty, Panel } from '../parts/bits'
 import { StreamLink } from '../parts/links'
 import { State } from '../parts/state'
@@ -114,7 +114,7 @@ function Declared({ declared }: { declared: DeclaredView }) {
       <ul className="uses">
         {declared.outputs.map((output) => (
           <li key={output.name}>
-            <code>{output.name}</code> <span className="faint">{output.description}</span>
+            <code>{output.name}</code> <span className="faint">{outputText(output)}</span>
           </li>
         ))}
         {declared.outputs_named_by !== null && (
@@ -127,6 +127,11 @@ function Declared({ declared }: { declared: DeclaredView }) {
       </ul>
     </details>
   )
+}
+
+/** What an output is, and of which steps. */
+function outputText(output: OutputView): string {
+  return [output.description, output.when === null ? '' : `with ${output.when}`].filter((text) => text !== '').join('; ')
 }
 
 function Setting({ setting }: { setting: SettingView }) {

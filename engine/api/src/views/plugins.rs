@@ -107,6 +107,8 @@ pub struct OutputView {
     pub name: String,
     /// What it is; may be empty.
     pub description: String,
+    /// The setting and its value without which there is none, such as `action: plan`.
+    pub when: Option<String>,
 }
 
 impl DeclaredView {
@@ -120,7 +122,7 @@ impl DeclaredView {
             description: row.description,
             when: row.when,
         };
-        let output = |row: OutputRow| OutputView { name: row.name, description: row.description };
+        let output = |row: OutputRow| OutputView { name: row.name, description: row.description, when: row.when };
         match declared {
             Declared::Known(declaration) => DeclaredView {
                 unchecked: None,

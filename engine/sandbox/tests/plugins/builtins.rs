@@ -36,7 +36,7 @@ async fn the_corridor_from_image_to_canary() {
 
     let with = r#"{"rollout":"petclinic/was","on-timeout":"retreat"}"#;
     let followed = outputs(run(&world, "canary", with, &[("canary", "production/petclinic/was")]).await);
-    assert_eq!(followed["outcome"], "promoted");
+    assert!(followed.is_empty(), "`outcome` is the step's own, which a plugin cannot give: {followed:?}");
     assert_eq!(world.happened().followed[0].on_timeout, OnTimeout::Retreat);
 }
 
