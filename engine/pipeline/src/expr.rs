@@ -161,11 +161,22 @@ fn compile<'e, 's>(source: &'s str, environment: &'e Environment<'s>) -> Result<
     }
 }
 
-/// The words of an expression and the signs between them, those of its texts as well.
+/// The words of an expression and the signs between them; a text in quotes is one, whatever stands in it.
 fn parts(source: &str) -> usize {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let words = source.split(|c| !is_word(c)).filter(|word| !word.is_empty()).count();
-    words + source.chars().filter(|c| !is_word(*c) && !c.is_whitespace()).count()
+    let (mut parts, mut in_word, mut chars) = (0, false, source.chars());
+    while let Some(c) = chars.next() {
+        parts += usize::from(!c.is_whitespace() && !(in_word && is_word(c)));
+        in_word = is_word(c);
+        if matches!(c, '\'' | '"') {
+            while let Some(inner) = chars.next().filter(|inner| *inner != c) {
+                if inner == '\\' {
+                    chars.next();
+                }
+            }
+        }
+    }
+    parts
 }
 
 fn missing(name: &str, scope: &Value) -> Option<String> {
@@ -306,6 +317,21 @@ mod checks {
         assert!(refused("${{ 'a' * 100000000 }}").contains("costs too much"));
         assert!(refused(&format!("${{{{ {}1 }}}}", "(".repeat(100_000))).len() < 400_000);
         assert!(refused("${{ range(100000) }}").contains("unknown"));
+    }
+
+    #[test]
+    fn a_text_in_quotes_is_one_part_of_an_expression_whatever_stands_in_it() {
+        let words = "Größe, \\' and {} \\\\ ".repeat(300);
+        for quote in ['"', '\''] {
+            let text = words.replace('"', "\\\"");
+            let made = render(&json!(format!("${{{{ {quote}{text}{quote} ~ run.number }}}}")), &scope()).unwrap();
+            assert!(made.as_str().unwrap().ends_with("\\ 55"), "{made}");
+        }
+        let sum = |terms: usize| format!("${{{{ {}'a' }}}}", "'b + c' ~ ".repeat(terms));
+        assert!(render(&json!(sum(249)), &scope()).is_ok());
+        assert!(refused(&sum(250)).contains("it has 501 words and signs, and 500 are the most"));
+        let open = format!("${{{{ run.number ~ {}'a b }}}}", "1 + ".repeat(10));
+        assert!(refused(&open).contains("without its"), "{}", refused(&open));
     }
 
     #[test]
