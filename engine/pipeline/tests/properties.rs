@@ -5,6 +5,8 @@
 
 #[path = "../../fuzz/src/corpus.rs"]
 mod corpus;
+#[path = "../../fuzz/src/declaration.rs"]
+mod declaration;
 #[path = "../../fuzz/src/expression.rs"]
 mod expression;
 #[path = "../../fuzz/src/lock.rs"]
@@ -26,6 +28,7 @@ fn the_corpus_holds() {
     corpus::hold("lock", lock::check);
     corpus::hold("pipeline_file", pipeline_file::check);
     corpus::hold("expression", expression::check);
+    corpus::hold("declaration", declaration::check);
 }
 
 /// A registry, as it may be written.
@@ -76,8 +79,13 @@ proptest! {
     }
 
     #[test]
+    fn nearly_declarations(bytes in corpus::nearly("declaration")) {
+        declaration::check(&bytes);
+    }
+
+    #[test]
     fn any_text_at_all(text in any::<String>()) {
-        for check in [reference::check, lock::check, pipeline_file::check, expression::check] {
+        for check in [reference::check, lock::check, pipeline_file::check, expression::check, declaration::check] {
             check(text.as_bytes());
         }
     }
@@ -184,11 +192,14 @@ fn nothing_that_nests_overflows() {
         format!("${{{{ a{} }}}}", ".a".repeat(deep)),
         format!("${{{{ 1{} }}}}", " + 1".repeat(deep)),
         format!("${{{{ a{} }}}}", "|trim".repeat(deep)),
+        format!("{{\"settings\": {}", "{\"items\": ".repeat(4_000)),
+        format!("{{\"settings\": {}", "{\"oneOf\": [".repeat(4_000)),
+        format!("{{\"settings\": {}", "{\"additionalProperties\": ".repeat(2_000)),
     ];
     for text in texts {
         let small = std::thread::Builder::new().stack_size(2 << 20);
         let looked = small.spawn(move || {
-            for check in [lock::check, pipeline_file::check, expression::check] {
+            for check in [lock::check, pipeline_file::check, expression::check, declaration::check] {
                 check(text.as_bytes());
             }
         });

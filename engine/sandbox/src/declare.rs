@@ -18,8 +18,7 @@ pub fn declare(wasm: &[u8], declaration: &str) -> Result<Vec<u8>, String> {
     let mut component = wasm.get(..HEADER).unwrap_or_default().to_vec();
     let mut at = HEADER;
     while let Some((id, from, end)) = section_at(wasm, at) {
-        let name = [&[u8::try_from(SECTION.len()).unwrap_or_default()], SECTION.as_bytes()].concat();
-        if id != CUSTOM || !wasm[from..end].starts_with(&name) {
+        if id != CUSTOM || !is_declaration(&wasm[from..end]) {
             component.extend_from_slice(&wasm[at..end]);
         }
         at = end;
@@ -34,21 +33,32 @@ pub fn declare(wasm: &[u8], declaration: &str) -> Result<Vec<u8>, String> {
     Ok(component)
 }
 
+/// Whether a custom section's content begins with the name of a declaration.
+fn is_declaration(content: &[u8]) -> bool {
+    let name = number_at(content, 0).and_then(|(length, from)| content.get(from..from.checked_add(length)?));
+    name == Some(SECTION.as_bytes())
+}
+
 /// The section that begins at a byte: its id, and where its content begins and ends.
 fn section_at(wasm: &[u8], at: usize) -> Option<(u8, usize, usize)> {
     let id = *wasm.get(at)?;
-    let (mut from, mut length, mut shift) = (at + 1, 0_usize, 0_u32);
-    loop {
-        let byte = *wasm.get(from)?;
-        from += 1;
-        length |= usize::from(byte & 0x7f).checked_shl(shift)?;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
+    let (length, from) = number_at(wasm, at + 1)?;
     let end = from.checked_add(length).filter(|end| *end <= wasm.len())?;
     Some((id, from, end))
+}
+
+/// The number that stands at a byte, and where it ends. It may be written longer than it need be.
+fn number_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let (mut from, mut number, mut shift) = (at, 0_usize, 0_u32);
+    loop {
+        let byte = *bytes.get(from)?;
+        from += 1;
+        number |= usize::from(byte & 0x7f).checked_shl(shift)?;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            return Some((number, from));
+        }
+    }
 }
 
 /// Appends a number as WebAssembly writes it: seven bits in each byte, the lowest first.
