@@ -190,9 +190,24 @@ proptest! {
     }
 }
 
+/// Longer than this takes only what grows with each of its parts, in seconds: a machine that is busy is no reason.
+const LITTLE: u64 = 120;
+
 /// Neither a glob nor a Dockerfile can cost more than it is long.
 #[test]
 fn what_is_short_costs_little() {
+    let (done, ended) = std::sync::mpsc::channel();
+    let looking = std::thread::spawn(move || {
+        look_at_what_is_short();
+        done.send(()).expect("somebody waits");
+    });
+    match ended.recv_timeout(std::time::Duration::from_secs(LITTLE)) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("what is short takes longer than {LITTLE} s"),
+        Ok(()) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => looking.join().expect("nothing panics"),
+    }
+}
+
+fn look_at_what_is_short() {
     assert!(!glob(&format!("{}b", "*a".repeat(30)), &"a".repeat(63)));
     let words: String = (0..4_000).map(|at| format!(" A{at}=$A{}", at + 1)).collect();
     dockerfile::check(format!("FROM scratch\nENV{words}\n").as_bytes());

@@ -1,11 +1,12 @@
 //! `bespin plugin test`: a plugin against recorded answers, with no server.
 
 use super::cases::{self, Case, CaseRequest};
-use super::outcome::{CallOutcome, WorldAnswer};
+use super::outcome::{CallOutcome, Ending, WorldAnswer};
 use super::project::{self, First};
 use super::recorded::Recorded;
 use crate::component;
 use clap::Args;
+use pipeline::declaration::{Declaration, Declared};
 use pipeline::limits::Limits;
 use sandbox::{Abilities, Plugin, Sandbox, Settings};
 use std::path::PathBuf;
@@ -38,16 +39,16 @@ pub(super) async fn run(options: &Options) -> Result<(), String> {
     let project = project::open(&options.plugin, first)?;
     let shown = project.component.display();
     let wasm = component::read(&project.component)?;
-    let world = sandbox::inspect::inspect(&wasm).map_err(|refused| format!("{shown}: {refused}"))?.world;
-    let cases = cases::all(options.cases.as_ref().unwrap_or(&project.cases), world)?;
+    let inspected = sandbox::inspect::inspect(&wasm).map_err(|refused| format!("{shown}: {refused}"))?;
+    let cases = cases::all(options.cases.as_ref().unwrap_or(&project.cases), inspected.world)?;
     let folder = options.cache.clone().unwrap_or_else(cache);
     let sandbox = Sandbox::open(&folder, Settings::default());
     let sandbox = sandbox.map_err(|error| format!("{}: {error}", folder.display()))?;
-    let name = project.component.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let plugin = sandbox.load(&name, &wasm).await.map_err(|error| format!("{shown}: {}", error.because))?;
+    let uses = project.component.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let plugin = sandbox.load(&uses, &wasm).await.map_err(|error| format!("{shown}: {}", error.because))?;
     let mut differ = 0;
     for (name, case) in &cases {
-        match differs(&sandbox, &plugin, case).await {
+        match differs(&sandbox, &plugin, case, (&uses, &inspected.declared)).await {
             None => println!("same    {name}"),
             Some(shown) => {
                 differ += 1;
@@ -61,14 +62,41 @@ pub(super) async fn run(options: &Options) -> Result<(), String> {
     }
 }
 
-/// Runs a case; what differs, if anything does.
-async fn differs(sandbox: &Sandbox, plugin: &Plugin, case: &Case) -> Option<String> {
+/// Runs a case; what differs, if anything does: from what is recorded, or from what the plugin declares under its name.
+async fn differs(
+    sandbox: &Sandbox,
+    plugin: &Plugin,
+    case: &Case,
+    (uses, declared): (&str, &Declared),
+) -> Option<String> {
     let world = Arc::new(Recorded::of(case));
     let abilities = Arc::clone(&world) as Arc<dyn Abilities>;
     let told = told(sandbox, plugin, case, abilities).await;
     let got = CallOutcome { log: world.log(), asked: world.unrecorded(), ..told };
     let expected = CallOutcome { asked: world.unasked(), ..case.expected(&got) };
-    got.differs(&expected)
+    let differs = got.differs(&expected);
+    let undeclared = match (&case.asked, declared) {
+        (CaseRequest::Step(with), Declared::Known(declaration)) => undeclared(declaration, uses, with, &got),
+        _ => Vec::new(),
+    };
+    let undeclared = undeclared.iter().map(|line| format!("    ! {line}\n"));
+    let shown: String = differs.into_iter().chain(undeclared).collect();
+    (!shown.is_empty()).then_some(shown)
+}
+
+/// What a plugin did otherwise than it declares: no pipeline could have such a step, or read such an output.
+fn undeclared(declaration: &Declaration, uses: &str, with: &cases::Object, got: &CallOutcome) -> Vec<String> {
+    let with = serde_json::Value::Object(with.clone());
+    let mut all = Vec::new();
+    if got.verdict != Ending::Rejected.name() {
+        let mistakes = declaration.mistakes(uses, &with);
+        all.extend(mistakes.iter().map(|mistake| format!("taken, and declared to be a mistake: {mistake}")));
+    }
+    if let (WorldAnswer::Outputs(outputs), Some(known)) = (&got.answer, declaration.outputs_of(&with)) {
+        let odd = outputs.keys().filter(|name| !known.contains(*name));
+        all.extend(odd.map(|name| format!("the output `{name}` is not declared, so no step can read it")));
+    }
+    all
 }
 
 /// Asks the plugin what the case asks, and tells what came of it.
@@ -119,4 +147,43 @@ fn cache() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     caches.unwrap_or_else(std::env::temp_dir).join("bespin").join("plugins")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const DECLARED: &str = r#"{
+        "settings": { "type": "object", "properties": { "text": { "type": "string" } }, "required": ["text"],
+                      "additionalProperties": false },
+        "outputs": { "length": {} }
+    }"#;
+
+    fn of(with: &Value, got: &CallOutcome) -> Vec<String> {
+        let Value::Object(with) = with else { panic!("settings are a map") };
+        undeclared(&Declaration::read(DECLARED).unwrap(), "talk", with, got)
+    }
+
+    fn succeeded(output: &str) -> CallOutcome {
+        let outputs = [(output.to_owned(), "5".to_owned())].into();
+        CallOutcome::of(sandbox::Verdict::Succeeded { outputs }, WorldAnswer::Outputs)
+    }
+
+    #[test]
+    fn what_a_plugin_takes_is_what_it_declares() {
+        assert_eq!(of(&json!({ "text": "hello" }), &succeeded("length")), [""; 0]);
+        let told = of(&json!({ "txet": "hello" }), &succeeded("length"));
+        let expected = "taken, and declared to be a mistake: `talk` has no setting `txet`; did you mean `text`?";
+        assert_eq!(told, [expected]);
+        let because = "with: unknown field `txet`".to_owned();
+        let rejected = CallOutcome::of(sandbox::Verdict::Rejected { because }, WorldAnswer::Outputs);
+        assert_eq!(of(&json!({ "txet": "hello" }), &rejected), [""; 0], "both refuse it");
+    }
+
+    #[test]
+    fn what_a_plugin_leaves_is_what_it_declares() {
+        let told = of(&json!({ "text": "hello" }), &succeeded("lenght"));
+        assert_eq!(told, ["the output `lenght` is not declared, so no step can read it"]);
+    }
 }

@@ -55,7 +55,8 @@ In place of `with` and `outputs` stand, for a plugin of the world
 `grants` are then what the configuration gives. A verdict is succeeded, rejected, transient, denied, limit, timed-out or
 trapped. `because`, `log` and `message` are compared where a case has them. An answer is found by what is asked, in
 whatever order, and given once. What is asked and not recorded is refused and shown; what is recorded and was not asked
-is shown as well; either fails the case."###;
+is shown as well; either fails the case. So does a step that takes settings, or leaves an output, otherwise than the
+plugin declares."###;
 
 /// One case of a file: a request, its surroundings, and what is expected.
 #[derive(Debug)]
