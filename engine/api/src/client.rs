@@ -20,6 +20,15 @@ pub(crate) fn network(address: IpAddr) -> IpNet {
     }
 }
 
+/// The addresses that one customer of a provider may have: the same of IPv4, and of IPv6 the /48 that a /64 is of. Who has
+/// so many askers does not count as so many.
+pub(crate) fn site(network: IpNet) -> IpNet {
+    match network {
+        IpNet::V4(_) => network,
+        IpNet::V6(of) => IpNet::V6(Ipv6Net::new(of.addr(), 48).expect("48 is a length of IPv6").trunc()),
+    }
+}
+
 /// The right-most address of `X-Forwarded-For` that is none of the trusted
 /// proxies: each proxy adds on the right whom it heard, so that whatever stands
 /// further left may be made up. Without a trusted proxy at the other end of
@@ -58,6 +67,14 @@ mod tests {
         assert_ne!(one("2001:db8:0:1::1"), one("2001:db8:0:2::1"));
         assert_ne!(one("192.0.2.1"), one("192.0.2.2"));
         assert_eq!(one("::ffff:192.0.2.1"), one("192.0.2.1"), "an address of IPv4 that IPv6 maps");
+    }
+
+    #[test]
+    fn a_customer_with_a_whole_48_is_one_site() {
+        let site = |address: &str| site(network(address.parse().unwrap()));
+        assert_eq!(site("2001:db8:7:1::1"), site("2001:db8:7:ffff::9"));
+        assert_ne!(site("2001:db8:7:1::1"), site("2001:db8:8:1::1"));
+        assert_ne!(site("192.0.2.1"), site("192.0.2.2"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! one up takes the same time whatever was guessed.
 
 mod throttle;
+mod waiting;
 
 use crate::client;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex};
 use throttle::Throttle;
 use tokio::sync::Semaphore;
 use url::{Host, Url};
+use waiting::Waiting;
 
 /// How long a session lasts without being used, in ms.
 const IDLE_MS: u64 = 12 * 60 * 60 * 1000;
@@ -35,9 +37,6 @@ const LINK_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How many sessions there may be; the oldest gives way.
 const MAX_SESSIONS: usize = 1000;
-
-/// How many logins are verified or wait for it at once.
-const WAITING: usize = 16;
 
 /// A password longer than this is refused unread, in bytes.
 const MAX_PASSWORD: usize = 1024;
@@ -114,12 +113,14 @@ pub struct Login {
     /// A name is slowed down for those who guess, and for nobody else. Names that there are not count as all others.
     by_name: Throttle<(IpNet, [u8; 32])>,
     by_client: Throttle<IpNet>,
+    /// A site has many clients, and is slowed down for what they try together.
+    by_site: Throttle<IpNet>,
     /// Those whose word counts about who asks.
     proxies: Vec<IpNet>,
     /// A verification takes 19 MiB and tens of ms; two at once are enough.
     verifying: Arc<Semaphore>,
     /// Those who are verified or wait for it: everybody else is told to come back, and holds no connection meanwhile.
-    waiting: Semaphore,
+    waiting: Waiting,
 }
 
 struct Live {
@@ -158,9 +159,10 @@ impl Login {
             links: Mutex::default(),
             by_name: Throttle::new(30, 60 * 60 * 1000),
             by_client: Throttle::new(10, 60 * 1000),
+            by_site: Throttle::new(100, 60 * 1000),
             proxies: Vec::new(),
             verifying: Arc::new(Semaphore::new(2)),
-            waiting: Semaphore::new(WAITING),
+            waiting: Waiting::default(),
         })
     }
 
@@ -181,8 +183,15 @@ impl Login {
         let client = client::network(peer);
         let guess = (client, digest(name));
         // First: whoever is turned away for others' sake has not tried.
-        let _place = self.waiting.try_acquire().map_err(|_| Refusal::TooOften(1))?;
-        if let Some(seconds) = self.by_client.take(client, now).max(self.by_name.take(guess, now)) {
+        let site = client::site(client);
+        let _place = self.waiting.take(site).ok_or(Refusal::TooOften(1))?;
+        // A site whose tries are used up leaves nothing in the tables of its many clients.
+        let wait = self.by_site.wait(&site, now);
+        if let Some(seconds) = wait.or_else(|| self.by_client.take(client, now).max(self.by_name.take(guess, now))) {
+            return Err(Refusal::TooOften(seconds));
+        }
+        // Last: what a client tries beyond its own number takes nothing from its neighbours.
+        if let Some(seconds) = self.by_site.take(site, now) {
             return Err(Refusal::TooOften(seconds));
         }
         if password.len() > MAX_PASSWORD {

@@ -1,5 +1,6 @@
 //! How many bytes of bodies are held at once: in all, for each client, and for bodies that are large.
 
+use crate::client::site;
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,9 @@ pub(super) struct BodyBudget {
 #[derive(Default)]
 struct HeldBytes {
     all: usize,
+    /// By client, and by its site.
     by_client: HashMap<IpNet, usize>,
+    by_site: HashMap<IpNet, usize>,
 }
 
 /// What one body holds of the budget; given back when it is dropped.
@@ -52,10 +55,15 @@ impl BodyShare {
         let mut held = held.lock().expect("nobody panics while counting bytes");
         let mine = held.by_client.get(&self.client).copied().unwrap_or_default();
         let most = |of: usize| if self.bytes + more > SMALL { of - of / 4 } else { of };
-        if held.all + more > most(*all) || mine + more > most(*per_client) {
+        let site = site(self.client);
+        let ours = held.by_site.get(&site).copied().unwrap_or_default();
+        // Half of all, unless one client may have more than that.
+        let per_site = (all / 2).max(*per_client);
+        if held.all + more > most(*all) || ours + more > most(per_site) || mine + more > most(*per_client) {
             return false;
         }
         held.all += more;
+        *held.by_site.entry(site).or_default() += more;
         *held.by_client.entry(self.client).or_default() += more;
         self.bytes += more;
         true
@@ -66,10 +74,13 @@ impl Drop for BodyShare {
     fn drop(&mut self) {
         let mut held = self.budget.held.lock().expect("nobody panics while counting bytes");
         held.all -= self.bytes;
-        if let Some(mine) = held.by_client.get_mut(&self.client) {
-            *mine -= self.bytes;
-            if *mine == 0 {
-                held.by_client.remove(&self.client);
+        let HeldBytes { by_client, by_site, .. } = &mut *held;
+        for (counted, key) in [(by_client, self.client), (by_site, site(self.client))] {
+            if let Some(bytes) = counted.get_mut(&key) {
+                *bytes -= self.bytes;
+                if *bytes == 0 {
+                    counted.remove(&key);
+                }
             }
         }
     }
@@ -96,5 +107,17 @@ mod tests {
         assert!(budget.share(net("192.0.2.3")).grow(SMALL));
         drop((large, small, other));
         assert_eq!((budget.held(), budget.held.lock().unwrap().by_client.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_site_with_many_64s_does_not_hold_all() {
+        let budget = BodyBudget::new(8 * SMALL, SMALL);
+        let of = |site: u16, n: u16| crate::client::network([0x2001, 0xdb8, site, n, 0, 0, 0, 1].into());
+        let mut many: Vec<_> = (0..5).map(|n| budget.share(of(7, n))).collect();
+        assert!(many[..4].iter_mut().all(|share| share.grow(SMALL)), "half of all");
+        assert!(!many[4].grow(1), "another /64 of it gets nothing");
+        assert!(budget.share(of(8, 1)).grow(SMALL));
+        drop(many);
+        assert_eq!((budget.held(), budget.held.lock().unwrap().by_site.len()), (0, 0));
     }
 }

@@ -1,6 +1,7 @@
 //! Who holds a connection, and what it does there.
 
 use super::ConnectionLimits;
+use crate::client::site;
 use crate::problem::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
@@ -68,14 +69,26 @@ impl ConnectionPlaces {
     /// Takes a place, another connection's if need be; `None` where all of them are at work.
     pub(super) fn take(self: &Arc<Self>, client: Option<IpNet>) -> Option<Place> {
         let mut taken = self.lock();
-        let mut shares: HashMap<Option<IpNet>, usize> = HashMap::new();
-        let requests = taken.by_number.values().filter(|one| one.doing != Doing::Streaming);
-        requests.for_each(|one| *shares.entry(one.client).or_default() += 1);
+        let (mut shares, mut of_sites): (HashMap<_, usize>, HashMap<_, usize>) = (HashMap::new(), HashMap::new());
+        for one in taken.by_number.values().filter(|one| one.doing != Doing::Streaming) {
+            *shares.entry(one.client).or_default() += 1;
+            *of_sites.entry(one.client.map(site)).or_default() += 1;
+        }
         let has_share = client.is_none() || shares.get(&client).is_none_or(|mine| *mine < self.per_client);
-        if !has_share || shares.values().sum::<usize>() >= self.connections {
-            let is_meant = |one: &OneTaken| one.doing < Doing::Answering && (has_share || one.client == client);
-            // Of those that do least, one of the client that has most; of these, who has not moved for longest.
-            let rank = |one: &OneTaken| (one.doing, std::cmp::Reverse(shares[&one.client]), one.since);
+        let site_has_share =
+            client.is_none() || of_sites.get(&client.map(site)).is_none_or(|ours| *ours < self.connections / 2);
+        if !has_share || !site_has_share || shares.values().sum::<usize>() >= self.connections {
+            let is_meant = |one: &OneTaken| {
+                one.doing < Doing::Answering
+                    && (has_share || one.client == client)
+                    && (site_has_share || one.client.map(site) == client.map(site))
+            };
+            // Of those that do least, one of the site that has most, and there of the client that has most; of these, who
+            // has not moved for longest.
+            let rank = |one: &OneTaken| {
+                let (site, client) = (of_sites[&one.client.map(site)], shares[&one.client]);
+                (one.doing, std::cmp::Reverse((site, client)), one.since)
+            };
             let meant = taken.by_number.iter().filter(|(_, one)| is_meant(one));
             let number = meant.min_by_key(|(_, one)| rank(one)).map(|(number, _)| *number)?;
             taken.by_number.remove(&number)?.evicted.cancel();
@@ -138,9 +151,14 @@ impl Place {
         let mut taken = self.places.lock();
         let Some(client) = taken.by_number.get(&self.number).map(|one| one.client) else { return true };
         let streams = taken.by_number.values().filter(|one| one.doing == Doing::Streaming);
-        let (mut all, mut mine) = (0, 0);
-        streams.for_each(|one| (all, mine) = (all + 1, mine + usize::from(one.client == client)));
-        let is_free = all < self.places.streams && (client.is_none() || mine < self.places.streams_per_client);
+        let (mut all, mut mine, mut ours) = (0, 0, 0);
+        for one in streams {
+            all += 1;
+            mine += usize::from(one.client == client);
+            ours += usize::from(one.client.map(site) == client.map(site));
+        }
+        let has_share = mine < self.places.streams_per_client && ours < self.places.streams.div_ceil(2);
+        let is_free = all < self.places.streams && (client.is_none() || has_share);
         if let Some(one) = taken.by_number.get_mut(&self.number).filter(|_| is_free) {
             one.doing = Doing::Streaming;
         }
@@ -217,6 +235,23 @@ mod tests {
     }
 
     #[test]
+    fn a_site_takes_half_of_the_places_however_many_64s_it_has() {
+        let places = places(8, 2);
+        let of = |site: u16, n: u16| Some(crate::client::network([0x2001, 0xdb8, site, n, 0, 0, 0, 1].into()));
+        let other = places.take(of(9, 1)).unwrap();
+        let many: Vec<Place> = (0..4).map(|n| places.take(of(7, n)).unwrap()).collect();
+        many[1..].iter().for_each(Place::answering);
+        let fifth = places.take(of(7, 5)).unwrap();
+        assert!(many[0].evicted.is_cancelled() && !other.evicted.is_cancelled(), "it takes from its own");
+        fifth.answering();
+        assert!(places.take(of(7, 6)).is_none(), "half of the places are at work for it");
+        assert!(fifth.stream(), "the first of its streams");
+        let sixth = places.take(of(7, 6)).unwrap();
+        assert!(!sixth.stream(), "half of the streams are its own");
+        assert!(other.stream());
+    }
+
+    #[test]
     fn a_listener_that_is_full_gives_up_what_the_greediest_has() {
         let places = places(4, 3);
         let modest = places.take(net("192.0.2.9")).unwrap();
@@ -234,8 +269,8 @@ mod tests {
     #[test]
     fn streams_are_counted_apart() {
         let places = places(1, 1);
-        let streams = [0, 1].map(|_| {
-            let place = places.take(net("192.0.2.1")).unwrap();
+        let streams = ["192.0.2.1", "192.0.2.2"].map(|client| {
+            let place = places.take(net(client)).unwrap();
             assert!(place.stream());
             place
         });

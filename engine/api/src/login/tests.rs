@@ -53,11 +53,38 @@ async fn nobody_learns_which_names_there_are_or_locks_one_out() {
 #[tokio::test]
 async fn a_crowd_is_told_to_come_back_and_holds_nothing() {
     let login = login();
-    let crowd = login.waiting.acquire_many(WAITING as u32).await.unwrap();
+    let site = |n: usize| client::site(client::network(IpAddr::from([192, 0, 2, u8::try_from(n).unwrap()])));
+    let crowd: Vec<_> = (0..waiting::WAITING).map(|n| login.waiting.take(site(n / 8)).unwrap()).collect();
     let early = login.enter("ann", "a long password", PEER, 0).await;
     assert_eq!(early, Err(Refusal::TooOften(1)));
     drop(crowd);
     assert!(login.enter("ann", "a long password", PEER, 0).await.is_ok());
+}
+
+#[tokio::test]
+async fn one_site_with_many_64s_does_not_take_every_place() {
+    let login = login();
+    let from = |n: u16| IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 1]);
+    let site = client::site(client::network(from(1)));
+    let crowd: Vec<_> = (0..waiting::OF_ONE_SITE).map(|_| login.waiting.take(site).unwrap()).collect();
+    assert_eq!(login.enter("ann", "a long password", from(9), 0).await, Err(Refusal::TooOften(1)));
+    assert!(login.enter("ann", "a long password", PEER, 0).await.is_ok(), "the others' places are theirs");
+    drop(crowd);
+    for n in 1..100 {
+        assert_eq!(login.by_site.take(site, 5_000), None, "{n}");
+    }
+    assert_eq!(login.enter("ann", "guess", from(1), 5_000).await, Err(Refusal::Wrong), "the hundredth try");
+    for n in 2..1_000 {
+        assert_eq!(login.enter("ann", "guess", from(n), 6_000).await, Err(Refusal::TooOften(59)), "{n}");
+    }
+    assert_eq!((login.by_client.remembered(), login.by_name.remembered()), (2, 1), "nothing is left of them");
+    let neighbour = IpAddr::from([0x2001, 0xdb8, 8, 1, 0, 0, 0, 1]);
+    assert!(login.enter("ann", "a long password", neighbour, 6_000).await.is_ok());
+    for _ in 0..20 {
+        let _refused = login.enter("ann", "guess", IpAddr::from([0x2001, 0xdb8, 9, 1, 0, 0, 0, 1]), 6_000).await;
+    }
+    let other = client::site(client::network(IpAddr::from([0x2001, 0xdb8, 9, 2, 0, 0, 0, 1])));
+    assert!((0..90).all(|_| login.by_site.take(other, 6_000).is_none()), "a client's surplus is not its neighbours'");
 }
 
 #[tokio::test]

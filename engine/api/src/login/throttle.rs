@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::Mutex;
 
 /// How many keys are remembered; past it, those whose windows began first are forgotten. Whoever has that many
-/// addresses is not slowed down by any table, and must not keep others out by filling it.
+/// sites is not slowed down by any table, and must not keep others out by filling it.
 const MAX_KEYS: usize = 10_000;
 
 /// Counts tries by key, a fixed number in each window.
@@ -33,15 +33,32 @@ impl<K: Hash + Eq> Throttle<K> {
             (*since, *count) = (now, 0);
         }
         if *count >= self.limit {
-            return Some((self.window_ms - (now - *since)).div_ceil(1000).max(1));
+            return Some(self.seconds(*since, now));
         }
         *count += 1;
         None
     }
 
+    /// The seconds until a key's next try, if its tries are used up; none is taken, and no key is remembered for it.
+    pub(super) fn wait(&self, key: &K, now: Timestamp) -> Option<u64> {
+        let tries = self.tries.lock().expect("nobody panics while counting tries");
+        let (since, count) = tries.get(key).copied()?;
+        (self.is_within(since, now) && count >= self.limit).then(|| self.seconds(since, now))
+    }
+
+    fn seconds(&self, since: Timestamp, now: Timestamp) -> u64 {
+        (self.window_ms - (now - since)).div_ceil(1000).max(1)
+    }
+
     /// Forgets the tries of a key: it was the right one after all.
     pub(super) fn forget(&self, key: &K) {
         self.tries.lock().expect("nobody panics while counting tries").remove(key);
+    }
+
+    /// How many keys are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.tries.lock().expect("nobody panics while counting tries").len()
     }
 
     /// A clock that was set back begins a new window, so that nobody waits for it to catch up.
