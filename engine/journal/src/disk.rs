@@ -28,6 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use undo::BeforeOpening;
+pub(crate) use undo::undo_cut_off_start;
 
 /// How much is written before it is synced, in bytes: of more, sled may write over what it has moved and not yet settled.
 const WINDOW: usize = 64 << 10;

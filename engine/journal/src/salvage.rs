@@ -5,7 +5,7 @@
 //! be lost: in the order of the global sequence, not stream by stream, so that
 //! no stream knows of what another has forgotten.
 
-use crate::disk::{Sealing, StoreFolder, Unopened};
+use crate::disk::{Sealing, StoreFolder, Unopened, undo_cut_off_start};
 use crate::slots::{FoundSlots, SlotsFile};
 use crate::stored::{Meta, StoredEntry, Totals};
 use crate::{Entry, Error, carry, keys, opening, restored, seal};
@@ -127,7 +127,10 @@ fn alone(dir: &Path) -> Result<File, Error> {
     let said = |error: &dyn std::fmt::Display| Error(format!("the journal in {}: {error}", dir.display()));
     let file = File::open(dir.join("db")).map_err(|error| said(&error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            undo_cut_off_start(dir).map_err(|error| said(&error))?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(said(&"a server has it open; stop that first, or verify a backup of it")),
         Err(TryLockError::Error(error)) => Err(said(&error)),
     }

@@ -1,7 +1,7 @@
 //! How sled's own store begins: made aside, settled, and opened under its lock.
 
 use super::Unopened;
-use super::undo::BeforeOpening;
+use super::undo::{BeforeOpening, undo_cut_off_start};
 use crate::Error;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -102,6 +102,7 @@ fn settle(dir: &Path) -> std::io::Result<Option<BeforeOpening>> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         locked => locked?,
     }
+    undo_cut_off_start(dir)?;
     for item in std::fs::read_dir(dir)? {
         let name = item?.file_name();
         if name.to_str().is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating")) {
@@ -116,5 +117,94 @@ fn settle(dir: &Path) -> std::io::Result<Option<BeforeOpening>> {
             Ok(None)
         }
         kept => kept.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NewEntry, inspect, open};
+    use decide::by::By;
+    use std::collections::BTreeMap;
+
+    async fn append(journal: &crate::Journal, at: u64) {
+        let body = serde_json::json!({ "padding": "x".repeat(700) });
+        let entry = NewEntry { at_ms: 1_795_000_000_000 + at, by: By::Server, kind: "counted".into(), body };
+        journal.append("run/a", at, vec![entry]).await.unwrap();
+    }
+
+    async fn filled(dir: &Path) {
+        for round in 0..3 {
+            let journal = open(dir).unwrap();
+            for at in round * 80..(round + 1) * 80 {
+                append(&journal, at).await;
+            }
+        }
+    }
+
+    fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+        let files = std::fs::read_dir(dir).unwrap().map(|item| item.unwrap());
+        let files = files.filter(|item| item.file_type().unwrap().is_file());
+        files.map(|item| (item.file_name().into_string().unwrap(), std::fs::read(item.path()).unwrap())).collect()
+    }
+
+    fn copy(store: &Path, flip: usize) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::create_dir(copy.path().join("blobs")).unwrap();
+        for (name, mut bytes) in contents(store) {
+            if name == "db" {
+                bytes[flip] ^= 1;
+            }
+            std::fs::write(copy.path().join(name), bytes).unwrap();
+        }
+        copy
+    }
+
+    /// As far as a start comes that is killed once sled has opened the store.
+    fn killed(dir: &Path) {
+        let before = settle(dir).unwrap();
+        let config = sled::Config::new().path(dir).flush_every_ms(None);
+        drop(catch_unwind(AssertUnwindSafe(|| config.open())));
+        std::mem::forget(before);
+    }
+
+    #[tokio::test]
+    async fn a_start_that_is_killed_while_it_opens_a_damaged_store_costs_nothing() {
+        let store = tempfile::tempdir().unwrap();
+        filled(store.path()).await;
+        let len = contents(store.path())["db"].iter().rposition(|byte| *byte != 0).unwrap();
+        let mut changed = 0;
+        for flip in (30..len).step_by(len / 12) {
+            let (control, damaged) = (copy(store.path(), flip), copy(store.path(), flip));
+            let before = contents(damaged.path());
+            killed(damaged.path());
+            let left = contents(damaged.path());
+            changed += usize::from(before.iter().any(|(name, bytes)| left.get(name) != Some(bytes)));
+            let expected = inspect(control.path()).unwrap();
+            assert_eq!(inspect(damaged.path()).unwrap(), expected, "flip at {flip}");
+            assert!(contents(damaged.path()) == before, "the files are what they were: flip at {flip}");
+            killed(damaged.path());
+            let (again, once) = (open(damaged.path()), open(control.path()));
+            assert_eq!(again.err().map(|error| error.0.len()), once.err().map(|error| error.0.len()), "flip at {flip}");
+        }
+        assert!(changed > 0, "sled changed nothing: there was nothing to take back");
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_aside_is_not_put_over_what_was_written_since() {
+        let store = tempfile::tempdir().unwrap();
+        filled(store.path()).await;
+        killed(store.path());
+        let (name, aside) = contents(store.path()).into_iter().find(|(name, _)| name.starts_with("opening-")).unwrap();
+        let journal = open(store.path()).unwrap();
+        assert!(!store.path().join(&name).exists(), "it is gone once the store is known to be sound");
+        append(&journal, 240).await;
+        drop(journal);
+        for left in [&aside[..], &aside[..aside.len() - 1], &aside[..7], &[]] {
+            std::fs::write(store.path().join(&name), left).unwrap();
+            let journal = open(store.path()).unwrap();
+            assert_eq!(journal.read("run/a").await.unwrap().len(), 241);
+            assert!(!store.path().join(&name).exists());
+        }
     }
 }
