@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use throttle::Throttle;
 use tokio::sync::Semaphore;
 use url::{Host, Url};
-use waiting::Waiting;
+use waiting::WaitingLogins;
 
 /// How long a session lasts without being used, in ms.
 const IDLE_MS: u64 = 12 * 60 * 60 * 1000;
@@ -120,7 +120,7 @@ pub struct Login {
     /// A verification takes 19 MiB and tens of ms; two at once are enough.
     verifying: Arc<Semaphore>,
     /// Those who are verified or wait for it: everybody else is told to come back, and holds no connection meanwhile.
-    waiting: Waiting,
+    waiting: WaitingLogins,
 }
 
 struct Live {
@@ -162,7 +162,7 @@ impl Login {
             by_site: Throttle::new(100, 60 * 1000),
             proxies: Vec::new(),
             verifying: Arc::new(Semaphore::new(2)),
-            waiting: Waiting::default(),
+            waiting: WaitingLogins::default(),
         })
     }
 

@@ -15,8 +15,11 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct ConnectionPlaces {
     connections: usize,
     per_client: usize,
+    /// Half of all, unless one client may have more.
+    per_site: usize,
     streams: usize,
     streams_per_client: usize,
+    streams_per_site: usize,
     held: Mutex<HeldPlaces>,
 }
 
@@ -60,8 +63,10 @@ impl ConnectionPlaces {
         Arc::new(ConnectionPlaces {
             connections: limits.connections,
             per_client: limits.per_client,
+            per_site: (limits.connections / 2).max(limits.per_client),
             streams: limits.streams,
             streams_per_client: limits.streams_per_client,
+            streams_per_site: (limits.streams / 2).max(limits.streams_per_client),
             held: Mutex::default(),
         })
     }
@@ -76,7 +81,7 @@ impl ConnectionPlaces {
         }
         let has_share = client.is_none() || shares.get(&client).is_none_or(|mine| *mine < self.per_client);
         let site_has_share =
-            client.is_none() || of_sites.get(&client.map(site)).is_none_or(|ours| *ours < self.connections / 2);
+            client.is_none() || of_sites.get(&client.map(site)).is_none_or(|ours| *ours < self.per_site);
         if !has_share || !site_has_share || shares.values().sum::<usize>() >= self.connections {
             let is_meant = |one: &OneTaken| {
                 one.doing < Doing::Answering
@@ -157,7 +162,7 @@ impl Place {
             mine += usize::from(one.client == client);
             ours += usize::from(one.client.map(site) == client.map(site));
         }
-        let has_share = mine < self.places.streams_per_client && ours < self.places.streams.div_ceil(2);
+        let has_share = mine < self.places.streams_per_client && ours < self.places.streams_per_site;
         let is_free = all < self.places.streams && (client.is_none() || has_share);
         if let Some(one) = taken.by_number.get_mut(&self.number).filter(|_| is_free) {
             one.doing = Doing::Streaming;
@@ -196,7 +201,8 @@ mod tests {
     use super::*;
 
     fn places(connections: usize, per_client: usize) -> Arc<ConnectionPlaces> {
-        ConnectionPlaces::new(&ConnectionLimits { connections, per_client, streams: 2, ..ConnectionLimits::default() })
+        let streams = ConnectionLimits { streams: 2, streams_per_client: 1, ..ConnectionLimits::default() };
+        ConnectionPlaces::new(&ConnectionLimits { connections, per_client, ..streams })
     }
 
     fn net(address: &str) -> Option<IpNet> {

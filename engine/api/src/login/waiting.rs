@@ -12,17 +12,17 @@ pub(super) const OF_ONE_SITE: usize = WAITING / 2;
 
 /// The logins that are verified or wait for it, by the site that they come from.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(super) struct WaitingLogins {
     by_site: Mutex<HashMap<IpNet, usize>>,
 }
 
 /// One of them; its place is free again when this is dropped.
 pub(super) struct WaitingLogin<'a> {
-    waiting: &'a Waiting,
+    waiting: &'a WaitingLogins,
     site: IpNet,
 }
 
-impl Waiting {
+impl WaitingLogins {
     /// Takes a place; `None` where all of them are taken, or all that one site may have.
     pub(super) fn take(&self, site: IpNet) -> Option<WaitingLogin<'_>> {
         let mut by_site = self.by_site.lock().expect("nobody panics while counting logins");

@@ -37,6 +37,8 @@ pub(super) struct BeforeOpening {
 struct AsideIndex {
     /// Where each segment was, and how many bytes it had.
     segments: Vec<(u64, usize)>,
+    /// Those in which nothing was: sled begins anew in one of them.
+    empty: Vec<(u64, usize)>,
     /// The snapshots' names, and how many bytes they had.
     snapshots: Vec<(String, usize)>,
     /// The log's length in bytes.
@@ -68,8 +70,12 @@ impl BeforeOpening {
         for base in (0..index.len).step_by(SEGMENT) {
             let bytes = &mut segment[..SEGMENT.min((index.len - base) as usize)];
             log.read_exact_at(bytes, base)?;
+            if bytes.iter().all(|byte| *byte == 0) {
+                index.empty.push((base, bytes.len()));
+                continue;
+            }
             // One whose header is damaged may be any.
-            if segment_order(bytes).is_none_or(|order| order >= since) && bytes.iter().any(|byte| *byte != 0) {
+            if segment_order(bytes).is_none_or(|order| order >= since) {
                 kept.put(bytes)?;
                 index.segments.push((base, bytes.len()));
             }
@@ -101,6 +107,9 @@ impl BeforeOpening {
         for (base, len) in &self.index.segments {
             self.aside.read_exact(&mut segment[..*len])?;
             log.write_all_at(&segment[..*len], *base)?;
+        }
+        for (base, len) in &self.index.empty {
+            log.write_all_at(&vec![0; *len], *base)?;
         }
         log.set_len(self.index.len)?;
         log.sync_all()?;

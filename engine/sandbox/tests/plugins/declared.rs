@@ -226,6 +226,7 @@ proptest! {
         let header: &[u8] = if begins { b"\0asm\x0d\0\x01\0" } else { b"" };
         let bytes = [header, &bytes].concat();
         prop_assert!(sandbox::declared(&bytes).known().is_none());
-        prop_assert!(sandbox::declare(&bytes, r#"{ "settings": { "type": "object" } }"#).is_err());
+        let written = sandbox::declare(&bytes, r#"{ "settings": { "type": "object" } }"#);
+        prop_assert!(written.is_err());
     }
 }
