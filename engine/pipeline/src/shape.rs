@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A pipeline of Bespin: what starts it, and its steps.
 #[derive(JsonSchema)]
@@ -339,16 +340,22 @@ pub enum BoolOrText {
     Bool(bool),
 }
 
-/// The schema of the file, as JSON Schema 2020-12.
-pub fn schema() -> Value {
+/// The schema of the file, as JSON Schema 2020-12. Made once: a file of twenty steps asks for its keys forty times.
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let mut schema = schemars::schema_for!(PipelineSchema).to_value();
     schema["title"] = "A pipeline of Bespin".into();
     schema
+});
+
+/// The schema of the file, as JSON Schema 2020-12.
+pub fn schema() -> Value {
+    SCHEMA.clone()
 }
 
 /// The keys of one of the types above, in their order.
 pub(super) fn keys<T: JsonSchema>() -> Vec<String> {
-    let schema = schemars::schema_for!(T).to_value();
-    let properties = schema.get("properties").and_then(Value::as_object);
+    let name = T::schema_name();
+    let shape = if name == PipelineSchema::schema_name() { &*SCHEMA } else { &SCHEMA["$defs"][&*name] };
+    let properties = shape["properties"].as_object();
     properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
 }
