@@ -95,13 +95,18 @@ impl Bespin {
 
     /// The entries of the streams that start with `prefix`, as the running server tells them.
     pub fn journal(&self, prefix: &str) -> Vec<Value> {
+        let lines = self.journal_lines(prefix);
+        lines.lines().map(|line| serde_json::from_str(line).expect("an entry is JSON")).collect()
+    }
+
+    /// The same as text, one line each.
+    pub fn journal_lines(&self, prefix: &str) -> String {
         let mut command = Command::new(program());
         // Its secrets are in the server's environment alone, and are not asked for.
         command.args(["journal", "export", "--config"]).arg(&self.config).arg(prefix);
         let output = output(&mut command);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).expect("entries are UTF-8");
-        text.lines().map(|line| serde_json::from_str(line).expect("an entry is JSON")).collect()
+        String::from_utf8(output.stdout).expect("entries are UTF-8")
     }
 
     /// The program, to stop or to kill it.
