@@ -8,12 +8,15 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// What Bespin installs, as YAML.
-const OURS: [&str; 5] = [
+const OURS: [&str; 7] = [
     include_str!("crds/applications.yaml"),
     include_str!("crds/appprojects.yaml"),
     include_str!("crds/rollouts.yaml"),
     include_str!("crds/analysistemplates.yaml"),
     include_str!("crds/analysisruns.yaml"),
+    // Nothing of these is acted upon, but `kubectl argo rollouts get` lists them and waits until it can.
+    include_str!("crds/clusteranalysistemplates.yaml"),
+    include_str!("crds/experiments.yaml"),
 ];
 
 /// How long the API server may take to serve a kind that was installed.
@@ -86,6 +89,10 @@ mod tests {
             assert_eq!(definition["metadata"]["name"], name.as_str());
             assert_eq!(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["type"], "object", "{name}");
         }
+        let scope =
+            |kind: &str| all.iter().find(|one| one["spec"]["names"]["kind"] == kind).unwrap()["spec"]["scope"].clone();
+        assert_eq!(scope("ClusterAnalysisTemplate"), "Cluster");
+        assert_eq!(scope("Experiment"), "Namespaced");
         let rollout = &all[2]["spec"];
         assert_eq!(rollout["names"]["shortNames"][0], "ro");
         let scale = &rollout["versions"][0]["subresources"]["scale"];
