@@ -289,8 +289,9 @@ async fn the_golden_journal_is_read_by_every_later_version() {
 
 #[tokio::test]
 async fn the_stages_golden_journals_are_restored_and_backed_up_to_the_same_bytes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stages");
-    let items = std::fs::read_dir(folder).unwrap().map(|item| item.unwrap().path());
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let folders = ["stages", "exported"].map(|folder| std::fs::read_dir(golden.join(folder)).unwrap());
+    let items = folders.into_iter().flatten().map(|item| item.unwrap().path());
     let files: Vec<_> = items.filter(|path| path.extension().is_some_and(|of| of == "ndjson")).collect();
     assert!(!files.is_empty());
     for file in files {
