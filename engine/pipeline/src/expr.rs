@@ -166,7 +166,7 @@ fn parts(source: &str) -> usize {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let (mut parts, mut in_word, mut chars) = (0, false, source.chars());
     while let Some(c) = chars.next() {
-        parts += usize::from(!c.is_whitespace() && !(in_word && is_word(c)));
+        parts += usize::from(!(c.is_whitespace() || in_word && is_word(c)));
         in_word = is_word(c);
         if matches!(c, '\'' | '"') {
             while let Some(inner) = chars.next().filter(|inner| *inner != c) {

@@ -102,9 +102,9 @@ fn look() -> Result<(), Failed> {
 
 fn demo(once: bool) -> Result<(), Failed> {
     install::wasm_target()?;
-    announce::announced(1, "building the plugins", build::built_ins)?;
-    announce::announced(2, "building the dashboard", build::web)?;
-    let server = announce::announced(3, "building the server", || build::server(build::Profile::Demo))?;
+    announce::announced(announce::PLUGINS, build::built_ins)?;
+    announce::announced(announce::DASHBOARD, build::web)?;
+    let server = announce::announced(announce::SERVER, || build::server(build::Profile::Demo))?;
     let mut command = process::command(&server);
     command.arg("demo").arg("--plugins").arg(build::plugins_dir());
     if once {

@@ -151,7 +151,9 @@ fn fits(name: &str, refused: Option<&str>, met: &mut BTreeSet<(&str, &str, &str)
         let value = because.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
         *plugin == name && value.is_some_and(|value| !value.contains('`') && (value.is_empty() || !end.is_empty()))
     };
-    BEYOND.iter().find(is_it).inspect(|beyond| drop(met.insert(**beyond))).is_some()
+    let beyond = BEYOND.iter().find(is_it);
+    met.extend(beyond.copied());
+    beyond.is_some()
 }
 
 #[test]
