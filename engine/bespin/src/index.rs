@@ -82,6 +82,15 @@ impl JournalIndex {
         Ok((runs, same))
     }
 
+    /// Whether a delivery that has not ended was received since the journal was begun or restored.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn receipt(&self, stream: &Stream) -> Result<Epoch, journal::Error> {
+        let seq = self.fresh().await?.received.get(stream.as_str()).copied();
+        Ok(seq.map_or(Epoch::This, |seq| self.epoch(seq)))
+    }
+
     /// Where the branches and tags of a repository stand by what was told and seen since the journal was begun or
     /// restored, by full reference; and whether it was looked at since.
     ///
@@ -170,6 +179,10 @@ impl JournalIndex {
         }
     }
 
+    fn epoch(&self, seq: u64) -> Epoch {
+        if seq <= self.restored { Epoch::Restored } else { Epoch::This }
+    }
+
     async fn fresh(&self) -> Result<MutexGuard<'_, Folded>, journal::Error> {
         let mut folded = self.folded.lock().await;
         loop {
@@ -177,7 +190,7 @@ impl JournalIndex {
             let more = entries.len() == PAGE;
             for entry in entries {
                 folded.seq = folded.seq.max(entry.seq);
-                let epoch = if entry.seq <= self.restored { Epoch::Restored } else { Epoch::This };
+                let epoch = self.epoch(entry.seq);
                 folded.fold(&entry, epoch)?;
             }
             if !more {

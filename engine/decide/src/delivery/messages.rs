@@ -12,3 +12,11 @@ pub(super) fn why_nothing(commit: &str, skipped: &[Skipped]) -> String {
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     format!("no pipeline is for this: {}{more}", shown.collect::<Vec<_>>().join("; "))
 }
+
+/// Why a push that came with a backup opens no run, once its branch or tag is elsewhere.
+pub(super) fn lost(reference: &str) -> String {
+    format!(
+        "`{reference}` has moved on since the backup that the journal was restored from, and what ran in between is not \
+         known; start it by hand if it has to run"
+    )
+}

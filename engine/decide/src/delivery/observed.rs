@@ -39,6 +39,8 @@ pub struct Context {
     pub changed: Changed,
     /// Whether the pull request, or the pushed branch or tag, has moved on.
     pub standing: Standing,
+    /// Whether the delivery was received since the journal was begun or restored.
+    pub receipt: Epoch,
     /// The other deliveries, by their ids, that tell of the same move of the pushed branch or tag; at least those that
     /// have opened runs.
     pub same: BTreeSet<String>,

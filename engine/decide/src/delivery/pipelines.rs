@@ -2,9 +2,10 @@
 
 use super::entry::{Change, PullRequest, Push, Received, Reference, Skipped};
 use super::group::with_group;
-use super::messages::why_nothing;
+use super::messages::{self, why_nothing};
 use super::observed::{Ancestry, Bump, Changed, Context, File, KnownRun, OpenedBy, Standing};
 use super::quiet::quiet;
+use crate::epoch::Epoch;
 use crate::run::{self, Event, EventKind, Opened};
 use pipeline::{Concurrency, Pipeline, Supersede, Trigger};
 use std::collections::BTreeMap;
@@ -68,6 +69,9 @@ fn plan_file<'f>(
     let skip = |because| Plan::Skip { file: file.path.clone(), because };
     if let Standing::Passed { by } = &context.standing {
         return skip(format!("the pull request has a newer head, {}", by.get(..7).unwrap_or(by)));
+    }
+    if let Some(because) = lost(received, context) {
+        return skip(because);
     }
     if let Some(because) = quiet(received, context, file.pipeline.as_ref().ok()) {
         return skip(because);
@@ -148,6 +152,16 @@ fn supersede(received: &Received, pipeline: &Pipeline) -> Option<Supersede> {
         Received::Push(_) => own.map(|own| own.supersede),
         Received::PullRequest(_) => Some(Concurrency::of_pull_request(own, "", "").supersede),
     }
+}
+
+/// Why a push that waited while the backup was made comes too late: its branch or tag has moved on. It may have had its run
+/// in the time that is lost, and the runs of newer commits as well, so that no known run tells of them.
+fn lost(received: &Received, context: &Context) -> Option<String> {
+    let (Received::Push(push), Standing::Moved { .. }) = (received, &context.standing) else { return None };
+    // What stood at the commit since the restore was worked off then.
+    let began_since = |known: &KnownRun| known.epoch == Epoch::This && known.event.delivery == push.delivery;
+    (context.receipt == Epoch::Restored && !context.runs.iter().any(began_since))
+        .then(|| messages::lost(&push.reference))
 }
 
 /// Why a push comes too late: its branch or tag has moved on, and what stands there now has its run. Deliveries may be

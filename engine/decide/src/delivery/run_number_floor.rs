@@ -178,6 +178,7 @@ steps:
             files_at: "2".repeat(40),
             changed: Changed::Everything,
             standing: Standing::Current,
+            receipt: Epoch::This,
             same: BTreeSet::new(),
             brought: Vec::new(),
             runs: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::decide::open;
 use super::*;
+use crate::epoch::Epoch;
 use crate::next::{Timestamp, Wake};
 use crate::run::{Commit, EventKind, Opened};
 use pipeline::{Concurrency, On, Tag};
@@ -49,6 +50,7 @@ fn found(files: Vec<File>) -> Context {
         files_at: B.into(),
         changed,
         standing: Standing::Current,
+        receipt: Epoch::This,
         same: BTreeSet::new(),
         brought: Vec::new(),
         runs: Vec::new(),
@@ -165,6 +167,28 @@ fn a_late_delivery_of_an_older_commit_opens_nothing() {
     run_of(plan_one(&push(), &world));
     world.runs[0].bump = Bump::Recorded;
     assert!(skip(plan_one(&push(), &world)).contains("/7 is a run of a newer commit"), "git names what a person ran");
+}
+
+#[test]
+fn a_push_that_came_with_a_backup_runs_only_where_its_branch_still_stands() {
+    for supersede in [Supersede::UntilBump, Supersede::Never] {
+        let mut world = found(vec![file(".bespin/was.yaml", was(supersede))]);
+        world.receipt = Epoch::Restored;
+        run_of(plan_one(&push(), &world));
+        for to in [Some(A.to_owned()), None] {
+            world.standing = Standing::Moved { to };
+            let because = skip(plan_one(&push(), &world));
+            assert!(because.contains("`refs/heads/main` has moved on since the backup"), "{because}");
+            run_of(plan_one(&push(), &Context { receipt: Epoch::This, ..world.clone() }));
+        }
+        let newer = KnownRun { ancestry: Ancestry::Newer, ..known(7, A, "d9") };
+        world.runs.push(newer);
+        skip(plan_one(&push(), &world));
+        // The other pipeline's run was opened while the branch stood there.
+        world.runs.push(KnownRun { file: ".bespin/web.yaml".into(), ..known(8, B, "d1") });
+        world.runs.remove(0);
+        run_of(plan_one(&push(), &world));
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use decide::delivery::{
     Changed, Context, ManualPlan, ManualRequest, Standing, StartRefusal, is_numbered, may_mean, plan_manual,
     reference_named, run_of, started_before,
 };
+use decide::epoch::Epoch;
 use decide::run::Entry;
 use decide::stream::Stream;
 use forge::Mirror;
@@ -206,6 +207,7 @@ impl ManualRuns {
             files_at: stands.sha.clone(),
             changed: Changed::Everything,
             standing: Standing::Current,
+            receipt: Epoch::This,
             same: BTreeSet::new(),
             brought: Vec::new(),
             runs: Vec::new(),

@@ -5,6 +5,7 @@ use crate::drive::Trouble;
 use decide::delivery::{
     self, Ancestry, Change, Changed, Context, File, KnownRun, Observed, Paths, Push, Received, Standing,
 };
+use decide::epoch::Epoch;
 use decide::run::Commit;
 use forge::Mirror;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,12 +37,14 @@ impl DeliveryStage {
     /// Observes the repository of what was received.
     pub(super) async fn observe_repository(&self, received: &Received) -> Result<Observed, Trouble> {
         let since = self.received_before(received).await?;
+        let receipt = self.index.receipt(&received.stream()).await;
+        let receipt = receipt.map_err(|error| Trouble::new("reading the deliveries", error))?;
         let repository = received.repository();
         let mirror = self.forge.repository(repository)?;
         let (_turn, at_repository, runs, same) = match received {
             Received::Push(push) => {
                 let turn = self.turn(repository).await?;
-                let Some(at_repository) = self.observe_push(&mirror, push, since).await? else {
+                let Some(at_repository) = self.observe_push(&mirror, push, (since, receipt)).await? else {
                     return Ok(missing(&mirror, push));
                 };
                 let told = self.index.runs_beside(push).await;
@@ -61,7 +64,7 @@ impl DeliveryStage {
         let AtRepository { commit, files, files_at, changed, standing, brought } = at_repository;
         let (floors, configured) = (BTreeMap::new(), self.configured(repository));
         let mut context =
-            Context { commit, files, files_at, changed, standing, same, brought, runs, floors, configured };
+            Context { commit, files, files_at, changed, standing, receipt, same, brought, runs, floors, configured };
         for opened in delivery::unnumbered(received, &context) {
             // Asked each time: what others left there since is as much a fact as what the journal says.
             let floor = self.external.last(&opened).await?;
@@ -99,7 +102,7 @@ impl DeliveryStage {
         &self,
         mirror: &Mirror,
         push: &Push,
-        since: Instant,
+        (since, receipt): (Instant, Epoch),
     ) -> Result<Option<AtRepository>, Trouble> {
         let mut at_commit = match push.change {
             // A new reference is compared with the others, so they must be fresh.
@@ -120,7 +123,7 @@ impl DeliveryStage {
         let Some(at_commit) = at_commit else { return Ok(None) };
         let changed = changed(mirror, push).await?;
         let AtCommit { commit, files } = at_commit;
-        let standing = self.standing(mirror, push, since, &commit.sha).await?;
+        let standing = self.standing(mirror, push, (since, receipt), &commit.sha).await?;
         let brought = match delivery::depends_on_all(&Received::Push(push.clone()), &commit.message) {
             true => mirror.brought(&push.before, &push.after, READ_COMMITS).await?.unwrap_or_default(),
             false => Vec::new(),
@@ -129,10 +132,16 @@ impl DeliveryStage {
     }
 
     /// Where the pushed branch or tag stands since the push was received, before `since`. Without a run of it nothing depends
-    /// on that.
-    async fn standing(&self, mirror: &Mirror, push: &Push, since: Instant, commit: &str) -> Result<Standing, Trouble> {
+    /// on that, unless its runs may be lost.
+    async fn standing(
+        &self,
+        mirror: &Mirror,
+        push: &Push,
+        (since, receipt): (Instant, Epoch),
+        commit: &str,
+    ) -> Result<Standing, Trouble> {
         let runs = self.runs(&push.repository).await?;
-        if !runs.iter().any(|run| run.event.reference == push.reference) {
+        if receipt == Epoch::This && !runs.iter().any(|run| run.event.reference == push.reference) {
             return Ok(Standing::Current);
         }
         mirror.fetch(since).await?;

@@ -1,5 +1,6 @@
 //! Pushes to a real git server become runs in a real journal.
 
+mod epochs;
 mod moves;
 mod settings;
 

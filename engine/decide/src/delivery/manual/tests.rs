@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::delivery::{Changed, Standing};
+use crate::epoch::Epoch;
 use crate::run::Commit;
 use pipeline::parse;
 use serde_json::json;
@@ -35,6 +36,7 @@ fn context() -> Context {
         files_at: "c".repeat(40),
         changed: Changed::Everything,
         standing: Standing::Current,
+        receipt: Epoch::This,
         same: BTreeSet::new(),
         brought: Vec::new(),
         runs: Vec::new(),
