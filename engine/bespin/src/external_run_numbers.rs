@@ -1,15 +1,17 @@
-//! The numbers that a pipeline's runs have left in registries and manifests,
+//! The numbers that a pipeline's runs have left in registries, in manifests and in the data folder,
 //! for when the journal does not know them.
 
 use crate::drive::Trouble;
 use crate::stages::delivery::RunNumberFloor;
 use async_trait::async_trait;
-use decide::delivery::{Place, by_tags, by_trailers, places};
+use decide::delivery::{Place, by_folders, by_tags, by_trailers, places};
 use decide::run::Opened;
 use forge::Forge;
 use images::Registries;
 use pipeline::permission::{self, Permissions, Policy, Whose};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,19 +20,28 @@ const HISTORY: usize = 20_000;
 /// The trailer in which a bump names its run.
 const TRAILER: &str = "Bespin-Run";
 
-/// Reads where `push` and `bump` leave numbers.
+/// Where runs have folders of their own in the data folder, `<data>/<one of these>/<run id>`.
+const OF_RUNS: [&str; 4] = ["logs", "artifacts", "plans", "workspaces"];
+
+/// Reads where `push` and `bump` leave numbers, and whatever runs.
 pub struct ExternalRunNumbers {
     forge: Arc<Forge>,
     registries: Arc<Registries>,
     policy: Vec<Policy>,
+    data: PathBuf,
 }
 
 impl ExternalRunNumbers {
-    /// Binds the adapters, and the policy that says where a run may reach at all.
-    pub fn new(forge: Arc<Forge>, registries: Arc<Registries>, policy: Vec<Policy>) -> Arc<ExternalRunNumbers> {
+    /// Binds the adapters, the policy that says where a run may reach at all, and the data folder.
+    pub fn new(
+        forge: Arc<Forge>,
+        registries: Arc<Registries>,
+        policy: Vec<Policy>,
+        data: &Path,
+    ) -> Arc<ExternalRunNumbers> {
         // An earlier run's step may have been approved by any of the people whom a row names.
         let policy = policy.into_iter().map(|row| Policy { approved_by: None, ..row }).collect();
-        Arc::new(ExternalRunNumbers { forge, registries, policy })
+        Arc::new(ExternalRunNumbers { forge, registries, policy, data: data.to_owned() })
     }
 
     /// Both keys, as for the step itself: a pipeline file must not make the server call anywhere else.
@@ -38,6 +49,15 @@ impl ExternalRunNumbers {
         // Permissions that do not parse let the step do nothing, so it has left no number.
         let own = Permissions::parse(Whose::Step, own).unwrap_or_else(|_| Permissions::none());
         permission::both(&self.policy, &opened.subject(), None, own)
+    }
+
+    /// The highest number that a run has a folder of. Its logs and artifacts would become those of a new run.
+    async fn kept(&self, opened: &Opened) -> Result<Option<u64>, Trouble> {
+        let pipeline = Path::new(&opened.repository).join(&opened.pipeline.name);
+        let folders = OF_RUNS.map(|of_runs| self.data.join(of_runs).join(&pipeline));
+        let looked = tokio::task::spawn_blocking(move || highest(&folders)).await;
+        let trouble = |error| Trouble::new("looking for earlier runs' logs and artifacts", error);
+        looked.map_err(std::io::Error::other).flatten().map_err(trouble)
     }
 
     async fn tagged(&self, to: &str) -> Result<Option<u64>, Trouble> {
@@ -69,7 +89,7 @@ impl ExternalRunNumbers {
 #[async_trait]
 impl RunNumberFloor for ExternalRunNumbers {
     async fn last(&self, opened: &Opened) -> Result<u64, Trouble> {
-        let mut last = 0;
+        let mut last = self.kept(opened).await?.unwrap_or(0);
         for place in places(opened) {
             let found = match &place {
                 Place::Registry { to, grants } if self.permissions(opened, grants).let_push(to) => {
@@ -88,4 +108,19 @@ impl RunNumberFloor for ExternalRunNumbers {
         }
         Ok(last)
     }
+}
+
+/// The highest number among the names in these folders, as far as they are there. Blocks.
+fn highest(folders: &[PathBuf]) -> std::io::Result<Option<u64>> {
+    let mut last = None;
+    for folder in folders {
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            last = last.max(by_folders(entry?.file_name().to_str()));
+        }
+    }
+    Ok(last)
 }

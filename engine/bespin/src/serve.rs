@@ -192,7 +192,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let leftovers = Arc::new(leftovers);
     let terraform = adapters::terraform(config, plans, &forge, (logs, &waits))?;
     let containers = container_steps(config, &images, &forge, (logs, &waits));
-    let floors = ExternalRunNumbers::new(forge.clone(), registries.clone(), config.policy.clone());
+    let floors = ExternalRunNumbers::new(forge.clone(), registries.clone(), config.policy.clone(), data);
     let image = ImageStage::new(images.clone(), registries.clone(), repositories.clone(), waiting.clone());
     let bump = BumpStage::new(&forge);
     let (remote, extensions) = stage_plugins(config, registries)?;

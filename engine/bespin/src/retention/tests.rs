@@ -28,7 +28,7 @@ impl World {
         let journal = journal::open(&directory.path().join("journal")).unwrap();
         let drivers = Drivers::new(journal, Arc::new(Board::default()));
         let forge = forge::Forge::new(forge::Settings::default(), directory.path().join("git")).unwrap();
-        let external = ExternalRunNumbers::new(forge.clone(), Arc::default(), Vec::new());
+        let external = ExternalRunNumbers::new(forge.clone(), Arc::default(), Vec::new(), directory.path());
         let index = Arc::new(crate::index::JournalIndex::new(drivers.journal().clone()));
         let plugins = Arc::new(crate::plugins::Plugins::of(&directory.path().join("plugins")));
         let delivery = DeliveryStage::new(&forge, index, BTreeMap::new(), (external, plugins));

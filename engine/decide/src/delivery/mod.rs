@@ -43,6 +43,8 @@ pub use pipelines::{Plan, idle, plan};
 pub use push::{MAX_PATH_BYTES, MAX_PATHS};
 pub use quiet::depends_on_all;
 pub use reflog::Reflog;
-pub use run_number_floor::{Place, by_tags, by_trailers, is_numbered, places, unnumbered, unnumbered_again};
+pub use run_number_floor::{
+    Place, by_folders, by_tags, by_trailers, is_numbered, places, unnumbered, unnumbered_again,
+};
 pub use state::{Ended, State};
 pub use webhook::{Response, Webhook, parse, respond};

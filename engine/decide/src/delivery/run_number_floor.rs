@@ -37,15 +37,16 @@ pub enum Place {
 
 /// The runs that a delivery would open with a number that rests on nothing: no
 /// readable run of the pipeline was opened since the journal was begun or
-/// restored, and no traces were looked for either. What the configuration says
+/// restored, and no traces were looked for either. A run whose file has
+/// mistakes is among them: it names no places, and yet what an earlier run left
+/// in the data folder must not become its own. What the configuration says
 /// was true when it was written. A pull
 /// request's is shown as its base branch's own, which numbers go on from: the
 /// pull request itself has no say in where the server looks for them.
 pub fn unnumbered(received: &Received, context: &Context) -> Vec<Opened> {
-    // A file with mistakes names no places; its run leaves no number there either.
     let open = plan(received, context).into_iter().filter_map(|plan| match plan {
-        Plan::Open(opened) if opened.mistakes.is_empty() => Some(*opened),
-        Plan::Open(_) | Plan::Exists { .. } | Plan::Skip { .. } => None,
+        Plan::Open(opened) => Some(*opened),
+        Plan::Exists { .. } | Plan::Skip { .. } => None,
     });
     open.filter(|opened| !is_numbered(opened, context)).map(of_the_base).collect()
 }
@@ -121,6 +122,11 @@ pub fn by_tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<u64> {
 pub fn by_trailers<'a>(repository: &str, pipeline: &str, ids: impl IntoIterator<Item = &'a str>) -> Option<u64> {
     let prefix = format!("{repository}/{pipeline}/");
     ids.into_iter().filter_map(|id| digits(id.trim().strip_prefix(&prefix)?)).max()
+}
+
+/// The highest number among the names of the folders that a pipeline's runs have.
+pub fn by_folders<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<u64> {
+    names.into_iter().filter_map(digits).max()
 }
 
 /// A number that another can still follow.
@@ -205,7 +211,9 @@ steps:
         let broken = Opened { mistakes: vec!["a mistake".into()], ..earlier };
         let with_broken = Context { runs: vec![KnownRun::new(&broken)], ..fresh };
         assert_eq!(unnumbered(&push(), &with_broken).len(), 1, "its number was a guess");
-        assert!(unnumbered(&push(), &context("name: was\nsteps: 1\n")).is_empty(), "there is nowhere to look");
+        let mistaken = unnumbered(&push(), &context("name: was\nsteps: 1\n"));
+        assert_eq!(mistaken.len(), 1, "an earlier run's logs must not become its own");
+        assert!(places(&mistaken[0]).is_empty(), "nobody else is asked");
     }
 
     #[test]
@@ -228,6 +236,7 @@ steps:
             ["v56-3f2a1bc", "v9-0123456", "latest", "v99", "v99-main", "v-0123456", "v+60-0123456", "x70-0123456"];
         assert_eq!(by_tags(tags), Some(56));
         assert_eq!(by_tags(["latest", "v18446744073709551615-0123456"]), None);
+        assert_eq!(by_folders(["9", "60", ".partial", "70-old", "18446744073709551615", ""]), Some(60));
         let ids = ["user/petclinic/was/57", "user/petclinic/was/9", "user/petclinic/web/80", "other/petclinic/was/90"];
         assert_eq!(by_trailers("user/petclinic", "was", ids), Some(57));
         assert_eq!(by_trailers("user/petclinic", "was", ["user/petclinic/was/58/x", "user/petclinic/was/"]), None);

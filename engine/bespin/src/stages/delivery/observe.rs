@@ -68,7 +68,9 @@ impl DeliveryStage {
         for opened in delivery::unnumbered(received, &context) {
             // Asked each time: what others left there since is as much a fact as what the journal says.
             let floor = self.external.last(&opened).await?;
-            context.floors.insert(opened.pipeline.name, floor);
+            // A file with mistakes may have the name of another.
+            let known = context.floors.entry(opened.pipeline.name).or_default();
+            *known = floor.max(*known);
         }
         Ok(Observed::Readable(Box::new(context)))
     }

@@ -159,7 +159,7 @@ fn server_restored(
     // Nobody has approved anything yet: where approved steps left their numbers is looked at all the same.
     let grants = format!("grants = {{ registry = [\"{HOST}/*\"], git = [\"{}/user/*\"] }}", &git.url[7..]);
     let policy = toml::from_str(&format!("approved-by = [\"ann\"]\n{grants}")).unwrap();
-    let external = ExternalRunNumbers::new(forge.clone(), registries, vec![policy]);
+    let external = ExternalRunNumbers::new(forge.clone(), registries, vec![policy], directory.path());
     let index = Arc::new(crate::index::JournalIndex::restored(drivers.journal().clone(), up_to));
     let plugins = Arc::new(crate::plugins::Plugins::of(&directory.path().join("plugins")));
     let stage = DeliveryStage::new(&forge, index, floors, (external, plugins));
