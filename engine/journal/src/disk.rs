@@ -112,15 +112,13 @@ impl StoreFolder {
     fn open_in(dir: &Path) -> Result<StoreFolder, SledRefusal> {
         begin::make(dir)?;
         let (db, before) = begin::open_unlocked(dir)?;
-        db.flush().map_err(|error| SledRefusal::Passing(error.to_string()))?;
-        let file = File::open(dir.join("db"))?;
-        file.sync_all()?;
-        File::open(dir.join("conf"))?.sync_all()?;
-        File::open(dir)?.sync_all()?;
-        if let Some(parent) = dir.canonicalize()?.parent() {
-            File::open(parent)?.sync_all()?;
-        }
-        let folder = Dir::new(File::open(dir.join("blobs"))?).map_err(std::io::Error::from)?;
+        let (file, folder) = match files_of(&db, dir) {
+            Ok(files) => files,
+            Err(error) => {
+                drop(db);
+                return Err(SledRefusal::Passing(begin::given_back(before, error.to_string())));
+            }
+        };
         Ok(StoreFolder {
             db,
             file,
@@ -132,18 +130,24 @@ impl StoreFolder {
         })
     }
 
-    /// From here on batches may be written: the content was found to fit the totals.
+    /// The content was found to be sound. What its files were before must be gone when anything is written.
+    pub(crate) fn is_sound(&self) -> Result<(), Unopened> {
+        let before = self.before.lock().expect("nothing panics while it holds the files").take();
+        let stays = |error| Error(format!("removing what was kept aside of the journal's files: {error}"));
+        before.map_or(Ok(()), BeforeOpening::end).map_err(stays).map_err(Unopened::Refused)
+    }
+
+    /// From here on batches may be written: the content is sound and fits the totals.
     pub(crate) fn begin(&self, totals: Totals, slots: SlotsFile) {
-        self.before.lock().expect("nothing panics while it holds the files").take();
         *self.totals.lock().expect("nothing panics while it holds the totals") = Some((totals, slots));
     }
 
-    /// Closes a store that was found to be damaged, and takes back what opening it has done to its files.
-    pub(crate) fn give_back(self) -> std::io::Result<()> {
+    /// Closes a store that is damaged or refused for another reason, and takes back what opening it has done to its
+    /// files. Answers the reason, and whether that failed as well.
+    pub(crate) fn given_back(self, why: String) -> String {
         let StoreFolder { db, before, .. } = self;
         drop(db);
-        let before = before.into_inner().expect("nothing panics while it holds the files");
-        before.map_or(Ok(()), BeforeOpening::give_back)
+        begin::given_back(before.into_inner().expect("nothing panics while it holds the files"), why)
     }
 
     /// Applies a batch and records how much there is after it; all of it is on the disk when this returns.
@@ -360,6 +364,19 @@ impl StoreFolder {
         }
         Ok(Some((sum, whole)))
     }
+}
+
+/// Makes the files' names and what sled has written durable; answers its log and the folder of large pages.
+fn files_of(db: &sled::Db, dir: &Path) -> std::io::Result<(File, Dir)> {
+    db.flush().map_err(|error| std::io::Error::other(error.to_string()))?;
+    let file = File::open(dir.join("db"))?;
+    file.sync_all()?;
+    File::open(dir.join("conf"))?.sync_all()?;
+    File::open(dir)?.sync_all()?;
+    if let Some(parent) = dir.canonicalize()?.parent() {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok((file, Dir::new(File::open(dir.join("blobs"))?)?))
 }
 
 /// The checksum and the bytes of what stands under a key.

@@ -36,11 +36,8 @@ pub(crate) fn open(dir: &Path) -> Result<(StoreFolder, Durable), Unopened> {
             disk.sweep()?;
             Ok((disk, durable))
         }
-        Err(Unopened::Damaged(what)) => Err(Unopened::Damaged(match disk.give_back() {
-            Ok(()) => what,
-            Err(error) => format!("{what}, and its files could not be made what they were ({error})"),
-        })),
-        Err(refused) => Err(refused),
+        Err(Unopened::Damaged(what)) => Err(Unopened::Damaged(disk.given_back(what))),
+        Err(Unopened::Refused(Error(why))) => Err(Unopened::Refused(Error(disk.given_back(why)))),
     }
 }
 
@@ -60,6 +57,7 @@ pub(crate) fn check(disk: &StoreFolder, dir: &Path) -> Result<Durable, Unopened>
             if newest != totals {
                 slots.write(&totals).map_err(beside)?;
             }
+            disk.is_sound()?;
             disk.begin(totals, slots);
             Ok(durable)
         }
@@ -119,6 +117,7 @@ fn upgrade(disk: &StoreFolder, dir: &Path, meta: Meta, slots: FoundSlots) -> Res
     let failed = |why: &dyn std::fmt::Display| {
         Unopened::Refused(Error(format!("giving checksums to the journal in {}: {why}", dir.display())))
     };
+    disk.is_sound()?;
     disk.seal_all().map_err(|error| failed(&error))?;
     let slots = match slots {
         FoundSlots::Newest(slots, _) => slots,

@@ -73,20 +73,24 @@ pub(super) fn open_unlocked(dir: &Path) -> Result<(sled::Db, Option<BeforeOpenin
             Ok(Err(error)) => (error.to_string(), false),
             Err(_) => ("the store panicked when it was opened".into(), false),
         };
-        if by_the_system {
-            return Err(SledRefusal::Passing(why));
+        if by_the_system || !why.contains("could not acquire lock") {
+            let why = given_back(before, why);
+            return Err(if by_the_system { SledRefusal::Passing(why) } else { SledRefusal::Damaged(why) });
         }
-        if !why.contains("could not acquire lock") {
-            let given_back = before.map_or(Ok(()), BeforeOpening::give_back);
-            return Err(SledRefusal::Damaged(match given_back {
-                Ok(()) => why,
-                Err(error) => format!("{why}, and its files could not be made what they were ({error})"),
-            }));
-        }
+        // sled has read nothing yet.
+        before.map_or(Ok(()), BeforeOpening::end)?;
         if Instant::now() >= deadline {
             return Err(SledRefusal::Passing("another process holds its lock; one folder has one server".into()));
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Takes back what opening a store has done to its files; answers why it is not open, and whether that failed as well.
+pub(super) fn given_back(before: Option<BeforeOpening>, why: String) -> String {
+    match before.map_or(Ok(()), BeforeOpening::give_back) {
+        Ok(()) => why,
+        Err(error) => format!("{why}, and its files could not be made what they were ({error})"),
     }
 }
 
@@ -200,6 +204,22 @@ mod tests {
             assert_eq!(again.err().map(|error| error.0.len()), once.err().map(|error| error.0.len()), "flip at {flip}");
         }
         assert!(changed > 0, "sled changed nothing: there was nothing to take back");
+    }
+
+    #[tokio::test]
+    async fn a_start_that_is_refused_for_now_keeps_a_damaged_store_as_it_was() {
+        let store = tempfile::tempdir().unwrap();
+        filled(store.path()).await;
+        let len = contents(store.path())["db"].iter().rposition(|byte| *byte != 0).unwrap();
+        for flip in (30..len).step_by(len / 12) {
+            let damaged = copy(store.path(), flip);
+            let before = contents(damaged.path());
+            // One of the next steps fails, and nobody gives anything back.
+            drop(open_unlocked(damaged.path()));
+            let (once, again) = (inspect(copy(store.path(), flip).path()), inspect(damaged.path()));
+            assert_eq!(again.unwrap(), once.unwrap(), "flip at {flip}");
+            assert_eq!(differing(&before, &contents(damaged.path())), [""; 0], "flip at {flip}");
+        }
     }
 
     #[tokio::test]

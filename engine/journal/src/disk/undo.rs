@@ -1,8 +1,9 @@
 //! Takes back what sled does to a damaged store when it opens it: it cuts its log and writes over what came after.
 //!
 //! It touches the segments since its newest snapshot, and its snapshots. Both are kept aside until the store is found to
-//! be sound. What a process that was killed meanwhile kept aside is put back by the next one, unless something was written
-//! since: each batch is told in the slots beside the store, which are part of what is kept.
+//! be sound, and put back otherwise. What a process kept aside that was killed meanwhile, or could not put it back, is
+//! put back by the next one, unless something was written since: each batch is told in the slots beside the store, which
+//! are part of what is kept.
 
 use super::carve::{SEGMENT, segment_order};
 use crate::seal::checksum;
@@ -27,9 +28,9 @@ pub(super) struct BeforeOpening {
     /// The segments and the snapshots, one behind the other.
     aside: File,
     index: AsideIndex,
-    /// The file's name, for a process that comes after this one was killed; it goes with the rest. A store without slots
-    /// has none: nobody could tell whether something was written since.
-    name: Option<TempPath>,
+    /// The file's name, for the next process; only [`BeforeOpening::end`] removes it. A store without slots has none:
+    /// nobody could tell whether something was written since.
+    name: Option<PathBuf>,
 }
 
 /// What stands in a file that was kept aside.
@@ -86,18 +87,25 @@ impl BeforeOpening {
             index.snapshots.push((file_name(&path), bytes.len()));
         }
         let aside = kept.end(&index)?;
+        let name = name.map(TempPath::keep).transpose()?;
         Ok(BeforeOpening { dir: dir.to_owned(), aside, index, name })
     }
 
-    /// Makes the files what they were; sled has them no longer open.
+    /// Makes the files what they were; sled has them no longer open. What cannot be is tried again by the next start.
     pub(super) fn give_back(mut self) -> std::io::Result<()> {
-        let given_back = self.put_back();
-        if given_back.is_err()
-            && let Some(name) = self.name.take()
-        {
-            let _tried_again_at_the_next_start = name.keep();
+        self.put_back()?;
+        self.end()
+    }
+
+    /// Nobody needs what was kept aside: the files are what they were, or sound. It does not come back after a power cut.
+    pub(super) fn end(self) -> std::io::Result<()> {
+        let Some(name) = self.name else { return Ok(()) };
+        match std::fs::remove_file(name) {
+            // Whoever got the store's lock meanwhile has put it back.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            removed => removed?,
         }
-        given_back
+        File::open(self.dir)?.sync_all()
     }
 
     fn put_back(&mut self) -> std::io::Result<()> {
@@ -129,17 +137,16 @@ impl BeforeOpening {
     }
 }
 
-/// Puts back what a process kept aside that was killed before it knew whether the store is sound; what is not whole, or
-/// older than the store, goes. Nobody else has the store open.
+/// Puts back what a process kept aside that ended before it knew whether the store is sound, or could not put it back;
+/// what is not whole, or older than the store, goes. Nobody else has the store open.
 pub(crate) fn undo_cut_off_start(dir: &Path) -> std::io::Result<()> {
     let slots = slots_of(dir)?;
     for path in named(dir, ASIDE)? {
         let mut aside = File::open(&path)?;
         match whole(&mut aside)?.filter(|index| Some(index.slots) == slots) {
             Some(index) => {
-                let name = Some(TempPath::try_from_path(path)?);
-                BeforeOpening { dir: dir.to_owned(), aside, index, name }.give_back()?;
-                tracing::warn!("the last start was cut off while it opened the journal; its files are as they were");
+                BeforeOpening { dir: dir.to_owned(), aside, index, name: Some(path) }.give_back()?;
+                tracing::warn!("the last start ended while it opened the journal; its files are as they were");
             }
             None => std::fs::remove_file(path)?,
         }
