@@ -189,6 +189,35 @@ async fn what_was_acknowledged_survives_a_power_cut() {
     cut(dir.path(), &again, &promised, cuts).await;
 }
 
+/// A power cut would leave a log that sled has cut, and nothing to put back.
+#[test]
+fn what_is_kept_aside_is_on_the_disk_before_sled_opens_its_log() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("NOT CHECKED: what is kept aside, because strace is not installed");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (store, log) = (dir.path().canonicalize().unwrap().join("journal"), dir.path().join("trace"));
+    let exe = std::env::current_exe().unwrap();
+    for _start in 0..2 {
+        let mut command = child_command("strace", &store, 5);
+        command.args(["-f", "-y", "-e", "trace=openat,fsync", "-o"]).arg(&log).arg(&exe).args(CHILD);
+        assert!(command.stdout(Stdio::null()).status().unwrap().success());
+    }
+    let trace = std::fs::read_to_string(log).unwrap();
+    let calls: Vec<&str> = trace.lines().collect();
+    let first = |of: &str, says: &str| {
+        let found = calls.iter().position(|call| call.contains(of) && call.contains(says));
+        found.unwrap_or_else(|| panic!("no {of} {says} in {trace}"))
+    };
+    let folder = format!("<{}>", store.display());
+    let opened = first("openat(", &format!("\"{}/db\", O_RDWR", store.display()));
+    let aside = first("fsync(", &format!("<{}/opening-", store.display()));
+    let named =
+        aside + calls[aside..].iter().position(|call| call.contains("fsync(") && call.contains(&folder)).unwrap();
+    assert!(aside < named && named < opened, "synced {aside} and {named}, opened {opened}: {trace}");
+}
+
 /// Runs the child under strace, on what is there.
 fn traced(dir: &Path, store: &Path, appends: u64, before: Before) -> Trace {
     let (exe, log) = (std::env::current_exe().unwrap(), dir.join("trace"));

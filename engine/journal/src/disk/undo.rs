@@ -14,7 +14,6 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use tempfile::TempPath;
 
 /// What the names of files begin with that hold what is kept aside.
 const ASIDE: &str = "opening-";
@@ -87,7 +86,15 @@ impl BeforeOpening {
             index.snapshots.push((file_name(&path), bytes.len()));
         }
         let aside = kept.end(&index)?;
-        let name = name.map(TempPath::keep).transpose()?;
+        let name = match name {
+            Some(name) => {
+                // Before sled cuts its log: a power cut must not take both.
+                aside.sync_all()?;
+                File::open(dir)?.sync_all()?;
+                Some(name.keep()?)
+            }
+            None => None,
+        };
         Ok(BeforeOpening { dir: dir.to_owned(), aside, index, name })
     }
 
@@ -143,12 +150,20 @@ pub(crate) fn undo_cut_off_start(dir: &Path) -> std::io::Result<()> {
     let slots = slots_of(dir)?;
     for path in named(dir, ASIDE)? {
         let mut aside = File::open(&path)?;
-        match whole(&mut aside)?.filter(|index| Some(index.slots) == slots) {
-            Some(index) => {
+        match whole(&mut aside)? {
+            Some(index) if Some(index.slots) == slots => {
                 BeforeOpening { dir: dir.to_owned(), aside, index, name: Some(path) }.give_back()?;
                 tracing::warn!("the last start ended while it opened the journal; its files are as they were");
             }
-            None => std::fs::remove_file(path)?,
+            Some(_) => std::fs::remove_file(path)?,
+            None => {
+                let name = file_name(&path);
+                tracing::warn!(
+                    name,
+                    "the last start ended before it kept all of the journal's log aside; what it kept is removed"
+                );
+                std::fs::remove_file(path)?;
+            }
         }
     }
     Ok(())
