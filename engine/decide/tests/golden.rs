@@ -22,7 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Kinds and values that were added after the journals were recorded: no golden journal can hold them.
-const NEW_SINCE: [(&str, &str); 2] = [
+const NEW_SINCE: [(&str, &str); 3] = [
+    ("rollout", "corrected"),
     // Read as `retreat`, which is written.
     ("rollout wanted /intent/on-timeout", "abort"),
     ("rollout asked /action", "abort"),

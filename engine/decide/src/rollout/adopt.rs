@@ -92,5 +92,6 @@ fn as_it_stands(observed: &ObservedRollout, strategy: &Strategy, left: &str, is_
         // Steps that were changed since begin anew: the index is one of those before.
         steps_hash: status("currentStepHash").filter(|_| !is_newest).unwrap_or_else(|| strategy.steps_hash.clone()),
         steps: strategy.steps.len(),
+        uid: Some(observed.guard().uid),
     }
 }

@@ -9,7 +9,7 @@ use super::router::alb::Names;
 use super::router::plugin::{RouterFailure, RouterStatus};
 use super::router::{Asked, Router};
 use super::state::State;
-use super::step::{Scale, Step};
+use super::step::Step;
 use super::strategy::Strategy;
 use crate::next::Timestamp;
 
@@ -34,6 +34,11 @@ impl<'a> Context<'a> {
         self.observed.set(&stable.hash)
     }
 
+    /// The hash of the stable version; of the newest one, where that is the first of all.
+    pub(super) fn stable_hash(&self) -> &'a str {
+        self.state.stable.as_ref().map_or(&self.progress.hash, |stable| &stable.hash)
+    }
+
     /// The sets that are neither.
     pub(super) fn older(&self) -> impl Iterator<Item = &'a Set> {
         let canary = self.canary().map(|set| &set.guard.uid);
@@ -55,12 +60,11 @@ impl<'a> Context<'a> {
     /// What the router is asked for, when the traffic is routed.
     pub(super) fn asked(&self) -> Option<Asked<'a>> {
         let (canary, stable) = self.routing()?;
-        let newest = &self.progress.hash;
         Some(Asked {
             names: Names { rollout: self.observed.name(), canary, stable },
             weight: self.state.asked,
-            newest,
-            stable: self.state.stable.as_ref().map_or(newest, |stable| &stable.hash),
+            newest: &self.progress.hash,
+            stable: self.stable_hash(),
             now: self.now,
         })
     }
@@ -103,22 +107,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The pods that the canary shall have with traffic routing.
-    fn routed_goal(&self) -> u32 {
-        let replicas = self.strategy.replicas;
-        if self.progress.at >= self.strategy.steps.len() {
-            return replicas;
-        }
-        let passed = &self.strategy.steps[..=self.progress.at];
-        let scale =
-            passed.iter().rev().find_map(|step| if let Step::Scale(scale) = step { Some(*scale) } else { None });
-        match scale {
-            Some(Scale::Pods(pods)) => pods,
-            Some(Scale::Share(share)) => replicas::routed(replicas, share, self.strategy.min_pods),
-            Some(Scale::MatchWeight) | None => replicas::routed(replicas, self.target(), self.strategy.min_pods),
-        }
-    }
-
     /// The pods that the current position asks for.
     pub(super) fn goal(&self) -> Split {
         let replicas = self.strategy.replicas;
@@ -127,9 +115,17 @@ impl<'a> Context<'a> {
                 Split { canary: replicas, stable: 0 }
             }
             (ProgressState::Aborted { .. }, _, Some(_)) => Split { canary: 0, stable: replicas },
-            (_, _, Some(_)) => Split { canary: self.routed_goal(), stable: replicas },
+            (_, _, Some(_)) => {
+                Split { canary: self.strategy.routed_pods(self.progress.at, self.target()), stable: replicas }
+            }
             (_, _, None) => replicas::nearest(replicas, self.target(), self.strategy.bounds.surge),
         }
+    }
+
+    /// How many available pods there are beyond those that the spec wants at any time, as far as they stay.
+    pub(super) fn spare(&self) -> u32 {
+        let staying: u32 = self.observed.sets.iter().map(|set| pods(set).staying(set.spec)).sum();
+        staying.saturating_sub(self.strategy.replicas.saturating_sub(self.strategy.bounds.unavailable))
     }
 
     /// Whether both versions have just the pods that the position asks for.
@@ -158,19 +154,24 @@ impl<'a> Context<'a> {
 
     /// The weight that the router should have now, in percent.
     ///
-    /// It rises only when the canary's pods are there, and falls at once.
+    /// It rises only when the canary's pods are there, and falls at once; but where the stable Service has no ready
+    /// pods and the canary's has some, those get everything, whatever the position.
     pub(super) fn wanted_weight(&self) -> u32 {
         let asked = self.state.asked;
         let canary = self.canary().map_or(0, |set| set.available);
         let target = self.target();
         match self.progress.state {
+            _ if self.canary_alone_serves() => 100,
             ProgressState::Aborted { .. } => 0,
             ProgressState::Promoted if self.stable_is_selected() => 0,
             ProgressState::Promoted => asked,
-            ProgressState::Underway
-                if self.progress.start == Start::First || canary == 0 || self.lacks_its_service() =>
-            {
-                0
+            ProgressState::Underway if canary == 0 || self.lacks_its_service() => 0,
+            ProgressState::Underway if self.progress.start == Start::First => {
+                if self.stable_is_selected() {
+                    0
+                } else {
+                    asked
+                }
             }
             ProgressState::Underway if !self.canary_is_selected() => asked.min(self.progress.reached),
             ProgressState::Underway if target <= asked || self.at_goal().is_ok() => target,
@@ -192,14 +193,26 @@ impl<'a> Context<'a> {
     /// Whether the stable Service selects the stable version, where traffic is routed.
     pub(super) fn stable_is_selected(&self) -> bool {
         let Some((_, stable)) = self.routing() else { return true };
-        let Some(version) = &self.state.stable else { return true };
-        self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&version.hash))
+        let selected = self.service(Some(stable)).and_then(|service| service.hash.as_deref());
+        // A first version serves by a Service that selects every pod, too.
+        selected == Some(self.stable_hash()) || self.state.stable.is_none() && selected.is_none()
     }
 
     /// Whether the canary Service selects the newest version, where traffic is routed.
     fn canary_is_selected(&self) -> bool {
         let Some((canary, _)) = self.routing() else { return true };
         self.service(Some(canary)).is_some_and(|service| service.hash.as_ref() == Some(&self.progress.hash))
+    }
+
+    /// Whether the pods that the canary's Service selects are the only ones that are ready: none that the stable
+    /// Service selects is. Of a Service that is not there, or that selects every pod, nothing is known.
+    pub(super) fn canary_alone_serves(&self) -> bool {
+        let ready = |name: &str| {
+            let hash = self.service(Some(name)).and_then(|service| service.hash.as_ref())?;
+            Some(self.observed.set(hash).map_or(0, |set| set.ready))
+        };
+        let Some((canary, stable)) = self.routing() else { return false };
+        ready(stable) == Some(0) && ready(canary).is_some_and(|ready| ready > 0)
     }
 
     /// Whether there is no Service to send the canary's requests to.

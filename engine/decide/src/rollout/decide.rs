@@ -21,7 +21,7 @@ use super::progress::Progress;
 use super::router::rules;
 use super::state::{Requested, State};
 use super::strategy::{Mistake, Strategy};
-use super::{adopt, desired, git, status, transitions};
+use super::{adopt, desired, git, standing, status, transitions};
 use crate::annotations;
 use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
@@ -117,7 +117,8 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
         Some(Err(text)) => return given_up(state, &text).unwrap_or_else(|| Next::blocked(text)),
         None => {}
     }
-    if let Some(next) = transitions::begin(state, &spec) {
+    let corrected = || standing::correct(state, observed, &spec);
+    if let Some(next) = transitions::begin(state, observed, &spec).or_else(corrected) {
         return next;
     }
     let Some(progress) = &state.progress else {

@@ -96,7 +96,7 @@ fn select(context: &Context) -> Vec<Act> {
             acts.push(Act::Select { service: service.guard.clone(), hash: set.hash.clone(), rollout });
         }
     };
-    let stable = context.state.stable.as_ref().and_then(|stable| context.observed.set(&stable.hash));
+    let stable = context.observed.set(context.stable_hash());
     let name = context.strategy.stable_service.as_deref();
     // Whoever is selected now may be gone; then some pods of the right version beat none.
     let lost = context
@@ -125,10 +125,15 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
     if let Some(stable) = context.stable() {
         scale(context, desired, stable, context.strategy.replicas, None);
     }
+    let mut spare = context.spare();
     for set in context.older() {
         let waits = released_until(context, set).or(set.deadline).filter(|at| *at > context.now);
-        if set.spec > 0 && !context.has_traffic(set) && waits.is_none() {
-            scale(context, desired, set, 0, None);
+        // Until a first version has pods, those of another may come back.
+        let alone = context.progress.state == ProgressState::Underway && context.progress.start == Start::First;
+        if set.spec > 0 && !context.has_traffic(set) && waits.is_none() && !alone {
+            let kept = set.available.min(set.spec).saturating_sub(spare);
+            spare = spare.saturating_sub(set.available.min(set.spec) - kept);
+            scale(context, desired, set, kept, None);
         } else if set.spec > 0 {
             desired.look_at(waits);
             scale(context, desired, set, set.spec, set.deadline.or(waits));
@@ -143,8 +148,10 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
     let weight = context.target();
     let shifted = context.served().is_some_and(|served| served <= weight) && context.state.asked <= weight;
     let free = shifted && !context.stands_in_for_stable(canary);
-    let pods = if lower && context.is_underway() && !free { canary.spec } else { goal.canary };
-    scale(context, desired, canary, pods, None);
+    // Pods that are not available go first, so those alone may go whatever the other version has.
+    let least = pods(canary).staying(canary.spec).saturating_sub(spare);
+    let number = if lower && context.is_underway() && !free { canary.spec } else { goal.canary };
+    scale(context, desired, canary, if lower { number.max(least) } else { number }, None);
 }
 
 /// The pods of a canary that was aborted, and when it loses them: some time
@@ -187,8 +194,7 @@ fn scale_basic(context: &Context, desired: &mut Desired) {
     if let Some(canary) = canary {
         scale(context, desired, canary, next.canary, None);
     }
-    let available = total(&mut context.observed.sets.iter()).available;
-    let mut spare = available.saturating_sub(replicas.saturating_sub(context.strategy.bounds.unavailable));
+    let mut spare = context.spare();
     for set in context.older().filter(|set| set.spec > 0) {
         // Pods that do not serve are given back first; they cost nobody anything.
         let serving = set.available.min(set.spec);

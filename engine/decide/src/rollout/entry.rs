@@ -1,7 +1,7 @@
 //! What is written down about a rollout.
 
 use super::intent::{Action, Cause, Intent, Start, Through};
-use super::state::State;
+use super::state::{State, Version};
 use crate::next::Timestamp;
 use crate::request::{Key, Response};
 use crate::revert;
@@ -68,8 +68,11 @@ pub enum Entry {
         steps_hash: String,
         /// How many steps there are.
         steps: usize,
+        /// The Rollout's uid, which another one of its name has not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<String>,
     },
-    /// A new template, or new steps.
+    /// A new template, new steps, or another Rollout of the same name.
     Began {
         /// The hash of the template that is rolled out.
         hash: String,
@@ -81,6 +84,14 @@ pub enum Entry {
         steps: usize,
         /// Whether it goes through its steps from the first, or at once to the end.
         start: Start,
+        /// The Rollout's uid, which another one of its name has not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<String>,
+    },
+    /// The recorded stable version is not there any more.
+    Corrected {
+        /// The version that serves in its place; absent where none does, so that the newest is the first of all.
+        stable: Option<Version>,
     },
     /// The canary's weight is about to be this, in percent.
     Shifting {

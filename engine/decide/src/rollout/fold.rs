@@ -33,6 +33,7 @@ impl State {
             Entry::Asked { action, .. } => self.asked(at, by, *action),
             Entry::Adopted { .. } => self.adopted(at, entry),
             Entry::Began { .. } => self.began(at, entry),
+            Entry::Corrected { stable } => self.corrected(at, stable.as_ref()),
             Entry::Shifting { weight } => {
                 self.asked = *weight;
                 self.weigh(at);
@@ -111,11 +112,23 @@ impl State {
     }
 
     fn adopted(&mut self, at: Timestamp, entry: &Entry) {
-        let Entry::Adopted { template, hash, stable, index, paused_ms, weight, aborted, images, steps_hash, steps } =
-            entry
+        let Entry::Adopted {
+            template,
+            hash,
+            stable,
+            index,
+            paused_ms,
+            weight,
+            aborted,
+            images,
+            steps_hash,
+            steps,
+            uid,
+        } = entry
         else {
             return;
         };
+        self.identify(uid.as_ref());
         self.claimed_at = Some(at);
         self.remember(hash);
         if template != hash {
@@ -156,7 +169,8 @@ impl State {
     }
 
     fn began(&mut self, at: Timestamp, entry: &Entry) {
-        let Entry::Began { hash, images, steps_hash, steps, start } = entry else { return };
+        let Entry::Began { hash, images, steps_hash, steps, start, uid } = entry else { return };
+        self.identify(uid.as_ref());
         self.claimed_at.get_or_insert(at);
         self.remember(hash);
         self.before = self.progress.take();
@@ -172,6 +186,35 @@ impl State {
             reached: 0,
             state: if *start == Start::Back { ProgressState::Promoted } else { ProgressState::Underway },
         });
+    }
+
+    /// Forgets the versions of another Rollout of the same name. What its router was told stays, until it is told anew.
+    fn identify(&mut self, uid: Option<&String>) {
+        let Some(uid) = uid else { return };
+        if self.uid.as_ref().is_some_and(|known| known != uid) {
+            self.stable = None;
+            self.released = None;
+            self.progress = None;
+            self.refused.clear();
+            if let Some(undo) = &mut self.undo {
+                undo.stands = AbortStatus::No;
+            }
+        }
+        self.uid = Some(uid.clone());
+    }
+
+    /// Another version is the stable one; without one, the newest needs no steps, even where it has gone back.
+    fn corrected(&mut self, at: Timestamp, stable: Option<&Version>) {
+        self.stable = stable.cloned();
+        self.released = None;
+        let Some(progress) = self.progress.as_mut().filter(|_| stable.is_none()) else { return };
+        if progress.state != ProgressState::Promoted && progress.start == Start::Steps {
+            progress.start = Start::First;
+            progress.state = ProgressState::Underway;
+            progress.at = progress.steps;
+            progress.since = at;
+            progress.paused_since = None;
+        }
     }
 
     fn remember(&mut self, hash: &str) {
@@ -222,6 +265,7 @@ impl State {
         let image = progress.images.first().cloned().unwrap_or_default();
         let before = self.stable.replace(Version { hash: hash.to_owned(), image });
         self.released = before.filter(|before| before.hash != hash).map(|before| (before.hash, at));
+        self.refused.retain(|refused| refused.hash != hash);
     }
 
     /// A weight was found at the router.

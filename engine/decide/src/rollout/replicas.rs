@@ -93,9 +93,10 @@ fn nearer(best: Option<(u64, u64)>, other: (u64, u64), weight: u64) -> Option<(u
 
 /// The next move towards a split, within the bounds, where the pods are the weight.
 ///
-/// The stable version grows before the canary; nothing shrinks while older
-/// versions have pods; while the canary grows, stable pods that are not
-/// available may go, and while it shrinks, its own.
+/// The stable version grows before the canary; nothing shrinks while older versions have pods. While the canary grows,
+/// only the stable version gives pods back, those that are not available first; while it shrinks, only the canary does.
+/// So pods that are ready are never given back because others are counted that are not. What is above `maxSurge` then
+/// is given back by the other version, as far as enough pods stay available.
 ///
 /// 10 replicas, 30 %, nothing unavailable and a surge of 3: the canary gets 3
 /// while the stable version keeps 10. With 5 unavailable and no surge: the
@@ -113,22 +114,45 @@ pub fn within(wanted: Split, canary: Pods, stable: Pods, older: Pods, replicas: 
     if older.spec > 0 {
         return next;
     }
-    let rising = wanted.canary >= canary.spec;
-    let counted = |pods: Pods, going: bool| match going || pods.spec < pods.available {
-        true => pods.spec,
-        false => pods.available,
-    };
-    let standing = u64::from(counted(canary, !rising)) + u64::from(counted(stable, rising));
-    let needed = u64::from(replicas.saturating_sub(bounds.unavailable));
-    let mut spare = u32::try_from(standing.saturating_sub(needed)).unwrap_or(u32::MAX);
-    for (now, had, goal) in
-        [(&mut next.canary, canary.spec, wanted.canary), (&mut next.stable, stable.spec, wanted.stable)]
-    {
-        let fewer = had.saturating_sub(goal).min(spare);
-        *now -= fewer;
-        spare -= fewer;
+    let needed = replicas.saturating_sub(bounds.unavailable);
+    if wanted.canary >= canary.spec {
+        let (stable, canary) = drained((stable, wanted.stable, next.stable), (canary, next.canary), needed, allowed);
+        Split { canary, stable }
+    } else {
+        let (canary, stable) = drained((canary, wanted.canary, next.canary), (stable, next.stable), needed, allowed);
+        Split { canary, stable }
     }
-    next
+}
+
+/// What is left of a version that gives pods back, with its goal and its next number, and of the other one.
+fn drained(
+    (drain, goal, next): (Pods, u32, u32),
+    (other, other_next): (Pods, u32),
+    needed: u32,
+    allowed: u64,
+) -> (u32, u32) {
+    let standing = u64::from(drain.spec) + u64::from(other.staying(other.spec));
+    let spare = u32::try_from(standing.saturating_sub(u64::from(needed))).unwrap_or(u32::MAX);
+    if spare == 0 {
+        return (next, other_next);
+    }
+    let left = if drain.spec > goal { goal.max(drain.spec.saturating_sub(spare)) } else { next };
+    let over = |left: u32, other: u32| {
+        let over = (u64::from(left) + u64::from(other)).saturating_sub(allowed);
+        u32::try_from(over).unwrap_or(u32::MAX)
+    };
+    let lowered = other_next.saturating_sub(over(left, other_next));
+    let lost = other.available.saturating_sub(lowered);
+    let missing = needed.saturating_sub(drain.staying(left).saturating_add(other.staying(lowered)));
+    let kept = lowered + lost.min(missing);
+    (left.saturating_sub(over(left, kept)), kept)
+}
+
+impl Pods {
+    /// How many pods stay available once the set has this many: those that are not go first.
+    pub fn staying(self, spec: u32) -> u32 {
+        self.available.min(spec)
+    }
 }
 
 #[cfg(test)]

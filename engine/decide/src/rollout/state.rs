@@ -2,6 +2,7 @@
 //! which versions are refused, and what steps of runs ask for.
 
 use super::intent::{Intent, Routed};
+use super::observed::ObservedRollout;
 use super::progress::{Progress, ProgressState};
 use crate::next::Timestamp;
 use crate::request::{Key, Ledger, Request, Response};
@@ -15,6 +16,9 @@ use std::collections::BTreeMap;
 pub struct State {
     /// Since when Bespin holds itself to be the only writer.
     pub claimed_at: Option<Timestamp>,
+    /// The uid of the Rollout that this is about, once it was written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// Names that another controller gave to a template, by the name that we would give.
     pub aliases: BTreeMap<String, String>,
     /// The progress of the newest template.
@@ -149,6 +153,11 @@ impl State {
         let released = self.released.iter().map(|(released, _)| released);
         let refused = self.refused.iter().map(|refused| &refused.hash);
         self.begun.iter().chain(stable).chain(released).chain(refused).any(is)
+    }
+
+    /// Whether this is about the Rollout that was observed, as far as is known, and not about one of its name before.
+    pub(super) fn is_of(&self, observed: &ObservedRollout) -> bool {
+        self.uid.as_ref().is_none_or(|uid| *uid == observed.guard().uid)
     }
 
     /// Whether the newest version has gone back.

@@ -32,7 +32,7 @@ pub enum Length {
 pub enum Scale {
     /// Exactly this many pods, whatever the weight.
     Pods(u32),
-    /// This share of the replicas, in percent.
+    /// This share of the replicas, in percent; it may be more than all of them.
     Share(u32),
     /// What its weight asks for, again.
     MatchWeight,
@@ -208,19 +208,17 @@ fn read_pause(pause: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Leng
 fn read_scale(scale: &Value, path: &str, mistakes: &mut Mistakes) -> Option<Scale> {
     let mut fields = Fields::of(scale, path, mistakes)?;
     let pods = fields.number("replicas", 0..=u32::MAX, mistakes);
-    let share = fields.number("weight", 0..=100, mistakes);
-    let matching = fields.take("matchTrafficWeight").and_then(Value::as_bool).unwrap_or(false);
+    // More than the whole is a number of pods like any other, not a share of the traffic.
+    let share = fields.number("weight", 0..=u32::MAX, mistakes);
+    let matching = fields.flag("matchTrafficWeight", mistakes).unwrap_or(false);
     fields.refuse(&[], mistakes);
-    match (pods, share, matching) {
-        (None, None, true) => Some(Scale::MatchWeight),
-        (Some(pods), None, false) => Some(Scale::Pods(pods)),
-        (None, Some(share), false) => Some(Scale::Share(share)),
-        _ => {
-            mistakes.push(Mistake::new(
-                path,
-                "must say exactly one thing",
-                "write one of replicas, weight, matchTrafficWeight",
-            ));
+    // Where it says several things, the first of these counts, as at Argo.
+    match (matching, pods, share) {
+        (true, ..) => Some(Scale::MatchWeight),
+        (false, Some(pods), _) => Some(Scale::Pods(pods)),
+        (false, None, Some(share)) => Some(Scale::Share(share)),
+        (false, None, None) => {
+            mistakes.push(Mistake::new(path, "says nothing", "write one of replicas, weight, matchTrafficWeight"));
             None
         }
     }

@@ -5,9 +5,9 @@
 
 pub use super::fields::Mistake;
 use super::fields::{CANARY, Fields, Mistakes};
-use super::replicas::Bounds;
+use super::replicas::{self, Bounds};
 use super::router::{self, Router};
-use super::step::{self, Step, Traffic};
+use super::step::{self, Scale, Step, Traffic};
 use crate::object::images_of;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -82,6 +82,20 @@ const ARGO_CANARY: &[&str] = &[
     "scaleDownDelayRevisionLimit",
     "stableMetadata",
 ];
+
+impl Strategy {
+    /// The canary's pods at a step and a weight in percent, with traffic routing. What a step before it says of the
+    /// number holds until another says otherwise.
+    pub(super) fn routed_pods(&self, at: usize, weight: u32) -> u32 {
+        let Some(passed) = self.steps.get(..=at) else { return self.replicas };
+        let scale = |step: &Step| if let Step::Scale(scale) = step { Some(*scale) } else { None };
+        match passed.iter().rev().find_map(scale) {
+            Some(Scale::Pods(pods)) => pods,
+            Some(Scale::Share(share)) => replicas::routed(self.replicas, share, self.min_pods),
+            Some(Scale::MatchWeight) | None => replicas::routed(self.replicas, weight, self.min_pods),
+        }
+    }
+}
 
 /// Reads the spec of a Rollout.
 ///

@@ -10,8 +10,9 @@ use super::context::Context;
 use super::entry::Entry;
 use super::hash;
 use super::intent::{Action, Cause, Intent, OnTimeout, Start, Through};
-use super::observed::CaughtUp;
+use super::observed::{CaughtUp, ObservedRollout};
 use super::progress::{Progress, ProgressState};
+use super::standing;
 use super::state::{Requested, State};
 use super::step::{Length, Step};
 use super::strategy::{Overdue, Paused, Strategy};
@@ -28,14 +29,17 @@ pub(super) fn template_hash(state: &State, strategy: &Strategy) -> String {
     state.aliases.get(&ours).cloned().unwrap_or(ours)
 }
 
-/// A new template, or new steps, begin at the first step.
-pub(super) fn begin(state: &State, strategy: &Strategy) -> Option<Move> {
+/// A new template, or new steps, begin at the first step; so does the template of another Rollout of the same name.
+pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Move> {
     let hash = template_hash(state, strategy);
     let same = |progress: &Progress| progress.hash == hash && progress.steps_hash == strategy.steps_hash;
-    if state.progress.as_ref().is_some_and(same) {
+    if state.progress.as_ref().is_some_and(same) && state.is_of(observed) {
         return None;
     }
-    let start = match &state.stable {
+    let stable = standing::before(state, observed, strategy, &hash);
+    let corrected = (stable.as_ref().map(|stable| &stable.hash) != state.stable.as_ref().map(|stable| &stable.hash))
+        .then(|| Entry::Corrected { stable: stable.clone() });
+    let start = match &stable {
         None => Start::First,
         Some(stable) if stable.hash == hash => Start::Back,
         Some(_) => Start::Steps,
@@ -48,7 +52,9 @@ pub(super) fn begin(state: &State, strategy: &Strategy) -> Option<Move> {
         steps_hash: strategy.steps_hash.clone(),
         steps: strategy.steps.len(),
         start,
+        uid: Some(observed.guard().uid),
     }];
+    record.extend(corrected);
     let text = match (start, refused) {
         (Start::Steps, Some(refused)) => {
             let because = format!("refused, for it has failed before: {}", refused.because);

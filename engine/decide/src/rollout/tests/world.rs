@@ -143,6 +143,20 @@ impl World {
         self.changed();
     }
 
+    /// So many of a version's pods are ready from here on, and the others are not.
+    pub(super) fn set_ready(&mut self, image: &str, ready: usize) {
+        let is = |set: &&Value| set["spec"]["template"]["spec"]["containers"][0]["image"] == image;
+        let uid = self.sets.iter().find(is).unwrap()["metadata"]["uid"].clone();
+        let pods = self.pods.iter_mut().filter(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == uid);
+        for (index, pod) in pods.enumerate() {
+            pod["status"] = match index < ready {
+                true => json!({"phase": "Pending"}),
+                false => json!({"phase": "Unready"}),
+            };
+        }
+        self.controllers();
+    }
+
     pub(super) fn changed(&mut self) {
         let generation = self.rollout["metadata"]["generation"].as_u64().unwrap();
         self.rollout["metadata"]["generation"] = json!(generation + 1);

@@ -1,0 +1,176 @@
+//! What is recorded is checked against what exists.
+
+use super::super::*;
+use super::world::World;
+use serde_json::json;
+
+const V55: &str = "was:v55-f31bdcc";
+const V56: &str = "was:v56-0a1b2c3";
+const V57: &str = "was:v57-9f8e7d6";
+
+fn settled(mut world: World) -> World {
+    world.deploy(V55);
+    world.settle();
+    assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
+    world
+}
+
+/// At the pause after a weight.
+fn at_weight(mut world: World, weight: u32) -> World {
+    world.run_until(|world| {
+        world.served() == Some(weight) && world.state().progress.is_some_and(|progress| progress.paused_since.is_some())
+    });
+    world
+}
+
+/// Deletes the Rollout with all that it owns, and applies it anew.
+fn recreate(world: &mut World, image: &str) {
+    world.sets.clear();
+    world.pods.clear();
+    world.rollout["metadata"]["uid"] = json!("another-uid");
+    world.rollout["metadata"]["annotations"].as_object_mut().unwrap().remove(REVISION);
+    world.rollout.as_object_mut().unwrap().remove("status");
+    world.deploy(image);
+}
+
+/// Deletes a version's ReplicaSet with its pods.
+fn lose(world: &mut World, image: &str) {
+    let is = |set: &serde_json::Value| set["spec"]["template"]["spec"]["containers"][0]["image"] == image;
+    let uid = world.sets.iter().find(|set| is(set)).unwrap()["metadata"]["uid"].clone();
+    world.sets.retain(|set| !is(set));
+    world.pods.retain(|pod| pod["metadata"]["ownerReferences"][0]["uid"] != uid);
+}
+
+#[test]
+fn a_rollout_that_was_made_anew_is_a_first_deployment() {
+    for image in [V55, V56] {
+        for start in [World::seed(), World::basic(4)] {
+            let mut world = settled(start);
+            let pods = world.rollout["spec"]["replicas"].as_u64().unwrap();
+            recreate(&mut world, image);
+            world.settle();
+            assert_eq!(
+                (world.phase(), world.running()),
+                ("Healthy", vec![(image.to_owned(), pods)]),
+                "{:?}",
+                world.said
+            );
+            assert_eq!(world.weights, [0; 0], "no step is taken, for there is nothing to compare with");
+            assert_eq!(world.status("stableRS"), world.status("currentPodHash"));
+        }
+    }
+}
+
+#[test]
+fn a_rollout_that_was_made_anew_in_mid_walk_leaves_no_traffic_on_what_is_gone() {
+    for image in [V56, V57] {
+        let mut world = settled(World::seed());
+        world.deploy(V56);
+        let mut world = at_weight(world, 50);
+        recreate(&mut world, image);
+        world.settle();
+        assert_eq!((world.phase(), world.running()), ("Healthy", vec![(image.to_owned(), 2)]), "{:?}", world.said);
+        assert_eq!(world.served(), Some(0));
+        for service in &world.services {
+            assert_eq!(service["spec"]["selector"][HASH], *world.status("currentPodHash"));
+        }
+    }
+}
+
+#[test]
+fn what_the_rollout_before_it_was_refused_is_forgotten_with_it() {
+    let mut world = settled(World::seed());
+    world.deploy("was:v56-crash");
+    world.settle();
+    assert_eq!(world.phase(), "Degraded");
+    recreate(&mut world, V56);
+    world.settle();
+    assert_eq!((world.phase(), world.state().refused), ("Healthy", Vec::new()));
+}
+
+#[test]
+fn a_journal_without_uids_finds_out_by_the_sets() {
+    let mut world = settled(World::seed());
+    for (_, _, entry) in &mut world.journal {
+        if let Entry::Began { uid, .. } = entry {
+            *uid = None;
+        }
+    }
+    recreate(&mut world, V56);
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 2)]), "{:?}", world.said);
+    assert_eq!(world.weights, [0; 0]);
+}
+
+#[test]
+fn a_stable_version_whose_set_is_deleted_in_mid_walk_gives_the_walk_to_the_canary() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    lose(&mut world, V55);
+    world.run_until(|world| world.weights.last() == Some(&100));
+    assert_eq!(world.weights, [10, 25, 50, 100], "its pods are the only ones: they get everything at once");
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 2)]), "{:?}", world.said);
+}
+
+#[test]
+fn an_abort_without_a_version_to_go_back_to_leaves_what_serves() {
+    for start in [World::seed(), World::basic(4)] {
+        let mut world = settled(start);
+        let pods = world.rollout["spec"]["replicas"].as_u64().unwrap();
+        world.deploy(V56);
+        world.run_until(|world| world.at() == 2 && world.state().progress.unwrap().paused_since.is_some());
+        lose(&mut world, V55);
+        world.ask(Action::Abort);
+        world.settle();
+        assert_eq!(world.running(), [(V56.to_owned(), pods)], "{:?}", world.said);
+        assert!(world.served().is_none_or(|served| served == 0), "the stable Service leads to it");
+    }
+}
+
+#[test]
+fn the_version_that_serves_is_the_one_to_go_back_to() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    // The stable version is gone with its pods when the next one comes.
+    lose(&mut world, V55);
+    world.deploy(V57);
+    world.turn();
+    let stable = world.state().stable.unwrap();
+    assert_eq!(stable.image, V56);
+    let mut world = at_weight(world, 10);
+    assert_eq!(world.running(), [(V56.to_owned(), 2), (V57.to_owned(), 1)]);
+    world.ask(Action::Abort);
+    world.settle();
+    assert_eq!((world.served(), world.running()), (Some(0), vec![(V56.to_owned(), 2)]), "{:?}", world.said);
+}
+
+#[test]
+fn a_stable_version_without_ready_pods_is_none() {
+    let mut world = settled(World::seed());
+    world.set_ready(V55, 0);
+    world.deploy(V56);
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 2)]), "{:?}", world.said);
+    assert_eq!(world.weights, [0; 0]);
+}
+
+#[test]
+fn traffic_is_never_left_with_a_version_without_ready_pods() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    world.rollout["spec"]["strategy"]["canary"]["abortScaleDownDelaySeconds"] = json!(0);
+    world.set_ready(V55, 0);
+    world.ask(Action::Abort);
+    world.run_until(|world| world.served() == Some(100));
+    for _ in 0..40 {
+        world.step();
+        assert_eq!(world.served(), Some(100), "{:?}", world.said);
+    }
+    world.set_ready(V55, 2);
+    world.settle();
+    assert_eq!((world.served(), world.phase()), (Some(0), "Degraded"));
+}
