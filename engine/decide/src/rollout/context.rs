@@ -10,7 +10,7 @@ use super::router::plugin::{RouterFailure, RouterStatus};
 use super::router::{Asked, Router};
 use super::state::State;
 use super::step::Step;
-use super::strategy::Strategy;
+use super::strategy::{Reading, Strategy};
 use crate::next::Timestamp;
 
 /// What the rules read. The progress is that of the template that was observed.
@@ -110,6 +110,11 @@ impl<'a> Context<'a> {
     /// The pods that the current position asks for.
     pub(super) fn goal(&self) -> Split {
         let replicas = self.strategy.replicas;
+        if self.is_held() {
+            let canary = self.canary().map_or(0, |set| set.spec);
+            let stable = if self.routing().is_some() { replicas } else { replicas.saturating_sub(canary) };
+            return Split { canary, stable };
+        }
         match (&self.progress.state, self.progress.start, self.routing()) {
             (ProgressState::Promoted, ..) | (ProgressState::Underway, Start::First, _) => {
                 Split { canary: replicas, stable: 0 }
@@ -128,13 +133,23 @@ impl<'a> Context<'a> {
         staying.saturating_sub(self.strategy.replicas.saturating_sub(self.strategy.bounds.unavailable))
     }
 
+    /// Whether a canary on its way stays where it is, for its spec cannot be followed.
+    fn is_held(&self) -> bool {
+        self.strategy.reading != Reading::Whole && self.is_underway()
+    }
+
     /// Whether both versions have just the pods that the position asks for.
     ///
     /// # Errors
     /// What is still missing, as a sentence.
     pub(super) fn at_goal(&self) -> Result<(), String> {
         let goal = self.goal();
-        let Some(canary) = self.canary() else { return Err("the canary's ReplicaSet is not there yet".to_owned()) };
+        let Some(canary) = self.canary() else {
+            let refused = self.observed.refusal.as_ref();
+            return Err(refused.map_or("the canary's ReplicaSet is not there yet".to_owned(), |refused| {
+                format!("the canary's ReplicaSet cannot be created: {refused}")
+            }));
+        };
         caught_up(canary)?;
         if canary.spec != goal.canary || canary.available != goal.canary {
             return Err(format!("{} of {} canary pods are available", canary.available, goal.canary));
@@ -173,6 +188,7 @@ impl<'a> Context<'a> {
                     asked
                 }
             }
+            ProgressState::Underway if self.is_held() => asked,
             ProgressState::Underway if !self.canary_is_selected() => asked.min(self.progress.reached),
             ProgressState::Underway if target <= asked || self.at_goal().is_ok() => target,
             ProgressState::Underway => asked,

@@ -19,18 +19,17 @@ use super::messages::{self, Offer};
 use super::observed::{Observed, ObservedRollout, Owner};
 use super::progress::Progress;
 use super::router::rules;
-use super::state::{Requested, State};
+use super::state::State;
 use super::strategy::{Mistake, Strategy};
-use super::{adopt, desired, git, standing, status, transitions};
+use super::{adopt, desired, git, safety, standing, status, transitions};
 use crate::annotations;
 use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
-use crate::object::images_of;
 use crate::request::Response;
 use crate::revert;
 
 /// How long to wait for the change that our own act makes, should nobody tell of it.
-const ECHO_MS: u64 = 500;
+pub(super) const ECHO_MS: u64 = 500;
 
 /// Decides the next move.
 pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
@@ -110,7 +109,7 @@ fn imagine(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
 fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
     let spec = match rules::read(observed) {
         Ok(spec) => spec,
-        Err(mistakes) => return invalid(state, observed, &mistakes, now),
+        Err(mistakes) => return safety::keep(state, observed, &mistakes, now),
     };
     match adopt::adopt(state, observed, &spec) {
         Some(Ok(next)) => return next,
@@ -160,27 +159,8 @@ fn rest(context: &Context) -> Move {
     Next { record: Vec::new(), acts, wake: wake.map_or(Wake::OnChange, Wake::At), status: Status { phase, message } }
 }
 
-/// A spec that cannot be followed: nothing moves, and the status says why.
-fn invalid(state: &State, observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> Move {
-    let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
-    let text = format!("the Rollout's spec cannot be followed: {}", all.join("; "));
-    let images = images_of(&observed.rollout["spec"]["template"]);
-    let about = |of: &Requested| of.request.intent.image.as_ref().is_none_or(|image| images.contains(image));
-    let failed = Response::Failed { because: text.clone(), transient: false };
-    let record: Vec<Entry> = state
-        .open()
-        .filter(about)
-        .map(|of| Entry::Answered { key: of.request.key.clone(), answer: failed.clone() })
-        .collect();
-    if !record.is_empty() {
-        return Next { record, ..Next::progressing(Wake::Now, text) };
-    }
-    let acts = status::invalid(observed, mistakes, now).into_iter().collect();
-    given_up(state, &text).unwrap_or_else(|| Next { acts, ..Next::blocked(text) })
-}
-
 /// Answers the requests whose step has stopped waiting, where no rule does it.
-fn given_up(state: &State, because: &str) -> Option<Move> {
+pub(super) fn given_up(state: &State, because: &str) -> Option<Move> {
     let failed = Response::Failed { because: format!("the step stopped waiting: {because}"), transient: true };
     let record: Vec<Entry> = state
         .open()
@@ -229,7 +209,16 @@ pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown 
         (Owner::Ours, Ok(spec)) => current(&spec).map_or(theirs, |progress| shown(&spec, progress)),
         (Owner::Ours, Err(mistakes)) => {
             let message = mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("; ");
-            Shown { phase: "Degraded".to_owned(), message: format!("InvalidSpec: {message}"), ..theirs }
+            let read = rules::salvage(observed).zip(state.progress.as_ref());
+            // Whatever the spec says, it can be sent back.
+            let offers = read.map(|(strategy, progress)| {
+                let context = Context { state, observed, strategy: &strategy, progress, now };
+                let mut offers = messages::offers(&context);
+                offers.retain(|offer| offer.action == Action::Abort);
+                offers
+            });
+            let message = format!("InvalidSpec: {message}");
+            Shown { phase: "Degraded".to_owned(), message, offers: offers.unwrap_or_default(), ..theirs }
         }
         (Owner::Observed, _) => theirs,
     }

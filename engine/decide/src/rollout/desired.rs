@@ -6,7 +6,7 @@ use super::context::{Context, is_full, pods};
 use super::intent::Start;
 use super::observed::{DEADLINE, DESIRED, HASH, REVISION, Set};
 use super::progress::ProgressState;
-use super::replicas::{self, Pods};
+use super::replicas::{self, Pods, Split};
 use crate::next::Timestamp;
 use crate::object::{annotation, write_time};
 use serde_json::{Value, json};
@@ -22,9 +22,9 @@ pub(super) struct Desired {
 /// Everything that is not yet as it should be, in the order in which it is safe.
 pub(super) fn desired(context: &Context) -> Desired {
     let mut desired = Desired::default();
-    if context.canary().is_none() {
+    // A version that has gone back needs no set.
+    if context.canary().is_none() && !matches!(context.progress.state, ProgressState::Aborted { .. }) {
         desired.acts.push(create(context));
-        return desired;
     }
     desired.acts.extend(select(context));
     let router = context.router().zip(context.asked());
@@ -34,11 +34,29 @@ pub(super) fn desired(context: &Context) -> Desired {
         None => scale_basic(context, &mut desired),
     }
     desired.acts.extend(forget(context));
-    let revision = context.canary().map_or(0, |set| revision_of(context, set));
-    if annotation(&context.observed.rollout, REVISION) != Some(revision.to_string().as_str()) {
+    let revision = context.canary().map(|set| revision_of(context, set));
+    if let Some(revision) = revision
+        && annotation(&context.observed.rollout, REVISION) != Some(revision.to_string().as_str())
+    {
         desired.acts.push(Act::Stamp { rollout: context.observed.guard(), revision });
     }
+    // Each is tried whatever becomes of the others, and the safer ones first.
+    desired.acts.sort_by_key(|act| urgency(context, act));
     desired
+}
+
+/// Traffic to what works comes first, then pods that are added, then all others. Of the same, the order stays.
+fn urgency(context: &Context, act: &Act) -> u8 {
+    match act {
+        Act::Select { .. } | Act::Route { .. } | Act::Weigh { .. } | Act::Verify { .. } | Act::Unroute { .. } => 0,
+        Act::Scale { set, pods, .. } => {
+            let observed = context.observed.sets.iter().find(|known| known.guard.uid == set.uid);
+            if observed.is_some_and(|known| *pods > known.spec) { 1 } else { 3 }
+        }
+        Act::Create { .. } => 2,
+        Act::Forget { .. } => 4,
+        Act::AskRevert { .. } | Act::WithdrawRevert { .. } | Act::Stamp { .. } | Act::Status { .. } => 5,
+    }
 }
 
 /// The newest version's ReplicaSet, without pods at first unless it is the first of all.
@@ -187,7 +205,12 @@ fn scale_basic(context: &Context, desired: &mut Desired) {
     let older = total(&mut context.older());
     let (now_canary, now_stable) = (canary.map_or(none, pods), stable.map_or(none, pods));
     let replicas = context.strategy.replicas;
-    let next = replicas::within(context.goal(), now_canary, now_stable, older, replicas, context.strategy.bounds);
+    // Nobody makes room for pods whose set is not there, and may never be.
+    let goal = match canary {
+        None if stable.is_some() => Split { canary: 0, stable: replicas },
+        _ => context.goal(),
+    };
+    let next = replicas::within(goal, now_canary, now_stable, older, replicas, context.strategy.bounds);
     if let Some(stable) = stable {
         scale(context, desired, stable, next.stable, None);
     }

@@ -75,7 +75,7 @@ pub enum Cause {
     Asked,
     /// Its pods failed, or made no progress.
     Failed,
-    /// It had failed before.
+    /// It had failed before. Only earlier releases wrote this.
     Refused,
 }
 

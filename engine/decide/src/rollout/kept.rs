@@ -3,6 +3,7 @@
 
 use super::act::{Act, Split};
 use super::intent::Routed;
+use super::observed::HASH;
 use super::router::plugin::{RouterFailure, RouterReply, RouterResponse, RouterStatus, STANDS_MS, place};
 use super::state::State;
 use crate::object::text;
@@ -18,7 +19,9 @@ pub enum ActKey {
     Verify(AskedShare),
     /// A router was told to take back what it has made.
     Unroute(Routed),
-    /// Something was written in the cluster, or in the stream of a revert.
+    /// The set of the template with this hash was created.
+    Create(String),
+    /// Something else was written in the cluster, or in the stream of a revert.
     Written,
 }
 
@@ -67,8 +70,8 @@ impl From<Act> for ActKey {
             Act::Weigh { split } => ActKey::Weigh(AskedShare::of(&split)),
             Act::Verify { split } => ActKey::Verify(AskedShare::of(&split)),
             Act::Unroute { router, rollout } => ActKey::Unroute(Routed { router, rollout }),
-            Act::Create { .. }
-            | Act::Scale { .. }
+            Act::Create { manifest } => ActKey::Create(text(&manifest, &format!("/metadata/labels/{HASH}"))),
+            Act::Scale { .. }
             | Act::Forget { .. }
             | Act::Select { .. }
             | Act::Route { .. }
@@ -106,8 +109,15 @@ pub fn is_current(state: &State, kept: &ActKey) -> bool {
     match kept {
         ActKey::Weigh(share) | ActKey::Verify(share) => share.is_asked(state),
         ActKey::Unroute(routed) => state.routed.as_ref() == Some(routed),
+        ActKey::Create(hash) => state.progress.as_ref().is_some_and(|progress| progress.hash == *hash),
         ActKey::Written => false,
     }
+}
+
+/// Why the newest version's set could not be created the last time, as a sentence.
+pub(super) fn refusal(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Option<String> {
+    let hash = state.progress.as_ref()?.hash.clone();
+    outcomes.of(&ActKey::Create(hash))?.result.as_ref().err().map(|failure| failure.message.clone())
 }
 
 impl Removal {
@@ -145,7 +155,7 @@ impl RouterStatus {
                     status.was_asked(attempted);
                 }
                 ActKey::Unroute(_) => status = nothing.clone(),
-                ActKey::Weigh(_) | ActKey::Verify(_) | ActKey::Written => {}
+                ActKey::Weigh(_) | ActKey::Verify(_) | ActKey::Create(_) | ActKey::Written => {}
             }
         }
         if let RouterReply::Taken { since, .. } = &mut status.reply {

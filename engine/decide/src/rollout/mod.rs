@@ -22,6 +22,7 @@ mod observed;
 mod progress;
 pub mod replicas;
 pub mod router;
+mod safety;
 mod standing;
 mod state;
 mod status;

@@ -48,6 +48,8 @@ pub struct ObservedRollout {
     pub router_status: Option<RouterStatus>,
     /// What came of it that the router in use was told to take back what it has made.
     pub removal: Removal,
+    /// Why the newest version's set could not be created the last time, where it was tried.
+    pub refusal: Option<String>,
     /// The routers that this server has plugins for, and whether they serve this Rollout.
     pub routers: BTreeMap<String, Serves>,
     /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
@@ -208,6 +210,7 @@ impl Observed {
             served: objects.served,
             router_status: None,
             removal: Removal::NotYet,
+            refusal: None,
             routers: objects.routers,
             autoscalers,
             origin: application::read(&rollout, objects.applications),

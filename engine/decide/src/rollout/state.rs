@@ -35,7 +35,7 @@ pub struct State {
     pub asked: u32,
     /// The plugin that shares the traffic, from before it is told anything until it has taken that back.
     pub routed: Option<Routed>,
-    /// Versions that have failed, and are refused until somebody retries.
+    /// Templates that have gone back, until they are promoted after all or somebody retries them.
     pub refused: Vec<Refused>,
     /// What git shall no longer say, since the last abort that promised it.
     pub undo: Option<Undo>,
@@ -64,7 +64,7 @@ pub struct Version {
 pub struct Refused {
     /// The hash of the template that was refused.
     pub hash: String,
-    /// Its images, when the pods failed: another template with them is refused as well.
+    /// Its images, when the pods failed.
     pub images: Vec<String>,
     /// Why it was refused, as a sentence.
     pub because: String,

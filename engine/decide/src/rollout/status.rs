@@ -87,6 +87,21 @@ pub(super) fn invalid(observed: &ObservedRollout, mistakes: &[Mistake], now: Tim
     diff(observed, wanted)
 }
 
+/// The same while what serves is kept safe: all that is observed, and what is wrong with the spec.
+pub(super) fn unfollowed(context: &Context, mistakes: &[Mistake]) -> Option<Act> {
+    let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    let message = format!("InvalidSpec: {}", all.join("; "));
+    let mut wanted = fields(context);
+    let invalid = Condition::new("InvalidSpec", "True", "InvalidSpec", &message);
+    if let Some(Value::Array(conditions)) = wanted.get_mut("conditions") {
+        conditions.push(invalid.written(context.observed, context.now));
+    }
+    wanted.insert("currentStepIndex".into(), context.observed.status("currentStepIndex").clone());
+    wanted.insert("phase".into(), "Degraded".into());
+    wanted.insert("message".into(), message.into());
+    diff(context.observed, wanted)
+}
+
 fn fields(context: &Context) -> Map<String, Value> {
     let sum = |count: fn(&Set) -> u32| -> u32 { context.observed.sets.iter().map(count).sum() };
     let (phase, message) = phase(context);
@@ -236,7 +251,8 @@ fn conditions(context: &Context, phase: &str) -> Vec<Value> {
     if let Some((status, reason, text)) = weight_verified(context) {
         all.push(Condition::new("WeightVerified", status, reason, &text));
     }
-    if let Some(failure) = context.canary().and_then(|set| set.failure.as_ref()) {
+    let refusal = context.observed.refusal.as_ref().filter(|_| context.canary().is_none());
+    if let Some(failure) = context.canary().and_then(|set| set.failure.as_ref()).or(refusal) {
         all.push(Condition::new("ReplicaFailure", "True", "FailedCreate", failure));
     }
     if !context.state.refused.is_empty() {

@@ -51,6 +51,19 @@ pub struct Strategy {
     pub abort_delay_ms: Option<u64>,
     /// No set has fewer pods than this, unless it has none.
     pub min_pods: u32,
+    /// How much of the spec can be followed.
+    pub reading: Reading,
+}
+
+/// How much of a spec can be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// All of it.
+    Whole,
+    /// No step goes on. What is there is kept safe: an abort, the stable version's pods, traffic to ready pods.
+    Safety,
+    /// The same, but it is not known how many pods there shall be, or who shares the traffic: no pod is taken away.
+    KeepsPods,
 }
 
 /// What happens when a canary makes no progress for too long.
@@ -83,7 +96,30 @@ const ARGO_CANARY: &[&str] = &[
     "stableMetadata",
 ];
 
+/// Where a mistake leaves it unknown how many pods there shall be, or who shares the traffic.
+const COUNTS: [&str; 7] = [
+    "spec.replicas",
+    "spec.strategy",
+    "spec.strategy.canary",
+    "spec.strategy.canary.canaryService",
+    "spec.strategy.canary.stableService",
+    "spec.strategy.canary.maxUnavailable",
+    "spec.strategy.canary.maxSurge",
+];
+
 impl Strategy {
+    /// The same, of a spec with these mistakes.
+    pub(super) fn with(self, mistakes: &[Mistake]) -> Strategy {
+        let routing = format!("{CANARY}.trafficRouting");
+        let counts = |mistake: &Mistake| mistake.path.starts_with(&routing) || COUNTS.contains(&mistake.path.as_str());
+        let reading = match mistakes {
+            [] => Reading::Whole,
+            some if some.iter().any(counts) => Reading::KeepsPods,
+            _ => Reading::Safety,
+        };
+        Strategy { reading, ..self }
+    }
+
     /// The canary's pods at a step and a weight in percent, with traffic routing. What a step before it says of the
     /// number holds until another says otherwise.
     pub(super) fn routed_pods(&self, at: usize, weight: u32) -> u32 {
@@ -110,12 +146,19 @@ pub fn parse(rollout: &Value) -> Result<Strategy, Vec<Mistake>> {
     }
 }
 
+/// What can be read of a Rollout's spec, whatever else stands there: enough to keep safe what serves.
+pub fn salvage(rollout: &Value) -> Option<Strategy> {
+    let mut mistakes = Mistakes::new();
+    let strategy = read(&rollout["spec"], &mut mistakes)?;
+    Some(strategy.with(&mistakes))
+}
+
 /// The Services and Ingresses that a Rollout names, as far as it can be read:
 /// what has to be observed besides.
 pub fn named(rollout: &Value) -> (Vec<String>, Vec<String>) {
-    match parse(rollout) {
-        Err(_) => (Vec::new(), Vec::new()),
-        Ok(spec) => {
+    match salvage(rollout) {
+        None => (Vec::new(), Vec::new()),
+        Some(spec) => {
             let services = [spec.canary_service, spec.stable_service].into_iter().flatten().collect();
             let ingresses = spec.router.as_ref().map(Router::ingresses).unwrap_or_default();
             (services, ingresses)
@@ -126,7 +169,7 @@ pub fn named(rollout: &Value) -> (Vec<String>, Vec<String>) {
 /// The canary's weight as the live Ingresses of a Rollout have it, in percent; `None` where it has none, or they do not
 /// agree.
 pub fn served(rollout: &Value, ingresses: &[Value]) -> Option<u32> {
-    let strategy = parse(rollout).ok()?;
+    let strategy = salvage(rollout)?;
     let Router::Alb(alb) = strategy.router? else { return None };
     alb.served(ingresses, &strategy.canary_service?, &strategy.stable_service?)
 }
@@ -147,8 +190,9 @@ fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let images = read_template(template.as_ref(), &selector, mistakes);
     let strategy = fields.take("strategy");
     fields.refuse(ARGO_SPEC, mistakes);
-    let canary = read_strategy(strategy, mistakes)?;
-    let mut canary = Fields::of(canary, CANARY, mistakes)?;
+    let empty = Value::Object(serde_json::Map::new());
+    let canary = read_strategy(strategy, mistakes).filter(|canary| is_object(canary, CANARY, mistakes));
+    let mut canary = Fields::of(canary.unwrap_or(&empty), CANARY, mistakes)?;
 
     let canary_service = canary.text("canaryService", mistakes);
     let stable_service = canary.text("stableService", mistakes);
@@ -170,7 +214,7 @@ fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     Some(Strategy {
         replicas,
         selector,
-        template: template?,
+        template: template.unwrap_or_default(),
         images,
         min_ready_seconds,
         history,
@@ -186,7 +230,12 @@ fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
         scale_down_delay_ms: u64::from(delay) * 1000,
         abort_delay_ms: (abort_delay > 0).then_some(u64::from(abort_delay) * 1000),
         min_pods,
+        reading: Reading::Whole,
     })
+}
+
+fn is_object(value: &Value, path: &str, mistakes: &mut Mistakes) -> bool {
+    Fields::of(value, path, mistakes).is_some()
 }
 
 /// Each version needs a Service of its own, where traffic is routed by Services.

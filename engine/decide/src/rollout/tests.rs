@@ -7,6 +7,7 @@ mod plugged;
 mod proxy;
 mod replicas;
 mod restored;
+mod safety;
 mod specs;
 mod standing;
 mod walks;

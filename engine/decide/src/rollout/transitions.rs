@@ -45,7 +45,6 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
         Some(_) => Start::Steps,
     };
     let image = strategy.images.first().map_or("", String::as_str);
-    let refused = state.refused.iter().find(|refused| refused.hash == hash || refused.images == strategy.images);
     let mut record = vec![Entry::Began {
         hash,
         images: strategy.images.clone(),
@@ -55,15 +54,10 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
         uid: Some(observed.guard().uid),
     }];
     record.extend(corrected);
-    let text = match (start, refused) {
-        (Start::Steps, Some(refused)) => {
-            let because = format!("refused, for it has failed before: {}", refused.because);
-            record.push(Entry::Aborted { because: because.clone(), cause: Cause::Refused });
-            because
-        }
-        (Start::First, _) => format!("{image} is the first version"),
-        (Start::Back, _) => format!("{image} is the stable version already"),
-        (Start::Steps, None) => format!("{image} begins at its first step"),
+    let text = match start {
+        Start::First => format!("{image} is the first version"),
+        Start::Back => format!("{image} is the stable version already"),
+        Start::Steps => format!("{image} begins at its first step"),
     };
     Some(moving(record, text))
 }
@@ -138,7 +132,7 @@ pub(super) fn fail(context: &Context) -> Option<Move> {
 /// Pods that nobody has asked for yet have not had their time: while the deadline passed, nobody was there to ask.
 pub(super) fn extend(context: &Context) -> Option<Move> {
     let asks = |act: &Act| match act {
-        Act::Create { .. } => true,
+        Act::Create { .. } => context.observed.refusal.is_none(),
         Act::Scale { set, pods, .. } => {
             context.observed.sets.iter().any(|observed| observed.guard.uid == set.uid && observed.spec != *pods)
         }
@@ -161,7 +155,9 @@ pub(super) fn overdue(context: &Context) -> Option<Move> {
     {
         return None;
     }
-    if !super::desired::desired(context).acts.is_empty() {
+    // A set that is refused is asked for all the time, and has had its time.
+    let is_refused = |act: &Act| matches!(act, Act::Create { .. }) && context.observed.refusal.is_some();
+    if !super::desired::desired(context).acts.iter().all(is_refused) {
         return None;
     }
     let limit = super::step::span(context.strategy.progress_deadline_ms);

@@ -10,11 +10,11 @@ use crate::rollout::context::Context;
 use crate::rollout::entry::Entry;
 use crate::rollout::fields::Mistake;
 use crate::rollout::intent::Routed;
-use crate::rollout::kept::{ActKey, Removal, Reply};
+use crate::rollout::kept::{self, ActKey, Removal, Reply};
 use crate::rollout::messages;
 use crate::rollout::observed::{Observed, ObservedRollout, Owner};
 use crate::rollout::state::State;
-use crate::rollout::strategy::{self, Strategy};
+use crate::rollout::strategy::{self, Reading, Strategy};
 
 /// Takes in what came of the acts at a router that is a plugin, where it is one and is in use.
 pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, Reply>) {
@@ -23,6 +23,7 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
         Observed::Absent { removal: known, .. } => *known = removal,
         Observed::Present(observed) => {
             observed.removal = removal;
+            observed.refusal = kept::refusal(state, outcomes);
             if let Some(split) = question(state, observed) {
                 let status = RouterStatus::of(&split, outcomes);
                 observed.served = status.verified();
@@ -34,7 +35,7 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
 
 /// What a rollout's router is to be asked: nothing before it was promised to be used.
 fn question(state: &State, observed: &ObservedRollout) -> Option<Split> {
-    let strategy = read(observed).ok().filter(|_| observed.owner == Owner::Ours)?;
+    let strategy = salvage(observed).filter(|_| observed.owner == Owner::Ours)?;
     let Router::Plugin(plugin) = strategy.router? else { return None };
     state.routed.as_ref().filter(|routed| routed.router == plugin.name)?;
     let newest = &state.progress.as_ref()?.hash;
@@ -56,6 +57,14 @@ pub(in crate::rollout) fn read(observed: &ObservedRollout) -> Result<Strategy, V
     let help =
         format!("an administrator adds {add} the server's configuration; or leave this Rollout to Argo Rollouts");
     Err(vec![Mistake::new(&path_of(name), got, &help)])
+}
+
+/// What of a spec with mistakes is good for safety alone; no plugin that the server has not, or not for this Rollout.
+pub(in crate::rollout) fn salvage(observed: &ObservedRollout) -> Option<Strategy> {
+    let strategy = strategy::salvage(&observed.rollout)?;
+    let name = strategy.router.as_ref().and_then(Router::plugin);
+    let serves = name.is_none_or(|name| observed.routers.get(name) == Some(&Serves::This));
+    Some(if serves { strategy } else { Strategy { router: None, reading: Reading::KeepsPods, ..strategy } })
 }
 
 /// Before a router is told anything, it is written down which one, and where.

@@ -115,7 +115,7 @@ fn steps_that_were_changed_since_the_status_begin_anew() {
 }
 
 #[test]
-fn a_version_that_was_aborted_since_the_backup_stays_refused() {
+fn a_version_that_was_aborted_since_the_backup_stays_refused_until_its_steps_are_edited() {
     let mut world = World::seed();
     world.deploy(V55);
     world.settle();
@@ -125,11 +125,13 @@ fn a_version_that_was_aborted_since_the_backup_stays_refused() {
     world.ask(Action::Abort);
     world.settle();
     give_back(&mut world, backup);
-    world.turn();
+    world.settle();
+    assert_eq!((world.weights.as_slice(), world.running()), (&[][..], vec![(V55.to_owned(), 2)]), "{:?}", world.said);
+    assert_eq!(world.state().refused.len(), 1, "it is remembered");
     world.rollout["spec"]["strategy"]["canary"]["steps"][0]["setWeight"] = 20.into();
     world.changed();
     world.settle();
-    assert_eq!((world.weights.as_slice(), world.running()), (&[][..], vec![(V55.to_owned(), 2)]), "{:?}", world.said);
+    assert_eq!((world.weights[0], world.phase()), (20, "Healthy"), "{:?}", world.said);
 }
 
 #[test]

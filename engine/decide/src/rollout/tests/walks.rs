@@ -110,29 +110,69 @@ fn crashing_pods_send_the_canary_back() {
     assert!(refused["message"].as_str().unwrap().contains("was:v56-crash"));
 }
 
-#[test]
-fn a_version_that_has_failed_is_refused_until_somebody_retries() {
-    let mut world = seed();
-    world.deploy("was:v56-crash");
-    world.settle();
-    world.deploy(V55);
-    world.settle();
-    assert_eq!(world.phase(), "Healthy");
-    world.deploy("was:v56-crash");
-    world.settle();
-    assert_eq!(world.phase(), "Degraded");
-    assert!(world.said.1.contains("failed before"), "{:?}", world.said);
-    assert_eq!(world.running(), [(V55.to_owned(), 2)], "not one pod of it is started again");
-    // Whatever was wrong is mended; the same template comes up now.
+/// Whatever was wrong with an image is mended: the same template comes up now.
+fn mend(world: &mut World, image: &str) {
     for set in &mut world.sets {
-        if set["spec"]["template"]["spec"]["containers"][0]["image"] == "was:v56-crash" {
+        if set["spec"]["template"]["spec"]["containers"][0]["image"] == image {
             set["spec"]["template"]["spec"]["containers"][0]["image"] = json!("mended");
         }
     }
+}
+
+#[test]
+fn a_template_that_has_failed_is_refused_until_somebody_retries() {
+    let mut world = seed();
+    world.deploy("was:v56-crash");
+    world.settle();
+    assert_eq!(world.phase(), "Degraded");
+    mend(&mut world, "was:v56-crash");
+    world.scale(3);
+    world.now += 86_400_000;
+    world.changed();
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), 3)]), "{:?}", world.said);
+    assert!(world.said.1.contains("CrashLoopBackOff"), "{:?}", world.said);
     world.ask(Action::Retry);
     world.settle();
     assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
-    assert_eq!(world.running(), [("mended".to_owned(), 2)]);
+    assert_eq!(world.running(), [("mended".to_owned(), 3)]);
+    assert_eq!(world.state().refused, [], "nothing is refused any more");
+}
+
+/// What somebody changes after a version has gone back: each is a new attempt.
+const ATTEMPTS: [(&str, fn(&mut World)); 4] = [
+    ("its environment is mended", |world| {
+        world.rollout["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": "b"}]);
+    }),
+    ("its steps are edited", |world| {
+        world.rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"setWeight": 5}]);
+        mend(world, "was:v56-late");
+    }),
+    ("it is pushed again", |world| {
+        world.deploy(V55);
+        world.settle();
+        mend(world, "was:v56-late");
+        world.deploy("was:v56-late");
+    }),
+    ("another version comes", |world| world.deploy("was:v57")),
+];
+
+#[test]
+fn what_was_refused_is_a_template_and_not_an_image() {
+    for (what, change) in ATTEMPTS {
+        let mut world = seed();
+        world.deploy("was:v56-late");
+        let mut world = at_weight(world, 25);
+        world.ask(Action::Abort);
+        world.settle();
+        assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), 2)]));
+        world.weights.clear();
+        change(&mut world);
+        world.changed();
+        world.settle();
+        assert_eq!(world.phase(), "Healthy", "{what}: {:?}", world.said);
+        assert_ne!(world.weights, [0; 0], "{what}: it goes through its steps");
+    }
 }
 
 #[test]

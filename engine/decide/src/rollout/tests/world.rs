@@ -10,6 +10,7 @@ use crate::epoch::Epoch;
 use crate::next::{Phase, Timestamp, Wake};
 use crate::outcome::{Failure, Outcomes};
 use crate::request::{Key, Response};
+use crate::retry::Retry;
 use crate::revert;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,8 @@ pub(super) struct World {
     pub loses: Option<u64>,
     /// In this turn, the act of this index fails, and the others are tried.
     pub fails: Option<(usize, usize)>,
+    /// Why no ReplicaSet can be created, as long as that is so.
+    pub refuses: Option<&'static str>,
     /// How many of the journal's entries came with a backup.
     pub restored: usize,
     version: u64,
@@ -115,6 +118,7 @@ impl World {
             outcomes: Outcomes::default(),
             loses: None,
             fails: None,
+            refuses: None,
             restored: 0,
             version: 1,
             made: 0,
@@ -320,6 +324,10 @@ impl World {
             Act::Weigh { split } => self.tell_router(split),
             Act::Verify { split } => self.ask_router(split),
             Act::Unroute { rollout, .. } => self.unroute(rollout),
+            Act::Create { .. } if self.refuses.is_some() => {
+                let message = self.refuses.unwrap_or_default().to_owned();
+                Err(Failure { message, retry: Retry::PASSING })
+            }
             _ => {
                 self.write(act);
                 Ok(Reply::Done)

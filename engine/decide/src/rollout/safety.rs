@@ -1,0 +1,89 @@
+//! A Rollout whose spec cannot be followed: no step goes on, and what serves is kept safe all the same.
+//!
+//! An abort is carried out, the stable version has its pods, and traffic goes to pods that are ready.
+
+use super::act::{Act, Move};
+use super::context::Context;
+use super::decide::{ECHO_MS, given_up};
+use super::entry::Entry;
+use super::intent::Action;
+use super::observed::ObservedRollout;
+use super::progress::ProgressState;
+use super::router::rules;
+use super::state::{Requested, State};
+use super::strategy::{Mistake, Reading};
+use super::{desired, status, transitions};
+use crate::next::{Next, Timestamp, Wake};
+use crate::object::images_of;
+use crate::request::Response;
+
+/// Keeps safe what serves, and says what is wrong with the spec.
+pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> Move {
+    let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    let text = format!("the Rollout's spec cannot be followed: {}", all.join("; "));
+    if let Some(next) = answered(state, observed, &text) {
+        return next;
+    }
+    let read = rules::salvage(observed).zip(state.progress.as_ref()).filter(|_| state.is_of(observed));
+    let Some((strategy, progress)) = read else {
+        let acts = status::invalid(observed, mistakes, now).into_iter().collect();
+        return given_up(state, &text).unwrap_or_else(|| Next { acts, ..Next::blocked(text) });
+    };
+    let context = Context { state, observed, strategy: &strategy, progress, now };
+    let rules = [rules::ask, asked, transitions::give_up, transitions::fail, transitions::shift];
+    if let Some(next) = rules.iter().find_map(|rule| rule(&context)) {
+        return next;
+    }
+    given_up(state, &text).unwrap_or_else(|| rest(&context, mistakes, text))
+}
+
+/// One of Argo's clients may send it back; nothing else that they ask for can be followed.
+fn asked(context: &Context) -> Option<Move> {
+    let is_abort = |entry: &Entry| matches!(entry, Entry::Asked { action: Action::Abort, .. });
+    transitions::heard(context).filter(|next| next.record.iter().all(is_abort))
+}
+
+/// The runs that wait for the version of this spec are told what is wrong with it.
+fn answered(state: &State, observed: &ObservedRollout, text: &str) -> Option<Move> {
+    let images = images_of(&observed.rollout["spec"]["template"]);
+    let about = |of: &Requested| of.request.intent.image.as_ref().is_none_or(|image| images.contains(image));
+    let failed = Response::Failed { because: text.to_owned(), transient: false };
+    let of = state.open().filter(about);
+    let record: Vec<Entry> =
+        of.map(|of| Entry::Answered { key: of.request.key.clone(), answer: failed.clone() }).collect();
+    (!record.is_empty()).then(|| Next { record, ..Next::progressing(Wake::Now, text) })
+}
+
+fn rest(context: &Context, mistakes: &[Mistake], text: String) -> Move {
+    let mut acts = desired::desired(context).acts;
+    acts.retain(|act| is_safe(context, act));
+    acts.extend(status::unfollowed(context, mistakes));
+    let echo = (!acts.is_empty()).then_some(context.now + ECHO_MS);
+    let router = context.router().and_then(|router| router.wake(context.observed, context.now));
+    let wake = [echo, router].into_iter().flatten().min().map_or(Wake::OnChange, Wake::At);
+    let text = match &context.progress.state {
+        ProgressState::Aborted { because, .. } => format!("aborted: {because}; {text}"),
+        ProgressState::Underway | ProgressState::Promoted => text,
+    };
+    Next { acts, wake, ..Next::blocked(text) }
+}
+
+/// Traffic, and pods that are added. Pods are taken away only where the position says so and the numbers are known.
+fn is_safe(context: &Context, act: &Act) -> bool {
+    match act {
+        Act::Select { .. } | Act::Route { .. } | Act::Weigh { .. } | Act::Verify { .. } => true,
+        Act::Scale { set, pods, .. } => {
+            let observed = context.observed.sets.iter().find(|known| known.guard.uid == set.uid);
+            let lowers = observed.is_some_and(|known| *pods < known.spec);
+            let ends = context.progress.state != ProgressState::Underway;
+            !lowers || ends && context.strategy.reading == Reading::Safety
+        }
+        Act::Create { .. }
+        | Act::Forget { .. }
+        | Act::Unroute { .. }
+        | Act::AskRevert { .. }
+        | Act::WithdrawRevert { .. }
+        | Act::Stamp { .. }
+        | Act::Status { .. } => false,
+    }
+}
