@@ -15,3 +15,6 @@ pub const ON_ABORT: &str = ours!("on-abort");
 
 /// The name that [`ON_ABORT`] had at first. It is read where the new one is missing, with a warning.
 pub const ON_RETREAT: &str = ours!("on-retreat");
+
+/// On a Rollout: which share of a canary's pods must fail before it is aborted at once.
+pub const ABORT_ON: &str = ours!("abort-on");

@@ -186,6 +186,11 @@ pub fn images_of(template: &Value) -> Vec<String> {
     of("containers").chain(of("initContainers")).collect()
 }
 
+/// The name of an item of a list, such as a container's.
+pub fn name_of(item: &Value) -> &str {
+    item["name"].as_str().unwrap_or_default()
+}
+
 /// Reads a time as Kubernetes writes it, in ms since the epoch.
 pub fn time(value: &Value) -> Option<Timestamp> {
     let moment: jiff::Timestamp = value.as_str()?.parse().ok()?;

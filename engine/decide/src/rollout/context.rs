@@ -147,7 +147,7 @@ impl<'a> Context<'a> {
         let Some(canary) = self.canary() else {
             let refused = self.observed.refusal.as_ref();
             return Err(refused.map_or("the canary's ReplicaSet is not there yet".to_owned(), |refused| {
-                format!("the canary's ReplicaSet cannot be created: {refused}")
+                format!("the canary's ReplicaSet cannot be created: {}", refused.because)
             }));
         };
         caught_up(canary)?;
@@ -195,9 +195,34 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The first of the canary's pods that does not come up, and why.
+    pub(super) fn pod_trouble(&self) -> Option<String> {
+        let pods = self.canary().into_iter().flat_map(|set| &set.members);
+        pods.filter_map(|pod| Some(format!("pod {}: {}", pod.name, pod.trouble.as_ref()?))).next()
+    }
+
+    /// What is missing, with the pod that does not come up.
+    pub(super) fn missing(&self, missing: String) -> String {
+        self.pod_trouble().map_or(missing.clone(), |trouble| format!("{missing}; {trouble}"))
+    }
+
     /// Whether the router serves what was asked.
     pub(super) fn is_verified(&self) -> bool {
         self.routing().is_none() || self.served() == Some(self.state.asked)
+    }
+
+    /// Whether the weight that was asked is served by pods that are ready: what a pause counts by. What a router that
+    /// is a plugin serves is asked again before each decision, and its troubles hold the steps by themselves.
+    pub(super) fn is_serving(&self) -> bool {
+        let asked = self.state.asked;
+        let pods = asked == 0 || self.canary().is_some_and(|set| set.ready > 0);
+        match self.router() {
+            None | Some(Router::Plugin(_)) => true,
+            Some(Router::Alb(_)) if self.goal().canary == 0 => self.problems().is_empty(),
+            Some(Router::Alb(_)) => {
+                self.is_verified() && self.problems().is_empty() && pods && self.canary_is_selected()
+            }
+        }
     }
 
     /// Whether the position's weight is there, pods and traffic.

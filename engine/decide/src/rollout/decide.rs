@@ -194,6 +194,11 @@ pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown 
     let shown = |strategy: &Strategy, progress: &Progress| {
         let context = Context { state, observed, strategy, progress, now };
         let (phase, message) = status::phase(&context);
+        let message = match messages::lacking(&context) {
+            Some((lacking, _)) if message.is_empty() => lacking,
+            Some((lacking, _)) => format!("{lacking}; {message}"),
+            None => message,
+        };
         let held = stranger(state, observed);
         let offers = match held {
             None => messages::offers(&context),

@@ -24,7 +24,10 @@ pub(super) fn desired(context: &Context) -> Desired {
     let mut desired = Desired::default();
     // A version that has gone back needs no set.
     if context.canary().is_none() && !matches!(context.progress.state, ProgressState::Aborted { .. }) {
-        desired.acts.push(create(context));
+        match context.observed.refusal.as_ref().filter(|refused| context.now < refused.again) {
+            None => desired.acts.push(create(context)),
+            Some(refused) => desired.look_at(Some(refused.again)),
+        }
     }
     desired.acts.extend(select(context));
     let router = context.router().zip(context.asked());

@@ -120,6 +120,11 @@ pub enum Entry {
         /// Which step, from 0.
         index: usize,
     },
+    /// The weight of the current pause is not served any more; what is left of the pause waits until it is.
+    PauseBroken {
+        /// Which step, from 0.
+        index: usize,
+    },
     /// A step is done.
     StepDone {
         /// Which step, from 0.

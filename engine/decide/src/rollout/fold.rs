@@ -46,6 +46,7 @@ impl State {
                 self.routed.take_if(|routed| routed.router == *router);
             }
             Entry::PauseBegan { index } => self.arrived(at, *index),
+            Entry::PauseBroken { index } => self.broken(at, *index),
             Entry::StepDone { index } => self.step_done(at, *index),
             Entry::Extended => self.progress.iter_mut().for_each(|progress| progress.since = at),
             Entry::Aborted { because, cause } => self.aborted(at, because, *cause),
@@ -94,6 +95,7 @@ impl State {
                 progress.at = progress.steps;
                 progress.since = at;
                 progress.paused_since = None;
+                progress.paused_ms = 0;
             }
             (Action::Abort, ProgressState::Underway) if progress.start == Start::Steps => {
                 let because = format!("asked for by {}", whom(by));
@@ -163,6 +165,7 @@ impl State {
             at: *index,
             since: paused_ms.unwrap_or(at),
             paused_since: *paused_ms,
+            paused_ms: 0,
             reached: *weight,
             state,
         });
@@ -183,6 +186,7 @@ impl State {
             at: if *start == Start::Steps { 0 } else { *steps },
             since: at,
             paused_since: None,
+            paused_ms: 0,
             reached: 0,
             state: if *start == Start::Back { ProgressState::Promoted } else { ProgressState::Underway },
         });
@@ -214,6 +218,7 @@ impl State {
             progress.at = progress.steps;
             progress.since = at;
             progress.paused_since = None;
+            progress.paused_ms = 0;
         }
     }
 
@@ -233,6 +238,15 @@ impl State {
         progress.reached = asked;
     }
 
+    /// The pause stops, and so does the deadline of the weight that is not served.
+    fn broken(&mut self, at: Timestamp, index: usize) {
+        let Some(progress) = self.progress.as_mut().filter(|progress| progress.at == index) else { return };
+        if let Some(since) = progress.paused_since.take() {
+            progress.paused_ms += at.saturating_sub(since);
+            progress.since = at;
+        }
+    }
+
     fn step_done(&mut self, at: Timestamp, index: usize) {
         let asked = self.asked;
         let Some(progress) = self.progress.as_mut().filter(|progress| progress.at == index) else { return };
@@ -249,6 +263,7 @@ impl State {
         progress.at = 0;
         progress.since = at;
         progress.paused_since = None;
+        progress.paused_ms = 0;
         let images = if cause == Cause::Failed { progress.images.clone() } else { Vec::new() };
         let refused = Refused { hash: progress.hash.clone(), images, because: because.to_owned() };
         if cause != Cause::Refused && self.refused.iter().all(|known| known.hash != refused.hash) {
@@ -262,6 +277,7 @@ impl State {
         progress.at = progress.steps;
         progress.since = at;
         progress.paused_since = None;
+        progress.paused_ms = 0;
         let image = progress.images.first().cloned().unwrap_or_default();
         let before = self.stable.replace(Version { hash: hash.to_owned(), image });
         self.released = before.filter(|before| before.hash != hash).map(|before| (before.hash, at));

@@ -114,10 +114,12 @@ pub fn is_current(state: &State, kept: &ActKey) -> bool {
     }
 }
 
-/// Why the newest version's set could not be created the last time, as a sentence.
-pub(super) fn refusal(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Option<String> {
+/// Why the newest version's set could not be created the last time, and when it is tried again.
+pub(super) fn refusal(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
     let hash = state.progress.as_ref()?.hash.clone();
-    outcomes.of(&ActKey::Create(hash))?.result.as_ref().err().map(|failure| failure.message.clone())
+    let attempted = outcomes.of(&ActKey::Create(hash))?;
+    let failure = attempted.result.as_ref().err()?;
+    Some(RouterFailure::of(failure, attempted.failures, attempted.at))
 }
 
 impl Removal {

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::git;
 use super::intent::{Action, Start};
+use super::observed::Set;
 use super::progress::ProgressState;
 use super::state::State;
 use super::step::{Length, Step};
@@ -21,8 +22,47 @@ pub struct Offer {
     pub effect: String,
 }
 
-/// Why nothing is recorded right now.
+/// What is wrong with the pods that serve, and a condition's reason for it. A version that gets traffic without a ready
+/// pod comes before a number that is too low.
+pub(super) fn lacking(context: &Context) -> Option<(String, &'static str)> {
+    if context.progress.start == Start::First && context.progress.state == ProgressState::Underway {
+        // Nothing has served before; its own sentence is about its pods.
+        return None;
+    }
+    let ready = |set: Option<&Set>| set.map_or(0, |set| set.ready);
+    let image = context.progress.images.first().map_or("", String::as_str);
+    let stable = context.state.stable.as_ref().map_or(image, |stable| stable.image.as_str());
+    let asked = context.state.asked;
+    let replicas = context.strategy.replicas;
+    let available: u32 = context.observed.sets.iter().map(|set| set.available).sum();
+    let name = context.strategy.stable_service.as_deref().filter(|_| context.routing().is_some());
+    let selected = context.service(name).and_then(|service| service.hash.as_ref());
+    let unserved = selected.is_some_and(|hash| ready(context.observed.set(hash)) == 0);
+    match () {
+        () if replicas == 0 => None,
+        () if unserved && asked < 100 => {
+            Some((format!("no pod of {stable} is ready, and it gets {} % of the traffic", 100 - asked), "NoReadyPods"))
+        }
+        () if context.routing().is_some() && asked > 0 && ready(context.canary()) == 0 => {
+            Some((format!("no pod of {image} is ready, and it gets {asked} % of the traffic"), "NoReadyPods"))
+        }
+        () if available < replicas => {
+            Some((format!("only {available} of {replicas} pods are available"), "TooFewPods"))
+        }
+        () => None,
+    }
+}
+
+/// Why nothing is recorded right now: first what is wrong with the pods that serve, and then how far it is.
 pub(super) fn because(context: &Context, busy: bool) -> (Phase, String) {
+    let (phase, message) = progress(context, busy);
+    match lacking(context) {
+        Some((lacking, _)) => (phase, format!("{lacking}; {message}")),
+        None => (phase, message),
+    }
+}
+
+fn progress(context: &Context, busy: bool) -> (Phase, String) {
     let image = context.progress.images.first().map_or("", String::as_str);
     let problems = context.problems();
     if !problems.is_empty() {
@@ -75,11 +115,12 @@ fn first(context: &Context, image: &str) -> (Phase, String) {
 
 fn underway(context: &Context) -> String {
     let total = context.strategy.steps.len();
+    let at_goal = context.at_goal().map_err(|missing| context.missing(missing));
     let place = format!("step {} of {total}", context.progress.at + 1);
     let asked = context.state.asked;
     let step = context.strategy.steps.get(context.progress.at);
     let pause = step.and_then(Step::pause).filter(|_| context.progress.paused_since.is_some());
-    match (pause, context.at_goal()) {
+    match (pause, at_goal) {
         (Some(Length::For(_)), _) => format!("{place}: {asked} % to the canary, paused"),
         (Some(Length::UntilResumed), _) => format!("{place}: {asked} % to the canary, paused until somebody resumes"),
         (None, Err(missing)) if step.is_none() => format!("all steps are done; {missing}"),
@@ -91,7 +132,7 @@ fn underway(context: &Context) -> String {
 
 /// When the current pause ends, in ms since the epoch.
 pub(super) fn paused_until(context: &Context) -> Option<Timestamp> {
-    match (context.strategy.steps.get(context.progress.at).and_then(Step::pause), context.progress.paused_since) {
+    match (context.strategy.steps.get(context.progress.at).and_then(Step::pause), context.progress.paused_from()) {
         (Some(Length::For(ms)), Some(since)) => Some(since + ms),
         _ => None,
     }

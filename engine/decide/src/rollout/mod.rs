@@ -42,7 +42,8 @@ pub use intent::{Action, Cause, Intent, OnTimeout, Routed, Start, Through};
 pub use kept::{ActKey, AskedShare, Removal, Reply, is_current};
 pub use messages::{Offer, allowed};
 pub use observed::{
-    CaughtUp, DEADLINE, HASH, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, Pod, REVISION, Service, Set,
+    CaughtUp, DEADLINE, Failing, HASH, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, Pod, REVISION, Service,
+    Set,
 };
 pub use progress::{Progress, ProgressState};
 pub use router::alb::Ingress;

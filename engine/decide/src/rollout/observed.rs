@@ -4,7 +4,7 @@ use super::act::Guard;
 use super::application::{self, Origin};
 use super::kept::Removal;
 use super::router::alb::Ingress;
-use super::router::plugin::{RouterStatus, Serves};
+use super::router::plugin::{RouterFailure, RouterStatus, Serves};
 use crate::annotations::OWNER;
 use crate::epoch::Epoch;
 use crate::next::Timestamp;
@@ -49,7 +49,7 @@ pub struct ObservedRollout {
     /// What came of it that the router in use was told to take back what it has made.
     pub removal: Removal,
     /// Why the newest version's set could not be created the last time, where it was tried.
-    pub refusal: Option<String>,
+    pub refusal: Option<RouterFailure>,
     /// The routers that this server has plugins for, and whether they serve this Rollout.
     pub routers: BTreeMap<String, Serves>,
     /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
@@ -135,6 +135,19 @@ pub struct Pod {
     pub ready_since: Option<Timestamp>,
     /// Why it will not become ready by itself.
     pub trouble: Option<String>,
+    /// How often its main container has failed.
+    pub failing: Failing,
+}
+
+/// How often the main container of a pod has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failing {
+    /// It runs, waits for its image, or has not begun.
+    No,
+    /// It has ended once.
+    Once,
+    /// It has ended twice or more, or its image cannot be had.
+    Again,
 }
 
 /// A Service that the strategy names.
@@ -264,6 +277,11 @@ impl Pod {
     pub fn is_ready(&self) -> bool {
         self.ready_since.is_some()
     }
+
+    /// Whether it is one of those that its set counts: not one that has ended or is about to.
+    pub(super) fn counts(&self) -> bool {
+        !["Terminating", "Failed", "Succeeded"].contains(&self.phase.as_str())
+    }
 }
 
 fn read_set(set: &Value, pods: &[Value]) -> Set {
@@ -316,7 +334,38 @@ fn read_pod(pod: &Value) -> Pod {
     let ready = conditions(pod).find(|condition| condition["type"] == "Ready" && condition["status"] == "True");
     let ready_since =
         ready.filter(|_| !deleting).map(|ready| ready.get("lastTransitionTime").and_then(time).unwrap_or(0));
-    Pod { name: text(pod, "/metadata/name"), phase, ready_since, trouble }
+    let failing = if deleting { Failing::No } else { failing(pod) };
+    Pod { name: text(pod, "/metadata/name"), phase, ready_since, trouble, failing }
+}
+
+/// The annotation by which `kubectl` knows the main container of several.
+const MAIN: &str = "kubectl.kubernetes.io/default-container";
+
+/// How often the main container, which is the first unless an annotation names another, has failed; or a container that
+/// runs before it, without which it never begins.
+fn failing(pod: &Value) -> Failing {
+    let list = |pointer: &str| pod.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let containers = list("/status/containerStatuses");
+    let first = list("/spec/containers").first().or(containers.first()).map(object::name_of);
+    let main = annotation(pod, MAIN).or(first);
+    let before = list("/status/initContainerStatuses").iter();
+    let all = before.chain(containers.iter().filter(|container| Some(object::name_of(container)) == main));
+    all.map(failures).max().unwrap_or(Failing::No)
+}
+
+/// How often one container has failed, as long as it is not ready again. The kubelet begins a container anew at once
+/// when it has ended for the first time, and says `CrashLoopBackOff` from the second time on.
+fn failures(container: &Value) -> Failing {
+    let reason = container.pointer("/state/waiting/reason").and_then(Value::as_str).unwrap_or_default();
+    let exit = container.pointer("/state/terminated/exitCode").and_then(Value::as_i64);
+    let ended = number(container, "/restartCount").unwrap_or(0) + u32::from(exit.is_some_and(|code| code != 0));
+    match ended {
+        _ if container["ready"] == true || exit == Some(0) => Failing::No,
+        _ if HOPELESS.contains(&reason) => Failing::Again,
+        0 => Failing::No,
+        1 => Failing::Once,
+        _ => Failing::Again,
+    }
 }
 
 fn read_service(service: &Value) -> Service {

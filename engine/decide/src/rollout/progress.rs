@@ -24,6 +24,9 @@ pub struct Progress {
     pub since: Timestamp,
     /// Since when the current step's pause lasts.
     pub paused_since: Option<Timestamp>,
+    /// How much of the current step's pause was over when it was broken last, in ms.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub paused_ms: u64,
     /// The highest weight whose pods were there.
     pub reached: u32,
     /// Whether it goes on, or how it ended.
@@ -47,11 +50,22 @@ pub enum ProgressState {
     Promoted,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_nothing(ms: &u64) -> bool {
+    *ms == 0
+}
+
 impl Progress {
     /// Goes on to the next step, at this moment.
     pub(super) fn next(&mut self, at: Timestamp) {
         self.at = (self.at + 1).min(self.steps);
         self.since = at;
         self.paused_since = None;
+        self.paused_ms = 0;
+    }
+
+    /// Since when the current pause would last, had it never been broken.
+    pub(super) fn paused_from(&self) -> Option<Timestamp> {
+        self.paused_since.map(|since| since.saturating_sub(self.paused_ms))
     }
 }

@@ -7,6 +7,7 @@ use super::act::Act;
 use super::context::Context;
 use super::git;
 use super::intent::Start;
+use super::messages;
 use super::observed::{ObservedRollout, Set};
 use super::progress::ProgressState;
 use super::router::plugin::{Remedy, RouterResponse};
@@ -52,6 +53,7 @@ pub(super) fn phase(context: &Context) -> (&'static str, String) {
         ProgressState::Aborted { because, .. } => ("Degraded", aborted(context, because)),
         _ if is_timed_out(context) => ("Degraded", timed_out(context)),
         _ if is_refused(context) => ("Degraded", format!("TrafficRoutingError: {}", context.problems().join("; "))),
+        _ if !context.problems().is_empty() => ("Degraded", format!("InvalidSpec: {}", context.problems().join("; "))),
         _ if context.strategy.paused == Paused::Holds => ("Paused", "manually paused".to_owned()),
         _ if context.progress.paused_since.is_some() => ("Paused", "CanaryPauseStep".to_owned()),
         _ if updated.0 < context.strategy.replicas => progressing("more replicas need to be updated"),
@@ -94,6 +96,7 @@ pub(super) fn unfollowed(context: &Context, mistakes: &[Mistake]) -> Option<Act>
     let mut wanted = fields(context);
     let invalid = Condition::new("InvalidSpec", "True", "InvalidSpec", &message);
     if let Some(Value::Array(conditions)) = wanted.get_mut("conditions") {
+        conditions.retain(|other| other["type"] != "InvalidSpec");
         conditions.push(invalid.written(context.observed, context.now));
     }
     wanted.insert("currentStepIndex".into(), context.observed.status("currentStepIndex").clone());
@@ -106,7 +109,7 @@ fn fields(context: &Context) -> Map<String, Value> {
     let sum = |count: fn(&Set) -> u32| -> u32 { context.observed.sets.iter().map(count).sum() };
     let (phase, message) = phase(context);
     let progress = context.progress;
-    let paused = progress.paused_since.filter(|_| context.is_underway());
+    let paused = progress.paused_from().filter(|_| context.is_underway());
     let aborted = match &progress.state {
         ProgressState::Aborted { at, .. } => Some(*at),
         ProgressState::Underway | ProgressState::Promoted => None,
@@ -248,10 +251,18 @@ fn conditions(context: &Context, phase: &str) -> Vec<Value> {
             false => Condition::new("Completed", "False", "RolloutCompleted", "Rollout not completed, started update"),
         },
     ];
+    if !context.problems().is_empty() && !is_refused(context) {
+        // Argo says so, too, of a Service or an Ingress that is not there.
+        all.push(Condition::new("InvalidSpec", "True", "InvalidSpec", &context.problems().join("; ")));
+    }
+    if let Some((text, reason)) = messages::lacking(context) {
+        all.push(Condition::new("Serving", "False", reason, &text));
+    }
     if let Some((status, reason, text)) = weight_verified(context) {
         all.push(Condition::new("WeightVerified", status, reason, &text));
     }
     let refusal = context.observed.refusal.as_ref().filter(|_| context.canary().is_none());
+    let refusal = refusal.map(|refused| &refused.because);
     if let Some(failure) = context.canary().and_then(|set| set.failure.as_ref()).or(refusal) {
         all.push(Condition::new("ReplicaFailure", "True", "FailedCreate", failure));
     }

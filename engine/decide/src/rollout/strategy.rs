@@ -8,7 +8,8 @@ use super::fields::{CANARY, Fields, Mistakes};
 use super::replicas::{self, Bounds};
 use super::router::{self, Router};
 use super::step::{self, Scale, Step, Traffic};
-use crate::object::images_of;
+use crate::annotations::ABORT_ON;
+use crate::object::{annotation, images_of};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -53,6 +54,19 @@ pub struct Strategy {
     pub min_pods: u32,
     /// How much of the spec can be followed.
     pub reading: Reading,
+    /// Which pods must fail before the canary is aborted at once.
+    pub abort_on: AbortOn,
+}
+
+/// Which of a canary's pods must fail before it is aborted at once. Fewer are a matter of the progress deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortOn {
+    /// All of them, each with a main container that has ended twice or whose image cannot be had.
+    All,
+    /// More than half of them, each with a main container that has failed.
+    Majority,
+    /// Any of them, with any container that does not come up.
+    Any,
 }
 
 /// How much of a spec can be followed.
@@ -139,7 +153,7 @@ impl Strategy {
 /// Every mistake at once, each with its path and its help.
 pub fn parse(rollout: &Value) -> Result<Strategy, Vec<Mistake>> {
     let mut mistakes = Mistakes::new();
-    let read = read(&rollout["spec"], &mut mistakes);
+    let read = read(rollout, &mut mistakes);
     match read {
         Some(spec) if mistakes.is_empty() => Ok(spec),
         _ => Err(mistakes),
@@ -149,7 +163,7 @@ pub fn parse(rollout: &Value) -> Result<Strategy, Vec<Mistake>> {
 /// What can be read of a Rollout's spec, whatever else stands there: enough to keep safe what serves.
 pub fn salvage(rollout: &Value) -> Option<Strategy> {
     let mut mistakes = Mistakes::new();
-    let strategy = read(&rollout["spec"], &mut mistakes)?;
+    let strategy = read(rollout, &mut mistakes)?;
     Some(strategy.with(&mistakes))
 }
 
@@ -174,8 +188,27 @@ pub fn served(rollout: &Value, ingresses: &[Value]) -> Option<u32> {
     alb.served(ingresses, &strategy.canary_service?, &strategy.stable_service?)
 }
 
-fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
-    let mut fields = Fields::of(spec, "spec", mistakes)?;
+/// When an annotation of the Rollout says that failing pods send the canary back.
+fn read_abort_on(rollout: &Value, mistakes: &mut Mistakes) -> AbortOn {
+    match annotation(rollout, ABORT_ON) {
+        None | Some("all") => AbortOn::All,
+        Some("majority") => AbortOn::Majority,
+        Some("any") => AbortOn::Any,
+        Some(other) => {
+            let path = format!("metadata.annotations[{ABORT_ON}]");
+            mistakes.push(Mistake::new(
+                &path,
+                &format!("`{other}` is none of all, majority, any"),
+                "write one of them",
+            ));
+            AbortOn::All
+        }
+    }
+}
+
+fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
+    let abort_on = read_abort_on(rollout, mistakes);
+    let mut fields = Fields::of(&rollout["spec"], "spec", mistakes)?;
     let replicas = fields.number("replicas", 0..=u32::MAX, mistakes).unwrap_or(1);
     let min_ready_seconds = fields.number("minReadySeconds", 0..=u32::MAX, mistakes).unwrap_or(0);
     let history = fields.number("revisionHistoryLimit", 0..=u32::MAX, mistakes).unwrap_or(10);
@@ -231,6 +264,7 @@ fn read(spec: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
         abort_delay_ms: (abort_delay > 0).then_some(u64::from(abort_delay) * 1000),
         min_pods,
         reading: Reading::Whole,
+        abort_on,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod aborts;
 mod cuts;
+mod failures;
 mod git;
 mod plugged;
 mod proxy;

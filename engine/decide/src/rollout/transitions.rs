@@ -10,12 +10,12 @@ use super::context::Context;
 use super::entry::Entry;
 use super::hash;
 use super::intent::{Action, Cause, Intent, OnTimeout, Start, Through};
-use super::observed::{CaughtUp, ObservedRollout};
+use super::observed::{CaughtUp, Failing, ObservedRollout};
 use super::progress::{Progress, ProgressState};
 use super::standing;
 use super::state::{Requested, State};
 use super::step::{Length, Step};
-use super::strategy::{Overdue, Paused, Strategy};
+use super::strategy::{AbortOn, Overdue, Paused, Strategy};
 use crate::next::{Next, Timestamp, Wake};
 use crate::request::{Request, Response};
 use serde_json::{Value, json};
@@ -121,12 +121,19 @@ pub(super) fn fail(context: &Context) -> Option<Move> {
     if !context.is_underway() {
         return None;
     }
-    let canary = context.canary();
-    let pods = canary.into_iter().flat_map(|set| &set.members);
-    if let Some((pod, trouble)) = pods.filter_map(|pod| Some((&pod.name, pod.trouble.as_ref()?))).next() {
-        return Some(abort(format!("pod {pod}: {trouble}"), Cause::Failed));
-    }
-    None
+    let canary = context.canary()?;
+    let pods = || canary.members.iter().filter(|pod| pod.counts());
+    let (all, enough) = (pods().count(), usize::try_from(canary.spec).unwrap_or(usize::MAX));
+    let failing = |least: Failing| pods().filter(|pod| pod.failing >= least).count();
+    let fails = match context.strategy.abort_on {
+        AbortOn::All => all > 0 && all >= enough && failing(Failing::Again) == all,
+        AbortOn::Majority => failing(Failing::Once) * 2 > all.max(enough),
+        AbortOn::Any => pods().any(|pod| pod.trouble.is_some() || pod.failing >= Failing::Once),
+    };
+    fails.then(|| {
+        let why = context.pod_trouble().unwrap_or_else(|| "its pods crash".to_owned());
+        abort(why, Cause::Failed)
+    })
 }
 
 /// Pods that nobody has asked for yet have not had their time: while the deadline passed, nobody was there to ask.
@@ -161,7 +168,8 @@ pub(super) fn overdue(context: &Context) -> Option<Move> {
         return None;
     }
     let limit = super::step::span(context.strategy.progress_deadline_ms);
-    let reason = context.canary().and_then(|set| set.failure.clone()).or_else(|| context.at_goal().err());
+    let failure = context.canary().and_then(|set| set.failure.clone());
+    let reason = failure.or_else(|| Some(context.missing(context.at_goal().err()?)));
     let reason = reason.unwrap_or_else(|| "the weight is not served".to_owned());
     Some(abort(format!("no progress for {limit}: {reason}"), Cause::Failed))
 }
@@ -211,17 +219,25 @@ pub(super) fn step(context: &Context) -> Option<Move> {
     let done = |text: String| Some(moving(vec![Entry::StepDone { index }], text));
     let pause = |text: String| Some(moving(vec![Entry::PauseBegan { index }], text));
     match (step, context.progress.paused_since) {
-        (_, Some(since)) => match step.pause() {
-            Some(Length::For(ms)) if context.now >= since + ms => done(format!("paused {}", super::step::span(ms))),
+        (_, Some(_)) => match step.pause().zip(context.progress.paused_from()) {
+            Some((Length::For(_), _)) if !context.is_serving() => {
+                let text = format!("{} % is not served, so the pause does not count", context.state.asked);
+                Some(moving(vec![Entry::PauseBroken { index }], text))
+            }
+            Some((Length::For(ms), from)) if context.now >= from + ms => {
+                done(format!("paused {}", super::step::span(ms)))
+            }
             Some(_) => None,
             // The step that paused is another one now; the new steps begin at the first of them.
             None => done("there is no pause here".to_owned()),
         },
-        (Step::Pause(length), None) => pause(length.text()),
+        (Step::Pause(length), None) if context.is_serving() => pause(length.text()),
         (Step::Scale(_), None) if context.at_goal().is_ok() => done(step.text()),
         (Step::Weight(weight), None) if context.has_arrived() => done(format!("{weight} % is served")),
-        (Step::WeightThenPause(weight, _), None) if context.has_arrived() => pause(format!("{weight} % is served")),
-        (Step::Scale(_) | Step::Weight(_) | Step::WeightThenPause(..), None) => None,
+        (Step::WeightThenPause(weight, _), None) if context.has_arrived() && context.is_serving() => {
+            pause(format!("{weight} % is served"))
+        }
+        (_, None) => None,
     }
 }
 
@@ -289,7 +305,7 @@ pub(super) fn moving(record: Vec<Entry>, text: impl Into<String>) -> Move {
 /// The earliest moment at which one of the rules may apply by the clock alone.
 pub(super) fn wake(context: &Context) -> Option<Timestamp> {
     let pause =
-        context.progress.paused_since.zip(context.strategy.steps.get(context.progress.at).and_then(Step::pause));
+        context.progress.paused_from().zip(context.strategy.steps.get(context.progress.at).and_then(Step::pause));
     let pause_ends = match pause {
         Some((since, Length::For(ms))) if context.is_underway() && context.strategy.paused == Paused::Off => {
             Some(since + ms)

@@ -1,0 +1,196 @@
+//! Pods that fail, pauses whose weight is not served, and what is said first.
+
+use super::super::*;
+use super::world::World;
+use crate::annotations::ABORT_ON;
+use crate::next::Phase;
+use serde_json::{Value, json};
+
+const V55: &str = "was:v55-f31bdcc";
+const V56: &str = "was:v56-0a1b2c3";
+
+fn settled(mut world: World) -> World {
+    world.deploy(V55);
+    world.settle();
+    assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
+    world
+}
+
+/// At 50 % of ten, whose pods are five.
+fn at_half(abort_on: Option<&str>) -> World {
+    let mut world = World::seed();
+    world.scale(10);
+    world.rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"setWeight": 50}, {"pause": {"duration": "1h"}}]);
+    if let Some(word) = abort_on {
+        world.rollout["metadata"]["annotations"][ABORT_ON] = json!(word);
+    }
+    let mut world = settled(world);
+    world.deploy(V56);
+    world.run_until(|world| world.at() == 1 && world.state().progress.unwrap().paused_since.is_some());
+    assert_eq!((world.served(), world.running()), (Some(50), vec![(V55.to_owned(), 10), (V56.to_owned(), 5)]));
+    world
+}
+
+fn crashed(restarts: u32) -> Value {
+    let waiting = json!({"reason": "CrashLoopBackOff", "message": "back-off"});
+    json!({"name": "was", "restartCount": restarts, "state": {"waiting": waiting}})
+}
+
+/// It has ended once, and has begun anew.
+fn once() -> Value {
+    let last = json!({"terminated": {"exitCode": 1}});
+    json!({"name": "was", "restartCount": 1, "ready": false, "state": {"running": {}}, "lastState": last})
+}
+
+/// So many of the canary's pods have these containers, and are not ready.
+fn fail(world: &mut World, pods: usize, containers: Value) {
+    let uid = world.sets.last().unwrap()["metadata"]["uid"].clone();
+    let of_set = world.pods.iter_mut().filter(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == uid);
+    for pod in of_set.take(pods) {
+        pod["spec"] = json!({"containers": [{"name": "was"}, {"name": "proxy"}]});
+        pod["status"] = json!({"phase": "Unready", "containerStatuses": containers});
+    }
+}
+
+/// How many of five pods fail in which way, and whether that sends all back at once.
+fn table() -> Vec<(Option<&'static str>, usize, Value, bool)> {
+    let pull = |name: &str| json!([{"name": name, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]);
+    vec![
+        (None, 1, json!([crashed(5)]), false),
+        (None, 4, json!([crashed(5)]), false),
+        (None, 5, json!([crashed(1)]), true),
+        (None, 5, json!([once()]), false),
+        (None, 5, pull("was"), true),
+        (None, 1, pull("proxy"), false),
+        (None, 5, pull("proxy"), false),
+        (Some("all"), 4, json!([crashed(1)]), false),
+        (Some("majority"), 2, json!([crashed(3)]), false),
+        (Some("majority"), 3, json!([once()]), true),
+        (Some("majority"), 5, pull("proxy"), false),
+        (Some("any"), 1, json!([once()]), true),
+        (Some("any"), 1, pull("proxy"), true),
+    ]
+}
+
+#[test]
+fn as_many_pods_as_the_annotation_says_send_all_back_at_once() {
+    for (abort_on, pods, containers, back) in table() {
+        let mut world = at_half(abort_on);
+        let before = world.now;
+        fail(&mut world, pods, containers.clone());
+        for _ in 0..30 {
+            world.step();
+            if world.state().is_aborted() || world.now > before + 60_000 {
+                break;
+            }
+        }
+        assert_eq!(world.state().is_aborted(), back, "{abort_on:?}: {pods} of 5 with {containers}: {:?}", world.said);
+    }
+}
+
+#[test]
+fn one_bad_pod_is_a_matter_of_the_deadline_and_is_named() {
+    let mut world = settled(World::basic(4));
+    world.rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"setWeight": 50}, {"pause": {"duration": "1h"}}]);
+    world.deploy("was:v56-slow");
+    world.run_until(|world| world.sets.len() == 2 && world.pods.len() == 5);
+    fail(&mut world, 1, json!([{"name": "proxy", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]));
+    world.turn();
+    assert!(world.said.1.contains("container proxy: ImagePullBackOff"), "{:?}", world.said);
+    assert!(!world.state().is_aborted());
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), 4)]));
+    assert!(
+        world.said.1.contains("no progress for 10 min") && world.said.1.contains("container proxy"),
+        "{:?}",
+        world.said
+    );
+}
+
+#[test]
+fn a_word_that_nobody_knows_is_refused_and_an_abort_works() {
+    let mut world = at_half(None);
+    world.rollout["metadata"]["annotations"][ABORT_ON] = json!("some");
+    world.settle();
+    assert!(world.said.1.contains("`some` is none of all, majority, any"), "{:?}", world.said);
+    world.ask(Action::Abort);
+    world.settle();
+    assert_eq!(world.served(), Some(0));
+}
+
+#[test]
+fn a_pause_counts_only_while_its_weight_is_served() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    world.run_until(|world| world.at() == 1 && world.state().progress.unwrap().paused_since.is_some());
+    let began = world.now;
+    // The Service goes after ten of thirty seconds, for an hour.
+    world.now += 10_000;
+    let service = world.services.pop().unwrap();
+    for _ in 0..20 {
+        world.step();
+    }
+    assert!(world.said.1.contains("Service was-canary is not there"), "{:?}", world.said);
+    let invalid = world.status("conditions").as_array().unwrap().iter().find(|one| one["type"] == "InvalidSpec");
+    assert!(invalid.unwrap()["message"].as_str().unwrap().contains("was-canary"), "kubectl sees it");
+    world.now += 3_600_000;
+    for _ in 0..20 {
+        world.step();
+    }
+    assert_eq!((world.at(), world.served()), (1, Some(0)), "nothing rises: {:?}", world.said);
+    world.services.push(service);
+    let back = world.now;
+    world.run_until(|world| world.at() == 2);
+    assert!(
+        began < back && (19_000..=22_000).contains(&(world.now - back)),
+        "what was left of it: {}",
+        world.now - back
+    );
+    world.settle();
+    assert_eq!((world.phase(), world.weights.clone()), ("Healthy", vec![10, 25, 0, 25, 50, 75, 100, 0]));
+}
+
+#[test]
+fn a_pause_of_its_own_does_not_begin_without_its_weight() {
+    let mut world = World::seed();
+    world.rollout["spec"]["strategy"]["canary"]["steps"] =
+        json!([{"setWeight": 20}, {"pause": {"duration": "1h"}}, {"setWeight": 60}]);
+    let mut world = settled(world);
+    world.deploy(V56);
+    world.run_until(|world| world.at() == 1 && world.state().progress.unwrap().paused_since.is_some());
+    world.set_ready(V56, 0);
+    let mut broken = 0;
+    for _ in 0..40 {
+        world.step();
+        broken += usize::from(world.state().progress.unwrap().paused_since.is_none());
+    }
+    assert!(broken > 0, "{:?}", world.said);
+    assert!(!world.weights.contains(&60));
+}
+
+#[test]
+fn the_first_sentence_is_about_the_pods_that_serve() {
+    let mut world = at_half(None);
+    world.set_ready(V55, 0);
+    world.turn();
+    world.run_until(|world| world.served() == Some(100));
+    world.set_ready(V56, 0);
+    world.rollout["spec"]["strategy"]["canary"]["abortScaleDownDelaySeconds"] = json!(0);
+    world.run_until(|world| world.said.1.starts_with("no pod of was:v5"));
+    assert!(world.said.1.starts_with("no pod of was:v5"), "{:?}", world.said);
+    let serving = world.status("conditions").as_array().unwrap().iter().find(|one| one["type"] == "Serving").cloned();
+    assert_eq!(serving.unwrap()["reason"], "NoReadyPods");
+
+    let mut world = settled(World::seed());
+    world.set_ready(V55, 1);
+    world.turn();
+    assert_eq!(world.said.1.split(';').next(), Some("only 1 of 2 pods are available"));
+    assert_ne!(world.said.0, Phase::Done);
+    let Observed::Present(observed) = world.observed() else { panic!("it is there") };
+    let shown = show(&world.state(), &observed, world.now).message;
+    assert!(shown.starts_with("only 1 of 2 pods are available"), "{shown}");
+    world.set_ready(V55, 2);
+    world.settle();
+    let serving = world.status("conditions").as_array().unwrap().iter().any(|one| one["type"] == "Serving");
+    assert!(!serving, "the condition goes with its cause");
+}
