@@ -188,7 +188,7 @@ pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown 
     let status = |field: &str| observed.status(field).as_str().unwrap_or_default().to_owned();
     let theirs = Shown { phase: status("phase"), message: status("message"), paused_until: None, offers: Vec::new() };
     let current = |strategy: &Strategy| {
-        let hash = transitions::template_hash(state, strategy);
+        let hash = transitions::template_hash(state, observed, strategy);
         state.progress.as_ref().filter(|progress| progress.hash == hash)
     };
     let shown = |strategy: &Strategy, progress: &Progress| {

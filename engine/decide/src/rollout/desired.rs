@@ -147,8 +147,14 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
         scale(context, desired, stable, context.strategy.replicas, None);
     }
     let mut spare = context.spare();
+    let waiting = |set: &&Set| set.spec > 0 && released_until(context, set).or(set.deadline).is_some();
+    let limit = context.strategy.delayed.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let all: Vec<&Set> = context.older().filter(waiting).collect();
+    // The newest may wait; those before them have waited long enough.
+    let late: Vec<&str> = all.iter().rev().skip(limit).map(|set| set.hash.as_str()).collect();
     for set in context.older() {
         let waits = released_until(context, set).or(set.deadline).filter(|at| *at > context.now);
+        let waits = waits.filter(|_| !late.contains(&set.hash.as_str()));
         // Until a first version has pods, those of another may come back.
         let alone = context.progress.state == ProgressState::Underway && context.progress.start == Start::First;
         if set.spec > 0 && !context.has_traffic(set) && waits.is_none() && !alone {

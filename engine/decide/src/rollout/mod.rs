@@ -19,6 +19,7 @@ mod intent;
 mod kept;
 mod messages;
 mod observed;
+mod pods;
 mod progress;
 pub mod replicas;
 pub mod router;
@@ -28,6 +29,7 @@ mod state;
 mod status;
 mod step;
 pub mod strategy;
+mod template;
 mod transitions;
 
 #[cfg(test)]
@@ -42,9 +44,9 @@ pub use intent::{Action, Cause, Intent, OnTimeout, Routed, Start, Through};
 pub use kept::{ActKey, AskedShare, Removal, Reply, is_current};
 pub use messages::{Offer, allowed};
 pub use observed::{
-    CaughtUp, DEADLINE, Failing, HASH, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, Pod, REVISION, Service,
-    Set,
+    CaughtUp, DEADLINE, HASH, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, REVISION, Service, Set,
 };
+pub use pods::{Failing, Pod};
 pub use progress::{Progress, ProgressState};
 pub use router::alb::Ingress;
 pub use router::plugin::{Remedy, RouterFailure, RouterReply, RouterResponse, RouterStatus, Serves, VERIFY_AGAIN_MS};

@@ -3,6 +3,7 @@
 use super::act::Guard;
 use super::application::{self, Origin};
 use super::kept::Removal;
+use super::pods::{self, Pod};
 use super::router::alb::Ingress;
 use super::router::plugin::{RouterFailure, RouterStatus, Serves};
 use crate::annotations::OWNER;
@@ -95,6 +96,8 @@ pub struct Set {
     pub revision: u64,
     /// The images of its template's containers.
     pub images: Vec<String>,
+    /// Its template, as the API server stores it.
+    pub template: Value,
     /// When it was created, in ms since the epoch.
     pub created: Timestamp,
     /// Whether its controller has seen its newest spec.
@@ -122,32 +125,6 @@ pub enum CaughtUp {
     Yes,
     /// Its status is about an older spec.
     NotYet,
-}
-
-/// A pod of one of its ReplicaSets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pod {
-    /// The pod's name, within the Rollout's namespace.
-    pub name: String,
-    /// Its phase, with the container's reason where it has one.
-    pub phase: String,
-    /// Since when it is ready, in ms since the epoch.
-    pub ready_since: Option<Timestamp>,
-    /// Why it will not become ready by itself.
-    pub trouble: Option<String>,
-    /// How often its main container has failed.
-    pub failing: Failing,
-}
-
-/// How often the main container of a pod has failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Failing {
-    /// It runs, waits for its image, or has not begun.
-    No,
-    /// It has ended once.
-    Once,
-    /// It has ended twice or more, or its image cannot be had.
-    Again,
 }
 
 /// A Service that the strategy names.
@@ -272,31 +249,20 @@ impl ObservedRollout {
     }
 }
 
-impl Pod {
-    /// Whether it is ready.
-    pub fn is_ready(&self) -> bool {
-        self.ready_since.is_some()
-    }
-
-    /// Whether it is one of those that its set counts: not one that has ended or is about to.
-    pub(super) fn counts(&self) -> bool {
-        !["Terminating", "Failed", "Succeeded"].contains(&self.phase.as_str())
-    }
-}
-
 fn read_set(set: &Value, pods: &[Value]) -> Set {
     let uid = text(set, "/metadata/uid");
     let generation = set.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or(0);
     let observed = set.pointer("/status/observedGeneration").and_then(Value::as_u64).unwrap_or(0);
     let failure =
         conditions(set).find(|condition| condition["type"] == "ReplicaFailure" && condition["status"] == "True");
-    let mut members: Vec<Pod> = pods.iter().filter(|pod| owned_by(pod, &uid)).map(read_pod).collect();
+    let mut members: Vec<Pod> = pods.iter().filter(|pod| owned_by(pod, &uid)).map(pods::read).collect();
     members.sort_by(|a, b| a.name.cmp(&b.name));
     Set {
         guard: Guard::of(set),
         hash: text(set, &format!("/metadata/labels/{HASH}")),
         revision: annotation(set, REVISION).and_then(|text| text.parse().ok()).unwrap_or(0),
         images: images_of(&set["spec"]["template"]),
+        template: set["spec"]["template"].clone(),
         created: set.pointer("/metadata/creationTimestamp").and_then(time).unwrap_or(0),
         caught_up: if observed >= generation { CaughtUp::Yes } else { CaughtUp::NotYet },
         spec: number(set, "/spec/replicas").unwrap_or(1),
@@ -306,65 +272,6 @@ fn read_set(set: &Value, pods: &[Value]) -> Set {
         deadline: annotation(set, DEADLINE).and_then(|text| time(&Value::from(text))),
         failure: failure.map(|condition| text(condition, "/message")),
         members,
-    }
-}
-
-/// Reasons of a waiting container that no time mends: the kubelet has tried
-/// before it says so. A first failed pull or crash is not among them.
-const HOPELESS: &[&str] = &["CrashLoopBackOff", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
-
-fn read_pod(pod: &Value) -> Pod {
-    let statuses = |kind: &str| pod.pointer(&format!("/status/{kind}")).and_then(Value::as_array).into_iter().flatten();
-    let all = || statuses("initContainerStatuses").chain(statuses("containerStatuses"));
-    let waiting = all().find_map(|container| {
-        let reason = container.pointer("/state/waiting/reason").and_then(Value::as_str)?;
-        Some((text(container, "/name"), reason.to_owned(), text(container, "/state/waiting/message")))
-    });
-    let deleting = pod.pointer("/metadata/deletionTimestamp").is_some();
-    let phase = match (deleting, &waiting) {
-        (true, _) => "Terminating".to_owned(),
-        (false, Some((_, reason, _))) => format!("{} ({reason})", text(pod, "/status/phase")),
-        (false, None) => text(pod, "/status/phase"),
-    };
-    let trouble = waiting.filter(|(_, reason, _)| !deleting && HOPELESS.contains(&reason.as_str()));
-    let trouble = trouble.map(|(container, reason, message)| match message.is_empty() {
-        true => format!("container {container}: {reason}"),
-        false => format!("container {container}: {reason}: {message}"),
-    });
-    let ready = conditions(pod).find(|condition| condition["type"] == "Ready" && condition["status"] == "True");
-    let ready_since =
-        ready.filter(|_| !deleting).map(|ready| ready.get("lastTransitionTime").and_then(time).unwrap_or(0));
-    let failing = if deleting { Failing::No } else { failing(pod) };
-    Pod { name: text(pod, "/metadata/name"), phase, ready_since, trouble, failing }
-}
-
-/// The annotation by which `kubectl` knows the main container of several.
-const MAIN: &str = "kubectl.kubernetes.io/default-container";
-
-/// How often the main container, which is the first unless an annotation names another, has failed; or a container that
-/// runs before it, without which it never begins.
-fn failing(pod: &Value) -> Failing {
-    let list = |pointer: &str| pod.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let containers = list("/status/containerStatuses");
-    let first = list("/spec/containers").first().or(containers.first()).map(object::name_of);
-    let main = annotation(pod, MAIN).or(first);
-    let before = list("/status/initContainerStatuses").iter();
-    let all = before.chain(containers.iter().filter(|container| Some(object::name_of(container)) == main));
-    all.map(failures).max().unwrap_or(Failing::No)
-}
-
-/// How often one container has failed, as long as it is not ready again. The kubelet begins a container anew at once
-/// when it has ended for the first time, and says `CrashLoopBackOff` from the second time on.
-fn failures(container: &Value) -> Failing {
-    let reason = container.pointer("/state/waiting/reason").and_then(Value::as_str).unwrap_or_default();
-    let exit = container.pointer("/state/terminated/exitCode").and_then(Value::as_i64);
-    let ended = number(container, "/restartCount").unwrap_or(0) + u32::from(exit.is_some_and(|code| code != 0));
-    match ended {
-        _ if container["ready"] == true || exit == Some(0) => Failing::No,
-        _ if HOPELESS.contains(&reason) => Failing::Again,
-        0 => Failing::No,
-        1 => Failing::Once,
-        _ => Failing::Again,
     }
 }
 
@@ -397,6 +304,6 @@ fn owned_by(object: &Value, uid: &str) -> bool {
     owners.any(|owner| owner["uid"] == *uid)
 }
 
-fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
     object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
 }

@@ -52,6 +52,10 @@ pub struct Strategy {
     pub abort_delay_ms: Option<u64>,
     /// No set has fewer pods than this, unless it has none.
     pub min_pods: u32,
+    /// How many revisions back a version may be that needs no steps.
+    pub rollback_window: Option<u32>,
+    /// How many replaced versions may keep their pods at a time, with traffic routing.
+    pub delayed: Option<u32>,
     /// How much of the spec can be followed.
     pub reading: Reading,
     /// Which pods must fail before the canary is aborted at once.
@@ -98,7 +102,7 @@ pub enum Paused {
     Holds,
 }
 
-const ARGO_SPEC: &[&str] = &["analysis", "restartAt", "rollbackWindow", "workloadRef"];
+const ARGO_SPEC: &[&str] = &["analysis", "restartAt", "workloadRef"];
 const ARGO_CANARY: &[&str] = &[
     "analysis",
     "antiAffinity",
@@ -106,7 +110,6 @@ const ARGO_CANARY: &[&str] = &[
     "dynamicStableScale",
     "pingPong",
     "replicaProgressThreshold",
-    "scaleDownDelayRevisionLimit",
     "stableMetadata",
 ];
 
@@ -221,6 +224,12 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let selector = read_selector(fields.take("selector"), mistakes);
     let template = fields.take("template").cloned();
     let images = read_template(template.as_ref(), &selector, mistakes);
+    let rollback_window = fields.take("rollbackWindow").and_then(|window| {
+        let mut fields = Fields::of(window, "spec.rollbackWindow", mistakes)?;
+        let revisions = fields.number("revisions", 0..=u32::MAX, mistakes);
+        fields.refuse(&[], mistakes);
+        revisions
+    });
     let strategy = fields.take("strategy");
     fields.refuse(ARGO_SPEC, mistakes);
     let empty = Value::Object(serde_json::Map::new());
@@ -237,6 +246,7 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let bounds = read_bounds(&mut canary, replicas, mistakes);
     let delay = canary.number("scaleDownDelaySeconds", 0..=u32::MAX, mistakes).unwrap_or(30);
     let abort_delay = canary.number("abortScaleDownDelaySeconds", 0..=u32::MAX, mistakes).unwrap_or(30);
+    let delayed = canary.number("scaleDownDelayRevisionLimit", 0..=u32::MAX, mistakes);
     let min_pods = canary.number("minPodsPerReplicaSet", 0..=u32::MAX, mistakes).unwrap_or(0);
     if canary.take("dynamicStableScale").is_some_and(|value| value != &Value::Bool(false)) {
         let path = canary.path_of("dynamicStableScale");
@@ -263,6 +273,8 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
         scale_down_delay_ms: u64::from(delay) * 1000,
         abort_delay_ms: (abort_delay > 0).then_some(u64::from(abort_delay) * 1000),
         min_pods,
+        rollback_window,
+        delayed,
         reading: Reading::Whole,
         abort_on,
     })

@@ -10,12 +10,13 @@ use super::context::Context;
 use super::entry::Entry;
 use super::hash;
 use super::intent::{Action, Cause, Intent, OnTimeout, Start, Through};
-use super::observed::{CaughtUp, Failing, ObservedRollout};
+use super::observed::{CaughtUp, ObservedRollout, Set};
+use super::pods::Failing;
 use super::progress::{Progress, ProgressState};
-use super::standing;
 use super::state::{Requested, State};
 use super::step::{Length, Step};
 use super::strategy::{AbortOn, Overdue, Paused, Strategy};
+use super::{standing, template};
 use crate::next::{Next, Timestamp, Wake};
 use crate::request::{Request, Response};
 use serde_json::{Value, json};
@@ -23,15 +24,23 @@ use serde_json::{Value, json};
 /// How long until the Application is asked again what follows an abort, in ms.
 const ASK_AGAIN_MS: u64 = 60_000;
 
-/// The name of the template that was seen.
-pub(super) fn template_hash(state: &State, strategy: &Strategy) -> String {
+/// The name of the template that was seen: that of the set that has it already, and else a new one.
+pub(super) fn template_hash(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> String {
     let ours = hash::template(&strategy.template);
-    state.aliases.get(&ours).cloned().unwrap_or(ours)
+    let ours = state.aliases.get(&ours).cloned().unwrap_or(ours);
+    let newest = state.progress.as_ref().map(|progress| &progress.hash);
+    if newest == Some(&ours) {
+        return ours;
+    }
+    let same = |set: &&Set| template::same(&set.template, &strategy.template);
+    let known = newest.into_iter().chain(state.stable.iter().map(|stable| &stable.hash)).chain([&ours]);
+    let known = known.filter_map(|hash| observed.set(hash)).chain(observed.sets.iter().rev());
+    known.into_iter().find(same).map_or(ours.clone(), |set| set.hash.clone())
 }
 
 /// A new template, or new steps, begin at the first step; so does the template of another Rollout of the same name.
 pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Move> {
-    let hash = template_hash(state, strategy);
+    let hash = template_hash(state, observed, strategy);
     let same = |progress: &Progress| progress.hash == hash && progress.steps_hash == strategy.steps_hash;
     if state.progress.as_ref().is_some_and(same) && state.is_of(observed) {
         return None;
@@ -54,12 +63,30 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
         uid: Some(observed.guard().uid),
     }];
     record.extend(corrected);
+    if start == Start::Steps && is_in_window(observed, strategy, &record) {
+        record.push(Entry::Asked { action: Action::PromoteFull, through: Through::Api });
+        return Some(moving(record, format!("{image} is within the rollback window: it goes through no steps")));
+    }
     let text = match start {
         Start::First => format!("{image} is the first version"),
         Start::Back => format!("{image} is the stable version already"),
         Start::Steps => format!("{image} begins at its first step"),
     };
     Some(moving(record, text))
+}
+
+/// Whether the version that begins is an earlier one that has fewer sets between it and the stable one than
+/// `rollbackWindow` says.
+fn is_in_window(observed: &ObservedRollout, strategy: &Strategy, record: &[Entry]) -> bool {
+    let begins = record.iter().find_map(|entry| if let Entry::Began { hash, .. } = entry { Some(hash) } else { None });
+    let Some((window, set)) = strategy.rollback_window.zip(begins.and_then(|hash| observed.set(hash))) else {
+        return false;
+    };
+    let Some(stable) = observed.sets.iter().rfind(|stable| stable.ready > 0 && stable.created > set.created) else {
+        return false;
+    };
+    let between = observed.sets.iter().filter(|one| one.created > set.created && one.created < stable.created);
+    between.count() < usize::try_from(window).unwrap_or(usize::MAX)
 }
 
 /// What Argo's clients ask for by writing the status that we wrote before.

@@ -575,3 +575,80 @@ fn a_spec_that_cannot_be_followed_says_so_and_moves_nothing() {
     let invalid = world.status("conditions").as_array().unwrap().iter().any(|c| c["type"] == "InvalidSpec");
     assert!(!invalid, "the condition goes with its cause");
 }
+
+/// The template of a version, as the API server stores it in its set.
+fn stored(world: &World, image: &str) -> serde_json::Value {
+    let is = |set: &&serde_json::Value| set["spec"]["template"]["spec"]["containers"][0]["image"] == image;
+    let mut template = world.sets.iter().find(is).unwrap()["spec"]["template"].clone();
+    template["metadata"]["labels"].as_object_mut().unwrap().remove(HASH);
+    template["metadata"]["creationTimestamp"] = json!(null);
+    template["spec"]["restartPolicy"] = json!("Always");
+    template["spec"]["containers"][0]["terminationMessagePath"] = json!("/dev/termination-log");
+    template
+}
+
+#[test]
+fn undo_to_the_stable_version_in_mid_walk_makes_no_third_set() {
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    world.rollout["spec"]["template"] = stored(&world, V55);
+    world.changed();
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V55.to_owned(), 2)]), "{:?}", world.said);
+    assert_eq!((world.sets.len(), world.weights.as_slice()), (2, &[10, 25, 50, 0][..]));
+}
+
+#[test]
+fn another_spelling_of_the_template_is_no_new_version() {
+    let mut world = seed();
+    world.rollout["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "1000m"}});
+    world.deploy(V56);
+    world.settle();
+    let before = (world.sets.len(), world.weights.clone(), world.status("currentPodHash").clone());
+    world.rollout["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "1"}});
+    world.rollout["spec"]["template"]["spec"]["dnsPolicy"] = json!("ClusterFirst");
+    world.changed();
+    world.settle();
+    assert_eq!(before, (world.sets.len(), world.weights.clone(), world.status("currentPodHash").clone()));
+    assert_eq!(world.phase(), "Healthy");
+}
+
+#[test]
+fn an_earlier_version_within_the_rollback_window_needs_no_steps() {
+    for (window, weights) in [(1, vec![100, 0]), (0, vec![10, 25, 50, 75, 100, 0])] {
+        let mut world = World::seed();
+        world.rollout["spec"]["rollbackWindow"] = json!({"revisions": window});
+        let mut world = settled(world);
+        world.now += 5000;
+        world.deploy(V56);
+        world.settle();
+        world.weights.clear();
+        world.deploy(V55);
+        world.settle();
+        assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V55.to_owned(), 2)]), "{:?}", world.said);
+        assert_eq!(world.weights, weights, "{window} revisions");
+    }
+}
+
+#[test]
+fn only_so_many_replaced_versions_keep_their_pods() {
+    for (limit, kept) in [(json!(null), 2), (json!(1), 1), (json!(0), 0)] {
+        let mut world = World::seed();
+        let canary = &mut world.rollout["spec"]["strategy"]["canary"];
+        canary["steps"] = json!([]);
+        canary["scaleDownDelaySeconds"] = json!(3600);
+        canary["scaleDownDelayRevisionLimit"] = limit.clone();
+        let mut world = settled(world);
+        for image in [V56, "was:v57"] {
+            world.now += 5000;
+            world.deploy(image);
+            world.run_until(|world| world.state().stable.is_some_and(|stable| stable.image == image));
+            for _ in 0..12 {
+                world.turn();
+                world.now += 100;
+            }
+        }
+        assert_eq!(world.running().len(), kept + 1, "{limit}: {:?}", world.running());
+    }
+}
