@@ -209,6 +209,27 @@ fn read_abort_on(rollout: &Value, mistakes: &mut Mistakes) -> AbortOn {
     }
 }
 
+fn read_window(fields: &mut Fields, mistakes: &mut Mistakes) -> Option<u32> {
+    let mut fields = Fields::of(fields.take("rollbackWindow")?, "spec.rollbackWindow", mistakes)?;
+    let revisions = fields.number("revisions", 0..=u32::MAX, mistakes);
+    fields.refuse(&[], mistakes);
+    revisions
+}
+
+fn read_overdue(fields: &mut Fields, mistakes: &mut Mistakes) -> Overdue {
+    match fields.flag("progressDeadlineAbort", mistakes) {
+        Some(false) => Overdue::Report,
+        Some(true) | None => Overdue::Abort,
+    }
+}
+
+fn refuse_dynamic(canary: &mut Fields, mistakes: &mut Mistakes) {
+    if canary.take("dynamicStableScale").is_some_and(|value| value != &Value::Bool(false)) {
+        let path = canary.path_of("dynamicStableScale");
+        mistakes.push(Mistake::new(&path, "is Argo's, and not supported by this version of Bespin", "remove it"));
+    }
+}
+
 fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let abort_on = read_abort_on(rollout, mistakes);
     let mut fields = Fields::of(&rollout["spec"], "spec", mistakes)?;
@@ -216,20 +237,12 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let min_ready_seconds = fields.number("minReadySeconds", 0..=u32::MAX, mistakes).unwrap_or(0);
     let history = fields.number("revisionHistoryLimit", 0..=u32::MAX, mistakes).unwrap_or(10);
     let deadline = fields.number("progressDeadlineSeconds", 1..=u32::MAX, mistakes).unwrap_or(600);
-    let overdue = match fields.flag("progressDeadlineAbort", mistakes) {
-        Some(false) => Overdue::Report,
-        Some(true) | None => Overdue::Abort,
-    };
+    let overdue = read_overdue(&mut fields, mistakes);
     let paused = if fields.flag("paused", mistakes) == Some(true) { Paused::Holds } else { Paused::Off };
     let selector = read_selector(fields.take("selector"), mistakes);
     let template = fields.take("template").cloned();
     let images = read_template(template.as_ref(), &selector, mistakes);
-    let rollback_window = fields.take("rollbackWindow").and_then(|window| {
-        let mut fields = Fields::of(window, "spec.rollbackWindow", mistakes)?;
-        let revisions = fields.number("revisions", 0..=u32::MAX, mistakes);
-        fields.refuse(&[], mistakes);
-        revisions
-    });
+    let rollback_window = read_window(&mut fields, mistakes);
     let strategy = fields.take("strategy");
     fields.refuse(ARGO_SPEC, mistakes);
     let empty = Value::Object(serde_json::Map::new());
@@ -248,10 +261,7 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let abort_delay = canary.number("abortScaleDownDelaySeconds", 0..=u32::MAX, mistakes).unwrap_or(30);
     let delayed = canary.number("scaleDownDelayRevisionLimit", 0..=u32::MAX, mistakes);
     let min_pods = canary.number("minPodsPerReplicaSet", 0..=u32::MAX, mistakes).unwrap_or(0);
-    if canary.take("dynamicStableScale").is_some_and(|value| value != &Value::Bool(false)) {
-        let path = canary.path_of("dynamicStableScale");
-        mistakes.push(Mistake::new(&path, "is Argo's, and not supported by this version of Bespin", "remove it"));
-    }
+    refuse_dynamic(&mut canary, mistakes);
     canary.refuse(ARGO_CANARY, mistakes);
 
     Some(Strategy {
