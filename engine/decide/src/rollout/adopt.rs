@@ -7,7 +7,7 @@ use super::hash;
 use super::intent::Cause;
 use super::observed::ObservedRollout;
 use super::state::State;
-use super::strategy::Strategy;
+use super::strategy::{Reading, Strategy};
 use super::transitions::moving;
 use crate::epoch::Epoch;
 use crate::object;
@@ -27,10 +27,7 @@ pub(super) fn is_stranger(manager: &str) -> bool {
 /// The first look after a restore claims it even where the journal seems to know its version: what was at a step when
 /// the backup was made may be promoted by now, and its pods must not be taken for a canary's again.
 pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Result<Move, String>> {
-    let left = told(observed)?;
-    if state.progress.is_some() && observed.epoch == Epoch::This && !has_lost(state, observed, left) {
-        return None;
-    }
+    let left = told(observed).filter(|_| is_behind(state, observed))?;
     let generation = &observed.rollout["metadata"]["generation"];
     let is_newest = observed.status("observedGeneration").as_str() == Some(generation.to_string().as_str());
     let is_foreign = state.progress.is_none() && observed.writers.keys().any(|manager| is_stranger(manager));
@@ -44,7 +41,8 @@ pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strate
     } else {
         "the journal is older than the Rollout's status: going on from where the status says"
     };
-    let adopted = as_it_stands(observed, strategy, left, is_newest);
+    // Of a spec with mistakes it is not known which version its template is.
+    let adopted = as_it_stands(observed, strategy, left, is_newest && strategy.reading == Reading::Whole);
     // Said once more, so that the version stays refused under other steps as well.
     let aborted = match &adopted {
         Entry::Adopted { aborted: Some(because), .. } => {
@@ -53,6 +51,27 @@ pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strate
         _ => None,
     };
     Some(Ok(moving(std::iter::once(adopted).chain(aborted).collect(), text)))
+}
+
+/// The same where the spec has mistakes: the position that the status tells of, as far as it can be told.
+///
+/// Nothing is claimed of another controller's. An abort is not taken over under other steps than its own: those would
+/// begin it anew.
+pub(super) fn salvaged(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Move> {
+    let is_foreign = state.progress.is_none() && observed.writers.keys().any(|manager| is_stranger(manager));
+    let is_aborted = observed.status("abort") == &Value::Bool(true);
+    let is_edited = observed.status("currentStepHash").as_str() != Some(strategy.steps_hash.as_str());
+    if !is_behind(state, observed) || is_foreign || is_aborted && is_edited {
+        return None;
+    }
+    adopt(state, observed, strategy)?.ok()
+}
+
+/// Whether the journal knows less of it than its status.
+pub(super) fn is_behind(state: &State, observed: &ObservedRollout) -> bool {
+    let knows =
+        |left: &str| state.progress.is_some() && observed.epoch == Epoch::This && !has_lost(state, observed, left);
+    told(observed).is_some_and(|left| !knows(left))
 }
 
 /// Whether the status may be further than the journal, so that what a person asks for would be asked of the wrong moment.
@@ -90,7 +109,10 @@ fn as_it_stands(observed: &ObservedRollout, strategy: &Strategy, left: &str, is_
         aborted: (observed.status("abort") == &Value::Bool(true)).then(|| status("message").unwrap_or_default()),
         images: images.unwrap_or_else(|| strategy.images.clone()),
         // Steps that were changed since begin anew: the index is one of those before.
-        steps_hash: status("currentStepHash").filter(|_| !is_newest).unwrap_or_else(|| strategy.steps_hash.clone()),
+        // Of steps with mistakes the number is not known: those are begun anew, too.
+        steps_hash: status("currentStepHash")
+            .filter(|_| !is_newest && strategy.reading == Reading::Whole)
+            .unwrap_or_else(|| strategy.steps_hash.clone()),
         steps: strategy.steps.len(),
         uid: Some(observed.guard().uid),
     }

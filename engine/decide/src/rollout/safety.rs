@@ -12,7 +12,8 @@ use super::progress::ProgressState;
 use super::router::rules;
 use super::state::{Requested, State};
 use super::strategy::{Mistake, Reading};
-use super::{desired, status, transitions};
+use super::{adopt, desired, status, transitions};
+use crate::epoch::Epoch;
 use crate::next::{Next, Timestamp, Wake};
 use crate::object::images_of;
 use crate::request::Response;
@@ -21,14 +22,21 @@ use crate::request::Response;
 pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> Move {
     let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
     let text = format!("the Rollout's spec cannot be followed: {}", all.join("; "));
+    let salvaged = rules::salvage(observed);
+    let said = || Next { acts: status::invalid(observed, mistakes, now).into_iter().collect(), ..Next::blocked(&text) };
+    let is_behind = adopt::is_behind(state, observed);
+    if let Some(next) = salvaged.as_ref().and_then(|strategy| adopt::salvaged(state, observed, strategy)) {
+        return next;
+    }
+    if is_behind && observed.epoch == Epoch::Restored {
+        // Whatever was recorded would count as knowing everything from here on.
+        return said();
+    }
     if let Some(next) = answered(state, observed, &text) {
         return next;
     }
-    let read = rules::salvage(observed).zip(state.progress.as_ref()).filter(|_| state.is_of(observed));
-    let Some((strategy, progress)) = read else {
-        let acts = status::invalid(observed, mistakes, now).into_iter().collect();
-        return given_up(state, &text).unwrap_or_else(|| Next { acts, ..Next::blocked(text) });
-    };
+    let read = salvaged.zip(state.progress.as_ref()).filter(|_| state.is_of(observed) && !is_behind);
+    let Some((strategy, progress)) = read else { return given_up(state, &text).unwrap_or_else(said) };
     let context = Context { state, observed, strategy: &strategy, progress, now };
     let rules = [rules::ask, asked, transitions::give_up, transitions::fail, transitions::shift];
     if let Some(next) = rules.iter().find_map(|rule| rule(&context)) {

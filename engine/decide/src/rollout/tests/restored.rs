@@ -1,7 +1,9 @@
 //! The journal is restored from yesterday's backup, or begun anew, while the cluster went on.
 
 use super::super::*;
+use super::safety::{nonsense, write};
 use super::world::World;
+use crate::by::By;
 
 const V55: &str = "was:v55-f31bdcc";
 const V56: &str = "was:v56-0a1b2c3";
@@ -189,4 +191,52 @@ fn versions_that_follow_each_other_faster_than_the_status_are_not_taken_for_lost
     world.settle();
     assert!(!world.journal.iter().any(|(_, _, entry)| matches!(entry, Entry::Adopted { .. })));
     assert_eq!(world.running(), [(V58.to_owned(), 2)]);
+}
+
+/// V55 is yesterday's stable version, V56 and V57 were promoted since; the spec is written into in this place.
+fn promoted_twice(place: &(&'static str, serde_json::Value), entries: Option<usize>) -> World {
+    let mut world = World::seed();
+    world.deploy(V55);
+    world.settle();
+    let yesterday = world.journal.len();
+    for image in [V56, V57] {
+        world.deploy(image);
+        world.settle();
+    }
+    write(&mut world, place);
+    give_back(&mut world, entries.unwrap_or(yesterday));
+    world
+}
+
+#[test]
+fn whatever_the_spec_says_an_older_journal_takes_nothing_back() {
+    for place in nonsense() {
+        for entries in [None, Some(0)] {
+            let mut world = promoted_twice(&place, entries);
+            let hashes = |world: &World| ["currentPodHash", "stableRS"].map(|field| world.status(field).clone());
+            let (before, services) = (hashes(&world), world.services.clone());
+            let key = world.want("run/1", None, OnTimeout::Hold);
+            world.journal.push((world.now, By::Person("mina".into()), Entry::TimedOut { key }));
+            world.settle();
+            assert_eq!(world.running(), [(V57.to_owned(), 2)], "{place:?}: {:?}", world.said);
+            assert_eq!((hashes(&world), &world.services), (before, &services), "{place:?}");
+            assert!(world.status("message").as_str().unwrap().starts_with("InvalidSpec"), "{place:?}");
+        }
+    }
+}
+
+#[test]
+fn whatever_the_spec_says_an_older_journal_aborts_to_the_version_that_was_promoted_since() {
+    for place in nonsense() {
+        for all_of_yesterday in [true, false] {
+            let (mut world, before) = restored(all_of_yesterday);
+            write(&mut world, &place);
+            world.settle();
+            assert_eq!((world.served(), stable(&world)), (Some(50), before), "{place:?}: {:?}", world.said);
+            world.ask(Action::Abort);
+            world.settle();
+            assert_eq!(world.served(), Some(0), "{place:?}: {:?}", world.said);
+            assert!(world.running().contains(&(V56.to_owned(), 2)), "{place:?}: {:?}", world.running());
+        }
+    }
 }

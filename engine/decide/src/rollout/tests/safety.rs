@@ -69,11 +69,12 @@ fn a_refused_set_costs_no_pod_where_the_pods_are_the_weight() {
 }
 
 /// What somebody may write into a Rollout that Bespin cannot follow: a place, and the value.
-fn nonsense() -> Vec<(&'static str, Value)> {
+pub(super) fn nonsense() -> Vec<(&'static str, Value)> {
     vec![
         ("/spec/analysis", json!({"successfulRunHistoryLimit": 3})),
         ("/spec/workloadRef", json!({"kind": "Deployment", "name": "was"})),
         ("/spec/unknown", json!(1)),
+        ("/spec/restartAt", json!("2026-01-01T00:00:00Z")),
         ("/spec/progressDeadlineSeconds", json!(-1)),
         ("/spec/template", json!(null)),
         ("/spec/selector", json!(null)),
@@ -88,7 +89,7 @@ fn nonsense() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn write(world: &mut World, (pointer, value): &(&str, Value)) {
+pub(super) fn write(world: &mut World, (pointer, value): &(&str, Value)) {
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     match world.rollout.pointer_mut(parent).unwrap() {
         Value::Array(items) => items[key.parse::<usize>().unwrap()] = value.clone(),
