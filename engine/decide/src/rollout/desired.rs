@@ -156,7 +156,7 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
         let waits = released_until(context, set).or(set.deadline).filter(|at| *at > context.now);
         let waits = waits.filter(|_| !late.contains(&set.hash.as_str()));
         // Until a first version has pods, those of another may come back.
-        let alone = context.progress.state == ProgressState::Underway && context.progress.start == Start::First;
+        let alone = is_first(context);
         if set.spec > 0 && !context.has_traffic(set) && waits.is_none() && !alone {
             let kept = set.available.min(set.spec).saturating_sub(spare);
             spare = spare.saturating_sub(set.available.min(set.spec) - kept);
@@ -226,6 +226,9 @@ fn scale_basic(context: &Context, desired: &mut Desired) {
     if let Some(canary) = canary {
         scale(context, desired, canary, next.canary, None);
     }
+    if is_first(context) && canary.is_none_or(|set| set.available == 0) {
+        return make_room(context, desired, next);
+    }
     let mut spare = context.spare();
     for set in context.older().filter(|set| set.spec > 0) {
         // Pods that do not serve are given back first; they cost nobody anything.
@@ -233,6 +236,22 @@ fn scale_basic(context: &Context, desired: &mut Desired) {
         let fewer = serving.min(spare);
         spare -= fewer;
         scale(context, desired, set, serving - fewer, None);
+    }
+}
+
+/// Whether there is no version to go back to yet.
+fn is_first(context: &Context) -> bool {
+    context.progress.state == ProgressState::Underway && context.progress.start == Start::First
+}
+
+/// Until a first version has an available pod, those of others may come back, so they stay; but for one that is not
+/// available, where nothing else makes room for the first pod.
+fn make_room(context: &Context, desired: &mut Desired, next: Split) {
+    let mut stuck = context.canary().is_some_and(|canary| canary.spec == 0) && next.canary == 0;
+    for set in context.older().filter(|set| set.spec > 0) {
+        let gives = stuck && set.available < set.spec;
+        stuck &= !gives;
+        scale(context, desired, set, if gives { set.spec - 1 } else { set.spec }, None);
     }
 }
 

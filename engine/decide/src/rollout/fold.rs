@@ -207,11 +207,20 @@ impl State {
         self.uid = Some(uid.clone());
     }
 
-    /// Another version is the stable one; without one, the newest needs no steps, even where it has gone back.
+    /// Another version is the stable one, and the first of all goes through its steps after all; without one, the
+    /// newest needs no steps, even where it has gone back.
     fn corrected(&mut self, at: Timestamp, stable: Option<&Version>) {
         self.stable = stable.cloned();
         self.released = None;
-        let Some(progress) = self.progress.as_mut().filter(|_| stable.is_none()) else { return };
+        let Some(progress) = &mut self.progress else { return };
+        if stable.is_some() {
+            if progress.state == ProgressState::Underway && progress.start == Start::First {
+                progress.start = Start::Steps;
+                progress.at = 0;
+                progress.since = at;
+            }
+            return;
+        }
         if progress.state != ProgressState::Promoted && progress.start == Start::Steps {
             progress.start = Start::First;
             progress.state = ProgressState::Underway;

@@ -25,7 +25,7 @@ pub(super) fn before(state: &State, observed: &ObservedRollout, strategy: &Strat
 /// Writes down what is the stable version while a canary is on its way, or has gone back, and the recorded one is gone.
 pub(super) fn correct(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Move> {
     let progress = state.progress.as_ref()?;
-    let stable = state.stable.as_ref()?;
+    let Some(stable) = &state.stable else { return back_again(state, observed, strategy, progress) };
     if !needs_stable(progress) || stable.hash == progress.hash || observed.set(&stable.hash).is_some() {
         return None;
     }
@@ -35,6 +35,16 @@ pub(super) fn correct(state: &State, observed: &ObservedRollout, strategy: &Stra
         None => format!("the ReplicaSet of {} is gone, and no other version serves", stable.image),
     };
     Some(moving(vec![Entry::Corrected { stable: instead }], text))
+}
+
+/// Where there was no version to go back to: the pods of one that serves are ready again.
+fn back_again(state: &State, observed: &ObservedRollout, strategy: &Strategy, progress: &Progress) -> Option<Move> {
+    if progress.state != ProgressState::Underway || progress.start != Start::First {
+        return None;
+    }
+    let stable = version(serving(state, observed, strategy, &progress.hash)?);
+    let text = format!("pods of {} are ready again: it is the stable version", stable.image);
+    Some(moving(vec![Entry::Corrected { stable: Some(stable) }], text))
 }
 
 fn needs_stable(progress: &Progress) -> bool {

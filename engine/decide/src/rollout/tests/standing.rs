@@ -174,3 +174,40 @@ fn traffic_is_never_left_with_a_version_without_ready_pods() {
     world.settle();
     assert_eq!((world.served(), world.phase()), (Some(0), "Degraded"));
 }
+
+#[test]
+fn a_moment_without_ready_pods_costs_the_version_that_serves_no_pod() {
+    for (surge, unavailable) in [(1, 0), (0, 1)] {
+        let mut world = World::basic(4);
+        let canary = &mut world.rollout["spec"]["strategy"]["canary"];
+        (canary["maxSurge"], canary["maxUnavailable"]) = (json!(surge), json!(unavailable));
+        let mut world = settled(world);
+        world.set_ready(V55, 0);
+        world.deploy("was:v56-slow");
+        for _ in 0..40 {
+            world.step();
+            let kept = world.running().iter().find(|(image, _)| image == V55).map_or(0, |(_, pods)| *pods);
+            assert!(kept >= 3 + surge, "{surge} {:?} {:?}", world.running(), world.said);
+        }
+        world.set_ready(V55, 4);
+        world.run_until(|world| world.state().stable.is_some());
+        assert_eq!(world.state().stable.unwrap().image, V55);
+        assert!(!world.status("message").is_null());
+        world.settle();
+        assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), 4)]), "{:?}", world.said);
+    }
+}
+
+#[test]
+fn a_first_version_takes_the_place_of_pods_that_never_come_back() {
+    for (surge, unavailable) in [(1, 0), (0, 1)] {
+        let mut world = World::basic(4);
+        let canary = &mut world.rollout["spec"]["strategy"]["canary"];
+        (canary["maxSurge"], canary["maxUnavailable"]) = (json!(surge), json!(unavailable));
+        let mut world = settled(world);
+        world.set_ready(V55, 0);
+        world.deploy(V56);
+        world.settle();
+        assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 4)]), "{:?}", world.said);
+    }
+}
