@@ -182,7 +182,8 @@ impl State {
             images: images.clone(),
             steps_hash: steps_hash.clone(),
             steps: *steps,
-            start: *start,
+            // What has skipped its steps is as far as if it had taken them, and can go back like it.
+            start: if *start == Start::Earlier { Start::Steps } else { *start },
             at: if *start == Start::Steps { 0 } else { *steps },
             since: at,
             paused_since: None,

@@ -65,6 +65,8 @@ pub enum Start {
     Steps,
     /// The template is the stable one again: there are no steps to take.
     Back,
+    /// An earlier version than the stable one, within the rollback window: it begins after its last step.
+    Earlier,
 }
 
 /// What kind of reason an abort has.

@@ -51,6 +51,7 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
     let start = match &stable {
         None => Start::First,
         Some(stable) if stable.hash == hash => Start::Back,
+        Some(stable) if is_in_window(observed, strategy, &hash, &stable.hash) => Start::Earlier,
         Some(_) => Start::Steps,
     };
     let image = strategy.images.first().map_or("", String::as_str);
@@ -63,13 +64,10 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
         uid: Some(observed.guard().uid),
     }];
     record.extend(corrected);
-    if start == Start::Steps && is_in_window(observed, strategy, &record) {
-        record.push(Entry::Asked { action: Action::PromoteFull, through: Through::Api });
-        return Some(moving(record, format!("{image} is within the rollback window: it goes through no steps")));
-    }
     let text = match start {
         Start::First => format!("{image} is the first version"),
         Start::Back => format!("{image} is the stable version already"),
+        Start::Earlier => format!("{image} is within the rollback window: it goes through no steps"),
         Start::Steps => format!("{image} begins at its first step"),
     };
     Some(moving(record, text))
@@ -77,16 +75,11 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
 
 /// Whether the version that begins is an earlier one that has fewer sets between it and the stable one than
 /// `rollbackWindow` says.
-fn is_in_window(observed: &ObservedRollout, strategy: &Strategy, record: &[Entry]) -> bool {
-    let begins = record.iter().find_map(|entry| if let Entry::Began { hash, .. } = entry { Some(hash) } else { None });
-    let Some((window, set)) = strategy.rollback_window.zip(begins.and_then(|hash| observed.set(hash))) else {
-        return false;
-    };
-    let Some(stable) = observed.sets.iter().rfind(|stable| stable.ready > 0 && stable.created > set.created) else {
-        return false;
-    };
+fn is_in_window(observed: &ObservedRollout, strategy: &Strategy, begins: &str, stable: &str) -> bool {
+    let sets = observed.set(begins).zip(observed.set(stable));
+    let Some((window, (set, stable))) = strategy.rollback_window.zip(sets) else { return false };
     let between = observed.sets.iter().filter(|one| one.created > set.created && one.created < stable.created);
-    between.count() < usize::try_from(window).unwrap_or(usize::MAX)
+    set.created < stable.created && between.count() < usize::try_from(window).unwrap_or(usize::MAX)
 }
 
 /// What Argo's clients ask for by writing the status that we wrote before.

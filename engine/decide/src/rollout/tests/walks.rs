@@ -632,6 +632,44 @@ fn an_earlier_version_within_the_rollback_window_needs_no_steps() {
 }
 
 #[test]
+fn no_version_that_was_aborted_is_within_the_rollback_window() {
+    let mut world = World::seed();
+    world.rollout["spec"]["rollbackWindow"] = json!({"revisions": 9});
+    world.rollout["spec"]["strategy"]["canary"]["abortScaleDownDelaySeconds"] = json!(0);
+    let mut world = settled(world);
+    for image in [V56, "was:v57"] {
+        world.now += 5000;
+        world.deploy(image);
+        world = at_weight(world, 25);
+        world.ask(Action::Abort);
+        world.settle();
+    }
+    assert!(world.running().iter().any(|(image, _)| image == "was:v57"), "its pods are ready still");
+    world.weights.clear();
+    world.deploy(V56);
+    world.settle();
+    assert_eq!((world.phase(), world.weights.as_slice()), ("Healthy", &[10, 25, 50, 75, 100, 0][..]));
+}
+
+#[test]
+fn nobody_has_asked_for_what_the_rollback_window_skips() {
+    let mut world = World::seed();
+    world.rollout["spec"]["rollbackWindow"] = json!({"revisions": 1});
+    let mut world = settled(world);
+    world.now += 5000;
+    for image in [V56, V55] {
+        world.deploy(image);
+        world.settle();
+    }
+    assert!(!world.journal.iter().any(|(_, _, entry)| matches!(entry, Entry::Asked { .. })));
+    let starts = world.journal.iter().filter_map(|(_, _, entry)| match entry {
+        Entry::Began { start, .. } => Some(*start),
+        _ => None,
+    });
+    assert_eq!(starts.last(), Some(Start::Earlier));
+}
+
+#[test]
 fn only_so_many_replaced_versions_keep_their_pods() {
     for (limit, kept) in [(json!(null), 2), (json!(1), 1), (json!(0), 0)] {
         let mut world = World::seed();
