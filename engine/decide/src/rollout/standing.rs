@@ -16,10 +16,23 @@ use super::transitions::moving;
 /// The version that serves before `hash` is rolled out.
 pub(super) fn before(state: &State, observed: &ObservedRollout, strategy: &Strategy, hash: &str) -> Option<Version> {
     let recorded = state.stable.as_ref().filter(|_| state.is_of(observed));
-    if let Some(stable) = recorded.filter(|stable| stable.hash == hash || stands(observed, strategy, &stable.hash)) {
+    let progress = state.progress.as_ref().filter(|_| state.is_of(observed));
+    // Other steps of the same template: what was judged at its begin stays, as long as there is a set.
+    let is_same = progress.is_some_and(|progress| progress.hash == hash);
+    let stays = |stable: &&Version| {
+        let set = observed.set(&stable.hash);
+        stable.hash == hash || is_same && set.is_some() || stands(observed, strategy, &stable.hash)
+    };
+    if let Some(stable) = recorded.filter(stays) {
         return Some(stable.clone());
     }
-    serving(state, observed, strategy, hash).map(version)
+    if let Some(set) = selected(state, observed, strategy, hash) {
+        return Some(version(set));
+    }
+    let newest = newest(state, observed, strategy, hash)?;
+    // Its pods may come back, while the other one has nothing before it but its pods.
+    let wanted = recorded.filter(|stable| observed.set(&stable.hash).is_some_and(|set| set.spec > 0));
+    Some(wanted.cloned().unwrap_or_else(|| version(newest)))
 }
 
 /// Writes down what is the stable version while a canary is on its way, or has gone back, and the recorded one is gone.
@@ -60,16 +73,36 @@ fn stands(observed: &ObservedRollout, strategy: &Strategy, hash: &str) -> bool {
     observed.set(hash).is_some_and(|set| set.ready > 0 || strategy.replicas == 0)
 }
 
-/// The set with ready pods, other than that of `hash`, that gets requests: by the stable Service, by the canary's, or
-/// else the newest.
+/// The set with ready pods, other than that of `hash`, that gets requests.
 fn serving<'a>(state: &State, observed: &'a ObservedRollout, strategy: &Strategy, hash: &str) -> Option<&'a Set> {
-    let ready = |set: &&Set| set.ready > 0 && set.hash != hash;
-    let selected = |name: &Option<String>| {
+    selected(state, observed, strategy, hash).or_else(|| newest(state, observed, strategy, hash))
+}
+
+/// The one that a Service selects: the stable one, or the canary's while it gets requests.
+fn selected<'a>(state: &State, observed: &'a ObservedRollout, strategy: &Strategy, hash: &str) -> Option<&'a Set> {
+    let by = |name: &Option<String>| {
         let service = observed.services.get(name.as_ref()?)?;
-        observed.set(service.hash.as_ref()?).filter(ready)
+        observed.set(service.hash.as_ref()?).filter(|set| may_serve(state, set, hash))
     };
-    let canary = || if state.asked > 0 { selected(&strategy.canary_service) } else { None };
-    selected(&strategy.stable_service).or_else(canary).or_else(|| observed.sets.iter().rev().find(ready))
+    let canary = || if state.asked > 0 && strategy.router.is_some() { by(&strategy.canary_service) } else { None };
+    by(&strategy.stable_service).or_else(canary)
+}
+
+/// The newest of those that get requests by having ready pods: where nothing routes them, or a Service selects all.
+fn newest<'a>(state: &State, observed: &'a ObservedRollout, strategy: &Strategy, hash: &str) -> Option<&'a Set> {
+    let stable = strategy.stable_service.as_ref().and_then(|name| observed.services.get(name));
+    let by_pods = strategy.router.is_none() || stable.is_some_and(|service| service.hash.is_none());
+    observed.sets.iter().rev().find(|set| by_pods && may_serve(state, set, hash))
+}
+
+/// Whether a version other than that of `hash` has ready pods, and was not sent back.
+fn may_serve(state: &State, set: &Set, hash: &str) -> bool {
+    let underway = |progress: &Progress| progress.hash == set.hash && progress.state == ProgressState::Underway;
+    let aborted =
+        |progress: &Progress| progress.hash == set.hash && matches!(progress.state, ProgressState::Aborted { .. });
+    let of = [&state.progress, &state.before];
+    let refused = state.refused.iter().any(|refused| refused.hash == set.hash) || of.into_iter().flatten().any(aborted);
+    set.ready > 0 && set.hash != hash && (!refused || state.progress.as_ref().is_some_and(underway))
 }
 
 fn version(set: &Set) -> Version {

@@ -211,3 +211,48 @@ fn a_first_version_takes_the_place_of_pods_that_never_come_back() {
         assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 4)]), "{:?}", world.said);
     }
 }
+
+#[test]
+fn what_was_sent_back_is_no_stable_version_though_its_pods_are_ready() {
+    for start in [World::seed(), World::basic(4)] {
+        let mut world = settled(start);
+        world.rollout["spec"]["strategy"]["canary"]["abortScaleDownDelaySeconds"] = json!(0);
+        world.deploy(V56);
+        world.run_until(|world| world.at() == 2 && world.state().progress.unwrap().paused_since.is_some());
+        world.ask(Action::Abort);
+        world.turn();
+        // In the same moment, no pod of the stable version is ready.
+        world.set_ready(V55, 0);
+        world.deploy("was:v57-slow");
+        world.turn();
+        assert_ne!(world.state().stable.map(|stable| stable.image), Some(V56.to_owned()));
+        for _ in 0..30 {
+            world.step();
+            assert_ne!(world.state().stable.map(|stable| stable.image), Some(V56.to_owned()), "{:?}", world.said);
+        }
+    }
+}
+
+#[test]
+fn the_recorded_version_comes_before_one_that_serves_by_its_pods_alone() {
+    let mut world = settled(World::basic(4));
+    world.deploy(V56);
+    world.run_until(|world| world.at() == 2 && world.state().progress.unwrap().paused_since.is_some());
+    world.set_ready(V55, 0);
+    world.deploy(V57);
+    world.turn();
+    assert_eq!(world.state().stable.unwrap().image, V55);
+}
+
+#[test]
+fn other_steps_in_a_moment_without_ready_pods_are_walked() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    let mut world = at_weight(world, 25);
+    world.set_ready(V55, 0);
+    world.rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"setWeight": 20}, {"pause": {}}]);
+    world.changed();
+    world.turn();
+    let state = world.state();
+    assert_eq!((state.stable.unwrap().image.as_str(), state.progress.unwrap().start), (V55, Start::Steps));
+}
