@@ -6,12 +6,21 @@ use super::observed::{CaughtUp, ObservedRollout, Service, Set};
 use super::progress::{Progress, ProgressState};
 use super::replicas::{self, Pods, Split};
 use super::router::alb::Names;
-use super::router::plugin::{RouterFailure, RouterStatus};
+use super::router::plugin::{RouterFailure, RouterResponse, RouterStatus};
 use super::router::{Asked, Router};
 use super::state::State;
 use super::step::Step;
 use super::strategy::{Reading, Strategy};
 use crate::next::Timestamp;
+
+/// Whether a position's weight is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serving {
+    Yes,
+    No,
+    /// The router was not asked yet.
+    Unknown,
+}
 
 /// What the rules read. The progress is that of the template that was observed.
 pub(super) struct Context<'a> {
@@ -211,17 +220,26 @@ impl<'a> Context<'a> {
         self.routing().is_none() || self.served() == Some(self.state.asked)
     }
 
-    /// Whether the weight that was asked is served by pods that are ready: what a pause counts by. What a router that
-    /// is a plugin serves is asked again before each decision, and its troubles hold the steps by themselves.
-    pub(super) fn is_serving(&self) -> bool {
+    /// Whether the weight of the position is served by pods that are ready: what a pause counts by.
+    pub(super) fn serving(&self) -> Serving {
         let asked = self.state.asked;
         let pods = asked == 0 || self.canary().is_some_and(|set| set.ready > 0);
+        let holds = |holds: bool| if holds { Serving::Yes } else { Serving::No };
         match self.router() {
-            None | Some(Router::Plugin(_)) => true,
-            Some(Router::Alb(_)) if self.goal().canary == 0 => self.problems().is_empty(),
-            Some(Router::Alb(_)) => {
-                self.is_verified() && self.problems().is_empty() && pods && self.canary_is_selected()
+            None => Serving::Yes,
+            Some(Router::Plugin(_))
+                if self.router_status().is_none_or(|status| status.response == RouterResponse::NotAsked) =>
+            {
+                Serving::Unknown
             }
+            Some(_) if self.goal().canary == 0 => holds(self.problems().is_empty() && self.is_verified()),
+            Some(_) => holds(
+                asked == self.target()
+                    && self.is_verified()
+                    && self.problems().is_empty()
+                    && pods
+                    && self.canary_is_selected(),
+            ),
         }
     }
 

@@ -134,6 +134,7 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
         transitions::fail,
         transitions::shift,
         transitions::promote,
+        transitions::break_pause,
         transitions::step,
         transitions::extend,
         transitions::overdue,

@@ -6,7 +6,7 @@
 
 use super::act::{Act, Move};
 use super::application::Origin;
-use super::context::Context;
+use super::context::{Context, Serving};
 use super::entry::Entry;
 use super::hash;
 use super::intent::{Action, Cause, Intent, OnTimeout, Start, Through};
@@ -15,7 +15,7 @@ use super::pods::Failing;
 use super::progress::{Progress, ProgressState};
 use super::state::{Requested, State};
 use super::step::{Length, Step};
-use super::strategy::{AbortOn, Overdue, Paused, Strategy};
+use super::strategy::{AbortOn, Overdue, Paused, Reading, Strategy};
 use super::{standing, template};
 use crate::next::{Next, Timestamp, Wake};
 use crate::request::{Request, Response};
@@ -127,13 +127,15 @@ pub(super) fn bind(context: &Context) -> Option<Move> {
 
 /// A step that has given up waiting may have wanted an abort then.
 pub(super) fn give_up(context: &Context) -> Option<Move> {
-    let mine = |of: &Requested| of.request.is_given_up() && of.bound == Some(context.progress.hash.as_str());
+    let mine = |of: &Requested| of.request.is_given_up() && may_abort(of, context.progress);
     let Requested { request, .. } = context.state.open().find(mine)?;
-    if request.intent.on_timeout != OnTimeout::Abort {
-        return None;
-    }
     let because = format!("step {} of {} ran out of time", request.key.step, request.key.run);
     context.is_underway().then(|| abort(because, Cause::Asked))
+}
+
+/// Whether a version is sent back when this request's time runs out.
+pub(super) fn may_abort(of: &Requested, progress: &Progress) -> bool {
+    of.request.intent.on_timeout == OnTimeout::Abort && of.bound == Some(progress.hash.as_str())
 }
 
 /// Pods that cannot come up send the canary back.
@@ -228,6 +230,23 @@ pub(super) fn promote(context: &Context) -> Option<Move> {
     })
 }
 
+/// A pause with an end stops while its weight is not served, and while the spec does not say what the weight is.
+pub(super) fn break_pause(context: &Context) -> Option<Move> {
+    context.progress.paused_since.filter(|_| context.is_underway())?;
+    let index = context.progress.at;
+    let is_whole = context.strategy.reading == Reading::Whole;
+    let text = match context.strategy.steps.get(index).and_then(Step::pause) {
+        Some(Length::UntilResumed) => return None,
+        None if is_whole => return None,
+        Some(Length::For(_)) if is_whole && context.serving() != Serving::No => return None,
+        Some(Length::For(_)) if is_whole => {
+            format!("{} % is not served, so the pause does not count", context.state.asked)
+        }
+        _ => "the spec cannot be followed, so the pause does not count".to_owned(),
+    };
+    Some(moving(vec![Entry::PauseBroken { index }], text))
+}
+
 /// A step ends when it is true, and its pause with the clock or with a person. While the router is in trouble, none
 /// ends but by a person.
 pub(super) fn step(context: &Context) -> Option<Move> {
@@ -236,14 +255,12 @@ pub(super) fn step(context: &Context) -> Option<Move> {
     }
     let index = context.progress.at;
     let step = context.strategy.steps.get(index)?;
+    let is_serving = context.serving() == Serving::Yes;
     let done = |text: String| Some(moving(vec![Entry::StepDone { index }], text));
     let pause = |text: String| Some(moving(vec![Entry::PauseBegan { index }], text));
     match (step, context.progress.paused_since) {
         (_, Some(_)) => match step.pause().zip(context.progress.paused_from()) {
-            Some((Length::For(_), _)) if !context.is_serving() => {
-                let text = format!("{} % is not served, so the pause does not count", context.state.asked);
-                Some(moving(vec![Entry::PauseBroken { index }], text))
-            }
+            Some((Length::For(_), _)) if !is_serving => None,
             Some((Length::For(ms), from)) if context.now >= from + ms => {
                 done(format!("paused {}", super::step::span(ms)))
             }
@@ -251,10 +268,10 @@ pub(super) fn step(context: &Context) -> Option<Move> {
             // The step that paused is another one now; the new steps begin at the first of them.
             None => done("there is no pause here".to_owned()),
         },
-        (Step::Pause(length), None) if context.is_serving() => pause(length.text()),
+        (Step::Pause(length), None) if is_serving => pause(length.text()),
         (Step::Scale(_), None) if context.at_goal().is_ok() => done(step.text()),
         (Step::Weight(weight), None) if context.has_arrived() => done(format!("{weight} % is served")),
-        (Step::WeightThenPause(weight, _), None) if context.has_arrived() && context.is_serving() => {
+        (Step::WeightThenPause(weight, _), None) if context.has_arrived() && is_serving => {
             pause(format!("{weight} % is served"))
         }
         (_, None) => None,
@@ -322,6 +339,12 @@ pub(super) fn moving(record: Vec<Entry>, text: impl Into<String>) -> Move {
     Next { record, ..Next::progressing(Wake::Now, text) }
 }
 
+/// When the Application is asked again what follows an abort: nobody tells of a change in its annotations.
+pub(super) fn asks_again(context: &Context) -> Option<Timestamp> {
+    let held = matches!(context.progress.state, ProgressState::Aborted { .. }) && context.state.undoing().is_none();
+    (held && context.observed.origin != Origin::NotAsked).then_some(context.now + ASK_AGAIN_MS)
+}
+
 /// The earliest moment at which one of the rules may apply by the clock alone.
 pub(super) fn wake(context: &Context) -> Option<Timestamp> {
     let pause =
@@ -332,15 +355,12 @@ pub(super) fn wake(context: &Context) -> Option<Timestamp> {
         }
         _ => None,
     };
-    // Nobody tells of a change in the Application's annotations.
-    let held = matches!(context.progress.state, ProgressState::Aborted { .. }) && context.state.undoing().is_none();
-    let asks = held && context.observed.origin != Origin::NotAsked;
     pause_ends
         .into_iter()
         .chain(context.overdue_at())
         // What is over already waits for something else than the clock.
         .filter(|at| *at > context.now)
         .chain(context.router().and_then(|router| router.wake(context.observed, context.now)))
-        .chain(asks.then_some(context.now + ASK_AGAIN_MS))
+        .chain(asks_again(context))
         .min()
 }

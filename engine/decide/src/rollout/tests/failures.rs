@@ -194,3 +194,21 @@ fn the_first_sentence_is_about_the_pods_that_serve() {
     let serving = world.status("conditions").as_array().unwrap().iter().any(|one| one["type"] == "Serving");
     assert!(!serving, "the condition goes with its cause");
 }
+
+#[test]
+fn a_pause_does_not_count_while_no_canary_pod_is_ready() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    world.run_until(|world| world.at() == 1 && world.state().progress.unwrap().paused_since.is_some());
+    world.set_ready(V56, 0);
+    let began = world.now;
+    while world.now < began + 300_000 {
+        world.turn();
+        world.now += 5_000;
+        assert_eq!((world.at(), world.state().is_aborted()), (1, false), "{:?}", world.said);
+    }
+    assert_eq!(world.served(), Some(0), "it has no traffic");
+    world.set_ready(V56, 2);
+    world.run_until(|world| world.at() == 2);
+    assert!(world.now > began + 320_000, "the pause has its time after that");
+}

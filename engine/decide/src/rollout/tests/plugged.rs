@@ -126,7 +126,7 @@ fn a_weight_that_is_never_served_is_no_progress() {
 #[test]
 fn a_router_that_does_not_answer_holds_and_blames_no_version() {
     for (mode, reason, mood, phase) in [
-        (Mode::Silent, "RouterFailed", Phase::Waiting, "Paused"),
+        (Mode::Silent, "RouterFailed", Phase::Waiting, "Progressing"),
         (Mode::Refuses, "RouterRejected", Phase::Blocked, "Degraded"),
     ] {
         let mut world = seed();
@@ -429,4 +429,22 @@ fn a_router_that_serves_others_alone_is_refused_with_the_mend() {
         assert!(text.contains(part), "{part} is not in {text:?}");
     }
     assert!(!next.acts.iter().any(|act| matches!(act, Act::Route { .. } | Act::Unroute { .. })), "{:?}", next.acts);
+}
+
+#[test]
+fn a_pause_does_not_count_while_the_router_does_not_serve_its_weight() {
+    for mode in [Mode::Silent, Mode::Ignores] {
+        let mut world = seed();
+        world.deploy(V56);
+        let mut world = at_weight(world, 25);
+        let index = world.at();
+        world.proxy().mode = mode;
+        world.proxy().serving = 0;
+        wait(&mut world, 120_000);
+        assert_eq!(world.at(), index, "{mode:?}: {:?}", world.said);
+        assert_eq!(world.state().progress.unwrap().paused_since, None, "{mode:?}: the pause does not run");
+        world.proxy().mode = Mode::Verifies;
+        wait(&mut world, 120_000);
+        assert!(world.at() > index, "{mode:?}: it goes on once it is served again: {:?}", world.said);
+    }
 }
