@@ -5,6 +5,7 @@
 use super::act::{Act, Move};
 use super::context::Context;
 use super::decide::{ECHO_MS, given_up};
+use super::desired::Desired;
 use super::entry::Entry;
 use super::intent::Action;
 use super::observed::ObservedRollout;
@@ -12,7 +13,7 @@ use super::progress::ProgressState;
 use super::router::rules;
 use super::state::{Requested, State};
 use super::strategy::{Mistake, Reading};
-use super::{adopt, desired, status, transitions};
+use super::{adopt, desired, git, status, transitions};
 use crate::epoch::Epoch;
 use crate::next::{Next, Timestamp, Wake};
 use crate::object::images_of;
@@ -32,17 +33,16 @@ pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistak
         // Whatever was recorded would count as knowing everything from here on.
         return said();
     }
-    if let Some(next) = answered(state, observed, &text) {
-        return next;
-    }
+    let answered = || answered(state, observed, &text).or_else(|| given_up(state, &text));
     let read = salvaged.zip(state.progress.as_ref()).filter(|_| state.is_of(observed) && !is_behind);
-    let Some((strategy, progress)) = read else { return given_up(state, &text).unwrap_or_else(said) };
+    let Some((strategy, progress)) = read else { return answered().unwrap_or_else(said) };
     let context = Context { state, observed, strategy: &strategy, progress, now };
-    let rules = [rules::ask, asked, transitions::give_up, transitions::fail, transitions::shift];
-    if let Some(next) = rules.iter().find_map(|rule| rule(&context)) {
+    // A step that ran out of time may have wanted an abort: that comes before its answer.
+    if let Some(next) = transitions::give_up(&context).or_else(answered) {
         return next;
     }
-    given_up(state, &text).unwrap_or_else(|| rest(&context, mistakes, text))
+    let rules = [rules::ask, asked, transitions::fail, transitions::shift, transitions::break_pause, git::put_back];
+    rules.iter().find_map(|rule| rule(&context)).unwrap_or_else(|| rest(&context, mistakes, text))
 }
 
 /// One of Argo's clients may send it back; nothing else that they ask for can be followed.
@@ -56,19 +56,28 @@ fn answered(state: &State, observed: &ObservedRollout, text: &str) -> Option<Mov
     let images = images_of(&observed.rollout["spec"]["template"]);
     let about = |of: &Requested| of.request.intent.image.as_ref().is_none_or(|image| images.contains(image));
     let failed = Response::Failed { because: text.to_owned(), transient: false };
-    let of = state.open().filter(about);
+    // Until its time runs out, nobody knows whether that sends the version back.
+    let waits = |of: &Requested| {
+        let progress = state.progress.as_ref().filter(|progress| progress.state == ProgressState::Underway);
+        progress.is_some_and(|progress| transitions::may_abort(of, progress))
+    };
+    let of = state.open().filter(|of| about(of) && !waits(of));
     let record: Vec<Entry> =
         of.map(|of| Entry::Answered { key: of.request.key.clone(), answer: failed.clone() }).collect();
     (!record.is_empty()).then(|| Next { record, ..Next::progressing(Wake::Now, text) })
 }
 
 fn rest(context: &Context, mistakes: &[Mistake], text: String) -> Move {
-    let mut acts = desired::desired(context).acts;
+    let Desired { mut acts, wake } = desired::desired(context);
     acts.retain(|act| is_safe(context, act));
     acts.extend(status::unfollowed(context, mistakes));
     let echo = (!acts.is_empty()).then_some(context.now + ECHO_MS);
     let router = context.router().and_then(|router| router.wake(context.observed, context.now));
-    let wake = [echo, router].into_iter().flatten().min().map_or(Wake::OnChange, Wake::At);
+    let wake = [wake, echo, router, transitions::asks_again(context)]
+        .into_iter()
+        .flatten()
+        .min()
+        .map_or(Wake::OnChange, Wake::At);
     let text = match &context.progress.state {
         ProgressState::Aborted { because, .. } => format!("aborted: {because}; {text}"),
         ProgressState::Underway | ProgressState::Promoted => text,

@@ -254,3 +254,15 @@ fn a_promise_about_a_rollout_that_is_gone_is_dropped_once() {
     let next = decide(&state, &gone, world.now);
     assert_eq!((next.record.len(), next.wake), (0, Wake::Never));
 }
+
+#[test]
+fn git_is_put_back_though_the_spec_cannot_be_followed() {
+    let mut world = shipped(None);
+    world.run_until(|world| world.sets.len() == 2 && world.pods.len() > 2);
+    assert!(!world.state().is_aborted());
+    world.rollout["spec"]["analysis"] = serde_json::json!({});
+    world.changed();
+    world.settle();
+    assert!(world.state().is_aborted(), "{:?}", world.said);
+    assert_eq!(git(&world).aside().len(), 1, "{:?}", world.said);
+}

@@ -2,7 +2,9 @@
 
 use super::super::*;
 use super::world::World;
+use crate::by::By;
 use crate::next::Phase;
+use crate::request::Response;
 use serde_json::{Value, json};
 
 const V55: &str = "was:v55-f31bdcc";
@@ -181,4 +183,47 @@ fn a_person_is_offered_an_abort_and_nothing_else() {
     world.rollout["status"]["abort"] = json!(true);
     world.settle();
     assert_eq!(world.served(), Some(0), "{:?}", world.said);
+}
+
+#[test]
+fn whatever_the_spec_says_a_step_out_of_time_gets_its_abort() {
+    for place in nonsense() {
+        let mut world = settled(World::seed());
+        let key = world.want("run/56", Some(V56), OnTimeout::Abort);
+        world.deploy(V56);
+        world.run_until(|world| world.at() == 1 && world.state().progress.unwrap().paused_since.is_some());
+        write(&mut world, &place);
+        world.settle();
+        assert_eq!(world.answer(&key), None, "{place:?}");
+        world.journal.push((world.now, By::Server, Entry::TimedOut { key: key.clone() }));
+        world.settle();
+        assert_eq!((world.state().is_aborted(), world.served()), (true, Some(0)), "{place:?}: {:?}", world.said);
+        assert!(matches!(world.answer(&key), Some(Response::Failed { .. })), "{place:?}: {:?}", world.answer(&key));
+    }
+}
+
+#[test]
+fn a_pause_does_not_count_while_the_spec_cannot_be_followed() {
+    let mut world = halfway(World::seed());
+    let spec = world.rollout["spec"].clone();
+    write(&mut world, &("/spec/analysis", json!({})));
+    world.settle();
+    world.now += 3_600_000;
+    world.settle();
+    world.rollout["spec"] = spec;
+    world.changed();
+    let back = world.now;
+    world.run_until(|world| world.at() == 2);
+    assert!(world.now > back + 20_000, "what was left of it: {}", world.now - back);
+    world.settle();
+    assert_eq!((world.phase(), world.weights.as_slice()), ("Healthy", &[10, 25, 50, 75, 100, 0][..]));
+}
+
+#[test]
+fn an_aborted_canary_gives_its_pods_back_by_the_clock_though_the_spec_cannot_be_followed() {
+    let mut world = halfway(World::seed());
+    write(&mut world, &("/spec/analysis", json!({})));
+    world.ask(Action::Abort);
+    world.settle();
+    assert_eq!((world.served(), world.running()), (Some(0), vec![(V55.to_owned(), 2)]), "{:?}", world.said);
 }
