@@ -202,3 +202,8 @@ pub fn write_time(at: Timestamp) -> String {
     let seconds = i64::try_from(at / 1000).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).map(|moment| moment.to_string()).unwrap_or_default()
 }
+
+/// The conditions of an object's status.
+pub(crate) fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
+    object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
+}

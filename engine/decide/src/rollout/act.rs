@@ -1,7 +1,7 @@
 //! What may be done to the cluster, and by a rollout's own stage.
 
 use super::entry::Entry;
-use crate::next::{Next, Timestamp};
+use crate::next::{Next, Timestamp, Wake};
 use crate::object::text;
 use crate::revert;
 use serde_json::Value;
@@ -9,6 +9,11 @@ use std::collections::BTreeMap;
 
 /// What the rules answer.
 pub(super) type Move = Next<Entry, Act>;
+
+/// Something is recorded, and the rules are asked again at once.
+pub(super) fn moving(record: Vec<Entry>, text: impl Into<String>) -> Move {
+    Next { record, ..Next::progressing(Wake::Now, text) }
+}
 
 /// What may be done to the cluster. Each is absolute, and guarded by what was seen.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,14 +1,13 @@
 //! What is claimed as it stands: a Rollout that another controller took care of before, and one whose status tells more
 //! than the journal, which was restored from an older backup or begun anew.
 
-use super::act::Move;
+use super::act::{Move, moving};
 use super::entry::Entry;
 use super::hash;
 use super::intent::Cause;
 use super::observed::ObservedRollout;
 use super::state::State;
 use super::strategy::{Reading, Strategy};
-use super::transitions::moving;
 use crate::epoch::Epoch;
 use crate::object;
 use serde_json::Value;

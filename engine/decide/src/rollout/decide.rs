@@ -25,11 +25,7 @@ use super::{adopt, desired, git, safety, standing, status, transitions};
 use crate::annotations;
 use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
-use crate::request::Response;
 use crate::revert;
-
-/// How long to wait for the change that our own act makes, should nobody tell of it.
-pub(super) const ECHO_MS: u64 = 500;
 
 /// Decides the next move.
 pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
@@ -45,7 +41,7 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry,
             (Owner::Observed, _) => not_ours(state, observed, now),
             (Owner::Ours, Some(writer)) => {
                 let text = format!("held: {writer} writes to this Rollout as well; make it let go, then resume");
-                git::kept(state, given_up(state, &text).unwrap_or_else(|| Next::blocked(text)))
+                git::kept(state, safety::given_up(state, &text).unwrap_or_else(|| Next::blocked(text)))
             }
             (Owner::Ours, None) => git::kept(state, ours(state, observed, now)),
         },
@@ -56,7 +52,7 @@ fn absent(state: &State, revert: &revert::State, removal: &Removal, now: Timesta
     let waits = state.open().count() > 0;
     let gone = || git::let_go(state, revert, "there is no such Rollout any more");
     let unrouted = || rules::gone(state, removal, now);
-    match given_up(state, "there is no such Rollout").or_else(gone).or_else(unrouted) {
+    match safety::given_up(state, "there is no such Rollout").or_else(gone).or_else(unrouted) {
         Some(next) => next,
         None if waits => Next::waiting(Wake::OnChange, "there is no such Rollout yet; a sync has to bring it"),
         None => Next::done(Wake::Never, "there is no such Rollout"),
@@ -80,7 +76,7 @@ fn not_ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
     let text = format!("observed only, for it is not Bespin's: {help}");
     let given = || git::let_go(state, &observed.revert, "the Rollout is not Bespin's any more");
     let unrouted = || rules::let_go(state);
-    if let Some(next) = given_up(state, &text).or_else(given).or_else(unrouted) {
+    if let Some(next) = safety::given_up(state, &text).or_else(given).or_else(unrouted) {
         return next;
     }
     if state.open().count() > 0 {
@@ -113,7 +109,7 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
     };
     match adopt::adopt(state, observed, &spec) {
         Some(Ok(next)) => return next,
-        Some(Err(text)) => return given_up(state, &text).unwrap_or_else(|| Next::blocked(text)),
+        Some(Err(text)) => return safety::given_up(state, &text).unwrap_or_else(|| Next::blocked(text)),
         None => {}
     }
     let corrected = || standing::correct(state, observed, &spec);
@@ -154,21 +150,10 @@ fn rest(context: &Context) -> Move {
     let mut acts = desired.acts;
     let busy = !acts.is_empty();
     acts.extend(status::patch(context));
-    let echo = (!acts.is_empty()).then_some(context.now + ECHO_MS);
+    let echo = (!acts.is_empty()).then_some(context.now + safety::ECHO_MS);
     let wake = [desired.wake, transitions::wake(context), echo].into_iter().flatten().min();
     let (phase, message) = messages::because(context, busy);
     Next { record: Vec::new(), acts, wake: wake.map_or(Wake::OnChange, Wake::At), status: Status { phase, message } }
-}
-
-/// Answers the requests whose step has stopped waiting, where no rule does it.
-pub(super) fn given_up(state: &State, because: &str) -> Option<Move> {
-    let failed = Response::Failed { because: format!("the step stopped waiting: {because}"), transient: true };
-    let record: Vec<Entry> = state
-        .open()
-        .filter(|of| of.request.is_given_up())
-        .map(|of| Entry::Answered { key: of.request.key.clone(), answer: failed.clone() })
-        .collect();
-    (!record.is_empty()).then(|| Next { record, ..Next::progressing(Wake::Now, because) })
 }
 
 /// A rollout for people: the position in words, and what may be done.

@@ -3,8 +3,9 @@
 
 use super::act::{Act, Guard};
 use super::context::{Context, is_full, pods};
+use super::hash::HASH;
 use super::intent::Start;
-use super::observed::{DEADLINE, DESIRED, HASH, REVISION, Set};
+use super::observed::{DEADLINE, DESIRED, REVISION, Set};
 use super::progress::ProgressState;
 use super::replicas::{self, Pods, Split};
 use crate::next::Timestamp;

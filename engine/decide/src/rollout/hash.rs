@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// The label, and the key of Services' selectors, that names a version.
+pub const HASH: &str = "rollouts-pod-template-hash";
+
 /// FNV-1a over 32 bits, as Go's `hash/fnv` computes it.
 pub(super) fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))

@@ -2,8 +2,8 @@
 //! others the next observation sees in the cluster what came of them.
 
 use super::act::{Act, Split};
+use super::hash::HASH;
 use super::intent::Routed;
-use super::observed::HASH;
 use super::router::plugin::{RouterFailure, RouterReply, RouterResponse, RouterStatus, STANDS_MS, place};
 use super::state::State;
 use crate::object::text;

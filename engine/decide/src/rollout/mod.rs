@@ -40,12 +40,11 @@ pub use adopt::is_unadopted;
 pub use application::{Origin, application_of};
 pub use decide::{Shown, decide, show};
 pub use entry::Entry;
+pub use hash::HASH;
 pub use intent::{Action, Cause, Intent, OnTimeout, Routed, Start, Through};
 pub use kept::{ActKey, AskedShare, Removal, Reply, is_current};
 pub use messages::{Offer, allowed};
-pub use observed::{
-    CaughtUp, DEADLINE, HASH, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, REVISION, Service, Set,
-};
+pub use observed::{CaughtUp, DEADLINE, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, REVISION, Service, Set};
 pub use pods::{Failing, Pod};
 pub use progress::{Progress, ProgressState};
 pub use router::alb::Ingress;

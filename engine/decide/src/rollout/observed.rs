@@ -2,6 +2,7 @@
 
 use super::act::Guard;
 use super::application::{self, Origin};
+use super::hash::HASH;
 use super::kept::Removal;
 use super::pods::{self, Pod};
 use super::router::alb::Ingress;
@@ -9,7 +10,7 @@ use super::router::plugin::{RouterFailure, RouterStatus, Serves};
 use crate::annotations::OWNER;
 use crate::epoch::Epoch;
 use crate::next::Timestamp;
-use crate::object::{self, annotation, images_of, number, text, time};
+use crate::object::{self, annotation, conditions, images_of, number, text, time};
 use crate::revert;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -74,8 +75,6 @@ pub enum Owner {
     Observed,
 }
 
-/// The label, and the key of Services' selectors, that names a version.
-pub const HASH: &str = "rollouts-pod-template-hash";
 /// The annotation of a set that says when it loses its pods.
 pub const DEADLINE: &str = "scale-down-deadline";
 /// The annotation that numbers the sets.
@@ -302,8 +301,4 @@ fn owned_by(object: &Value, uid: &str) -> bool {
     let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
     let mut owners = owners.filter(|owner| owner["controller"] == true);
     owners.any(|owner| owner["uid"] == *uid)
-}
-
-pub(super) fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
-    object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
 }

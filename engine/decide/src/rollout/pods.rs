@@ -1,8 +1,7 @@
 //! The pods of a Rollout's sets, and how often their containers have failed.
 
-use super::observed::conditions;
 use crate::next::Timestamp;
-use crate::object::{self, annotation, number, text, time};
+use crate::object::{self, annotation, conditions, number, text, time};
 use serde_json::Value;
 
 /// A pod of one of its ReplicaSets.

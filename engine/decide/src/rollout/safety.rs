@@ -4,7 +4,6 @@
 
 use super::act::{Act, Move};
 use super::context::Context;
-use super::decide::{ECHO_MS, given_up};
 use super::desired::Desired;
 use super::entry::Entry;
 use super::intent::Action;
@@ -18,6 +17,9 @@ use crate::epoch::Epoch;
 use crate::next::{Next, Timestamp, Wake};
 use crate::object::images_of;
 use crate::request::Response;
+
+/// How long to wait for the change that our own act makes, should nobody tell of it.
+pub(super) const ECHO_MS: u64 = 500;
 
 /// Keeps safe what serves, and says what is wrong with the spec.
 pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> Move {
@@ -34,7 +36,7 @@ pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistak
         return said();
     }
     let answered = || answered(state, observed, &text).or_else(|| given_up(state, &text));
-    let read = salvaged.zip(state.progress.as_ref()).filter(|_| state.is_of(observed) && !is_behind);
+    let read = salvaged.zip(state.progress.as_ref()).filter(|_| state.is_of(&observed.guard().uid) && !is_behind);
     let Some((strategy, progress)) = read else { return answered().unwrap_or_else(said) };
     let context = Context { state, observed, strategy: &strategy, progress, now };
     // A step that ran out of time may have wanted an abort: that comes before its answer.
@@ -103,4 +105,15 @@ fn is_safe(context: &Context, act: &Act) -> bool {
         | Act::Stamp { .. }
         | Act::Status { .. } => false,
     }
+}
+
+/// Answers the requests whose step has stopped waiting, where no rule does it.
+pub(super) fn given_up(state: &State, because: &str) -> Option<Move> {
+    let failed = Response::Failed { because: format!("the step stopped waiting: {because}"), transient: true };
+    let record: Vec<Entry> = state
+        .open()
+        .filter(|of| of.request.is_given_up())
+        .map(|of| Entry::Answered { key: of.request.key.clone(), answer: failed.clone() })
+        .collect();
+    (!record.is_empty()).then(|| Next { record, ..Next::progressing(Wake::Now, because) })
 }

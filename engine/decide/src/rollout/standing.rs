@@ -4,19 +4,18 @@
 //! another one has ready pods and gets the requests, that is the stable version. Where none has, the newest one is a
 //! first deployment: all of its pods, and no steps.
 
-use super::act::Move;
+use super::act::{Move, moving};
 use super::entry::Entry;
 use super::intent::Start;
 use super::observed::{ObservedRollout, Set};
 use super::progress::{Progress, ProgressState};
 use super::state::{State, Version};
 use super::strategy::Strategy;
-use super::transitions::moving;
 
 /// The version that serves before `hash` is rolled out.
 pub(super) fn before(state: &State, observed: &ObservedRollout, strategy: &Strategy, hash: &str) -> Option<Version> {
-    let recorded = state.stable.as_ref().filter(|_| state.is_of(observed));
-    let progress = state.progress.as_ref().filter(|_| state.is_of(observed));
+    let recorded = state.stable.as_ref().filter(|_| state.is_of(&observed.guard().uid));
+    let progress = state.progress.as_ref().filter(|_| state.is_of(&observed.guard().uid));
     // Other steps of the same template: what was judged at its begin stays, as long as there is a set.
     let is_same = progress.is_some_and(|progress| progress.hash == hash);
     let stays = |stable: &&Version| {

@@ -2,7 +2,6 @@
 //! which versions are refused, and what steps of runs ask for.
 
 use super::intent::{Intent, Routed};
-use super::observed::ObservedRollout;
 use super::progress::{Progress, ProgressState};
 use crate::next::Timestamp;
 use crate::request::{Key, Ledger, Request, Response};
@@ -155,9 +154,9 @@ impl State {
         self.begun.iter().chain(stable).chain(released).chain(refused).any(is)
     }
 
-    /// Whether this is about the Rollout that was observed, as far as is known, and not about one of its name before.
-    pub(super) fn is_of(&self, observed: &ObservedRollout) -> bool {
-        self.uid.as_ref().is_none_or(|uid| *uid == observed.guard().uid)
+    /// Whether this is about the Rollout that was observed, by its uid, as far as is known, and not about one of its name before.
+    pub(super) fn is_of(&self, observed: &str) -> bool {
+        self.uid.as_ref().is_none_or(|uid| uid == observed)
     }
 
     /// Whether the newest version has gone back.

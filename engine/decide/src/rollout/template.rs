@@ -4,7 +4,7 @@
 //! one. Where this doubts, templates differ: that costs a rollout, while the opposite would lose a change. Source: the
 //! defaults of `pkg/apis/core/v1/defaults.go` in Kubernetes, and Argo's `PodTemplateEqualIgnoreHash`.
 
-use super::observed::HASH;
+use super::hash::HASH;
 use crate::sync::quantity;
 use serde_json::{Map, Value, json};
 

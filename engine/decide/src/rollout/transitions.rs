@@ -4,7 +4,7 @@
 //! is the policy. None of them acts: what is recorded is acted upon after the
 //! next look.
 
-use super::act::{Act, Move};
+use super::act::{Act, Move, moving};
 use super::application::Origin;
 use super::context::{Context, Serving};
 use super::entry::Entry;
@@ -17,7 +17,7 @@ use super::state::{Requested, State};
 use super::step::{Length, Step};
 use super::strategy::{AbortOn, Overdue, Paused, Reading, Strategy};
 use super::{standing, template};
-use crate::next::{Next, Timestamp, Wake};
+use crate::next::Timestamp;
 use crate::request::{Request, Response};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ pub(super) fn template_hash(state: &State, observed: &ObservedRollout, strategy:
 pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Move> {
     let hash = template_hash(state, observed, strategy);
     let same = |progress: &Progress| progress.hash == hash && progress.steps_hash == strategy.steps_hash;
-    if state.progress.as_ref().is_some_and(same) && state.is_of(observed) {
+    if state.progress.as_ref().is_some_and(same) && state.is_of(&observed.guard().uid) {
         return None;
     }
     let stable = standing::before(state, observed, strategy, &hash);
@@ -333,10 +333,6 @@ pub(super) fn is_settled(context: &Context) -> bool {
 
 fn abort(because: String, cause: Cause) -> Move {
     moving(vec![Entry::Aborted { because: because.clone(), cause }], format!("aborting: {because}"))
-}
-
-pub(super) fn moving(record: Vec<Entry>, text: impl Into<String>) -> Move {
-    Next { record, ..Next::progressing(Wake::Now, text) }
 }
 
 /// When the Application is asked again what follows an abort: nobody tells of a change in its annotations.
