@@ -211,7 +211,10 @@ impl State {
     /// Another version is the stable one, and the first of all goes through its steps after all; without one, the
     /// newest needs no steps, even where it has gone back.
     fn corrected(&mut self, at: Timestamp, stable: Option<&Version>) {
-        self.stable = stable.cloned();
+        // The status names the one before until it is written anew, which is no sign of lost entries.
+        if let Some(before) = std::mem::replace(&mut self.stable, stable.cloned()) {
+            self.remember(&before.hash);
+        }
         self.released = None;
         let Some(progress) = &mut self.progress else { return };
         if stable.is_some() {

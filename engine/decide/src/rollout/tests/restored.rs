@@ -240,3 +240,20 @@ fn whatever_the_spec_says_an_older_journal_aborts_to_the_version_that_was_promot
         }
     }
 }
+
+#[test]
+fn a_version_that_is_replaced_is_known_though_only_the_status_told_of_it() {
+    let mut world = World::seed();
+    world.deploy(V55);
+    world.settle();
+    world.deploy(V56);
+    at_weight(&mut world, V56, 50);
+    give_back(&mut world, 0);
+    world.run_until(|world| world.state().progress.is_some());
+    world.set_ready(V55, 0);
+    world.deploy(V57);
+    (0..60).for_each(|_| drop(world.step()));
+    let adopted = world.journal.iter().filter(|(_, _, entry)| matches!(entry, Entry::Adopted { .. })).count();
+    assert_eq!(adopted, 1, "{:?}", world.said);
+    assert!(world.state().progress.is_some_and(|progress| progress.images == [V57]), "{:?}", world.said);
+}
