@@ -94,12 +94,17 @@ fn newest<'a>(state: &State, observed: &'a ObservedRollout, strategy: &Strategy,
     observed.sets.iter().rev().find(|set| by_pods && may_serve(state, set, hash))
 }
 
-/// Whether a version other than that of `hash` has ready pods, and was not sent back.
+/// Whether a version other than that of `hash` has ready pods, was not sent back, and is no first one that never was
+/// promoted.
 fn may_serve(state: &State, set: &Set, hash: &str) -> bool {
     let underway = |progress: &Progress| progress.hash == set.hash && progress.state == ProgressState::Underway;
     let aborted =
         |progress: &Progress| progress.hash == set.hash && matches!(progress.state, ProgressState::Aborted { .. });
+    let unproven = |progress: &Progress| underway(progress) && progress.start == Start::First;
     let of = [&state.progress, &state.before];
+    if of.into_iter().flatten().any(unproven) {
+        return false;
+    }
     let refused = state.refused.iter().any(|refused| refused.hash == set.hash) || of.into_iter().flatten().any(aborted);
     set.ready > 0 && set.hash != hash && (!refused || state.progress.as_ref().is_some_and(underway))
 }

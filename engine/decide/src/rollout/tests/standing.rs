@@ -256,3 +256,21 @@ fn other_steps_in_a_moment_without_ready_pods_are_walked() {
     let state = world.state();
     assert_eq!((state.stable.unwrap().image.as_str(), state.progress.unwrap().start), (V55, Start::Steps));
 }
+
+#[test]
+fn a_first_version_that_was_never_promoted_is_nothing_to_go_back_to() {
+    for start in [World::seed(), World::basic(4)] {
+        let mut world = start;
+        world.deploy(V55);
+        world.run_until(|world| !world.running().is_empty());
+        world.set_ready(V55, 1);
+        world.step();
+        assert_ne!(world.phase(), "Healthy", "not all of its pods are ready");
+        world.deploy(V56);
+        world.settle();
+        assert_eq!((world.phase(), world.weights.len()), ("Healthy", 0), "{:?}", world.said);
+        let is_canary =
+            |entry: &Entry| matches!(entry, Entry::Began { start: Start::Steps, .. } | Entry::StepDone { .. });
+        assert!(!world.journal.iter().any(|(_, _, entry)| is_canary(entry)), "no step is taken: {:?}", world.said);
+    }
+}
