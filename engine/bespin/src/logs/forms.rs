@@ -32,6 +32,18 @@ pub(super) fn add(secret: &str, forms: &mut BTreeSet<String>) {
     forms.extend(encoded.iter().map(|form| flat(form)).filter(|form| form.len() >= SHORTEST_ENCODED));
 }
 
+/// A secret of several lines that has too few characters to be known by them alone: it is hidden where it stands as it
+/// is, line breaks included.
+pub(super) fn short_lines(secret: &str) -> Option<String> {
+    let whole = unix(secret.trim());
+    (whole.contains('\n') && flat(&whole).len() < SHORTEST_ENCODED).then_some(whole)
+}
+
+/// A text with its line breaks as Unix has them.
+pub(super) fn unix(text: &str) -> String {
+    text.replace('\r', "")
+}
+
 /// A text without its line breaks: any form may be wrapped, at any width.
 fn flat(text: &str) -> String {
     text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect()

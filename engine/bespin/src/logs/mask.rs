@@ -17,6 +17,8 @@ const TELLING: usize = 8;
 pub struct Masker {
     /// Without line breaks; none of them stands twice.
     forms: BTreeSet<String>,
+    /// Short secrets of several lines, with their line breaks.
+    short_lines: BTreeSet<String>,
     search: Option<AhoCorasick>,
 }
 
@@ -67,7 +69,10 @@ impl Masker {
         S: AsRef<str>,
     {
         let mut masker = Masker::default();
-        secrets.into_iter().for_each(|secret| forms::add(secret.as_ref(), &mut masker.forms));
+        for secret in secrets {
+            forms::add(secret.as_ref(), &mut masker.forms);
+            masker.short_lines.extend(forms::short_lines(secret.as_ref()));
+        }
         masker.search = masker.search();
         masker
     }
@@ -76,6 +81,7 @@ impl Masker {
     pub fn join(&mut self, other: Masker) {
         let before = self.forms.len();
         self.forms.extend(other.forms);
+        self.short_lines.extend(other.short_lines);
         if self.forms.len() > before {
             self.search = self.search();
         }
@@ -112,9 +118,12 @@ impl Masker {
         let mut secrets: Vec<Range<usize>> = Vec::new();
         let all = self.search.iter().flat_map(|search| search.find_overlapping_iter(&flat));
         let all = all.map(|found| (found.len(), places[found.start()]..places[found.end() - 1] + 1));
-        // So little text is the secret itself only where it stands in one piece.
-        let mut all: Vec<_> =
-            all.filter(|(length, place)| *length >= SHORTEST_ENCODED || place.len() == *length).collect();
+        // So little text is the secret itself only where it stands in one piece, or with the secret's own line breaks.
+        let is_itself = |place: &Range<usize>| self.short_lines.contains(&forms::unix(&text[place.clone()]));
+        let is_hidden = |length: usize, place: &Range<usize>| {
+            length >= SHORTEST_ENCODED || place.len() == length || is_itself(place)
+        };
+        let mut all: Vec<_> = all.filter(|(length, place)| is_hidden(*length, place)).collect();
         all.sort_by_key(|(_, place)| (place.start, place.end));
         for (_, place) in all {
             match secrets.last_mut() {
@@ -132,10 +141,17 @@ impl Masker {
         }
         let at = |length: usize| places.get(flat.len() - length).copied().unwrap_or(text.len());
         // What is hidden as part of a secret tells nothing as the beginning of the next.
-        let (beginning, telling) = (at(longest), at(telling));
+        let (beginning, telling) = (at(longest), at(telling).min(self.short_beginning(text)));
         let around = secrets.iter().find(|secret| secret.start <= telling && telling < secret.end);
         let telling = around.map_or(telling, |secret| secret.end);
         Found { secrets, beginning, telling }
+    }
+
+    /// Where whole lines of a short secret of several lines start that the text ends with, or its end.
+    fn short_beginning(&self, text: &str) -> usize {
+        let lines = self.short_lines.iter().flat_map(|secret| secret.match_indices('\n').map(|(at, _)| &secret[..at]));
+        let begun = lines.filter(|lines| !lines.is_empty() && text.ends_with(lines)).map(str::len).max();
+        text.len() - begun.unwrap_or_default()
     }
 }
 

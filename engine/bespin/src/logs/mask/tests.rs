@@ -61,6 +61,26 @@ fn hides_a_key_line_by_line_and_the_longer_secret_first() {
 }
 
 #[test]
+fn a_short_secret_of_several_lines_is_hidden_where_it_stands_as_it_is() {
+    let masker = Masker::new(["a\nb\n", "x\ny\nz"]);
+    assert_eq!(masker.mask("c a\nb d"), "c *** d");
+    assert_eq!(masker.mask("c a\r\nb d"), "c *** d");
+    assert_eq!(masker.mask("cab"), "c***");
+    assert_eq!(masker.mask("a-b, a b, b\na"), "a-b, a b, b\na");
+    for (lines, shown) in [
+        (vec!["c a", "b d"], "c *** d\n"),
+        (vec!["c a", "c"], "c a\nc\n"),
+        (vec!["x", "y", "z!"], "***!\n"),
+        (vec!["x", "y", "x", "y", "z"], "x\ny\n***\n"),
+    ] {
+        let mut masked = MaskedText::default();
+        let mut text: String = lines.iter().map(|line| masked.push(&masker, line, PieceEnd::Line)).collect();
+        text += &masked.finish(&masker);
+        assert_eq!(text, shown, "{lines:?}");
+    }
+}
+
+#[test]
 fn a_secret_that_is_asked_for_again_adds_nothing() {
     let once = Masker::new(["p@ss word/+1", "another/one"]);
     let mut again = once.clone();
