@@ -32,11 +32,11 @@ const NEW_SINCE: [(&str, &str); 5] = [
 ];
 
 /// Kinds and values that no exported journal holds, so that composed ones alone show that they are read.
-const COMPOSED_ONLY: [&str; 27] = [
+const COMPOSED_ONLY: [&str; 28] = [
     "delivery: missed proposed",
     "run: placed queued",
     "app: summarized",
-    "rollout: adopted extended routing summarized unrouted",
+    "rollout: adopted corrected extended pause-broken routing summarized unrouted",
     "revert: answered asked withdrawn",
     "heads: looked moved summary",
     "delivery received /source: heads",
@@ -52,6 +52,7 @@ const COMPOSED_ONLY: [&str; 27] = [
     "app answered /answer/answer: failed superseded",
     "rollout wanted /intent/on-timeout: abort",
     "rollout asked /action: abort promote promote-full",
+    "rollout began /start: earlier",
     "rollout retreated /cause: refused",
     "rollout putting-back /intent/depth: recurse",
     "rollout put-back /outcome/outcome: dropped failed overtaken requested",
