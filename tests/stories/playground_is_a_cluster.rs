@@ -128,6 +128,12 @@ impl Differing {
                 (_, false) => 300,
             };
             let (mut one, mut other) = (asked.of(ours).await, asked.of(theirs).await);
+            // Both may begin alike, and differ once a controller of one of them has worked.
+            let mut left = if known && patience > 0 { 300 } else { 0 };
+            while asked.is_settled(&one, &other) && left > 0 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                (one, other, left) = (asked.of(ours).await, asked.of(theirs).await, left - 1);
+            }
             while !asked.is_settled(&one, &other) && patience > 0 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 (one, other, patience) = (asked.of(ours).await, asked.of(theirs).await, patience - 1);

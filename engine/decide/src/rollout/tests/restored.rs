@@ -252,7 +252,9 @@ fn a_version_that_is_replaced_is_known_though_only_the_status_told_of_it() {
     world.run_until(|world| world.state().progress.is_some());
     world.set_ready(V55, 0);
     world.deploy(V57);
-    (0..60).for_each(|_| drop(world.step()));
+    for _ in 0..60 {
+        world.step();
+    }
     let adopted = world.journal.iter().filter(|(_, _, entry)| matches!(entry, Entry::Adopted { .. })).count();
     assert_eq!(adopted, 1, "{:?}", world.said);
     assert!(world.state().progress.is_some_and(|progress| progress.images == [V57]), "{:?}", world.said);

@@ -139,8 +139,11 @@ fn a_template_that_has_failed_is_refused_until_somebody_retries() {
     assert_eq!(world.state().refused, [], "nothing is refused any more");
 }
 
+/// What somebody does to the Rollout.
+type Change = fn(&mut World);
+
 /// What somebody changes after a version has gone back: each is a new attempt.
-const ATTEMPTS: [(&str, fn(&mut World)); 4] = [
+const ATTEMPTS: [(&str, Change); 4] = [
     ("its environment is mended", |world| {
         world.rollout["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": "b"}]);
     }),
@@ -662,11 +665,11 @@ fn nobody_has_asked_for_what_the_rollback_window_skips() {
         world.settle();
     }
     assert!(!world.journal.iter().any(|(_, _, entry)| matches!(entry, Entry::Asked { .. })));
-    let starts = world.journal.iter().filter_map(|(_, _, entry)| match entry {
+    let mut starts = world.journal.iter().filter_map(|(_, _, entry)| match entry {
         Entry::Began { start, .. } => Some(*start),
         _ => None,
     });
-    assert_eq!(starts.last(), Some(Start::Earlier));
+    assert_eq!(starts.next_back(), Some(Start::Earlier));
 }
 
 #[test]
