@@ -1,20 +1,10 @@
 //! Pods that fail, pauses whose weight is not served, and what is said first.
 
 use super::super::*;
-use super::world::World;
+use super::world::{V55, V56, World, settled};
 use crate::annotations::ABORT_ON;
 use crate::next::Phase;
 use serde_json::{Value, json};
-
-const V55: &str = "was:v55-f31bdcc";
-const V56: &str = "was:v56-0a1b2c3";
-
-fn settled(mut world: World) -> World {
-    world.deploy(V55);
-    world.settle();
-    assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
-    world
-}
 
 /// At 50 % of ten, whose pods are five.
 fn at_half(abort_on: Option<&str>) -> World {

@@ -1,21 +1,11 @@
 //! One impossible act never holds up a safer one, and no spec stops what keeps the service up.
 
 use super::super::*;
-use super::world::World;
+use super::world::{V55, V56, World, settled};
 use crate::by::By;
 use crate::next::Phase;
 use crate::request::Response;
 use serde_json::{Value, json};
-
-const V55: &str = "was:v55-f31bdcc";
-const V56: &str = "was:v56-0a1b2c3";
-
-fn settled(mut world: World) -> World {
-    world.deploy(V55);
-    world.settle();
-    assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
-    world
-}
 
 /// At the second pause, with 25 % where traffic is routed.
 fn halfway(start: World) -> World {

@@ -1,27 +1,10 @@
 //! What is recorded is checked against what exists.
 
 use super::super::*;
-use super::world::World;
+use super::world::{V55, V56, World, at_weight, settled};
 use serde_json::json;
 
-const V55: &str = "was:v55-f31bdcc";
-const V56: &str = "was:v56-0a1b2c3";
 const V57: &str = "was:v57-9f8e7d6";
-
-fn settled(mut world: World) -> World {
-    world.deploy(V55);
-    world.settle();
-    assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
-    world
-}
-
-/// At the pause after a weight.
-fn at_weight(mut world: World, weight: u32) -> World {
-    world.run_until(|world| {
-        world.served() == Some(weight) && world.state().progress.is_some_and(|progress| progress.paused_since.is_some())
-    });
-    world
-}
 
 /// Deletes the Rollout with all that it owns, and applies it anew.
 fn recreate(world: &mut World, image: &str) {

@@ -1,34 +1,14 @@
 //! Walks, from a first deployment to all the ways in which a second one ends.
 
 use super::super::*;
-use super::world::World;
+use super::world::{V55, V56, World, at_weight, settled};
 use crate::by::By;
 use crate::next::Phase;
 use crate::request::Response;
 use serde_json::json;
 
-const V55: &str = "was:v55-f31bdcc";
-const V56: &str = "was:v56-0a1b2c3";
-
-/// A world in which v55 serves everything.
-fn settled(mut world: World) -> World {
-    world.deploy(V55);
-    world.settle();
-    assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
-    world
-}
-
 fn seed() -> World {
     settled(World::seed())
-}
-
-/// At the pause after a weight.
-fn at_weight(mut world: World, weight: u32) -> World {
-    world.run_until(|world| {
-        world.served() == Some(weight) && world.state().progress.is_some_and(|progress| progress.paused_since.is_some())
-    });
-    assert_eq!(world.served(), Some(weight), "{:?}", world.said);
-    world
 }
 
 #[test]

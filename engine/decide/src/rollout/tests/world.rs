@@ -76,6 +76,28 @@ const IDLE: usize = 12;
 
 pub(super) const SEED: &str = include_str!("seed-rollout.json");
 
+/// The version that is stable at first.
+pub(super) const V55: &str = "was:v55-f31bdcc";
+/// The one that comes after it.
+pub(super) const V56: &str = "was:v56-0a1b2c3";
+
+/// A world in which v55 serves everything.
+pub(super) fn settled(mut world: World) -> World {
+    world.deploy(V55);
+    world.settle();
+    assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
+    world
+}
+
+/// At the pause after a weight.
+pub(super) fn at_weight(mut world: World, weight: u32) -> World {
+    world.run_until(|world| {
+        world.served() == Some(weight) && world.state().progress.is_some_and(|progress| progress.paused_since.is_some())
+    });
+    assert_eq!(world.served(), Some(weight), "{:?}", world.said);
+    world
+}
+
 impl World {
     /// The seed's Rollout with its selector, two replicas, and its surroundings.
     pub(super) fn seed() -> World {
