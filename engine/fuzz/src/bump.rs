@@ -29,9 +29,21 @@ pub(crate) fn check(bytes: &[u8]) {
     }
 }
 
+/// The lines with their endings, as YAML counts them: a carriage return alone ends one as well.
+fn lines(text: &str) -> Vec<&str> {
+    let (mut lines, mut left) = (Vec::new(), text);
+    while let Some(at) = left.find(['\r', '\n']) {
+        let end = at + if left[at..].starts_with("\r\n") { 2 } else { 1 };
+        lines.push(&left[..end]);
+        left = &left[end..];
+    }
+    lines.push(left);
+    lines
+}
+
 /// The texts differ in the reported lines alone; and there in nothing but the image.
 fn only_the_image(old: &str, new: &str, report: &Report) {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
+    let (old, new) = (lines(old), lines(new));
     assert_eq!(old.len(), new.len(), "an edit adds no line and removes none");
     for (at, (old, new)) in old.iter().zip(&new).enumerate() {
         // In the order of the line, which that of the manifest need not be.

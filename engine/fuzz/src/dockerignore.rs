@@ -10,8 +10,12 @@ pub(crate) fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (rules, path) = text.split_once('\0').unwrap_or((text, "a/b.md"));
     let path = clean(path);
-    let ignored = Ignore::parse(rules).ignores(&path);
     let lines: Vec<&str> = rules.strip_prefix('\u{feff}').unwrap_or(rules).lines().collect();
+    let rules = match Ignore::parse(rules) {
+        Ok(rules) => rules,
+        Err(wrong) => return assert!(wrong.pattern.split('/').any(|part| tokens(part).is_none()), "{wrong}"),
+    };
+    let ignored = rules.ignores(&path);
     let short = |text: &str| text.chars().count() <= MOST;
     if short(&path) && lines.iter().all(|line| short(line)) {
         assert_eq!(ignored, decides(&lines, &path), "{lines:?} on {path:?}");
@@ -43,37 +47,65 @@ fn parts_fit(pattern: &[&str], path: &[&str]) -> bool {
         [] => path.is_empty(),
         ["**", rest @ ..] => (0..=path.len()).any(|taken| parts_fit(rest, &path[taken..])),
         [part, rest @ ..] => path.split_first().is_some_and(|(name, below)| {
-            let (part, name): (Vec<char>, Vec<char>) = (part.chars().collect(), name.chars().collect());
+            let name: Vec<char> = name.chars().collect();
+            let part = tokens(part).unwrap_or_else(|| panic!("{part} is refused"));
             name_fits(&part, &name) && parts_fit(rest, below)
         }),
     }
 }
 
-/// As Go's `filepath.Match` says of itself.
-fn name_fits(pattern: &[char], name: &[char]) -> bool {
+/// What one place of a pattern fits.
+enum Token {
+    /// Any number of characters.
+    Star,
+    /// Any one character.
+    Any,
+    /// One character of these ranges, or one outside of them.
+    Class { negated: bool, ranges: Vec<(char, char)> },
+}
+
+/// One bound of a range.
+fn bound(left: &mut impl Iterator<Item = char>) -> Option<char> {
+    match left.next()? {
+        '-' | ']' => None,
+        '\\' => left.next(),
+        plain => Some(plain),
+    }
+}
+
+/// A pattern in its places, by the grammar that stands at Go's `filepath.Match`; `None` where it is none.
+fn tokens(pattern: &str) -> Option<Vec<Token>> {
+    let mut left = pattern.chars().peekable();
+    let mut tokens = Vec::new();
+    while let Some(first) = left.next() {
+        let one = |c| Token::Class { negated: false, ranges: vec![(c, c)] };
+        tokens.push(match first {
+            '*' => Token::Star,
+            '?' => Token::Any,
+            '\\' => one(left.next()?),
+            '[' => {
+                let negated = left.next_if_eq(&'^').is_some();
+                let mut ranges = Vec::new();
+                while ranges.is_empty() || left.next_if_eq(&']').is_none() {
+                    let low = bound(&mut left)?;
+                    let is_range = left.next_if_eq(&'-').is_some();
+                    ranges.push((low, if is_range { bound(&mut left)? } else { low }));
+                }
+                Token::Class { negated, ranges }
+            }
+            plain => one(plain),
+        });
+    }
+    Some(tokens)
+}
+
+fn name_fits(pattern: &[Token], name: &[char]) -> bool {
     match pattern {
         [] => name.is_empty(),
-        ['*', rest @ ..] => (0..=name.len()).any(|taken| name_fits(rest, &name[taken..])),
-        ['?', rest @ ..] => !name.is_empty() && name_fits(rest, &name[1..]),
-        ['[', rest @ ..] => {
-            let Some(end) = rest.iter().skip(1).position(|c| *c == ']').map(|at| at + 1) else { return false };
-            let (negated, inside) = match &rest[..end] {
-                ['^', inside @ ..] => (true, inside),
-                inside => (false, inside),
-            };
-            let is_in = |c: char| {
-                let mut left = inside;
-                let mut found = false;
-                while let [low, more @ ..] = left {
-                    (found, left) = match more {
-                        ['-', high, more @ ..] => (found || (*low..=*high).contains(&c), more),
-                        more => (found || *low == c, more),
-                    };
-                }
-                found
-            };
-            name.first().is_some_and(|c| is_in(*c) != negated) && name_fits(&rest[end + 1..], &name[1..])
-        }
-        ['\\', c, rest @ ..] | [c, rest @ ..] => name.first() == Some(c) && name_fits(rest, &name[1..]),
+        [Token::Star, rest @ ..] => (0..=name.len()).any(|taken| name_fits(rest, &name[taken..])),
+        [Token::Any, rest @ ..] => !name.is_empty() && name_fits(rest, &name[1..]),
+        [Token::Class { negated, ranges }, rest @ ..] => name.split_first().is_some_and(|(c, left)| {
+            ranges.iter().any(|(low, high)| (low..=high).contains(&c)) != *negated && name_fits(rest, left)
+        }),
     }
 }

@@ -34,7 +34,10 @@ pub(crate) fn check(bytes: &[u8]) {
 
 /// Reads the payload by other means, and compares.
 fn stands_there(push: &Push, body: &[u8]) {
-    let payload: Value = serde_json::from_slice(body).expect("what was read is JSON");
+    let Ok(payload) = serde_json::from_slice::<Value>(body) else {
+        // A text that nobody reads may have half of a surrogate pair in it, which has no place in a string.
+        return assert!(serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok(), "what was read is JSON");
+    };
     assert_eq!(payload["repository"]["full_name"], push.repository.as_str());
     assert_eq!(payload["ref"], push.reference.as_str());
     for (key, commit) in [("before", &push.before), ("after", &push.after)] {

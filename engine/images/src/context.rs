@@ -62,12 +62,13 @@ impl Context {
                 context.dockerfile
             ))
         })?;
-        let rules = match context.read_text(&format!("{}.dockerignore", context.dockerfile))? {
-            Some(rules) => Some(rules),
-            None => context.read_text(".dockerignore")?,
+        let own = format!("{}.dockerignore", context.dockerfile);
+        let rules = match context.read_text(&own)? {
+            Some(rules) => Some((own.as_str(), rules)),
+            None => context.read_text(".dockerignore")?.map(|rules| (".dockerignore", rules)),
         };
-        if let Some(rules) = rules {
-            let rules = Ignore::parse(&rules);
+        if let Some((file, rules)) = rules {
+            let rules = Ignore::parse(&rules).map_err(|wrong| Error::Input(format!("{file}, {wrong}")))?;
             context.entries.retain(|path, _| !rules.ignores(path));
         }
         Ok(context)

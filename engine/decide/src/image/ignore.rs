@@ -4,6 +4,16 @@
 //! the last pattern that matches decides, `!` takes back, and a pattern that
 //! matches a directory matches all below it.
 
+/// A line whose pattern is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: `{pattern}` is no pattern: a class such as `[a-z]` is empty or not closed, or a `\\` ends it")]
+pub struct BadPattern {
+    /// The line, from 1.
+    pub line: usize,
+    /// What stands there.
+    pub pattern: String,
+}
+
 /// The patterns of one file, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ignore {
@@ -23,11 +33,19 @@ enum IgnoreVerdict {
 }
 
 impl Ignore {
-    /// Reads the file's text. Every text is valid; an odd pattern matches nothing.
-    pub fn parse(text: &str) -> Ignore {
+    /// Reads the file's text.
+    ///
+    /// # Errors
+    /// A line with a pattern that Docker refuses as well; without it, more files would be sent than its author wants.
+    pub fn parse(text: &str) -> Result<Ignore, BadPattern> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let rules = text.lines().filter(|line| !line.starts_with('#')).filter_map(rule).collect();
-        Ignore { rules }
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.starts_with('#'));
+        let rules = lines.filter_map(|(number, line)| Some((number, rule(line)?)));
+        let checked = rules.map(|(line, rule)| match is_well_formed(&rule.pattern) {
+            true => Ok(rule),
+            false => Err(BadPattern { line, pattern: rule.pattern }),
+        });
+        Ok(Ignore { rules: checked.collect::<Result<_, _>>()? })
     }
 
     /// Whether the build does not see this path (relative, `/` between its parts).
@@ -132,28 +150,72 @@ fn one(pattern: &[char], c: char) -> Option<usize> {
         [] => None,
         ['?', ..] => Some(1),
         ['\\', escaped, ..] => (*escaped == c).then_some(2),
-        ['[', rest @ ..] => class(rest, c).map(|taken| taken + 1),
+        ['[', rest @ ..] => {
+            let class = class(rest, c)?;
+            class.has.then_some(class.length + 1)
+        }
         [literal, ..] => (*literal == c).then_some(1),
     }
 }
 
-/// A class such as `[a-z]` or `[^0-9]`; `rest` starts behind its bracket.
-fn class(rest: &[char], c: char) -> Option<usize> {
+/// Whether Go's `filepath.Match` takes every part of a pattern for one.
+fn is_well_formed(pattern: &str) -> bool {
+    pattern.split('/').all(|part| {
+        let part: Vec<char> = part.chars().collect();
+        let mut left = part.as_slice();
+        while let [first, rest @ ..] = left {
+            left = match (first, rest) {
+                ('\\', []) => return false,
+                ('\\', [_, rest @ ..]) => rest,
+                ('[', rest) => match class(rest, '\0') {
+                    Some(class) => &rest[class.length..],
+                    None => return false,
+                },
+                (_, rest) => rest,
+            };
+        }
+        true
+    })
+}
+
+/// What a class says of a character.
+struct Class {
+    has: bool,
+    /// How many characters it is written with, its last bracket included.
+    length: usize,
+}
+
+/// Reads a class such as `[a-z]` or `[^0-9]`; `rest` starts behind its bracket. `None` where it is none: as in Go's
+/// `filepath.Match` it has one range or more, `\` takes a character as it is, and neither `-` nor `]` begins or ends one.
+fn class(rest: &[char], c: char) -> Option<Class> {
     let (negated, start) = match rest {
         ['^', ..] => (true, 1),
         _ => (false, 0),
     };
-    let end = start + rest[start..].iter().position(|c| *c == ']')?;
-    let mut found = false;
-    let mut at = start;
-    while at < end {
-        let low = rest[at];
-        let is_range = at + 2 < end && rest[at + 1] == '-';
-        let high = if is_range { rest[at + 2] } else { low };
+    let (mut found, mut at) = (false, start);
+    loop {
+        if rest.get(at) == Some(&']') && at > start {
+            return Some(Class { has: found != negated, length: at + 1 });
+        }
+        let (low, taken) = bound(&rest[at..])?;
+        at += taken;
+        let mut high = low;
+        if rest.get(at) == Some(&'-') {
+            let taken;
+            (high, taken) = bound(&rest[at + 1..])?;
+            at += taken + 1;
+        }
         found |= (low..=high).contains(&c);
-        at += if is_range { 3 } else { 1 };
     }
-    (found != negated).then_some(end + 1)
+}
+
+/// One bound of a range, and how many characters it is written with.
+fn bound(text: &[char]) -> Option<(char, usize)> {
+    match text {
+        [] | ['-' | ']', ..] | ['\\'] => None,
+        ['\\', escaped, ..] => Some((*escaped, 2)),
+        [plain, ..] => Some((*plain, 1)),
+    }
 }
 
 #[cfg(test)]
@@ -184,12 +246,25 @@ mod tests {
             ("a/**/z", "a/b/c/y", false),
             ("file[0-9].txt", "file7.txt", true),
             ("file[^0-9].txt", "file7.txt", false),
-            ("file[", "file[", false),
+            ("file[\\]a-c]", "file]", true),
+            ("file[\\]a-c]", "fileb", true),
+            ("file[\\]a-c]", "file\\", false),
+            ("file[^a\\-c]", "file-", false),
             ("./x/../y", "y", true),
             ("", "x", false),
         ];
         for (rules, path, ignored) in rows {
-            assert_eq!(Ignore::parse(rules).ignores(path), ignored, "{rules:?} on {path}");
+            let read = Ignore::parse(rules).unwrap_or_else(|error| panic!("{rules:?}: {error}"));
+            assert_eq!(read.ignores(path), ignored, "{rules:?} on {path}");
+        }
+    }
+
+    /// Each of these is refused by `docker build` as well: Go's `filepath.Match` has a syntax error in it.
+    #[test]
+    fn what_is_no_pattern_is_refused_with_its_line() {
+        for pattern in ["file[", "[]a]", "[", "[^]", "[-a]", "[a-]", "[a-\\]", "a\\", "ok/[/z", "[^]a]"] {
+            let wrong = Ignore::parse(&format!("*.md\n\n# a comment [\n!{pattern}\n")).unwrap_err();
+            assert_eq!((wrong.line, wrong.pattern.as_str()), (4, pattern), "{wrong}");
         }
     }
 
