@@ -130,7 +130,11 @@ impl FoundPlace {
             // A tag such as 1.10 is read as a number; its text is what counts.
             let value = match &tag.data {
                 YamlData::Value(Scalar::String(text)) => text.to_string(),
-                _ => self.text[tag.span.start.index()..tag.span.end.index()].iter().collect(),
+                YamlData::Value(_) => self.text[tag.span.start.index()..tag.span.end.index()].iter().collect(),
+                _ => {
+                    let line = tag.span.start.line();
+                    return Err(format!("line {line}: the `newTag` of `{name}` is no text; write the tag there"));
+                }
             };
             self.push(tag, PathPart::Tag, name, value, format!("{at}/images/{index}/newTag"));
         }

@@ -82,6 +82,9 @@ fn kustomizations_keep_the_tag_alone() {
     let to = image("57");
     let report = edit(&[file("kustomization.yaml", &text)], &to.parse().unwrap(), &to, "").unwrap();
     assert_eq!(report.files[0].1, text.replace("1.10", "\"57\""), "a number is quoted");
+    let nested = text.replace("newTag: 1.10", "newTag:\n    more: 1");
+    let refused = edit_text("kustomization.yaml", &nested).unwrap_err();
+    assert!(refused.contains("is no text"), "what is no tag is not replaced with what is in it: {refused}");
     let pinned = text.replace("  newTag: 1.10", "  newTag: v1\n  digest: sha256:00");
     assert!(edit_text("kustomization.yaml", &pinned).unwrap_err().contains("ignore the tag"));
 }
