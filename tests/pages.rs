@@ -114,3 +114,23 @@ fn anchor(heading: &str) -> String {
     let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
+
+/// The page of the safety rules.
+const SAFETY: &str = "engine/docs/rollouts.md";
+
+#[test]
+fn every_safety_rule_names_tests_that_exist() {
+    let sources: String =
+        tracked().iter().filter(|file| file.ends_with(".rs")).map(|file| read(file)).collect::<Vec<_>>().join("\n");
+    let page = read(SAFETY);
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| rule ")).collect();
+    assert!(rows.len() > 20, "{SAFETY} has {} rules", rows.len());
+    for row in rows {
+        let tests = row.split('|').nth(2).unwrap_or_default();
+        let names: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "a rule without a test: {row}");
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}()")), "{SAFETY} names `{name}`, which is no test");
+        }
+    }
+}

@@ -19,6 +19,7 @@ mod plugin_from_registry;
 mod plugin_in_three_languages;
 mod plugin_is_caged;
 mod plugin_shares_traffic;
+mod plugin_verbs;
 mod plugins_make_and_judge;
 mod ports_are_given_once;
 mod push_by_git;

@@ -15,6 +15,7 @@ mod port;
 pub mod process;
 pub mod registry;
 pub mod remotes;
+pub mod rollouts;
 pub mod terraform;
 pub mod watch;
 pub mod weights;

@@ -31,6 +31,8 @@ const KUBERNETES: &str = "v1.36.2";
 const COSIGN: &str = "v3.1.3";
 /// The release of OpenTofu that is built where there is no Terraform, and the digest of its module.
 const TOFU: [&str; 2] = ["v1.10.10", "h1:ELFHOkY0x/bHvkgBP4KK3i7Y19CSFuHOyeZOLc0cqWY="];
+/// The release of Argo Rollouts whose client drives our Rollouts, and the digest of its module.
+const ROLLOUTS: [&str; 2] = ["v1.8.3", "h1:blbtQva4IK9r6gFh+dWkCrLnFdPOWiv9ubQYu36qeaA="];
 /// The release of moto that answers for the ECR API.
 const MOTO: &str = "moto[server]==5.2.5";
 
@@ -56,6 +58,11 @@ pub(crate) fn tofu() -> PathBuf {
     cache().join("tofu").join(TOFU[0]).join("tofu")
 }
 
+/// The client of Argo Rollouts, a plugin of kubectl.
+pub(crate) fn rollouts_client() -> PathBuf {
+    cache().join("rollouts").join(ROLLOUTS[0]).join("kubectl-argo-rollouts")
+}
+
 /// The `moto_server` program.
 pub(crate) fn moto() -> PathBuf {
     cache().join("moto").join("bin").join("moto_server")
@@ -76,6 +83,7 @@ pub(crate) fn everything() -> Result<Vec<String>, Failed> {
     missing.extend(control_plane().err().map(|failed| format!("the real control plane: {failed}")));
     missing.extend(cosign_itself().err().map(|failed| format!("cosign, signing and verifying: {failed}")));
     missing.extend(opentofu().err().map(|failed| format!("Terraform or OpenTofu: planning and applying: {failed}")));
+    missing.extend(argo_rollouts_client().err().map(|failed| format!("the client of Argo Rollouts: {failed}")));
     missing.extend(moto_server().err().map(|failed| format!("the ECR API: {failed}")));
     Ok(missing)
 }
@@ -163,19 +171,40 @@ fn cosign_itself() -> Result<(), Failed> {
     go("tests/world/cosign", &version, &["github.com/sigstore/cosign/v3/cmd/cosign"], bin)
 }
 
-/// Builds OpenTofu from its Go module, once for each release, where there is no Terraform. It replaces a module of its
-/// own, so that it builds in its own folder only, by its own `go.sum`.
+/// Builds OpenTofu from its Go module, once for each release, where there is no Terraform.
 fn opentofu() -> Result<(), Failed> {
     let program = tofu();
     if has("terraform") || has("tofu") || program.exists() {
         return Ok(());
     }
-    if !has("go") {
-        return Err(Failed("there is no go; install Go 1.26, or Terraform".into()));
+    let version = "github.com/opentofu/opentofu/version.dev=no";
+    from_its_own_folder("github.com/opentofu/opentofu", TOFU, version, "./cmd/tofu", &program)
+}
+
+/// Builds the client of Argo Rollouts from its Go module, once for each release.
+fn argo_rollouts_client() -> Result<(), Failed> {
+    let program = rollouts_client();
+    if program.exists() {
+        return Ok(());
     }
-    let [release, digest] = TOFU;
-    eprintln!("xtask: building OpenTofu {release}; this takes minutes, once");
-    let module = format!("github.com/opentofu/opentofu@{release}");
+    let version = "github.com/argoproj/argo-rollouts/utils/version.version=1.8.3";
+    from_its_own_folder("github.com/argoproj/argo-rollouts", ROLLOUTS, version, "./cmd/kubectl-argo-rollouts", &program)
+}
+
+/// Builds a program of a Go module which replaces modules of its own, so that it builds in its own folder only, by its
+/// own `go.sum`.
+fn from_its_own_folder(
+    module: &str,
+    [release, digest]: [&str; 2],
+    version: &str,
+    package: &str,
+    program: &Path,
+) -> Result<(), Failed> {
+    if !has("go") {
+        return Err(Failed("there is no go; install Go 1.26".into()));
+    }
+    eprintln!("xtask: building {module} {release}; this takes minutes, once");
+    let module = format!("{module}@{release}");
     let said = output(command("go").args(["mod", "download", "-json", &module]))?;
     let said: serde_json::Value = serde_json::from_str(&said).map_err(|error| Failed(format!("{module}: {error}")))?;
     if said["Sum"] != digest {
@@ -183,7 +212,7 @@ fn opentofu() -> Result<(), Failed> {
     }
     let source = said["Dir"].as_str().ok_or_else(|| Failed(format!("{module} was not downloaded")))?;
     let bin = program.parent().expect("it is a file of a folder");
-    go(source, "github.com/opentofu/opentofu/version.dev=no", &["./cmd/tofu"], bin)
+    go(source, version, &[package], bin)
 }
 
 /// Builds programs into a folder, from the modules that the `go.sum` of `module` has the digests of.

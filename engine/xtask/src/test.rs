@@ -61,6 +61,7 @@ fn cargo_test(real: bool, filter: Option<&str>) -> Result<(), Failed> {
     cargo.env("BESPIN_EXAMPLES", authors::dir());
     cargo.env("BESPIN_KUBERNETES", install::kubernetes());
     cargo.env("BESPIN_TOFU", install::tofu());
+    cargo.env("BESPIN_ROLLOUTS", install::rollouts_client());
     cargo.env("BESPIN_MOTO", install::moto());
     cargo.env("BESPIN_COSIGN", install::cosign());
     if real {

@@ -17,6 +17,8 @@ use std::time::Duration;
 pub enum Kind {
     /// The playground, in the test's own process.
     Embedded,
+    /// The real control plane with a kubelet stand-in; the rest as in the playground.
+    Kubernetes,
     /// Docker Engine, a registry behind the ECR API, git over HTTP, and the real control plane.
     Real,
 }
@@ -24,30 +26,35 @@ pub enum Kind {
 impl Kind {
     /// Whether a part of it is missing on this machine; said loudly.
     pub fn is_missing(self) -> bool {
-        self == Kind::Real
-            && [
-                missing("the Kubernetes control plane", given("BESPIN_KUBERNETES").is_some() && has("etcd")),
-                missing("Docker Engine", has("dockerd") && has("docker")),
-                missing("moto", given("BESPIN_MOTO").is_some()),
-                missing("docker-registry", has("docker-registry") && has("htpasswd")),
-            ]
-            .contains(&true)
+        let plane = || missing("the Kubernetes control plane", given("BESPIN_KUBERNETES").is_some() && has("etcd"));
+        let engine = || missing("Docker Engine", has("dockerd") && has("docker"));
+        let moto = || missing("moto", given("BESPIN_MOTO").is_some());
+        let registry = || missing("docker-registry", has("docker-registry") && has("htpasswd"));
+        match self {
+            Kind::Embedded => false,
+            Kind::Kubernetes => plane(),
+            Kind::Real => [plane(), engine(), moto(), registry()].contains(&true),
+        }
     }
 }
 
 /// What the playground's git and registry ask for.
 const LOGIN: (&str, &str) = ("bespin", "a password of the stories");
 
-/// The running parts. In both kinds the git remotes are the playground's: `git http-backend`.
+/// The running parts. In all kinds the git remotes are the playground's: `git http-backend`.
 pub struct Parts {
     playground: Playground,
-    real: Option<Real>,
+    cluster: Option<Cluster>,
+    images: Option<RealImages>,
 }
 
-struct Real {
+struct Cluster {
     _addresses: Addresses,
     _kubelet: Kubelet,
     plane: ControlPlane,
+}
+
+struct RealImages {
     docker: Docker,
     registry: Registry,
 }
@@ -60,11 +67,12 @@ impl Parts {
         let nodes = if kind == Kind::Embedded { 3 } else { 0 };
         let options = Options { nodes, git_user, git_password, registry_user, registry_password, ..Options::default() };
         let playground = Playground::start(&dir.join("playground"), options).await.expect("the playground starts");
-        let real = match kind {
-            Kind::Embedded => None,
-            Kind::Real => Some(Real::start(dir).await),
+        let (cluster, images) = match kind {
+            Kind::Embedded => (None, None),
+            Kind::Kubernetes => (Some(Cluster::start(dir).await), None),
+            Kind::Real => (Some(Cluster::start(dir).await), Some(RealImages::start(dir).await)),
         };
-        Parts { playground, real }
+        Parts { playground, cluster, images }
     }
 
     /// The playground.
@@ -81,8 +89,8 @@ impl Parts {
 
     /// The cluster.
     pub fn kube(&self) -> Kube {
-        match &self.real {
-            Some(real) => real.plane.kube.clone(),
+        match &self.cluster {
+            Some(cluster) => cluster.plane.kube.clone(),
             None => Kube::new(&self.playground.kube_url, &self.playground.kube_token, None),
         }
     }
@@ -90,8 +98,8 @@ impl Parts {
     /// The registry.
     pub fn images(&self) -> Images {
         let login = Some((LOGIN.0.to_owned(), LOGIN.1.to_owned()));
-        match &self.real {
-            Some(real) => real.registry.images(),
+        match &self.images {
+            Some(images) => images.registry.images(),
             None => Images { url: format!("http://{}", self.playground.registry), login },
         }
     }
@@ -99,8 +107,8 @@ impl Parts {
     /// The server's environment: its secrets, and where the parts are that the AWS SDK and Docker's client look for.
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut all = vec![("STORIES_HOOK", HOOK_SECRET), ("STORIES_PASSWORD", LOGIN.1)];
-        if let Some(real) = &self.real {
-            all.push(("DOCKER_HOST", &real.docker.host));
+        if let Some(images) = &self.images {
+            all.push(("DOCKER_HOST", &images.docker.host));
             all.extend([("AWS_ACCESS_KEY_ID", "stories"), ("AWS_SECRET_ACCESS_KEY", "stories")]);
         }
         all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -110,31 +118,31 @@ impl Parts {
     pub fn config(&self, dir: &Path) -> Config {
         let password =
             format!(r#"{{ basic = {{ user = "{}", password = {{ env = "STORIES_PASSWORD" }} }} }}"#, LOGIN.0);
-        let (builder, registry, kubeconfig) = match &self.real {
+        let (builder, registry) = match &self.images {
             None => {
                 let endpoint = format!("http://{}", self.playground.registry);
-                let registry = Endpoint { url: endpoint, auth: Some(password.clone()) };
-                ("context", registry, &self.playground.kubeconfig)
+                ("context", Endpoint { url: endpoint, auth: Some(password.clone()) })
             }
-            Some(real) => {
-                let api = &real.registry.ecr;
+            Some(images) => {
+                let api = &images.registry.ecr;
                 let auth = format!(r#"{{ ecr = {{ region = "ap-northeast-2", api-endpoint = "{api}" }} }}"#);
-                let registry = Endpoint { url: real.registry.url.clone(), auth: Some(auth) };
-                ("docker", registry, &real.plane.kubeconfig)
+                ("docker", Endpoint { url: images.registry.url.clone(), auth: Some(auth) })
             }
         };
         let git = Endpoint { url: self.playground.git_url.clone(), auth: Some(password) };
-        Config::new(dir, builder, git, registry, kubeconfig)
+        Config::new(dir, builder, git, registry, self.kubeconfig())
+    }
+
+    /// What `kubectl` and its plugins are given to reach the cluster.
+    pub fn kubeconfig(&self) -> &Path {
+        self.cluster.as_ref().map_or(&self.playground.kubeconfig, |cluster| &cluster.plane.kubeconfig)
     }
 }
 
-impl Real {
-    async fn start(dir: &Path) -> Real {
+impl Cluster {
+    async fn start(dir: &Path) -> Cluster {
         let bin = given("BESPIN_KUBERNETES").expect("it was looked for before");
-        let moto = given("BESPIN_MOTO").expect("it was looked for before");
         let plane = ControlPlane::start(&bin, dir).await;
-        let docker = Docker::start(dir).await;
-        let registry = Registry::start(&moto, dir).await;
         let ca = plane.kube.ca.clone().map(|pem| String::from_utf8(pem).expect("PEM is text"));
         let options = KubeletOptions {
             url: plane.kube.url.clone(),
@@ -144,7 +152,14 @@ impl Real {
             ready_delay: Duration::ZERO,
         };
         let kubelet = Kubelet::start(options).await.expect("the nodes register");
-        let _addresses = Addresses::start(&plane.kube);
-        Real { _addresses, _kubelet: kubelet, plane, docker, registry }
+        let addresses = Addresses::start(&plane.kube);
+        Cluster { _addresses: addresses, _kubelet: kubelet, plane }
+    }
+}
+
+impl RealImages {
+    async fn start(dir: &Path) -> RealImages {
+        let moto = given("BESPIN_MOTO").expect("it was looked for before");
+        RealImages { docker: Docker::start(dir).await, registry: Registry::start(&moto, dir).await }
     }
 }
