@@ -107,7 +107,7 @@ async fn honest(estate: &Estate, n: &str, folder: &str) -> f64 {
 /// The id of the hostile run, once what ends by a limit has ended and the rest has begun.
 async fn under_way(estate: &Estate, commit: &str) -> String {
     let dashboard = estate.dashboard().await;
-    let is_settled = |name: &str, step: &Value| match (name, step["station"]["state"].as_str()) {
+    let is_settled = |name: &str, step: &Value| match (name, step["summary"]["state"].as_str()) {
         ("memory" | "log-flood", state) => state == Some("failed"),
         (_, state) => state == Some("running"),
     };

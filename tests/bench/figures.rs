@@ -1,9 +1,9 @@
 //! The figures, each measured against the real program and printed as one line of JSON, with the peer's beside it.
 
 mod caged;
-mod corridor;
 mod outage;
 mod plugin;
+mod push;
 mod restart;
 mod step;
 mod webhook;
@@ -72,7 +72,7 @@ async fn main() {
     }
     if is_wanted("push-to-canary") {
         known = true;
-        corridor::push_to_canary().await;
+        push::push_to_canary().await;
     }
     if is_wanted("step") {
         known = true;
@@ -96,7 +96,7 @@ async fn main() {
     }
     if is_wanted("idle") {
         known = true;
-        corridor::idle().await;
+        push::idle().await;
     }
     if is_wanted("restart") {
         known = true;

@@ -90,7 +90,7 @@ async fn approval_is_asked() {
     assert_eq!(ended["status"]["message"], "gate: bob refused it");
     world.github_says(&commit, "failure", "gate: bob refused it").await;
     let page = world.page(&run).await;
-    let state = |step: usize| page["steps"][step]["station"]["state"].clone();
+    let state = |step: usize| page["steps"][step]["summary"]["state"].clone();
     assert_eq!([state(0), state(1)], ["failed", "skipped"], "{page:#}");
     assert_eq!(page["steps"][2]["attempts"][0]["attempt"], 1, "the final step ran: {page:#}");
     assert_eq!(page["steps"][0]["attempts"], Value::Array(Vec::new()), "and the refused one did not");
@@ -192,7 +192,7 @@ impl World {
     async fn asks(&self, run: &str, step: usize) -> Value {
         eventually("the step asks", PATIENCE, || async {
             let step = self.page(run).await["steps"][step].take();
-            (step["station"]["state"] == "asking").then(|| step["approval"].clone())
+            (step["summary"]["state"] == "asking").then(|| step["approval"].clone())
         })
         .await
     }

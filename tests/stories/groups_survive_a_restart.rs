@@ -84,7 +84,7 @@ impl World {
     }
 
     async fn gate(&self, run: &str) -> Value {
-        self.estate.dashboard().await.get(&format!("runs/{run}")).await["steps"][0]["station"]["state"].take()
+        self.estate.dashboard().await.get(&format!("runs/{run}")).await["steps"][0]["summary"]["state"].take()
     }
 
     /// Waits until a run's step asks.

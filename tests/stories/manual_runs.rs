@@ -165,7 +165,7 @@ impl World {
 
     async fn gate_is(&self, run: &str, state: &str) {
         eventually(&format!("the gate of {run} is {state}"), PATIENCE, || async {
-            (self.page(run).await["steps"][0]["station"]["state"] == state).then_some(())
+            (self.page(run).await["steps"][0]["summary"]["state"] == state).then_some(())
         })
         .await;
     }

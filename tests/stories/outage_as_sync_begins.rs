@@ -58,6 +58,6 @@ async fn row(estate: &Estate, commit: &str) -> Option<Value> {
 async fn asked(estate: &Estate, commit: &str) -> Option<String> {
     let run = row(estate, commit).await?["id"].as_str()?.to_owned();
     let page = estate.dashboard().await.get(&format!("runs/{run}")).await;
-    let sync = page["steps"].as_array()?.iter().find(|step| step["station"]["id"] == "sync")?;
-    (sync["station"]["state"] == "asking").then_some(run)
+    let sync = page["steps"].as_array()?.iter().find(|step| step["summary"]["id"] == "sync")?;
+    (sync["summary"]["state"] == "asking").then_some(run)
 }

@@ -99,7 +99,7 @@ secrets = ["database"]
             let page = self.estate.dashboard().await.get(&format!("runs/{run}")).await;
             assert_ne!(page["run"]["state"], "failed", "{page:#}\n{}", self.log(run, "plan"));
             let step = &page["steps"][1];
-            (step["station"]["state"] == "asking")
+            (step["summary"]["state"] == "asking")
                 .then(|| step["approval"]["ask"].as_str().unwrap_or_default().to_owned())
         })
         .await

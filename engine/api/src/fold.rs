@@ -3,8 +3,8 @@
 
 use crate::board::Board;
 use crate::views::{
-    AnswerView, AnsweredView, ApprovalView, AttemptView, CorridorView, PhaseView, RunState, RunStepView, RunSummary,
-    StationView, StatusView, StepState,
+    AnswerView, AnsweredView, ApprovalView, AttemptView, PhaseView, RunRowView, RunState, RunStepView, RunSummary,
+    StatusView, StepState, StepSummary,
 };
 use decide::run::{Answer, Entry, Opened, Outcome, RunOutcome, State, Status};
 use decide::stream::Stream;
@@ -109,9 +109,9 @@ impl Fold {
     }
 
     /// The run with what it passes; `None` before it is opened.
-    pub(crate) fn corridor(&self, requests: &RequestStreams, board: &Board) -> Option<CorridorView> {
+    pub(crate) fn row(&self, requests: &RequestStreams, board: &Board) -> Option<RunRowView> {
         let opened = self.opened()?;
-        let first = StationView {
+        let first = StepSummary {
             id: "delivery".into(),
             uses: "delivery".into(),
             state: StepState::Succeeded,
@@ -120,8 +120,8 @@ impl Fold {
             status: None,
             stream: None,
         };
-        let steps = all_steps(opened).map(|(step, _)| self.station(step, requests, board));
-        Some(CorridorView { run: self.summary(opened, board), stations: std::iter::once(first).chain(steps).collect() })
+        let steps = all_steps(opened).map(|(step, _)| self.step_summary(step, requests, board));
+        Some(RunRowView { run: self.summary(opened, board), steps: std::iter::once(first).chain(steps).collect() })
     }
 
     pub(crate) fn steps(&self, requests: &RequestStreams, board: &Board) -> Vec<RunStepView> {
@@ -132,7 +132,7 @@ impl Fold {
     fn step(&self, step: &Step, is_final: bool, requests: &RequestStreams, board: &Board) -> RunStepView {
         let fold = self.steps.get(&step.id);
         RunStepView {
-            station: self.station(step, requests, board),
+            summary: self.step_summary(step, requests, board),
             needs: step.needs.clone(),
             is_final,
             inputs: step.with.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
@@ -167,7 +167,7 @@ impl Fold {
         }
     }
 
-    fn station(&self, step: &Step, requests: &RequestStreams, board: &Board) -> StationView {
+    fn step_summary(&self, step: &Step, requests: &RequestStreams, board: &Board) -> StepSummary {
         let fold = self.steps.get(&step.id);
         let attempts = fold.map(|fold| fold.attempts.as_slice()).unwrap_or_default();
         let state = self.state(step, fold);
@@ -179,7 +179,7 @@ impl Fold {
             }
             _ => None,
         };
-        StationView {
+        StepSummary {
             id: step.id.clone(),
             uses: step.uses.clone(),
             state,

@@ -6,7 +6,7 @@ use crate::index::KnownRuns;
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::views::{
-    AppView, CorridorView, DeliveryView, HomeCounts, HomeView, PhaseView, PluginView, ResourceView, RolloutView,
+    AppView, DeliveryView, HomeCounts, HomeView, PhaseView, PluginView, ResourceView, RolloutView, RunRowView,
     RunState, RunSummary, StageStatus, StepState, TroubleClass, TroubleView,
 };
 use axum::Json;
@@ -33,12 +33,12 @@ pub(crate) async fn home(State(state): State<ApiState>, _: Viewer) -> Result<Jso
     let runs = known.open.len() + known.ended.len();
     let ended = known.ended.into_iter().take(LATELY).collect();
     let (apps, rollouts) = (board.apps().len(), board.rollouts().len());
-    Ok(Json(HomeView { corridors: known.open, troubles, counts, ended, apps, rollouts, runs }))
+    Ok(Json(HomeView { open: known.open, troubles, counts, ended, apps, rollouts, runs }))
 }
 
-fn counts(troubles: &[TroubleView], open: &[CorridorView], deliveries_waiting: usize) -> HomeCounts {
+fn counts(troubles: &[TroubleView], open: &[RunRowView], deliveries_waiting: usize) -> HomeCounts {
     let of = |class| troubles.iter().filter(|trouble| trouble.class == class).count();
-    let asks = |corridor: &&CorridorView| corridor.stations.iter().any(|station| station.state == StepState::Asking);
+    let asks = |row: &&RunRowView| row.steps.iter().any(|step| step.state == StepState::Asking);
     HomeCounts {
         failed_runs: of(TroubleClass::FailedRun),
         aborted: of(TroubleClass::Aborted),
@@ -57,7 +57,7 @@ fn counts(troubles: &[TroubleView], open: &[CorridorView], deliveries_waiting: u
 /// newer one that is on its way may put it right.
 fn failed_runs(known: &KnownRuns) -> Vec<TroubleView> {
     let mut newest: HashMap<(&str, &str, &str), &RunSummary> = HashMap::new();
-    let runs = known.open.iter().chain(&known.ended).map(|corridor| &corridor.run);
+    let runs = known.open.iter().chain(&known.ended).map(|row| &row.run);
     for run in runs.filter(|run| run.state != RunState::Superseded) {
         let found = newest.entry((&run.repository, &run.pipeline, &run.reference)).or_insert(run);
         if (run.opened_ms, run.number) > (found.opened_ms, found.number) {

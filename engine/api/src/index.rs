@@ -6,7 +6,7 @@
 use crate::board::Board;
 use crate::delivery_fold::DeliveryFold;
 use crate::fold::{Fold, RequestStreams};
-use crate::views::{CorridorView, RunState, RunSummary};
+use crate::views::{RunRowView, RunState, RunSummary};
 use decide::stream::Family;
 use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,7 +30,7 @@ struct State {
     /// By the sequence of the entry that opened the run, so newest is last.
     order: BTreeMap<u64, String>,
     open: HashMap<String, Fold>,
-    ended: HashMap<String, CorridorView>,
+    ended: HashMap<String, RunRowView>,
     requests: HashMap<String, RequestStreams>,
     deliveries: DeliveryFold,
 }
@@ -38,9 +38,9 @@ struct State {
 /// What the index knows at one moment.
 pub(crate) struct KnownRuns {
     /// Every run on its way, newest first.
-    pub(crate) open: Vec<CorridorView>,
+    pub(crate) open: Vec<RunRowView>,
     /// The runs that ended, newest first.
-    pub(crate) ended: Vec<CorridorView>,
+    pub(crate) ended: Vec<RunRowView>,
 }
 
 impl RunIndex {
@@ -55,7 +55,7 @@ impl RunIndex {
         let nothing = RequestStreams::new();
         let open = newest
             .clone()
-            .filter_map(|run| state.open.get(run)?.corridor(state.requests.get(run).unwrap_or(&nothing), board));
+            .filter_map(|run| state.open.get(run)?.row(state.requests.get(run).unwrap_or(&nothing), board));
         let ended = newest.filter_map(|run| state.ended.get(run).cloned());
         Ok(KnownRuns { open: open.collect(), ended: ended.collect() })
     }
@@ -75,8 +75,7 @@ impl RunIndex {
         let is_same = |run: &&RunSummary| {
             (&run.repository, &run.pipeline, &run.reference) == (&than.repository, &than.pipeline, &than.reference)
         };
-        let succeeded =
-            state.ended.values().map(|corridor| &corridor.run).filter(|run| run.state == RunState::Succeeded);
+        let succeeded = state.ended.values().map(|row| &row.run).filter(|run| run.state == RunState::Succeeded);
         let newer = succeeded.filter(is_same).filter(|run| run.number > than.number);
         Ok(newer.max_by_key(|run| run.number).cloned())
     }
@@ -156,9 +155,9 @@ impl State {
         }
         if fold.is_closed() {
             let nothing = RequestStreams::new();
-            let corridor = fold.corridor(self.requests.get(run).unwrap_or(&nothing), board);
+            let row = fold.row(self.requests.get(run).unwrap_or(&nothing), board);
             self.open.remove(run);
-            self.ended.extend(corridor.map(|corridor| (run.to_owned(), corridor)));
+            self.ended.extend(row.map(|row| (run.to_owned(), row)));
             self.forget_the_oldest();
         }
     }

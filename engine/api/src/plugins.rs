@@ -15,7 +15,7 @@ const RUNS: usize = 50;
 pub(crate) async fn plugins(State(state): State<ApiState>, _: Viewer) -> Result<Json<PluginsView>, Problem> {
     let known = state.index.known(&state.journal, &state.board).await;
     let known = known.map_err(|error| Problem::journal("listing the plugins", error))?;
-    let mut newest: Vec<_> = known.open.into_iter().chain(known.ended).map(|corridor| corridor.run).collect();
+    let mut newest: Vec<_> = known.open.into_iter().chain(known.ended).map(|row| row.run).collect();
     newest.sort_by_key(|run| std::cmp::Reverse(run.opened_ms));
     newest.truncate(RUNS);
     let shown = state.plugins.as_ref().map(|plugins| plugins.plugins()).unwrap_or_default();

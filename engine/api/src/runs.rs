@@ -4,7 +4,7 @@ use crate::fold::Fold;
 use crate::guard::{Operator, Viewer};
 use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::views::{CorridorView, EntryView, RetriedView, RunView, RunsView};
+use crate::views::{EntryView, RetriedView, RunRowView, RunView, RunsView};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -58,17 +58,16 @@ pub(crate) async fn runs(
     let known = state.index.known(&state.journal, &state.board).await;
     let known = known.map_err(|error| Problem::journal("listing the runs", error))?;
     let (words, only) = (wish.words(), wish.only.as_deref());
-    let is =
-        |corridor: &CorridorView, word: &str| serde_json::to_value(corridor.run.state).is_ok_and(|state| state == word);
+    let is = |row: &RunRowView, word: &str| serde_json::to_value(row.run.state).is_ok_and(|state| state == word);
     let mut runs = [known.open, known.ended].concat();
-    runs.retain(|corridor| matches(corridor, &words) && only.is_none_or(|only| is(corridor, only)));
+    runs.retain(|row| matches(row, &words) && only.is_none_or(|only| is(row, only)));
     let total = runs.len();
     let limit = wish.limit.unwrap_or(50).min(MAX_PAGE);
     Ok(Json(RunsView { runs: runs.into_iter().skip(wish.skip).take(limit).collect(), total }))
 }
 
-fn matches(corridor: &CorridorView, words: &[String]) -> bool {
-    let run = &corridor.run;
+fn matches(row: &RunRowView, words: &[String]) -> bool {
+    let run = &row.run;
     let text = [&run.id, &run.title, &run.author, &run.reference, &run.sha].map(|text| text.to_lowercase()).join("\n");
     words.iter().all(|word| text.contains(word))
 }
@@ -88,11 +87,11 @@ pub(crate) async fn run(
         journal.extend(store.read(stream).await.map_err(failed)?);
     }
     journal.sort_by_key(|entry| entry.seq);
-    let corridor = fold.corridor(&wants, board).ok_or_else(|| absent(&id))?;
+    let row = fold.row(&wants, board).ok_or_else(|| absent(&id))?;
     let opened = fold.opened().ok_or_else(|| absent(&id))?;
-    let newer = state.index.newer(&corridor.run, store, board).await.map_err(failed)?;
+    let newer = state.index.newer(&row.run, store, board).await.map_err(failed)?;
     Ok(Json(RunView {
-        run: corridor.run,
+        run: row.run,
         newer,
         pipeline_file: opened.pipeline_file.clone(),
         message: opened.commit.message.clone(),

@@ -343,9 +343,9 @@ async fn a_run_is_what_its_journal_says() {
         .await;
     let path = format!("/api/v1/runs/{RUN}");
     let run = world.view(&path, &cookie).await;
-    assert_eq!(run["steps"][0]["station"]["state"], "retrying");
+    assert_eq!(run["steps"][0]["summary"]["state"], "retrying");
     assert_eq!(run["steps"][0]["attempts"][0]["because"], "the remote hung up");
-    assert_eq!(run["steps"][1]["station"]["state"], "waiting");
+    assert_eq!(run["steps"][1]["summary"]["state"], "waiting");
 
     world.append(&stream, 1300, &[started("bump", 2)]).await;
     let key = json!({ "run": RUN, "step": "bump" });
@@ -354,8 +354,8 @@ async fn a_run_is_what_its_journal_says() {
     let said = decide::next::Status { phase: decide::next::Phase::Progressing, message: "pushing the commit".into() };
     world.state.board.publish(&format!("bump/{RUN}/bump"), "bump", said, 1320);
     let home = world.view("/api/v1/home", &cookie).await;
-    let station = &home["corridors"][0]["stations"][1];
-    assert_eq!((&station["state"], &station["status"]["message"]), (&json!("running"), &json!("pushing the commit")));
+    let step = &home["open"][0]["steps"][1];
+    assert_eq!((&step["state"], &step["status"]["message"]), (&json!("running"), &json!("pushing the commit")));
 
     let outputs = json!({ "is": "succeeded", "outputs": { "commit": "abc" } });
     world.append(&stream, 1400, &[ended("bump", 2, outputs), started("sync", 1)]).await;
@@ -373,7 +373,7 @@ async fn a_run_is_what_its_journal_says() {
     assert_eq!(run["run"]["status"]["message"], "sync ended as rejected: no such application");
     assert_eq!(run["journal"].as_array().unwrap().len(), 9);
     let home = world.view("/api/v1/home", &cookie).await;
-    assert_eq!((home["corridors"].as_array().unwrap().len(), home["ended"].as_array().unwrap().len()), (0, 1));
+    assert_eq!((home["open"].as_array().unwrap().len(), home["ended"].as_array().unwrap().len()), (0, 1));
     assert_eq!(world.view("/api/v1/runs?search=VET+main", &cookie).await["total"], 1);
     assert_eq!(world.view("/api/v1/runs?search=nothing", &cookie).await["total"], 0);
     assert_eq!(world.get("/api/v1/runs/a/b/c/1", &cookie).await.status(), StatusCode::NOT_FOUND);

@@ -43,7 +43,7 @@ fn look(moment: &str, after: &str) -> Result<(), Failed> {
     let looked = demo.link(after).and_then(|link| {
         let shots = top().join("tests/output/browser").join(moment);
         let mut walk = command("node");
-        walk.arg("web/e2e/corridor.mjs").arg(shots).env("LOGIN_LINK", link);
+        walk.arg("web/e2e/push.mjs").arg(shots).env("LOGIN_LINK", link);
         run(&mut walk)
     });
     let stopped = demo.stop();

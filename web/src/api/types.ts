@@ -143,14 +143,6 @@ export interface ChangedView {
   streams: string[];
 }
 
-/** A push on its way, or one that arrived. */
-export interface CorridorView {
-  /** The run itself, as lists show it. */
-  run: RunSummary;
-  /** What it passes, in order: the delivery first, then the steps. */
-  stations: StationView[];
-}
-
 /** What a plugin declares of itself. */
 export interface DeclaredView {
   /** Why the settings of its steps are not checked, where they are not; there are no rows then. */
@@ -263,13 +255,13 @@ export interface HomeCounts {
 /** Home: what moves, what is wrong, what ended lately. */
 export interface HomeView {
   /** Every run on its way, newest first. */
-  corridors: CorridorView[];
+  open: RunRowView[];
   /** What failed, is degraded, out of sync or stuck, the worst first. */
   troubles: TroubleView[];
   /** How many there are of each kind: no kind is left out. */
   counts: HomeCounts;
   /** What ended lately, newest first. */
-  ended: CorridorView[];
+  ended: RunRowView[];
   /** How many applications are seen. */
   apps: number;
   /** How many rollouts are seen. */
@@ -518,13 +510,21 @@ export interface RowView {
   approved: string | null;
 }
 
+/** A push on its way, or one that arrived. */
+export interface RunRowView {
+  /** The run itself, as lists show it. */
+  run: RunSummary;
+  /** What it passes, in order: the delivery first, then the steps. */
+  steps: StepSummary[];
+}
+
 /** How a run stands. */
 export type RunState = "open" | "succeeded" | "failed" | "cancelled" | "superseded";
 
 /** A step of a run. */
 export interface RunStepView {
   /** How it stands, and what it waits for. */
-  station: StationView;
+  summary: StepSummary;
   /** The steps that it needs. */
   needs: string[];
   /** Whether it belongs to `finally`. */
@@ -614,7 +614,7 @@ export interface RunView {
 /** A page of runs. */
 export interface RunsView {
   /** The runs, newest first. */
-  runs: CorridorView[];
+  runs: RunRowView[];
   /** How many there are in all that match. */
   total: number;
 }
@@ -703,8 +703,23 @@ export interface StartedView {
   run: string;
 }
 
-/** A place in a corridor. */
-export interface StationView {
+/** Where a stage stands, and since when. */
+export interface StatusView {
+  /** The name of the stage that drives it. */
+  stage: string;
+  /** Whether it acts, waits, needs a person, or is done. */
+  phase: PhaseView;
+  /** One sentence for a person. */
+  message: string;
+  /** Since when, in ms since the epoch. */
+  since_ms: number;
+}
+
+/** How a step stands. */
+export type StepState = "waiting" | "asking" | "running" | "queued" | "retrying" | "succeeded" | "failed" | "skipped" | "cancelled";
+
+/** A step, or the delivery, as a row shows it. */
+export interface StepSummary {
   /** The step's id; `delivery` for the first. */
   id: string;
   /** The plugin that the step uses. */
@@ -720,21 +735,6 @@ export interface StationView {
   /** The stage's stream that it waits for, such as `rollout/production/petclinic/was`. */
   stream: string | null;
 }
-
-/** Where a stage stands, and since when. */
-export interface StatusView {
-  /** The name of the stage that drives it. */
-  stage: string;
-  /** Whether it acts, waits, needs a person, or is done. */
-  phase: PhaseView;
-  /** One sentence for a person. */
-  message: string;
-  /** Since when, in ms since the epoch. */
-  since_ms: number;
-}
-
-/** How a step stands. */
-export type StepState = "waiting" | "asking" | "running" | "queued" | "retrying" | "succeeded" | "failed" | "skipped" | "cancelled";
 
 /** A step of a canary. */
 export interface StepView {

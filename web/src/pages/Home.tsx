@@ -3,7 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { homeQuery } from '../api/queries'
 import type { HomeView, TroubleView } from '../api/types'
 import { Ago, Answered, Empty, Panel } from '../parts/bits'
-import { Corridor } from '../parts/Corridor'
+import { RunRow } from '../parts/RunRow'
 import { stageName, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
 import { isBad, needsPerson } from '../parts/summary'
@@ -29,7 +29,7 @@ export function Home() {
 const worth = (view: HomeView) => view.troubles.length + view.counts.approvals
 
 function Headline({ view }: { view: HomeView }) {
-  const moving = view.corridors.length
+  const moving = view.open.length
   const needs = needsPerson(view.counts)
   const parts = [
     ...(needs.length > 0 ? needs : ['Nothing needs a person']),
@@ -44,10 +44,10 @@ function Sections({ view }: { view: HomeView }) {
   return (
     <>
       <Panel title="On its way">
-        {view.corridors.length === 0 ? (
+        {view.open.length === 0 ? (
           <Empty title="Nothing is moving">Push to a branch that a pipeline listens to, or retry a run.</Empty>
         ) : (
-          view.corridors.map((corridor) => <Corridor key={corridor.run.id} view={corridor} />)
+          view.open.map((row) => <RunRow key={row.run.id} view={row} />)
         )}
       </Panel>
       <Panel
@@ -72,7 +72,7 @@ function Sections({ view }: { view: HomeView }) {
         {view.ended.length === 0 ? (
           <Empty title="Nothing has ended yet">The first run appears here when it is done.</Empty>
         ) : (
-          view.ended.map((corridor) => <Corridor key={corridor.run.id} view={corridor} />)
+          view.ended.map((row) => <RunRow key={row.run.id} view={row} />)
         )}
       </Panel>
     </>

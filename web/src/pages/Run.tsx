@@ -33,7 +33,7 @@ export default function Run() {
 function Whole({ view }: { view: RunView }) {
   const search = route.useSearch()
   const navigate = route.useNavigate()
-  const step = view.steps.find((step) => step.station.id === search.step)
+  const step = view.steps.find((step) => step.summary.id === search.step)
   const pick = (id: string | undefined) =>
     void navigate({ search: (before) => ({ view: before.view, step: id === search.step ? undefined : id }) })
   const { run } = view
@@ -90,7 +90,7 @@ function Whole({ view }: { view: RunView }) {
 function Head({ view }: { view: RunView }) {
   const { run } = view
   const navigate = route.useNavigate()
-  const here = view.steps.find((step) => step.station.status !== null)
+  const here = view.steps.find((step) => step.summary.status !== null)
   const path = `/runs/${inPath(run.id)}`
   return (
     <header className="page-head">
@@ -124,7 +124,7 @@ function Head({ view }: { view: RunView }) {
           )}
         </p>
         {run.state === 'open' && (
-          <StatusLine status={here?.station.status ?? run.status} quiet="The run says nothing at this moment." />
+          <StatusLine status={here?.summary.status ?? run.status} quiet="The run says nothing at this moment." />
         )}
         {run.state !== 'open' && run.state !== 'succeeded' && <StatusLine status={run.status} as={run.state} />}
         {view.cancel_asked !== null && run.state === 'open' && (

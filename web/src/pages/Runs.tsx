@@ -1,9 +1,9 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { runsQuery } from '../api/queries'
-import type { CorridorView, RunsView } from '../api/types'
+import type { RunRowView, RunsView } from '../api/types'
 import { Answered, Empty, Panel } from '../parts/bits'
-import { Corridor } from '../parts/Corridor'
+import { RunRow } from '../parts/RunRow'
 import { More } from '../parts/More'
 import { count } from '../parts/words'
 
@@ -40,8 +40,8 @@ export default function Runs() {
               ) : (
                 <Empty title="No run holds these words">Try fewer of them.</Empty>
               ))}
-            {each(pages).map((corridor) => (
-              <Corridor key={corridor.run.id} view={corridor} />
+            {each(pages).map((row) => (
+              <RunRow key={row.run.id} view={row} />
             ))}
             <More query={query} />
           </Panel>
@@ -52,7 +52,7 @@ export default function Runs() {
 }
 
 /** Every run of the pages once: a run that came meanwhile moves the others on. */
-function each(pages: RunsView[]): CorridorView[] {
-  const all = new Map(pages.flatMap((page) => page.runs).map((corridor) => [corridor.run.id, corridor]))
+function each(pages: RunsView[]): RunRowView[] {
+  const all = new Map(pages.flatMap((page) => page.runs).map((row) => [row.run.id, row]))
   return [...all.values()]
 }

@@ -11,9 +11,9 @@ import { Granted, Values } from './Written'
 /** What steps ask before they start: the open questions with their buttons, then who answered what. */
 export function Approvals({ view }: { view: RunView }) {
   const asked = view.steps.flatMap((step) => {
-    const { station, approval } = step
+    const { summary, approval } = step
     return approval !== null && approval.asked_ms !== null
-      ? [{ step, id: station.id, asking: station.state === 'asking', since: approval.asked_ms, approval }]
+      ? [{ step, id: summary.id, asking: summary.state === 'asking', since: approval.asked_ms, approval }]
       : []
   })
   if (asked.length === 0) return null
@@ -51,9 +51,9 @@ export function Approvals({ view }: { view: RunView }) {
 /** What an approval lets start. The question is whatever the pipeline's author made of it, so it does not stand alone. */
 function Does({ step }: { step: RunStepView }) {
   return (
-    <section className="does" aria-label={`what ${step.station.id} does`}>
+    <section className="does" aria-label={`what ${step.summary.id} does`}>
       <h3>
-        It runs <code>{step.station.uses}</code>
+        It runs <code>{step.summary.uses}</code>
       </h3>
       <h3>Grants, as the pipeline writes them</h3>
       <Granted grants={step.grants} />

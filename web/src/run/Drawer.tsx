@@ -2,7 +2,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect } from 'react'
 import type { RunStepView } from '../api/types'
 import { Ago, StatusLine, Empty, Lasting, Loading, Tabs } from '../parts/bits'
-import { stationWord } from '../parts/Corridor'
+import { stepWord } from '../parts/RunRow'
 import { stageName, StreamLink } from '../parts/links'
 import { State } from '../parts/state'
 import { duration } from '../parts/words'
@@ -18,7 +18,7 @@ type Tab = 'log' | 'data' | 'grants' | 'attempts'
 export function Drawer({ run, step, onClose }: { run: string; step: RunStepView; onClose: () => void }) {
   const search = route.useSearch()
   const navigate = route.useNavigate()
-  const { station } = step
+  const { summary } = step
   const attempt = search.attempt ?? step.attempts.at(-1)?.attempt
   const tab: Tab = search.tab === 'data' || search.tab === 'grants' || search.tab === 'attempts' ? search.tab : 'log'
   useEffect(() => {
@@ -31,23 +31,23 @@ export function Drawer({ run, step, onClose }: { run: string; step: RunStepView;
   const show = (tab: Tab) =>
     void navigate({ search: (before) => ({ ...before, tab: tab === 'log' ? undefined : tab, line: undefined }) })
   return (
-    <aside className="drawer panel" aria-label={`step ${station.id}`}>
+    <aside className="drawer panel" aria-label={`step ${summary.id}`}>
       <header className="panel-head">
         <div className="grow">
           <h2>
-            {station.id} {step.is_final && <small className="faint">finally</small>}
+            {summary.id} {step.is_final && <small className="faint">finally</small>}
           </h2>
           <p className="facts">
-            <State word={stationWord(station)} />
+            <State word={stepWord(summary)} />
             <span>
-              uses <code>{station.uses}</code>
+              uses <code>{summary.uses}</code>
             </span>
-            {station.started_ms !== null && (
-              <Lasting from={station.started_ms} to={station.state === 'running' ? null : station.ended_ms} />
+            {summary.started_ms !== null && (
+              <Lasting from={summary.started_ms} to={summary.state === 'running' ? null : summary.ended_ms} />
             )}
-            {station.stream !== null && /^(app|rollout)\//.test(station.stream) && (
+            {summary.stream !== null && /^(app|rollout)\//.test(summary.stream) && (
               <span>
-                {stageName(station.stream)} <StreamLink stream={station.stream} />
+                {stageName(summary.stream)} <StreamLink stream={summary.stream} />
               </span>
             )}
           </p>
@@ -56,9 +56,9 @@ export function Drawer({ run, step, onClose }: { run: string; step: RunStepView;
           ✕
         </button>
       </header>
-      <StatusLine status={station.status} />
+      <StatusLine status={summary.status} />
       {step.skipped !== null && <p className="because tone-idle">Skipped: {step.skipped}</p>}
-      {station.state !== 'succeeded' && <LastWords step={step} />}
+      {summary.state !== 'succeeded' && <LastWords step={step} />}
       <Tabs
         label="step"
         value={tab}
@@ -76,9 +76,9 @@ export function Drawer({ run, step, onClose }: { run: string; step: RunStepView;
         ) : (
           <Suspense fallback={<Loading what="the log’s code" />}>
             <Log
-              key={`${run} ${station.id} ${attempt}`}
+              key={`${run} ${summary.id} ${attempt}`}
               run={run}
-              step={station.id}
+              step={summary.id}
               attempt={attempt}
               attempts={step.attempts.map((one) => one.attempt)}
               line={search.line}
@@ -114,7 +114,7 @@ function Data({ step }: { step: RunStepView }) {
       <h3>Outputs</h3>
       <Values
         values={step.outputs}
-        none={step.station.state === 'succeeded' ? 'The step gave none.' : 'They come with its success.'}
+        none={step.summary.state === 'succeeded' ? 'The step gave none.' : 'They come with its success.'}
       />
       <h3>Terms</h3>
       <dl className="values">

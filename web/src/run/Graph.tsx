@@ -3,7 +3,7 @@ import { Background, Controls, Handle, Position, ReactFlow, type Edge, type Node
 import { useEffect, useMemo, useRef, useState } from 'react'
 import type { RunStepView } from '../api/types'
 import { Lasting } from '../parts/bits'
-import { stationWord } from '../parts/Corridor'
+import { stepWord } from '../parts/RunRow'
 import { Icon, look } from '../parts/state'
 import '@xyflow/react/dist/base.css'
 import '../style/graph.css'
@@ -34,14 +34,14 @@ export default function Graph({
   }, [])
   const places = useMemo(() => arrange(steps, down === true), [steps, down])
   const nodes: StepNode[] = steps.map((step) => ({
-    id: step.station.id,
+    id: step.summary.id,
     type: 'step',
-    position: places.at.get(step.station.id) ?? { x: 0, y: 0 },
-    data: { step, chosen: step.station.id === chosen, down: down === true, pick: onPick },
+    position: places.at.get(step.summary.id) ?? { x: 0, y: 0 },
+    data: { step, chosen: step.summary.id === chosen, down: down === true, pick: onPick },
     width: WIDTH,
     height: HEIGHT,
   }))
-  const shape = `${steps.map((step) => step.station.id).join(' ')} ${String(down)}`
+  const shape = `${steps.map((step) => step.summary.id).join(' ')} ${String(down)}`
   return (
     <div
       ref={box}
@@ -79,16 +79,16 @@ function needs(steps: RunStepView[], step: RunStepView): string[] {
   if (!step.is_final || step.needs.length > 0) return step.needs
   // A final step comes after everything that no other step needs.
   const needed = new Set(steps.flatMap((other) => other.needs))
-  return steps.filter((other) => !other.is_final && !needed.has(other.station.id)).map((other) => other.station.id)
+  return steps.filter((other) => !other.is_final && !needed.has(other.summary.id)).map((other) => other.summary.id)
 }
 
 function edges(steps: RunStepView[]): Edge[] {
   return steps.flatMap((step) =>
     needs(steps, step).map((before) => ({
-      id: `${before} ${step.station.id}`,
+      id: `${before} ${step.summary.id}`,
       source: before,
-      target: step.station.id,
-      className: step.station.state === 'running' ? 'edge-live' : '',
+      target: step.summary.id,
+      className: step.summary.state === 'running' ? 'edge-live' : '',
     })),
   )
 }
@@ -97,38 +97,38 @@ function arrange(steps: RunStepView[], down: boolean) {
   const graph = new graphlib.Graph()
   graph.setGraph({ rankdir: down ? 'TB' : 'LR', nodesep: 18, ranksep: down ? 26 : 44 })
   graph.setDefaultEdgeLabel(() => ({}))
-  for (const step of steps) graph.setNode(step.station.id, { width: WIDTH, height: HEIGHT })
-  for (const step of steps) for (const before of needs(steps, step)) graph.setEdge(before, step.station.id)
+  for (const step of steps) graph.setNode(step.summary.id, { width: WIDTH, height: HEIGHT })
+  for (const step of steps) for (const before of needs(steps, step)) graph.setEdge(before, step.summary.id)
   layout(graph)
   const at = new Map<string, { x: number; y: number }>()
   for (const step of steps) {
-    const { x = 0, y = 0 } = graph.node(step.station.id) as { x?: number; y?: number }
-    at.set(step.station.id, { x: x - WIDTH / 2, y: y - HEIGHT / 2 })
+    const { x = 0, y = 0 } = graph.node(step.summary.id) as { x?: number; y?: number }
+    at.set(step.summary.id, { x: x - WIDTH / 2, y: y - HEIGHT / 2 })
   }
   const { height = 0 } = graph.graph() as { height?: number }
   return { at, height }
 }
 
 function Step({ data: { step, chosen, down, pick } }: NodeProps<StepNode>) {
-  const { station } = step
-  const word = stationWord(station)
+  const { summary } = step
+  const word = stepWord(summary)
   return (
     <>
       <Handle type="target" position={down ? Position.Top : Position.Left} />
       <button
         type="button"
-        className={`node tone-${look(word).tone} is-${station.state}`}
+        className={`node tone-${look(word).tone} is-${summary.state}`}
         aria-pressed={chosen}
-        onClick={() => pick(station.id)}
+        onClick={() => pick(summary.id)}
       >
         <Icon word={word} />
-        <span className="node-name">{station.id}</span>
+        <span className="node-name">{summary.id}</span>
         <span className="node-time faint">
           {look(word).text}
-          {station.started_ms !== null && (
+          {summary.started_ms !== null && (
             <>
               {', '}
-              <Lasting from={station.started_ms} to={station.state === 'running' ? null : station.ended_ms} />
+              <Lasting from={summary.started_ms} to={summary.state === 'running' ? null : summary.ended_ms} />
             </>
           )}
         </span>

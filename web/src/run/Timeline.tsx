@@ -1,6 +1,6 @@
 import type { RunStepView, RunView } from '../api/types'
 import { useNow } from '../parts/clock'
-import { stationWord } from '../parts/Corridor'
+import { stepWord } from '../parts/RunRow'
 import { Icon, look } from '../parts/state'
 import { duration } from '../parts/words'
 
@@ -25,16 +25,16 @@ export function Timeline({
   return (
     <ol className="timeline">
       {view.steps.map((step) => (
-        <li key={step.station.id}>
+        <li key={step.summary.id}>
           <button
             type="button"
             data-row
-            aria-pressed={chosen === step.station.id}
-            onClick={() => onPick(step.station.id)}
+            aria-pressed={chosen === step.summary.id}
+            onClick={() => onPick(step.summary.id)}
           >
             <span className="timeline-name">
-              <Icon word={stationWord(step.station)} />
-              {step.station.id}
+              <Icon word={stepWord(step.summary)} />
+              {step.summary.id}
               {step.is_final && <small className="faint">finally</small>}
             </span>
             <span className="timeline-rail">
@@ -54,8 +54,8 @@ export function Timeline({
   )
 }
 
-function words({ station, attempts }: RunStepView, end: number): string {
+function words({ summary, attempts }: RunStepView, end: number): string {
   const times = attempts.length > 1 ? ` in ${attempts.length} attempts` : ''
-  if (station.started_ms === null) return look(stationWord(station)).text
-  return `${duration((station.state === 'running' ? end : (station.ended_ms ?? end)) - station.started_ms)}${times}`
+  if (summary.started_ms === null) return look(stepWord(summary)).text
+  return `${duration((summary.state === 'running' ? end : (summary.ended_ms ?? end)) - summary.started_ms)}${times}`
 }

@@ -1,6 +1,6 @@
 //! The pages of the dashboard: what each of them is told in one answer.
 
-use super::{AppView, CorridorView, RolloutView, StageStatus};
+use super::{AppView, RolloutView, RunRowView, StageStatus};
 use crate::login::Role;
 use decide::next::Phase;
 use schemars::JsonSchema;
@@ -160,13 +160,13 @@ pub struct HomeCounts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HomeView {
     /// Every run on its way, newest first.
-    pub corridors: Vec<CorridorView>,
+    pub open: Vec<RunRowView>,
     /// What failed, is degraded, out of sync or stuck, the worst first.
     pub troubles: Vec<TroubleView>,
     /// How many there are of each kind: no kind is left out.
     pub counts: HomeCounts,
     /// What ended lately, newest first.
-    pub ended: Vec<CorridorView>,
+    pub ended: Vec<RunRowView>,
     /// How many applications are seen.
     pub apps: usize,
     /// How many rollouts are seen.

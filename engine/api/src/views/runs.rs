@@ -1,4 +1,4 @@
-//! Runs: what the lists, the corridors and a run's own page are told.
+//! Runs: what the lists, their rows and a run's own page are told.
 
 use super::{EntryView, StatusView};
 use schemars::JsonSchema;
@@ -82,16 +82,16 @@ pub struct RunSummary {
 
 /// A push on its way, or one that arrived.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct CorridorView {
+pub struct RunRowView {
     /// The run itself, as lists show it.
     pub run: RunSummary,
     /// What it passes, in order: the delivery first, then the steps.
-    pub stations: Vec<StationView>,
+    pub steps: Vec<StepSummary>,
 }
 
-/// A place in a corridor.
+/// A step, or the delivery, as a row shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct StationView {
+pub struct StepSummary {
     /// The step's id; `delivery` for the first.
     pub id: String,
     /// The plugin that the step uses.
@@ -142,7 +142,7 @@ pub struct RunView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStepView {
     /// How it stands, and what it waits for.
-    pub station: StationView,
+    pub summary: StepSummary,
     /// The steps that it needs.
     pub needs: Vec<String>,
     /// Whether it belongs to `finally`.
@@ -224,7 +224,7 @@ pub struct AttemptView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunsView {
     /// The runs, newest first.
-    pub runs: Vec<CorridorView>,
+    pub runs: Vec<RunRowView>,
     /// How many there are in all that match.
     pub total: usize,
 }

@@ -184,12 +184,12 @@ async fn an_operator_answers_once_and_the_page_says_so() {
     let ann = world.login("ann").await;
     world.asks(&[]).await;
     let view = world.view(&format!("/api/v1/runs/{RUN}"), &ann.0).await;
-    assert_eq!(view["steps"][1]["station"]["state"], "asking");
+    assert_eq!(view["steps"][1]["summary"]["state"], "asking");
     let approval = &view["steps"][1]["approval"];
     assert_eq!((&approval["ask"], &approval["answered"]), (&json!("Sync c0ffee?"), &Value::Null));
     assert!(approval["asked_ms"].is_u64());
     let home = world.view("/api/v1/home", &ann.0).await;
-    assert_eq!(home["corridors"][0]["stations"][2]["state"], "asking");
+    assert_eq!(home["open"][0]["steps"][2]["state"], "asking");
     for _ in 0..2 {
         assert_eq!(world.answer("sync", "approve", &ann).await.0, StatusCode::NO_CONTENT);
     }
@@ -199,7 +199,7 @@ async fn an_operator_answers_once_and_the_page_says_so() {
     let view = world.view(&format!("/api/v1/runs/{RUN}"), &ann.0).await;
     let answered = &view["steps"][1]["approval"]["answered"];
     assert_eq!((&answered["answer"], &answered["by"]), (&json!("approved"), &json!("person:ann")));
-    assert_eq!(view["steps"][1]["station"]["state"], "waiting");
+    assert_eq!(view["steps"][1]["summary"]["state"], "waiting");
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn a_refusal_fails_the_step() {
     assert_eq!(world.answer("sync", "refuse", &ann).await.0, StatusCode::NO_CONTENT);
     world.decided(&[json!({ "kind": "closed", "body": { "outcome": "failed" } })]).await;
     let view = world.view(&format!("/api/v1/runs/{RUN}"), &ann.0).await;
-    assert_eq!(view["steps"][1]["station"]["state"], "failed");
+    assert_eq!(view["steps"][1]["summary"]["state"], "failed");
     assert_eq!(view["run"]["status"]["message"], "sync: ann refused it");
     let (status, problem) = world.answer("sync", "approve", &ann).await;
     assert_eq!((status, &problem["got"]), (StatusCode::CONFLICT, &json!("`sync`: ann refused it")));

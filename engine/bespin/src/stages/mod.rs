@@ -1,4 +1,4 @@
-//! The corridor: delivery, run, image, bump, sync, rollout, and revert after a
+//! The stages of a push: delivery, run, image, bump, sync, rollout, and revert after an
 //! abort. Each module binds one decision of `decide` to the adapters that it
 //! sees and acts through.
 

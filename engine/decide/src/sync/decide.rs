@@ -2,7 +2,7 @@
 
 use super::application::{self, Ownership};
 use super::object::{Id, ObjectRef};
-use super::{Context, Custody, Entry, Observed, Standing, State, Want, operate, settle, take};
+use super::{Context, Custody, Entry, Observed, OpenRequest, Standing, State, custody, operate, settle};
 use crate::next::{Next, Timestamp, Wake};
 use crate::request::Response;
 use serde_json::Value;
@@ -70,7 +70,7 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Decision {
 }
 
 fn present(state: &State, context: &Context, now: Timestamp) -> Decision {
-    take::change_hands(state, context, now)
+    custody::change_hands(state, context, now)
         .or_else(|| observe_only(state, context))
         .or_else(|| two_masters(state, context))
         .or_else(|| mistakes(state, context))
@@ -120,18 +120,20 @@ fn mistakes(state: &State, context: &Context) -> Option<Decision> {
         n => format!(" (and {} more)", n - 1),
     };
     let because = format!("at {}: {first}{more}", context.head.short());
-    let contained = |want: &Want| context.standing.get(&want.intent.revision) == Some(&Standing::Contained);
-    let record = state.open.iter().filter(|want| contained(want)).map(|want| failed(want, &because)).collect();
+    let contained =
+        |request: &OpenRequest| context.standing.get(&request.intent.revision) == Some(&Standing::Contained);
+    let record =
+        state.open.iter().filter(|request| contained(request)).map(|request| failed(request, &because)).collect();
     Some(Next { record, ..Next::blocked(because) })
 }
 
-pub(super) fn failed(want: &Want, because: &str) -> Entry {
+pub(super) fn failed(request: &OpenRequest, because: &str) -> Entry {
     let answer = Response::Failed { because: because.to_owned(), transient: false };
-    Entry::Answered { key: want.key.clone(), answer }
+    Entry::Answered { key: request.key.clone(), answer }
 }
 
-/// Answers every open want with a failure; otherwise decides by `or`.
+/// Answers every open request with a failure; otherwise decides by `or`.
 fn fail_all(state: &State, because: &str, or: impl FnOnce() -> Decision) -> Decision {
-    let record: Vec<Entry> = state.open.iter().map(|want| failed(want, because)).collect();
+    let record: Vec<Entry> = state.open.iter().map(|request| failed(request, because)).collect();
     Next { record, ..or() }
 }

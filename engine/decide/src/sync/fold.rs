@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::intent::Cause;
-use super::state::{Custody, Ended, Healing, Operation, State, Want};
+use super::state::{Custody, Ended, Healing, OpenRequest, Operation, State};
 use crate::next::Timestamp;
 use crate::request::Key;
 
@@ -58,7 +58,7 @@ impl State {
         let known = self.open.iter().position(|want| want.key == *key);
         match (open, known) {
             (Some(request), None) => {
-                self.open.push(Want { key: key.clone(), intent: request.intent.clone(), since: at });
+                self.open.push(OpenRequest { key: key.clone(), intent: request.intent.clone(), since: at });
             }
             (None, Some(known)) => drop(self.open.remove(known)),
             (Some(_), Some(_)) | (None, None) => {}

@@ -6,6 +6,7 @@
 mod advice;
 pub mod application;
 pub mod autoscale;
+mod custody;
 mod decide;
 pub mod diff;
 mod entry;
@@ -28,7 +29,6 @@ mod revision;
 mod settle;
 mod state;
 mod status;
-mod take;
 pub mod tracking;
 pub mod view;
 
@@ -43,7 +43,7 @@ pub use kept::{
 pub use objects::{Gvk, Objects, Scope, Standing};
 pub use observed::{Context, Observed};
 pub use revision::Revision;
-pub use state::{Custody, Ended, Healing, Operation, State, Want};
+pub use state::{Custody, Ended, Healing, OpenRequest, Operation, State};
 
 use decide::Decision;
 

@@ -9,7 +9,7 @@ use super::object::{self, ObjectRef};
 use super::operate;
 use super::plan::{Item, Plan};
 use super::status;
-use super::{Context, Decision, Standing, State, Want};
+use super::{Context, Decision, OpenRequest, Standing, State};
 use crate::health::{Judge, Status};
 use crate::next::{Next, Timestamp, Wake};
 use crate::request::Response;
@@ -20,19 +20,20 @@ const UNKNOWN: u64 = 60_000;
 /// Answers wants that git has left behind, or never knew.
 pub(super) fn answer_overtaken(state: &State, context: &Context, now: Timestamp) -> Option<Decision> {
     let target = &context.application.source.target_revision;
-    let answer = |want: &Want| {
-        let revision = want.intent.revision.short();
-        match context.standing.get(&want.intent.revision) {
+    let answer = |request: &OpenRequest| {
+        let revision = request.intent.revision.short();
+        match context.standing.get(&request.intent.revision) {
             Some(Standing::Diverged) => Some(Response::Superseded {
                 because: format!("{target} is at {}, which does not contain {revision}", context.head.short()),
             }),
-            Some(Standing::Unknown(because)) if now > want.since + UNKNOWN => {
+            Some(Standing::Unknown(because)) if now > request.since + UNKNOWN => {
                 Some(Response::Failed { because: format!("{revision} is not known: {because}"), transient: true })
             }
             _ => None,
         }
     };
-    let entry = |want: &Want| answer(want).map(|answer| Entry::Answered { key: want.key.clone(), answer });
+    let entry =
+        |request: &OpenRequest| answer(request).map(|answer| Entry::Answered { key: request.key.clone(), answer });
     let record: Vec<Entry> = state.open.iter().filter_map(entry).collect();
     if record.is_empty() {
         return None;
@@ -50,11 +51,12 @@ pub(super) fn answer_ended(state: &State, context: &Context) -> Option<Decision>
         Outcome::Succeeded if plan.is_pending() && !heals => "the cluster changed again right after the sync".into(),
         Outcome::Succeeded | Outcome::Superseded { .. } => return None,
     };
-    let tried = |want: &&Want| {
-        want.since <= ended.operation.since && context.standing.get(&want.intent.revision) == Some(&Standing::Contained)
+    let tried = |request: &&OpenRequest| {
+        request.since <= ended.operation.since
+            && context.standing.get(&request.intent.revision) == Some(&Standing::Contained)
     };
     let record: Vec<Entry> =
-        state.open.iter().filter(tried).map(|want| super::decide::failed(want, &because)).collect();
+        state.open.iter().filter(tried).map(|request| super::decide::failed(request, &because)).collect();
     if record.is_empty() || state.operation.is_some() {
         return None;
     }
@@ -84,7 +86,7 @@ fn tell(state: &State, context: &Context, plan: &Plan, now: Timestamp) -> Option
     is_due.then(|| Act::Status { application: ObjectRef::of(&context.object), status })
 }
 
-/// A want is met once everything is applied and what runs is healthy; the
+/// A request is met once everything is applied and what runs is healthy; the
 /// canary of a Rollout is the next step's matter.
 fn answer_contained(state: &State, context: &Context, plan: &Plan) -> Option<Decision> {
     let answer = match waits_for(plan) {
@@ -92,8 +94,9 @@ fn answer_contained(state: &State, context: &Context, plan: &Plan) -> Option<Dec
         Some(_) => return None,
         None => Response::Met { outputs: serde_json::json!({ "revision": context.head.to_string() }) },
     };
-    let contained = |want: &&Want| context.standing.get(&want.intent.revision) == Some(&Standing::Contained);
-    let entry = |want: &Want| Entry::Answered { key: want.key.clone(), answer: answer.clone() };
+    let contained =
+        |request: &&OpenRequest| context.standing.get(&request.intent.revision) == Some(&Standing::Contained);
+    let entry = |request: &OpenRequest| Entry::Answered { key: request.key.clone(), answer: answer.clone() };
     let record: Vec<Entry> = state.open.iter().filter(contained).map(entry).collect();
     if record.is_empty() {
         return None;
@@ -101,7 +104,7 @@ fn answer_contained(state: &State, context: &Context, plan: &Plan) -> Option<Dec
     Some(Next { record, ..Next::progressing(Wake::Now, format!("synced to {}", context.head.short())) })
 }
 
-/// The workload that a want waits for, the worst first, and whatever a plugin
+/// The workload that a request waits for, the worst first, and whatever a plugin
 /// judges: somebody said that its health counts. One that is Degraded comes
 /// before one that is Unknown, which may stay so for long and hides no failure.
 /// Autoscalers and load balancers may take their time, or never come, without
@@ -124,14 +127,14 @@ fn told(item: &Item) -> String {
 }
 
 fn said(state: &State, context: &Context, plan: &Plan, now: Timestamp) -> Decision {
-    let behind = state.open.iter().find(|want| {
-        matches!(context.standing.get(&want.intent.revision), None | Some(Standing::Behind | Standing::Unknown(_)))
+    let behind = state.open.iter().find(|request| {
+        matches!(context.standing.get(&request.intent.revision), None | Some(Standing::Behind | Standing::Unknown(_)))
     });
-    if let Some(want) = behind {
+    if let Some(request) = behind {
         let because = format!(
             "waiting until {} arrives at {}",
             context.application.source.target_revision,
-            want.intent.revision.short()
+            request.intent.revision.short()
         );
         return Next::waiting(Wake::At(now + 2_000), because);
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", default)]
 pub struct State {
     /// Requests without a response, oldest first.
-    pub open: Vec<Want>,
+    pub open: Vec<OpenRequest>,
     /// The sync that is under way.
     pub operation: Option<Operation>,
     /// Syncs that ended, newest first.
@@ -28,7 +28,7 @@ pub struct State {
 /// A request without a response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Want {
+pub struct OpenRequest {
     /// The step that waits.
     pub key: Key,
     /// The revision that it waits for.

@@ -1,17 +1,17 @@
 import { Link } from '@tanstack/react-router'
-import type { CorridorView, StationView } from '../api/types'
+import type { RunRowView, StepSummary } from '../api/types'
 import { Ago, StatusLine, Lasting, Sha } from './bits'
 import { runParams } from './links'
 import { Icon, look, State } from './state'
 import { branch } from './words'
 
 /** A push with everything that it passes, in one line. */
-export function Corridor({ view }: { view: CorridorView }) {
-  const { run, stations } = view
-  const here = stations.find((station) => station.status !== null)
+export function RunRow({ view }: { view: RunRowView }) {
+  const { run, steps } = view
+  const here = steps.find((step) => step.status !== null)
   const status = here?.status ?? run.status
   return (
-    <article className="corridor">
+    <article className="run-row">
       <header>
         <Link data-row className="title" to="/runs/$owner/$repo/$pipeline/$number" params={runParams(run.id)}>
           {run.title}
@@ -34,62 +34,62 @@ export function Corridor({ view }: { view: CorridorView }) {
             </span>
           )}
           {run.state !== 'open' && <State word={run.state} />}
-          {stations.some(asks) && <State word="asking" />}
+          {steps.some(asks) && <State word="asking" />}
         </span>
       </header>
-      {stations.length > 1 && <Track run={run.id} stations={stations} />}
+      {steps.length > 1 && <Track run={run.id} steps={steps} />}
       {run.state === 'open' && <StatusLine status={status} quiet="The run says nothing at this moment." />}
       {run.state !== 'open' && run.state !== 'succeeded' && <StatusLine status={run.status} as={run.state} />}
     </article>
   )
 }
 
-/** The stations alone. */
-export function Track({ run, stations }: { run: string; stations: StationView[] }) {
+/** The steps alone. */
+export function Track({ run, steps }: { run: string; steps: StepSummary[] }) {
   return (
     <ol className="track">
-      {stations.map((station) => (
-        <Station key={station.id} run={run} station={station} />
+      {steps.map((step) => (
+        <RunStep key={step.id} run={run} step={step} />
       ))}
     </ol>
   )
 }
 
 /** Whether a step waits for somebody's approval. */
-export const asks = (station: StationView) => station.state === 'asking'
+export const asks = (step: StepSummary) => step.state === 'asking'
 
 /** A step that nothing is recorded about waits for its turn, not for the world. */
-export const stationWord = (station: StationView) => (station.state === 'waiting' ? 'pending' : station.state)
+export const stepWord = (step: StepSummary) => (step.state === 'waiting' ? 'pending' : step.state)
 
-function Station({ run, station }: { run: string; station: StationView }) {
-  const word = stationWord(station)
+function RunStep({ run, step }: { run: string; step: StepSummary }) {
+  const word = stepWord(step)
   const body = (
     <>
       <Icon word={word} />
-      <span className="station-name">{station.id}</span>
-      <span className="station-time">
-        {station.started_ms === null ? (
-          <span className="faint">{station.id === 'delivery' ? 'arrived' : look(word).text}</span>
+      <span className="run-step-name">{step.id}</span>
+      <span className="run-step-time">
+        {step.started_ms === null ? (
+          <span className="faint">{step.id === 'delivery' ? 'arrived' : look(word).text}</span>
         ) : (
           <>
             <span className="hidden">{look(word).text}, </span>
-            <Lasting from={station.started_ms} to={station.state === 'running' ? null : station.ended_ms} />
+            <Lasting from={step.started_ms} to={step.state === 'running' ? null : step.ended_ms} />
           </>
         )}
       </span>
     </>
   )
-  const name = `station tone-${look(word).tone} is-${station.state}`
+  const name = `run-step tone-${look(word).tone} is-${step.state}`
   return (
     <li className={name}>
-      {station.id === 'delivery' ? (
-        <span className="station-body">{body}</span>
+      {step.id === 'delivery' ? (
+        <span className="run-step-body">{body}</span>
       ) : (
         <Link
-          className="station-body"
+          className="run-step-body"
           to="/runs/$owner/$repo/$pipeline/$number"
           params={runParams(run)}
-          search={{ step: station.id }}
+          search={{ step: step.id }}
         >
           {body}
         </Link>

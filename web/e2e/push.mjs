@@ -1,7 +1,7 @@
 // Walks through the dashboard of a server on which a push has become a canary:
 //
 //   BASE_URL=http://127.0.0.1:8080 LOGIN_LINK=http://127.0.0.1:8080/login/once?token=... \
-//     node e2e/corridor.mjs FOLDER
+//     node e2e/push.mjs FOLDER
 //
 // It opens Home, the Run, the Application and the Rollout, checks what they
 // say, runs axe-core over each, takes screenshots in light, dark and at a
@@ -61,7 +61,7 @@ async function reader(storageState) {
 /** The pages to open, with words that each must show, from what the API says. */
 async function addresses(api) {
   const home = await api('/home')
-  const [newest] = [...home.corridors, ...home.ended]
+  const [newest] = [...home.open, ...home.ended]
   const [app] = await api('/apps')
   const [rollout] = await api('/rollouts')
   if (newest === undefined) wrong.push('no run is shown')
@@ -72,8 +72,8 @@ async function addresses(api) {
     { name: 'home', path: '/', words: ['Nothing needs a person|needs? a person', 'On its way', 'Ended lately'] },
   ]
   if (newest !== undefined) {
-    const begun = newest.stations.filter(({ id, started_ms }) => id !== 'delivery' && started_ms !== null)
-    const step = (begun.at(-1) ?? newest.stations.at(-1)).id
+    const begun = newest.steps.filter(({ id, started_ms }) => id !== 'delivery' && started_ms !== null)
+    const step = (begun.at(-1) ?? newest.steps.at(-1)).id
     const path = `/runs/${newest.run.id}`
     pages.push({ name: 'run', path, words: [newest.run.title, 'What needs what', 'What took how long'] })
     pages.push({ name: 'run-step', path: `${path}?step=${step}`, words: ['In and out', 'Grants', 'Attempts'] })
