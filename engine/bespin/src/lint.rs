@@ -116,8 +116,12 @@ impl CheckedBy {
         let files = PluginFiles { folder: self.plugins.clone(), fetched };
         let built_in = Declarations::built_in();
         let declared = |uses: &String| {
-            let known = files.declared(uses).or_else(|| built_in.of(uses).cloned());
-            (uses.clone(), known.unwrap_or_else(|| Declared::Unchecked { because: self.absent(uses) }))
+            let absent = || Declared::Unchecked { because: self.absent(uses) };
+            let known = match files.declared(uses) {
+                Ok(known) => known.or_else(|| built_in.of(uses).cloned()).unwrap_or_else(absent),
+                Err(error) => Declared::Unchecked { because: format!("its file cannot be read: {error}") },
+            };
+            (uses.clone(), known)
         };
         uses.iter().map(declared).collect()
     }

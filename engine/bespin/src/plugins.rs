@@ -139,16 +139,22 @@ impl Plugins {
 
     /// What the plugins declare that steps use. Blocks. Those of registries are not looked for: a verdict on a file must
     /// not depend on what this server has fetched so far. They are checked as their step starts, once they are here.
-    pub fn declarations(&self, uses: BTreeSet<String>) -> Declarations {
+    ///
+    /// # Errors
+    /// The file of one cannot be read now.
+    pub fn declarations(&self, uses: BTreeSet<String>) -> Result<Declarations, Error> {
         let files = PluginFiles { folder: Some(self.dir.clone()), fetched: None };
         let declared = |uses: String| {
             if plugin_reference(&uses).is_ok() {
                 let because = "it is of a registry, and checked as its step starts".to_owned();
-                return Some((uses, Declared::Unchecked { because }));
+                return Some(Ok((uses, Declared::Unchecked { because })));
             }
             let loaded = self.loaded.lock().expect("nobody panics while holding the plugins").get(&uses).cloned();
-            let declared = loaded.map(|known| known.declared).or_else(|| files.declared(&uses))?;
-            Some((uses, declared))
+            let declared = match loaded {
+                Some(known) => Ok(Some(known.declared)),
+                None => files.declared(&uses).map_err(|error| self.unread(&uses, &error)),
+            };
+            declared.map(|declared| Some((uses, declared?))).transpose()
         };
         uses.into_iter().filter_map(declared).collect()
     }
@@ -156,13 +162,51 @@ impl Plugins {
     async fn built_in(&self, sandbox: &Sandbox, name: &str) -> Result<Known, Error> {
         self.must_have(name)?;
         let path = self.dir.join(format!("{name}.wasm"));
-        let plugin = sandbox.load_file(name, &path).await.map_err(|error| Error::Load(error.to_string()))?;
+        let read = tokio::task::spawn_blocking(move || declared::read(&path).map(|wasm| wasm.map(with_declared))).await;
+        let read = read.map_err(|error| Error::Load(error.to_string()))?.map_err(|error| self.unread(name, &error))?;
+        let most = sandbox::inspect::LONGEST;
+        let too_long = || Error::Load(format!("the plugin `{name}` is gone, or has more than {most} bytes"));
+        let (wasm, declared) = read.ok_or_else(too_long)?;
+        let plugin = sandbox.load(name, &wasm).await.map_err(|error| Error::Load(error.to_string()))?;
         let component: Digest = format!("sha256:{}", plugin.digest()).parse().expect("a SHA-256 is a digest");
         let identity = Identity { uses: name.to_owned(), component, pulled: None };
-        let (files, uses) = (PluginFiles { folder: Some(self.dir.clone()), fetched: None }, name.to_owned());
-        let declared = tokio::task::spawn_blocking(move || files.declared(&uses)).await.ok().flatten();
-        // It was loaded from there just now: not known is not the same as nothing declared.
-        let declared = declared.ok_or_else(|| Error::Load(format!("{} cannot be read", path.display())))?;
         Ok(Known { plugin, identity: Arc::new(identity), declared })
+    }
+
+    fn unread(&self, name: &str, error: &std::io::Error) -> Error {
+        let file = self.dir.join(format!("{name}.wasm")).display().to_string();
+        Error::Unread { file, problem: error.to_string() }
+    }
+}
+
+/// A component with what it declares: of the same bytes.
+fn with_declared(wasm: Vec<u8>) -> (Vec<u8>, Declared) {
+    let declared = sandbox::declared(&wasm);
+    (wasm, declared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use decide::retry::Retry;
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_now_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::open(&dir.path().join("cache"), sandbox::Settings::default()).unwrap();
+        let (plugins, file) = (Plugins::of(dir.path()), dir.path().join("odd.wasm"));
+        let look = || plugins.declarations(BTreeSet::from(["odd".to_owned(), "x".repeat(300)]));
+        // It opens, and reading it fails.
+        std::fs::create_dir(&file).unwrap();
+        let step = plugins.get(&sandbox, "odd").await.err().unwrap().to_a_step();
+        assert_eq!(step.retry, Retry::PASSING, "{step}");
+        let seen = look().err().unwrap();
+        assert_eq!((seen.retry(), seen.to_string()), (Retry::PASSING, step.message));
+        std::fs::remove_dir(&file).unwrap();
+        assert!(look().is_ok_and(|declared| declared.of("odd").is_none()), "no file is no trouble");
+        std::fs::write(&file, b"no component").unwrap();
+        let step = plugins.get(&sandbox, "odd").await.err().unwrap().to_a_step();
+        assert_eq!(step.retry, Retry::Permanent, "{step}");
+        assert!(look().unwrap().of("odd").is_some());
     }
 }

@@ -35,6 +35,14 @@ pub enum Error {
     /// It was not fetched.
     #[error(transparent)]
     Fetch(#[from] images::Error),
+    /// Its file is there, and cannot be read now.
+    #[error("{file}: {problem}")]
+    Unread {
+        /// The file's path.
+        file: String,
+        /// What the operating system said.
+        problem: String,
+    },
     /// It is no component that runs here.
     #[error("{0}")]
     Load(String),
@@ -55,19 +63,19 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Error::Fetch(error) => error.retry(),
-            Error::Fetching => Retry::PASSING,
+            Error::Fetching | Error::Unread { .. } => Retry::PASSING,
             // It is signed later, or the folder is put right.
             Error::Unsigned(_) | Error::Folder { .. } => Retry::NeedsPerson,
             Error::Unknown { .. } | Error::Refused(_) | Error::Load(_) | Error::World { .. } => Retry::Permanent,
         }
     }
 
-    /// The same to a step, which waits until a registry that it needs answers, and for nothing else: the author is to
-    /// hear at once of a plugin that is not there or not signed.
+    /// The same to a step, which waits until a registry that it needs answers or a file can be read, and for nothing
+    /// else: the author is to hear at once of a plugin that is not there or not signed.
     pub fn to_a_step(self) -> Trouble {
         use images::Error::{Ecr, Registry};
         match self {
-            Error::Fetch(Registry { .. } | Ecr { .. }) => self.into(),
+            Error::Fetch(Registry { .. } | Ecr { .. }) | Error::Unread { .. } => self.into(),
             error => Trouble::permanent(error.to_string()),
         }
     }
@@ -78,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_waits_for_a_registry_and_for_nothing_else() {
+    fn a_step_waits_for_a_registry_or_a_file_and_for_nothing_else() {
         let registry = |status, retry| images::Error::Registry {
             host: "ghcr.io".into(),
             status: Some(status),
@@ -89,6 +97,11 @@ mod tests {
         for (error, later, in_a_step) in [
             (registry(503, Retry::after(5_000)).into(), Retry::after(5_000), Retry::after(5_000)),
             (registry(401, Retry::NeedsPerson).into(), Retry::NeedsPerson, Retry::NeedsPerson),
+            (
+                Error::Unread { file: "talk.wasm".into(), problem: "Too many open files".into() },
+                Retry::PASSING,
+                Retry::PASSING,
+            ),
             (absent.into(), Retry::NeedsPerson, Retry::Permanent),
             (Error::Unsigned("it is not signed".into()), Retry::NeedsPerson, Retry::Permanent),
             (Error::Refused("it is of no source".into()), Retry::Permanent, Retry::Permanent),

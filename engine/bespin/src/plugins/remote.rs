@@ -145,9 +145,12 @@ fn path(dir: &Path, reference: &ImageRef, digest: &Digest) -> PathBuf {
 }
 
 /// The component that a store has under a reference, if its digests hold. Whether it may run is not asked.
-pub(super) fn stored(dir: &Path, reference: &ImageRef) -> Option<Vec<u8>> {
-    let kept = std::fs::read(path(dir, reference, reference.digest.as_ref()?)).ok()?;
-    read(reference, &kept).map(|(plugin, _)| plugin.wasm.to_vec())
+pub(super) fn stored(dir: &Path, reference: &ImageRef) -> io::Result<Option<Vec<u8>>> {
+    let Some(digest) = &reference.digest else { return Ok(None) };
+    match std::fs::read(path(dir, reference, digest)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        kept => Ok(read(reference, &kept?).map(|(plugin, _)| plugin.wasm.to_vec())),
+    }
 }
 
 fn signed(

@@ -134,12 +134,12 @@ async fn a_verdict_on_a_file_does_not_depend_on_what_was_fetched() {
     let remote = Arc::new(world.remote("acme/*", "acme"));
     let plugins = crate::plugins::Plugins::of(&folder).and(remote.clone());
     let uses = world.pinned.to_string();
-    let declared = || plugins.declarations(BTreeSet::from([uses.clone()])).of(&uses).cloned();
+    let declared = || plugins.declarations(BTreeSet::from([uses.clone()])).unwrap().of(&uses).cloned();
     let before = declared();
     assert!(matches!(&before, Some(Declared::Unchecked { because }) if because.contains("as its step starts")));
     assert!(remote.get(&world.pinned).await.is_ok());
     assert_eq!(declared(), before, "another server, which has not fetched it, says the same");
-    let known = stored(remote.dir(), &world.pinned).map(|wasm| sandbox::declared(&wasm));
+    let known = stored(remote.dir(), &world.pinned).unwrap().map(|wasm| sandbox::declared(&wasm));
     assert!(matches!(known, Some(Declared::Known(_))), "lint reads it: {known:?}");
 }
 
@@ -148,13 +148,13 @@ async fn what_is_stored_counts_for_the_digest_that_the_lock_file_names_and_no_ot
     let world = World::new().await;
     let remote = world.remote("acme/*", "acme");
     assert!(remote.get(&world.pinned).await.is_ok());
-    assert!(stored(remote.dir(), &world.pinned).is_some());
+    assert!(stored(remote.dir(), &world.pinned).unwrap().is_some());
     let [kept] = &world.kept()[..] else { panic!("one file is kept") };
     let other = ImageRef { digest: Some(Digest::of(b"other")), ..world.pinned.clone() };
     std::fs::copy(kept, path(remote.dir(), &other, &Digest::of(b"other"))).unwrap();
-    assert_eq!(stored(remote.dir(), &other), None, "another plugin's file in its place is not believed");
+    assert_eq!(stored(remote.dir(), &other).unwrap(), None, "another plugin's file in its place is not believed");
     let tag = ImageRef { tag: Some("1".into()), digest: None, ..world.pinned.clone() };
-    assert_eq!(stored(remote.dir(), &tag), None);
+    assert_eq!(stored(remote.dir(), &tag).unwrap(), None);
     std::fs::write(kept, [&std::fs::read(kept).unwrap()[..], b"x"].concat()).unwrap();
-    assert_eq!(stored(remote.dir(), &world.pinned), None, "nor is a damaged one");
+    assert_eq!(stored(remote.dir(), &world.pinned).unwrap(), None, "nor is a damaged one");
 }

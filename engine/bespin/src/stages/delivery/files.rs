@@ -1,7 +1,7 @@
 //! The pipeline files of a commit, read with the lock file beside them.
 
 use crate::drive::Trouble;
-use crate::plugins::Plugins;
+use crate::plugins::{self, Plugins};
 use decide::delivery::File;
 use forge::{FileAt, Limits, Mirror};
 use pipeline::Pipeline;
@@ -50,24 +50,24 @@ impl Sources {
     /// file of a plugin that cannot be read now may be read at the next look.
     ///
     /// # Errors
-    /// The server ends meanwhile.
+    /// Such a file cannot be read now, or the server ends meanwhile.
     pub(super) async fn judge(self: Arc<Sources>, plugins: Arc<Plugins>) -> Result<Vec<File>, Trouble> {
         let judged = tokio::task::spawn_blocking(move || self.judged_by(&plugins)).await;
-        judged.map_err(|error| Trouble::new("reading the pipeline files", error))
+        Ok(judged.map_err(|error| Trouble::new("reading the pipeline files", error))??)
     }
 
-    fn judged_by(&self, plugins: &Plugins) -> Vec<File> {
+    fn judged_by(&self, plugins: &Plugins) -> Result<Vec<File>, plugins::Error> {
         let used = |(path, text): &(String, Result<String, _>)| {
             let text = text.as_deref().unwrap_or_default();
             pipeline::read_with(path, text, pins(&self.lock), &Declarations::NONE).uses
         };
-        let declared = plugins.declarations(self.pipelines.iter().flat_map(used).collect());
+        let declared = plugins.declarations(self.pipelines.iter().flat_map(used).collect())?;
         let read = |(path, text): &(String, Result<String, Vec<String>>)| {
             let text = text.as_deref().map_err(Vec::clone);
             let pipeline = text.and_then(|text| with_lock(path, text, &self.lock, &declared));
             File { path: path.clone(), pipeline }
         };
-        self.pipelines.iter().map(read).collect()
+        Ok(self.pipelines.iter().map(read).collect())
     }
 }
 
