@@ -36,7 +36,7 @@ pub use manual::{
     ManualPlan, ManualRequest, StartRefusal, may_mean, plan_manual, reference_named, run_of, started_before,
 };
 pub use observed::{
-    Ancestry, Bump, Changed, Context, File, FileState, KnownRun, Observed, OpenedBy, RunPhase, Standing, next_number,
+    Ancestry, Bump, Changed, Context, File, KnownRun, Observed, OpenedBy, RunPhase, Standing, next_number,
 };
 pub use payload::{Mistake, Parsed};
 pub use pipelines::{Plan, idle, plan};
@@ -44,7 +44,7 @@ pub use push::{MAX_PATH_BYTES, MAX_PATHS};
 pub use quiet::depends_on_all;
 pub use reflog::Reflog;
 pub use run_number_floor::{
-    Place, by_folders, by_tags, by_trailers, is_numbered, places, unnumbered, unnumbered_again,
+    Place, Traces, by_folders, by_tags, by_trailers, is_numbered, places, unnumbered, unnumbered_again,
 };
 pub use state::{Ended, State};
 pub use webhook::{Response, Webhook, parse, respond};

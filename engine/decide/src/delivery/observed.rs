@@ -1,5 +1,6 @@
 //! What a delivery observes: the commit, its pipeline files, and the repository's runs.
 
+use super::run_number_floor::Traces;
 use crate::epoch::Epoch;
 use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Pipeline;
@@ -105,8 +106,8 @@ pub struct KnownRun {
     pub event: Event,
     /// How it came to be.
     pub opened_by: OpenedBy,
-    /// Whether its pipeline could be read.
-    pub file_state: FileState,
+    /// The traces of earlier runs that its number rests on.
+    pub traces: Traces,
     /// Its concurrency group, if it has one.
     pub group: Option<String>,
     /// Whether it goes on, ends, or has ended.
@@ -126,15 +127,6 @@ pub enum OpenedBy {
     Delivery,
     /// By a person; never the same as a run that a delivery opened.
     Person,
-}
-
-/// Whether a run's pipeline file could be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileState {
-    /// It could be read.
-    Sound,
-    /// It had mistakes, so that the places where its pipeline leaves numbers are not known.
-    Broken,
 }
 
 /// Where a run stands, as far as superseding goes.
@@ -194,7 +186,7 @@ impl KnownRun {
             } else {
                 OpenedBy::Person
             },
-            file_state: if opened.mistakes.is_empty() { FileState::Sound } else { FileState::Broken },
+            traces: Traces::of(opened),
             group: opened.pipeline.concurrency.as_ref().map(|concurrency| concurrency.group.clone()),
             phase: RunPhase::Open,
             bump: Bump::Ahead,

@@ -5,17 +5,19 @@
 
 use super::entry::Received;
 use super::group::early;
-use super::observed::{Context, FileState, KnownRun};
+use super::observed::{Context, KnownRun};
 use super::pipelines::{Plan, plan};
 use crate::epoch::Epoch;
 use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Step;
 use pipeline::expr::{self, Variables};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// A place where a run leaves its number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// The tags of an image's repository.
     Registry {
@@ -36,7 +38,7 @@ pub enum Place {
 }
 
 /// The runs that a delivery would open with a number that rests on nothing: no
-/// readable run of the pipeline was opened since the journal was begun or
+/// run of the pipeline with the same places was opened since the journal was begun or
 /// restored, and no traces were looked for either. A run whose file has
 /// mistakes is among them: it names no places, and yet what an earlier run left
 /// in the data folder must not become its own. What the configuration says
@@ -53,22 +55,49 @@ pub fn unnumbered(received: &Received, context: &Context) -> Vec<Opened> {
 
 /// Whether the number that a run would have rests on something: see [`unnumbered`].
 pub fn is_numbered(opened: &Opened, context: &Context) -> bool {
-    context.floors.contains_key(&opened.pipeline.name) || has_sound_run(opened, &context.runs)
+    context.floors.contains_key(&opened.pipeline.name) || is_vouched_for(opened, &context.runs)
 }
 
 /// The same for a run that is opened once more.
 pub fn unnumbered_again(old: &Opened, runs: &[KnownRun]) -> Option<Opened> {
-    (!has_sound_run(old, runs)).then(|| of_the_base(old.clone()))
+    (!is_vouched_for(old, runs)).then(|| of_the_base(old.clone()))
 }
 
-/// Whether a readable run of the pipeline was opened since the journal was begun or restored, with the same inputs: the
-/// places where a run leaves its number may depend on them.
-fn has_sound_run(opened: &Opened, runs: &[KnownRun]) -> bool {
-    let inputs = |event: &Event| event.manual.as_ref().map(|manual| manual.inputs.clone());
-    let is_sound = |known: &&KnownRun| known.file_state == FileState::Sound && known.epoch == Epoch::This;
-    let like_it =
-        |known: &KnownRun| known.pipeline == opened.pipeline.name && inputs(&known.event) == inputs(&opened.event);
-    runs.iter().filter(is_sound).any(like_it)
+/// Whether a run of the pipeline that was opened since the journal was begun or restored rests on the same traces. It
+/// vouches for no others: what is lost may have left a number where nobody has looked since.
+fn is_vouched_for(opened: &Opened, runs: &[KnownRun]) -> bool {
+    let traces = Traces::of(opened);
+    let vouches = |known: &KnownRun| {
+        let covers = traces == Traces::FOLDERS || known.traces == traces;
+        known.epoch == Epoch::This && known.pipeline == opened.pipeline.name && covers
+    };
+    runs.iter().any(vouches)
+}
+
+/// The traces that were looked for before a run had its number, besides the folders of the pipeline's runs, which are
+/// always among them: as one figure, which is as good as never the same for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traces(Option<u64>);
+
+impl Traces {
+    /// Only the folders.
+    const FOLDERS: Traces = Traces(None);
+
+    /// Those of a run: its places, and what the policy's rows are matched with, since nobody looks at a place that the
+    /// run may not reach.
+    pub(super) fn of(opened: &Opened) -> Traces {
+        let opened = match opened.event.pull_request {
+            Some(_) => Cow::Owned(of_the_base(opened.clone())),
+            None => Cow::Borrowed(opened),
+        };
+        let places = places(&opened);
+        if places.is_empty() {
+            return Traces::FOLDERS;
+        }
+        let mut hasher = DefaultHasher::new();
+        (&opened.pipeline_file, opened.event.kind.as_str(), &opened.event.reference, places).hash(&mut hasher);
+        Traces(Some(hasher.finish()))
+    }
 }
 
 fn of_the_base(opened: Opened) -> Opened {
@@ -193,6 +222,10 @@ steps:
         }
     }
 
+    fn by_an_earlier_delivery(opened: &Opened) -> Opened {
+        Opened { event: Event { delivery: "d0".into(), ..opened.event.clone() }, ..opened.clone() }
+    }
+
     #[test]
     fn a_number_rests_on_a_readable_run_or_on_a_floor() {
         let fresh = context(FILE);
@@ -200,7 +233,7 @@ steps:
         assert_eq!(opened.len(), 1);
         let with_floor = Context { floors: BTreeMap::from([("was".into(), 5)]), ..fresh.clone() };
         assert!(unnumbered(&push(), &with_floor).is_empty());
-        let earlier = Opened { event: crate::run::Event::default(), ..opened[0].clone() };
+        let earlier = by_an_earlier_delivery(&opened[0]);
         let with_run = Context { runs: vec![KnownRun::new(&earlier)], ..fresh.clone() };
         assert!(unnumbered(&push(), &with_run).is_empty());
         let restored = KnownRun { epoch: Epoch::Restored, ..KnownRun::new(&earlier) };
@@ -208,12 +241,34 @@ steps:
         assert_eq!(unnumbered(&push(), &with_backup).len(), 1, "later ones may be lost");
         let with_configured = Context { configured: BTreeMap::from([("was".into(), 5)]), ..fresh.clone() };
         assert_eq!(unnumbered(&push(), &with_configured).len(), 1, "it may be of long ago");
-        let broken = Opened { mistakes: vec!["a mistake".into()], ..earlier };
+        let nothing = pipeline::Pipeline { name: "was".into(), ..Default::default() };
+        let broken = Opened { mistakes: vec!["a mistake".into()], pipeline: nothing, ..earlier };
         let with_broken = Context { runs: vec![KnownRun::new(&broken)], ..fresh };
-        assert_eq!(unnumbered(&push(), &with_broken).len(), 1, "its number was a guess");
+        assert_eq!(unnumbered(&push(), &with_broken).len(), 1, "nobody looked where it names no place");
         let mistaken = unnumbered(&push(), &context("name: was\nsteps: 1\n"));
         assert_eq!(mistaken.len(), 1, "an earlier run's logs must not become its own");
         assert!(places(&mistaken[0]).is_empty(), "nobody else is asked");
+    }
+
+    #[test]
+    fn a_run_vouches_for_no_place_that_was_not_looked_at_for_it() {
+        let is_asked = |text: &str, earlier: &Opened| {
+            let runs = vec![KnownRun::new(earlier)];
+            !unnumbered(&push(), &Context { runs, ..context(text) }).is_empty()
+        };
+        let of_file = |text: &str| by_an_earlier_delivery(&unnumbered(&push(), &context(text))[0]);
+        let own = of_file(FILE);
+        assert!(!is_asked(FILE, &own), "it vouches for the next of its like");
+        let on = |reference: &str, kind| Event { kind, reference: reference.into(), ..own.event.clone() };
+        let of = |event| Opened { event, ..own.clone() };
+        assert!(is_asked(FILE, &of(on("refs/heads/next", EventKind::Push))), "its branch may have no permission");
+        assert!(is_asked(FILE, &of(on("refs/heads/main", EventKind::Manual))), "nor may what a person starts");
+        let moved = FILE.replace("/was'", "/moved'");
+        assert!(is_asked(&moved, &own), "the image's repository is another since");
+        let by_branch = FILE.replace("/was'", "/${{ ref.name }}'");
+        assert!(is_asked(&by_branch, &own) && is_asked(FILE, &of_file(&by_branch)));
+        let alone = format!("{}steps:\n  - uses: approve\n", FILE.split("steps:").next().unwrap());
+        assert!(!is_asked(&alone, &of(on("refs/heads/next", EventKind::Push))), "the folders were looked at for it");
     }
 
     #[test]
