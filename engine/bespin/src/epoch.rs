@@ -34,9 +34,10 @@ impl StreamEpochs {
         if self.up_to == 0 || locked().contains(stream) {
             return Ok(Epoch::This);
         }
-        let entries = journal.read_current(stream.as_str()).await?;
-        let is_old = entries.iter().any(|entry| entry.seq <= self.up_to);
-        let has_position = |kind: &str| matches!(kind, "adopted" | "began" | "summarized");
+        // A summary is newer than what it sums up, so that what it left is read as well: the newest beginnings are there.
+        let entries = journal.read(stream.as_str()).await?;
+        let is_old = entries.iter().any(|entry| entry.seq <= self.up_to || entry.kind == "summarized");
+        let has_position = |kind: &str| matches!(kind, "adopted" | "began");
         let has_decided = entries.iter().any(|entry| entry.seq > self.up_to && has_position(&entry.kind));
         if is_old && !has_decided {
             return Ok(Epoch::Restored);
@@ -51,6 +52,34 @@ mod tests {
     use super::*;
     use decide::by::By;
     use journal::NewEntry;
+
+    #[tokio::test]
+    async fn a_summary_decides_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = journal::open(directory.path()).unwrap();
+        let stream = Stream::parse("rollout/test/petclinic/was").unwrap();
+        let new = |kind: &str| {
+            NewEntry { at_ms: 0, by: By::Server, kind: kind.into(), body: serde_json::json!({}) }
+        };
+        let append = async |at: u64, kinds: &[&str]| {
+            journal.append(stream.as_str(), at, kinds.iter().map(|kind| new(kind)).collect()).await.unwrap();
+        };
+        let summarize = async |at: u64, kept: &[u64]| {
+            journal.summarize(stream.as_str(), at, new("summarized"), kept.to_vec()).await.unwrap();
+        };
+        // As a server finds it that was started again.
+        let epoch = async || StreamEpochs::up_to(2).epoch(&journal, &stream).await.unwrap();
+        append(0, &["began", "promoted"]).await;
+        append(2, &["asked"]).await;
+        summarize(3, &[0, 1]).await;
+        assert_eq!(epoch().await, Epoch::Restored, "what it sums up came with the backup");
+        append(4, &["asked"]).await;
+        summarize(5, &[]).await;
+        assert_eq!(epoch().await, Epoch::Restored, "nothing that came with it is left");
+        append(6, &["adopted", "began"]).await;
+        summarize(8, &[7]).await;
+        assert_eq!(epoch().await, Epoch::This);
+    }
 
     #[tokio::test]
     async fn a_stream_is_of_this_epoch_once_it_says_where_the_rollout_is() {

@@ -3,9 +3,10 @@
 
 use crate::drive::Trouble;
 use crate::stages::delivery::RunNumberFloor;
+use crate::stages::run::LostTime;
 use async_trait::async_trait;
-use decide::delivery::{Place, by_folders, by_tags, by_trailers, places};
-use decide::run::Opened;
+use decide::delivery::{Bump, Place, by_folders, by_tags, by_trailers, places};
+use decide::run::{EventKind, Opened, SinceBackup};
 use forge::Forge;
 use images::Registries;
 use pipeline::permission::{self, Permissions, Policy, Whose};
@@ -69,20 +70,20 @@ impl ExternalRunNumbers {
         Ok(by_tags(tags.iter().map(String::as_str)))
     }
 
-    async fn committed(&self, opened: &Opened, repo: &str, branch: Option<&str>) -> Result<Option<u64>, Trouble> {
+    /// The ids of the runs whose bumps are in a manifests repository.
+    async fn committed(&self, repo: &str, branch: Option<&str>) -> Result<Vec<String>, Trouble> {
         let trouble = |error| Trouble::new(&format!("looking for earlier runs' commits in {repo}"), error);
         let mirror = match self.forge.mirror(repo) {
             Ok(mirror) => mirror,
             // No address that Bespin speaks to; the step will say so.
-            Err(forge::Error::Address { .. }) => return Ok(None),
+            Err(forge::Error::Address { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(trouble(error)),
         };
         mirror.fetch(Instant::now()).await.map_err(trouble)?;
-        let Some(tip) = mirror.resolve(branch.unwrap_or("HEAD")).await.map_err(trouble)? else { return Ok(None) };
+        let Some(tip) = mirror.resolve(branch.unwrap_or("HEAD")).await.map_err(trouble)? else { return Ok(Vec::new()) };
         let trailered = mirror.trailered(&tip, HISTORY).await.map_err(trouble)?;
-        let trailers = trailered.iter().flat_map(|commit| &commit.trailers);
-        let ids = trailers.filter(|(name, _)| name.eq_ignore_ascii_case(TRAILER)).map(|(_, id)| id.as_str());
-        Ok(by_trailers(&opened.repository, &opened.pipeline.name, ids))
+        let trailers = trailered.into_iter().flat_map(|commit| commit.trailers);
+        Ok(trailers.filter(|(name, _)| name.eq_ignore_ascii_case(TRAILER)).map(|(_, id)| id).collect())
     }
 }
 
@@ -96,7 +97,8 @@ impl RunNumberFloor for ExternalRunNumbers {
                     self.tagged(to).await?
                 }
                 Place::Manifests { repo, branch, grants } if self.permissions(opened, grants).let_bump(repo) => {
-                    self.committed(opened, repo, branch.as_deref()).await?
+                    let ids = self.committed(repo, branch.as_deref()).await?;
+                    by_trailers(&opened.repository, &opened.pipeline.name, ids.iter().map(String::as_str))
                 }
                 // Without permission no run can have been there.
                 Place::Registry { .. } | Place::Manifests { .. } => None,
@@ -107,6 +109,33 @@ impl RunNumberFloor for ExternalRunNumbers {
             tracing::info!(opened.repository, pipeline = opened.pipeline.name, last, "earlier runs left their numbers");
         }
         Ok(last)
+    }
+}
+
+#[async_trait]
+impl LostTime for ExternalRunNumbers {
+    async fn shows(&self, opened: &Opened, bump: Bump) -> Result<Option<SinceBackup>, Trouble> {
+        let reference = &opened.event.reference;
+        if opened.event.kind != EventKind::PullRequest && reference.starts_with("refs/") {
+            let mirror = self.forge.repository(&opened.repository)?;
+            mirror.fetch(Instant::now()).await?;
+            if mirror.resolve(reference).await?.as_ref() != Some(&opened.commit.sha) {
+                return Ok(Some(SinceBackup::Moved { reference: reference.clone() }));
+            }
+        }
+        if bump == Bump::Recorded {
+            return Ok(None);
+        }
+        for place in places(opened) {
+            let Place::Manifests { repo, branch, grants } = place else { continue };
+            if !self.permissions(opened, &grants).let_bump(&repo) {
+                continue;
+            }
+            if self.committed(&repo, branch.as_deref()).await?.contains(&opened.id) {
+                return Ok(Some(SinceBackup::Bumped { repo }));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -5,18 +5,20 @@
 //! new in the journal is read first, up to its newest entry, so that nothing depends on which drivers
 //! have observed so far. What stands here is a copy of the journal; a restart reads it again.
 
-use decide::delivery::{Bump, KnownRun, PullRequest, Push, Reflog, RunPhase};
+use decide::delivery::{Bump, KnownRun, NOTHING, PullRequest, Push, Reflog, RunPhase, Source};
 use decide::epoch::Epoch;
 use decide::heads::{Known, Look};
 use decide::run::Opened;
 use decide::stream::Stream;
 use forge::Head;
 use journal::{Entry, Journal};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How many entries are read at once.
 const PAGE: usize = 1_000;
+/// How many places of a branch or tag since a restore are known, the newest.
+const ANCHORS: usize = 100;
 
 /// The runs by repository, and the deliveries that have not ended.
 pub struct JournalIndex {
@@ -47,6 +49,12 @@ struct Folded {
     positions: HashMap<String, BTreeMap<String, Known>>,
     /// The repositories that were looked at, also without what came with a backup.
     looked: BTreeSet<String>,
+    /// Where branches and tags stood since the restore, by repository and full reference, the newest last.
+    anchors: HashMap<(String, String), VecDeque<String>>,
+    /// The streams of pending deliveries that were received since the restore, and begin where nothing of that time ends.
+    unanchored: BTreeSet<String>,
+    /// The open runs that came with a backup, and of which nothing was written since.
+    untouched: BTreeSet<String>,
 }
 
 impl JournalIndex {
@@ -82,13 +90,26 @@ impl JournalIndex {
         Ok((runs, same))
     }
 
-    /// Whether a delivery that has not ended was received since the journal was begun or restored.
+    /// Whether what a delivery tells, which has not ended, happened since the journal was begun or restored. A forge
+    /// tells of old pushes again when somebody asks it to; what follows upon what was told or seen since is none.
     ///
     /// # Errors
     /// The journal's, when it cannot be read.
-    pub async fn receipt(&self, stream: &Stream) -> Result<Epoch, journal::Error> {
-        let seq = self.fresh().await?.received.get(stream.as_str()).copied();
-        Ok(seq.map_or(Epoch::This, |seq| self.epoch(seq)))
+    pub async fn move_epoch(&self, stream: &Stream) -> Result<Epoch, journal::Error> {
+        let folded = self.fresh().await?;
+        let seq = folded.received.get(stream.as_str()).copied();
+        Ok(match folded.unanchored.contains(stream.as_str()) {
+            true => Epoch::Restored,
+            false => seq.map_or(Epoch::This, |seq| self.epoch(seq)),
+        })
+    }
+
+    /// Whether anything of a run was written since the journal was begun or restored.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn run_epoch(&self, run: &str) -> Result<Epoch, journal::Error> {
+        Ok(if self.fresh().await?.untouched.contains(run) { Epoch::Restored } else { Epoch::This })
     }
 
     /// Where the branches and tags of a repository stand by what was told and seen since the journal was begun or
@@ -100,6 +121,21 @@ impl JournalIndex {
         let folded = self.fresh().await?;
         let look = if folded.looked.contains(repository) { Look::Later } else { Look::First };
         Ok((folded.positions.get(repository).cloned().unwrap_or_default(), look))
+    }
+
+    /// Branches and tags of a repository, by full reference, of which the journal knows only what came with a backup:
+    /// they stood somewhere then.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn formerly(&self, repository: &str) -> Result<BTreeSet<String>, journal::Error> {
+        let folded = self.fresh().await?;
+        let known = folded.positions.get(repository);
+        let stood = folded.reflogs.iter().filter(|((of, reference), reflog)| {
+            let is_known = known.is_some_and(|known| known.contains_key(reference));
+            of == repository && !is_known && reflog.stands().is_some_and(|at| at != NOTHING)
+        });
+        Ok(stood.map(|((_, reference), _)| reference.clone()).collect())
     }
 
     /// The run that `run` waits for: of the open runs of its concurrency group that were opened before it,
@@ -190,8 +226,7 @@ impl JournalIndex {
             let more = entries.len() == PAGE;
             for entry in entries {
                 folded.seq = folded.seq.max(entry.seq);
-                let epoch = self.epoch(entry.seq);
-                folded.fold(&entry, epoch)?;
+                folded.fold(&entry, self.epoch(entry.seq), self.restored)?;
             }
             if !more {
                 return Ok(folded);
@@ -201,8 +236,11 @@ impl JournalIndex {
 }
 
 impl Folded {
-    fn fold(&mut self, entry: &Entry, epoch: Epoch) -> Result<(), journal::Error> {
+    fn fold(&mut self, entry: &Entry, epoch: Epoch, restored: u64) -> Result<(), journal::Error> {
         let Some((family, rest)) = entry.stream.split_once('/') else { return Ok(()) };
+        if family == "run" && (epoch == Epoch::This || entry.kind == "closed") {
+            self.untouched.remove(rest);
+        }
         match (family, entry.kind.as_str()) {
             ("run", "opened") => return self.opened(entry, epoch),
             ("run", "cancel-asked") => self.change(rest, |run| {
@@ -220,24 +258,25 @@ impl Folded {
                 if entry.kind == "proposed" {
                     self.proposed(entry)?
                 } else {
-                    self.pushed(entry, epoch)?
+                    self.pushed(entry, epoch, restored)?
                 }
                 self.pending.insert(entry.seq, entry.stream.clone());
                 self.received.insert(entry.stream.clone(), entry.seq);
             }
-            ("heads", _) if epoch == Epoch::This => self.seen(rest, entry)?,
+            ("heads", _) if epoch == Epoch::This => self.seen(rest, entry, restored)?,
             ("delivery", "opened" | "ignored") => {
                 if let Some(seq) = self.received.remove(&entry.stream) {
                     self.pending.remove(&seq);
                 }
                 self.proposed.remove(&entry.stream);
+                self.unanchored.remove(&entry.stream);
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn pushed(&mut self, entry: &Entry, epoch: Epoch) -> Result<(), journal::Error> {
+    fn pushed(&mut self, entry: &Entry, epoch: Epoch, restored: u64) -> Result<(), journal::Error> {
         let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
         let push: Push = serde_json::from_value(entry.body.clone()).map_err(|e| place(e.to_string()))?;
         let reflog = self.reflogs.entry((push.repository.clone(), push.reference.clone())).or_default();
@@ -247,20 +286,49 @@ impl Folded {
         if epoch == Epoch::Restored {
             return Ok(());
         }
-        self.positions.entry(push.repository).or_default().insert(push.reference, known);
+        let follows = restored == 0 || self.follows(&push);
+        if !follows {
+            self.unanchored.insert(entry.stream.clone());
+        }
+        let positions = self.positions.entry(push.repository.clone()).or_default();
+        // What a look saw is not less true for an old push that is told again.
+        if follows || positions.get(&push.reference).is_none_or(|known| known.told_ms.is_some()) {
+            positions.insert(push.reference.clone(), known);
+        }
+        if follows && restored > 0 {
+            self.anchor(push.repository, push.reference, push.after);
+        }
         Ok(())
     }
 
-    fn seen(&mut self, repository: &str, entry: &Entry) -> Result<(), journal::Error> {
+    /// Whether a push begins where its branch or tag stood since the restore. What has no beginning may be of any time.
+    fn follows(&self, push: &Push) -> bool {
+        let stood = self.anchors.get(&(push.repository.clone(), push.reference.clone()));
+        let begins_there = push.before != NOTHING && stood.is_some_and(|stood| stood.contains(&push.before));
+        push.source == Source::Heads || begins_there
+    }
+
+    fn anchor(&mut self, repository: String, reference: String, at: String) {
+        let stood = self.anchors.entry((repository, reference)).or_default();
+        if stood.len() >= ANCHORS {
+            stood.pop_front();
+        }
+        stood.push_back(at);
+    }
+
+    fn seen(&mut self, repository: &str, entry: &Entry, restored: u64) -> Result<(), journal::Error> {
         let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
         let seen = serde_json::json!({ "kind": entry.kind, "body": entry.body });
         let seen: decide::heads::Entry = serde_json::from_value(seen).map_err(|e| place(e.to_string()))?;
         let is_summary = matches!(seen, decide::heads::Entry::Summary { .. });
         self.looked.insert(repository.to_owned());
-        let positions = self.positions.entry(repository.to_owned()).or_default();
         for (reference, at) in seen.heads() {
+            if restored > 0 {
+                self.anchor(repository.to_owned(), reference.clone(), at.clone());
+            }
+            let positions = self.positions.entry(repository.to_owned()).or_default();
             let reflog = self.reflogs.entry((repository.to_owned(), reference.clone())).or_default();
-            if is_summary && (reflog.stands().is_some() || positions.contains_key(reference)) {
+            if is_summary && positions.get(reference).is_some_and(|known| known.told_ms.is_some()) {
                 // It says where they stood at the last look, and deliveries may have come since.
                 continue;
             }
@@ -284,6 +352,9 @@ impl Folded {
         let runs = self.runs.entry(opened.repository.clone()).or_default();
         self.places.insert(opened.id.clone(), (opened.repository.clone(), runs.len()));
         runs.push(KnownRun { epoch, ..KnownRun::new(&opened) });
+        if epoch == Epoch::Restored {
+            self.untouched.insert(opened.id);
+        }
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use pipeline::lock::plugin_reference;
 use remote::Remote;
 use sandbox::{Plugin, Sandbox};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -59,15 +60,21 @@ impl Plugins {
     /// # Errors
     /// The folder cannot be read; the text names it and how to build the plugins.
     pub fn names(&self) -> Result<Vec<String>, Error> {
-        let folder = || self.dir.display().to_string();
-        let read = std::fs::read_dir(&self.dir)
-            .map_err(|error| Error::Folder { folder: folder(), problem: error.to_string() })?;
-        let name = |entry: std::io::Result<std::fs::DirEntry>| {
-            let path = entry.ok()?.path();
+        let unreadable = |error: std::io::Error| {
+            let (folder, problem) = (self.dir.display().to_string(), error.to_string());
+            match error.kind() {
+                NotFound | NotADirectory | PermissionDenied => Error::Folder { folder, problem },
+                _ => Error::Unread { file: folder, problem },
+            }
+        };
+        let name = |path: &Path| {
             let is_plugin = path.extension().is_some_and(|extension| extension == "wasm");
             is_plugin.then(|| path.file_stem()?.to_str().map(str::to_owned)).flatten()
         };
-        let mut names: Vec<_> = read.filter_map(name).collect();
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.dir).map_err(unreadable)? {
+            names.extend(name(&entry.map_err(unreadable)?.path()));
+        }
         names.sort();
         Ok(names)
     }
@@ -189,6 +196,19 @@ fn with_declared(wasm: Vec<u8>) -> (Vec<u8>, Declared) {
 mod tests {
     use super::*;
     use decide::retry::Retry;
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_read_now_is_waited_for_and_one_that_is_not_there_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::open(&dir.path().join("cache"), sandbox::Settings::default()).unwrap();
+        let folder = dir.path().join("plugins");
+        let step = async || Plugins::of(&folder).get(&sandbox, "odd").await.err().unwrap().to_a_step();
+        assert_eq!(step().await.retry, Retry::Permanent);
+        // An error of the operating system that says nothing of what is there.
+        std::os::unix::fs::symlink(&folder, &folder).unwrap();
+        let trouble = step().await;
+        assert_eq!(trouble.retry, Retry::PASSING, "{trouble}");
+    }
 
     #[tokio::test]
     async fn a_file_that_cannot_be_read_now_is_waited_for() {

@@ -222,7 +222,7 @@ async fn bind(config: &Config, drivers: &Arc<Drivers>, logs: &Arc<Logs>, url: &s
     let owners = Arc::new(Alone::start());
     let steps = Arc::new(steps);
     let run = RunStage::new(steps, reporter, leftovers.clone(), index.clone(), owners, url.to_owned());
-    let run = Arc::new(run.queueing(waits));
+    let run = Arc::new(run.queueing(waits).judging(floors.clone()));
     let webhooks = Webhooks::new(adapters::forge(config)?.status);
     let heads = HeadsStage::new(&forge, index.clone(), adapters::hook_of_each(config), webhooks);
     let numbers = config.server.numbers.clone();

@@ -72,3 +72,42 @@ async fn the_order_of_a_group_is_the_journals_whatever_the_runs_are_called() {
         assert_eq!(ahead(&JournalIndex::new(journal), &ids[2]).await, None, "{names:?}: read anew");
     }
 }
+
+#[tokio::test]
+async fn what_was_seen_to_be_gone_outlives_a_summary_of_the_looks() {
+    use decide::heads::Entry as Heads;
+    let directory = tempfile::tempdir().unwrap();
+    let journal = journal::open(directory.path()).unwrap();
+    let [main, tag] = ["refs/heads/main", "refs/tags/v1"];
+    let commit = |digit: &str| digit.repeat(40);
+    let heads = |text: &[(&str, &str)]| text.iter().map(|(name, at)| ((*name).to_owned(), commit(at))).collect();
+    let push = |delivery: &str| -> Push {
+        let json = serde_json::json!({
+            "hook": "default", "delivery": delivery, "repository": REPOSITORY, "reference": tag,
+            "before": commit("0"), "after": commit("1"), "change": "new", "pusher": "kim",
+            "paths": { "known": "compare", "because": "a test" },
+        });
+        serde_json::from_value(json).unwrap()
+    };
+    let received = async |delivery: &str| {
+        let entry = decide::delivery::Entry::Received(push(delivery));
+        let stream = format!("delivery/default/{delivery}");
+        journal.append(&stream, 0, encode(&[entry], &By::Server, 5).unwrap()).await.unwrap();
+    };
+    let mut run = opened("was", 1, None);
+    run.event.delivery = "d1".into();
+    open(&journal, run).await;
+    received("d1").await;
+    let stream = format!("heads/{REPOSITORY}");
+    let looks = [Heads::Looked { heads: heads(&[(main, "2"), (tag, "0")]) }, Heads::Moved { heads: heads(&[(main, "3")]) }];
+    journal.append(&stream, 0, encode(&looks, &By::Server, 5).unwrap()).await.unwrap();
+    let summary = encode(&[Heads::Summary { heads: heads(&[(main, "3")]) }], &By::Server, 5).unwrap().remove(0);
+    journal.summarize(&stream, 2, summary, vec![0]).await.unwrap();
+    received("d2").await;
+    // As after a restart.
+    let index = JournalIndex::new(journal.clone());
+    let (positions, _) = index.positions(REPOSITORY).await.unwrap();
+    assert_eq!(positions[main].at, commit("3"), "where the last look saw it");
+    let (_, same) = index.runs_beside(&push("d2")).await.unwrap();
+    assert!(same.is_empty(), "it was gone before it was pushed again");
+}

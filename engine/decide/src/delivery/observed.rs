@@ -40,7 +40,7 @@ pub struct Context {
     pub changed: Changed,
     /// Whether the pull request, or the pushed branch or tag, has moved on.
     pub standing: Standing,
-    /// Whether the delivery was received since the journal was begun or restored.
+    /// Whether what the delivery tells happened since the journal was begun or restored, as far as that is known.
     pub receipt: Epoch,
     /// The other deliveries, by their ids, that tell of the same move of the pushed branch or tag; at least those that
     /// have opened runs.

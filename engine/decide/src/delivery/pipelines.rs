@@ -154,8 +154,9 @@ fn supersede(received: &Received, pipeline: &Pipeline) -> Option<Supersede> {
     }
 }
 
-/// Why a push that waited while the backup was made comes too late: its branch or tag has moved on. It may have had its run
-/// in the time that is lost, and the runs of newer commits as well, so that no known run tells of them.
+/// Why a push that waited while the backup was made, or is of the time that is lost and told again, comes too late: its
+/// branch or tag has moved on. It may have had its run in that time, and the runs of newer commits as well, so that no
+/// known run tells of them.
 fn lost(received: &Received, context: &Context) -> Option<String> {
     let (Received::Push(push), Standing::Moved { .. }) = (received, &context.standing) else { return None };
     // What stood at the commit since the restore was worked off then.

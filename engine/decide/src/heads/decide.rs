@@ -26,7 +26,8 @@ pub enum Act {
 
 /// Decides what becomes of a look at the heads.
 pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry, Act> {
-    if observed.heads.is_empty() && observed.known.values().any(|known| known.at != NOTHING) {
+    let stood = observed.known.values().any(|known| known.at != NOTHING) || !observed.formerly.is_empty();
+    if observed.heads.is_empty() && stood {
         let because = format!("{} shows no branch or tag, and nothing follows from that", observed.repository);
         return Next::waiting(Wake::At(now + EVERY_MS), because);
     }
@@ -120,19 +121,15 @@ fn id(push: &Push, now: Timestamp, n: usize) -> String {
 /// What is written down of a look, if it is news. What is not settled is left as it was.
 fn note(state: &State, observed: &Observed, unsettled: &BTreeSet<&str>) -> Option<Entry> {
     let settled = |name: &String| !unsettled.contains(name.as_str());
-    let Some(before) = state.heads.as_ref().filter(|_| observed.look == Look::Later) else {
-        let heads = observed.heads.iter().filter(|(name, _)| settled(name));
-        return Some(Entry::Looked { heads: heads.map(|(name, at)| (name.clone(), at.clone())).collect() });
-    };
-    let mut moved = BTreeMap::new();
-    for (name, at) in observed.heads.iter().filter(|(name, at)| before.get(*name) != Some(at)) {
-        moved.insert(name.clone(), at.clone());
-    }
     // Gone is what the look would have shown: what changed meanwhile is in neither.
-    let gone = before.keys().chain(observed.known.keys()).filter(|name| !observed.heads.contains_key(*name));
-    for name in gone.filter(|name| observed.known.get(*name).is_some_and(|known| known.at != NOTHING)) {
-        moved.insert(name.clone(), NOTHING.to_owned());
-    }
-    moved.retain(|name, _| settled(name));
-    (!moved.is_empty()).then_some(Entry::Moved { heads: moved })
+    let known = observed.known.iter().filter(|(_, known)| known.at != NOTHING).map(|(name, _)| name);
+    let gone = known.chain(&observed.formerly).filter(|name| !observed.heads.contains_key(*name));
+    let gone = gone.map(|name| (name.clone(), NOTHING.to_owned()));
+    let heads = observed.heads.iter().map(|(name, at)| (name.clone(), at.clone()));
+    let seen = heads.chain(gone).filter(|(name, _)| settled(name));
+    let Some(before) = state.heads.as_ref().filter(|_| observed.look == Look::Later) else {
+        return Some(Entry::Looked { heads: seen.collect() });
+    };
+    let heads: BTreeMap<_, _> = seen.filter(|(name, at)| before.get(name) != Some(at)).collect();
+    (!heads.is_empty()).then_some(Entry::Moved { heads })
 }

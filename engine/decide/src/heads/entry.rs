@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub enum Entry {
     /// The first look: all of them.
     Looked {
-        /// The id that each branch and tag stands at, by its full reference.
+        /// The id that each branch and tag stands at, by its full reference; zeros where one is gone that was told of before.
         heads: BTreeMap<String, String>,
     },
     /// A later look: those that stand elsewhere than before.

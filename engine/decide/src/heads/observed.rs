@@ -2,7 +2,7 @@
 
 use super::redelivery::Lost;
 use crate::next::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a look found, and what the journal knew of the same heads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub struct Observed {
     /// What the journal knew of each, before the look and after it alike. What changed meanwhile is left out of both
     /// this and `heads`.
     pub known: BTreeMap<String, Known>,
+    /// Branches and tags that the look does not show, of which the journal knows only what came with a backup: they stood
+    /// somewhere then.
+    pub formerly: BTreeSet<String>,
     /// How those that both know stand to each other, where they differ.
     pub ways: BTreeMap<String, Way>,
     /// What the forge's API says that nobody took; nothing where it was not asked, or cannot say.

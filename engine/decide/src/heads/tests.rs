@@ -27,6 +27,8 @@ struct World {
     opened: Vec<Push>,
     /// How many of the entries came with a backup.
     backup: usize,
+    /// What deliveries of the backup had told of.
+    formerly: Vec<&'static str>,
 }
 
 impl World {
@@ -37,12 +39,16 @@ impl World {
     }
 
     fn observed(&self) -> Observed {
+        let formerly = self.formerly.iter().map(|name| format!("refs/heads/{name}"));
+        let is_unknown = |name: &String| !self.git.contains_key(name) && !self.known.contains_key(name);
+        let formerly = formerly.filter(is_unknown).collect();
         let ways = self.known.keys().map(|name| (name.clone(), Way::Forward)).collect();
         Observed {
             repository: "user/petclinic".into(),
             hook: "default".into(),
             heads: self.git.clone(),
             known: self.known.clone(),
+            formerly,
             ways,
             lost: Vec::new(),
             look: if self.entries.len() > self.backup { Look::Later } else { Look::First },
@@ -111,6 +117,18 @@ fn after_a_backup_everything_begins_anew() {
     assert!(world.look("main=3 tip=4", 2 * NOW).is_empty());
     assert_eq!(world.entries[1..], [Entry::Looked { heads: heads("main=3 tip=4") }]);
     assert_eq!(world.look("main=5 tip=4", 3 * NOW), ["main:3>5"]);
+}
+
+#[test]
+fn what_a_first_look_does_not_show_is_gone() {
+    let mut world = World { formerly: vec!["main", "v1"], ..World::default() };
+    world.told("next=2", LONG_AGO);
+    assert!(world.look("", NOW).is_empty(), "a listing without any head says nothing");
+    assert!(world.entries.is_empty());
+    assert!(world.look("main=3", NOW).is_empty());
+    assert_eq!(world.entries, [Entry::Looked { heads: heads("main=3 next=0 v1=0") }]);
+    assert_eq!(State::replay(&world.entries).heads, Some(heads("main=3")));
+    assert_eq!(world.look("main=3 v1=4", 2 * NOW), ["v1:0>4"], "it was made again");
 }
 
 #[test]

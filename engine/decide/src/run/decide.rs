@@ -1,8 +1,8 @@
 //! The rules of a state, in the order in which they are tried.
 
 use super::approval::until;
-use super::entry::{Answer, Entry, Opened, Outcome, RunOutcome};
-use super::messages::{not_evaluated, running, starting, summary, waits};
+use super::entry::{Answer, CancelCause, Entry, Opened, Outcome, RunOutcome};
+use super::messages::{not_evaluated, running, since_backup, starting, summary, waits};
 use super::observed::Observed;
 use super::render::{question, render, scope};
 use super::state::{State, Status};
@@ -65,6 +65,7 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> RunNext {
         .or_else(|| refuse_mistakes(opened))
         .or_else(|| note_ends(state, observed, now))
         .or_else(|| note_places(state, observed, now))
+        .or_else(|| end_restored(state, observed, now))
         .or_else(|| cancel(state, opened, observed))
         .or_else(|| time_out(state, observed, now))
         .or_else(|| queue(state, observed))
@@ -142,6 +143,14 @@ fn noted(state: &State, observed: &Observed, now: Timestamp, mut record: Vec<Ent
     let next = decide(&after, observed, now);
     record.extend(next.record);
     Some(Next { record, ..next })
+}
+
+/// A run that came with a backup, and may have ended in the time that is lost, is not repeated: it would deploy what was
+/// replaced since.
+fn end_restored(state: &State, observed: &Observed, now: Timestamp) -> Option<RunNext> {
+    let since = observed.since_backup.as_ref().filter(|_| state.cancel().is_none())?;
+    let entry = Entry::CancelAsked { because: since_backup(since), cause: CancelCause::Asked };
+    noted(state, observed, now, vec![entry])
 }
 
 /// A cancelled run stops what runs and starts nothing more, but its final steps.

@@ -95,7 +95,7 @@ pub struct Instance(pub String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CancelCause {
-    /// A person asked for it.
+    /// A person asked for it; or the server, since it may have ended already in a time that the journal has lost.
     Asked,
     /// A newer run of the same concurrency group takes its place.
     Superseded,

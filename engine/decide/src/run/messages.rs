@@ -1,6 +1,7 @@
 //! The sentences in which a run says what it does, what it waits for and how it ended.
 
 use super::entry::{Entry, Outcome, RunOutcome};
+use super::observed::SinceBackup;
 use super::state::{State, Status};
 use pipeline::Step;
 
@@ -18,6 +19,18 @@ pub(super) fn summary(state: &State, outcome: RunOutcome) -> String {
             failed.map_or("failed".into(), |step| format!("{}: {}", step.id, why(&state.status(&step.id))))
         }
     }
+}
+
+/// Why a run that came with a backup does not go on.
+pub(super) fn since_backup(since: &SinceBackup) -> String {
+    let happened = match since {
+        SinceBackup::Moved { reference } => format!("`{reference}` has moved on"),
+        SinceBackup::Bumped { repo } => format!("its bump has come to {repo}"),
+    };
+    format!(
+        "{happened} since the backup that the journal was restored from, and what became of this run then is not known; \
+         start it again if it has to run"
+    )
 }
 
 /// How a run ended whose steps did all that they were to do: with what was left out, and what went wrong in the end.

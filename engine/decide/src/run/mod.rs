@@ -9,12 +9,13 @@
 //! 1. a closed run only reports how it ended;
 //! 2. a pipeline file with mistakes fails its run;
 //! 3. attempts that ended, or were lost, are written down, and so are those that wait for a free place or have one;
-//! 4. a cancelled run stops what runs and starts nothing but its final steps;
-//! 5. an attempt that takes longer than its step allows is ended;
-//! 6. a run that has started nothing waits for the run ahead of it in its group;
-//! 7. what is ready starts, is skipped, asks for approval, or is tried again;
-//! 8. it waits for attempts, for answers, and for the moment of the next retry;
-//! 9. when nothing is left, it closes.
+//! 4. a run that came with a backup, and may have ended since, is cancelled;
+//! 5. a cancelled run stops what runs and starts nothing but its final steps;
+//! 6. an attempt that takes longer than its step allows is ended;
+//! 7. a run that has started nothing waits for the run ahead of it in its group;
+//! 8. what is ready starts, is skipped, asks for approval, or is tried again;
+//! 9. it waits for attempts, for answers, and for the moment of the next retry;
+//! 10. when nothing is left, it closes.
 
 mod approval;
 mod decide;
@@ -33,5 +34,5 @@ pub use entry::{
     Answer, CancelCause, Commit, Entry, Event, EventKind, Instance, ManualStart, Opened, Origin, Outcome, PullRequest,
     RunOutcome,
 };
-pub use observed::Observed;
+pub use observed::{Observed, SinceBackup};
 pub use state::{Queued, State, Status};

@@ -18,6 +18,24 @@ pub struct Observed {
     pub exits: BTreeMap<(String, u32), Outcome>,
     /// The newest of the open runs of its concurrency group that were opened before it.
     pub ahead: Option<String>,
+    /// What a run that came with a backup, and of which nothing was written since, shows of the time in between; absent
+    /// where there is nothing.
+    pub since_backup: Option<SinceBackup>,
     /// Where this server is read by people; empty where it has no address.
     pub url: String,
+}
+
+/// What the world shows of the time between a backup and its restore, in which a run may have gone on and ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinceBackup {
+    /// Its branch or tag stands elsewhere.
+    Moved {
+        /// The full reference.
+        reference: String,
+    },
+    /// Its bump, which the backup does not know, is in the manifests.
+    Bumped {
+        /// The address of their repository.
+        repo: String,
+    },
 }

@@ -342,3 +342,31 @@ fn an_attempt_names_the_instance_that_runs_it() {
     let again = serde_json::to_value(&old).unwrap();
     assert_eq!(again, json!({ "kind": "started", "body": { "step": "a", "attempt": 1 } }), "as it was written");
 }
+
+#[test]
+fn a_run_that_may_have_ended_in_the_lost_time_is_not_repeated() {
+    let moved = || Some(SinceBackup::Moved { reference: "refs/heads/main".into() });
+    let bumped = Some(SinceBackup::Bumped { repo: "https://host.example/manifests".into() });
+    let cases = [(moved(), "`refs/heads/main` has moved on"), (bumped, "its bump has come to https://host.example")];
+    let lost = Entry::Started { step: "lint".into(), attempt: 1, owner: None };
+    for (since_backup, because) in cases {
+        for backup in [diamond(), [diamond(), vec![lost.clone()]].concat()] {
+            let mut world = start(backup);
+            world.seen.since_backup = since_backup.clone();
+            let world = world.finish(all_well);
+            assert_eq!(world.ending(), Some(&Entry::Closed { outcome: RunOutcome::Cancelled }));
+            let run = world.run();
+            let Status::Skipped { because: said } = run.status("bump") else { panic!("{:?}", run.status("bump")) };
+            assert!(said.starts_with(because) && said.contains("start it again"), "{said}");
+            let started = |act: &&Act| matches!(act, Act::Start { step, .. } if step != "slack");
+            assert_eq!(world.acts.iter().filter(started).count(), 0);
+            assert!(matches!(run.status("slack"), Status::Ended { .. }), "the final steps run");
+        }
+    }
+    let mut asked = start(diamond());
+    let entry = Entry::CancelAsked { because: "kim asked".into(), cause: CancelCause::Asked };
+    asked.write(By::Person("kim".into()), entry);
+    asked.seen.since_backup = moved();
+    let asked = asked.finish(all_well);
+    assert_eq!(asked.run().cancel().map(|(_, because)| because.to_owned()), Some("kim asked".into()), "it stays");
+}

@@ -37,7 +37,7 @@ impl DeliveryStage {
     /// Observes the repository of what was received.
     pub(super) async fn observe_repository(&self, received: &Received) -> Result<Observed, Trouble> {
         let since = self.received_before(received).await?;
-        let receipt = self.index.receipt(&received.stream()).await;
+        let receipt = self.index.move_epoch(&received.stream()).await;
         let receipt = receipt.map_err(|error| Trouble::new("reading the deliveries", error))?;
         let repository = received.repository();
         let mirror = self.forge.repository(repository)?;

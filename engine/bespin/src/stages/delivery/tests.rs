@@ -132,7 +132,7 @@ fn server_with(git: &GitServer, directory: &tempfile::TempDir, name: &str, regis
 }
 
 /// The same on a journal whose entries up to this sequence came with a backup.
-fn server_restored(
+pub(in crate::stages) fn server_restored(
     git: &GitServer,
     directory: &tempfile::TempDir,
     name: &str,

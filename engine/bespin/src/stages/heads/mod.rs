@@ -7,10 +7,11 @@ use crate::drive::{Drivers, Stage, Trouble, Turn, Written};
 use crate::index::JournalIndex;
 use async_trait::async_trait;
 use decide::by::By;
-use decide::delivery::Received;
+use decide::delivery::{NOTHING, Received};
 use decide::heads::{self, Act, Entry, Observed, State};
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
+use decide::retention::REDELIVERY_MS;
 use decide::stream::{Family, Stream};
 use forge::Forge;
 use forge::redelivery::Webhooks;
@@ -77,6 +78,10 @@ impl Stage for HeadsStage {
         state.summary()
     }
 
+    fn kept(&self, entries: &[(u64, Written<Entry>)]) -> Vec<u64> {
+        seen_gone(entries)
+    }
+
     async fn observe(&self, turn: &Turn<'_>, _: &State, _: &Outcomes<Act, ()>) -> Result<Observed, Trouble> {
         self.observe_heads(turn, turn.stream.rest()).await
     }
@@ -99,6 +104,17 @@ impl Stage for HeadsStage {
             }
         }
     }
+}
+
+/// What was seen to be gone stays before a summary as long as what led there may be told again: what is pushed there anew
+/// would count as that otherwise.
+fn seen_gone(entries: &[(u64, Written<Entry>)]) -> Vec<u64> {
+    let newest = entries.last().map_or(0, |(_, last)| last.at_ms);
+    let is_told_again = |written: &Written<Entry>| newest.saturating_sub(written.at_ms) <= REDELIVERY_MS;
+    let gone = |(_, written): &&(u64, Written<Entry>)| {
+        written.entry.heads().values().any(|at| at == NOTHING) && is_told_again(written)
+    };
+    entries.iter().filter(gone).map(|(index, _)| *index).collect()
 }
 
 #[cfg(test)]

@@ -23,16 +23,19 @@ impl HeadsStage {
         let place = self.places.acquire().await.map_err(|error| Trouble::new("waiting for other looks", error))?;
         let (before, look) = self.index.positions(repository).await.map_err(reading)?;
         let lost = self.lost(turn, repository, hook, look).await?;
+        let mut formerly = self.index.formerly(repository).await.map_err(reading)?;
         mirror.fetch(Instant::now()).await?;
         let mut heads = mirror.references().await?;
         drop(place);
         let (mut known, look) = self.index.positions(repository).await.map_err(reading)?;
+        formerly.retain(|name| !heads.contains_key(name) && !known.contains_key(name));
         // What was told during the look is left to the next one.
         heads.retain(|name, _| known.get(name) == before.get(name));
         known.retain(|name, at| before.get(name) == Some(at));
         // What cannot be taken from the remote is there, and says nothing of where it stands.
         heads.retain(|name, _| mirror.unfetched(name).is_none());
         known.retain(|name, _| mirror.unfetched(name).is_none());
+        formerly.retain(|name| mirror.unfetched(name).is_none());
         let mut ways = BTreeMap::new();
         for (name, before) in known.iter().filter(|(_, known)| known.at != NOTHING) {
             let Some(after) = heads.get(name).filter(|after| **after != before.at) else { continue };
@@ -45,6 +48,7 @@ impl HeadsStage {
             hook: hook.clone(),
             heads,
             known,
+            formerly,
             ways,
             lost,
             look,

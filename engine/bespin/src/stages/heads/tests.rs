@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::drive::read;
-use crate::stages::delivery::tests::{Server, ended, heads_beside, server};
+use crate::stages::delivery::tests::{Server, ended, heads_beside, server_restored};
 use crate::stages::git_server::GitServer;
-use decide::delivery::{Entry as DeliveryEntry, NOTHING, Push};
+use decide::delivery::{Change, Entry as DeliveryEntry, Push};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -33,7 +33,12 @@ impl World {
 
     /// The same beside GitHub's API at this address.
     async fn up_beside(&self, api: Option<&str>) -> Server {
-        let (drivers, stage, started) = server(&self.git, &self.directory, "journal");
+        self.up_restored(api, 0).await
+    }
+
+    /// The same with a journal whose entries up to this sequence came with a backup.
+    async fn up_restored(&self, api: Option<&str>, up_to: u64) -> Server {
+        let (drivers, stage, started) = server_restored(&self.git, &self.directory, "journal", None, up_to);
         let heads = heads_beside(&stage, &NAMES, api);
         drivers.register(&heads);
         stage.resume(&drivers).await.unwrap();
@@ -127,6 +132,45 @@ async fn what_was_pushed_while_the_server_was_down_is_built() {
     assert_eq!(again, ended(&drivers, &opened[0].0).await, "one run");
     assert_eq!(drivers.journal().streams("run/").await.unwrap().len(), 3);
     drivers.stop().await;
+}
+
+fn tagged(delivery: &str, before: &str, after: &str) -> Received {
+    let Received::Push(push) = told(NAMES[0], delivery, before, after) else { panic!("it is a push") };
+    let change = if before == NOTHING { Change::New } else { Change::Deleted };
+    Received::Push(Push { reference: "refs/tags/v1".into(), change, ..push })
+}
+
+async fn tell(drivers: &Arc<Drivers>, push: Received) -> Vec<String> {
+    let id = push.delivery().to_owned();
+    drivers.open(&push.stream(), &By::Server, &push.entry()).await.unwrap();
+    ended(drivers, &id).await
+}
+
+/// The same commit again: only that the tag was seen to be gone tells one push from the other.
+#[tokio::test]
+async fn a_tag_that_went_in_the_lost_time_and_is_pushed_again_opens_a_run() {
+    let world = World::new().await;
+    let head = world.git.git(NAMES[0], &["rev-parse", "main"]);
+    world.git.git(NAMES[0], &["tag", "v1", "main"]);
+    let (drivers, ..) = world.up().await;
+    assert_eq!(tell(&drivers, tagged("d1", NOTHING, &head)).await, ["user/petclinic/was/1"]);
+    let backup = drivers.journal().tail(0, 1_000).await.unwrap().last().unwrap().seq;
+    drivers.stop().await;
+    drop(drivers);
+    world.git.git(NAMES[0], &["tag", "-d", "v1"]);
+    let (drivers, ..) = world.up_restored(None, backup).await;
+    world.git.git(NAMES[0], &["tag", "v1", "main"]);
+    assert_eq!(tell(&drivers, tagged("d2", NOTHING, &head)).await, ["user/petclinic/was/2"]);
+    drivers.stop().await;
+}
+
+#[test]
+fn what_was_seen_to_be_gone_stays_before_a_summary_while_it_may_be_told_again() {
+    let heads = |at: &str| [("refs/tags/v1".to_owned(), at.to_owned())].into();
+    let old = [(0, NOTHING), (1, "1"), (REDELIVERY_MS, NOTHING), (REDELIVERY_MS + 1, "2")];
+    let entry = |(at_ms, at): &(u64, &str)| Written { at_ms: *at_ms, by: By::Server, entry: Entry::Moved { heads: heads(at) } };
+    let entries: Vec<_> = old.iter().map(entry).enumerate().map(|(index, written)| (index as u64, written)).collect();
+    assert_eq!(seen_gone(&entries), [2]);
 }
 
 #[tokio::test]

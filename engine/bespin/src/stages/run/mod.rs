@@ -11,10 +11,11 @@ use crate::leftovers::Leftovers;
 use crate::places::PlaceWaits;
 use crate::steps::Executor;
 use async_trait::async_trait;
+use decide::delivery::Bump;
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::retry::Retry;
-use decide::run::{self, Act, Entry, Observed, Opened, RunOutcome, State};
+use decide::run::{self, Act, Entry, Observed, Opened, RunOutcome, SinceBackup, State};
 use decide::stream::{Family, Stream};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -33,6 +34,17 @@ pub struct RunStage {
     told: Mutex<BTreeMap<Stream, String>>,
     url: String,
     waits: Arc<PlaceWaits>,
+    lost: Option<Arc<dyn LostTime>>,
+}
+
+/// Knows what the world shows of the time between a backup and its restore.
+#[async_trait]
+pub trait LostTime: Send + Sync + 'static {
+    /// What it shows of a run that came with the backup, with its bump ahead or recorded; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// It cannot be seen now.
+    async fn shows(&self, run: &Opened, bump: Bump) -> Result<Option<SinceBackup>, Trouble>;
 }
 
 /// Tells the forge how a commit fares.
@@ -54,7 +66,13 @@ impl RunStage {
         url: String,
     ) -> Self {
         let (attempts, told, waits) = Default::default();
-        RunStage { attempts, executor, reporter, leftovers, index, owners, told, url, waits }
+        RunStage { attempts, executor, reporter, leftovers, index, owners, told, url, waits, lost: None }
+    }
+
+    /// With what judges runs that came with a backup, before they go on.
+    #[must_use]
+    pub fn judging(self, lost: Arc<dyn LostTime>) -> Self {
+        RunStage { lost: Some(lost), ..self }
     }
 
     /// With what knows which attempts wait for a free place.

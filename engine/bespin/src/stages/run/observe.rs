@@ -2,7 +2,9 @@
 
 use super::RunStage;
 use crate::drive::{Trouble, Turn};
-use decide::run::{Observed, Opened, State, Status};
+use decide::delivery::Bump;
+use decide::epoch::Epoch;
+use decide::run::{Observed, Opened, SinceBackup, State, Status};
 use decide::stream::Stream;
 use std::collections::BTreeSet;
 
@@ -33,7 +35,20 @@ impl RunStage {
         let ahead = ahead.map_err(|error| Trouble::new("reading who is ahead in the group", error))?;
         let alive = self.alive(run, &here.alive);
         let queued = self.waits.of(&opened.id);
-        Ok(Observed { instance, alive, queued, exits: here.exits, ahead, url: self.url.clone() })
+        let since_backup = self.since_backup(run, opened).await?;
+        Ok(Observed { instance, alive, queued, exits: here.exits, ahead, since_backup, url: self.url.clone() })
+    }
+
+    /// What the world shows of a run of which only the backup tells.
+    async fn since_backup(&self, run: &State, opened: &Opened) -> Result<Option<SinceBackup>, Trouble> {
+        let Some(lost) = &self.lost else { return Ok(None) };
+        let epoch = self.index.run_epoch(&opened.id).await;
+        if epoch.map_err(|error| Trouble::new("reading what came with the backup", error))? == Epoch::This {
+            return Ok(None);
+        }
+        let mut bumps = run.steps().filter(|step| step.uses == "bump");
+        let is_ahead = bumps.all(|step| run.status(&step.id) == Status::Waiting);
+        lost.shows(opened, if is_ahead { Bump::Ahead } else { Bump::Recorded }).await
     }
 
     /// Wakes the runs that may wait for this one, which is closed; those that are closed as well are left alone, this

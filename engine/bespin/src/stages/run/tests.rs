@@ -289,3 +289,46 @@ async fn an_attempt_that_waits_for_a_place_is_queued_and_placed() {
     written(Entry::Closed { outcome: RunOutcome::Succeeded }).await;
     drivers.stop().await;
 }
+
+/// Knows that main has moved on.
+struct MovedOn;
+
+#[async_trait]
+impl LostTime for MovedOn {
+    async fn shows(&self, _: &Opened, _: Bump) -> Result<Option<SinceBackup>, Trouble> {
+        Ok(Some(SinceBackup::Moved { reference: "refs/heads/main".into() }))
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_came_with_a_backup_is_judged_before_it_goes_on() {
+    for (up_to, outcome) in [(1, RunOutcome::Cancelled), (0, RunOutcome::Succeeded)] {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = journal::open(&directory.path().join("journal")).unwrap();
+        let drivers = Drivers::new(journal, Arc::new(Board::default()));
+        let stage = stage(directory.path(), &drivers, Arc::new(Alone::start()));
+        let index = Arc::new(JournalIndex::restored(drivers.journal().clone(), up_to));
+        let stage = RunStage { index, ..stage }.judging(Arc::new(MovedOn));
+        let mut run = crate::index::tests::opened("a", 1, None);
+        run.pipeline = pipeline::parse("a.yaml", "name: a\non: push\nsteps:\n  - uses: talk\n").unwrap();
+        let stream = Stream::run(&run.id);
+        drivers.register(&Arc::new(stage));
+        let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Arc::new(run.clone()) }]);
+        drivers.append(&stream, By::Server, opening).await.unwrap();
+        drivers.ensure(&stream);
+        let mut newest = drivers.journal().newest();
+        let ended = async {
+            loop {
+                newest.mark_unchanged();
+                let written = crate::drive::read::<Entry>(drivers.journal(), &stream).await.unwrap();
+                if let Some(Entry::Closed { outcome }) = written.last().map(|written| &written.entry) {
+                    return *outcome;
+                }
+                newest.changed().await.unwrap();
+            }
+        };
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(60), ended).await.expect("the run ends");
+        assert_eq!(ended, outcome, "with {up_to} entries of a backup");
+        drivers.stop().await;
+    }
+}

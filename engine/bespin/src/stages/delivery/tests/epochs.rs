@@ -56,3 +56,83 @@ async fn a_run_does_not_inherit_the_logs_of_a_lost_one() {
         empty.0.stop().await;
     }
 }
+
+/// What a look since the restore has seen of main.
+async fn seen(server: &Server, at: &str) {
+    let heads = BTreeMap::from([("refs/heads/main".to_owned(), at.to_owned())]);
+    let looked = encode(&[decide::heads::Entry::Looked { heads }], &By::Server, 0).unwrap();
+    server.0.journal().append(&format!("heads/{REPOSITORY}"), 0, looked).await.unwrap();
+}
+
+async fn tell(server: &Server, push: Push) -> Vec<String> {
+    let id = push.delivery.clone();
+    let received = Received::Push(push);
+    server.0.open(&received.stream(), &By::Server, &received.entry()).await.unwrap();
+    ended(&server.0, &id).await
+}
+
+#[tokio::test]
+async fn a_push_of_the_lost_time_that_is_told_again_is_not_deployed_over_newer_ones() {
+    let world = World::new(&[(".bespin/was.yaml", PIPELINE), ("was/a", "1")]).await;
+    let mut commits = vec![world.git.git(REPOSITORY, &["rev-parse", "main"])];
+    let commit = |n: u32| world.git.commit(REPOSITORY, "main", &[("was/a", &n.to_string())], "more");
+    commits.extend([2, 3, 4].map(commit));
+    let [a, b, c, d] = &commits[..] else { panic!("{commits:?}") };
+    let server = server_restored(&world.git, &world.directory, "restored", None, 1);
+    let other = encode(&[Entry::Missed { because: "it came with the backup".into() }], &By::Server, 0).unwrap();
+    server.0.journal().append("delivery/default/backup", 0, other).await.unwrap();
+    let is_late = |ended: &[String]| ended[0].contains("has moved on since the backup");
+    let early = tell(&server, push_of("before-a-look", a, b, compare())).await;
+    assert!(is_late(&early), "{early:?}");
+    seen(&server, d).await;
+    for (delivery, before, after) in [("old", a, b), ("follows-the-old", b, c), ("made", &NOTHING.to_owned(), a)] {
+        let late = tell(&server, push_of(delivery, before, after, compare())).await;
+        assert!(is_late(&late), "{delivery}: {late:?}");
+    }
+    let run = |number: u32| vec![format!("user/petclinic/petclinic-was/{number}")];
+    assert_eq!(tell(&server, push_of("newest", c, d, compare())).await, run(56), "main stands there");
+    // Two pushes, of which the first is worked off when the second has happened.
+    let [e, f] = [5, 6].map(commit);
+    assert_eq!(tell(&server, push_of("new", d, &e, compare())).await, run(57), "it follows what was seen");
+    assert_eq!(tell(&server, push_of("newer", &e, &f, compare())).await, run(58));
+    server.0.stop().await;
+}
+
+const BUMPS: &str = "name: petclinic-was
+on: { push: {} }
+steps:
+  - id: bump
+    uses: bump
+    with: { repo: '${{ env.MANIFESTS }}', path: was, image: x }
+    grants: { git: ['${{ env.ALLOWED }}'] }
+";
+
+#[tokio::test]
+async fn what_became_of_a_run_in_the_lost_time_is_seen_in_git() {
+    use crate::stages::run::LostTime as _;
+    use decide::delivery::Bump;
+    use decide::run::SinceBackup;
+    let world = World::new(&[("README", "1")]).await;
+    world.git.create("user/manifests", &[("was", "image: x")]);
+    let (url, host) = (&world.git.url, &world.git.url[7..]);
+    let env = format!("env: {{ MANIFESTS: '{url}/user/manifests.git', ALLOWED: '{host}/user/manifests' }}\n");
+    let pipeline = format!("{env}{BUMPS}");
+    let head = world.git.commit(REPOSITORY, "main", &[(".bespin/was.yaml", &pipeline)], "a pipeline");
+    assert_eq!(world.push("d1", NOTHING, &head, compare()).await, ["user/petclinic/petclinic-was/56"]);
+    let RunEntry::Opened { run } = &world.run("user/petclinic/petclinic-was/56").await[0] else { panic!("it is open") };
+    assert!(run.mistakes.is_empty(), "{:?}", run.mistakes);
+    let policy = toml::from_str(&format!("grants = {{ git = [\"{host}/user/*\"] }}")).unwrap();
+    let registries = Arc::new(images::Registries::new(Vec::new()).unwrap());
+    let lost = ExternalRunNumbers::new(world.stage.forge.clone(), registries, vec![policy], world.directory.path());
+    let shows = async |bump: Bump| lost.shows(run, bump).await.unwrap();
+    assert_eq!(shows(Bump::Ahead).await, None);
+    let others = "bump\n\nBespin-Run: user/petclinic/petclinic-was/5";
+    world.git.commit("user/manifests", "main", &[("was", "image: y")], others);
+    assert_eq!(shows(Bump::Ahead).await, None, "it is another run's");
+    world.git.commit("user/manifests", "main", &[("was", "image: z")], &format!("bump\n\nBespin-Run: {}", run.id));
+    assert_eq!(shows(Bump::Ahead).await, Some(SinceBackup::Bumped { repo: format!("{url}/user/manifests.git") }));
+    assert_eq!(shows(Bump::Recorded).await, None, "the backup knows it");
+    world.git.commit(REPOSITORY, "main", &[("README", "2")], "lost");
+    let moved = Some(SinceBackup::Moved { reference: "refs/heads/main".into() });
+    assert_eq!((shows(Bump::Ahead).await, shows(Bump::Recorded).await), (moved.clone(), moved));
+}
