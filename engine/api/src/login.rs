@@ -204,6 +204,8 @@ impl Login {
         match known {
             Some((role, _)) if right => {
                 self.by_name.forget(&guess);
+                // Those of a site who know their passwords do not use up each other's tries.
+                self.by_site.give_back(&site);
                 Ok(self.begin(name, *role, now))
             }
             _ => Err(Refusal::Wrong),

@@ -58,9 +58,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::open(directory.path()).unwrap();
         let stream = Stream::parse("rollout/test/petclinic/was").unwrap();
-        let new = |kind: &str| {
-            NewEntry { at_ms: 0, by: By::Server, kind: kind.into(), body: serde_json::json!({}) }
-        };
+        let new = |kind: &str| NewEntry { at_ms: 0, by: By::Server, kind: kind.into(), body: serde_json::json!({}) };
         let append = async |at: u64, kinds: &[&str]| {
             journal.append(stream.as_str(), at, kinds.iter().map(|kind| new(kind)).collect()).await.unwrap();
         };

@@ -88,6 +88,23 @@ async fn one_site_with_many_64s_does_not_take_every_place() {
 }
 
 #[tokio::test]
+async fn those_who_know_their_passwords_use_up_nobodys_tries() {
+    let login = login();
+    let from = |n: u16| IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 1]);
+    let site = client::site(client::network(from(1)));
+    assert!((0..98).all(|_| login.by_site.take(site, 5_000).is_none()));
+    for n in 1..=4 {
+        assert!(login.enter("ann", "a long password", from(n), 6_000).await.is_ok(), "{n}");
+    }
+    for n in 5..=6 {
+        assert_eq!(login.enter("ann", "guess", from(n), 6_000).await, Err(Refusal::Wrong), "{n}");
+    }
+    let right = login.enter("ann", "a long password", from(7), 7_000).await;
+    assert_eq!(right, Err(Refusal::TooOften(58)), "a hundred guesses are enough for a minute");
+    assert!(login.enter("ann", "a long password", from(7), 65_000).await.is_ok(), "and for no longer");
+}
+
+#[tokio::test]
 async fn a_whole_64_is_slowed_down_as_one() {
     let login = login();
     let from = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);

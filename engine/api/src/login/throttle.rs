@@ -55,6 +55,14 @@ impl<K: Hash + Eq> Throttle<K> {
         self.tries.lock().expect("nobody panics while counting tries").remove(key);
     }
 
+    /// Takes back one try of a key: it was the right one, and the others stand.
+    pub(super) fn give_back(&self, key: &K) {
+        let mut tries = self.tries.lock().expect("nobody panics while counting tries");
+        if let Some((_, count)) = tries.get_mut(key) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     /// How many keys are remembered.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {

@@ -99,7 +99,8 @@ async fn what_was_seen_to_be_gone_outlives_a_summary_of_the_looks() {
     open(&journal, run).await;
     received("d1").await;
     let stream = format!("heads/{REPOSITORY}");
-    let looks = [Heads::Looked { heads: heads(&[(main, "2"), (tag, "0")]) }, Heads::Moved { heads: heads(&[(main, "3")]) }];
+    let looks =
+        [Heads::Looked { heads: heads(&[(main, "2"), (tag, "0")]) }, Heads::Moved { heads: heads(&[(main, "3")]) }];
     journal.append(&stream, 0, encode(&looks, &By::Server, 5).unwrap()).await.unwrap();
     let summary = encode(&[Heads::Summary { heads: heads(&[(main, "3")]) }], &By::Server, 5).unwrap().remove(0);
     journal.summarize(&stream, 2, summary, vec![0]).await.unwrap();

@@ -126,6 +126,7 @@ fn settle(dir: &Path) -> std::io::Result<Option<BeforeOpening>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::carve;
     use super::*;
     use crate::{NewEntry, inspect, open};
     use decide::by::By;
@@ -204,6 +205,37 @@ mod tests {
             assert_eq!(again.err().map(|error| error.0.len()), once.err().map(|error| error.0.len()), "flip at {flip}");
         }
         assert!(changed > 0, "sled changed nothing: there was nothing to take back");
+    }
+
+    #[tokio::test]
+    async fn segments_from_before_the_newest_snapshot_are_given_back_as_well() {
+        let store = tempfile::tempdir().unwrap();
+        for round in 0..4 {
+            // Each start leaves a snapshot.
+            let journal = open(store.path()).unwrap();
+            for at in 0..25 {
+                let body = serde_json::json!({ "padding": "x".repeat(60_000) });
+                let entry = NewEntry { at_ms: 1, by: By::Server, kind: "counted".into(), body };
+                journal.append(&format!("run/{round}"), at, vec![entry]).await.unwrap();
+            }
+            if round > 0 {
+                journal.remove(vec![format!("run/{}", round - 1)]).await.unwrap();
+            }
+        }
+        let log = contents(store.path()).remove("db").unwrap();
+        let in_use = |segment: &&[u8]| segment.iter().any(|byte| *byte != 0);
+        let torn = log.chunks(carve::SEGMENT).filter(in_use).filter(|segment| !carve::is_whole(segment)).count();
+        let used = log.chunks(carve::SEGMENT).filter(in_use).count();
+        assert!(2 * torn < used, "of a sound log nothing more than sled touches is kept aside: {torn} of {used}");
+        let len = log.iter().rposition(|byte| *byte != 0).unwrap();
+        for flip in (30..len).step_by(len / 6) {
+            let damaged = copy(store.path(), flip);
+            let before = contents(damaged.path());
+            killed(damaged.path());
+            let expected = inspect(copy(store.path(), flip).path()).unwrap();
+            assert_eq!(inspect(damaged.path()).unwrap(), expected, "flip at {flip}");
+            assert_eq!(differing(&before, &contents(damaged.path())), [""; 0], "flip at {flip} of {len}");
+        }
     }
 
     #[tokio::test]

@@ -151,6 +151,21 @@ pub(super) fn segment_order(segment: &[u8]) -> Option<u64> {
     (sum == crc32fast::hash(segment.get(4..SEGMENT_HEADER)?)).then_some(order)
 }
 
+/// Whether a segment is what sled wrote: its header and its messages fit their checksums, and behind them is nothing.
+pub(super) fn is_whole(segment: &[u8]) -> bool {
+    let Some(order) = segment_order(segment) else { return false };
+    let end = segment.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let mut at = SEGMENT_HEADER;
+    while at < end {
+        match LogMessage::read(&segment[at..], Some(order / SEGMENT as u64)) {
+            None => return false,
+            Some(message) if message.kind == KIND_CAP => return true,
+            Some(message) => at += message.content.end,
+        }
+    }
+    true
+}
+
 /// Goes through a segment's messages, and returns the bytes that were put right. Behind a message that is damaged
 /// otherwise the next is looked for byte by byte.
 fn messages(segment: &mut [u8], mut each: impl FnMut(usize, LogMessage)) -> Vec<usize> {

@@ -1,11 +1,12 @@
 //! Takes back what sled does to a damaged store when it opens it: it cuts its log and writes over what came after.
 //!
-//! It touches the segments since its newest snapshot, and its snapshots. Both are kept aside until the store is found to
-//! be sound, and put back otherwise. What a process kept aside that was killed meanwhile, or could not put it back, is
+//! It touches the segments since its newest snapshot, and its snapshots; of older segments it may empty those that it needs
+//! no more, and only what is left there may tell of what is damaged elsewhere. So all of them are kept aside where one is
+//! not whole, and else what it touches, until the store is found to be sound; they are put back otherwise. What a process kept aside that was killed meanwhile, or could not put it back, is
 //! put back by the next one, unless something was written since: each batch is told in the slots beside the store, which
 //! are part of what is kept.
 
-use super::carve::{SEGMENT, segment_order};
+use super::carve::{SEGMENT, is_whole, segment_order};
 use crate::seal::checksum;
 use crate::slots::SLOTS;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,7 @@ impl BeforeOpening {
         let log = File::open(dir.join("db"))?;
         let mut segment = vec![0; SEGMENT];
         index.len = log.metadata()?.len();
+        let since = if all_whole(&log, index.len)? { since } else { 0 };
         for base in (0..index.len).step_by(SEGMENT) {
             let bytes = &mut segment[..SEGMENT.min((index.len - base) as usize)];
             log.read_exact_at(bytes, base)?;
@@ -142,6 +144,19 @@ impl BeforeOpening {
         }
         File::open(&self.dir)?.sync_all()
     }
+}
+
+/// Whether every segment of a log is empty, or what sled wrote.
+fn all_whole(log: &File, len: u64) -> std::io::Result<bool> {
+    let mut segment = vec![0; SEGMENT];
+    for base in (0..len).step_by(SEGMENT) {
+        let bytes = &mut segment[..SEGMENT.min((len - base) as usize)];
+        log.read_exact_at(bytes, base)?;
+        if bytes.iter().any(|byte| *byte != 0) && !is_whole(bytes) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Puts back what a process kept aside that ended before it knew whether the store is sound, or could not put it back;

@@ -19,6 +19,7 @@ pub(super) struct Sources {
     /// Paths and texts; or why a text is none.
     pipelines: Vec<(String, Result<String, Vec<String>>)>,
     lock: Result<Lock, Vec<String>>,
+    bytes: usize,
 }
 
 /// Reads the pipeline files of a commit, and the lock file beside them.
@@ -30,10 +31,11 @@ pub(super) async fn at(mirror: &Mirror, commit: &str) -> Result<Sources, Trouble
         Ok(files) => files,
         Err(error @ forge::Error::TooLarge { .. }) => {
             let pipelines = vec![(FOLDER.to_owned(), Err(vec![error.to_string()]))];
-            return Ok(Sources { pipelines, lock: Ok(Lock::EMPTY) });
+            return Ok(Sources { pipelines, lock: Ok(Lock::EMPTY), bytes: 0 });
         }
         Err(error) => return Err(error.into()),
     };
+    let bytes = files.iter().map(|file| file.path.len() + file.bytes.len()).sum();
     // Pipelines stand in the folder itself; what lies deeper is the pipelines' own.
     let direct = files.into_iter().filter(|file| file.path.matches('/').count() == 1);
     let (locks, pipelines): (Vec<_>, Vec<_>) = direct.partition(|file| file.path.ends_with(".lock"));
@@ -42,10 +44,15 @@ pub(super) async fn at(mirror: &Mirror, commit: &str) -> Result<Sources, Trouble
         Lock::read(LOCK, &text).map_err(|all| all.iter().map(ToString::to_string).collect())
     });
     let text = |file: FileAt| (file.path.clone(), utf8(file.path, file.bytes));
-    Ok(Sources { pipelines: pipelines.into_iter().map(text).collect(), lock })
+    Ok(Sources { pipelines: pipelines.into_iter().map(text).collect(), lock, bytes })
 }
 
 impl Sources {
+    /// How many bytes it takes in memory, nearly.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The pipelines, their steps checked by what the server's own plugins declare. Nothing of it is kept, since a
     /// file of a plugin that cannot be read now may be read at the next look.
     ///

@@ -2,6 +2,7 @@
 
 mod act;
 mod files;
+mod kept;
 mod manual;
 mod observe;
 mod pull_request;
@@ -18,6 +19,7 @@ use decide::run::{Commit, Opened};
 use decide::stream::{Family, Stream};
 use files::Sources;
 use forge::Forge;
+use kept::KeptCommits;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -47,7 +49,7 @@ pub struct DeliveryStage {
     /// same time would find the same number, and the append of the second would be refused.
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// A cache of what git says of commits, which never changes.
-    commits: Mutex<HashMap<(String, String), KnownCommit>>,
+    commits: Mutex<KeptCommits<KnownCommit>>,
     /// When each delivery was first looked at, by its stream: it was received before that.
     looked: Mutex<HashMap<Stream, Instant>>,
 }

@@ -13,8 +13,6 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many commits' pipelines are kept in memory.
-const KEPT_COMMITS: usize = 64;
 /// From how many on the moments of deliveries that have ended are forgotten.
 const KEPT_MOMENTS: usize = 1_000;
 /// How many of a reference's newest runs are compared with a late delivery.
@@ -167,7 +165,7 @@ impl DeliveryStage {
     /// What git says of a commit; `None` where the mirror has not got it.
     async fn known_commit(&self, mirror: &Mirror, repository: &str, id: &str) -> Result<Option<KnownCommit>, Trouble> {
         let key = (repository.to_owned(), id.to_owned());
-        let kept = self.commits.lock().expect("nobody panics while holding the commits").get(&key).cloned();
+        let kept = self.commits.lock().expect("nobody panics while holding the commits").get(&key);
         if kept.is_some() {
             return Ok(kept);
         }
@@ -177,11 +175,8 @@ impl DeliveryStage {
         let sources = Arc::new(files::at(mirror, &commit.sha).await?);
         let commit = Commit { sha: commit.sha, short: commit.short, message: commit.message, author: commit.author };
         let known = KnownCommit { commit, sources };
-        let mut commits = self.commits.lock().expect("nobody panics while holding the commits");
-        if commits.len() >= KEPT_COMMITS {
-            commits.clear();
-        }
-        commits.insert(key, known.clone());
+        let bytes = known.commit.message.len() + known.sources.bytes();
+        self.commits.lock().expect("nobody panics while holding the commits").keep(key, known.clone(), bytes);
         Ok(Some(known))
     }
 

@@ -620,9 +620,14 @@ async fn after_a_lost_journal_numbers_go_on_where_the_traces_end() {
 #[tokio::test]
 async fn after_a_restore_numbers_go_on_where_the_traces_end() {
     let traces = Traces::new().await;
-    for (name, backup, expected) in [("backup", true, 58), ("own", false, 51)] {
+    let text = traces.world.git.git(REPOSITORY, &["show", "main:.bespin/was.yaml"]);
+    let cases = [("backup", true, "main", 58), ("own", false, "main", 51), ("of-another", false, "next", 58)];
+    for (name, backup, branch, expected) in cases {
         let journal = journal::open(&traces.world.directory.path().join(name)).unwrap();
         let run = crate::index::tests::opened("petclinic-was", 50, None);
+        let pipeline = pipeline::parse("was.yaml", &text).unwrap();
+        let event = decide::run::Event { reference: format!("refs/heads/{branch}"), ..run.event.clone() };
+        let run = Opened { pipeline, pipeline_file: ".bespin/was.yaml".into(), event, ..run };
         let opened = encode(&[RunEntry::Opened { run: Arc::new(run) }], &By::Server, 5).unwrap();
         let newest = journal.append("run/user/petclinic/petclinic-was/50", 0, opened).await.unwrap();
         drop(journal);

@@ -168,7 +168,8 @@ async fn a_tag_that_went_in_the_lost_time_and_is_pushed_again_opens_a_run() {
 fn what_was_seen_to_be_gone_stays_before_a_summary_while_it_may_be_told_again() {
     let heads = |at: &str| [("refs/tags/v1".to_owned(), at.to_owned())].into();
     let old = [(0, NOTHING), (1, "1"), (REDELIVERY_MS, NOTHING), (REDELIVERY_MS + 1, "2")];
-    let entry = |(at_ms, at): &(u64, &str)| Written { at_ms: *at_ms, by: By::Server, entry: Entry::Moved { heads: heads(at) } };
+    let entry =
+        |(at_ms, at): &(u64, &str)| Written { at_ms: *at_ms, by: By::Server, entry: Entry::Moved { heads: heads(at) } };
     let entries: Vec<_> = old.iter().map(entry).enumerate().map(|(index, written)| (index as u64, written)).collect();
     assert_eq!(seen_gone(&entries), [2]);
 }
