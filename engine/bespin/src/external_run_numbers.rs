@@ -5,7 +5,7 @@ use crate::drive::Trouble;
 use crate::stages::delivery::RunNumberFloor;
 use crate::stages::run::LostTime;
 use async_trait::async_trait;
-use decide::delivery::{Bump, Place, by_folders, by_tags, by_trailers, places};
+use decide::delivery::{Place, by_folders, by_tags, by_trailers, places};
 use decide::run::{EventKind, Opened, SinceBackup};
 use forge::Forge;
 use images::Registries;
@@ -114,7 +114,7 @@ impl RunNumberFloor for ExternalRunNumbers {
 
 #[async_trait]
 impl LostTime for ExternalRunNumbers {
-    async fn shows(&self, opened: &Opened, bump: Bump) -> Result<Option<SinceBackup>, Trouble> {
+    async fn shows(&self, opened: &Opened) -> Result<Option<SinceBackup>, Trouble> {
         let reference = &opened.event.reference;
         if opened.event.kind != EventKind::PullRequest && reference.starts_with("refs/") {
             let mirror = self.forge.repository(&opened.repository)?;
@@ -122,9 +122,6 @@ impl LostTime for ExternalRunNumbers {
             if mirror.resolve(reference).await?.as_ref() != Some(&opened.commit.sha) {
                 return Ok(Some(SinceBackup::Moved { reference: reference.clone() }));
             }
-        }
-        if bump == Bump::Recorded {
-            return Ok(None);
         }
         for place in places(opened) {
             let Place::Manifests { repo, branch, grants } = place else { continue };

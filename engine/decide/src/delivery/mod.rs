@@ -26,6 +26,7 @@ mod run_number_floor;
 mod state;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod webhook;
 
 pub use crate::run::Origin;
@@ -43,8 +44,7 @@ pub use pipelines::{Plan, idle, plan};
 pub use push::{MAX_PATH_BYTES, MAX_PATHS};
 pub use quiet::depends_on_all;
 pub use reflog::Reflog;
-pub use run_number_floor::{
-    Place, Traces, by_folders, by_tags, by_trailers, is_numbered, places, unnumbered, unnumbered_again,
-};
+pub use run_number_floor::{by_folders, by_tags, by_trailers, is_numbered, unnumbered, unnumbered_again};
 pub use state::{Ended, State};
+pub use traces::{Place, Traces, places};
 pub use webhook::{Response, Webhook, parse, respond};

@@ -18,8 +18,8 @@ pub struct Observed {
     pub exits: BTreeMap<(String, u32), Outcome>,
     /// The newest of the open runs of its concurrency group that were opened before it.
     pub ahead: Option<String>,
-    /// What a run that came with a backup, and of which nothing was written since, shows of the time in between; absent
-    /// where there is nothing.
+    /// What shows of the time since the backup that a run came with, of which nothing was written since, and which has
+    /// bumped nothing as far as the backup knows; absent where there is nothing.
     pub since_backup: Option<SinceBackup>,
     /// Where this server is read by people; empty where it has no address.
     pub url: String,

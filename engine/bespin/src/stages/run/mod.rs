@@ -11,7 +11,6 @@ use crate::leftovers::Leftovers;
 use crate::places::PlaceWaits;
 use crate::steps::Executor;
 use async_trait::async_trait;
-use decide::delivery::Bump;
 use decide::next::{Next, Timestamp};
 use decide::outcome::Outcomes;
 use decide::retry::Retry;
@@ -40,11 +39,11 @@ pub struct RunStage {
 /// Knows what the world shows of the time between a backup and its restore.
 #[async_trait]
 pub trait LostTime: Send + Sync + 'static {
-    /// What it shows of a run that came with the backup, with its bump ahead or recorded; `None` where there is nothing.
+    /// What it shows of a run that came with the backup, before its bump; `None` where there is nothing.
     ///
     /// # Errors
     /// It cannot be seen now.
-    async fn shows(&self, run: &Opened, bump: Bump) -> Result<Option<SinceBackup>, Trouble>;
+    async fn shows(&self, run: &Opened) -> Result<Option<SinceBackup>, Trouble>;
 }
 
 /// Tells the forge how a commit fares.

@@ -2,7 +2,6 @@
 
 use super::RunStage;
 use crate::drive::{Trouble, Turn};
-use decide::delivery::Bump;
 use decide::epoch::Epoch;
 use decide::run::{Observed, Opened, SinceBackup, State, Status};
 use decide::stream::Stream;
@@ -46,9 +45,12 @@ impl RunStage {
         if epoch.map_err(|error| Trouble::new("reading what came with the backup", error))? == Epoch::This {
             return Ok(None);
         }
+        // Once it has bumped a run goes on to its end: what git names since then is not taken back.
         let mut bumps = run.steps().filter(|step| step.uses == "bump");
-        let is_ahead = bumps.all(|step| run.status(&step.id) == Status::Waiting);
-        lost.shows(opened, if is_ahead { Bump::Ahead } else { Bump::Recorded }).await
+        match bumps.all(|step| run.status(&step.id) == Status::Waiting) {
+            true => lost.shows(opened).await,
+            false => Ok(None),
+        }
     }
 
     /// Wakes the runs that may wait for this one, which is closed; those that are closed as well are left alone, this

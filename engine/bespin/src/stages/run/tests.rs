@@ -295,14 +295,21 @@ struct MovedOn;
 
 #[async_trait]
 impl LostTime for MovedOn {
-    async fn shows(&self, _: &Opened, _: Bump) -> Result<Option<SinceBackup>, Trouble> {
+    async fn shows(&self, _: &Opened) -> Result<Option<SinceBackup>, Trouble> {
         Ok(Some(SinceBackup::Moved { reference: "refs/heads/main".into() }))
     }
 }
 
 #[tokio::test]
 async fn a_run_that_came_with_a_backup_is_judged_before_it_goes_on() {
-    for (up_to, outcome) in [(1, RunOutcome::Cancelled), (0, RunOutcome::Succeeded)] {
+    let bumped = || Entry::Skipped { step: "bump".into(), because: "it is done".into() };
+    let cases = [
+        (1, vec![], RunOutcome::Cancelled),
+        (2, vec![bumped()], RunOutcome::Succeeded),
+        (1, vec![bumped()], RunOutcome::Succeeded),
+        (0, vec![], RunOutcome::Succeeded),
+    ];
+    for (up_to, more, outcome) in cases {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::open(&directory.path().join("journal")).unwrap();
         let drivers = Drivers::new(journal, Arc::new(Board::default()));
@@ -310,10 +317,16 @@ async fn a_run_that_came_with_a_backup_is_judged_before_it_goes_on() {
         let index = Arc::new(JournalIndex::restored(drivers.journal().clone(), up_to));
         let stage = RunStage { index, ..stage }.judging(Arc::new(MovedOn));
         let mut run = crate::index::tests::opened("a", 1, None);
-        run.pipeline = pipeline::parse("a.yaml", "name: a\non: push\nsteps:\n  - uses: talk\n").unwrap();
+        run.pipeline = pipeline::parse(
+            "a.yaml",
+            "name: a\non: push\nsteps:\n  - id: bump\n    uses: talk\n  - uses: talk\n    needs: []\n",
+        )
+        .unwrap();
+        run.pipeline.steps[0].uses = "bump".into();
         let stream = Stream::run(&run.id);
         drivers.register(&Arc::new(stage));
-        let opening = |_: &[Written<Entry>]| Some(vec![Entry::Opened { run: Arc::new(run.clone()) }]);
+        let written = [vec![Entry::Opened { run: Arc::new(run) }], more].concat();
+        let opening = |_: &[Written<Entry>]| Some(written.clone());
         drivers.append(&stream, By::Server, opening).await.unwrap();
         drivers.ensure(&stream);
         let mut newest = drivers.journal().newest();

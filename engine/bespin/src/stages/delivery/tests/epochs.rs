@@ -110,7 +110,6 @@ steps:
 #[tokio::test]
 async fn what_became_of_a_run_in_the_lost_time_is_seen_in_git() {
     use crate::stages::run::LostTime as _;
-    use decide::delivery::Bump;
     use decide::run::SinceBackup;
     let world = World::new(&[("README", "1")]).await;
     world.git.create("user/manifests", &[("was", "image: x")]);
@@ -124,15 +123,14 @@ async fn what_became_of_a_run_in_the_lost_time_is_seen_in_git() {
     let policy = toml::from_str(&format!("grants = {{ git = [\"{host}/user/*\"] }}")).unwrap();
     let registries = Arc::new(images::Registries::new(Vec::new()).unwrap());
     let lost = ExternalRunNumbers::new(world.stage.forge.clone(), registries, vec![policy], world.directory.path());
-    let shows = async |bump: Bump| lost.shows(run, bump).await.unwrap();
-    assert_eq!(shows(Bump::Ahead).await, None);
+    let shows = async || lost.shows(run).await.unwrap();
+    assert_eq!(shows().await, None);
     let others = "bump\n\nBespin-Run: user/petclinic/petclinic-was/5";
     world.git.commit("user/manifests", "main", &[("was", "image: y")], others);
-    assert_eq!(shows(Bump::Ahead).await, None, "it is another run's");
+    assert_eq!(shows().await, None, "it is another run's");
     world.git.commit("user/manifests", "main", &[("was", "image: z")], &format!("bump\n\nBespin-Run: {}", run.id));
-    assert_eq!(shows(Bump::Ahead).await, Some(SinceBackup::Bumped { repo: format!("{url}/user/manifests.git") }));
-    assert_eq!(shows(Bump::Recorded).await, None, "the backup knows it");
+    assert_eq!(shows().await, Some(SinceBackup::Bumped { repo: format!("{url}/user/manifests.git") }));
     world.git.commit(REPOSITORY, "main", &[("README", "2")], "lost");
     let moved = Some(SinceBackup::Moved { reference: "refs/heads/main".into() });
-    assert_eq!((shows(Bump::Ahead).await, shows(Bump::Recorded).await), (moved.clone(), moved));
+    assert_eq!(shows().await, moved);
 }
