@@ -39,16 +39,10 @@ impl Cluster {
         let Some(rollout) = self.one("argoproj.io/v1alpha1", "Rollout", namespace, name).await? else {
             return Ok(Objects::default());
         };
-        let labels = rollout.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-        let selector: Vec<String> = labels
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
-            .collect();
         let (services, ingresses) = rollout::strategy::named(&rollout);
         let (sets, pods, services, ingresses, autoscalers) = futures::try_join!(
-            self.selected("apps/v1", "ReplicaSet", namespace, &selector),
-            self.selected("v1", "Pod", namespace, &selector),
+            self.versioned("apps/v1", "ReplicaSet", namespace),
+            self.versioned("v1", "Pod", namespace),
             self.each("v1", "Service", namespace, services),
             self.each("networking.k8s.io/v1", "Ingress", namespace, ingresses),
             self.autoscalers(namespace),
@@ -169,15 +163,13 @@ impl Cluster {
         Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
     }
 
-    /// The objects that labels select; none without labels, which would select all.
-    async fn selected(&self, api_version: &str, kind: &str, namespace: &str, labels: &[String]) -> Result<Vec<Value>> {
-        if labels.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// The objects that name a version of some Rollout. Whose they are, their owners say: the selector of today may not
+    /// select the sets of yesterday.
+    async fn versioned(&self, api_version: &str, kind: &str, namespace: &str) -> Result<Vec<Value>> {
         let resource = self.kind(api_version, kind).await?;
         let api: Api<DynamicObject> = self.api_of(&resource, Some(namespace));
         let tried = format!("listing each {kind} of {namespace}");
-        let list = trying(&tried, api.list(&ListParams::default().labels(&labels.join(",")))).await?;
+        let list = trying(&tried, api.list(&ListParams::default().labels(rollout::HASH))).await?;
         Ok(list.items.into_iter().map(|object| to_json(object, &resource.resource())).collect())
     }
 

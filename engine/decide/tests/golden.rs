@@ -22,9 +22,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Kinds and values that were added after the journals were recorded: no golden journal can hold them.
-const NEW_SINCE: [(&str, &str); 5] = [
+const NEW_SINCE: [(&str, &str); 7] = [
     ("rollout", "corrected"),
     ("rollout", "pause-broken"),
+    ("rollout", "stable-unready"),
+    ("rollout", "stable-ready"),
     ("rollout began /start", "earlier"),
     // Read as `retreat`, which is written.
     ("rollout wanted /intent/on-timeout", "abort"),

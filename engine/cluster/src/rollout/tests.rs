@@ -185,6 +185,23 @@ async fn the_seeds_rollout_walks_from_v55_to_v56() {
 }
 
 #[tokio::test]
+async fn the_version_before_another_selector_is_still_the_stable_one() {
+    let mut world = World::seeded().await;
+    world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;
+    let labels = json!({"app": "was", "tier": "web"});
+    let containers = json!([{"name": "was", "image": V56}]);
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": containers}});
+    let spec = json!({"selector": {"matchLabels": labels}, "template": template});
+    let api = world.cluster.api("argoproj.io/v1alpha1", "Rollout", Some(NAMESPACE)).await.unwrap();
+    api.patch("was", &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await.unwrap();
+    let seen = world.look().await;
+    assert_eq!((seen.sets.len(), seen.pods.len()), (1, 2), "what the selector before it selected is still its own");
+    world.drive(|seen| phase(seen) == "Healthy" && only(seen, V56)).await;
+    assert_eq!(world.weights(), [10, 25, 50, 75, 100, 0], "it goes through its steps");
+    world.playground.stop().await;
+}
+
+#[tokio::test]
 async fn an_image_that_crashes_retreats() {
     let mut world = World::seeded().await;
     world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;

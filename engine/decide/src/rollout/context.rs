@@ -13,6 +13,10 @@ use super::step::Step;
 use super::strategy::{Reading, Strategy};
 use crate::next::Timestamp;
 
+/// How long the stable version may have no ready pod before a canary gets everything, in ms: a node that is slow to
+/// answer is no lost version.
+const UNREADY_MS: u64 = 5_000;
+
 /// Whether a position's weight is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serving {
@@ -178,15 +182,17 @@ impl<'a> Context<'a> {
 
     /// The weight that the router should have now, in percent.
     ///
-    /// It rises only when the canary's pods are there, and falls at once; but where the stable Service has no ready
-    /// pods and the canary's has some, those get everything, whatever the position.
+    /// It rises only when the canary's pods are there, and falls at once; but where the stable Service has had no ready
+    /// pods for a while and the canary's has some, those get everything. A version that was sent back gets nothing more
+    /// by that, and keeps its share until the stable Service has ready pods.
     pub(super) fn wanted_weight(&self) -> u32 {
         let asked = self.state.asked;
         let canary = self.canary().map_or(0, |set| set.available);
         let target = self.target();
         match self.progress.state {
-            _ if self.canary_alone_serves() => 100,
+            ProgressState::Aborted { .. } if self.canary_alone_serves() => asked,
             ProgressState::Aborted { .. } => 0,
+            _ if self.canary_alone_serves() && self.stands_in_at().is_some_and(|at| self.now >= at) => 100,
             ProgressState::Promoted if self.stable_is_selected() => 0,
             ProgressState::Promoted => asked,
             ProgressState::Underway if canary == 0 || self.lacks_its_service() => 0,
@@ -198,6 +204,7 @@ impl<'a> Context<'a> {
                 }
             }
             ProgressState::Underway if self.is_held() => asked,
+            ProgressState::Underway if !self.problems().is_empty() => asked.min(target),
             ProgressState::Underway if !self.canary_is_selected() => asked.min(self.progress.reached),
             ProgressState::Underway if target <= asked || self.at_goal().is_ok() => target,
             ProgressState::Underway => asked,
@@ -268,10 +275,15 @@ impl<'a> Context<'a> {
     pub(super) fn canary_alone_serves(&self) -> bool {
         let ready = |name: &str| {
             let hash = self.service(Some(name)).and_then(|service| service.hash.as_ref())?;
-            Some(self.observed.set(hash).map_or(0, |set| set.ready))
+            Some(self.observed.ready(hash))
         };
         let Some((canary, stable)) = self.routing() else { return false };
         ready(stable) == Some(0) && ready(canary).is_some_and(|ready| ready > 0)
+    }
+
+    /// From when on the canary's pods get everything, as long as they are the only ones that are ready.
+    pub(super) fn stands_in_at(&self) -> Option<Timestamp> {
+        Some(self.state.unready_since? + UNREADY_MS)
     }
 
     /// Whether there is no Service to send the canary's requests to.
@@ -307,14 +319,26 @@ impl<'a> Context<'a> {
         self.routing().is_some() && (self.state.asked > 0 || self.served() != Some(0))
     }
 
+    /// The Services and Ingresses that the spec names and that are not there, each with its help.
+    fn absent(&self) -> Vec<String> {
+        let services = [&self.strategy.canary_service, &self.strategy.stable_service].into_iter().flatten();
+        let services = services.filter(|name| !self.observed.services.contains_key(*name));
+        let ingresses = self.router().map(Router::ingresses).unwrap_or_default();
+        let ingresses = ingresses.iter().filter(|name| !self.observed.ingresses.contains_key(*name));
+        let said = |kind: &str, name: &str| format!("{kind} {name} is not there; add it to the manifests");
+        services.map(|name| said("Service", name)).chain(ingresses.map(|name| said("Ingress", name))).collect()
+    }
+
+    /// What a first version waits for: of a new install, a Service or an Ingress may come later than the Rollout.
+    pub(super) fn awaited(&self) -> Vec<String> {
+        let first = self.progress.state == ProgressState::Underway && self.progress.start == Start::First;
+        let absent = self.absent();
+        if first && absent.len() == self.problems().len() { absent } else { Vec::new() }
+    }
+
     /// What keeps the traffic from being routed, each with its help.
     pub(super) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        for name in [&self.strategy.canary_service, &self.strategy.stable_service].into_iter().flatten() {
-            if !self.observed.services.contains_key(name) {
-                problems.push(format!("Service {name} is not there; add it to the manifests"));
-            }
-        }
+        let mut problems = self.absent();
         let router = self.router().zip(self.asked());
         problems.extend(router.into_iter().flat_map(|(router, asked)| router.problems(asked, self.observed)));
         problems

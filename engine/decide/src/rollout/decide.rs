@@ -128,6 +128,7 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
         transitions::bind,
         transitions::give_up,
         transitions::fail,
+        transitions::stand,
         transitions::shift,
         transitions::promote,
         transitions::break_pause,

@@ -5,7 +5,7 @@ use super::act::{Act, Guard};
 use super::context::{Context, is_full, pods};
 use super::hash::HASH;
 use super::intent::Start;
-use super::observed::{DEADLINE, DESIRED, REVISION, Set};
+use super::observed::{CaughtUp, DEADLINE, DESIRED, REVISION, Set};
 use super::progress::ProgressState;
 use super::replicas::{self, Pods, Split};
 use crate::next::Timestamp;
@@ -124,7 +124,7 @@ fn select(context: &Context) -> Vec<Act> {
     let lost = context
         .service(name)
         .and_then(|service| service.hash.as_ref())
-        .is_some_and(|hash| context.observed.set(hash).is_none_or(|set| set.ready == 0));
+        .is_some_and(|hash| context.observed.ready(hash) == 0);
     act(name, stable, stable.is_some_and(|set| is_full(set) || lost && set.ready > 0));
     let canary = context.canary();
     let name = context.strategy.canary_service.as_deref();
@@ -246,11 +246,13 @@ fn is_first(context: &Context) -> bool {
 }
 
 /// Until a first version has an available pod, those of others may come back, so they stay; but for one that is not
-/// available, where nothing else makes room for the first pod.
+/// ready, where nothing else makes room for the first pod. One that is ready serves, though it may not be so for
+/// `minReadySeconds`.
 fn make_room(context: &Context, desired: &mut Desired, next: Split) {
     let mut stuck = context.canary().is_some_and(|canary| canary.spec == 0) && next.canary == 0;
+    let spare = context.spare();
     for set in context.older().filter(|set| set.spec > 0) {
-        let gives = stuck && set.available < set.spec;
+        let gives = stuck && set.caught_up == CaughtUp::Yes && (set.ready < set.spec || spare > 0);
         stuck &= !gives;
         scale(context, desired, set, if gives { set.spec - 1 } else { set.spec }, None);
     }

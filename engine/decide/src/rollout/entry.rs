@@ -115,6 +115,10 @@ pub enum Entry {
         /// Its name in the Rollout.
         router: String,
     },
+    /// The pods that the canary's Service selects are the only ones that are ready, from here on.
+    StableUnready,
+    /// They are not any more.
+    StableReady,
     /// The current step has come to its pause.
     PauseBegan {
         /// Which step, from 0.

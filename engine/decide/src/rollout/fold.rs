@@ -11,6 +11,9 @@ use crate::request::Key;
 /// How many weights are kept to be shown.
 const WEIGHTS: usize = 200;
 
+/// How many refused templates are known, the newest.
+const REFUSED: usize = 50;
+
 /// How many versions are known to have begun, the newest.
 const BEGUN: usize = 50;
 
@@ -45,6 +48,8 @@ impl State {
             Entry::Unrouted { router } => {
                 self.routed.take_if(|routed| routed.router == *router);
             }
+            Entry::StableUnready => self.unready_since = Some(at),
+            Entry::StableReady => self.unready_since = None,
             Entry::PauseBegan { index } => self.arrived(at, *index),
             Entry::PauseBroken { index } => self.broken(at, *index),
             Entry::StepDone { index } => self.step_done(at, *index),
@@ -102,12 +107,12 @@ impl State {
                 self.aborted(at, &because, Cause::Asked);
             }
             (Action::Retry, ProgressState::Aborted { .. }) => {
-                let Progress { hash, images, .. } = progress.clone();
+                let hash = progress.hash.clone();
                 progress.state = ProgressState::Underway;
                 progress.at = 0;
                 progress.since = at;
                 progress.reached = 0;
-                self.refused.retain(|refused| refused.hash != hash && refused.images != images);
+                self.refused.retain(|refused| refused.hash != hash);
             }
             _ => {}
         }
@@ -153,7 +158,7 @@ impl State {
             undo.stands = AbortStatus::No;
         }
         if state == ProgressState::Promoted {
-            self.refused.retain(|refused| refused.hash != *hash && refused.images != *images);
+            self.refused.retain(|refused| refused.hash != *hash);
         }
         self.asked = *weight;
         self.progress = Some(Progress {
@@ -199,6 +204,7 @@ impl State {
         if self.uid.as_ref().is_some_and(|known| known != uid) {
             self.stable = None;
             self.released = None;
+            self.unready_since = None;
             self.progress = None;
             self.refused.clear();
             if let Some(undo) = &mut self.undo {
@@ -281,6 +287,8 @@ impl State {
         let refused = Refused { hash: progress.hash.clone(), images, because: because.to_owned() };
         if cause != Cause::Refused && self.refused.iter().all(|known| known.hash != refused.hash) {
             self.refused.push(refused);
+            let many = self.refused.len().saturating_sub(REFUSED);
+            self.refused.drain(..many);
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) fn lacking(context: &Context) -> Option<(String, &'static str)> {
     let available: u32 = context.observed.sets.iter().map(|set| set.available).sum();
     let name = context.strategy.stable_service.as_deref().filter(|_| context.routing().is_some());
     let selected = context.service(name).and_then(|service| service.hash.as_ref());
-    let unserved = selected.is_some_and(|hash| ready(context.observed.set(hash)) == 0);
+    let unserved = selected.is_some_and(|hash| context.observed.ready(hash) == 0);
     match () {
         () if replicas == 0 => None,
         () if unserved && asked < 100 => {
@@ -64,7 +64,10 @@ pub(super) fn because(context: &Context, busy: bool) -> (Phase, String) {
 
 fn progress(context: &Context, busy: bool) -> (Phase, String) {
     let image = context.progress.images.first().map_or("", String::as_str);
-    let problems = context.problems();
+    let (problems, awaited) = (context.problems(), context.awaited());
+    if !awaited.is_empty() {
+        return (Phase::Waiting, format!("{image} is the first version: {}", awaited.join("; ")));
+    }
     if !problems.is_empty() {
         return (Phase::Blocked, problems.join("; "));
     }

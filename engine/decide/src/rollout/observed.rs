@@ -40,6 +40,8 @@ pub struct ObservedRollout {
     pub writers: BTreeMap<String, Timestamp>,
     /// Its ReplicaSets, oldest first.
     pub sets: Vec<Set>,
+    /// The ready pods of each version that are in none of these sets, so that nobody takes it for gone.
+    pub strays: BTreeMap<String, u32>,
     /// The Services that it names, where they are there.
     pub services: BTreeMap<String, Service>,
     /// The Ingresses that it names, where they are there.
@@ -142,9 +144,9 @@ pub struct Service {
 pub struct Objects {
     /// The Rollout, if there is one.
     pub rollout: Option<Value>,
-    /// The ReplicaSets that its selector selects.
+    /// The ReplicaSets of its namespace that name a version, whatever its selector says.
     pub sets: Vec<Value>,
-    /// The pods that its selector selects.
+    /// The pods of its namespace that name a version.
     pub pods: Vec<Value>,
     /// The Services that it names.
     pub services: Vec<Value>,
@@ -193,6 +195,7 @@ impl Observed {
         Observed::Present(Box::new(ObservedRollout {
             owner,
             writers: writers(&rollout, objects.sets.iter().filter(|set| owned_by(set, &uid))),
+            strays: strays(&sets, &objects.pods),
             sets,
             services: objects.services.iter().map(|service| (named(service), read_service(service))).collect(),
             ingresses: objects.ingresses.iter().map(|ingress| (named(ingress), Ingress::read(ingress))).collect(),
@@ -246,6 +249,21 @@ impl ObservedRollout {
     pub fn set(&self, hash: &str) -> Option<&Set> {
         self.sets.iter().find(|set| set.hash == hash)
     }
+
+    /// How many pods of a version are ready, in its set or outside of it.
+    pub fn ready(&self, hash: &str) -> u32 {
+        self.set(hash).map_or(0, |set| set.ready).max(self.strays.get(hash).copied().unwrap_or(0))
+    }
+}
+
+/// The ready pods that name a version and are in none of these sets, counted by version.
+fn strays(sets: &[Set], all: &[Value]) -> BTreeMap<String, u32> {
+    let mut strays = BTreeMap::new();
+    let stray = all.iter().filter(|pod| !sets.iter().any(|set| owned_by(pod, &set.guard.uid)));
+    for pod in stray.filter(|pod| pods::read(pod).is_ready()) {
+        *strays.entry(text(pod, &format!("/metadata/labels/{HASH}"))).or_insert(0) += 1;
+    }
+    strays
 }
 
 fn read_set(set: &Value, pods: &[Value]) -> Set {

@@ -43,7 +43,15 @@ pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistak
     if let Some(next) = transitions::give_up(&context).or_else(answered) {
         return next;
     }
-    let rules = [rules::ask, asked, transitions::fail, transitions::shift, transitions::break_pause, git::put_back];
+    let rules = [
+        rules::ask,
+        asked,
+        transitions::fail,
+        transitions::stand,
+        transitions::shift,
+        transitions::break_pause,
+        git::put_back,
+    ];
     rules.iter().find_map(|rule| rule(&context)).unwrap_or_else(|| rest(&context, mistakes, text))
 }
 
@@ -75,7 +83,8 @@ fn rest(context: &Context, mistakes: &[Mistake], text: String) -> Move {
     acts.extend(status::unfollowed(context, mistakes));
     let echo = (!acts.is_empty()).then_some(context.now + ECHO_MS);
     let router = context.router().and_then(|router| router.wake(context.observed, context.now));
-    let wake = [wake, echo, router, transitions::asks_again(context)]
+    let stands_in = context.stands_in_at().filter(|at| *at > context.now);
+    let wake = [wake, echo, router, stands_in, transitions::asks_again(context)]
         .into_iter()
         .flatten()
         .min()

@@ -38,7 +38,8 @@ pub(super) fn before(state: &State, observed: &ObservedRollout, strategy: &Strat
 pub(super) fn correct(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Move> {
     let progress = state.progress.as_ref()?;
     let Some(stable) = &state.stable else { return back_again(state, observed, strategy, progress) };
-    if !needs_stable(progress) || stable.hash == progress.hash || observed.set(&stable.hash).is_some() {
+    let is_there = observed.set(&stable.hash).is_some() || observed.ready(&stable.hash) > 0;
+    if !needs_stable(progress) || stable.hash == progress.hash || is_there {
         return None;
     }
     let instead = serving(state, observed, strategy, &progress.hash).map(version);
@@ -69,7 +70,7 @@ fn needs_stable(progress: &Progress) -> bool {
 
 /// Whether a version is there to go back to. One that was scaled to nothing with all others is.
 fn stands(observed: &ObservedRollout, strategy: &Strategy, hash: &str) -> bool {
-    observed.set(hash).is_some_and(|set| set.ready > 0 || strategy.replicas == 0)
+    observed.ready(hash) > 0 || observed.set(hash).is_some() && strategy.replicas == 0
 }
 
 /// The set with ready pods, other than that of `hash`, that gets requests.

@@ -30,6 +30,9 @@ pub struct State {
     pub stable: Option<Version>,
     /// The version that the last promotion replaced, and when.
     pub released: Option<(String, Timestamp)>,
+    /// Since when no pod of the stable Service is ready while some of the canary's are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unready_since: Option<Timestamp>,
     /// The weight asked of the router, in percent.
     pub asked: u32,
     /// The plugin that shares the traffic, from before it is told anything until it has taken that back.

@@ -41,6 +41,12 @@ const OWNED: &[&str] = &[
     "updatedReplicas",
 ];
 
+/// How many refused templates the condition names.
+const REFUSED_SHOWN: usize = 5;
+
+/// How much of each reason it says, in characters.
+const REASON_CHARS: usize = 300;
+
 /// Argo's phase with its message.
 ///
 /// The first that matches, as in `utils/rollout/rolloututil.go`.
@@ -53,6 +59,7 @@ pub(super) fn phase(context: &Context) -> (&'static str, String) {
         ProgressState::Aborted { because, .. } => ("Degraded", aborted(context, because)),
         _ if is_timed_out(context) => ("Degraded", timed_out(context)),
         _ if is_refused(context) => ("Degraded", format!("TrafficRoutingError: {}", context.problems().join("; "))),
+        _ if !context.awaited().is_empty() => ("Progressing", context.awaited().join("; ")),
         _ if !context.problems().is_empty() => ("Degraded", format!("InvalidSpec: {}", context.problems().join("; "))),
         _ if context.strategy.paused == Paused::Holds => ("Paused", "manually paused".to_owned()),
         _ if context.progress.paused_since.is_some() => ("Paused", "CanaryPauseStep".to_owned()),
@@ -251,7 +258,7 @@ fn conditions(context: &Context, phase: &str) -> Vec<Value> {
             false => Condition::new("Completed", "False", "RolloutCompleted", "Rollout not completed, started update"),
         },
     ];
-    if !context.problems().is_empty() && !is_refused(context) {
+    if !context.problems().is_empty() && context.awaited().is_empty() && !is_refused(context) {
         // Argo says so, too, of a Service or an Ingress that is not there.
         all.push(Condition::new("InvalidSpec", "True", "InvalidSpec", &context.problems().join("; ")));
     }
@@ -267,17 +274,29 @@ fn conditions(context: &Context, phase: &str) -> Vec<Value> {
         all.push(Condition::new("ReplicaFailure", "True", "FailedCreate", failure));
     }
     if !context.state.refused.is_empty() {
-        let one = |refused: &Refused| match refused.images.first() {
-            Some(image) => format!("{image} ({}): {}", refused.hash, refused.because),
-            None => format!("template {}: {}", refused.hash, refused.because),
-        };
-        let refused: Vec<String> = context.state.refused.iter().map(one).collect();
-        all.push(Condition::new("Refused", "True", "FailedBefore", &refused.join("; ")));
+        all.push(Condition::new("Refused", "True", "FailedBefore", &refused(&context.state.refused)));
     }
     if let Some(git) = git::git_status(context) {
         all.push(Condition::new("OnAbort", git.status, git.reason, &git.text));
     }
     all.into_iter().map(|condition| condition.written(context.observed, context.now)).collect()
+}
+
+/// The newest of the refused templates, each in a few words: a condition is read by people, and has its bounds.
+fn refused(all: &[Refused]) -> String {
+    let one = |refused: &Refused| {
+        let because: String = refused.because.chars().take(REASON_CHARS).collect();
+        let more = if because.len() < refused.because.len() { "…" } else { "" };
+        match refused.images.first() {
+            Some(image) => format!("{image} ({}): {because}{more}", refused.hash),
+            None => format!("template {}: {because}{more}", refused.hash),
+        }
+    };
+    let mut said: Vec<String> = all.iter().rev().take(REFUSED_SHOWN).map(one).collect();
+    if all.len() > REFUSED_SHOWN {
+        said.push(format!("and {} before them", all.len() - REFUSED_SHOWN));
+    }
+    said.join("; ")
 }
 
 /// How the router stands to the weight, as a condition: status, reason and message.

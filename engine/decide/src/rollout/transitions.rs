@@ -196,6 +196,16 @@ pub(super) fn overdue(context: &Context) -> Option<Move> {
     Some(abort(format!("no progress for {limit}: {reason}"), Cause::Failed))
 }
 
+/// Since when the canary's pods are the only ones that are ready is written down, so that a server that starts anew
+/// counts on from there.
+pub(super) fn stand(context: &Context) -> Option<Move> {
+    match (context.canary_alone_serves(), context.state.unready_since) {
+        (true, None) => Some(moving(vec![Entry::StableUnready], "no pod of the stable version is ready")),
+        (false, Some(_)) => Some(moving(vec![Entry::StableReady], "the canary's pods are not the only ready ones")),
+        (true, Some(_)) | (false, None) => None,
+    }
+}
+
 /// The weight is promised before it is written.
 pub(super) fn shift(context: &Context) -> Option<Move> {
     let weight = context.wanted_weight();
@@ -217,6 +227,9 @@ pub(super) fn served(context: &Context) -> Option<Entry> {
 pub(super) fn promote(context: &Context) -> Option<Move> {
     let held = context.strategy.paused == Paused::Holds && context.progress.start == Start::Steps;
     if context.progress.state != ProgressState::Underway || context.progress.at < context.strategy.steps.len() || held {
+        return None;
+    }
+    if !context.awaited().is_empty() {
         return None;
     }
     let canary = context.canary().filter(|set| set.caught_up == CaughtUp::Yes)?;
@@ -354,6 +367,7 @@ pub(super) fn wake(context: &Context) -> Option<Timestamp> {
     pause_ends
         .into_iter()
         .chain(context.overdue_at())
+        .chain(context.stands_in_at())
         // What is over already waits for something else than the clock.
         .filter(|at| *at > context.now)
         .chain(context.router().and_then(|router| router.wake(context.observed, context.now)))

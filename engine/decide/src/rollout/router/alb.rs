@@ -159,12 +159,10 @@ impl Alb {
         lacking.collect()
     }
 
-    /// What keeps the load balancer from following, each with its help.
+    /// What of the Ingresses that are there keeps the load balancer from following, each with its help.
     pub(super) fn problems(&self, names: Names, weight: u32, ingresses: &BTreeMap<String, Ingress>) -> Vec<String> {
-        let problem = |(name, ports): &(String, Vec<u32>)| match ingresses.get(name) {
-            None => Some(format!("Ingress {name} is not there; add it to the manifests")),
-            Some(ingress) => annotations(self, ports, ingress, names, weight).err(),
-        };
+        let problem =
+            |(name, ports): &(String, Vec<u32>)| annotations(self, ports, ingresses.get(name)?, names, weight).err();
         self.ingresses.iter().filter_map(problem).collect()
     }
 

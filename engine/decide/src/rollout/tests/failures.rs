@@ -21,6 +21,90 @@ fn at_half(abort_on: Option<&str>) -> World {
     world
 }
 
+#[test]
+fn a_first_version_waits_for_what_is_not_there_yet() {
+    for kind in ["Ingress", "Service"] {
+        let mut world = World::seed();
+        let (services, ingresses) = (world.services.clone(), world.ingresses.clone());
+        if kind == "Ingress" {
+            world.ingresses.clear()
+        } else {
+            world.services.truncate(1)
+        }
+        world.deploy(V55);
+        world.run_until(|world| world.status("availableReplicas") == 2);
+        assert_eq!(world.phase(), "Progressing", "{:?}", world.said);
+        assert!(world.status("message").as_str().unwrap().starts_with(kind), "{}", world.status("message"));
+        assert!(world.said.0 == Phase::Waiting && world.said.1.contains("is not there"), "{:?}", world.said);
+        assert!(!world.status("conditions").to_string().contains("InvalidSpec"));
+        assert_eq!(world.state().stable, None);
+        world.settle();
+        assert_eq!(world.phase(), "Degraded", "the progress deadline ends it");
+        (world.services, world.ingresses) = (services, ingresses);
+        world.settle();
+        assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
+    }
+}
+
+#[test]
+fn nothing_rises_while_an_ingress_is_missing() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    let mut world = super::world::at_weight(world, 25);
+    let ingresses = std::mem::take(&mut world.ingresses);
+    world.ask(Action::Promote);
+    for _ in 0..40 {
+        world.step();
+    }
+    assert_eq!((world.weights.as_slice(), world.phase()), (&[10, 25][..], "Degraded"), "{:?}", world.said);
+    assert!(world.status("conditions").to_string().contains("InvalidSpec"));
+    world.ingresses = ingresses;
+    world.settle();
+    assert_eq!((world.weights.as_slice(), world.phase()), (&[10, 25, 50, 75, 100, 0][..], "Healthy"));
+}
+
+#[test]
+fn a_refusal_is_of_a_template_and_its_condition_has_bounds() {
+    let mut world = settled(World::seed());
+    let env = |world: &mut World, value: &str| {
+        world.rollout["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "N", "value": value}]);
+        world.deploy("was:v56-crash");
+        world.settle();
+    };
+    for n in 0..8 {
+        env(&mut world, &n.to_string());
+    }
+    assert_eq!(world.state().refused.len(), 8, "each is another template: {:?}", world.said);
+    let conditions = world.status("conditions").as_array().unwrap().clone();
+    let refused = conditions.iter().find(|one| one["type"] == "Refused").unwrap();
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.ends_with("and 3 before them") && message.len() < 2_500, "{message}");
+    world.ask(Action::Retry);
+    world.turn();
+    assert_eq!(world.state().refused.len(), 7, "the others of this image stay refused");
+}
+
+#[test]
+fn a_first_version_takes_no_ready_pod_for_its_room() {
+    let mut world = World::basic(4);
+    world.rollout["spec"]["minReadySeconds"] = json!(60);
+    let canary = &mut world.rollout["spec"]["strategy"]["canary"];
+    (canary["maxSurge"], canary["maxUnavailable"]) = (json!(0), json!(1));
+    world.deploy(V55);
+    let ready = |world: &World| world.status("readyReplicas") == 4;
+    world.run_until(ready);
+    assert!(ready(&world) && world.status("availableReplicas") == 0, "{:?}", world.said);
+    world.deploy("was:v56-slow");
+    for _ in 0..20 {
+        world.turn();
+        assert_eq!(world.running(), [(V55.to_owned(), 4)], "they serve: {:?}", world.said);
+    }
+    // All are available: one more than there must be.
+    world.now += 60_000;
+    world.settle();
+    assert_eq!(world.running(), [(V55.to_owned(), 3), ("was:v56-slow".to_owned(), 1)], "{:?}", world.said);
+}
+
 fn crashed(restarts: u32) -> Value {
     let waiting = json!({"reason": "CrashLoopBackOff", "message": "back-off"});
     json!({"name": "was", "restartCount": restarts, "state": {"waiting": waiting}})

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::world::{V55, V56, World, at_weight, settled};
+use crate::next::Wake;
 use serde_json::json;
 
 const V57: &str = "was:v57-9f8e7d6";
@@ -91,10 +92,43 @@ fn a_stable_version_whose_set_is_deleted_in_mid_walk_gives_the_walk_to_the_canar
     world.deploy(V56);
     let mut world = at_weight(world, 50);
     lose(&mut world, V55);
-    world.run_until(|world| world.weights.last() == Some(&100));
-    assert_eq!(world.weights, [10, 25, 50, 100], "its pods are the only ones: they get everything at once");
+    let selected = |world: &World| world.services[0]["spec"]["selector"][HASH] == *world.status("currentPodHash");
+    let since = world.now;
+    world.run_until(selected);
+    assert!(selected(&world) && world.now < since + 2_000, "its pods are the only ones: they get everything at once");
     world.settle();
     assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 2)]), "{:?}", world.said);
+}
+
+#[test]
+fn a_version_whose_pods_are_there_without_their_set_is_not_gone() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    let mut world = at_weight(world, 25);
+    // Deleted as `kubectl delete --cascade=orphan` does it.
+    world.sets.remove(0);
+    world.pods.iter_mut().take(2).for_each(|pod| pod["metadata"]["ownerReferences"] = json!([]));
+    world.run_until(|world| world.served() == Some(50));
+    assert_eq!(world.state().stable.unwrap().image, V55, "{:?}", world.said);
+    assert_eq!(
+        (world.weights.as_slice(), &world.services[0]["spec"]["selector"][HASH]),
+        (&[10, 25, 50][..], world.status("stableRS"))
+    );
+}
+
+#[test]
+fn a_changed_selector_is_no_lost_version() {
+    for start in [World::seed(), World::basic(4)] {
+        let mut world = settled(start);
+        for place in ["/spec/selector/matchLabels", "/spec/template/metadata/labels"] {
+            world.rollout.pointer_mut(place).unwrap()["tier"] = json!("web");
+        }
+        world.deploy(V56);
+        world.run_until(|world| world.at() == 1);
+        assert_eq!((world.at(), world.state().stable.unwrap().image.as_str()), (1, V55), "{:?}", world.said);
+        world.settle();
+        assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
+    }
 }
 
 #[test]
@@ -141,21 +175,53 @@ fn a_stable_version_without_ready_pods_is_none() {
 }
 
 #[test]
-fn traffic_is_never_left_with_a_version_without_ready_pods() {
+fn an_abort_takes_no_traffic_from_the_only_ready_pods_and_gives_them_no_more() {
+    for grace in [0, 10_000] {
+        let mut world = settled(World::seed());
+        world.deploy(V56);
+        let mut world = at_weight(world, 50);
+        world.rollout["spec"]["strategy"]["canary"]["abortScaleDownDelaySeconds"] = json!(0);
+        world.set_ready(V55, 0);
+        let until = world.now + grace;
+        world.run_until(|world| world.now >= until);
+        let share = world.served();
+        assert_eq!(share, Some(if grace == 0 { 50 } else { 100 }));
+        world.ask(Action::Abort);
+        for _ in 0..40 {
+            world.step();
+            assert_eq!(world.served(), share, "{:?}", world.said);
+        }
+        world.set_ready(V55, 2);
+        world.settle();
+        assert_eq!((world.served(), world.phase()), (Some(0), "Degraded"));
+        // What was sent back is not taken for the stable version.
+        world.set_ready(V55, 0);
+        world.now += 60_000;
+        world.settle();
+        assert_eq!((world.served(), world.phase()), (Some(0), "Degraded"), "{:?}", world.said);
+    }
+}
+
+#[test]
+fn a_moment_without_ready_pods_moves_no_traffic() {
     let mut world = settled(World::seed());
     world.deploy(V56);
     let mut world = at_weight(world, 50);
-    world.rollout["spec"]["strategy"]["canary"]["abortScaleDownDelaySeconds"] = json!(0);
+    let wait = |world: &mut World, ms: u64| {
+        (0..3).for_each(|_| assert_ne!(world.turn(), Wake::Never));
+        world.now += ms;
+        (0..3).for_each(|_| assert_ne!(world.turn(), Wake::Never));
+        world.served()
+    };
     world.set_ready(V55, 0);
-    world.ask(Action::Abort);
-    world.run_until(|world| world.served() == Some(100));
-    for _ in 0..40 {
-        world.step();
-        assert_eq!(world.served(), Some(100), "{:?}", world.said);
-    }
+    assert_eq!(wait(&mut world, 4_000), Some(50));
+    world.set_ready(V55, 1);
+    assert_eq!(wait(&mut world, 0), Some(50));
+    world.set_ready(V55, 0);
+    assert_eq!(wait(&mut world, 4_000), Some(50), "it counts anew: {:?}", world.said);
+    assert_eq!(wait(&mut world, 1_000), Some(100), "{:?}", world.said);
     world.set_ready(V55, 2);
-    world.settle();
-    assert_eq!((world.served(), world.phase()), (Some(0), "Degraded"));
+    assert_eq!(wait(&mut world, 0), Some(50), "{:?}", world.said);
 }
 
 #[test]

@@ -209,10 +209,14 @@ impl World {
     }
 
     pub(super) fn objects(&self) -> Objects {
+        // As the cluster's adapter lists them.
+        let named = |all: &[Value]| -> Vec<Value> {
+            all.iter().filter(|object| object["metadata"]["labels"].get(HASH).is_some()).cloned().collect()
+        };
         let mut objects = Objects {
             rollout: Some(self.rollout.clone()),
-            sets: self.sets.clone(),
-            pods: self.pods.clone(),
+            sets: named(&self.sets),
+            pods: named(&self.pods),
             services: self.services.clone(),
             ingresses: self.ingresses.clone(),
             applications: self.applications(),
@@ -472,9 +476,16 @@ impl World {
                 let of = || self.pods.iter().filter(|pod| of_set(pod));
                 (of().count(), of().filter(|pod| pod["status"]["phase"] == "Running").count())
             };
+            let least = set["spec"]["minReadySeconds"].as_u64().unwrap_or(0) * 1000;
+            let long = |pod: &&Value| {
+                let since = pod.pointer("/status/conditions/0/lastTransitionTime").and_then(crate::object::time);
+                least == 0 || since.is_some_and(|since| since + least <= self.now)
+            };
+            let running = |pod: &&Value| of_set(pod) && pod["status"]["phase"] == "Running";
+            let available = self.pods.iter().filter(running).filter(long).count();
             let status = json!({
                 "observedGeneration": set["metadata"]["generation"],
-                "replicas": now_have, "readyReplicas": ready, "availableReplicas": ready,
+                "replicas": now_have, "readyReplicas": ready, "availableReplicas": available,
             });
             if set["status"] != status {
                 let version = self.next_version();
@@ -537,6 +548,7 @@ fn new_pod(set: &Value, serial: &str) -> Value {
     json!({
         "metadata": {
             "name": format!("{}-{serial}", set["metadata"]["name"].as_str().unwrap()),
+            "labels": set["spec"]["template"]["metadata"]["labels"],
             "ownerReferences": [{"uid": set["metadata"]["uid"], "controller": true}],
         },
         "status": {"phase": "Pending"},
