@@ -83,8 +83,9 @@ impl Cluster {
     async fn carry_out(&self, namespace: &str, act: &Act) -> Result<()> {
         match act {
             Act::Create { manifest } => self.create_set(namespace, manifest).await,
-            Act::Scale { set, pods, annotations } => {
-                let change = json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": pods } });
+            Act::Scale { set, pods, min_ready_seconds, annotations } => {
+                let spec = json!({ "replicas": pods, "minReadySeconds": min_ready_seconds });
+                let change = json!({ "metadata": { "annotations": annotations }, "spec": spec });
                 self.change(("apps/v1", "ReplicaSet"), namespace, set, change).await
             }
             Act::Forget { set } => self.forget_set(namespace, set).await,

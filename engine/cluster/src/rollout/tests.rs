@@ -254,7 +254,8 @@ async fn what_rests_on_an_old_look_changes_nothing() {
     let old = Guard { resource_version: "1".into(), ..fresh.clone() };
     let other = Guard { uid: "another".into(), ..fresh };
     for set in [old, other] {
-        let scale = Act::Scale { set: set.clone(), pods: 0, annotations: std::collections::BTreeMap::new() };
+        let annotations = std::collections::BTreeMap::new();
+        let scale = Act::Scale { set: set.clone(), pods: 0, min_ready_seconds: 0, annotations };
         assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &scale).await.unwrap(), Acted::Stale);
         let forget = Act::Forget { set };
         assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &forget).await.unwrap(), Acted::Stale);

@@ -29,6 +29,8 @@ pub enum Act {
         set: Guard,
         /// The number of pods that it is to have.
         pods: u32,
+        /// How long its pods must be ready to count as available, in seconds.
+        min_ready_seconds: u32,
         /// Its annotations along with it; null removes one.
         annotations: BTreeMap<String, Value>,
     },

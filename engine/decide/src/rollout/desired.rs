@@ -8,6 +8,7 @@ use super::intent::Start;
 use super::observed::{CaughtUp, DEADLINE, DESIRED, REVISION, Set};
 use super::progress::ProgressState;
 use super::replicas::{self, Pods, Split};
+use super::strategy::Reading;
 use crate::next::Timestamp;
 use crate::object::{annotation, write_time};
 use serde_json::{Value, json};
@@ -125,7 +126,8 @@ fn select(context: &Context) -> Vec<Act> {
         .service(name)
         .and_then(|service| service.hash.as_ref())
         .is_some_and(|hash| context.observed.ready(hash) == 0);
-    act(name, stable, stable.is_some_and(|set| is_full(set) || lost && set.ready > 0));
+    let empty = context.strategy.replicas == 0;
+    act(name, stable, stable.is_some_and(|set| is_full(set) || lost && (set.ready > 0 || empty)));
     let canary = context.canary();
     let name = context.strategy.canary_service.as_deref();
     // While another version gets requests through the canary's Service, it is not swapped below them.
@@ -269,11 +271,14 @@ fn scale(context: &Context, desired: &mut Desired, set: &Set, pods: u32, deadlin
     if set.hash == context.progress.hash && revision != set.revision {
         annotations.insert(REVISION.to_owned(), revision.to_string().into());
     }
-    if set.spec == pods && annotations.is_empty() {
+    // The newest version's set has the number that the spec has by now, as Argo has it.
+    let follows = set.hash == context.progress.hash && context.strategy.reading == Reading::Whole;
+    let min_ready_seconds = if follows { context.strategy.min_ready_seconds } else { set.min_ready_seconds };
+    if set.spec == pods && annotations.is_empty() && set.min_ready_seconds == min_ready_seconds {
         return;
     }
     annotations.insert(DESIRED.to_owned(), context.strategy.replicas.to_string().into());
-    desired.acts.push(Act::Scale { set: set.guard.clone(), pods, annotations });
+    desired.acts.push(Act::Scale { set: set.guard.clone(), pods, min_ready_seconds, annotations });
 }
 
 /// The newest version has the highest revision, though it may be an old set.

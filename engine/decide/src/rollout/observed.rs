@@ -105,6 +105,8 @@ pub struct Set {
     pub caught_up: CaughtUp,
     /// The number of pods that its spec asks for.
     pub spec: u32,
+    /// How long its pods must be ready to count as available, in seconds.
+    pub min_ready_seconds: u32,
     /// Pods that there are.
     pub pods: u32,
     /// Pods that are ready.
@@ -283,6 +285,7 @@ fn read_set(set: &Value, pods: &[Value]) -> Set {
         created: set.pointer("/metadata/creationTimestamp").and_then(time).unwrap_or(0),
         caught_up: if observed >= generation { CaughtUp::Yes } else { CaughtUp::NotYet },
         spec: number(set, "/spec/replicas").unwrap_or(1),
+        min_ready_seconds: number(set, "/spec/minReadySeconds").unwrap_or(0),
         pods: number(set, "/status/replicas").unwrap_or(0),
         ready: number(set, "/status/readyReplicas").unwrap_or(0),
         available: number(set, "/status/availableReplicas").unwrap_or(0),

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::world::{V55, V56, World, at_weight, settled};
 use crate::next::Wake;
+use crate::request::Response;
 use serde_json::json;
 
 const V57: &str = "was:v57-9f8e7d6";
@@ -304,6 +305,35 @@ fn other_steps_in_a_moment_without_ready_pods_are_walked() {
     world.turn();
     let state = world.state();
     assert_eq!((state.stable.unwrap().image.as_str(), state.progress.unwrap().start), (V55, Start::Steps));
+}
+
+#[test]
+fn another_time_to_be_ready_is_no_new_version_and_reaches_the_newest_set() {
+    for start in [World::seed(), World::basic(4)] {
+        let mut world = settled(start);
+        world.rollout["spec"]["minReadySeconds"] = json!(30);
+        world.changed();
+        world.run_until(|world| world.sets[0]["spec"]["minReadySeconds"] == 30);
+        assert_eq!((world.sets.len(), &world.sets[0]["spec"]["minReadySeconds"]), (1, &json!(30)), "{:?}", world.said);
+    }
+}
+
+#[test]
+fn a_version_of_a_rollout_without_replicas_is_promoted_and_answers_its_step() {
+    for start in [World::seed(), World::basic(4)] {
+        let mut world = settled(start);
+        world.scale(0);
+        world.settle();
+        assert_eq!(world.running(), []);
+        let key = world.want("run/56", Some(V56), OnTimeout::Hold);
+        world.deploy(V56);
+        world.settle();
+        assert!(matches!(world.answer(&key), Some(Response::Met { .. })), "{:?} {:?}", world.answer(&key), world.said);
+        assert_eq!((world.phase(), world.running()), ("Healthy", vec![]));
+        world.scale(3);
+        world.settle();
+        assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 3)]), "{:?}", world.said);
+    }
 }
 
 #[test]

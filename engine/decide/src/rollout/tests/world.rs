@@ -375,13 +375,15 @@ impl World {
                 set["metadata"]["creationTimestamp"] = json!(crate::object::write_time(self.now));
                 self.sets.push(set);
             }
-            Act::Scale { set, pods, annotations } => {
+            Act::Scale { set, pods, min_ready_seconds, annotations } => {
                 let lowered = self.sets.iter().find(|known| known["metadata"]["uid"] == set.uid.as_str()).cloned();
                 let version = self.next_version();
                 let Some(observed) = fresh(&mut self.sets, set, &version) else { return };
                 let before = observed["spec"]["replicas"].as_u64().unwrap();
+                let spec = observed["spec"].clone();
                 observed["spec"]["replicas"] = json!(pods);
-                if before != u64::from(*pods) {
+                observed["spec"]["minReadySeconds"] = json!(min_ready_seconds);
+                if spec != observed["spec"] {
                     let generation = observed["metadata"]["generation"].as_u64().unwrap();
                     observed["metadata"]["generation"] = json!(generation + 1);
                 }
