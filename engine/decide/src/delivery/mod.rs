@@ -22,8 +22,10 @@ mod pull_request;
 mod push;
 mod quiet;
 mod reflog;
+mod run_number;
 mod run_number_floor;
 mod state;
+mod supersede;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -36,14 +38,13 @@ pub use group::with_group;
 pub use manual::{
     ManualPlan, ManualRequest, StartRefusal, may_mean, plan_manual, reference_named, run_of, started_before,
 };
-pub use observed::{
-    Ancestry, Bump, Changed, Context, File, KnownRun, Observed, OpenedBy, RunPhase, Standing, next_number,
-};
+pub use observed::{Ancestry, Bump, Changed, Context, File, KnownRun, Observed, OpenedBy, RunPhase, Standing};
 pub use payload::{Mistake, Parsed};
 pub use pipelines::{Plan, idle, plan};
 pub use push::{MAX_PATH_BYTES, MAX_PATHS};
 pub use quiet::depends_on_all;
 pub use reflog::Reflog;
+pub use run_number::next_number;
 pub use run_number_floor::{by_folders, by_tags, by_trailers, is_numbered, unnumbered, unnumbered_again};
 pub use state::{Ended, State};
 pub use traces::{Place, Traces, places};

@@ -23,6 +23,7 @@ mod entry;
 mod messages;
 mod observed;
 mod render;
+mod retry;
 mod state;
 mod subject;
 #[cfg(test)]

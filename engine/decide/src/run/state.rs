@@ -8,11 +8,6 @@ use pipeline::{Approval, Step, Supersede};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The first wait before a retry, in ms; it doubles with each failure.
-const RETRY_FIRST_MS: u64 = 2_000;
-/// The longest wait before a retry, in ms.
-const RETRY_MOST_MS: u64 = 60_000;
-
 /// Where a step stands.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Status {
@@ -234,36 +229,12 @@ impl State {
         self.opened().is_some_and(|opened| opened.pipeline.finally.iter().any(|last| last.id == step.id))
     }
 
-    /// Whether a step that ended will be tried again.
-    pub fn retries(&self, step: &Step) -> bool {
-        let Status::Ended { outcome, .. } = self.status(&step.id) else { return false };
-        match outcome {
-            Outcome::Lost => true,
-            Outcome::Failed { .. } | Outcome::Transient { .. } | Outcome::TimedOut { .. } => {
-                self.failures(step) <= step.retry
-            }
-            Outcome::Succeeded { .. } | Outcome::Rejected { .. } | Outcome::Limit { .. } | Outcome::Cancelled => false,
-        }
-    }
-
     pub(super) fn timed_out(&self, step: &Step) -> bool {
         matches!(self.status(&step.id), Status::Ended { outcome: Outcome::TimedOut { .. }, .. })
     }
 
     pub(super) fn failures(&self, step: &Step) -> u32 {
         self.failures.get(&step.id).copied().unwrap_or_default()
-    }
-
-    /// When a step is tried again: at once after a restart, else with growing waits.
-    pub(super) fn retry_at(&self, step: &Step) -> Timestamp {
-        match self.status(&step.id) {
-            Status::Ended { outcome: Outcome::Lost, .. } => 0,
-            Status::Ended { at, .. } => {
-                let doublings = self.failures(step).saturating_sub(1).min(5);
-                at + (RETRY_FIRST_MS << doublings).min(RETRY_MOST_MS)
-            }
-            _ => 0,
-        }
     }
 
     /// Whether a step has come to its end, whatever that was.
