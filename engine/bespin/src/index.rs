@@ -5,9 +5,12 @@
 //! new in the journal is read first, up to its newest entry, so that nothing depends on which drivers
 //! have observed so far. What stands here is a copy of the journal; a restart reads it again.
 
+use decide::by::By;
 use decide::delivery::{Bump, KnownRun, NOTHING, PullRequest, Push, Reflog, RunPhase, Source};
 use decide::epoch::Epoch;
 use decide::heads::{Known, Look};
+use decide::next::Timestamp;
+use decide::retention::REDELIVERY_MS;
 use decide::run::Opened;
 use decide::stream::Stream;
 use forge::Head;
@@ -51,9 +54,11 @@ struct Folded {
     looked: BTreeSet<String>,
     /// Where branches and tags stood since the restore, by repository and full reference, the newest last.
     anchors: HashMap<(String, String), VecDeque<String>>,
+    /// The moment of the first entry since the restore.
+    began_ms: Option<Timestamp>,
     /// The streams of pending deliveries that were received since the restore, and begin where nothing of that time ends.
     unanchored: BTreeSet<String>,
-    /// The open runs that came with a backup, and of which nothing was written since.
+    /// The open runs that came with a backup, and that nobody has ended or gone on with since.
     untouched: BTreeSet<String>,
 }
 
@@ -129,6 +134,9 @@ impl JournalIndex {
     /// # Errors
     /// The journal's, when it cannot be read.
     pub async fn formerly(&self, repository: &str) -> Result<BTreeSet<String>, journal::Error> {
+        if self.restored == 0 {
+            return Ok(BTreeSet::new());
+        }
         let folded = self.fresh().await?;
         let known = folded.positions.get(repository);
         let stood = folded.reflogs.iter().filter(|((of, reference), reflog)| {
@@ -237,8 +245,13 @@ impl JournalIndex {
 
 impl Folded {
     fn fold(&mut self, entry: &Entry, epoch: Epoch, restored: u64) -> Result<(), journal::Error> {
+        if entry.seq > restored {
+            self.began_ms.get_or_insert(entry.at_ms);
+        }
         let Some((family, rest)) = entry.stream.split_once('/') else { return Ok(()) };
-        if family == "run" && (epoch == Epoch::This || entry.kind == "closed") {
+        // What a person says of it meanwhile, an approval say, judges nothing.
+        let is_judged = epoch == Epoch::This && (entry.by == By::Server || entry.kind == "cancel-asked");
+        if family == "run" && (is_judged || entry.kind == "closed") {
             self.untouched.remove(rest);
         }
         match (family, entry.kind.as_str()) {
@@ -286,7 +299,9 @@ impl Folded {
         if epoch == Epoch::Restored {
             return Ok(());
         }
-        let follows = restored == 0 || self.follows(&push);
+        // Nobody tells a push again after so long a time: what comes then is of its own time.
+        let may_be_old = self.began_ms.is_none_or(|began| entry.at_ms.saturating_sub(began) <= REDELIVERY_MS);
+        let follows = restored == 0 || !may_be_old || self.follows(&push);
         if !follows {
             self.unanchored.insert(entry.stream.clone());
         }

@@ -51,7 +51,9 @@ impl Traces {
             return Traces::FOLDERS;
         }
         let mut hasher = DefaultHasher::new();
-        (&opened.pipeline_file, opened.event.kind.as_str(), &opened.event.reference, places).hash(&mut hasher);
+        // A tag is as good as another: a release shall not wait until registries have answered for it.
+        let reference = if opened.event.kind == EventKind::Tag { "" } else { opened.event.reference.as_str() };
+        (&opened.pipeline_file, opened.event.kind.as_str(), reference, places).hash(&mut hasher);
         Traces(Some(hasher.finish()))
     }
 }

@@ -329,11 +329,12 @@ impl<'a> Context<'a> {
         services.map(|name| said("Service", name)).chain(ingresses.map(|name| said("Ingress", name))).collect()
     }
 
-    /// What a first version waits for: of a new install, a Service or an Ingress may come later than the Rollout.
+    /// What a first version waits for until its deadline: of a new install, a Service or an Ingress may come later than
+    /// the Rollout.
     pub(super) fn awaited(&self) -> Vec<String> {
         let first = self.progress.state == ProgressState::Underway && self.progress.start == Start::First;
         let absent = self.absent();
-        if first && absent.len() == self.problems().len() { absent } else { Vec::new() }
+        if first && !self.is_overdue() && absent.len() == self.problems().len() { absent } else { Vec::new() }
     }
 
     /// What keeps the traffic from being routed, each with its help.

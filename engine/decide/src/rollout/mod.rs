@@ -24,6 +24,7 @@ mod progress;
 pub mod replicas;
 pub mod router;
 mod safety;
+mod selector;
 mod standing;
 mod state;
 mod status;

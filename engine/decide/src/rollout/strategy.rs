@@ -7,9 +7,10 @@ pub use super::fields::Mistake;
 use super::fields::{CANARY, Fields, Mistakes};
 use super::replicas::{self, Bounds};
 use super::router::{self, Router};
+use super::selector::{read_selector, read_template};
 use super::step::{self, Scale, Step, Traffic};
 use crate::annotations::ABORT_ON;
-use crate::object::{annotation, images_of};
+use crate::object::annotation;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -216,6 +217,14 @@ fn read_window(fields: &mut Fields, mistakes: &mut Mistakes) -> Option<u32> {
     revisions
 }
 
+/// A pod that needs longer to be available than there is time would send every version back; Argo refuses it, too.
+fn check_deadline(deadline: u32, min_ready_seconds: u32, mistakes: &mut Mistakes) {
+    if deadline <= min_ready_seconds {
+        let said = format!("is not longer than spec.minReadySeconds, which is {min_ready_seconds}");
+        mistakes.push(Mistake::new("spec.progressDeadlineSeconds", &said, "write a longer time"));
+    }
+}
+
 fn read_overdue(fields: &mut Fields, mistakes: &mut Mistakes) -> Overdue {
     match fields.flag("progressDeadlineAbort", mistakes) {
         Some(false) => Overdue::Report,
@@ -237,6 +246,7 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let min_ready_seconds = fields.number("minReadySeconds", 0..=u32::MAX, mistakes).unwrap_or(0);
     let history = fields.number("revisionHistoryLimit", 0..=u32::MAX, mistakes).unwrap_or(10);
     let deadline = fields.number("progressDeadlineSeconds", 1..=u32::MAX, mistakes).unwrap_or(600);
+    check_deadline(deadline, min_ready_seconds, mistakes);
     let overdue = read_overdue(&mut fields, mistakes);
     let paused = if fields.flag("paused", mistakes) == Some(true) { Paused::Holds } else { Paused::Off };
     let selector = read_selector(fields.take("selector"), mistakes);
@@ -304,55 +314,6 @@ fn check_services(canary: Option<&str>, stable: Option<&str>, router: Option<&Ro
         let path = format!("{CANARY}.canaryService");
         mistakes.push(Mistake::new(&path, "is the stable Service as well", "name two different Services"));
     }
-}
-
-fn read_selector(selector: Option<&Value>, mistakes: &mut Mistakes) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::new();
-    let Some(mut fields) = selector.and_then(|selector| Fields::of(selector, "spec.selector", mistakes)) else {
-        let help = "write spec.selector.matchLabels with the labels of spec.template";
-        mistakes.push(Mistake::new("spec.selector", "is missing", help));
-        return labels;
-    };
-    for (key, value) in fields.take("matchLabels").and_then(Value::as_object).into_iter().flatten() {
-        match value.as_str() {
-            Some(value) => drop(labels.insert(key.clone(), value.to_owned())),
-            None => mistakes.push(Mistake::new(
-                &format!("spec.selector.matchLabels.{key}"),
-                &format!("`{value}` is not text"),
-                "write the value in quotes",
-            )),
-        }
-    }
-    fields.refuse(&["matchExpressions"], mistakes);
-    if labels.is_empty() {
-        let help = "write spec.selector.matchLabels with the labels of spec.template";
-        mistakes.push(Mistake::new("spec.selector", "selects every pod", help));
-    }
-    labels
-}
-
-fn read_template(
-    template: Option<&Value>,
-    selector: &BTreeMap<String, String>,
-    mistakes: &mut Mistakes,
-) -> Vec<String> {
-    let Some(template) = template else {
-        mistakes.push(Mistake::new("spec.template", "is missing", "write the pod template"));
-        return Vec::new();
-    };
-    for (key, value) in selector {
-        if template["metadata"]["labels"][key].as_str() != Some(value) {
-            let path = format!("spec.template.metadata.labels.{key}");
-            let said = format!("is not `{value}`, which spec.selector asks for");
-            mistakes.push(Mistake::new(&path, &said, "give the pods the labels that the selector names"));
-        }
-    }
-    let images = images_of(template);
-    if images.is_empty() {
-        let help = "name at least one container with its image";
-        mistakes.push(Mistake::new("spec.template.spec.containers", "has no image", help));
-    }
-    images
 }
 
 fn read_strategy<'a>(strategy: Option<&'a Value>, mistakes: &mut Mistakes) -> Option<&'a Value> {

@@ -12,7 +12,7 @@ const BRIEF: usize = 120;
 pub(super) fn summary(state: &State, outcome: RunOutcome) -> String {
     match outcome {
         RunOutcome::Succeeded => succeeded(state),
-        RunOutcome::Cancelled => state.cancel().map_or("cancelled".into(), |(_, why)| format!("cancelled: {why}")),
+        RunOutcome::Cancelled => state.ended_by_server().map_or("cancelled".into(), |why| format!("cancelled: {why}")),
         RunOutcome::Superseded => "a newer run took its place".into(),
         RunOutcome::Failed => {
             let failed = state.steps().find(|step| state.failed(step));

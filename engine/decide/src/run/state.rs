@@ -64,7 +64,7 @@ pub struct State {
     failures: BTreeMap<String, u32>,
     /// What steps asked before they start, by step.
     pub(super) asked: BTreeMap<String, Asked>,
-    cancel: Option<(CancelCause, String)>,
+    cancel: Option<(CancelCause, String, By)>,
     closed: Option<(RunOutcome, Timestamp)>,
 }
 
@@ -103,7 +103,7 @@ impl State {
             Entry::ApprovalAsked { step, ask } => self.note_asked(step, ask, at),
             Entry::ApprovalAnswered { step, answer } => self.note_answered(step, *answer, by, at),
             Entry::CancelAsked { because, cause } => {
-                self.cancel.get_or_insert_with(|| (*cause, because.clone()));
+                self.cancel.get_or_insert_with(|| (*cause, because.clone(), by.clone()));
             }
             Entry::Closed { outcome } => self.closed = Some((*outcome, at)),
         }
@@ -131,7 +131,12 @@ impl State {
 
     /// Who or what asked the run to end early, and why, as a sentence.
     pub fn cancel(&self) -> Option<(CancelCause, &str)> {
-        self.cancel.as_ref().map(|(cause, because)| (*cause, because.as_str()))
+        self.cancel.as_ref().map(|(cause, because, _)| (*cause, because.as_str()))
+    }
+
+    /// Why the server ended it by itself. Who else did is for the journal to say: this stands where everybody reads it.
+    pub(super) fn ended_by_server(&self) -> Option<&str> {
+        self.cancel.as_ref().filter(|(_, _, by)| *by == By::Server).map(|(_, because, _)| because.as_str())
     }
 
     /// The steps and then the final steps, in the file's order.

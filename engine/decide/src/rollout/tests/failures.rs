@@ -40,6 +40,12 @@ fn a_first_version_waits_for_what_is_not_there_yet() {
         assert_eq!(world.state().stable, None);
         world.settle();
         assert_eq!(world.phase(), "Degraded", "the progress deadline ends it");
+        assert!(world.status("message").as_str().unwrap().contains(kind), "{}", world.status("message"));
+        let first = world.state().stable.expect("what serves by then is a version to go back to");
+        world.deploy(V56);
+        world.settle();
+        assert_eq!(world.state().stable.as_ref(), Some(&first), "the next version has its steps: {:?}", world.said);
+        world.deploy(V55);
         (world.services, world.ingresses) = (services, ingresses);
         world.settle();
         assert_eq!(world.phase(), "Healthy", "{:?}", world.said);

@@ -74,6 +74,7 @@ fn what_is_wrong_is_refused_at_its_place() {
     refused(&at("steps"), json!([{"pause": {"length": 3}}]), &format!("{steps}[0].pause.length"), "not a known");
     refused(&at("steps"), json!({}), steps, "not a list");
     refused("/spec/replicas", json!(-1), "spec.replicas", "whole number");
+    refused("/spec/minReadySeconds", json!(600), "spec.progressDeadlineSeconds", "not longer");
     refused("/spec/selector", json!(null), "spec.selector", "is missing");
     refused("/spec/selector", json!({}), "spec.selector", "every pod");
     refused("/spec/selector", json!({"matchLabels": {"app": "web"}}), "spec.template.metadata.labels.app", "web");

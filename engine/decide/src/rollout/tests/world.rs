@@ -376,23 +376,7 @@ impl World {
                 self.sets.push(set);
             }
             Act::Scale { set, pods, min_ready_seconds, annotations } => {
-                let lowered = self.sets.iter().find(|known| known["metadata"]["uid"] == set.uid.as_str()).cloned();
-                let version = self.next_version();
-                let Some(observed) = fresh(&mut self.sets, set, &version) else { return };
-                let before = observed["spec"]["replicas"].as_u64().unwrap();
-                let spec = observed["spec"].clone();
-                observed["spec"]["replicas"] = json!(pods);
-                observed["spec"]["minReadySeconds"] = json!(min_ready_seconds);
-                if spec != observed["spec"] {
-                    let generation = observed["metadata"]["generation"].as_u64().unwrap();
-                    observed["metadata"]["generation"] = json!(generation + 1);
-                }
-                for (key, value) in annotations {
-                    observed["metadata"]["annotations"][key] = value.clone();
-                }
-                if u64::from(*pods) < before {
-                    self.no_traffic_is_lost(&lowered.unwrap(), *pods);
-                }
+                self.scale_set(set, *pods, *min_ready_seconds, annotations);
             }
             Act::Forget { set } => {
                 let version = self.next_version();
@@ -423,6 +407,26 @@ impl World {
                 json_patch::merge(&mut status, patch);
                 self.rollout["status"] = status;
             }
+        }
+    }
+
+    fn scale_set(&mut self, set: &Guard, pods: u32, min_ready_seconds: u32, annotations: &BTreeMap<String, Value>) {
+        let lowered = self.sets.iter().find(|known| known["metadata"]["uid"] == set.uid.as_str()).cloned();
+        let version = self.next_version();
+        let Some(observed) = fresh(&mut self.sets, set, &version) else { return };
+        let before = observed["spec"]["replicas"].as_u64().unwrap();
+        let spec = observed["spec"].clone();
+        observed["spec"]["replicas"] = json!(pods);
+        observed["spec"]["minReadySeconds"] = json!(min_ready_seconds);
+        if spec != observed["spec"] {
+            let generation = observed["metadata"]["generation"].as_u64().unwrap();
+            observed["metadata"]["generation"] = json!(generation + 1);
+        }
+        for (key, value) in annotations {
+            observed["metadata"]["annotations"][key] = value.clone();
+        }
+        if u64::from(pods) < before {
+            self.no_traffic_is_lost(&lowered.unwrap(), pods);
         }
     }
 
