@@ -1,5 +1,4 @@
-//! People go on typing `kubectl argo rollouts`: the verbs of the peer's own client do what they do there. `restart` is
-//! not followed yet.
+//! People go on typing `kubectl argo rollouts`: each verb of the peer's own client does what it does there.
 
 use serde_json::{Value, json};
 use world::estate::{Estate, INGRESSES, Kind, NAMESPACE, PATIENCE, ROLLOUT, declare};
@@ -65,6 +64,25 @@ async fn a_version_is_walked_by_hand() {
     assert!(!success && said.contains("not found"), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_are_restarted_one_by_one() {
+    let Some((estate, argo)) = by_hand().await else { return };
+    let before = pods(&estate).await;
+    argo.run(&["restart", "was"]);
+    let asked = estate.rollout().await["spec"]["restartAt"].clone();
+    eventually("every pod is a new one", PATIENCE, || async {
+        let available = estate.rollout().await["status"]["availableReplicas"].as_u64().unwrap_or_default();
+        assert!(available >= 1, "a pod is there all the time");
+        let now = pods(&estate).await;
+        (now.len() == before.len() && now.iter().all(|name| !before.contains(name))).then_some(())
+    })
+    .await;
+    let restarted = || async { (estate.rollout().await["status"]["restartedAt"] == asked).then_some(()) };
+    eventually("the restart is said to be done", PATIENCE, restarted).await;
+    assert_eq!(argo.run(&["status", "was", "--timeout", "60s"]).lines().last(), Some("Healthy"));
+    assert_eq!(sets(&estate).await, 1, "it is no new version");
+}
+
 fn shows(argo: &Client, lines: &[&str]) {
     let text = argo.run(&["get", "rollout", "was", "--no-color"]);
     for line in lines {
@@ -97,6 +115,11 @@ async fn serves(estate: &Estate, image: &str) {
         (pods.len() == 2 && pods.iter().all(runs)).then_some(())
     })
     .await;
+}
+
+async fn pods(estate: &Estate) -> Vec<String> {
+    let pods = estate.kube.list(&format!("{NAMESPACE}/pods?labelSelector=app%3Dwas")).await;
+    pods.iter().filter_map(|pod| Some(pod["metadata"]["name"].as_str()?.to_owned())).collect()
 }
 
 async fn sets(estate: &Estate) -> usize {

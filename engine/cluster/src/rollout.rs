@@ -88,6 +88,7 @@ impl Cluster {
                 let change = json!({ "metadata": { "annotations": annotations }, "spec": spec });
                 self.change(("apps/v1", "ReplicaSet"), namespace, set, change).await
             }
+            Act::Evict { pod } => self.evict(namespace, pod).await,
             Act::Forget { set } => self.forget_set(namespace, set).await,
             Act::Select { service, hash, rollout } => {
                 let mut change = json!({ "metadata": { "annotations": {} }, "spec": { "selector": {} } });
@@ -132,6 +133,21 @@ impl Cluster {
         let api = self.api("apps/v1", "ReplicaSet", Some(namespace)).await?;
         let params = PostParams { field_manager: Some(CANARY_MANAGER.to_owned()), ..PostParams::default() };
         trying(&tried, api.create(&params, &object)).await.map(drop)
+    }
+
+    /// Evicts a pod. A disruption budget may say that it does not go now.
+    async fn evict(&self, namespace: &str, pod: &Guard) -> Result<()> {
+        let eviction = json!({
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": { "name": pod.name, "namespace": namespace },
+            "deleteOptions": { "preconditions": { "uid": pod.uid } },
+        });
+        let api = self.api("v1", "Pod", Some(namespace)).await?;
+        let tried = format!("evicting Pod {namespace}/{}", pod.name);
+        let params = PostParams::default();
+        let evicted = api.create_subresource::<_, Value>("eviction", &pod.name, &params, &eviction);
+        trying(&tried, evicted).await.map(drop)
     }
 
     async fn forget_set(&self, namespace: &str, set: &Guard) -> Result<()> {

@@ -38,7 +38,7 @@ const COMPOSED_ONLY: [&str; 28] = [
     "delivery: missed proposed",
     "run: placed queued",
     "app: summarized",
-    "rollout: adopted corrected extended pause-broken routing summarized unrouted",
+    "rollout: adopted corrected extended pause-broken routing stable-ready stable-unready summarized unrouted",
     "revert: answered asked withdrawn",
     "heads: looked moved summary",
     "delivery received /source: heads",

@@ -34,6 +34,11 @@ pub enum Act {
         /// Its annotations along with it; null removes one.
         annotations: BTreeMap<String, Value>,
     },
+    /// Evict a pod, so that its set makes another; nothing where a disruption budget does not let it go now.
+    Evict {
+        /// The pod that is evicted.
+        pod: Guard,
+    },
     /// Delete a ReplicaSet that has no pods.
     Forget {
         /// The ReplicaSet that is deleted.

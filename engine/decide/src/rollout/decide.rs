@@ -21,7 +21,7 @@ use super::progress::Progress;
 use super::router::rules;
 use super::state::State;
 use super::strategy::{Mistake, Strategy};
-use super::{adopt, desired, git, safety, standing, status, transitions};
+use super::{adopt, desired, git, restart, safety, standing, status, transitions};
 use crate::annotations;
 use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
@@ -149,10 +149,13 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
 fn rest(context: &Context) -> Move {
     let desired = desired::desired(context);
     let mut acts = desired.acts;
+    // Only once nothing else is to be done, so that no pod is counted twice.
+    let (evictions, again) = if acts.is_empty() { restart::restart(context) } else { (Vec::new(), None) };
+    acts.extend(evictions);
     let busy = !acts.is_empty();
     acts.extend(status::patch(context));
     let echo = (!acts.is_empty()).then_some(context.now + safety::ECHO_MS);
-    let wake = [desired.wake, transitions::wake(context), echo].into_iter().flatten().min();
+    let wake = [desired.wake, again, transitions::wake(context), echo].into_iter().flatten().min();
     let (phase, message) = messages::because(context, busy);
     Next { record: Vec::new(), acts, wake: wake.map_or(Wake::OnChange, Wake::At), status: Status { phase, message } }
 }

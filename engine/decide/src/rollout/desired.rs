@@ -59,7 +59,7 @@ fn urgency(context: &Context, act: &Act) -> u8 {
             if observed.is_some_and(|known| *pods > known.spec) { 1 } else { 3 }
         }
         Act::Create { .. } => 2,
-        Act::Forget { .. } => 4,
+        Act::Evict { .. } | Act::Forget { .. } => 4,
         Act::AskRevert { .. } | Act::WithdrawRevert { .. } | Act::Stamp { .. } | Act::Status { .. } => 5,
     }
 }

@@ -180,6 +180,7 @@ impl State {
         let Entry::Began { hash, images, steps_hash, steps, start, uid } = entry else { return };
         self.identify(uid.as_ref());
         self.claimed_at.get_or_insert(at);
+        self.began_at = Some(at);
         self.remember(hash);
         self.before = self.progress.take();
         self.progress = Some(Progress {
@@ -205,6 +206,7 @@ impl State {
             self.stable = None;
             self.released = None;
             self.unready_since = None;
+            self.began_at = None;
             self.progress = None;
             self.refused.clear();
             if let Some(undo) = &mut self.undo {

@@ -21,6 +21,8 @@ pub enum ActKey {
     Unroute(Routed),
     /// The set of the template with this hash was created.
     Create(String),
+    /// Pods were evicted.
+    Evict,
     /// Something else was written in the cluster, or in the stream of a revert.
     Written,
 }
@@ -71,6 +73,7 @@ impl From<Act> for ActKey {
             Act::Verify { split } => ActKey::Verify(AskedShare::of(&split)),
             Act::Unroute { router, rollout } => ActKey::Unroute(Routed { router, rollout }),
             Act::Create { manifest } => ActKey::Create(text(&manifest, &format!("/metadata/labels/{HASH}"))),
+            Act::Evict { .. } => ActKey::Evict,
             Act::Scale { .. }
             | Act::Forget { .. }
             | Act::Select { .. }
@@ -110,6 +113,7 @@ pub fn is_current(state: &State, kept: &ActKey) -> bool {
         ActKey::Weigh(share) | ActKey::Verify(share) => share.is_asked(state),
         ActKey::Unroute(routed) => state.routed.as_ref() == Some(routed),
         ActKey::Create(hash) => state.progress.as_ref().is_some_and(|progress| progress.hash == *hash),
+        ActKey::Evict => state.progress.is_some(),
         ActKey::Written => false,
     }
 }
@@ -118,6 +122,13 @@ pub fn is_current(state: &State, kept: &ActKey) -> bool {
 pub(super) fn refusal(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
     let hash = state.progress.as_ref()?.hash.clone();
     let attempted = outcomes.of(&ActKey::Create(hash))?;
+    let failure = attempted.result.as_ref().err()?;
+    Some(RouterFailure::of(failure, attempted.failures, attempted.at))
+}
+
+/// Why a pod could not be evicted the last time, and when it is tried again.
+pub(super) fn eviction(outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
+    let attempted = outcomes.of(&ActKey::Evict)?;
     let failure = attempted.result.as_ref().err()?;
     Some(RouterFailure::of(failure, attempted.failures, attempted.at))
 }
@@ -157,7 +168,7 @@ impl RouterStatus {
                     status.was_asked(attempted);
                 }
                 ActKey::Unroute(_) => status = nothing.clone(),
-                ActKey::Weigh(_) | ActKey::Verify(_) | ActKey::Create(_) | ActKey::Written => {}
+                ActKey::Weigh(_) | ActKey::Verify(_) | ActKey::Create(_) | ActKey::Evict | ActKey::Written => {}
             }
         }
         if let RouterReply::Taken { since, .. } = &mut status.reply {

@@ -5,6 +5,7 @@ use super::git;
 use super::intent::{Action, Start};
 use super::observed::Set;
 use super::progress::ProgressState;
+use super::restart;
 use super::state::State;
 use super::step::{Length, Step};
 use super::strategy::Paused;
@@ -55,7 +56,11 @@ pub(super) fn lacking(context: &Context) -> Option<(String, &'static str)> {
 
 /// Why nothing is recorded right now: first what is wrong with the pods that serve, and then how far it is.
 pub(super) fn because(context: &Context, busy: bool) -> (Phase, String) {
-    let (phase, message) = progress(context, busy);
+    let (phase, message) = match (progress(context, busy), restart::text(context)) {
+        ((Phase::Done, message), Some(text)) => (Phase::Waiting, format!("{message}; {text}")),
+        ((phase, message), Some(text)) => (phase, format!("{message}; {text}")),
+        (said, None) => said,
+    };
     match lacking(context) {
         Some((lacking, _)) => (phase, format!("{lacking}; {message}")),
         None => (phase, message),

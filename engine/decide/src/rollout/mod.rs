@@ -22,6 +22,7 @@ mod observed;
 mod pods;
 mod progress;
 pub mod replicas;
+mod restart;
 pub mod router;
 mod safety;
 mod selector;

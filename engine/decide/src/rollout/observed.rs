@@ -54,6 +54,8 @@ pub struct ObservedRollout {
     pub removal: Removal,
     /// Why the newest version's set could not be created the last time, where it was tried.
     pub refusal: Option<RouterFailure>,
+    /// Why a pod could not be evicted the last time, where it was tried.
+    pub eviction: Option<RouterFailure>,
     /// The routers that this server has plugins for, and whether they serve this Rollout.
     pub routers: BTreeMap<String, Serves>,
     /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
@@ -205,6 +207,7 @@ impl Observed {
             router_status: None,
             removal: Removal::NotYet,
             refusal: None,
+            eviction: None,
             routers: objects.routers,
             autoscalers,
             origin: application::read(&rollout, objects.applications),

@@ -1,5 +1,6 @@
 //! The pods of a Rollout's sets, and how often their containers have failed.
 
+use super::act::Guard;
 use crate::next::Timestamp;
 use crate::object::{self, annotation, conditions, number, text, time};
 use serde_json::Value;
@@ -9,6 +10,10 @@ use serde_json::Value;
 pub struct Pod {
     /// The pod's name, within the Rollout's namespace.
     pub name: String,
+    /// Name, uid and version.
+    pub(super) guard: Guard,
+    /// When it was created, in ms since the epoch.
+    pub(super) created: Timestamp,
     /// Its phase, with the container's reason where it has one.
     pub phase: String,
     /// Since when it is ready, in ms since the epoch.
@@ -69,7 +74,8 @@ pub(super) fn read(pod: &Value) -> Pod {
     let ready_since =
         ready.filter(|_| !deleting).map(|ready| ready.get("lastTransitionTime").and_then(time).unwrap_or(0));
     let failing = if deleting { Failing::No } else { failing(pod) };
-    Pod { name: text(pod, "/metadata/name"), phase, ready_since, trouble, failing }
+    let created = pod.pointer("/metadata/creationTimestamp").and_then(time).unwrap_or(Timestamp::MAX);
+    Pod { name: text(pod, "/metadata/name"), guard: Guard::of(pod), created, phase, ready_since, trouble, failing }
 }
 
 /// The annotation by which `kubectl` knows the main container of several.

@@ -107,6 +107,7 @@ fn is_safe(context: &Context, act: &Act) -> bool {
             !lowers || ends && context.strategy.reading == Reading::Safety
         }
         Act::Create { .. }
+        | Act::Evict { .. }
         | Act::Forget { .. }
         | Act::Unroute { .. }
         | Act::AskRevert { .. }

@@ -33,6 +33,9 @@ pub struct State {
     /// Since when no pod of the stable Service is ready while some of the canary's are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unready_since: Option<Timestamp>,
+    /// When the newest template began, or began anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Timestamp>,
     /// The weight asked of the router, in percent.
     pub asked: u32,
     /// The plugin that shares the traffic, from before it is told anything until it has taken that back.

@@ -10,6 +10,7 @@ use super::intent::Start;
 use super::messages;
 use super::observed::{ObservedRollout, Set};
 use super::progress::ProgressState;
+use super::restart;
 use super::router::plugin::{Remedy, RouterResponse};
 use super::state::Refused;
 use super::strategy::{Mistake, Overdue, Paused};
@@ -36,6 +37,7 @@ const OWNED: &[&str] = &[
     "promoteFull",
     "readyReplicas",
     "replicas",
+    "restartedAt",
     "selector",
     "stableRS",
     "updatedReplicas",
@@ -63,6 +65,7 @@ pub(super) fn phase(context: &Context) -> (&'static str, String) {
         _ if !context.problems().is_empty() => ("Degraded", format!("InvalidSpec: {}", context.problems().join("; "))),
         _ if context.strategy.paused == Paused::Holds => ("Paused", "manually paused".to_owned()),
         _ if context.progress.paused_since.is_some() => ("Paused", "CanaryPauseStep".to_owned()),
+        _ if restart::is_running(context) => progressing("rollout is restarting"),
         _ if updated.0 < context.strategy.replicas => progressing("more replicas need to be updated"),
         _ if updated.1 < updated.0 => progressing("updated replicas are still becoming available"),
         _ if context.routing().is_none() && pods > updated.0 => progressing("old replicas are pending termination"),
@@ -141,6 +144,7 @@ fn fields(context: &Context) -> Map<String, Value> {
         "promoteFull": null,
         "readyReplicas": sum(|set| set.ready),
         "replicas": sum(|set| set.pods),
+        "restartedAt": restart::restarted_at(context),
         "selector": selector.join(","),
         "stableRS": context.state.stable.as_ref().map(|stable| stable.hash.clone()),
         "updatedReplicas": context.canary().map_or(0, |set| set.pods),

@@ -10,7 +10,8 @@ use super::router::{self, Router};
 use super::selector::{read_selector, read_template};
 use super::step::{self, Scale, Step, Traffic};
 use crate::annotations::ABORT_ON;
-use crate::object::annotation;
+use crate::next::Timestamp;
+use crate::object::{annotation, time};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -57,6 +58,8 @@ pub struct Strategy {
     pub rollback_window: Option<u32>,
     /// How many replaced versions may keep their pods at a time, with traffic routing.
     pub delayed: Option<u32>,
+    /// The moment from before which no pod shall be, in ms since the epoch.
+    pub restart_at: Option<Timestamp>,
     /// How much of the spec can be followed.
     pub reading: Reading,
     /// Which pods must fail before the canary is aborted at once.
@@ -103,7 +106,7 @@ pub enum Paused {
     Holds,
 }
 
-const ARGO_SPEC: &[&str] = &["analysis", "restartAt", "workloadRef"];
+const ARGO_SPEC: &[&str] = &["analysis", "workloadRef"];
 const ARGO_CANARY: &[&str] = &[
     "analysis",
     "antiAffinity",
@@ -217,6 +220,16 @@ fn read_window(fields: &mut Fields, mistakes: &mut Mistakes) -> Option<u32> {
     revisions
 }
 
+fn read_restart(fields: &mut Fields, mistakes: &mut Mistakes) -> Option<Timestamp> {
+    let value = fields.take("restartAt")?;
+    let at = time(value);
+    if at.is_none() {
+        let path = fields.path_of("restartAt");
+        mistakes.push(Mistake::new(&path, &format!("`{value}` is no moment"), "write one as 2026-01-01T00:00:00Z"));
+    }
+    at
+}
+
 /// A pod that needs longer to be available than there is time would send every version back; Argo refuses it, too.
 fn check_deadline(deadline: u32, min_ready_seconds: u32, mistakes: &mut Mistakes) {
     if deadline <= min_ready_seconds {
@@ -253,6 +266,7 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let template = fields.take("template").cloned();
     let images = read_template(template.as_ref(), &selector, mistakes);
     let rollback_window = read_window(&mut fields, mistakes);
+    let restart_at = read_restart(&mut fields, mistakes);
     let strategy = fields.take("strategy");
     fields.refuse(ARGO_SPEC, mistakes);
     let empty = Value::Object(serde_json::Map::new());
@@ -295,6 +309,7 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
         min_pods,
         rollback_window,
         delayed,
+        restart_at,
         reading: Reading::Whole,
         abort_on,
     })

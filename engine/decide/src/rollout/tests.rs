@@ -7,6 +7,7 @@ mod git;
 mod plugged;
 mod proxy;
 mod replicas;
+mod restart;
 mod restored;
 mod safety;
 mod specs;

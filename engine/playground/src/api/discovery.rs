@@ -98,9 +98,9 @@ fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
         for sub in subresources(kind) {
             let mut resource = json!({"name": format!("{}/{}", kind.plural, sub.name), "singularName": "",
                 "namespaced": kind.namespaced(), "kind": sub.kind, "verbs": sub.verbs});
-            if sub.kind == "Scale" {
-                resource["group"] = "autoscaling".into();
-                resource["version"] = "v1".into();
+            if let Some((group, version)) = group_of(&sub.kind) {
+                resource["group"] = group.into();
+                resource["version"] = version.into();
             }
             list.push(resource);
         }
@@ -123,10 +123,20 @@ struct Subresource {
     verbs: &'static [&'static str],
 }
 
+/// The group and version of what a subresource takes, where they are not its resource's own.
+fn group_of(kind: &str) -> Option<(&'static str, &'static str)> {
+    match kind {
+        "Scale" => Some(("autoscaling", "v1")),
+        "Eviction" => Some(("policy", "v1")),
+        _ => None,
+    }
+}
+
 fn subresources(kind: &Kind) -> Vec<Subresource> {
     let mut list = Vec::new();
     if kind.kind == "Pod" {
         list.push(Subresource { name: "binding", kind: "Binding".into(), verbs: &["create"] });
+        list.push(Subresource { name: "eviction", kind: "Eviction".into(), verbs: &["create"] });
     }
     if kind.scale.is_some() {
         list.push(Subresource { name: "scale", kind: "Scale".into(), verbs: &["get", "patch", "update"] });
@@ -159,9 +169,9 @@ fn aggregate(kinds: &Kinds, wanted: fn(&str) -> bool) -> Value {
 }
 
 fn aggregated(kind: &Kind) -> Value {
-    let response = |name: &str| match name {
-        "Scale" => json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}),
-        other => json!({"group": kind.group, "version": kind.version, "kind": other}),
+    let response = |name: &str| {
+        let (group, version) = group_of(name).unwrap_or((kind.group.as_str(), kind.version.as_str()));
+        json!({"group": group, "version": version, "kind": name})
     };
     let mut resource = json!({
         "resource": kind.plural,

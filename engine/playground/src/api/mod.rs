@@ -15,6 +15,7 @@ mod parameters;
 mod part;
 pub mod patch;
 pub(crate) mod persist;
+mod pod;
 mod protobuf;
 mod put;
 pub(crate) mod quantity;

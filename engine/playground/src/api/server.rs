@@ -90,7 +90,7 @@ fn ok(value: &Value) -> Response<Body> {
     respond(StatusCode::OK, "application/json", value.to_string())
 }
 
-fn created(value: &Value) -> Response<Body> {
+pub(super) fn created(value: &Value) -> Response<Body> {
     respond(StatusCode::CREATED, "application/json", value.to_string())
 }
 
@@ -126,6 +126,7 @@ impl Api {
             (Some(name), Some("binding")) if route.kind.kind == "Pod" => {
                 self.binding(parts, &route, name, &query, body)
             }
+            (Some(name), Some("eviction")) if route.kind.kind == "Pod" => self.eviction(parts, &route, name, body),
             (Some(name), Some("status" | "scale")) if route.kind.custom => Err(Refusal::not_found(&route.kind, name)),
             _ => Err(Refusal::nothing_here()),
         }
@@ -325,28 +326,6 @@ impl Api {
         Ok(ok(&served(kind, part, &patched)))
     }
 
-    fn binding(
-        &self,
-        parts: &Parts,
-        route: &Route,
-        name: &str,
-        query: &Query,
-        body: &[u8],
-    ) -> Result<Response<Body>, Refusal> {
-        if parts.method != Method::POST {
-            return Err(Refusal::method_not_allowed());
-        }
-        let binding = decode(parts, body)?;
-        if binding["metadata"]["name"].as_str() != Some(name) {
-            return Err(Refusal::bad_request("name in URL does not match name in Binding object"));
-        }
-        let Some(node) = binding["target"]["name"].as_str().filter(|n| !n.is_empty()) else {
-            return Err(Refusal::bad_request("target.name: Required value"));
-        };
-        self.bind(&route.namespace, name, node, &parameters::write(parts, query)?)?;
-        Ok(created(&json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})))
-    }
-
     /// Whether an object of this key exists, for tests and controllers.
     pub fn exists(&self, kind: &Kind, namespace: &str, name: &str) -> bool {
         self.store().get(&Key::new(kind, namespace, name)).is_some()
@@ -376,7 +355,7 @@ fn optional(parts: &Parts, body: &[u8]) -> Result<Option<Value>, Refusal> {
     if body.is_empty() { Ok(None) } else { decode(parts, body).map(Some) }
 }
 
-fn decode(parts: &Parts, body: &[u8]) -> Result<Value, Refusal> {
+pub(super) fn decode(parts: &Parts, body: &[u8]) -> Result<Value, Refusal> {
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if content_type.contains("protobuf") {
         if let Some(object) = protobuf::decode(body) {

@@ -119,11 +119,14 @@ impl Stage for RolloutStage {
     }
 
     /// One impossible act never holds up a safer one. When a router that failed is called again is decided by its
-    /// outcome, and so it is of a ReplicaSet that is refused: nothing else waits for either.
+    /// outcome, and so it is of a ReplicaSet or an eviction that is refused: nothing else waits for them.
     fn then(&self, act: &Act, ended: &Result<Reply, Trouble>) -> Then {
         match (act, ended) {
-            (_, Ok(_))
-            | (Act::Weigh { .. } | Act::Verify { .. } | Act::Unroute { .. } | Act::Create { .. }, Err(_)) => Then::GoOn,
+            (_, Ok(_)) => Then::GoOn,
+            (
+                Act::Weigh { .. } | Act::Verify { .. } | Act::Unroute { .. } | Act::Create { .. } | Act::Evict { .. },
+                Err(_),
+            ) => Then::GoOn,
             (_, Err(_)) => Then::FailAtTheEnd,
         }
     }

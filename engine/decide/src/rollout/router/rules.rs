@@ -24,6 +24,7 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
         Observed::Present(observed) => {
             observed.removal = removal;
             observed.refusal = kept::refusal(state, outcomes);
+            observed.eviction = kept::eviction(outcomes);
             if let Some(split) = question(state, observed) {
                 let status = RouterStatus::of(&split, outcomes);
                 observed.served = status.verified();

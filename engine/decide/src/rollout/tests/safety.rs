@@ -66,7 +66,7 @@ pub(super) fn nonsense() -> Vec<(&'static str, Value)> {
         ("/spec/analysis", json!({"successfulRunHistoryLimit": 3})),
         ("/spec/workloadRef", json!({"kind": "Deployment", "name": "was"})),
         ("/spec/unknown", json!(1)),
-        ("/spec/restartAt", json!("2026-01-01T00:00:00Z")),
+        ("/spec/restartAt", json!("soon")),
         ("/spec/progressDeadlineSeconds", json!(-1)),
         ("/spec/template", json!(null)),
         ("/spec/selector", json!(null)),

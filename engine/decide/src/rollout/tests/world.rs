@@ -57,6 +57,10 @@ pub(super) struct World {
     pub fails: Option<(usize, usize)>,
     /// Why no ReplicaSet can be created, as long as that is so.
     pub refuses: Option<&'static str>,
+    /// Why no pod may be evicted, as long as that is so.
+    pub budget: Option<&'static str>,
+    /// How much the API server's clock is behind ours, in ms.
+    pub behind: u64,
     /// How many of the journal's entries came with a backup.
     pub restored: usize,
     version: u64,
@@ -141,6 +145,8 @@ impl World {
             loses: None,
             fails: None,
             refuses: None,
+            budget: None,
+            behind: 0,
             restored: 0,
             version: 1,
             made: 0,
@@ -354,6 +360,9 @@ impl World {
                 let message = self.refuses.unwrap_or_default().to_owned();
                 Err(Failure { message, retry: Retry::PASSING })
             }
+            Act::Evict { .. } if self.budget.is_some() => {
+                Err(Failure { message: self.budget.unwrap_or_default().to_owned(), retry: Retry::PASSING })
+            }
             _ => {
                 self.write(act);
                 Ok(Reply::Done)
@@ -378,6 +387,7 @@ impl World {
             Act::Scale { set, pods, min_ready_seconds, annotations } => {
                 self.scale_set(set, *pods, *min_ready_seconds, annotations);
             }
+            Act::Evict { pod } => self.pods.retain(|known| known["metadata"]["uid"] != pod.uid.as_str()),
             Act::Forget { set } => {
                 let version = self.next_version();
                 if fresh(&mut self.sets, set, &version).is_some() {
@@ -466,7 +476,7 @@ impl World {
                 changed |= bring_up(pod, image, self.now);
             }
             if have < wanted {
-                let new = (have..wanted).map(|n| new_pod(&set, &format!("{}-{n}", self.made)));
+                let new = (have..wanted).map(|n| new_pod(&set, &format!("{}-{n}", self.made), self.now - self.behind));
                 self.pods.extend(new);
                 self.made += wanted - have;
                 changed = true;
@@ -550,10 +560,12 @@ fn fresh<'a>(objects: &'a mut [Value], guard: &Guard, version: &str) -> Option<&
     Some(object)
 }
 
-fn new_pod(set: &Value, serial: &str) -> Value {
+fn new_pod(set: &Value, serial: &str, now: Timestamp) -> Value {
     json!({
         "metadata": {
             "name": format!("{}-{serial}", set["metadata"]["name"].as_str().unwrap()),
+            "uid": format!("{}-{serial}-uid", set["metadata"]["name"].as_str().unwrap()),
+            "creationTimestamp": crate::object::write_time(now),
             "labels": set["spec"]["template"]["metadata"]["labels"],
             "ownerReferences": [{"uid": set["metadata"]["uid"], "controller": true}],
         },
