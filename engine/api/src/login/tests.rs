@@ -88,7 +88,7 @@ async fn one_site_with_many_64s_does_not_take_every_place() {
 }
 
 #[tokio::test]
-async fn those_who_know_their_passwords_use_up_nobodys_tries() {
+async fn a_right_password_gives_its_try_back_to_the_site() {
     let login = login();
     let from = |n: u16| IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 1]);
     let site = client::site(client::network(from(1)));

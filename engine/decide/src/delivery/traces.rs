@@ -36,7 +36,7 @@ pub enum Place {
 pub struct Traces(Option<u64>);
 
 impl Traces {
-    /// Only the folders.
+    /// The folders of the pipeline's runs alone.
     pub(super) const FOLDERS: Traces = Traces(None);
 
     /// Those of a run: its places, and what the policy's rows are matched with, since nobody looks at a place that the

@@ -10,7 +10,7 @@
 pub struct BadPattern {
     /// The line, from 1.
     pub line: usize,
-    /// What stands there.
+    /// The pattern without its `!` and its doubled slashes.
     pub pattern: String,
 }
 

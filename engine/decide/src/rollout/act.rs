@@ -34,7 +34,7 @@ pub enum Act {
         /// Its annotations along with it; null removes one.
         annotations: BTreeMap<String, Value>,
     },
-    /// Evict a pod, so that its set makes another; nothing where a disruption budget does not let it go now.
+    /// Evict a pod, so that its set makes another. It fails while a disruption budget does not let the pod go.
     Evict {
         /// The pod that is evicted.
         pod: Guard,

@@ -21,7 +21,7 @@ pub enum ActKey {
     Unroute(Routed),
     /// The set of the template with this hash was created.
     Create(String),
-    /// Pods were evicted.
+    /// Pods were evicted for `restartAt`, whichever they were.
     Evict,
     /// Something else was written in the cluster, or in the stream of a revert.
     Written,
@@ -120,15 +120,16 @@ pub fn is_current(state: &State, kept: &ActKey) -> bool {
 
 /// Why the newest version's set could not be created the last time, and when it is tried again.
 pub(super) fn refusal(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
-    let hash = state.progress.as_ref()?.hash.clone();
-    let attempted = outcomes.of(&ActKey::Create(hash))?;
-    let failure = attempted.result.as_ref().err()?;
-    Some(RouterFailure::of(failure, attempted.failures, attempted.at))
+    failure_of(&ActKey::Create(state.progress.as_ref()?.hash.clone()), outcomes)
 }
 
 /// Why a pod could not be evicted the last time, and when it is tried again.
 pub(super) fn eviction(outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
-    let attempted = outcomes.of(&ActKey::Evict)?;
+    failure_of(&ActKey::Evict, outcomes)
+}
+
+fn failure_of(act: &ActKey, outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
+    let attempted = outcomes.of(act)?;
     let failure = attempted.result.as_ref().err()?;
     Some(RouterFailure::of(failure, attempted.failures, attempted.at))
 }

@@ -7,7 +7,7 @@ use super::server::{created, decode};
 use super::{Api, parameters};
 use crate::serve::Body;
 use http::{Method, Response, request::Parts};
-use serde_json::json;
+use serde_json::{Value, json};
 
 impl Api {
     pub(super) fn binding(
@@ -18,13 +18,7 @@ impl Api {
         query: &Query,
         body: &[u8],
     ) -> Result<Response<Body>, Refusal> {
-        if parts.method != Method::POST {
-            return Err(Refusal::method_not_allowed());
-        }
-        let binding = decode(parts, body)?;
-        if binding["metadata"]["name"].as_str() != Some(name) {
-            return Err(Refusal::bad_request("name in URL does not match name in Binding object"));
-        }
+        let binding = posted(parts, body, name, "Binding")?;
         let Some(node) = binding["target"]["name"].as_str().filter(|n| !n.is_empty()) else {
             return Err(Refusal::bad_request("target.name: Required value"));
         };
@@ -40,15 +34,21 @@ impl Api {
         name: &str,
         body: &[u8],
     ) -> Result<Response<Body>, Refusal> {
-        if parts.method != Method::POST {
-            return Err(Refusal::method_not_allowed());
-        }
-        let eviction = decode(parts, body)?;
-        if eviction["metadata"]["name"].as_str() != Some(name) {
-            return Err(Refusal::bad_request("name in URL does not match name in Eviction object"));
-        }
+        let eviction = posted(parts, body, name, "Eviction")?;
         self.delete(&route.kind, &route.namespace, name, &Deletion::read(&eviction["deleteOptions"])?)?;
         Ok(succeeded())
+    }
+}
+
+/// An object of this kind that is posted, about the pod of the path.
+fn posted(parts: &Parts, body: &[u8], name: &str, kind: &str) -> Result<Value, Refusal> {
+    if parts.method != Method::POST {
+        return Err(Refusal::method_not_allowed());
+    }
+    let object = decode(parts, body)?;
+    match object["metadata"]["name"].as_str() == Some(name) {
+        true => Ok(object),
+        false => Err(Refusal::bad_request(format!("name in URL does not match name in {kind} object"))),
     }
 }
 

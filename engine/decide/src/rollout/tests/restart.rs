@@ -130,24 +130,27 @@ fn ready_pods_that_are_young_are_not_evicted_together() {
     }
 }
 
+/// So many of ten pods, or more, are ready in each of the turns that follow.
+#[track_caller]
+fn keeps(mut world: World, least: usize) {
+    for _ in 0..200 {
+        world.step();
+        assert!(ready(&world, V55) >= least, "{} are ready", ready(&world, V55));
+    }
+}
+
 #[test]
 fn a_clock_that_is_ahead_evicts_no_pod_twice_at_once() {
     let mut world = due(|_| {});
     world.behind = 60_000;
-    for _ in 0..200 {
-        world.step();
-        assert!(ready(&world, V55) >= 7, "{} of 10 are ready", ready(&world, V55));
-    }
+    keeps(world, 7);
 }
 
 #[test]
 fn a_restart_and_a_scale_down_in_one_turn_keep_the_minimum() {
     let mut world = due(|_| {});
     world.scale(9);
-    for _ in 0..200 {
-        world.step();
-        assert!(ready(&world, V55) >= 7, "{} of 9 are ready", ready(&world, V55));
-    }
+    keeps(world, 7);
 }
 
 #[test]
