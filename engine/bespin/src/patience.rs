@@ -1,6 +1,7 @@
 //! Waiting through an outage, for what must be known before a step or the server can go on.
 
 use crate::drive::Trouble;
+use sandbox::Failure;
 use std::time::Duration;
 
 /// Looks until there is an answer, or trouble that does not pass. `told` hears of trouble that differs from the one
@@ -13,6 +14,23 @@ where
     F: Future<Output = Result<T, Trouble>>,
 {
     until_known_with(look, told, |pause| tokio::time::sleep(pause)).await
+}
+
+/// The same of what the server's own disk is asked for on behalf of a step: one without room has some later.
+///
+/// # Errors
+/// As `ask`, but for what may pass.
+pub(crate) async fn until_served<T, F>(ask: impl Fn() -> F, told: impl Fn(&Trouble)) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let look = || async {
+        match ask().await {
+            Err(Failure::Transient(because)) => Err(Trouble::passing(because)),
+            answered => Ok(answered),
+        }
+    };
+    until_known(look, told).await?
 }
 
 async fn until_known_with<T, F, S>(
@@ -76,5 +94,20 @@ mod tests {
     async fn what_does_not_pass_is_answered_at_once() {
         let wrong = Trouble::permanent("`a/b/c` is no application");
         assert_eq!(look(&wrong, 1).await, (Err(wrong.clone()), 0, Duration::ZERO));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_waited_for_and_a_refusal_is_not() {
+        let (asks, told) = (Cell::new(0), Cell::new(0));
+        let ask = || async {
+            match asks.replace(asks.get() + 1) {
+                0 => Err(Failure::Transient("the server's disk: no space left on device".into())),
+                1 => Ok("stored"),
+                _ => Err(Failure::Rejected("another step's".into())),
+            }
+        };
+        assert_eq!(until_served(ask, |_| told.set(told.get() + 1)).await, Ok("stored"));
+        assert_eq!(told.get(), 1);
+        assert_eq!(until_served(ask, |_| unreachable!()).await, Err(Failure::Rejected("another step's".into())));
     }
 }

@@ -1,6 +1,7 @@
 //! How a step's ability asks a stage, and waits for its response.
 
-use crate::drive::{Drivers, Written, read};
+use crate::drive::{Drivers, Trouble, Written, read};
+use crate::patience::until_known;
 use decide::by::By;
 use decide::request::{Key, Ledger, RequestState, Requests, Response};
 use decide::stream::Stream;
@@ -17,16 +18,22 @@ pub fn ledger<E: Requests>(written: &[Written<E>]) -> Ledger<E::Intent> {
 /// Records the request, unless this step recorded it before, and waits for the response.
 /// One that failed for a reason that may have passed, or that an earlier attempt gave up, is recorded once more,
 /// which opens it again; one that was met is never asked for twice.
+/// A journal without room is waited for, as the stages wait for it; `told` hears of it.
 /// Dropping the future ends the waiting only; the request stands.
 ///
 /// # Errors
-/// The stage's refusal; or what may pass, such as a journal that cannot be written.
-pub async fn request<E>(drivers: &Arc<Drivers>, stream: &Stream, key: &Key, intent: E::Intent) -> Result<Value, Failure>
+/// The stage's refusal, or what may pass of its work.
+pub async fn request<E>(
+    drivers: &Arc<Drivers>,
+    stream: &Stream,
+    key: &Key,
+    intent: E::Intent,
+    told: impl Fn(&Trouble),
+) -> Result<Value, Failure>
 where
     E: Requests + Serialize + DeserializeOwned + Send + Sync,
     E::Intent: Send + Sync,
 {
-    let transient = |error: &dyn std::fmt::Display| Failure::Transient(format!("the journal: {error}"));
     let by = By::Run(format!("{}#{}", key.run, key.step));
     let mut newest = drivers.journal().newest();
     let ask = |written: &[Written<E>]| {
@@ -34,16 +41,15 @@ where
         let asks = ledger.get(key).is_none_or(|request| request.may_open_again());
         asks.then(|| vec![E::asked(key.clone(), intent.clone())])
     };
-    drivers.append::<E, _>(stream, by, ask).await.map_err(|error| transient(&error))?;
+    until_known(|| async { Ok(drivers.append::<E, _>(stream, by.clone(), ask).await?) }, &told).await?;
     drivers.ensure(stream);
     let mut length = None;
     loop {
         newest.mark_unchanged();
-        let streams = drivers.journal().streams(stream.as_str()).await.map_err(|error| transient(&error))?;
-        let now = streams.iter().find(|info| info.name == stream.as_str()).map(|info| info.len);
+        let now = until_known(|| length_of(drivers, stream), &told).await?;
         if now != length {
             length = now;
-            if let Some(response) = response::<E>(drivers, stream, key).await.map_err(|error| transient(&error))? {
+            if let Some(response) = until_known(|| response::<E>(drivers, stream, key), &told).await? {
                 return outcome(response);
             }
         }
@@ -53,7 +59,12 @@ where
     }
 }
 
-async fn response<E>(drivers: &Drivers, stream: &Stream, key: &Key) -> Result<Option<Response>, journal::Error>
+async fn length_of(drivers: &Drivers, stream: &Stream) -> Result<Option<u64>, Trouble> {
+    let streams = drivers.journal().streams(stream.as_str()).await?;
+    Ok(streams.iter().find(|info| info.name == stream.as_str()).map(|info| info.len))
+}
+
+async fn response<E>(drivers: &Drivers, stream: &Stream, key: &Key) -> Result<Option<Response>, Trouble>
 where
     E: Requests + DeserializeOwned,
 {

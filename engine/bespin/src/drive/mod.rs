@@ -3,6 +3,8 @@
 mod codec;
 mod drivers;
 mod fault;
+#[cfg(test)]
+pub(crate) mod full_disk;
 mod turn;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::SecretSource;
+use crate::drive::full_disk::FullDisk;
 use api::board::Board;
 use api::hooks::{HookLimits, HookState, router};
 use axum::body::{Body, to_bytes};
@@ -13,60 +14,9 @@ use tower::ServiceExt;
 const A: &str = "1111111111111111111111111111111111111111";
 const B: &str = "2222222222222222222222222222222222222222";
 
-/// A journal whose next appends find a full disk, if told so.
-struct Disk {
-    journal: journal::Journal,
-    full: std::sync::atomic::AtomicBool,
-}
-
-#[async_trait::async_trait]
-impl journal::Store for Disk {
-    async fn append(
-        &self,
-        stream: &str,
-        expected: u64,
-        entries: Vec<journal::NewEntry>,
-    ) -> Result<u64, journal::AppendError> {
-        if self.full.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(journal::AppendError::Full("no space left on device".into()));
-        }
-        self.journal.append(stream, expected, entries).await
-    }
-    async fn summarize(
-        &self,
-        stream: &str,
-        expected: u64,
-        summary: journal::NewEntry,
-        keep: Vec<u64>,
-    ) -> Result<u64, journal::AppendError> {
-        self.journal.summarize(stream, expected, summary, keep).await
-    }
-    async fn read_current(&self, stream: &str) -> Result<Vec<journal::Entry>, journal::Error> {
-        self.journal.read_current(stream).await
-    }
-    async fn read_from(&self, stream: &str, index: u64) -> Result<Vec<journal::Entry>, journal::Error> {
-        self.journal.read_from(stream, index).await
-    }
-    async fn tail(&self, after: u64, limit: usize) -> Result<Vec<journal::Entry>, journal::Error> {
-        self.journal.tail(after, limit).await
-    }
-    async fn streams(&self, prefix: &str) -> Result<Vec<journal::StreamInfo>, journal::Error> {
-        self.journal.streams(prefix).await
-    }
-    fn newest(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.journal.newest()
-    }
-    async fn remove(&self, streams: Vec<String>) -> Result<u64, journal::Error> {
-        self.journal.remove(streams).await
-    }
-    async fn hold(&self) -> journal::Hold {
-        self.journal.hold().await
-    }
-}
-
 struct World {
     state: HookState,
-    disk: Arc<Disk>,
+    disk: Arc<FullDisk>,
     directory: tempfile::TempDir,
 }
 
@@ -74,7 +24,7 @@ impl World {
     fn new(limits: HookLimits) -> World {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::open(&directory.path().join("journal")).unwrap();
-        let disk = Arc::new(Disk { journal, full: false.into() });
+        let disk = Arc::new(FullDisk { journal, full: false.into() });
         let drivers = Drivers::new(disk.clone(), Arc::new(Board::default()));
         let secret = |secret: &&str| {
             let file = directory.path().join(secret);

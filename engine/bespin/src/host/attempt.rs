@@ -11,7 +11,7 @@ use super::terraform::Terraform;
 use crate::config::SecretSource;
 use crate::drive::{Drivers, Trouble};
 use crate::logs::{Logs, Masker, PieceEnd, Source};
-use crate::patience::until_known;
+use crate::patience::{until_known, until_served};
 use crate::places::{AttemptKey, PlaceWaits};
 use crate::requests::request;
 use crate::stages::sync::SyncStage;
@@ -20,7 +20,7 @@ use api::reading::LogPlace;
 use async_trait::async_trait;
 use decide::delivery::Origin;
 use decide::image::fork;
-use decide::request::Key;
+use decide::request::{Key, Requests};
 use decide::run::Event;
 use decide::stream::Stream;
 use forge::Forge;
@@ -31,6 +31,7 @@ use sandbox::{
     Query, Read, Restore, Sample, Save, Saved, Stored, SyncRequest, Synced,
 };
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,10 +123,19 @@ impl Attempt {
         LogPlace::new(&self.asked.run.id, &self.asked.step, self.asked.attempt)
     }
 
+    /// Asks a stage for something, and waits for the response.
+    async fn request<E>(&self, stream: &Stream, intent: E::Intent) -> Result<Value, Failure>
+    where
+        E: Requests + Serialize + DeserializeOwned + Send + Sync,
+        E::Intent: Send + Sync,
+    {
+        request::<E>(&self.adapters.drivers, stream, &self.key(), intent, |trouble| self.waits_for(trouble)).await
+    }
+
     async fn image(&self, intent: decide::image::Intent) -> Result<Value, Failure> {
         self.adapters.waiting.enter(&self.asked);
         let key = self.key();
-        request::<decide::image::Entry>(&self.adapters.drivers, &Stream::image(&key.run, &key.step), &key, intent).await
+        self.request::<decide::image::Entry>(&Stream::image(&key.run, &key.step), intent).await
     }
 
     /// A build as its run may have it: that of a fork's pull request is cut by what its Dockerfile says.
@@ -141,8 +151,9 @@ impl Attempt {
     /// The newest build of this run, for a push that names none.
     async fn newest_build(&self) -> Result<String, Failure> {
         let stream = Stream::run(&self.asked.run.id);
-        let written = crate::drive::read::<decide::run::Entry>(self.adapters.drivers.journal(), &stream).await;
-        let written = written.map_err(Trouble::from)?;
+        let journal = self.adapters.drivers.journal();
+        let read = || async { Ok(crate::drive::read::<decide::run::Entry>(journal, &stream).await?) };
+        let written = self.patiently(read).await?;
         let built = written.iter().rev().find_map(|written| match &written.entry {
             decide::run::Entry::Ended { outcome: decide::run::Outcome::Succeeded { outputs }, .. } => {
                 outputs["build"].as_str().map(str::to_owned)
@@ -152,13 +163,17 @@ impl Attempt {
         built.ok_or_else(|| Failure::Rejected("no step before this one has built an image; name one in `build`".into()))
     }
 
-    /// What must be known before a stage can be asked. An outage is waited for here like the stage's answer itself:
-    /// the step's timeout ends the wait.
+    /// What must be known before a stage can be asked, or written before the step goes on. An outage, and a full disk,
+    /// is waited for here like the stage's answer itself: the step's timeout ends the wait.
     async fn patiently<T, F>(&self, look: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Trouble>>,
     {
-        Ok(until_known(look, |trouble| self.log(Level::Warn, &format!("{trouble}; trying again"))).await?)
+        Ok(until_known(look, |trouble| self.waits_for(trouble)).await?)
+    }
+
+    fn waits_for(&self, trouble: &Trouble) {
+        self.log(Level::Warn, &format!("{trouble}; trying again"));
     }
 
     fn terraform(&self) -> Result<&Terraform, Failure> {
@@ -221,7 +236,8 @@ impl Abilities for Attempt {
     async fn store(&self, asked: Artifact) -> Result<(), Failure> {
         let Asked { run, step, attempt, .. } = &self.asked;
         let author = Author { run: run.id.clone(), step: step.clone(), attempt: *attempt };
-        self.adapters.artifacts.put(author, asked.name, asked.content).await
+        let put = || self.adapters.artifacts.put(author.clone(), asked.name.clone(), asked.content.clone());
+        until_served(put, |trouble| self.waits_for(trouble)).await
     }
 
     async fn stored(&self, asked: Read) -> Result<Vec<u8>, Failure> {
@@ -310,7 +326,7 @@ impl Abilities for Attempt {
         };
         let (key, repo) = (self.key(), intent.repo.clone());
         let stream = Stream::bump(&key.run, &key.step);
-        let outputs = request::<decide::bump::Entry>(&self.adapters.drivers, &stream, &key, intent).await?;
+        let outputs = self.request::<decide::bump::Entry>(&stream, intent).await?;
         // The commit is there: whoever follows that repository can look at once.
         self.adapters.sync.pushed(&self.adapters.drivers, &repo);
         Ok(Bumped { commit: text(&outputs, "commit")?, changed: text(&outputs, "changed")? == "true" })
@@ -345,7 +361,7 @@ impl Abilities for Attempt {
             None => self.patiently(|| self.adapters.sync.head(&stream)).await?,
         };
         let intent = decide::sync::Intent { revision: revision.into() };
-        let outputs = request::<decide::sync::Entry>(&self.adapters.drivers, &stream, &self.key(), intent).await?;
+        let outputs = self.request::<decide::sync::Entry>(&stream, intent).await?;
         Ok(Synced { revision: text(&outputs, "revision")? })
     }
 
@@ -357,7 +373,7 @@ impl Abilities for Attempt {
         let intent = decide::rollout::Intent { image: asked.image, on_timeout };
         let Place { cluster, namespace, name } = &asked.place;
         let stream = Stream::rollout(cluster, namespace, name);
-        let outputs = request::<decide::rollout::Entry>(&self.adapters.drivers, &stream, &self.key(), intent).await?;
+        let outputs = self.request::<decide::rollout::Entry>(&stream, intent).await?;
         Ok(Followed { outcome: text(&outputs, "outcome")? })
     }
 }

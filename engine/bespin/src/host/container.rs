@@ -5,6 +5,7 @@ use super::lines::StepLog;
 use crate::config;
 use crate::drive::Trouble;
 use crate::logs::Logs;
+use crate::patience::until_served;
 use crate::places::{AttemptKey, PlaceWaits, in_use};
 use crate::steps::Asked;
 use forge::Forge;
@@ -91,6 +92,9 @@ impl ContainerSteps {
     pub async fn run(self: &Arc<Self>, asked: &Asked, container: Container) -> Result<Exit, Failure> {
         container.image.parse::<ImageRef>().map_err(|error| Failure::Rejected(error.to_string()))?;
         let containers = self.containers().await.map_err(Trouble::from)?.clone();
+        let waits = |trouble: &Trouble| {
+            self.logs.line(&asked.run.id, &asked.step, asked.attempt, "warn", &format!("{trouble}; trying again"));
+        };
         let place = containers.place(|places| self.waits.begin(asked.key(), in_use(places))).await;
         let (entrypoint, args) = match container.process {
             Process::Image => (None, None),
@@ -100,7 +104,7 @@ impl ContainerSteps {
                 (Some(command), Some(args))
             }
         };
-        let (workspace, cache, in_use) = self.disks(asked, container.workspace).await?;
+        let (workspace, cache, in_use) = until_served(|| self.disks(asked, container.workspace), waits).await?;
         let mount =
             |disk: &Disk, target: &str, access| Mounted { source: disk.files.clone(), target: target.into(), access };
         let access = if container.workspace == Mount::ReadOnly { Access::Read } else { Access::Write };

@@ -1,6 +1,7 @@
 //! Attempts that ask a stage whose world is up or down.
 
 use super::*;
+use crate::drive::full_disk::FullDisk;
 use crate::drive::{Stage, Trouble, Turn};
 use api::board::Board;
 use async_trait::async_trait;
@@ -78,7 +79,11 @@ impl Stage for Switch {
 
 /// Drivers of a switch, its stream, and who asks.
 fn world(dir: &std::path::Path, up: bool) -> (Arc<Drivers>, Arc<Switch>, Stream, Key) {
-    let drivers = Drivers::new(journal::open(dir).unwrap(), Arc::new(Board::default()));
+    world_on(journal::open(dir).unwrap(), up)
+}
+
+fn world_on(journal: journal::Journal, up: bool) -> (Arc<Drivers>, Arc<Switch>, Stream, Key) {
+    let drivers = Drivers::new(journal, Arc::new(Board::default()));
     let switch = Arc::new(Switch(AtomicBool::new(up)));
     drivers.register(&switch);
     let key = Key { run: "user/petclinic/was/56".into(), step: "open".into() };
@@ -93,7 +98,7 @@ async fn kinds(drivers: &Drivers, stream: &Stream) -> Vec<String> {
 async fn a_later_attempt_asks_again_and_what_is_met_stays_met() {
     let directory = tempfile::tempdir().unwrap();
     let (drivers, switch, stream, key) = world(directory.path(), false);
-    let attempt = || request::<Entry>(&drivers, &stream, &key, "open".into());
+    let attempt = || request::<Entry>(&drivers, &stream, &key, "open".into(), |_| {});
     assert!(matches!(attempt().await, Err(Failure::Transient(_))));
     assert!(matches!(attempt().await, Err(Failure::Transient(_))), "it was asked again, and is still down");
     switch.0.store(true, Ordering::SeqCst);
@@ -115,7 +120,21 @@ async fn what_an_attempt_gave_up_is_asked_for_again_by_the_next() {
     let before = [Entry::Asked { key: key.clone(), intent: "open".into() }, Entry::GaveUp { key: key.clone() }];
     let written = |entries: &[Written<Entry>]| entries.is_empty().then(|| before.to_vec());
     drivers.append::<Entry, _>(&stream, By::Server, written).await.unwrap();
-    request::<Entry>(&drivers, &stream, &key, "open".into()).await.unwrap();
+    request::<Entry>(&drivers, &stream, &key, "open".into(), |_| {}).await.unwrap();
     assert_eq!(kinds(&drivers, &stream).await, ["asked", "gave-up", "asked", "answered"]);
+    drivers.stop().await;
+}
+
+#[tokio::test]
+async fn a_journal_without_room_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FullDisk { journal: journal::open(directory.path()).unwrap(), full: true.into() });
+    let (drivers, _switch, stream, key) = world_on(disk.clone(), true);
+    let makes_room = |trouble: &Trouble| {
+        assert!(trouble.message.contains("no room for the journal"), "{trouble}");
+        disk.full.store(false, Ordering::SeqCst);
+    };
+    request::<Entry>(&drivers, &stream, &key, "open".into(), makes_room).await.unwrap();
+    assert_eq!(kinds(&drivers, &stream).await, ["asked", "answered"]);
     drivers.stop().await;
 }

@@ -70,7 +70,7 @@ fn server(git: &GitServer, directory: &tempfile::TempDir, name: &str) -> Arc<Dri
 async fn bump(drivers: &Arc<Drivers>, run: &str, intent: Intent) -> Result<Value, sandbox::Failure> {
     let key = Key { run: run.into(), step: "bump".into() };
     let stream = Stream::bump(run, "bump");
-    let asking = request::<Entry>(drivers, &stream, &key, intent);
+    let asking = request::<Entry>(drivers, &stream, &key, intent, |_| {});
     let in_time = tokio::time::timeout(std::time::Duration::from_secs(60), asking).await;
     in_time.unwrap_or_else(|_| panic!("no answer: {:?}", drivers.board().statuses()))
 }

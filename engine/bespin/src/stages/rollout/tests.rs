@@ -182,7 +182,7 @@ async fn a_step_waits_for_its_image_to_be_promoted() {
     // The want is there before the Rollout is, and before the Rollout names its image.
     let drivers = server.drivers.clone();
     let waiting = tokio::spawn(async move {
-        request::<Entry>(&drivers, &stream(), &key("user/petclinic/was/56"), wants(V56, OnTimeout::Hold)).await
+        request::<Entry>(&drivers, &stream(), &key("user/petclinic/was/56"), wants(V56, OnTimeout::Hold), |_| {}).await
     });
     furnish(&playground).await;
     rollout(&playground, json!({"bespin.dev/owner": "test"})).await;
@@ -285,7 +285,7 @@ async fn a_step_out_of_time_takes_its_canary_back() {
     let drivers = server.drivers.clone();
     let waiting = tokio::spawn(async move {
         let intent = wants("petclinic-was:v56-never-ready", OnTimeout::Abort);
-        request::<Entry>(&drivers, &stream(), &key("run/56"), intent).await
+        request::<Entry>(&drivers, &stream(), &key("run/56"), intent, |_| {}).await
     });
     server
         .shows("a canary's pods", |view| view.revisions.iter().any(|set| set.role == "canary" && set.wanted == 1))

@@ -101,7 +101,8 @@ impl Server {
     async fn want(&self, step: &str, revision: &str) -> Result<Value, String> {
         let key = Key { run: "user/petclinic/petclinic-was/56".into(), step: step.into() };
         let stream = stream();
-        let wanted = request::<super::Entry>(&self.drivers, &stream, &key, Intent { revision: revision.into() });
+        let wanted =
+            request::<super::Entry>(&self.drivers, &stream, &key, Intent { revision: revision.into() }, |_| {});
         let answer = tokio::time::timeout(Duration::from_secs(60), wanted).await;
         let said = self.drivers.board().status(STREAM);
         answer.unwrap_or_else(|_| panic!("no answer: {said:?}")).map_err(|failure| format!("{failure:?}"))
