@@ -115,14 +115,6 @@ impl RunNumberFloor for ExternalRunNumbers {
 #[async_trait]
 impl LostTime for ExternalRunNumbers {
     async fn shows(&self, opened: &Opened) -> Result<Option<SinceBackup>, Trouble> {
-        let reference = &opened.event.reference;
-        if opened.event.kind != EventKind::PullRequest && reference.starts_with("refs/") {
-            let mirror = self.forge.repository(&opened.repository)?;
-            mirror.fetch(Instant::now()).await?;
-            if mirror.resolve(reference).await?.as_ref() != Some(&opened.commit.sha) {
-                return Ok(Some(SinceBackup::Moved { reference: reference.clone() }));
-            }
-        }
         for place in places(opened) {
             let Place::Manifests { repo, branch, grants } = place else { continue };
             if !self.permissions(opened, &grants).let_bump(&repo) {
@@ -130,6 +122,14 @@ impl LostTime for ExternalRunNumbers {
             }
             if self.committed(&repo, branch.as_deref()).await?.contains(&opened.id) {
                 return Ok(Some(SinceBackup::Bumped { repo }));
+            }
+        }
+        let reference = &opened.event.reference;
+        if opened.event.kind != EventKind::PullRequest && reference.starts_with("refs/") {
+            let mirror = self.forge.repository(&opened.repository)?;
+            mirror.fetch(Instant::now()).await?;
+            if mirror.resolve(reference).await?.as_ref() != Some(&opened.commit.sha) {
+                return Ok(Some(SinceBackup::Moved { reference: reference.clone() }));
             }
         }
         Ok(None)

@@ -5,6 +5,9 @@
 //! new in the journal is read first, up to its newest entry, so that nothing depends on which drivers
 //! have observed so far. What stands here is a copy of the journal; a restart reads it again.
 
+mod anchors;
+
+use anchors::Anchors;
 use decide::by::By;
 use decide::delivery::{Bump, KnownRun, NOTHING, PullRequest, Push, Reflog, RunPhase, Source};
 use decide::epoch::Epoch;
@@ -15,13 +18,11 @@ use decide::run::Opened;
 use decide::stream::Stream;
 use forge::Head;
 use journal::{Entry, Journal};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How many entries are read at once.
 const PAGE: usize = 1_000;
-/// How many places of a branch or tag since a restore are known, the newest.
-const ANCHORS: usize = 100;
 
 /// The runs by repository, and the deliveries that have not ended.
 pub struct JournalIndex {
@@ -52,8 +53,7 @@ struct Folded {
     positions: HashMap<String, BTreeMap<String, Known>>,
     /// The repositories that were looked at, also without what came with a backup.
     looked: BTreeSet<String>,
-    /// Where branches and tags stood since the restore, by repository and full reference, the newest last.
-    anchors: HashMap<(String, String), VecDeque<String>>,
+    anchors: Anchors,
     /// The moment of the first entry since the restore.
     began_ms: Option<Timestamp>,
     /// The streams of pending deliveries that were received since the restore, and begin where nothing of that time ends.
@@ -115,6 +115,14 @@ impl JournalIndex {
     /// The journal's, when it cannot be read.
     pub async fn run_epoch(&self, run: &str) -> Result<Epoch, journal::Error> {
         Ok(if self.fresh().await?.untouched.contains(run) { Epoch::Restored } else { Epoch::This })
+    }
+
+    /// Whether a branch or tag is known to have stood at a commit since the journal was restored.
+    ///
+    /// # Errors
+    /// The journal's, when it cannot be read.
+    pub async fn stood(&self, repository: &str, reference: &str, commit: &str) -> Result<bool, journal::Error> {
+        Ok(self.fresh().await?.anchors.stood(repository, reference, commit))
     }
 
     /// Where the branches and tags of a repository stand by what was told and seen since the journal was begun or
@@ -292,43 +300,37 @@ impl Folded {
     fn pushed(&mut self, entry: &Entry, epoch: Epoch, restored: u64) -> Result<(), journal::Error> {
         let place = |error| journal::Error(format!("{} entry {}: {error}", entry.stream, entry.index));
         let push: Push = serde_json::from_value(entry.body.clone()).map_err(|e| place(e.to_string()))?;
+        // Nobody tells a push again after so long a time: what comes then is of its own time.
+        let may_be_old = self.began_ms.is_none_or(|began| entry.at_ms.saturating_sub(began) <= REDELIVERY_MS);
+        let is_of_its_time = epoch == Epoch::Restored || restored == 0 || !may_be_old || self.follows(&push);
         let reflog = self.reflogs.entry((push.repository.clone(), push.reference.clone())).or_default();
+        if !is_of_its_time {
+            reflog.tell_undated(&push, entry.at_ms);
+            self.unanchored.insert(entry.stream.clone());
+            if self.looked.contains(&push.repository) {
+                // A look since the restore saw no such branch or tag: as far as is known, it began with this.
+                let known = Known { at: push.after, told_ms: Some(entry.at_ms) };
+                self.positions.entry(push.repository).or_default().entry(push.reference).or_insert(known);
+            }
+            return Ok(());
+        }
         reflog.tell(&push, entry.at_ms);
-        let at = reflog.stands().unwrap_or(&push.after).to_owned();
-        let known = Known { at, told_ms: Some(entry.at_ms) };
         if epoch == Epoch::Restored {
             return Ok(());
         }
-        // Nobody tells a push again after so long a time: what comes then is of its own time.
-        let may_be_old = self.began_ms.is_none_or(|began| entry.at_ms.saturating_sub(began) <= REDELIVERY_MS);
-        let follows = restored == 0 || !may_be_old || self.follows(&push);
-        if !follows {
-            self.unanchored.insert(entry.stream.clone());
-        }
-        let positions = self.positions.entry(push.repository.clone()).or_default();
-        // What a look saw is not less true for an old push that is told again.
-        if follows || positions.get(&push.reference).is_none_or(|known| known.told_ms.is_some()) {
-            positions.insert(push.reference.clone(), known);
-        }
-        if follows && restored > 0 {
-            self.anchor(push.repository, push.reference, push.after);
+        let at = reflog.stands().unwrap_or(&push.after).to_owned();
+        let known = Known { at, told_ms: Some(entry.at_ms) };
+        self.positions.entry(push.repository.clone()).or_default().insert(push.reference.clone(), known);
+        if restored > 0 {
+            self.anchors.note(push.repository, push.reference, push.after);
         }
         Ok(())
     }
 
     /// Whether a push begins where its branch or tag stood since the restore. What has no beginning may be of any time.
     fn follows(&self, push: &Push) -> bool {
-        let stood = self.anchors.get(&(push.repository.clone(), push.reference.clone()));
-        let begins_there = push.before != NOTHING && stood.is_some_and(|stood| stood.contains(&push.before));
-        push.source == Source::Heads || begins_there
-    }
-
-    fn anchor(&mut self, repository: String, reference: String, at: String) {
-        let stood = self.anchors.entry((repository, reference)).or_default();
-        if stood.len() >= ANCHORS {
-            stood.pop_front();
-        }
-        stood.push_back(at);
+        let begins_there = || self.anchors.stood(&push.repository, &push.reference, &push.before);
+        push.source == Source::Heads || (push.before != NOTHING && begins_there())
     }
 
     fn seen(&mut self, repository: &str, entry: &Entry, restored: u64) -> Result<(), journal::Error> {
@@ -339,7 +341,7 @@ impl Folded {
         self.looked.insert(repository.to_owned());
         for (reference, at) in seen.heads() {
             if restored > 0 {
-                self.anchor(repository.to_owned(), reference.clone(), at.clone());
+                self.anchors.note(repository.to_owned(), reference.clone(), at.clone());
             }
             let positions = self.positions.entry(repository.to_owned()).or_default();
             let reflog = self.reflogs.entry((repository.to_owned(), reference.clone())).or_default();

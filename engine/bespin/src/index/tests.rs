@@ -73,27 +73,34 @@ async fn the_order_of_a_group_is_the_journals_whatever_the_runs_are_called() {
     }
 }
 
+fn commit(digit: &str) -> String {
+    digit.repeat(40)
+}
+
+fn push(delivery: &str, reference: &str, before: &str, after: &str) -> Push {
+    let json = serde_json::json!({
+        "hook": "default", "delivery": delivery, "repository": REPOSITORY, "reference": reference,
+        "before": commit(before), "after": commit(after), "change": "forward", "pusher": "kim",
+        "paths": { "known": "compare", "because": "a test" },
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+async fn receive(journal: &Journal, push: Push) {
+    let stream = Stream::delivery("default", &push.delivery);
+    let entry = decide::delivery::Entry::Received(push);
+    journal.append(stream.as_str(), 0, encode(&[entry], &By::Server, 5).unwrap()).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_was_seen_to_be_gone_outlives_a_summary_of_the_looks() {
     use decide::heads::Entry as Heads;
     let directory = tempfile::tempdir().unwrap();
     let journal = journal::open(directory.path()).unwrap();
     let [main, tag] = ["refs/heads/main", "refs/tags/v1"];
-    let commit = |digit: &str| digit.repeat(40);
     let heads = |text: &[(&str, &str)]| text.iter().map(|(name, at)| ((*name).to_owned(), commit(at))).collect();
-    let push = |delivery: &str| -> Push {
-        let json = serde_json::json!({
-            "hook": "default", "delivery": delivery, "repository": REPOSITORY, "reference": tag,
-            "before": commit("0"), "after": commit("1"), "change": "new", "pusher": "kim",
-            "paths": { "known": "compare", "because": "a test" },
-        });
-        serde_json::from_value(json).unwrap()
-    };
-    let received = async |delivery: &str| {
-        let entry = decide::delivery::Entry::Received(push(delivery));
-        let stream = format!("delivery/default/{delivery}");
-        journal.append(&stream, 0, encode(&[entry], &By::Server, 5).unwrap()).await.unwrap();
-    };
+    let push = |delivery: &str| push(delivery, tag, "0", "1");
+    let received = async |delivery: &str| receive(&journal, push(delivery)).await;
     let mut run = opened("was", 1, None);
     run.event.delivery = "d1".into();
     open(&journal, run).await;
@@ -111,4 +118,30 @@ async fn what_was_seen_to_be_gone_outlives_a_summary_of_the_looks() {
     assert_eq!(positions[main].at, commit("3"), "where the last look saw it");
     let (_, same) = index.runs_beside(&push("d2")).await.unwrap();
     assert!(same.is_empty(), "it was gone before it was pushed again");
+}
+
+#[tokio::test]
+async fn after_a_restore_an_old_push_that_is_told_again_sets_nothing_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = journal::open(directory.path()).unwrap();
+    let main = "refs/heads/main";
+    let push = |delivery: &str, before: &str, after: &str| push(delivery, main, before, after);
+    receive(&journal, push("backup", "2", "3")).await;
+    let looked = decide::heads::Entry::Looked { heads: BTreeMap::from([(main.to_owned(), commit("7"))]) };
+    let looked = encode(&[looked], &By::Server, 5).unwrap();
+    journal.append(&format!("heads/{REPOSITORY}"), 0, looked).await.unwrap();
+    receive(&journal, push("next", "7", "8")).await;
+    receive(&journal, push("old", "4", "5")).await;
+    let index = JournalIndex::restored(journal.clone(), 1);
+    assert_eq!(index.positions(REPOSITORY).await.unwrap().0[main].at, commit("8"));
+    assert_eq!(index.move_epoch(&Stream::delivery("default", "old")).await.unwrap(), Epoch::Restored);
+    assert!(index.stood(REPOSITORY, main, &commit("8")).await.unwrap());
+    assert!(!index.stood(REPOSITORY, main, &commit("5")).await.unwrap());
+    // The other hook tells of the newest move.
+    let mut run = opened("was", 1, None);
+    run.event.delivery = "next".into();
+    open(&journal, run).await;
+    receive(&journal, push("NEXT", "7", "8")).await;
+    let (_, same) = index.runs_beside(&push("NEXT", "7", "8")).await.unwrap();
+    assert_eq!(same, BTreeSet::from(["next".to_owned()]));
 }

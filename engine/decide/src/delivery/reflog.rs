@@ -31,6 +31,8 @@ struct Move {
     beyond: Option<String>,
     after: String,
     at: Timestamp,
+    /// Whether it may be of any time, so that nothing says where the reference stands.
+    is_undated: bool,
 }
 
 impl Reflog {
@@ -43,6 +45,7 @@ impl Reflog {
                 if let Some(known) = self.moves.get_mut(&id) {
                     known.claim(push);
                 }
+                self.arrive(id);
                 id
             }
             Place::New => {
@@ -56,13 +59,29 @@ impl Reflog {
         self.order.push_back((at, push.delivery.clone()));
     }
 
+    /// Takes in a delivery that may have been told before and of which nobody knows when: its move is known from here on,
+    /// and the reference stands where it stood until it is seen there.
+    pub fn tell_undated(&mut self, push: &Push, at: Timestamp) {
+        let here = self.here;
+        self.tell(push, at);
+        if self.here != here {
+            let moved = self.here.and_then(|id| self.moves.get_mut(&id));
+            moved.into_iter().for_each(|moved| moved.is_undated = true);
+            self.here = here;
+        }
+    }
+
     /// Takes in that the reference was seen at this commit, or gone, which is zeros, at `at_ms`.
     pub fn see(&mut self, at: &str, at_ms: Timestamp) {
         if self.stands() == Some(at) {
             return;
         }
+        if let Some(id) = self.undated(at) {
+            return self.arrive(id);
+        }
         let beyond = self.stands().map(str::to_owned);
-        self.here = Some(self.insert(Move { before: None, beyond, after: at.to_owned(), at: at_ms }));
+        let seen = Move { before: None, beyond, after: at.to_owned(), at: at_ms, is_undated: false };
+        self.here = Some(self.insert(seen));
     }
 
     /// Whether both deliveries, by their ids, tell of the same move.
@@ -80,7 +99,20 @@ impl Reflog {
         // What lies between where it stood and where this push began is not told yet.
         let stood = self.stands().filter(|at| *at != push.before).map(str::to_owned);
         let (before, beyond) = if push.source == Source::Heads { (None, before) } else { (before, stood) };
-        self.insert(Move { before, beyond, after: push.after.clone(), at })
+        self.insert(Move { before, beyond, after: push.after.clone(), at, is_undated: false })
+    }
+
+    /// The newest move to this commit of those that may be of any time.
+    fn undated(&self, after: &str) -> Option<u64> {
+        let led_there = |(_, known): &(&u64, &Move)| known.is_undated && known.after == after;
+        self.moves.iter().rev().find(led_there).map(|(id, _)| *id)
+    }
+
+    /// Sets the reference to where a move led that may have been of any time, for now it is known.
+    fn arrive(&mut self, id: u64) {
+        if self.moves.get_mut(&id).is_some_and(|moved| std::mem::take(&mut moved.is_undated)) {
+            self.here = Some(id);
+        }
     }
 
     fn insert(&mut self, added: Move) -> u64 {
@@ -91,12 +123,13 @@ impl Reflog {
     }
 
     fn place(&mut self, push: &Push) -> Place {
-        let Some((here, at)) = self.here.and_then(|here| Some((here, self.moves.get_mut(&here)?))) else {
-            return Place::New;
-        };
+        let undated = self.undated(&push.after);
+        let here = self.here.and_then(|here| Some((here, self.moves.get_mut(&here)?)));
         if push.source == Source::Heads {
-            return if at.after == push.after { Place::Known(here) } else { Place::New };
+            let stands = here.filter(|(_, at)| at.after == push.after).map(|(here, _)| here);
+            return stands.or(undated).map_or(Place::New, Place::Known);
         }
+        let Some((here, at)) = here else { return self.told_of(push).map_or(Place::New, Place::Known) };
         if at.after == push.before {
             return Place::New;
         }
@@ -108,13 +141,18 @@ impl Reflog {
         if at.tells(push) {
             return Place::Known(here);
         }
-        if let Some((id, _)) = self.moves.iter().rev().find(|(_, known)| known.tells(push)) {
-            return Place::Known(*id);
+        if let Some(id) = self.told_of(push) {
+            return Place::Known(id);
         }
         match self.moves.values().any(|later| later.before.as_ref() == Some(&push.after)) {
             true => Place::Past,
             false => Place::New,
         }
+    }
+
+    /// The newest move that a push tells of.
+    fn told_of(&self, push: &Push) -> Option<u64> {
+        self.moves.iter().rev().find(|(_, known)| known.tells(push)).map(|(id, _)| *id)
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -249,5 +287,34 @@ mod tests {
         assert!(reflog.is_same("a", "b"));
         reflog.tell(&push("c", "01"), 1_002 + REDELIVERY_MS);
         assert!(!reflog.is_same("a", "c") && reflog.is_same("c", "c"));
+    }
+
+    #[test]
+    fn what_may_be_of_any_time_sets_nothing_back_until_it_is_seen() {
+        let mut reflog = Reflog::default();
+        reflog.tell(&push("a", "78"), 1);
+        reflog.tell_undated(&push("old", "45"), 2);
+        assert_eq!(reflog.stands(), Some(id('8').as_str()));
+        reflog.tell(&push("h", "58"), 3);
+        assert!(reflog.is_same("a", "h"), "a look finds what was told");
+        reflog.tell(&push("b", "89"), 4);
+        assert_eq!(reflog.stands(), Some(id('9').as_str()));
+        reflog.tell_undated(&push("new", "46"), 5);
+        reflog.see(&id('6'), 6);
+        reflog.tell(&push("NEW", "46"), 7);
+        assert!(reflog.is_same("new", "NEW"), "the other hook tells of what was seen");
+        assert_eq!(reflog.stands(), Some(id('6').as_str()));
+    }
+
+    #[test]
+    fn the_first_that_is_told_may_be_of_any_time() {
+        let mut reflog = Reflog::default();
+        reflog.tell_undated(&push("a", "12"), 1);
+        reflog.tell_undated(&push("A", "12"), 2);
+        assert!(reflog.is_same("a", "A"), "by two hooks");
+        assert_eq!(reflog.stands(), None);
+        reflog.tell(&push("h", "02"), 3);
+        assert!(reflog.is_same("a", "h"), "and a look finds it");
+        assert_eq!(reflog.stands(), Some(id('2').as_str()));
     }
 }

@@ -47,10 +47,15 @@ impl RunStage {
         }
         // Once it has bumped a run goes on to its end: what git names since then is not taken back.
         let mut bumps = run.steps().filter(|step| step.uses == "bump");
-        match bumps.all(|step| run.status(&step.id) == Status::Waiting) {
-            true => lost.shows(opened).await,
-            false => Ok(None),
+        if !bumps.all(|step| run.status(&step.id) == Status::Waiting) {
+            return Ok(None);
         }
+        let shown = lost.shows(opened).await?;
+        let Some(SinceBackup::Moved { reference }) = &shown else { return Ok(shown) };
+        // One that stood there after the restore has moved since, and not in the time that was lost.
+        let stood = self.index.stood(&opened.repository, reference, &opened.commit.sha).await;
+        let stood = stood.map_err(|error| Trouble::new("reading where branches stood since the backup", error))?;
+        Ok(shown.filter(|_| !stood))
     }
 
     /// Wakes the runs that may wait for this one, which is closed; those that are closed as well are left alone, this

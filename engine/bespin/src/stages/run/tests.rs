@@ -303,13 +303,16 @@ impl LostTime for MovedOn {
 #[tokio::test]
 async fn a_run_that_came_with_a_backup_is_judged_before_it_goes_on() {
     let bumped = || Entry::Skipped { step: "bump".into(), because: "it is done".into() };
+    let (here, elsewhere) = ("1".repeat(40), "2".repeat(40));
     let cases = [
-        (1, vec![], RunOutcome::Cancelled),
-        (2, vec![bumped()], RunOutcome::Succeeded),
-        (1, vec![bumped()], RunOutcome::Succeeded),
-        (0, vec![], RunOutcome::Succeeded),
+        (1, vec![], None, RunOutcome::Cancelled),
+        (2, vec![bumped()], None, RunOutcome::Succeeded),
+        (1, vec![bumped()], None, RunOutcome::Succeeded),
+        (0, vec![], None, RunOutcome::Succeeded),
+        (1, vec![], Some(elsewhere), RunOutcome::Cancelled),
+        (1, vec![], Some(here.clone()), RunOutcome::Succeeded),
     ];
-    for (up_to, more, outcome) in cases {
+    for (up_to, more, seen, outcome) in cases {
         let directory = tempfile::tempdir().unwrap();
         let journal = journal::open(&directory.path().join("journal")).unwrap();
         let drivers = Drivers::new(journal, Arc::new(Board::default()));
@@ -323,11 +326,15 @@ async fn a_run_that_came_with_a_backup_is_judged_before_it_goes_on() {
         )
         .unwrap();
         run.pipeline.steps[0].uses = "bump".into();
-        let stream = Stream::run(&run.id);
+        run.commit.sha = here.clone();
+        let (stream, looks) = (Stream::run(&run.id), Stream::heads(&run.repository));
         drivers.register(&Arc::new(stage));
         let written = [vec![Entry::Opened { run: Arc::new(run) }], more].concat();
         let opening = |_: &[Written<Entry>]| Some(written.clone());
         drivers.append(&stream, By::Server, opening).await.unwrap();
+        let heads = seen.map(|at| BTreeMap::from([("refs/heads/main".to_owned(), at)]));
+        let looked = heads.map(|heads| vec![decide::heads::Entry::Looked { heads }]);
+        drivers.append(&looks, By::Server, |_: &[Written<decide::heads::Entry>]| looked.clone()).await.unwrap();
         drivers.ensure(&stream);
         let mut newest = drivers.journal().newest();
         let ended = async {
