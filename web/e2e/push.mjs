@@ -24,6 +24,9 @@ try {
   const pages = await addresses(api)
   for (const look of looks) await walk(look, state, pages)
   await byKeyboard(state)
+  await hiddenTabs(state, pages)
+  await manyRuns(state, api)
+  await olderRun(state, api)
 } catch (error) {
   wrong.push(String(error))
 } finally {
@@ -79,6 +82,7 @@ async function addresses(api) {
     pages.push({ name: 'run-step', path: `${path}?step=${step}`, words: ['In and out', 'Grants', 'Attempts'] })
     pages.push({ name: 'run-journal', path: `${path}?view=journal`, words: ['opened'] })
     pages.push({ name: 'runs', path: '/runs', words: [newest.run.title] })
+    pages.push({ name: 'deliveries', path: '/deliveries', words: ['Deliveries', 'user/petclinic', 'opened'] })
   }
   if (app !== undefined) {
     const path = `/apps/${app.stream.slice('app/'.length)}`
@@ -110,7 +114,7 @@ async function addresses(api) {
   const { plugins } = await api('/plugins')
   const used = plugins.find((plugin) => plugin.used.length > 0)
   if (used === undefined) wrong.push('no plugin is shown as used')
-  else pages.push({ name: 'plugins', path: '/plugins', words: ['From registries', 'Built in', used.uses, 'of the policy'] })
+  else pages.push({ name: 'plugins', path: '/plugins', words: ['From registries', 'Built in', used.uses, 'of the policy', 'Settings and outputs'] })
   return pages
 }
 
@@ -211,6 +215,97 @@ async function byKeyboard(storageState) {
   const focused = await page.evaluate(() => document.activeElement?.getAttribute('type'))
   if (focused !== 'search') wrong.push('/ does not go to the search')
   await context.close()
+}
+
+/** Hidden pages hold no connection, however many there are, so that one more page loads. */
+async function hiddenTabs(storageState, pages) {
+  const path = pages.find(({ name }) => name === 'run-step')?.path ?? '/'
+  const context = await browser.newContext({ ...looks[0], storageState })
+  const streams = new Set()
+  context.on('request', (request) => request.resourceType() === 'eventsource' && streams.add(request))
+  for (const end of ['requestfinished', 'requestfailed']) context.on(end, (request) => streams.delete(request))
+  const turn = (page, hidden) =>
+    page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }, hidden)
+  let first
+  for (let n = 0; n < 6; n++) {
+    const page = await context.newPage()
+    first ??= page
+    await page.goto(base + path)
+    await until(() => streams.size > 0).catch(() => wrong.push('a page that is seen follows nothing'))
+    await turn(page, true)
+    await until(() => streams.size === 0).catch(() => wrong.push(`hidden pages hold ${streams.size} streams`))
+  }
+  const another = await context.newPage()
+  await another.goto(`${base}/`)
+  await another
+    .getByText('On its way')
+    .first()
+    .waitFor({ timeout: 10_000 })
+    .catch(() => wrong.push('beside six hidden pages no other one loads'))
+  const before = streams.size
+  await turn(first, false)
+  await until(() => streams.size > before).catch(() => wrong.push('a page that is seen again follows nothing'))
+  await context.close()
+}
+
+/** Every run of many is shown in the end: the pages are the newest run's, with other numbers. */
+async function manyRuns(storageState, api) {
+  const { runs } = await api('/runs')
+  if (runs.length === 0) return
+  const total = 430
+  const page = await one(storageState)
+  await page.route('**/api/v1/runs?*', (route) => {
+    const asked = new URL(route.request().url()).searchParams
+    const [skip, limit] = [Number(asked.get('skip')), Number(asked.get('limit'))]
+    const row = (_, n) => ({ ...runs[0], run: { ...runs[0].run, id: `${runs[0].run.id}${skip + n}` } })
+    const shown = Array.from({ length: Math.max(0, Math.min(limit, total - skip)) }, row)
+    return route.fulfill({ json: { runs: shown, total } })
+  })
+  await page.goto(`${base}/runs`)
+  const more = page.getByRole('button', { name: 'Show more' })
+  const rows = page.locator('[data-row]')
+  await rows.first().waitFor()
+  for (let shown = 0; shown < total && (await more.count()) > 0; ) {
+    shown = await rows.count()
+    await more.click()
+    await until(async () => (await rows.count()) > shown).catch(() => (shown = total))
+  }
+  if ((await rows.count()) !== total) wrong.push(`of ${total} runs ${await rows.count()} can be seen`)
+  await page.context().close()
+}
+
+/** Who retries an old run is told what goes back. */
+async function olderRun(storageState, api) {
+  const [ended] = (await api('/home')).ended
+  if (ended === undefined) return
+  const page = await one(storageState)
+  const newer = { ...ended.run, number: 99, sha: 'abcdef0123', title: 'A later change' }
+  await page.route(`**/api/v1/runs/${ended.run.id}`, async (route) => {
+    const answer = await route.fetch()
+    return route.fulfill({ response: answer, json: { ...(await answer.json()), newer } })
+  })
+  await page.goto(`${base}/runs/${ended.run.id}`)
+  await page.getByRole('button', { name: 'Retry' }).click()
+  const said = page.getByText(/#99 has run since then.*goes back from that to the older commit/)
+  await said.waitFor({ timeout: 10_000 }).catch(() => wrong.push('a retry does not say that it goes back'))
+  await page.context().close()
+}
+
+async function one(storageState) {
+  const context = await browser.newContext({ ...looks[0], storageState })
+  return context.newPage()
+}
+
+/** Waits until something is so. */
+async function until(is) {
+  const end = Date.now() + 10_000
+  while (!(await is())) {
+    if (Date.now() > end) throw new Error('it is not so')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
 }
 
 function escape(text) {

@@ -658,3 +658,30 @@ async fn each_delivery_says_what_became_of_it() {
     }
     assert_eq!(world.get("/api/v1/deliveries", "").await.status(), StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn runs_are_paged_to_the_oldest() {
+    let world = World::new();
+    let (cookie, _) = world.login("val").await;
+    // More than the server gives at once.
+    let count = crate::runs::MAX_PAGE + 70;
+    for number in 1..=count {
+        let id = format!("user/petclinic/petclinic-was/{number}");
+        let mut first = opened();
+        first["body"]["run"]["id"] = id.clone().into();
+        first["body"]["run"]["number"] = number.into();
+        world.append(&format!("run/{id}"), 1000 + number as u64, &[first]).await;
+    }
+    let mut shown = Vec::new();
+    loop {
+        let page = world.view(&format!("/api/v1/runs?limit=50&skip={}", shown.len()), &cookie).await;
+        assert_eq!(page["total"], count);
+        let numbers = page["runs"].as_array().unwrap().iter().map(|row| row["run"]["number"].as_u64().unwrap());
+        let before = shown.len();
+        shown.extend(numbers);
+        if shown.len() == before {
+            break;
+        }
+    }
+    assert_eq!(shown, (1..=count as u64).rev().collect::<Vec<_>>(), "each once, the newest first");
+}

@@ -28,3 +28,18 @@ async fn a_component_is_compiled_into_the_cache_and_nonsense_is_refused_with_its
     let text = sandbox.load("text", b"name: petclinic").await.err().unwrap().to_string();
     assert_eq!(text, "cannot load the plugin `text`: it is no WebAssembly file");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_compiler_inherits_no_variable_of_the_server() {
+    assert!(std::env::var_os("PATH").is_some(), "there is something to inherit");
+    let dir = tempfile::tempdir().unwrap();
+    // It says its environment, as a compiler says why it refuses.
+    let arguments = vec!["-c".into(), "/usr/bin/env; exit 1".into()];
+    let compiler = Compiler::Program { program: "/bin/sh".into(), arguments };
+    let sandbox = Sandbox::open(dir.path(), Settings { compiler, ..Settings::default() }).unwrap();
+    let said = sandbox.load("any", b"\0asm").await.err().unwrap().to_string();
+    assert!(said.contains("PWD="), "it ran: {said}");
+    for (name, _) in std::env::vars().filter(|(name, _)| !["PWD", "OLDPWD", "SHLVL", "_"].contains(&name.as_str())) {
+        assert!(!said.contains(&format!("{name}=")), "{name} is inherited: {said}");
+    }
+}

@@ -7,7 +7,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
+use tower::limit::ConcurrencyLimitLayer;
 use tower::util::AndThenLayer;
+
+/// How many requests to one API server are on their way at once, each of which takes a connection; others wait. A watch
+/// counts until it has begun.
+const AT_ONCE: usize = 64;
 
 /// One cluster of the configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -77,5 +82,59 @@ pub(crate) async fn client(settings: Settings) -> Result<(String, kube::Client)>
     // Whoever asks tries again, and keeps to what the server asks for: see `retry_after`.
     config.default_retry = false;
     let client = ClientBuilder::try_from(config).map_err(|e| wrong(e.to_string()))?;
-    Ok((name, client.with_layer(&AndThenLayer::new(retry_after::keep)).build()))
+    let client = client.with_layer(&AndThenLayer::new(retry_after::keep));
+    Ok((name, client.with_layer(&ConcurrencyLimitLayer::new(AT_ONCE)).build()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::{Semaphore, mpsc};
+
+    #[tokio::test]
+    async fn an_api_server_that_hangs_takes_no_more_connections_than_the_bound() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (answers, connections) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
+        let (may_answer, counted) = (answers.clone(), connections.clone());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let (may_answer, arrived) = (may_answer.clone(), arrived.clone());
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                        arrived.send(()).unwrap();
+                        may_answer.acquire().await.unwrap().forget();
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                        stream.write_all(answer).await.unwrap();
+                    }
+                });
+            }
+        });
+        let reach = Reach::Url { url, token: None, ca: None };
+        let (_, client) = client(Settings { name: "a".into(), reach }).await.unwrap();
+        let ask = || {
+            let client = client.clone();
+            tokio::spawn(
+                async move { client.request_text(http::Request::get("/readyz").body(Vec::new()).unwrap()).await },
+            )
+        };
+        let asked: Vec<_> = (0..2 * AT_ONCE).map(|_| ask()).collect();
+        for _ in 0..AT_ONCE {
+            arrivals.recv().await.unwrap();
+        }
+        let more = tokio::time::timeout(Duration::from_millis(300), arrivals.recv()).await;
+        assert!(more.is_err(), "more than {AT_ONCE} are on their way");
+        answers.add_permits(2 * AT_ONCE);
+        for answer in asked {
+            assert_eq!(answer.await.unwrap().unwrap(), "ok");
+        }
+        assert!(connections.load(Ordering::SeqCst) <= AT_ONCE);
+    }
 }

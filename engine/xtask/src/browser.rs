@@ -2,7 +2,7 @@
 
 use crate::build;
 use crate::process::{Failed, command, has, run, top};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ const LINK: &str = "/login/once?";
 const PUSHED: &str = "Pushing a change";
 /// What the demo says just before the link, when its run has ended.
 const ENDED: &str = "The dashboard stays open";
+/// What it says before the lines that push again.
+const AGAIN: &str = "Push again";
 /// How long each of these may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -40,14 +42,38 @@ pub(crate) fn check() -> Result<Vec<String>, Failed> {
 /// One demo, looked at by the link that it gives after it has said `after`. Each moment has a demo of its own.
 fn look(moment: &str, after: &str) -> Result<(), Failed> {
     let mut demo = Demo::start(if moment == "walking" { "5s" } else { "1s" })?;
-    let looked = demo.link(after).and_then(|link| {
+    let looked = demo.link(after).and_then(|(link, said)| {
         let shots = top().join("tests/output/browser").join(moment);
         let mut walk = command("node");
         walk.arg("web/e2e/push.mjs").arg(shots).env("LOGIN_LINK", link);
-        run(&mut walk)
+        run(&mut walk)?;
+        if after == ENDED { push_again(&said) } else { Ok(()) }
     });
     let stopped = demo.stop();
     looked.and(stopped)
+}
+
+/// Pushes again, by the very lines that the demo gives for that.
+fn push_again(said: &[String]) -> Result<(), Failed> {
+    let lines = said.iter().skip_while(|line| !line.starts_with(AGAIN)).skip(1);
+    let lines: Vec<&str> = lines.map(|line| line.trim()).take_while(|line| !line.starts_with(ENDED)).collect();
+    let script = lines.join("\n");
+    if !script.contains("git push") {
+        return Err(Failed(format!("bespin demo does not say how to push again; it said:\n{}", said.join("\n"))));
+    }
+    let folder = build::target().join("pushed-again");
+    let made = std::fs::remove_dir_all(&folder).or_else(|error| match error.kind() {
+        ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    let made = made.and_then(|()| std::fs::create_dir_all(&folder));
+    made.map_err(|error| Failed(format!("{}: {error}", folder.display())))?;
+    let mut shell = command("sh");
+    shell.current_dir(folder).arg("-euc").arg(script);
+    for who in ["AUTHOR", "COMMITTER"] {
+        shell.env(format!("GIT_{who}_NAME"), "A visitor").env(format!("GIT_{who}_EMAIL"), "visitor@host.example");
+    }
+    run(&mut shell)
 }
 
 /// A demo that runs beside this program, and what it says.
@@ -66,13 +92,13 @@ impl Demo {
         Ok(Demo { child, said: listen(stderr) })
     }
 
-    /// The one-time link that the demo says after it has said `after`.
-    fn link(&self, after: &str) -> Result<String, Failed> {
+    /// The one-time link that the demo says after it has said `after`, and what it said before.
+    fn link(&self, after: &str) -> Result<(String, Vec<String>), Failed> {
         let end = Instant::now() + PATIENCE;
         let mut all: Vec<String> = Vec::new();
         while let Ok(line) = self.said.recv_timeout(end.saturating_duration_since(Instant::now())) {
             if line.contains(LINK) && all.iter().any(|said| said.starts_with(after)) {
-                return Ok(line);
+                return Ok((line, all));
             }
             all.push(line);
         }

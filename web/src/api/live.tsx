@@ -2,6 +2,7 @@ import { useQueryClient } from '@tanstack/react-query'
 import { createContext, use, useEffect, useState, type ReactNode } from 'react'
 import { serverNow, setServerClock } from '../parts/clock'
 import { eventsPath } from './client'
+import { whileSeen } from './seen'
 import { staleKeys } from './stale'
 import type { BeatView, ChangedView } from './types'
 
@@ -58,15 +59,9 @@ export function Live({ children }: { children: ReactNode }) {
         }
       }
     }
-    // A hidden page needs no stream, and browsers allow only six to one server.
-    const look = () => {
-      if (document.hidden) {
-        source?.close()
-        source = null
-      } else if (source === null) {
-        heard = serverNow()
-        open()
-      }
+    const close = () => {
+      source?.close()
+      source = null
     }
     const watch = setInterval(() => {
       if (source !== null && serverNow() - heard > QUIET_MS) {
@@ -74,13 +69,15 @@ export function Live({ children }: { children: ReactNode }) {
         open()
       }
     }, 5_000)
-    look()
-    document.addEventListener('visibilitychange', look)
+    const leave = whileSeen(() => {
+      if (source !== null) return
+      heard = serverNow()
+      open()
+    }, close)
     return () => {
-      source?.close()
+      leave()
       clearInterval(watch)
       clearTimeout(reopen)
-      document.removeEventListener('visibilitychange', look)
     }
   }, [client])
 

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'react'
+import { whileSeen } from '../api/seen'
 import type { Line } from '../api/types'
 
 interface Log {
@@ -9,7 +10,7 @@ interface Log {
 
 /**
  * Follows a log from its first line. A lost connection goes on where it was: the lines' numbers are the events' ids.
- * A hidden page follows nothing, for browsers allow only six connections to one server, and goes on when it is seen.
+ * A hidden page follows nothing, and goes on when it is seen.
  */
 export function useLog(path: string): Log {
   const [log, setLog] = useState<Log>({ lines: [], ended: false, lost: false })
@@ -48,15 +49,11 @@ export function useLog(path: string): Log {
       })
       source.onerror = () => setLog((log) => ({ ...log, lost: !log.ended }))
     }
-    const look = () => {
-      if (document.hidden) close()
-      else if (source === null && !ended) open()
-    }
-    look()
-    document.addEventListener('visibilitychange', look)
+    const leave = whileSeen(() => {
+      if (source === null && !ended) open()
+    }, close)
     return () => {
-      close()
-      document.removeEventListener('visibilitychange', look)
+      leave()
       cancelAnimationFrame(frame)
     }
   }, [path])

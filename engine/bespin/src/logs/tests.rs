@@ -73,6 +73,24 @@ async fn followers_see_every_line_and_the_end() {
 }
 
 #[test]
+fn each_attempt_of_a_step_has_a_log_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = Logs::open(dir.path().into());
+    for attempt in [1, 2, 1] {
+        logs.line(RUN, "image", attempt, "info", &format!("of attempt {attempt}"));
+    }
+    let texts = |attempt| {
+        let lines = logs.read(&LogPlace::new(RUN, "image", attempt), 1, 10).unwrap();
+        lines.into_iter().map(|line| (line.n, line.text)).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(1), [(1, "of attempt 1".to_owned()), (2, "of attempt 1".to_owned())]);
+    assert_eq!(texts(2), [(1, "of attempt 2".to_owned())]);
+    logs.end(RUN, "image", 1);
+    logs.line(RUN, "image", 2, "info", "goes on");
+    assert_eq!(texts(2).len(), 2, "the end of one ends no other");
+}
+
+#[test]
 fn hides_what_the_run_was_granted() {
     let dir = tempfile::tempdir().unwrap();
     let logs = Logs::open(dir.path().into());
