@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 /// One server from a push to GitHub to a finished canary.
 ///
-/// `bespin demo` shows the whole way on this machine; `bespin serve` walks it for real.
+/// `bespin demo` shows the whole way on this machine; `bespin serve` is for real.
 #[derive(Parser)]
 #[command(name = "bespin", version, propagate_version = true)]
 struct Cli {

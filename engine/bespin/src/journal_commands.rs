@@ -1,4 +1,4 @@
-//! `bespin journal backup | verify | export | restore`.
+//! `bespin journal backup | verify | export | restore | mark-restored`.
 
 use crate::data_folder::Whose;
 use api::control;
@@ -113,7 +113,8 @@ pub async fn run(command: Command) -> Result<(), String> {
             let restored = if file.is_dir() {
                 json(&journal::salvage(&folder(&file)?, &journal).map_err(|error| error.to_string())?)
             } else {
-                json(&journal::restore(open(&file)?, &journal).map_err(|error| error.to_string())?)
+                let restored = journal::restore(open(&file)?, &journal);
+                json(&restored.map_err(|error| format!("{}: {error}", file.display()))?)
             };
             println!("{}: {restored}", journal.display());
             Ok(())
@@ -130,8 +131,16 @@ pub async fn run(command: Command) -> Result<(), String> {
 /// The journal's folder, of a data folder or itself.
 fn folder(dir: &Path) -> Result<PathBuf, String> {
     let below = crate::serve::journal_dir(dir);
-    let found = [below, dir.to_owned()].into_iter().find(|dir| dir.join("db").is_file());
-    found.ok_or_else(|| format!("{} is neither a data folder with a journal nor the folder of one", dir.display()))
+    let places = [below, dir.to_owned()];
+    let with = |file: &str| places.iter().find(|place| place.join(file).is_file());
+    match (with("db"), with("totals")) {
+        (Some(found), _) => Ok(found.clone()),
+        (None, Some(damaged)) => Err(format!(
+            "the journal in {} is damaged: its file `db`, which has the entries, is missing; restore a backup",
+            damaged.display()
+        )),
+        (None, None) => Err(format!("{} is neither a data folder with a journal nor the folder of one", dir.display())),
+    }
 }
 
 fn verify(file: &Path) -> Result<String, String> {

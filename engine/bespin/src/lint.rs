@@ -4,9 +4,7 @@ use crate::plugins::PluginFiles;
 use clap::Args;
 use pipeline::declaration::{Declarations, Declared};
 use pipeline::lock::{Pins, plugin_reference};
-use pipeline::{
-    Activity, ReadPipeline, RunPlan, Trigger, lint as render, plan as decide_plan, read_with as read_pipeline,
-};
+use pipeline::{Activity, ReadPipeline, RunPlan, Trigger, plan as decide_plan, read_with as read_pipeline, report};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -53,12 +51,11 @@ pub fn lint(files: &[PathBuf], by: &CheckedBy) -> Result<(), String> {
     let mut wrong = 0;
     for file in files {
         let read = read(file, by)?;
-        print!("{}", render(&read.warnings));
+        print!("{}", report(&read.mistakes, &read.warnings));
         tell_unchecked(&read);
         if read.mistakes.is_empty() {
             println!("{}: no mistakes", file.display());
         } else {
-            print!("{}", render(&read.mistakes));
             wrong += 1;
         }
     }
@@ -73,7 +70,7 @@ pub fn plan(options: &PlanOptions) -> Result<(), String> {
     let read = read(&options.file, &options.by)?;
     tell_unchecked(&read);
     let Some(pipeline) = read.pipeline else {
-        print!("{}", render(&read.mistakes));
+        print!("{}", report(&read.mistakes, &read.warnings));
         return Err(format!("{} cannot be used", options.file.display()));
     };
     let changed = (!options.changed.is_empty()).then(|| options.changed.clone());
@@ -103,6 +100,7 @@ fn tell_unchecked(read: &ReadPipeline) {
 
 fn read(file: &Path, by: &CheckedBy) -> Result<ReadPipeline, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    by.are_folders()?;
     let lock = devkit::lock::beside(file)?;
     let (name, pins) = (file.display().to_string(), Pins::Known(&lock));
     let ReadPipeline { uses, .. } = read_pipeline(&name, &text, pins, &Declarations::NONE);
@@ -110,6 +108,16 @@ fn read(file: &Path, by: &CheckedBy) -> Result<ReadPipeline, String> {
 }
 
 impl CheckedBy {
+    /// What is named must be there: a wrong path would check by something else, and say nothing of it.
+    fn are_folders(&self) -> Result<(), String> {
+        for (option, folder) in [("--plugins", &self.plugins), ("--data", &self.data)] {
+            if let Some(folder) = folder.as_ref().filter(|folder| !folder.is_dir()) {
+                return Err(format!("{option}: {} is no folder", folder.display()));
+            }
+        }
+        Ok(())
+    }
+
     /// What is known of the plugins that steps use; of each, why it is not, where it is not.
     fn declarations(&self, uses: &BTreeSet<String>) -> Declarations {
         let fetched = self.data.as_ref().map(|data| data.join(crate::plugins::FETCHED));
@@ -154,6 +162,17 @@ mod tests {
             let Some(Declared::Unchecked { because }) = declarations.of(uses) else { panic!("{uses} is known") };
             assert!(because.contains(help), "{because}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.yaml");
+        std::fs::write(&file, "name: a\non: push\nsteps:\n  - uses: sync\n    with: { application: a }\n").unwrap();
+        let by = |plugins: &str| CheckedBy { plugins: Some(dir.path().join(plugins)), data: None };
+        let refused = read(&file, &by("nowhere")).err().unwrap();
+        assert!(refused.starts_with("--plugins: ") && refused.ends_with("nowhere is no folder"), "{refused}");
+        assert!(read(&file, &by(".")).is_ok());
     }
 
     #[test]

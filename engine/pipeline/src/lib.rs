@@ -33,7 +33,7 @@ mod tree;
 
 pub use approval::Approval;
 pub use inputs::{Input, InputKind, InputPresence, WrongInput, given_in};
-pub use mistake::{Mistake, lint};
+pub use mistake::{Mistake, lint, report};
 pub use plan::{PlannedStep, RunPlan, Trigger, plan};
 pub use read::{ReadPipeline, read, read_with};
 pub use reference::{BadReference, Digest, ImageRef};

@@ -1,7 +1,7 @@
 //! What is wrong with a pipeline file, said so that its author can fix it.
 
 use serde::{Deserialize, Serialize};
-use std::fmt::{self, Write};
+use std::fmt;
 use std::ops::Range;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -110,14 +110,24 @@ fn floor(text: &str, at: usize) -> usize {
 
 /// All of them as one text, with a count at the end; empty for none.
 pub fn lint(mistakes: &[Mistake]) -> String {
-    let mut text = String::new();
-    for mistake in mistakes {
-        write!(text, "{mistake}\n\n").expect("writing to a string does not fail");
-    }
-    match mistakes.len() {
-        0 => {}
-        1 => text.push_str("1 mistake\n"),
-        n => writeln!(text, "{n} mistakes").expect("writing to a string does not fail"),
+    report(mistakes, &[])
+}
+
+/// Mistakes and warnings as one text, in the order of the file, with their counts at the end; empty for none.
+pub fn report(mistakes: &[Mistake], warnings: &[Mistake]) -> String {
+    let warning = |told: &Mistake| Mistake { message: format!("warning: {}", told.message), ..told.clone() };
+    let mut all: Vec<Mistake> = mistakes.iter().cloned().chain(warnings.iter().map(warning)).collect();
+    all.sort_by_key(|told| (told.line, told.column));
+    let mut text: String = all.iter().map(|told| format!("{told}\n\n")).collect();
+    let counted = |many: usize, what: &str| match many {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        many => Some(format!("{many} {what}s")),
+    };
+    let counts = [counted(mistakes.len(), "mistake"), counted(warnings.len(), "warning")];
+    let counts: Vec<_> = counts.into_iter().flatten().collect();
+    if !counts.is_empty() {
+        text.push_str(&format!("{}\n", counts.join(", ")));
     }
     text
 }
@@ -133,6 +143,17 @@ mod tests {
         let mistake = SourceText { file: "f.yaml", text }.mistake(at..at + 2, "m", "d");
         assert_eq!((mistake.line, mistake.column, mistake.length), (2, 11, 1));
         assert_eq!(mistake.to_string(), "f.yaml:2:11: m\n  2 | name: \"한글 é\" # x\n    |             ^\nhelp: d");
+    }
+
+    #[test]
+    fn warnings_stand_in_their_place_and_are_counted_apart() {
+        let source = SourceText { file: "f", text: "a: 1\nb: 2\n" };
+        let (second, first) = (source.mistake(5..6, "wrong", "h"), source.mistake(0..1, "odd", "h"));
+        let told = report(std::slice::from_ref(&second), std::slice::from_ref(&first));
+        let [odd, wrong] = ["f:1:1: warning: odd", "f:2:1: wrong"].map(|line| told.find(line).expect("it is told"));
+        assert!(odd < wrong && told.ends_with("\n\n1 mistake, 1 warning\n"), "{told}");
+        assert!(report(&[], &[first.clone(), first]).ends_with("\n2 warnings\n"));
+        assert_eq!(report(&[], &[]), "");
     }
 
     #[test]

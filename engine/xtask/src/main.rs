@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build everything and walk a push to a finished canary in the embedded default.
+    /// Build everything and take a push to a finished canary in the embedded default.
     Demo {
         /// End when the canary is done: 0 if it was promoted, else 1, with one JSON line of stages and times.
         #[arg(long)]

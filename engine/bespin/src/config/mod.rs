@@ -290,10 +290,19 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(name: &str, text: &str) -> Result<Config, Mistakes> {
-        let config: Config = toml::from_str(text).map_err(|error| Mistakes::one(format!("{name}: {error}")))?;
+        let config: Config = toml::from_str(text).map_err(|error| Mistakes::one(unparsed(name, text, &error)))?;
         check::check(name, &config)?;
         Ok(config)
     }
+}
+
+/// What is wrong with a text, with the line where it stands; a line that may hold a secret is not shown.
+fn unparsed(name: &str, text: &str, error: &toml::de::Error) -> String {
+    if error.message() != secret::NOT_NAMED {
+        return format!("{name}: {error}");
+    }
+    let before = error.span().and_then(|at| text.get(..at.start)).unwrap_or_default();
+    format!("{name}: line {}: {}", before.matches('\n').count() + 1, secret::NOT_NAMED)
 }
 
 fn read(path: &Path) -> Result<String, Mistakes> {

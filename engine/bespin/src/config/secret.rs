@@ -1,19 +1,39 @@
 //! Where a secret is kept.
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+/// What is said of a secret that is not named as it has to be: nothing of what stands there, for it may be the secret.
+pub(super) const NOT_NAMED: &str = "a secret is named by where it is kept, `{ file = \"/run/secrets/hook\" }` or \
+                                    `{ env = \"HOOK_SECRET\" }`, and does not stand in this file itself";
+
 /// Where a secret is kept: `{ file = "..." }` or `{ env = "..." }`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug)]
 pub enum SecretSource {
     /// The whole content of a file, without the line break at its end. A hook's may hold two, a line each.
     File(PathBuf),
     /// The value of an environment variable.
     Env(String),
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SecretSource, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        enum Named {
+            File(PathBuf),
+            Env(String),
+        }
+        match Named::deserialize(deserializer) {
+            Ok(Named::File(path)) => Ok(SecretSource::File(path)),
+            Ok(Named::Env(name)) => Ok(SecretSource::Env(name)),
+            Err(_) => Err(D::Error::custom(NOT_NAMED)),
+        }
+    }
 }
 
 impl SecretSource {

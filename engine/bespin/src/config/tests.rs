@@ -67,3 +67,20 @@ fn the_data_folder_is_found_whatever_else_is_wrong() {
     assert!(data("[server]\n").unwrap_err().contains("missing field `data`"));
     assert!(data("[server\n").unwrap_err().contains("line 1"));
 }
+
+#[test]
+fn a_secret_that_stands_in_the_file_is_refused_and_not_said_again() {
+    for (row, line) in [
+        ("[[hook]]\nsecrets = [\"hunter2hunter2\"]\n", 2),
+        ("[[hook]]\nsecrets = [{ plain = \"hunter2hunter2\" }]\n", 2),
+        ("[secret]\n\ntoken = \"hunter2hunter2\"\n", 3),
+        ("[github]\ntoken = { file = \"a\", hunter2hunter2 = \"b\" }\n", 2),
+    ] {
+        let server = "[server]\ndata = \"/tmp/data\"\n";
+        let Err(mistakes) = Config::parse("bespin.toml", &format!("{server}{row}")) else { panic!("{row} is taken") };
+        let mistakes = mistakes.to_string();
+        assert!(!mistakes.contains("hunter2"), "{mistakes}");
+        let place = format!("bespin.toml: line {}: ", 2 + line);
+        assert!(mistakes.contains(&place) && mistakes.contains("{ file = "), "{mistakes}");
+    }
+}

@@ -1,5 +1,5 @@
-//! The stages of a push: delivery, run, image, bump, sync, rollout, and revert after an
-//! abort. Each module binds one decision of `decide` to the adapters that it
+//! The stages of a push: heads (what moved and nobody told), delivery, run, image, bump, sync, rollout, and revert
+//! after an abort. Each module binds one decision of `decide` to the adapters that it
 //! sees and acts through.
 
 pub mod bump;

@@ -199,7 +199,7 @@ pub(super) fn rollout(live: &Value) -> Health {
         return Health::new(Status::Degraded, text(invalid, "message"));
     }
     if status["abort"] == true {
-        return Health::new(Status::Degraded, if message.is_empty() { "the rollout retreated" } else { message });
+        return Health::new(Status::Degraded, if message.is_empty() { "the rollout was aborted" } else { message });
     }
     let known = match status["phase"].as_str() {
         Some("Healthy") => Status::Healthy,
