@@ -95,7 +95,7 @@ fn web() -> Result<(), Failed> {
 fn supply_chain() -> Result<Option<String>, Failed> {
     if !has("cargo-deny") {
         eprintln!("xtask: installing cargo-deny");
-        run(command("cargo").args(["install", "--quiet", "--locked", "cargo-deny"]))?;
+        run(command("cargo").args(["install", "--quiet", "--locked", "--debug", "cargo-deny"]))?;
     }
     run(command("cargo").args(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]))?;
     let advisories = output(command("cargo").args(["deny", "--log-level", "error", "check", "advisories"]));
