@@ -1,6 +1,8 @@
 //! The abilities of one attempt: each call goes to an adapter, or is a request of a
 //! stage that a step may wait for.
 
+mod image;
+
 use super::archives::{Archives, Mode, Reader};
 use super::artifacts::{Artifacts, Author};
 use super::connector::Connector;
@@ -19,7 +21,6 @@ use crate::steps::{Asked, Host};
 use api::reading::LogPlace;
 use async_trait::async_trait;
 use decide::delivery::Origin;
-use decide::image::fork;
 use decide::request::{Key, Requests};
 use decide::run::Event;
 use decide::stream::Stream;
@@ -36,9 +37,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The longest Dockerfile of a fork that is read, in bytes.
-const DOCKERFILE: usize = 1 << 20;
 
 /// Everything that abilities reach through.
 pub struct Adapters {
@@ -130,37 +128,6 @@ impl Attempt {
         E::Intent: Send + Sync,
     {
         request::<E>(&self.adapters.drivers, stream, &self.key(), intent, |trouble| self.waits_for(trouble)).await
-    }
-
-    async fn image(&self, intent: decide::image::Intent) -> Result<Value, Failure> {
-        self.adapters.waiting.enter(&self.asked);
-        let key = self.key();
-        self.request::<decide::image::Entry>(&Stream::image(&key.run, &key.step), intent).await
-    }
-
-    /// A build as its run may have it: that of a fork's pull request is cut by what its Dockerfile says.
-    async fn as_its_run_may(&self, build: decide::image::Build) -> Result<decide::image::Build, Failure> {
-        let run = &self.asked.run;
-        let Some(path) = fork::dockerfile_to_read(run, &build) else { return Ok(build) };
-        let dockerfile = self.mirror()?.file(&run.commit.sha, &path, DOCKERFILE).await.map_err(Trouble::from)?;
-        let dockerfile =
-            dockerfile.ok_or_else(|| Failure::Rejected(format!("there is no plain file {path} at this commit")))?;
-        fork::cut(run, build, &path, &String::from_utf8_lossy(&dockerfile)).map_err(Failure::Rejected)
-    }
-
-    /// The newest build of this run, for a push that names none.
-    async fn newest_build(&self) -> Result<String, Failure> {
-        let stream = Stream::run(&self.asked.run.id);
-        let journal = self.adapters.drivers.journal();
-        let read = || async { Ok(crate::drive::read::<decide::run::Entry>(journal, &stream).await?) };
-        let written = self.patiently(read).await?;
-        let built = written.iter().rev().find_map(|written| match &written.entry {
-            decide::run::Entry::Ended { outcome: decide::run::Outcome::Succeeded { outputs }, .. } => {
-                outputs["build"].as_str().map(str::to_owned)
-            }
-            _ => None,
-        });
-        built.ok_or_else(|| Failure::Rejected("no step before this one has built an image; name one in `build`".into()))
     }
 
     /// What must be known before a stage can be asked, or written before the step goes on. An outage, and a full disk,
