@@ -60,6 +60,7 @@ export function Live({ children }: { children: ReactNode }) {
       }
     }
     const close = () => {
+      clearTimeout(reopen)
       source?.close()
       source = null
     }
@@ -77,7 +78,6 @@ export function Live({ children }: { children: ReactNode }) {
     return () => {
       leave()
       clearInterval(watch)
-      clearTimeout(reopen)
     }
   }, [client])
 
