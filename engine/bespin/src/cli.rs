@@ -43,6 +43,12 @@ enum Command {
         #[command(flatten)]
         by: crate::lint::CheckedBy,
     },
+    /// Try what a configuration names: git remotes, webhooks and clusters, a line each.
+    ///
+    /// Reads the whole configuration with its secrets, starts nothing and changes nothing. Exits with 1 where something
+    /// does not answer or refuses; a note says what works less well than it could, or was not tried.
+    #[command(after_help = crate::check::AFTER_HELP)]
+    Check(WithConfig),
     /// Show what a push would start, and why. Nothing is started, and no server is asked.
     Plan(crate::lint::PlanOptions),
     /// Start runs.
@@ -127,6 +133,9 @@ async fn run(command: Command) -> Result<(), String> {
         Command::Demo(options) => demo::run(options).await,
         Command::Playground(options) => crate::play::run(options).await,
         Command::Lint { files, by } => crate::lint::lint(&files, &by),
+        Command::Check(with) => {
+            crate::check::run(with.load().map_err(|mistakes| mistakes.to_string())?, &mut std::io::stdout()).await
+        }
         Command::Plan(options) => crate::lint::plan(&options),
         Command::Run(command) => crate::runs::run(command).await,
         Command::Journal(command) => journal_commands::run(command).await,

@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod attempts;
+mod check;
 pub mod cli;
 pub mod commands;
 pub mod compiler;

@@ -28,6 +28,8 @@ pub(crate) struct Refused {
     pub problem: String,
     /// Whether the same request may succeed later.
     pub retry: Retry,
+    /// What the API answered, if it did.
+    pub status: Option<StatusCode>,
 }
 
 /// A client of one API, under one token.
@@ -60,12 +62,16 @@ impl Client {
         let left = limited.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         if !left.is_zero() {
             let problem = format!("its rate limit lasts for {} s more", left.as_secs() + 1);
-            return Err(Refused { problem, retry: Retry::after(millis(left)) });
+            return Err(Refused { problem, retry: Retry::after(millis(left)), status: None });
         }
         let request = request.bearer_auth(token.expose_secret());
         let request =
             request.header("accept", "application/vnd.github+json").header("x-github-api-version", "2022-11-28");
-        let lost = |error: reqwest::Error| Refused { problem: causes(&error.without_url()), retry: Retry::PASSING };
+        let lost = |error: reqwest::Error| Refused {
+            problem: causes(&error.without_url()),
+            retry: Retry::PASSING,
+            status: None,
+        };
         let mut answer = request.send().await.map_err(lost)?;
         let code = answer.status();
         let limit = limit(code, answer.headers(), SystemTime::now());
@@ -80,7 +86,8 @@ impl Client {
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(lost)? {
             if bytes.len() + chunk.len() > ANSWER_LIMIT {
-                return Err(Refused { problem: "the answer is longer than 1 MiB".into(), retry: Retry::PASSING });
+                let problem = "the answer is longer than 1 MiB".into();
+                return Err(Refused { problem, retry: Retry::PASSING, status: Some(code) });
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -88,7 +95,7 @@ impl Client {
             return Ok(bytes);
         }
         let text: String = String::from_utf8_lossy(&bytes).chars().take(300).collect();
-        Err(Refused { problem: format!("{code}: {text}"), retry })
+        Err(Refused { problem: format!("{code}: {text}"), retry, status: Some(code) })
     }
 }
 

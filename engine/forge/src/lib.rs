@@ -21,6 +21,7 @@ mod look;
 mod mirror;
 mod notices;
 pub mod pulls;
+mod reach;
 pub mod redelivery;
 mod secret;
 mod settings;

@@ -9,7 +9,7 @@ use crate::pulls::repository_at;
 use crate::status::Settings;
 use decide::heads::{Attempt, AttemptResult};
 use decide::retry::Retry;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
@@ -111,6 +111,24 @@ impl RepositoryWebhooks<'_> {
     pub async fn redeliver(&self, hook: u64, attempt: u64) -> Result<(), WebhookError> {
         let url = format!("{}/{hook}/deliveries/{attempt}/attempts", self.url());
         self.send(self.webhooks.client.request(Method::POST, &url)).await.map(drop)
+    }
+
+    /// Whether the token may ask a webhook for deliveries again. A delivery that cannot be is asked for: who lacks the
+    /// permission is refused before the delivery is looked up.
+    ///
+    /// # Errors
+    /// As [`RepositoryWebhooks::of_hook`]; the token may read webhooks and not write them.
+    pub async fn may_redeliver(&self, hook: u64) -> Result<(), WebhookError> {
+        let url = format!("{}/{hook}/deliveries/0/attempts", self.url());
+        let request = self.webhooks.client.request(Method::POST, &url);
+        match self.webhooks.client.send(request, &self.settings.token.now()).await {
+            Err(refused)
+                if matches!(refused.status, Some(StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY)) =>
+            {
+                Ok(())
+            }
+            answered => answered.map(drop).map_err(|refused| self.failed(refused.problem, refused.retry)),
+        }
     }
 
     fn url(&self) -> String {

@@ -14,4 +14,4 @@ pub mod sync;
 /// A real git server, shared with the forge's own tests.
 #[cfg(test)]
 #[path = "../../../forge/tests/git_server/mod.rs"]
-mod git_server;
+pub(crate) mod git_server;

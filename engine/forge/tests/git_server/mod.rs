@@ -8,11 +8,11 @@ use std::process::Command;
 use tokio_util::sync::CancellationToken;
 
 /// The only user, and the password.
-pub(super) const USER: &str = "kim";
-pub(super) const PASSWORD: &str = "hush";
+pub(crate) const USER: &str = "kim";
+pub(crate) const PASSWORD: &str = "hush";
 
 /// Bare repositories in a directory of their own, served on loopback.
-pub(super) struct GitServer {
+pub(crate) struct GitServer {
     /// `http://127.0.0.1:port`.
     pub url: String,
     root: tempfile::TempDir,
@@ -20,7 +20,7 @@ pub(super) struct GitServer {
 
 impl GitServer {
     /// Starts a server; it ends with the runtime.
-    pub(super) async fn start() -> GitServer {
+    pub(crate) async fn start() -> GitServer {
         let root = tempfile::tempdir().unwrap();
         let (user, password) = (Some(USER.to_owned()), Some(PASSWORD.to_owned()));
         let service = GitService::new(root.path().to_owned(), user, password, Faults::default());
@@ -31,7 +31,7 @@ impl GitServer {
     }
 
     /// Makes a bare repository `owner/name` and a first commit on `main`; returns its address.
-    pub(super) fn create(&self, name: &str, files: &[(&str, &str)]) -> String {
+    pub(crate) fn create(&self, name: &str, files: &[(&str, &str)]) -> String {
         let bare = self.bare(name);
         git(self.root.path(), &["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
         git(&bare, &["config", "http.receivepack", "true"]);
@@ -40,12 +40,12 @@ impl GitServer {
     }
 
     /// The repository's directory.
-    pub(super) fn bare(&self, name: &str) -> PathBuf {
+    pub(crate) fn bare(&self, name: &str) -> PathBuf {
         self.root.path().join(format!("{name}.git"))
     }
 
     /// Commits on a branch (made from the branch itself, or from nothing) and returns the commit.
-    pub(super) fn commit(&self, name: &str, branch: &str, files: &[(&str, &str)], message: &str) -> String {
+    pub(crate) fn commit(&self, name: &str, branch: &str, files: &[(&str, &str)], message: &str) -> String {
         let bare = self.bare(name);
         let work = tempfile::tempdir().unwrap();
         let dir = work.path();
@@ -66,7 +66,7 @@ impl GitServer {
     }
 
     /// From now on the repository refuses every push, by a hook.
-    pub(super) fn refuse(&self, name: &str) {
+    pub(crate) fn refuse(&self, name: &str) {
         use std::os::unix::fs::PermissionsExt;
         let hook = self.bare(name).join("hooks/update");
         std::fs::write(&hook, "#!/bin/sh\necho no >&2\nexit 1\n").unwrap();
@@ -74,7 +74,7 @@ impl GitServer {
     }
 
     /// Runs git in the bare repository and returns its output.
-    pub(super) fn git(&self, name: &str, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, name: &str, arguments: &[&str]) -> String {
         git(&self.bare(name), arguments)
     }
 }

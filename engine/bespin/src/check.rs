@@ -1,0 +1,142 @@
+//! `bespin check`: what a configuration names is tried, and each part has its line.
+
+use crate::adapters;
+use crate::config::Config;
+use cluster::Cluster;
+use forge::redelivery::Webhooks;
+use forge::{Address, Forge};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::Write;
+use std::time::Duration;
+
+/// How the lines are read.
+pub const AFTER_HELP: &str = "\
+Each line is a result, a part and what was found:
+  ok      it answers, and takes the credentials
+  note    it works less well than it could, or was not tried
+  failed  it does not answer, or refuses";
+
+/// How long one part may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What became of one part.
+enum Finding {
+    Good(String),
+    Note(String),
+    Failed(String),
+}
+
+/// One part of a configuration with what was found.
+struct Line {
+    part: &'static str,
+    name: String,
+    finding: Finding,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Line { part, name, finding } = self;
+        let (word, text) = match finding {
+            Finding::Good(text) => ("ok", text),
+            Finding::Note(text) => ("note", text),
+            Finding::Failed(text) => ("failed", text),
+        };
+        write!(f, "{word:<7} {part:<9} {name}: {text}")
+    }
+}
+
+/// Tries everything, and writes a line as soon as its part is known.
+///
+/// # Errors
+/// How many parts failed, or what cannot be tried at all.
+pub async fn run(config: Config, out: &mut (impl Write + Send)) -> Result<(), String> {
+    let room = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
+    let settings = adapters::forge(&config)?;
+    let webhooks = Webhooks::new(settings.status.clone());
+    let forge = Forge::new(settings, room.path()).map_err(|error| error.to_string())?;
+    adapters::hooks(&config)?;
+    adapters::registries(&config)?;
+    let mut failed = 0;
+    let mut tell = |line: Line| {
+        failed += usize::from(matches!(line.finding, Finding::Failed(_)));
+        writeln!(out, "{line}").map_err(|error| format!("standard output: {error}"))
+    };
+    tell(line("secrets", "all", Finding::Good("each can be read".into())))?;
+    for (name, url) in repositories(&config) {
+        tell(line("git", &name, within(git(&forge, &url)).await))?;
+    }
+    for (repository, hook) in adapters::hook_of_each(&config) {
+        tell(line("webhooks", &repository, within(deliveries(&forge, &webhooks, &repository, &hook)).await))?;
+    }
+    for settings in config.cluster {
+        let name = settings.name.clone();
+        tell(line("cluster", &name, within(reached(settings)).await))?;
+    }
+    let untried = || Finding::Note("not tried; the first request will show whether it answers".into());
+    for registry in &config.registry {
+        tell(line("registry", &registry.host, untried()))?;
+    }
+    for provider in &config.metrics {
+        tell(line("metrics", &provider.name, untried()))?;
+    }
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} failed")) }
+}
+
+fn line(part: &'static str, name: &str, finding: Finding) -> Line {
+    Line { part, name: name.to_owned(), finding }
+}
+
+/// The repositories of all hooks, each once.
+fn repositories(config: &Config) -> BTreeSet<(String, String)> {
+    let all = config.hook.iter().flat_map(|hook| &hook.repositories);
+    all.map(|one| (one.name.clone(), one.url.clone())).collect()
+}
+
+async fn within(trying: impl Future<Output = Finding>) -> Finding {
+    let late = |_| Finding::Failed(format!("no answer within {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, trying).await.unwrap_or_else(late)
+}
+
+async fn git(forge: &Forge, url: &str) -> Finding {
+    match forge.reach(url).await {
+        Ok(references) => Finding::Good(format!("{url} shows {references} references")),
+        Err(error) => Finding::Failed(error.to_string()),
+    }
+}
+
+async fn reached(settings: cluster::Settings) -> Finding {
+    match Cluster::connect(settings).await {
+        Ok(_) => Finding::Good("the API server answers".into()),
+        Err(error) => Finding::Failed(error.to_string()),
+    }
+}
+
+/// Whether pushes whose delivery failed are delivered again. Without that, heads are all there is: they tell of
+/// branches and tags that moved while the server was down, and of nothing else.
+async fn deliveries(forge: &Forge, webhooks: &Webhooks, repository: &str, hook: &str) -> Finding {
+    let heads = |because: String| {
+        Finding::Note(format!(
+            "heads are all there is: {because}. Branches and tags that moved while the server was down are found, \
+             pull requests may be missed"
+        ))
+    };
+    let address = forge.address(repository).and_then(|address| Address::parse(&address));
+    let Some(webhooks) = address.as_ref().ok().and_then(|address| webhooks.of(address)) else {
+        return heads("no [github] of the configuration is at this repository's host".into());
+    };
+    let leading = match webhooks.of_hook(hook).await {
+        Ok(leading) => leading,
+        Err(error) => return heads(format!("{error}; the token needs `Webhooks: write`")),
+    };
+    let Some(first) = leading.first() else {
+        return Finding::Failed(format!("no webhook leads to /hooks/github/{hook}; add one at the repository"));
+    };
+    match webhooks.may_redeliver(*first).await {
+        Ok(()) => Finding::Good("deliveries that failed are asked for again".into()),
+        Err(error) => heads(format!("{error}; the token needs `Webhooks: write`")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
