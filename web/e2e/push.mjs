@@ -27,6 +27,7 @@ try {
   await hiddenTabs(state, pages)
   await manyRuns(state, api)
   await olderRun(state, api)
+  await byHand(state, api)
 } catch (error) {
   wrong.push(String(error))
 } finally {
@@ -291,6 +292,40 @@ async function olderRun(storageState, api) {
   await page.getByRole('button', { name: 'Retry' }).click()
   const said = page.getByText(/#99 has run since then.*goes back from that to the older commit/)
   await said.waitFor({ timeout: 10_000 }).catch(() => wrong.push('a retry does not say that it goes back'))
+  await page.context().close()
+}
+
+/** The button starts the pipeline that is chosen, with what was typed, and leads to its run. */
+async function byHand(storageState, api) {
+  const [shown] = (await api('/runs')).runs
+  if (shown === undefined) return
+  const page = await one(storageState)
+  const input = { description: '', options: [], required: true, default: null }
+  const inputs = [
+    { ...input, name: 'version', kind: 'string' },
+    { ...input, name: 'where', kind: 'choice', options: ['stage', 'production'] },
+  ]
+  const pipelines = [{ file: '.bespin/release.yaml', name: 'release', inputs }]
+  const at = { reference: 'refs/heads/main', sha: 'abcdef0123', problem: null }
+  await page.route('**/api/v1/startable*', (route) =>
+    route.fulfill({ json: { repositories: [{ ...at, repository: 'user/petclinic', pipelines }] } }),
+  )
+  let sent
+  await page.route('**/api/v1/runs', (route) => {
+    sent = { csrf: route.request().headers()['x-bespin-csrf'], ...route.request().postDataJSON() }
+    return route.fulfill({ json: { run: shown.run.id } })
+  })
+  await page.goto(`${base}/start`)
+  await page.getByLabel('version').fill('1.2.3')
+  await page.getByLabel('where').selectOption('production')
+  await page.getByRole('button', { name: 'Start the run' }).click()
+  await page
+    .waitForURL(`**/runs/${shown.run.id}`, { timeout: 10_000 })
+    .catch(() => wrong.push(`a start leads to ${page.url()}`))
+  const { repository, file, inputs: given, csrf } = sent ?? {}
+  const said = JSON.stringify({ repository, file, given })
+  const right = { repository: 'user/petclinic', file: '.bespin/release.yaml', given: { version: '1.2.3', where: 'production' } }
+  if (said !== JSON.stringify(right) || !csrf) wrong.push(`the button of a start sends ${said}`)
   await page.context().close()
 }
 

@@ -123,3 +123,37 @@ pub fn terraform(
     let terraform = Terraform::new(settings, supervisor, &config.server.data, plans, forge.clone(), told)?;
     Ok(Some(Arc::new(terraform)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::forge::redelivery::Webhooks;
+    use std::sync::Mutex;
+
+    #[tokio::test]
+    async fn a_token_of_github_is_exchanged_while_the_server_runs() {
+        let used: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = used.clone();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = move |headers: axum::http::HeaderMap| async move {
+            heard.lock().unwrap().push(headers["authorization"].to_str().unwrap().to_owned());
+            "[]"
+        };
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        let text =
+            format!("[server]\ndata = \"d\"\n[github]\napi = \"{url}\"\ntoken = {{ file = \"{}\" }}\n", file.display());
+        std::fs::write(&file, "old").unwrap();
+        let config = Config::parse("bespin.toml", &text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let webhooks = Webhooks::new(super::forge(&config).unwrap().status);
+        let address = ::forge::Address::parse(&format!("{url}/user/x")).unwrap();
+        for token in ["old", "new"] {
+            std::fs::write(&file, token).unwrap();
+            let asked = webhooks.of(&address).expect("it is at the API's host").of_hook("default").await;
+            assert_eq!(asked.unwrap(), Vec::<u64>::new());
+        }
+        assert_eq!(*used.lock().unwrap(), ["Bearer old", "Bearer new"]);
+    }
+}

@@ -68,24 +68,36 @@ pub(crate) fn moto() -> PathBuf {
     cache().join("moto").join("bin").join("moto_server")
 }
 
-/// Installs what can be, and returns a sentence for each part that is missing afterwards.
+/// Installs the programs that Debian has, and returns a sentence for each that is missing afterwards.
 ///
 /// # Errors
 /// Without the target for plugins nothing can be tested at all.
-pub(crate) fn everything() -> Result<Vec<String>, Failed> {
+pub(crate) fn tools() -> Result<Vec<String>, Failed> {
     wasm_target()?;
     debian();
-    let mut missing: Vec<String> = PARTS
-        .iter()
-        .filter(|part| !has(part.program))
-        .map(|part| format!("{} (Debian: {}): {}", part.program, part.package, part.checks))
-        .collect();
+    let missing = PARTS.iter().filter(|part| !has(part.program));
+    Ok(missing.map(|part| format!("{} (Debian: {}): {}", part.program, part.package, part.checks)).collect())
+}
+
+/// Everything at once: [`tools`] and [`parts`].
+///
+/// # Errors
+/// As [`tools`].
+pub(crate) fn everything() -> Result<Vec<String>, Failed> {
+    let mut missing = tools()?;
+    missing.extend(parts());
+    Ok(missing)
+}
+
+/// Builds the other parts, each once for each release, and returns a sentence for each that is missing afterwards.
+pub(crate) fn parts() -> Vec<String> {
+    let mut missing = Vec::new();
     missing.extend(control_plane().err().map(|failed| format!("the real control plane: {failed}")));
     missing.extend(cosign_itself().err().map(|failed| format!("cosign, signing and verifying: {failed}")));
     missing.extend(opentofu().err().map(|failed| format!("Terraform or OpenTofu: planning and applying: {failed}")));
     missing.extend(argo_rollouts_client().err().map(|failed| format!("the client of Argo Rollouts: {failed}")));
     missing.extend(moto_server().err().map(|failed| format!("the ECR API: {failed}")));
-    Ok(missing)
+    missing
 }
 
 /// Adds the target that plugins are built for.

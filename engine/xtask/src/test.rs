@@ -22,7 +22,7 @@ fn say(missing: &[String], real: bool) -> Result<(), Failed> {
 /// # Errors
 /// A test failed, or (with `real`) a real part is missing.
 pub(crate) fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
-    let mut missing = timed("installing the parts", install::everything)?;
+    let mut missing = timed("installing the tools", install::tools)?;
     timed("building the plugins", build::plugins)?;
     missing.extend(timed("building the examples", authors::examples)?);
     timed("building the dashboard", build::web)?;
@@ -32,7 +32,8 @@ pub(crate) fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
         timed("linting", lint)?;
         missing.extend(timed("checking the supply chain", supply_chain)?);
     }
-    timed("building the server and the tests", build_tests)?;
+    missing.extend(timed("building the server, the tests and the parts they need", tests_and_parts)?);
+    say(&missing, real)?;
     timed("testing", || cargo_test(real, filter))?;
     if filter.is_none() {
         let unseen = timed("looking at the dashboard", browser::check)?;
@@ -46,6 +47,15 @@ pub(crate) fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
 
 /// The whole workspace, and the server built so that stories can kill it where they want.
 const EVERYTHING: [&str; 3] = ["--workspace", "--features", "bespin/faults"];
+
+/// Compiles the tests while the parts are built: neither keeps two cores busy to its end.
+fn tests_and_parts() -> Result<Vec<String>, Failed> {
+    std::thread::scope(|scope| {
+        let parts = scope.spawn(install::parts);
+        build_tests()?;
+        parts.join().map_err(|_| Failed("installing the parts: it panicked".into()))
+    })
+}
 
 fn build_tests() -> Result<(), Failed> {
     run(command("cargo").args(["build", "--quiet"]).args(EVERYTHING))?;
