@@ -11,7 +11,7 @@ use std::io::Write;
 use std::time::Duration;
 
 /// How the lines are read.
-pub const AFTER_HELP: &str = "\
+pub(crate) const AFTER_HELP: &str = "\
 Each line is a result, a part and what was found:
   ok      it answers, and takes the credentials
   note    it works less well than it could, or was not tried
@@ -50,7 +50,7 @@ impl fmt::Display for Line {
 ///
 /// # Errors
 /// How many parts failed, or what cannot be tried at all.
-pub async fn run(config: Config, out: &mut (impl Write + Send)) -> Result<(), String> {
+pub(crate) async fn run(config: Config, out: &mut (impl Write + Send)) -> Result<(), String> {
     let room = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
     let settings = adapters::forge(&config)?;
     let webhooks = Webhooks::new(settings.status.clone());
