@@ -37,7 +37,8 @@ mod tests {
     #[tokio::test]
     async fn a_branch_that_cannot_be_fetched_is_told_on_the_board_until_it_is_gone() {
         let (git, directory) = (GitServer::start().await, tempfile::tempdir().unwrap());
-        let head = git.create("user/x", &[("f", "1")]);
+        git.create("user/x", &[("f", "1")]);
+        let head = git.git("user/x", &["rev-parse", "main"]);
         let credentials = Credentials::Basic { username: USER.into(), password: PASSWORD.into() };
         let remotes = vec![Remote { url: git.url.clone(), credentials, plain_http: Default::default() }];
         let settings = Settings { base: Some(git.url.clone()), remotes, ..Settings::default() };
