@@ -14,7 +14,7 @@ const LEFT: &[(&str, &[&str], &str)] = &[
     ),
     (
         "decide",
-        &["sync/decide", "sync/operate", "sync/settle"],
+        &["sync/decide", "sync/operation", "sync/prune", "sync/requests"],
         "not opened yet: the acts stand beside the rules' order, and the rules make acts",
     ),
     (

@@ -20,15 +20,15 @@ mod payload;
 mod pipelines;
 mod pull_request;
 mod push;
-mod quiet;
 mod reflog;
 mod run_number;
 mod run_number_floor;
+mod skip;
 mod state;
 mod supersede;
 #[cfg(test)]
 mod tests;
-mod traces;
+mod used_run_numbers;
 mod webhook;
 
 pub use crate::run::Origin;
@@ -42,10 +42,10 @@ pub use observed::{Ancestry, Bump, Changed, Context, File, KnownRun, Observed, O
 pub use payload::{Mistake, Parsed};
 pub use pipelines::{Plan, idle, plan};
 pub use push::{MAX_PATH_BYTES, MAX_PATHS};
-pub use quiet::depends_on_all;
 pub use reflog::Reflog;
 pub use run_number::next_number;
 pub use run_number_floor::{by_folders, by_tags, by_trailers, is_numbered, unnumbered, unnumbered_again};
+pub use skip::depends_on_all;
 pub use state::{Ended, State};
-pub use traces::{Place, Traces, places};
+pub use used_run_numbers::{Place, Traces, places};
 pub use webhook::{Response, Webhook, parse, respond};

@@ -1,6 +1,6 @@
 //! What a delivery observes: the commit, its pipeline files, and the repository's runs.
 
-use super::traces::Traces;
+use super::used_run_numbers::Traces;
 use crate::epoch::Epoch;
 use crate::run::{Commit, Event, EventKind, Opened};
 use pipeline::Pipeline;

@@ -4,7 +4,7 @@ use super::entry::{Change, PullRequest, Push, Received, Reference, Skipped};
 use super::group::with_group;
 use super::messages::{self, why_nothing};
 use super::observed::{Ancestry, Bump, Changed, Context, File, KnownRun, OpenedBy, Standing};
-use super::quiet::quiet;
+use super::skip::starts_nothing;
 use crate::epoch::Epoch;
 use crate::run::{self, Event, EventKind, Opened};
 use pipeline::{Concurrency, Pipeline, Supersede, Trigger};
@@ -73,7 +73,7 @@ fn plan_file<'f>(
     if let Some(because) = lost(received, context) {
         return skip(because);
     }
-    if let Some(because) = quiet(received, context, file.pipeline.as_ref().ok()) {
+    if let Some(because) = starts_nothing(received, context, file.pipeline.as_ref().ok()) {
         return skip(because);
     }
     let refuse = |mistakes: &[String]| Plan::Open(broken(received, context, &file.path, mistakes));

@@ -6,7 +6,7 @@
 use super::entry::Received;
 use super::observed::{Context, KnownRun};
 use super::pipelines::{Plan, plan};
-use super::traces::{Traces, of_the_base};
+use super::used_run_numbers::{Traces, of_the_base};
 use crate::epoch::Epoch;
 use crate::run::Opened;
 

@@ -147,7 +147,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether a canary on its way stays where it is, for its spec cannot be followed.
-    fn is_held(&self) -> bool {
+    pub(super) fn is_held(&self) -> bool {
         self.strategy.reading != Reading::Whole && self.is_underway()
     }
 
@@ -177,37 +177,6 @@ impl<'a> Context<'a> {
         match self.routing() {
             None if older > 0 => Err(format!("{older} pods of older versions still serve")),
             _ => Ok(()),
-        }
-    }
-
-    /// The weight that the router should have now, in percent.
-    ///
-    /// It rises only when the canary's pods are there, and falls at once; but where the stable Service has had no ready
-    /// pods for a while and the canary's has some, those get everything. A version that was sent back gets nothing more
-    /// by that, and keeps its share until the stable Service has ready pods.
-    pub(super) fn wanted_weight(&self) -> u32 {
-        let asked = self.state.asked;
-        let canary = self.canary().map_or(0, |set| set.available);
-        let target = self.target();
-        match self.progress.state {
-            ProgressState::Aborted { .. } if self.canary_alone_serves() => asked,
-            ProgressState::Aborted { .. } => 0,
-            _ if self.canary_alone_serves() && self.stands_in_at().is_some_and(|at| self.now >= at) => 100,
-            ProgressState::Promoted if self.stable_is_selected() => 0,
-            ProgressState::Promoted => asked,
-            ProgressState::Underway if canary == 0 || self.lacks_its_service() => 0,
-            ProgressState::Underway if self.progress.start == Start::First => {
-                if self.stable_is_selected() {
-                    0
-                } else {
-                    asked
-                }
-            }
-            ProgressState::Underway if self.is_held() => asked,
-            ProgressState::Underway if !self.problems().is_empty() => asked.min(target),
-            ProgressState::Underway if !self.canary_is_selected() => asked.min(self.progress.reached),
-            ProgressState::Underway if target <= asked || self.at_goal().is_ok() => target,
-            ProgressState::Underway => asked,
         }
     }
 
@@ -265,7 +234,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether the canary Service selects the newest version, where traffic is routed.
-    fn canary_is_selected(&self) -> bool {
+    pub(super) fn canary_is_selected(&self) -> bool {
         let Some((canary, _)) = self.routing() else { return true };
         self.service(Some(canary)).is_some_and(|service| service.hash.as_ref() == Some(&self.progress.hash))
     }
@@ -287,7 +256,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether there is no Service to send the canary's requests to.
-    fn lacks_its_service(&self) -> bool {
+    pub(super) fn lacks_its_service(&self) -> bool {
         self.routing().is_some_and(|(canary, _)| self.service(Some(canary)).is_none())
     }
 
@@ -343,25 +312,6 @@ impl<'a> Context<'a> {
         let router = self.router().zip(self.asked());
         problems.extend(router.into_iter().flat_map(|(router, asked)| router.problems(asked, self.observed)));
         problems
-    }
-
-    /// Since when nothing has got better: the position, or the last pod that became ready.
-    pub(super) fn progressed_at(&self) -> Timestamp {
-        let ready = self.observed.sets.iter().flat_map(|set| &set.members).filter_map(|pod| pod.ready_since).max();
-        self.progress.since.max(ready.unwrap_or(0))
-    }
-
-    /// When the progress deadline is over; `None` while no progress is expected.
-    /// A router that is a plugin has all of it, from when it could be told: after an outage or a start of ours anew.
-    pub(super) fn overdue_at(&self) -> Option<Timestamp> {
-        let underway = self.progress.state == ProgressState::Underway && self.progress.paused_since.is_none();
-        let since = self.progressed_at().max(self.router_status().and_then(RouterStatus::since).unwrap_or(0));
-        underway.then(|| since + self.strategy.progress_deadline_ms)
-    }
-
-    /// Whether the progress deadline is over.
-    pub(super) fn is_overdue(&self) -> bool {
-        self.overdue_at().is_some_and(|at| self.now >= at)
     }
 }
 

@@ -14,14 +14,14 @@ use super::application::application_of;
 use super::context::Context;
 use super::entry::Entry;
 use super::intent::Action;
-use super::kept::Removal;
 use super::messages::{self, Offer};
 use super::observed::{Observed, ObservedRollout, Owner};
+use super::outcomes::Removal;
 use super::progress::Progress;
 use super::router::rules;
 use super::state::State;
 use super::strategy::{Mistake, Strategy};
-use super::{adopt, desired, git, restart, safety, standing, status, transitions};
+use super::{adopt, desired, git, progress_deadline, restart, safety, stable_version, status, transitions};
 use crate::annotations;
 use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
@@ -112,7 +112,7 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
         Some(Err(text)) => return safety::given_up(state, &text).unwrap_or_else(|| Next::blocked(text)),
         None => {}
     }
-    let corrected = || standing::correct(state, observed, &spec);
+    let corrected = || stable_version::correct(state, observed, &spec);
     if let Some(next) = transitions::begin(state, observed, &spec).or_else(corrected) {
         return next;
     }
@@ -133,8 +133,8 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
         transitions::promote,
         transitions::break_pause,
         transitions::step,
-        transitions::extend,
-        transitions::overdue,
+        progress_deadline::extend,
+        progress_deadline::overdue,
         transitions::answer,
         git::put_back,
     ];

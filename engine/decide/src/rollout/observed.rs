@@ -3,7 +3,7 @@
 use super::act::Guard;
 use super::application::{self, Origin};
 use super::hash::HASH;
-use super::kept::Removal;
+use super::outcomes::Removal;
 use super::pods::{self, Pod};
 use super::router::alb::Ingress;
 use super::router::plugin::{RouterFailure, RouterStatus, Serves};

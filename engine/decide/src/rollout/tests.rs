@@ -11,6 +11,6 @@ mod restart;
 mod restored;
 mod safety;
 mod specs;
-mod standing;
+mod stable_version;
 mod walks;
 mod world;

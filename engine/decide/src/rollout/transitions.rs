@@ -4,7 +4,7 @@
 //! is the policy. None of them acts: what is recorded is acted upon after the
 //! next look.
 
-use super::act::{Act, Move, moving};
+use super::act::{Move, moving};
 use super::application::Origin;
 use super::context::{Context, Serving};
 use super::entry::Entry;
@@ -15,8 +15,8 @@ use super::pods::Failing;
 use super::progress::{Progress, ProgressState};
 use super::state::{Requested, State};
 use super::step::{Length, Step};
-use super::strategy::{AbortOn, Overdue, Paused, Reading, Strategy};
-use super::{standing, template};
+use super::strategy::{AbortOn, Paused, Reading, Strategy};
+use super::{stable_version, template};
 use crate::next::Timestamp;
 use crate::request::{Request, Response};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
     if state.progress.as_ref().is_some_and(same) && state.is_of(&observed.guard().uid) {
         return None;
     }
-    let stable = standing::before(state, observed, strategy, &hash);
+    let stable = stable_version::before(state, observed, strategy, &hash);
     let corrected = (stable.as_ref().map(|stable| &stable.hash) != state.stable.as_ref().map(|stable| &stable.hash))
         .then(|| Entry::Corrected { stable: stable.clone() });
     let start = match &stable {
@@ -156,44 +156,6 @@ pub(super) fn fail(context: &Context) -> Option<Move> {
         let why = context.pod_trouble().unwrap_or_else(|| "its pods crash".to_owned());
         abort(why, Cause::Failed)
     })
-}
-
-/// Pods that nobody has asked for yet have not had their time: while the deadline passed, nobody was there to ask.
-pub(super) fn extend(context: &Context) -> Option<Move> {
-    let asks = |act: &Act| match act {
-        Act::Create { .. } => context.observed.refusal.is_none(),
-        Act::Scale { set, pods, .. } => {
-            context.observed.sets.iter().any(|observed| observed.guard.uid == set.uid && observed.spec != *pods)
-        }
-        _ => false,
-    };
-    let due = context.is_overdue() && super::desired::desired(context).acts.iter().any(asks);
-    due.then(|| moving(vec![Entry::Extended], "pods are still to be asked for, so the progress deadline begins anew"))
-}
-
-/// No rule moves the position, nothing is left to do, and the cluster makes no
-/// progress for too long. What the manifests or the router lack is not the version's fault;
-/// that is for a person to fix.
-pub(super) fn overdue(context: &Context) -> Option<Move> {
-    let held = context.strategy.overdue == Overdue::Report || context.strategy.paused == Paused::Holds;
-    if !context.is_underway()
-        || !context.is_overdue()
-        || held
-        || !context.problems().is_empty()
-        || context.trouble().is_some()
-    {
-        return None;
-    }
-    // A set that is refused is asked for all the time, and has had its time.
-    let is_refused = |act: &Act| matches!(act, Act::Create { .. }) && context.observed.refusal.is_some();
-    if !super::desired::desired(context).acts.iter().all(is_refused) {
-        return None;
-    }
-    let limit = super::step::span(context.strategy.progress_deadline_ms);
-    let failure = context.canary().and_then(|set| set.failure.clone());
-    let reason = failure.or_else(|| Some(context.missing(context.at_goal().err()?)));
-    let reason = reason.unwrap_or_else(|| "the weight is not served".to_owned());
-    Some(abort(format!("no progress for {limit}: {reason}"), Cause::Failed))
 }
 
 /// Since when the canary's pods are the only ones that are ready is written down, so that a server that starts anew
@@ -344,7 +306,7 @@ pub(super) fn is_settled(context: &Context) -> bool {
         && context.is_verified()
 }
 
-fn abort(because: String, cause: Cause) -> Move {
+pub(super) fn abort(because: String, cause: Cause) -> Move {
     moving(vec![Entry::Aborted { because: because.clone(), cause }], format!("aborting: {because}"))
 }
 

@@ -1,6 +1,7 @@
 //! The rules of a state, in the order in which they are tried.
 
 use super::approval::until;
+use super::concurrency_group::queued;
 use super::entry::{Answer, CancelCause, Entry, Opened, Outcome, RunOutcome};
 use super::messages::{not_evaluated, running, since_backup, starting, summary, waits};
 use super::observed::Observed;
@@ -68,7 +69,7 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> RunNext {
         .or_else(|| end_restored(state, observed, now))
         .or_else(|| cancel(state, opened, observed))
         .or_else(|| time_out(state, observed, now))
-        .or_else(|| queue(state, observed))
+        .or_else(|| queued(state, observed).map(|because| Next::waiting(Wake::OnChange, because)))
         .or_else(|| start(state, opened, observed, now))
         .or_else(|| wait(state, now))
         .unwrap_or_else(|| close(state))
@@ -187,13 +188,6 @@ fn time_out(state: &State, observed: &Observed, now: Timestamp) -> Option<RunNex
     let acts = stop.into_iter().chain([Act::GiveUp { step: step.id.clone() }]).collect();
     let because = format!("{} took longer than {} s", step.id, step.timeout_ms / 1000);
     Some(Next { record, acts, ..Next::progressing(Wake::Now, because) })
-}
-
-/// One run of a concurrency group at a time; the older goes first.
-fn queue(state: &State, observed: &Observed) -> Option<RunNext> {
-    let ahead = observed.ahead.as_ref()?;
-    let untouched = state.steps().all(|step| state.status(&step.id) == Status::Waiting);
-    untouched.then(|| Next::waiting(Wake::OnChange, format!("waits for {ahead}, which is ahead in the same group")))
 }
 
 /// Starts what is ready, skips what cannot be, tries again what may.

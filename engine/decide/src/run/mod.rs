@@ -18,6 +18,7 @@
 //! 10. when nothing is left, it closes.
 
 mod approval;
+mod concurrency_group;
 mod decide;
 mod entry;
 mod messages;

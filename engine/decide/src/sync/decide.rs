@@ -2,7 +2,7 @@
 
 use super::application::{self, Ownership};
 use super::object::{Id, ObjectRef};
-use super::{Context, Custody, Entry, Observed, OpenRequest, Standing, State, custody, operate, settle};
+use super::{Context, Custody, Entry, Observed, OpenRequest, Standing, State, custody, operation, requests};
 use crate::next::{Next, Timestamp, Wake};
 use crate::request::Response;
 use serde_json::Value;
@@ -74,11 +74,11 @@ fn present(state: &State, context: &Context, now: Timestamp) -> Decision {
         .or_else(|| observe_only(state, context))
         .or_else(|| two_masters(state, context))
         .or_else(|| mistakes(state, context))
-        .or_else(|| settle::answer_overtaken(state, context, now))
-        .or_else(|| operate::go_on(state, context, now))
-        .or_else(|| settle::answer_ended(state, context))
-        .or_else(|| operate::start(state, context, now))
-        .unwrap_or_else(|| settle::rest(state, context, now))
+        .or_else(|| requests::answer_overtaken(state, context, now))
+        .or_else(|| operation::go_on(state, context, now))
+        .or_else(|| requests::answer_ended(state, context))
+        .or_else(|| operation::start(state, context, now))
+        .unwrap_or_else(|| requests::rest(state, context, now))
 }
 
 /// An Application without our annotation is only looked at.

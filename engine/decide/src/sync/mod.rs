@@ -16,17 +16,18 @@ pub mod generator;
 pub mod ignore;
 mod intent;
 mod jq;
-mod kept;
 mod messages;
 mod objects;
 mod observed;
-mod operate;
+mod operation;
 pub mod order;
+mod outcomes;
 pub mod plan;
 pub mod prepare;
+mod prune;
 pub mod quantity;
+mod requests;
 mod revision;
-mod settle;
 mod state;
 mod status;
 pub mod tracking;
@@ -36,12 +37,12 @@ pub use crate::object;
 pub use decide::{Act, decide};
 pub use entry::Entry;
 pub use intent::{Cause, Intent, Outcome};
-pub use kept::{
+pub use objects::{Gvk, Objects, Scope, Standing};
+pub use observed::{Context, Observed};
+pub use outcomes::{
     ActKey, Refused, RefusedObject, Reply, TakenObject, WrittenStatus, applied, is_current, refused, rehearsed, sent,
     written_status,
 };
-pub use objects::{Gvk, Objects, Scope, Standing};
-pub use observed::{Context, Observed};
 pub use revision::Revision;
 pub use state::{Custody, Ended, Healing, OpenRequest, Operation, State};
 

@@ -1,7 +1,7 @@
 //! What one observation of an application brings in, before it is understood.
 
 use super::Revision;
-use super::kept::{Refused, TakenObject, WrittenStatus};
+use super::outcomes::{Refused, TakenObject, WrittenStatus};
 use super::prepare::Served;
 use crate::health::Judged;
 use serde_json::Value;

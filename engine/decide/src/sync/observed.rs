@@ -2,9 +2,9 @@
 
 use super::Revision;
 use super::application::{self, Application, Ownership};
-use super::kept::{Refused, TakenObject, WrittenStatus};
 use super::object::{self, Id};
 use super::objects::{Objects, Standing};
+use super::outcomes::{Refused, TakenObject, WrittenStatus};
 use super::plan::{self, Plan};
 use crate::health::Judged;
 use crate::next::Timestamp;

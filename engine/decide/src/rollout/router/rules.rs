@@ -10,9 +10,9 @@ use crate::rollout::context::Context;
 use crate::rollout::entry::Entry;
 use crate::rollout::fields::Mistake;
 use crate::rollout::intent::Routed;
-use crate::rollout::kept::{self, ActKey, Removal, Reply};
 use crate::rollout::messages;
 use crate::rollout::observed::{Observed, ObservedRollout, Owner};
+use crate::rollout::outcomes::{self, ActKey, Removal, Reply};
 use crate::rollout::state::State;
 use crate::rollout::strategy::{self, Reading, Strategy};
 
@@ -23,8 +23,8 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
         Observed::Absent { removal: known, .. } => *known = removal,
         Observed::Present(observed) => {
             observed.removal = removal;
-            observed.refusal = kept::refusal(state, outcomes);
-            observed.eviction = kept::eviction(outcomes);
+            observed.refusal = outcomes::refusal(state, outcomes);
+            observed.eviction = outcomes::eviction(outcomes);
             if let Some(split) = question(state, observed) {
                 let status = RouterStatus::of(&split, outcomes);
                 observed.served = status.verified();

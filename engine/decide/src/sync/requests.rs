@@ -1,13 +1,13 @@
-//! How wants end, and what is said when there is nothing to do.
+//! How requests end, and what is said when there is nothing to do.
 
 use super::application::SelfHeal;
 use super::decide::Act;
 use super::entry::Entry;
 use super::intent::Outcome;
-use super::kept;
 use super::object::{self, ObjectRef};
-use super::operate;
+use super::outcomes;
 use super::plan::{Item, Plan};
+use super::prune;
 use super::status;
 use super::{Context, Decision, OpenRequest, Standing, State};
 use crate::health::{Judge, Status};
@@ -17,7 +17,7 @@ use crate::request::Response;
 /// How long a revision may be unknown to the repository, in ms.
 const UNKNOWN: u64 = 60_000;
 
-/// Answers wants that git has left behind, or never knew.
+/// Answers requests that git has left behind, or never knew.
 pub(super) fn answer_overtaken(state: &State, context: &Context, now: Timestamp) -> Option<Decision> {
     let target = &context.application.source.target_revision;
     let answer = |request: &OpenRequest| {
@@ -41,7 +41,7 @@ pub(super) fn answer_overtaken(state: &State, context: &Context, now: Timestamp)
     Some(Next { record, ..Next::progressing(Wake::Now, format!("{target} no longer leads to what a step wanted")) })
 }
 
-/// Answers wants whose own sync has ended without them being met.
+/// Answers requests whose own sync has ended without them being met.
 pub(super) fn answer_ended(state: &State, context: &Context) -> Option<Decision> {
     let plan = context.plan.as_ref().ok()?;
     let ended = state.ended(&context.head, &context.application.parameters)?;
@@ -66,7 +66,7 @@ pub(super) fn answer_ended(state: &State, context: &Context) -> Option<Decision>
     })
 }
 
-/// Nothing is to be applied: wants are answered by health, and the status is kept.
+/// Nothing is to be applied: requests are answered by health, and the status is kept.
 pub(super) fn rest(state: &State, context: &Context, now: Timestamp) -> Decision {
     let Ok(plan) = &context.plan else { return Next::blocked("the manifests cannot be read") };
     if let Some(decision) = answer_contained(state, context, plan) {
@@ -80,7 +80,7 @@ pub(super) fn rest(state: &State, context: &Context, now: Timestamp) -> Decision
 /// The status, where it should say something else. What a server has kept less of is not sent again.
 fn tell(state: &State, context: &Context, plan: &Plan, now: Timestamp) -> Option<Act> {
     let status = status::patch(state, context, plan)?;
-    let digest = kept::told(object::uid(&context.object), &status);
+    let digest = outcomes::told(object::uid(&context.object), &status);
     let written = context.written.as_ref().filter(|written| written.digest == digest);
     let is_due = written.is_none_or(|written| written.again.is_some_and(|again| now >= again));
     is_due.then(|| Act::Status { application: ObjectRef::of(&context.object), status })
@@ -144,7 +144,7 @@ fn said(state: &State, context: &Context, plan: &Plan, now: Timestamp) -> Decisi
         return Next::waiting(Wake::At(now + 5_000), format!("applied at {}; {}", context.head.short(), told(item)));
     }
     if let Some(hold) = plan.prune_hold.as_ref().filter(|_| !plan.extras.is_empty()) {
-        return match operate::prunes(context) {
+        return match prune::prunes(context) {
             true => Next::blocked(hold.clone()),
             false => Next::waiting(Wake::OnChange, hold.clone()),
         };

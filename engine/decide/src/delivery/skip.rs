@@ -12,7 +12,7 @@ const MARKS: [&str; 5] = ["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]",
 const SKIP_TRAILER: &str = "skip-checks";
 
 /// Why the commits of a delivery start nothing, if they do not; `pipeline` is absent where its file has mistakes.
-pub(super) fn quiet(received: &Received, context: &Context, pipeline: Option<&Pipeline>) -> Option<String> {
+pub(super) fn starts_nothing(received: &Received, context: &Context, pipeline: Option<&Pipeline>) -> Option<String> {
     let head = &context.commit.message;
     let Received::Push(push) = received else { return marked(head).map(says) };
     let own = pipeline.and_then(|pipeline| pipeline.on.push.as_ref()).map(|push| push.own_commits);

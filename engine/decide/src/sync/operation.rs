@@ -1,13 +1,14 @@
 //! A sync from its start to its end: namespaces, then wave by wave, what is
 //! pruned before what is applied, one kind after the other.
 
-use super::application::{Prune, SelfHeal};
+use super::application::SelfHeal;
 use super::decide::Act;
 use super::entry::Entry;
 use super::intent::{Cause, Outcome};
-use super::kept;
-use super::object::{self, Id};
+use super::object::Id;
+use super::outcomes;
 use super::plan::{ExtraItem, Item, Plan, Prerequisite};
+use super::prune;
 use super::tracking::PruneDecision;
 use super::{Context, Decision, Ended, Operation, Refused, State, TakenObject};
 use crate::health::Status;
@@ -55,7 +56,7 @@ fn moved_on(operation: &Operation, context: &Context) -> Option<Decision> {
 fn refused(operation: &Operation, context: &Context, plan: &Plan) -> Option<Decision> {
     let answer = || {
         let is_sent =
-            |sent: &String| plan.items.iter().any(|item| item.is_pending() && kept::sent(&item.sent) == *sent);
+            |sent: &String| plan.items.iter().any(|item| item.is_pending() && outcomes::sent(&item.sent) == *sent);
         let counts =
             |refused: &&Refused| refused.at >= operation.since && refused.object.sent.as_ref().is_none_or(is_sent);
         context.refused.iter().find(counts).map(|refused| refused.object.because.clone())
@@ -153,7 +154,7 @@ fn waves(operation: &Operation, context: &Context, plan: &Plan, now: Timestamp) 
 
 /// The last apply of an object in this sync that succeeded, and after which it differs all the same.
 fn resists<'a>(operation: &Operation, context: &'a Context, item: &Item) -> Option<&'a TakenObject> {
-    let sent = kept::sent(&item.sent);
+    let sent = outcomes::sent(&item.sent);
     context.applied.iter().find(|taken| taken.at >= operation.since && taken.sent == sent)
 }
 
@@ -175,7 +176,7 @@ fn stays(operation: &Operation, item: &Item, taken: &TakenObject) -> Decision {
 }
 
 fn work(wave: i64, several: bool, pruned: &[&ExtraItem], pending: &[&&Item]) -> Decision {
-    let mut acts: Vec<Act> = pruned.iter().map(|extra| prune(extra)).collect();
+    let mut acts: Vec<Act> = pruned.iter().map(|extra| prune::act(extra)).collect();
     let mut groups: Vec<(&str, Vec<Value>)> = Vec::new();
     for item in pending {
         match groups.last_mut() {
@@ -188,23 +189,10 @@ fn work(wave: i64, several: bool, pruned: &[&ExtraItem], pending: &[&&Item]) -> 
     let first = pending.first().map(|item| item.because());
     let because = match (pruned.len(), pending.len()) {
         (0, count) => format!("applying {count} objects{place}: {}", first.unwrap_or_default()),
-        (count, 0) => format!("pruning {count} objects{place}: {}", names(pruned)),
+        (count, 0) => format!("pruning {count} objects{place}: {}", prune::names(pruned)),
         (gone, count) => format!("pruning {gone} and applying {count} objects{place}"),
     };
     Next { acts, ..Next::progressing(Wake::Now, because) }
-}
-
-fn names(extras: &[&ExtraItem]) -> String {
-    extras.iter().map(|extra| extra.id.to_string()).collect::<Vec<_>>().join(", ")
-}
-
-fn prune(extra: &ExtraItem) -> Act {
-    Act::Prune {
-        id: extra.id.clone(),
-        api_version: object::api_version(&extra.live).to_owned(),
-        uid: object::uid(&extra.live).to_owned(),
-        resource_version: object::resource_version(&extra.live).to_owned(),
-    }
 }
 
 /// Between waves every object with a health rule must be healthy.
@@ -303,7 +291,7 @@ fn rehearsal(state: &State, operation: &Operation, context: &Context, plan: &Pla
     let sent: Vec<Value> = plan.items.iter().filter(possible).map(|item| item.sent.clone()).collect();
     let is_needed = sent.len() > 1 || state.history.is_empty();
     let went_well = |object: &Value| {
-        let digest = kept::sent(object);
+        let digest = outcomes::sent(object);
         context.rehearsed.iter().any(|taken| taken.at >= operation.since && taken.sent == digest)
     };
     if !is_needed || sent.iter().all(went_well) {
@@ -324,9 +312,4 @@ fn brings(other: &Item, id: &Id) -> bool {
         "Namespace" => other.live.is_none() && other.id.name == id.namespace,
         _ => false,
     }
-}
-
-/// Whether the application prunes by itself.
-pub(super) fn prunes(context: &Context) -> bool {
-    context.application.automated.is_some_and(|automated| automated.prune == Prune::On)
 }

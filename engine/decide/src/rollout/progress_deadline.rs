@@ -1,0 +1,70 @@
+//! The progress deadline: when it begins anew, and what follows once it has passed.
+
+use super::act::{Act, Move, moving};
+use super::context::Context;
+use super::entry::Entry;
+use super::intent::Cause;
+use super::progress::ProgressState;
+use super::router::plugin::RouterStatus;
+use super::strategy::{Overdue, Paused};
+use super::transitions::abort;
+use crate::next::Timestamp;
+
+impl Context<'_> {
+    /// Since when nothing has got better: the position, or the last pod that became ready.
+    pub(super) fn progressed_at(&self) -> Timestamp {
+        let ready = self.observed.sets.iter().flat_map(|set| &set.members).filter_map(|pod| pod.ready_since).max();
+        self.progress.since.max(ready.unwrap_or(0))
+    }
+
+    /// When the progress deadline is over; `None` while no progress is expected.
+    /// A router that is a plugin has all of it, from when it could be told: after an outage or a start of ours anew.
+    pub(super) fn overdue_at(&self) -> Option<Timestamp> {
+        let underway = self.progress.state == ProgressState::Underway && self.progress.paused_since.is_none();
+        let since = self.progressed_at().max(self.router_status().and_then(RouterStatus::since).unwrap_or(0));
+        underway.then(|| since + self.strategy.progress_deadline_ms)
+    }
+
+    /// Whether the progress deadline is over.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.overdue_at().is_some_and(|at| self.now >= at)
+    }
+}
+
+/// Pods that nobody has asked for yet have not had their time: while the deadline passed, nobody was there to ask.
+pub(super) fn extend(context: &Context) -> Option<Move> {
+    let asks = |act: &Act| match act {
+        Act::Create { .. } => context.observed.refusal.is_none(),
+        Act::Scale { set, pods, .. } => {
+            context.observed.sets.iter().any(|observed| observed.guard.uid == set.uid && observed.spec != *pods)
+        }
+        _ => false,
+    };
+    let due = context.is_overdue() && super::desired::desired(context).acts.iter().any(asks);
+    due.then(|| moving(vec![Entry::Extended], "pods are still to be asked for, so the progress deadline begins anew"))
+}
+
+/// No rule moves the position, nothing is left to do, and the cluster makes no
+/// progress for too long. What the manifests or the router lack is not the version's fault;
+/// that is for a person to fix.
+pub(super) fn overdue(context: &Context) -> Option<Move> {
+    let held = context.strategy.overdue == Overdue::Report || context.strategy.paused == Paused::Holds;
+    if !context.is_underway()
+        || !context.is_overdue()
+        || held
+        || !context.problems().is_empty()
+        || context.trouble().is_some()
+    {
+        return None;
+    }
+    // A set that is refused is asked for all the time, and has had its time.
+    let is_refused = |act: &Act| matches!(act, Act::Create { .. }) && context.observed.refusal.is_some();
+    if !super::desired::desired(context).acts.iter().all(is_refused) {
+        return None;
+    }
+    let limit = super::step::span(context.strategy.progress_deadline_ms);
+    let failure = context.canary().and_then(|set| set.failure.clone());
+    let reason = failure.or_else(|| Some(context.missing(context.at_goal().err()?)));
+    let reason = reason.unwrap_or_else(|| "the weight is not served".to_owned());
+    Some(abort(format!("no progress for {limit}: {reason}"), Cause::Failed))
+}
