@@ -28,15 +28,15 @@ enum Finding {
 }
 
 /// One part of a configuration with what was found.
-struct Checked {
+struct CheckLine {
     part: &'static str,
     name: String,
     finding: Finding,
 }
 
-impl fmt::Display for Checked {
+impl fmt::Display for CheckLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Checked { part, name, finding } = self;
+        let CheckLine { part, name, finding } = self;
         let (word, text) = match finding {
             Finding::Good(text) => ("ok", text),
             Finding::Note(text) => ("note", text),
@@ -58,7 +58,7 @@ pub(crate) async fn run(config: Config, out: &mut (impl Write + Send)) -> Result
     adapters::hooks(&config)?;
     adapters::registries(&config)?;
     let mut failed = 0;
-    let mut tell = |line: Checked| {
+    let mut tell = |line: CheckLine| {
         failed += usize::from(matches!(line.finding, Finding::Failed(_)));
         writeln!(out, "{line}").map_err(|error| format!("standard output: {error}"))
     };
@@ -83,8 +83,8 @@ pub(crate) async fn run(config: Config, out: &mut (impl Write + Send)) -> Result
     if failed == 0 { Ok(()) } else { Err(format!("{failed} failed")) }
 }
 
-fn line(part: &'static str, name: &str, finding: Finding) -> Checked {
-    Checked { part, name: name.to_owned(), finding }
+fn line(part: &'static str, name: &str, finding: Finding) -> CheckLine {
+    CheckLine { part, name: name.to_owned(), finding }
 }
 
 /// The repositories of all hooks, each once.
