@@ -1,4 +1,6 @@
 //! What GitHub's payloads have in common: their fields, and how a mistake in one is told.
+//!
+//! The reading begins in `webhook::parse`, and goes on in `push` and `pull_request`.
 
 use super::entry::{NOTHING, PullRequest, Push};
 use serde::Deserialize;

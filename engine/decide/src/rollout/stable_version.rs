@@ -3,6 +3,8 @@
 //! A version without a ReplicaSet, or whose pods should be there and are not ready, is no version to go back to. Where
 //! another one has ready pods and gets the requests, that is the stable version. Where none has, the newest one is a
 //! first deployment: all of its pods, and no steps.
+//!
+//! In the ordinary case a version becomes the stable one by `transitions::promote`.
 
 use super::act::{Move, moving};
 use super::entry::Entry;

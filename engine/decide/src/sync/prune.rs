@@ -1,5 +1,5 @@
-//! Pruning: what git has no longer goes, wave by wave; which objects may is decided in [`super::plan`], and in which order
-//! in [`super::order`].
+//! Pruning: what git has no longer goes, wave by wave; which objects may is decided in [`super::tracking`] and
+//! [`super::plan`], and in which order in [`super::order`].
 
 use super::Context;
 use super::application::Prune;
