@@ -32,8 +32,9 @@ pub(crate) fn all(real: bool, filter: Option<&str>) -> Result<(), Failed> {
         timed("linting", lint)?;
         missing.extend(timed("checking the supply chain", supply_chain)?);
     }
-    missing.extend(timed("building the server, the tests and the parts they need", tests_and_parts)?);
-    say(&missing, real)?;
+    let parts = timed("building the server, the tests and the parts they need", tests_and_parts)?;
+    say(&parts, real)?;
+    missing.extend(parts);
     timed("testing", || cargo_test(real, filter))?;
     if filter.is_none() {
         let unseen = timed("looking at the dashboard", browser::check)?;
