@@ -3,9 +3,9 @@
 use crate::adapters;
 use crate::config::Config;
 use cluster::Cluster;
-use forge::redelivery::Webhooks;
+use decide::retry::Retry;
+use forge::redelivery::{WebhookError, Webhooks};
 use forge::{Address, Forge};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
 use std::time::Duration;
@@ -55,18 +55,17 @@ pub(crate) async fn run(config: Config, out: &mut (impl Write + Send)) -> Result
     let settings = adapters::forge(&config)?;
     let webhooks = Webhooks::new(settings.status.clone());
     let forge = Forge::new(settings, room.path()).map_err(|error| error.to_string())?;
-    adapters::hooks(&config)?;
-    adapters::registries(&config)?;
     let mut failed = 0;
     let mut tell = |line: CheckLine| {
         failed += usize::from(matches!(line.finding, Finding::Failed(_)));
         writeln!(out, "{line}").map_err(|error| format!("standard output: {error}"))
     };
     tell(line("secrets", "all", Finding::Good("each can be read".into())))?;
-    for (name, url) in repositories(&config) {
-        tell(line("git", &name, within(git(&forge, &url)).await))?;
+    let hooks = adapters::hook_of_each(&config);
+    for repository in hooks.keys() {
+        tell(line("git", repository, within(git(&forge, repository)).await))?;
     }
-    for (repository, hook) in adapters::hook_of_each(&config) {
+    for (repository, hook) in hooks {
         tell(line("webhooks", &repository, within(deliveries(&forge, &webhooks, &repository, &hook)).await))?;
     }
     for settings in config.cluster {
@@ -87,20 +86,18 @@ fn line(part: &'static str, name: &str, finding: Finding) -> CheckLine {
     CheckLine { part, name: name.to_owned(), finding }
 }
 
-/// The repositories of all hooks, each once.
-fn repositories(config: &Config) -> BTreeSet<(String, String)> {
-    let all = config.hook.iter().flat_map(|hook| &hook.repositories);
-    all.map(|one| (one.name.clone(), one.url.clone())).collect()
-}
-
 async fn within(trying: impl Future<Output = Finding>) -> Finding {
     let late = |_| Finding::Failed(format!("no answer within {} s", PATIENCE.as_secs()));
     tokio::time::timeout(PATIENCE, trying).await.unwrap_or_else(late)
 }
 
-async fn git(forge: &Forge, url: &str) -> Finding {
-    match forge.reach(url).await {
-        Ok(references) => Finding::Good(format!("{url} shows {references} references")),
+async fn git(forge: &Forge, repository: &str) -> Finding {
+    let listed = async {
+        let mirror = forge.repository(repository)?;
+        Ok::<_, forge::Error>((forge.address(repository)?, mirror.shown_references().await?))
+    };
+    match listed.await {
+        Ok((url, references)) => Finding::Good(format!("{url} shows {references} references")),
         Err(error) => Finding::Failed(error.to_string()),
     }
 }
@@ -121,20 +118,24 @@ async fn deliveries(forge: &Forge, webhooks: &Webhooks, repository: &str, hook: 
              pull requests may be missed"
         ))
     };
+    let unasked = |error: WebhookError| match error.retry {
+        Retry::NeedsPerson => heads(format!("{error}; the token needs `Webhooks: write`")),
+        Retry::Passing { .. } | Retry::Permanent => Finding::Failed(error.to_string()),
+    };
     let address = forge.address(repository).and_then(|address| Address::parse(&address));
     let Some(webhooks) = address.as_ref().ok().and_then(|address| webhooks.of(address)) else {
         return heads("no [github] of the configuration is at this repository's host".into());
     };
     let leading = match webhooks.of_hook(hook).await {
         Ok(leading) => leading,
-        Err(error) => return heads(format!("{error}; the token needs `Webhooks: write`")),
+        Err(error) => return unasked(error),
     };
     let Some(first) = leading.first() else {
         return Finding::Failed(format!("no webhook leads to /hooks/github/{hook}; add one at the repository"));
     };
     match webhooks.may_redeliver(*first).await {
         Ok(()) => Finding::Good("deliveries that failed are asked for again".into()),
-        Err(error) => heads(format!("{error}; the token needs `Webhooks: write`")),
+        Err(error) => unasked(error),
     }
 }
 

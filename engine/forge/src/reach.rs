@@ -2,25 +2,19 @@
 
 use crate::error::{self, Error};
 use crate::fetch::options;
-use crate::mirror::{Forge, Mirror};
+use crate::mirror::Mirror;
 use crate::transport::Distrust;
 use git2::Repository;
 
 /// A reference that no remote has: asking for it transfers nothing.
 const NOTHING: &str = "refs/bespin/nothing:refs/bespin/nothing";
 
-impl Forge {
-    /// How many references a remote shows to the credentials that are configured for it.
+impl Mirror {
+    /// How many references the remote shows to the credentials that are configured for it.
     ///
     /// # Errors
-    /// As [`Forge::mirror`]; [`Error::Git`] where the remote does not answer, or refuses.
-    pub async fn reach(&self, url: &str) -> Result<usize, Error> {
-        self.mirror(url)?.reach().await
-    }
-}
-
-impl Mirror {
-    async fn reach(&self) -> Result<usize, Error> {
+    /// [`Error::Git`] where the remote does not answer, or refuses.
+    pub async fn shown_references(&self) -> Result<usize, Error> {
         self.run(|core| {
             let failed = error::git("listing", core.address.as_str());
             let room = tempfile::tempdir().map_err(|problem| Error::Directory {

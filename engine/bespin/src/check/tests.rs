@@ -9,9 +9,9 @@ use axum::{Json, Router};
 use serde_json::json;
 use std::path::Path;
 
-const REPOSITORIES: [&str; 5] = ["user/asked", "user/elsewhere", "user/heads", "user/read", "user/shut"];
+const REPOSITORIES: [&str; 6] = ["user/asked", "user/away", "user/elsewhere", "user/heads", "user/read", "user/shut"];
 
-/// GitHub's API for five repositories, of which a token may do different things, and the address of a cluster.
+/// GitHub's API for six repositories, of which a token may do different things, and the address of a cluster.
 async fn api() -> String {
     let refused = || (StatusCode::FORBIDDEN, Json(json!({ "message": "Resource not accessible by this token" })));
     let leading = |path: &'static str| move || async move { Json(json!([{ "id": 2, "config": { "url": path } }])) };
@@ -26,6 +26,7 @@ async fn api() -> String {
     );
     for (name, hooks, again) in [
         ("asked", get(here), post(|| async { StatusCode::NOT_FOUND })),
+        ("away", get(here), post(|| async { (StatusCode::SERVICE_UNAVAILABLE, "maintenance") })),
         ("read", get(here), post(move || async move { refused() })),
         ("elsewhere", get(leading("https://elsewhere.example/ci")), post(|| async { StatusCode::NOT_FOUND })),
         ("shut", get(move || async move { refused().into_response() }), post(|| async { StatusCode::NOT_FOUND })),
@@ -78,12 +79,14 @@ async fn each_part_has_a_line_with_what_was_found() {
         let says = ["heads are all there is", "`Webhooks: write`", "pull requests may be missed"];
         assert!(line.starts_with("note ") && says.iter().all(|part| line.contains(part)), "{line}");
     }
+    let away = of("webhooks", "user/away");
+    assert!(away.starts_with("failed ") && away.contains("503") && !away.contains("Webhooks: write"), "{away}");
     let elsewhere = of("webhooks", "user/elsewhere");
     assert!(elsewhere.starts_with("failed ") && elsewhere.contains("/hooks/github/default"), "{elsewhere}");
     assert!(of("cluster", "near").starts_with("ok "), "{told}");
     assert!(of("cluster", "gone").starts_with("failed "), "{told}");
     assert!(of("registry", "registry.example").starts_with("note "), "{told}");
-    assert_eq!(ended, Err("3 failed".to_owned()), "{told}");
+    assert_eq!(ended, Err("4 failed".to_owned()), "{told}");
     assert!(!told.contains(PASSWORD), "{told}");
     assert!(!directory.path().join("data").exists(), "a check leaves nothing behind");
 }
@@ -99,7 +102,7 @@ async fn a_refused_password_is_seen_without_a_fetch() {
     let ended = run(Config { cluster: Vec::new(), ..config }, &mut out).await;
     let told = String::from_utf8(out).unwrap();
     let of_git: Vec<&str> = told.lines().filter(|line| line.contains(" git ")).collect();
-    assert!(of_git.len() == 5 && of_git.iter().all(|line| line.starts_with("failed ")), "{told}");
+    assert!(of_git.len() == 6 && of_git.iter().all(|line| line.starts_with("failed ")), "{told}");
     assert!(told.contains("no [github] of the configuration is at this repository's host"), "{told}");
-    assert_eq!(ended, Err("5 failed".to_owned()), "{told}");
+    assert_eq!(ended, Err("6 failed".to_owned()), "{told}");
 }
