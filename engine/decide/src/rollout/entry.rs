@@ -87,6 +87,9 @@ pub enum Entry {
         /// The Rollout's uid, which another one of its name has not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uid: Option<String>,
+        /// The Rollout's generation as it began: a status that says an older one is not of this walk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<u64>,
     },
     /// The recorded stable version is not there any more.
     Corrected {

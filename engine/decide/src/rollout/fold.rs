@@ -173,11 +173,12 @@ impl State {
             paused_ms: 0,
             reached: *weight,
             state,
+            generation: None,
         });
     }
 
     fn began(&mut self, at: Timestamp, entry: &Entry) {
-        let Entry::Began { hash, images, steps_hash, steps, start, uid } = entry else { return };
+        let Entry::Began { hash, images, steps_hash, steps, start, uid, generation } = entry else { return };
         self.identify(uid.as_ref());
         self.claimed_at.get_or_insert(at);
         self.began_at = Some(at);
@@ -196,6 +197,7 @@ impl State {
             paused_ms: 0,
             reached: 0,
             state: if *start == Start::Back { ProgressState::Promoted } else { ProgressState::Underway },
+            generation: *generation,
         });
     }
 

@@ -240,6 +240,11 @@ impl ObservedRollout {
         Guard::of(&self.rollout)
     }
 
+    /// The Rollout's generation, which each change of its spec raises.
+    pub fn generation(&self) -> Option<u64> {
+        self.rollout["metadata"]["generation"].as_u64()
+    }
+
     /// The Rollout's name, within its namespace.
     pub fn name(&self) -> &str {
         object::name(&self.rollout)

@@ -31,6 +31,9 @@ pub struct Progress {
     pub reached: u32,
     /// Whether it goes on, or how it ended.
     pub state: ProgressState,
+    /// The Rollout's generation as it began, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }
 
 /// How far a template is.

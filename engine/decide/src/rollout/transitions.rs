@@ -18,6 +18,7 @@ use super::step::{Length, Step};
 use super::strategy::{AbortOn, Paused, Reading, Strategy};
 use super::{stable_version, template};
 use crate::next::Timestamp;
+use crate::object::write_time;
 use crate::request::{Request, Response};
 use serde_json::{Value, json};
 
@@ -62,6 +63,7 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
         steps: strategy.steps.len(),
         start,
         uid: Some(observed.guard().uid),
+        generation: observed.generation(),
     }];
     record.extend(corrected);
     let text = match start {
@@ -84,15 +86,20 @@ fn is_in_window(observed: &ObservedRollout, strategy: &Strategy, begins: &str, s
 
 /// What Argo's clients ask for by writing the status that we wrote before.
 pub(super) fn heard(context: &Context) -> Option<Move> {
-    let mirrored = context.observed.status("currentPodHash") == context.progress.hash.as_str()
-        && context.observed.status("currentStepHash") == context.progress.steps_hash.as_str()
-        && context.observed.status("observedGeneration")
-            == context.observed.rollout["metadata"]["generation"].to_string().as_str();
     let field = |name: &str| context.observed.status(name);
+    let seen = field("observedGeneration").as_str().and_then(|seen| seen.parse().ok());
+    // Whoever asks may have changed the spec as well; what was written before this walk began asks for nothing in it.
+    let is_of_walk = match context.progress.generation {
+        Some(began) => seen.is_some_and(|seen: u64| seen >= began),
+        None => seen == context.observed.generation(),
+    };
+    let mirrored = is_of_walk
+        && field("currentPodHash") == context.progress.hash.as_str()
+        && field("currentStepHash") == context.progress.steps_hash.as_str();
     let is_true = |name: &str| field(name) == &Value::Bool(true);
     let no_pause = field("pauseConditions").as_array().is_none_or(Vec::is_empty);
     let ahead = field("currentStepIndex").as_u64() == Some(context.progress.at as u64 + 1);
-    let action = match context.progress.state {
+    let action = match &context.progress.state {
         _ if !mirrored => return None,
         ProgressState::Underway if context.progress.start != Start::Steps => return None,
         // What we wrote ourselves carries its time; Argo's clients write the flag alone.
@@ -106,7 +113,10 @@ pub(super) fn heard(context: &Context) -> Option<Move> {
         {
             Action::Resume
         }
-        ProgressState::Aborted { .. } if !is_true("abort") && !field("abortedAt").is_null() => Action::Retry,
+        // The time of an earlier abort stays until this one is written.
+        ProgressState::Aborted { at, .. } if !is_true("abort") && *field("abortedAt") == write_time(*at) => {
+            Action::Retry
+        }
         _ => return None,
     };
     let record = vec![Entry::Asked { action, through: Through::Status }];

@@ -430,7 +430,15 @@ fn promise() -> Vec<Entry> {
     // Nobody is there: the promise stays open until somebody drops it.
     let intent = put_back_in("https://127.0.0.1:9/user/k8s-manifests.git");
     vec![
-        Entry::Began { hash: "h56".into(), images, steps_hash: "s".into(), steps: 1, start: Start::Steps, uid: None },
+        Entry::Began {
+            hash: "h56".into(),
+            images,
+            steps_hash: "s".into(),
+            steps: 1,
+            start: Start::Steps,
+            uid: None,
+            generation: None,
+        },
         Entry::Aborted { because: "it crashes".into(), cause: Cause::Failed },
         Entry::PuttingBack { intent: Box::new(intent) },
     ]
