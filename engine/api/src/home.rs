@@ -40,6 +40,7 @@ fn counts(troubles: &[TroubleView], open: &[RunRowView], deliveries_waiting: usi
     let of = |class| troubles.iter().filter(|trouble| trouble.class == class).count();
     let asks = |row: &&RunRowView| row.steps.iter().any(|step| step.state == StepState::Asking);
     HomeCounts {
+        unserved: of(TroubleClass::Unserved),
         failed_runs: of(TroubleClass::FailedRun),
         aborted: of(TroubleClass::Aborted),
         blocked: of(TroubleClass::Blocked),
@@ -120,9 +121,15 @@ fn troubles(board: &Board) -> Vec<TroubleView> {
         reason: told.reason,
         since_ms: Some(told.since_ms),
     });
-    let mut all: Vec<TroubleView> = blocked.collect();
+    // What serves comes before whatever stands in the way of something else.
+    let rollouts = board.rollouts();
+    let mut all: Vec<TroubleView> =
+        rollouts.iter().filter_map(|(stream, rollout)| unserved(stream, rollout, &said)).collect();
+    let lacks = |stream: &str, all: &[TroubleView]| all.iter().any(|trouble| trouble.stream == stream);
+    let blocked: Vec<TroubleView> = blocked.filter(|trouble| !lacks(&trouble.stream, &all)).collect();
+    all.extend(blocked);
     let is_new = |stream: &str, all: &[TroubleView]| all.iter().all(|trouble| trouble.stream != stream);
-    for (stream, rollout) in board.rollouts() {
+    for (stream, rollout) in rollouts {
         if is_new(&stream, &all) {
             all.extend(rollout_trouble(&stream, &rollout, &said));
         }
@@ -135,6 +142,17 @@ fn troubles(board: &Board) -> Vec<TroubleView> {
     }
     all.extend(told);
     all
+}
+
+fn unserved(stream: &str, rollout: &RolloutView, said: &BTreeMap<String, StageStatus>) -> Option<TroubleView> {
+    let lacking = rollout.lacking.as_ref()?;
+    Some(TroubleView {
+        stream: stream.into(),
+        class: TroubleClass::Unserved,
+        what: "too few pods".into(),
+        reason: if rollout.message.starts_with(lacking) { rollout.message.clone() } else { lacking.clone() },
+        since_ms: said.get(stream).map(|said| said.since_ms),
+    })
 }
 
 fn rollout_trouble(stream: &str, rollout: &RolloutView, said: &BTreeMap<String, StageStatus>) -> Option<TroubleView> {

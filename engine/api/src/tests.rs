@@ -485,6 +485,7 @@ fn canary() -> RolloutView {
         cluster: "production".into(),
         phase: "Healthy".into(),
         message: String::new(),
+        lacking: None,
         ownership: "owned".into(),
         steps: Vec::new(),
         at: 0,
@@ -538,6 +539,12 @@ fn show_troubles(board: &Board) {
     let message = "RolloutAborted: asked for by mina".to_owned();
     let aborted = RolloutView { phase: "Degraded".into(), message, actions: vec![retry], ..canary() };
     board.show_rollout("rollout/production/petclinic/was", aborted);
+    let lacking = "no pod of web:1 is ready, and it gets 100 % of the traffic".to_owned();
+    let message = format!("{lacking}; ProgressDeadlineExceeded");
+    let web = RolloutView { phase: "Progressing".into(), message, lacking: Some(lacking), ..canary() };
+    board.show_rollout("rollout/production/petclinic/web", web);
+    // What is said of its pods comes before that it is blocked.
+    say("rollout/production/petclinic/web", decide::next::Phase::Blocked, "an Ingress is missing");
     let stale = ResourceView {
         group: String::new(),
         version: "v1".into(),
@@ -592,6 +599,7 @@ async fn home_leaves_no_kind_of_failure_out() {
     assert_eq!(
         told,
         [
+            "unserved rollout/production/petclinic/web: no pod of web:1 is ready, and it gets 100 % of the traffic; ProgressDeadlineExceeded",
             "aborted rollout/production/petclinic/was: RolloutAborted: asked for by mina",
             "blocked image/user/petclinic/petclinic-was/7/image: the registry refuses the login",
             "failed-run run/user/petclinic/petclinic-was/2: bump ended as rejected: the registry refuses the push",
@@ -605,7 +613,7 @@ async fn home_leaves_no_kind_of_failure_out() {
     assert_eq!(
         home["counts"],
         json!({
-            "failed_runs": 1, "aborted": 1, "blocked": 1, "degraded": 1, "unreadable": 1, "plugins_refused": 0,
+            "unserved": 1, "failed_runs": 1, "aborted": 1, "blocked": 1, "degraded": 1, "unreadable": 1, "plugins_refused": 0,
             "deliveries_waiting": 2, "approvals": 0, "differing": 1, "warnings": 1,
         })
     );

@@ -106,6 +106,8 @@ pub struct RolloutView {
     pub phase: String,
     /// The message that Argo CD would show.
     pub message: String,
+    /// What is wrong with the pods that serve, as a sentence: too few, or none of a version that gets traffic.
+    pub lacking: Option<String>,
     /// Whether Bespin owns it, or only observes: `owned` or `observed`.
     pub ownership: String,
     /// The steps as sentences, such as `send 10 % to the canary, then pause 30 s`.

@@ -11,7 +11,7 @@ pub use watch::Noticed;
 use crate::error::trying;
 use crate::traffic::Router;
 use crate::{Cluster, Error, Result, to_json};
-use decide::rollout::{self, Act, Guard, Objects};
+use decide::rollout::{self, Act, Guard, Objects, RolloutEvent, RolloutEventType};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
@@ -71,6 +71,12 @@ impl Cluster {
     /// # Errors
     /// What the API server refuses, but for an object that has changed.
     pub async fn act_on_rollout(&self, namespace: &str, act: &Act) -> Result<Acted> {
+        // The collector deletes at once what is given to an owner that is gone.
+        if let Act::Own { rollout, .. } = act
+            && !self.stays(namespace, rollout).await?
+        {
+            return Ok(Acted::Stale);
+        }
         match self.carry_out(namespace, act).await {
             Ok(()) => Ok(Acted::Done),
             // A name that is taken and a status that is not served do not go away by looking again.
@@ -83,6 +89,10 @@ impl Cluster {
     async fn carry_out(&self, namespace: &str, act: &Act) -> Result<()> {
         match act {
             Act::Create { manifest } => self.create_set(namespace, manifest).await,
+            Act::Own { set, owners, .. } => {
+                let change = json!({ "metadata": { "ownerReferences": owners } });
+                self.change(("apps/v1", "ReplicaSet"), namespace, set, change).await
+            }
             Act::Scale { set, pods, min_ready_seconds, annotations } => {
                 let spec = json!({ "replicas": pods, "minReadySeconds": min_ready_seconds });
                 let change = json!({ "metadata": { "annotations": annotations }, "spec": spec });
@@ -115,6 +125,7 @@ impl Cluster {
                 let tried = format!("writing the revision of Rollout {namespace}/{}", rollout.name);
                 trying(&tried, api.patch(&rollout.name, &params(), &Patch::Merge(change))).await.map(drop)
             }
+            Act::Post { rollout, event } => self.post(namespace, rollout, event).await,
             Act::Status { rollout, patch } => {
                 // The status is computed whole from each look, and only ours: the uid is guard enough.
                 let change = json!({ "metadata": { "uid": rollout.uid }, "status": patch });
@@ -135,6 +146,12 @@ impl Cluster {
         trying(&tried, api.create(&params, &object)).await.map(drop)
     }
 
+    /// Whether a Rollout is there still, and is not being deleted, by a fresh read.
+    async fn stays(&self, namespace: &str, rollout: &Guard) -> Result<bool> {
+        let now = self.one("argoproj.io/v1alpha1", "Rollout", namespace, &rollout.name).await?;
+        Ok(now.is_some_and(|now| Guard::of(&now).uid == rollout.uid && !decide::object::is_going(&now)))
+    }
+
     /// Evicts a pod. A disruption budget may say that it does not go now.
     async fn evict(&self, namespace: &str, pod: &Guard) -> Result<()> {
         let eviction = json!({
@@ -148,6 +165,41 @@ impl Cluster {
         let params = PostParams::default();
         let evicted = api.create_subresource::<_, Value>("eviction", &pod.name, &params, &eviction);
         trying(&tried, evicted).await.map(drop)
+    }
+
+    /// Posts an Event. One of its name says the same.
+    async fn post(&self, namespace: &str, rollout: &Guard, event: &RolloutEvent) -> Result<()> {
+        let at = decide::object::write_time(event.at);
+        let about = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "name": rollout.name, "namespace": namespace, "uid": rollout.uid,
+        });
+        let event = json!({
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": { "name": event.name, "namespace": namespace },
+            "involvedObject": about,
+            "type": match event.event_type {
+                RolloutEventType::Normal => "Normal",
+                RolloutEventType::Warning => "Warning",
+            },
+            "reason": event.reason,
+            "message": event.message,
+            "source": { "component": CANARY_MANAGER },
+            "reportingComponent": CANARY_MANAGER,
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+        });
+        let tried = format!("posting an Event about Rollout {namespace}/{}", rollout.name);
+        let event: DynamicObject = serde_json::from_value(event)
+            .map_err(|cause| Error::Malformed { tried: tried.clone(), cause: cause.to_string() })?;
+        let api = self.api("v1", "Event", Some(namespace)).await?;
+        let params = PostParams { field_manager: Some(CANARY_MANAGER.to_owned()), ..PostParams::default() };
+        match trying(&tried, api.create(&params, &event)).await {
+            Err(error) if error.is_conflict() => Ok(()),
+            posted => posted.map(drop),
+        }
     }
 
     async fn forget_set(&self, namespace: &str, set: &Guard) -> Result<()> {

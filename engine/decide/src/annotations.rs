@@ -18,3 +18,6 @@ pub const ON_RETREAT: &str = ours!("on-retreat");
 
 /// On a Rollout: which share of a canary's pods must fail before it is aborted at once.
 pub const ABORT_ON: &str = ours!("abort-on");
+
+/// On a ReplicaSet of the stable version: it has only the pods for its share of the traffic, or is on its way from there.
+pub const BY_SHARE: &str = ours!("by-share");

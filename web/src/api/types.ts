@@ -230,6 +230,8 @@ export interface FieldView {
 
 /** How many there are of each kind of thing that a person should know of. */
 export interface HomeCounts {
+  /** Rollouts with too few available pods, or with traffic to a version without a ready one. */
+  unserved: number;
   /** Pipelines whose newest run at a reference failed. */
   failed_runs: number;
   /** Canaries that were aborted. */
@@ -476,6 +478,8 @@ export interface RolloutView {
   phase: string;
   /** The message that Argo CD would show. */
   message: string;
+  /** What is wrong with the pods that serve, as a sentence: too few, or none of a version that gets traffic. */
+  lacking: string | null;
   /** Whether Bespin owns it, or only observes: `owned` or `observed`. */
   ownership: string;
   /** The steps as sentences, such as `send 10 % to the canary, then pause 30 s`. */
@@ -757,7 +761,7 @@ export interface SyncedView {
 }
 
 /** What kind of trouble something is, the worst first. The first ones need a person; `differs` and `warning` may wait. */
-export type TroubleClass = "aborted" | "blocked" | "failed-run" | "degraded" | "unreadable" | "plugin-refused" | "delivery-waits" | "differs" | "warning";
+export type TroubleClass = "unserved" | "aborted" | "blocked" | "failed-run" | "degraded" | "unreadable" | "plugin-refused" | "delivery-waits" | "differs" | "warning";
 
 /** Something that a person should know of. */
 export interface TroubleView {

@@ -12,6 +12,7 @@ const none: HomeCounts = {
   failed_runs: 0,
   plugins_refused: 0,
   unreadable: 0,
+  unserved: 0,
   warnings: 0,
 }
 

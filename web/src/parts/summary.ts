@@ -5,6 +5,7 @@ import { count } from './words'
 export function needsPerson(counts: HomeCounts): string[] {
   const told = (n: number, one: string, many: string) => (n === 0 ? [] : [`${n} ${n === 1 ? one : many}`])
   return [
+    ...told(counts.unserved, 'rollout has too few pods', 'rollouts have too few pods'),
     ...told(counts.aborted, 'canary was aborted', 'canaries were aborted'),
     ...told(counts.failed_runs, 'pipeline fails', 'pipelines fail'),
     ...told(counts.blocked, 'thing is blocked', 'things are blocked'),
@@ -21,4 +22,11 @@ export function needsPerson(counts: HomeCounts): string[] {
 
 /** Whether something is wrong, beyond what only waits. */
 export const isBad = (counts: HomeCounts) =>
-  counts.aborted + counts.failed_runs + counts.blocked + counts.degraded + counts.unreadable + counts.plugins_refused > 0
+  counts.unserved +
+    counts.aborted +
+    counts.failed_runs +
+    counts.blocked +
+    counts.degraded +
+    counts.unreadable +
+    counts.plugins_refused >
+  0

@@ -95,6 +95,8 @@ impl From<StageStatus> for StatusView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TroubleClass {
+    /// A rollout has fewer available pods than it wants, or a version that gets traffic has no ready one.
+    Unserved,
     /// A canary was aborted, and its version was not put right yet.
     Aborted,
     /// A stage cannot go on without a person.
@@ -134,6 +136,8 @@ pub struct TroubleView {
 /// How many there are of each kind of thing that a person should know of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HomeCounts {
+    /// Rollouts with too few available pods, or with traffic to a version without a ready one.
+    pub unserved: usize,
     /// Pipelines whose newest run at a reference failed.
     pub failed_runs: usize,
     /// Canaries that were aborted.

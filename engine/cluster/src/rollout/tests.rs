@@ -7,7 +7,7 @@ use decide::by::By;
 use decide::next::{Timestamp, Wake};
 use decide::rollout::{Act, Action, Entry, Guard, Objects, Observed, State, Through, decide};
 use futures::StreamExt;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use playground::{Options, Playground};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -266,5 +266,42 @@ async fn what_rests_on_an_old_look_changes_nothing() {
     assert!(only(&world.look().await, V55));
     let nobody = world.cluster.look_at_rollout(NAMESPACE, "nobody", &Annotations).await.unwrap();
     assert_eq!(nobody, Objects::default());
+    world.playground.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_rollout_left_behind_is_owned_only_by_one_that_stays() {
+    let mut world = World::seeded().await;
+    world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;
+    let rollouts = world.cluster.api("argoproj.io/v1alpha1", "Rollout", Some(NAMESPACE)).await.unwrap();
+    let old = world.look().await;
+    let set = Guard::of(&old.sets[0]);
+    rollouts.delete("was", &DeleteParams::orphan()).await.unwrap();
+    while rollouts.get_opt("was").await.unwrap().is_some() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let own = |rollout: &Guard, set: &Guard| Act::Own {
+        rollout: rollout.clone(),
+        set: set.clone(),
+        owners: vec![json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "was", "uid": rollout.uid,
+            "controller": true, "blockOwnerDeletion": true,
+        })],
+    };
+    let act = own(&Guard::of(old.rollout.as_ref().unwrap()), &set);
+    assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &act).await.unwrap(), Acted::Stale, "its Rollout is gone");
+
+    let mut anew = old.rollout.clone().unwrap();
+    anew["metadata"] = json!({"name": "was", "annotations": {"bespin.dev/owner": "test"}});
+    anew.as_object_mut().unwrap().remove("status");
+    world.create(anew).await;
+    let now = world.look().await;
+    let rollout = Guard::of(now.rollout.as_ref().unwrap());
+    let stale = Guard { resource_version: "1".into(), ..set.clone() };
+    let act = own(&rollout, &stale);
+    assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &act).await.unwrap(), Acted::Stale);
+    let end = world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;
+    assert_eq!((end.sets.len(), &end.sets[0]["metadata"]["uid"]), (1, &json!(set.uid)), "the same set");
+    assert_eq!(end.sets[0]["metadata"]["ownerReferences"][0]["uid"], rollout.uid.as_str());
     world.playground.stop().await;
 }

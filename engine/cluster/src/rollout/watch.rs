@@ -12,12 +12,19 @@ use std::time::Duration;
 /// What a change was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Noticed {
-    /// One rollout, or its ReplicaSets or pods.
+    /// One rollout, or a ReplicaSet of it.
     Rollout {
         /// The namespace that the rollout lives in.
         namespace: String,
         /// The rollout's name, unique in its namespace.
         name: String,
+    },
+    /// A pod of a ReplicaSet that is named as those of a rollout are. Whose that is, its name alone does not prove.
+    Pod {
+        /// The namespace of the pod.
+        namespace: String,
+        /// The name of the rollout, if it is one's.
+        rollout: String,
     },
     /// Something that any rollout of the namespace may lean on.
     Around {
@@ -83,18 +90,65 @@ fn itself(rollout: &DynamicObject) -> Option<Noticed> {
     Some(Noticed::Rollout { namespace: rollout.namespace()?, name: rollout.name_any() })
 }
 
+/// A set without an owner may be the one whose pods a Service selects.
 fn owner(set: &DynamicObject) -> Option<Noticed> {
-    let owner = set.owner_references().iter().find(|owner| owner.kind == "Rollout")?;
-    Some(Noticed::Rollout { namespace: set.namespace()?, name: owner.name.clone() })
+    let owner = set.owner_references().iter().find(|owner| owner.kind == "Rollout");
+    let rollout = |name: &String| Some(Noticed::Rollout { namespace: set.namespace()?, name: name.clone() });
+    owner.map_or_else(|| around(set), |owner| rollout(&owner.name))
 }
 
-/// A pod's set is named after its rollout and the template's hash.
+/// A pod's set is named after its rollout and the template's hash. One of no such set may be selected all the same.
 fn set_owner(pod: &DynamicObject) -> Option<Noticed> {
-    let set = pod.owner_references().iter().find(|owner| owner.kind == "ReplicaSet")?;
-    let name = set.name.strip_suffix(pod.labels().get(HASH)?)?.strip_suffix('-')?;
-    Some(Noticed::Rollout { namespace: pod.namespace()?, name: name.to_owned() })
+    let set = pod.owner_references().iter().find(|owner| owner.kind == "ReplicaSet");
+    let named = set.zip(pod.labels().get(HASH));
+    let rollout = named.and_then(|(set, hash)| set.name.strip_suffix(hash.as_str())?.strip_suffix('-'));
+    match rollout {
+        Some(rollout) => Some(Noticed::Pod { namespace: pod.namespace()?, rollout: rollout.to_owned() }),
+        None => around(pod),
+    }
 }
 
 fn around(object: &DynamicObject) -> Option<Noticed> {
     Some(Noticed::Around { namespace: object.namespace()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn object(labels: Value, owner: Option<(&str, &str)>) -> DynamicObject {
+        let owners = owner.map(|(kind, name)| json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": "u"}]));
+        let metadata = json!({"name": "one", "namespace": "shop", "labels": labels, "ownerReferences": owners});
+        serde_json::from_value(json!({"metadata": metadata})).unwrap()
+    }
+
+    fn around_shop() -> Option<Noticed> {
+        Some(Noticed::Around { namespace: "shop".into() })
+    }
+
+    #[test]
+    fn a_pod_of_a_rollouts_set_is_about_that_rollout() {
+        let pod = object(json!({HASH: "6d978df76"}), Some(("ReplicaSet", "was-6d978df76")));
+        assert_eq!(set_owner(&pod), Some(Noticed::Pod { namespace: "shop".into(), rollout: "was".into() }));
+    }
+
+    #[test]
+    fn a_pod_of_no_current_set_is_about_every_rollout_around_it() {
+        let hash = json!({HASH: "6d978df76"});
+        for owner in [None, Some(("ReplicaSet", "another-name")), Some(("StatefulSet", "was-6d978df76"))] {
+            assert_eq!(set_owner(&object(hash.clone(), owner)), around_shop(), "{owner:?}");
+        }
+        // Its label was changed, so that another Service selects it, or none.
+        let relabelled = object(json!({HASH: "debug"}), Some(("ReplicaSet", "was-6d978df76")));
+        assert_eq!(set_owner(&relabelled), around_shop());
+    }
+
+    #[test]
+    fn a_set_without_its_rollout_is_about_every_rollout_around_it() {
+        let hash = json!({HASH: "6d978df76"});
+        let owned = object(hash.clone(), Some(("Rollout", "was")));
+        assert_eq!(owner(&owned), Some(Noticed::Rollout { namespace: "shop".into(), name: "was".into() }));
+        assert_eq!(owner(&object(hash, None)), around_shop());
+    }
 }

@@ -23,6 +23,15 @@ pub enum Act {
         /// The whole object, as it is sent.
         manifest: Value,
     },
+    /// Make the Rollout the controller of a ReplicaSet that has none, where the Rollout is there still.
+    Own {
+        /// The Rollout that takes it over.
+        rollout: Guard,
+        /// The ReplicaSet that is taken over.
+        set: Guard,
+        /// All of its owners from then on.
+        owners: Vec<Value>,
+    },
     /// Give a ReplicaSet this many pods.
     Scale {
         /// The ReplicaSet that is scaled.
@@ -100,6 +109,13 @@ pub enum Act {
         /// The revision that the annotation says.
         revision: u64,
     },
+    /// Post a Kubernetes Event about the Rollout.
+    Post {
+        /// The Rollout that it is about.
+        rollout: Guard,
+        /// What it says.
+        event: RolloutEvent,
+    },
     /// Patch the Rollout's status: a JSON merge patch of the fields that differ.
     Status {
         /// The Rollout whose status is written.
@@ -107,6 +123,30 @@ pub enum Act {
         /// The fields that change, as a merge patch.
         patch: Value,
     },
+}
+
+/// A Kubernetes Event about a Rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolloutEvent {
+    /// Its name, which follows from what it says: the same is never posted twice.
+    pub name: String,
+    /// Whether something is wrong.
+    pub event_type: RolloutEventType,
+    /// Why, in a word of letters.
+    pub reason: String,
+    /// What has happened, as a sentence.
+    pub message: String,
+    /// When that was so, in ms since the epoch.
+    pub at: Timestamp,
+}
+
+/// The type of a Kubernetes Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutEventType {
+    /// Something is as it should be.
+    Normal,
+    /// Something is wrong.
+    Warning,
 }
 
 /// An object as it was seen: a write that rests on it fails when it has changed.

@@ -1,21 +1,19 @@
 //! One look at a rollout, with what the journal says about it: the questions
 //! that every rule asks.
 
-use super::intent::Start;
-use super::observed::{CaughtUp, ObservedRollout, Service, Set};
+use super::intent::{Routed, Start};
+use super::observed::{CaughtUp, ObservedRollout, Set};
+use super::outcomes::Removal;
 use super::progress::{Progress, ProgressState};
 use super::replicas::{self, Pods, Split};
 use super::router::alb::Names;
 use super::router::plugin::{RouterFailure, RouterResponse, RouterStatus};
-use super::router::{Asked, Router};
+use super::router::{Asked, Router, left};
+use super::shares::StableScale;
 use super::state::State;
 use super::step::Step;
 use super::strategy::{Reading, Strategy};
 use crate::next::Timestamp;
-
-/// How long the stable version may have no ready pod before a canary gets everything, in ms: a node that is slow to
-/// answer is no lost version.
-const UNREADY_MS: u64 = 5_000;
 
 /// Whether a position's weight is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +74,7 @@ impl<'a> Context<'a> {
         Some(Asked {
             names: Names { rollout: self.observed.name(), canary, stable },
             weight: self.state.asked,
-            newest: &self.progress.hash,
+            newest: self.elsewhere().unwrap_or(&self.progress.hash),
             stable: self.stable_hash(),
             now: self.now,
         })
@@ -85,6 +83,12 @@ impl<'a> Context<'a> {
     /// Who shares the traffic, when it is routed.
     pub(super) fn router(&self) -> Option<&'a Router> {
         self.strategy.router.as_ref()
+    }
+
+    /// The router that the rollout has left, until it has taken back what it has made: until then it may share the
+    /// traffic as before.
+    pub(super) fn left(&self) -> Option<&'a Routed> {
+        left::left(self.state, self.observed, self.strategy)
     }
 
     /// What a router that is a plugin said in this look.
@@ -102,17 +106,12 @@ impl<'a> Context<'a> {
         self.router()?.served(self.observed)
     }
 
-    /// A Service that the spec names, if it is there.
-    pub(super) fn service(&self, name: Option<&str>) -> Option<&'a Service> {
-        self.observed.services.get(name?)
-    }
-
     /// The weight of the current position, in percent.
     pub(super) fn target(&self) -> u32 {
         match self.progress.state {
             ProgressState::Aborted { .. } => 0,
             ProgressState::Promoted => 100,
-            ProgressState::Underway if self.progress.at >= self.strategy.steps.len() => 100,
+            ProgressState::Underway if self.progress.at >= self.strategy.steps.len() || self.only_newest_fits() => 100,
             ProgressState::Underway => {
                 let passed = &self.strategy.steps[..=self.progress.at];
                 passed.iter().rev().find_map(Step::weight).unwrap_or(0)
@@ -134,9 +133,24 @@ impl<'a> Context<'a> {
             }
             (ProgressState::Aborted { .. }, _, Some(_)) => Split { canary: 0, stable: replicas },
             (_, _, Some(_)) => {
-                Split { canary: self.strategy.routed_pods(self.progress.at, self.target()), stable: replicas }
+                let canary = self.strategy.routed_pods(self.progress.at, self.target());
+                Split { canary, stable: self.stable_goal() }
             }
             (_, _, None) => replicas::nearest(replicas, self.target(), self.strategy.bounds.surge),
+        }
+    }
+
+    /// The stable version's pods: all of them, or those that its share asks for, by the highest of what it shall have,
+    /// what was asked, and what it has. So it grows before its traffic, and shrinks after it.
+    fn stable_goal(&self) -> u32 {
+        // Whom the canary's Service names is to lose its traffic first.
+        if self.strategy.stable_scale == StableScale::Full || !self.canary_is_selected() {
+            return self.strategy.replicas;
+        }
+        let asked = self.target().min(self.state.asked);
+        match self.served().filter(|_| self.left().is_none()) {
+            Some(served) => self.strategy.stable_pods(asked.min(served)),
+            None => self.strategy.stable_pods(asked).max(self.stable().map_or(0, |set| set.spec)),
         }
     }
 
@@ -169,7 +183,8 @@ impl<'a> Context<'a> {
         }
         if let Some(stable) = self.stable() {
             caught_up(stable)?;
-            if stable.spec != goal.stable || stable.pods != goal.stable {
+            let follows = self.strategy.stable_scale == StableScale::Dynamic && self.routing().is_some();
+            if !follows && (stable.spec != goal.stable || stable.pods != goal.stable) {
                 return Err(format!("the stable version has {} pods on its way to {}", stable.pods, goal.stable));
             }
         }
@@ -193,7 +208,7 @@ impl<'a> Context<'a> {
 
     /// Whether the router serves what was asked.
     pub(super) fn is_verified(&self) -> bool {
-        self.routing().is_none() || self.served() == Some(self.state.asked)
+        self.left().is_none() && (self.routing().is_none() || self.served() == Some(self.state.asked))
     }
 
     /// Whether the weight of the position is served by pods that are ready: what a pause counts by.
@@ -202,6 +217,10 @@ impl<'a> Context<'a> {
         let pods = asked == 0 || self.canary().is_some_and(|set| set.ready > 0);
         let holds = |holds: bool| if holds { Serving::Yes } else { Serving::No };
         match self.router() {
+            _ if self.left().is_some() => match &self.observed.removal {
+                Removal::Failed(_) => Serving::No,
+                Removal::NotYet | Removal::Done => Serving::Unknown,
+            },
             None => Serving::Yes,
             Some(Router::Plugin(_))
                 if self.router_status().is_none_or(|status| status.response == RouterResponse::NotAsked) =>
@@ -223,95 +242,6 @@ impl<'a> Context<'a> {
     pub(super) fn has_arrived(&self) -> bool {
         let empty = self.goal().canary == 0;
         self.at_goal().is_ok() && self.is_verified() && (self.state.asked == self.target() || empty)
-    }
-
-    /// Whether the stable Service selects the stable version, where traffic is routed.
-    pub(super) fn stable_is_selected(&self) -> bool {
-        let Some((_, stable)) = self.routing() else { return true };
-        let selected = self.service(Some(stable)).and_then(|service| service.hash.as_deref());
-        // A first version serves by a Service that selects every pod, too.
-        selected == Some(self.stable_hash()) || self.state.stable.is_none() && selected.is_none()
-    }
-
-    /// Whether the canary Service selects the newest version, where traffic is routed.
-    pub(super) fn canary_is_selected(&self) -> bool {
-        let Some((canary, _)) = self.routing() else { return true };
-        self.service(Some(canary)).is_some_and(|service| service.hash.as_ref() == Some(&self.progress.hash))
-    }
-
-    /// Whether the pods that the canary's Service selects are the only ones that are ready: none that the stable
-    /// Service selects is. Of a Service that is not there, or that selects every pod, nothing is known.
-    pub(super) fn canary_alone_serves(&self) -> bool {
-        let ready = |name: &str| {
-            let hash = self.service(Some(name)).and_then(|service| service.hash.as_ref())?;
-            Some(self.observed.ready(hash))
-        };
-        let Some((canary, stable)) = self.routing() else { return false };
-        ready(stable) == Some(0) && ready(canary).is_some_and(|ready| ready > 0)
-    }
-
-    /// From when on the canary's pods get everything, as long as they are the only ones that are ready.
-    pub(super) fn stands_in_at(&self) -> Option<Timestamp> {
-        Some(self.state.unready_since? + UNREADY_MS)
-    }
-
-    /// Whether there is no Service to send the canary's requests to.
-    pub(super) fn lacks_its_service(&self) -> bool {
-        self.routing().is_some_and(|(canary, _)| self.service(Some(canary)).is_none())
-    }
-
-    /// Whether a set's pods get requests, or are about to. What is not known
-    /// counts as traffic.
-    pub(super) fn has_traffic(&self, set: &Set) -> bool {
-        let Some((canary, stable)) = self.routing() else { return false };
-        let selects = |name| {
-            let service = self.service(Some(name));
-            service.is_some_and(|service| service.hash.as_ref().is_none_or(|hash| *hash == set.hash))
-        };
-        set.ready > 0
-            && (selects(canary) && self.canary_gets_requests() || selects(stable) && self.stable_gets_requests())
-    }
-
-    /// Whether a set's pods get the requests that are meant for the stable version.
-    pub(super) fn stands_in_for_stable(&self, set: &Set) -> bool {
-        let Some((_, stable)) = self.routing() else { return false };
-        let selected = self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&set.hash));
-        selected && set.ready > 0 && self.stable_gets_requests()
-    }
-
-    fn stable_gets_requests(&self) -> bool {
-        self.state.asked < 100 || self.served() != Some(100)
-    }
-
-    /// Whether requests come in by the canary's Service, or are about to.
-    pub(super) fn canary_gets_requests(&self) -> bool {
-        self.routing().is_some() && (self.state.asked > 0 || self.served() != Some(0))
-    }
-
-    /// The Services and Ingresses that the spec names and that are not there, each with its help.
-    fn absent(&self) -> Vec<String> {
-        let services = [&self.strategy.canary_service, &self.strategy.stable_service].into_iter().flatten();
-        let services = services.filter(|name| !self.observed.services.contains_key(*name));
-        let ingresses = self.router().map(Router::ingresses).unwrap_or_default();
-        let ingresses = ingresses.iter().filter(|name| !self.observed.ingresses.contains_key(*name));
-        let said = |kind: &str, name: &str| format!("{kind} {name} is not there; add it to the manifests");
-        services.map(|name| said("Service", name)).chain(ingresses.map(|name| said("Ingress", name))).collect()
-    }
-
-    /// What a first version waits for until its deadline: of a new install, a Service or an Ingress may come later than
-    /// the Rollout.
-    pub(super) fn awaited(&self) -> Vec<String> {
-        let first = self.progress.state == ProgressState::Underway && self.progress.start == Start::First;
-        let absent = self.absent();
-        if first && !self.is_overdue() && absent.len() == self.problems().len() { absent } else { Vec::new() }
-    }
-
-    /// What keeps the traffic from being routed, each with its help.
-    pub(super) fn problems(&self) -> Vec<String> {
-        let mut problems = self.absent();
-        let router = self.router().zip(self.asked());
-        problems.extend(router.into_iter().flat_map(|(router, asked)| router.problems(asked, self.observed)));
-        problems
     }
 }
 

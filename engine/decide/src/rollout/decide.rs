@@ -18,13 +18,14 @@ use super::messages::{self, Offer};
 use super::observed::{Observed, ObservedRollout, Owner};
 use super::outcomes::Removal;
 use super::progress::Progress;
-use super::router::rules;
+use super::router::{leaving, rules};
 use super::state::State;
 use super::strategy::{Mistake, Strategy};
-use super::{adopt, desired, git, progress_deadline, restart, safety, stable_version, status, transitions};
+use super::{adopt, desired, events, git, progress_deadline, restart, safety, stable_version, status, transitions};
 use crate::annotations;
 use crate::by::By;
 use crate::next::{Next, Status, Timestamp, Wake};
+use crate::object;
 use crate::revert;
 
 /// Decides the next move.
@@ -32,11 +33,15 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry,
     if let Some(next) = git::heard(state, observed.revert()) {
         return next;
     }
-    if let Some(next) = rules::taken_back(state, observed.removal()) {
+    if let Some(next) = leaving::taken_back(state, observed.removal()) {
         return next;
     }
     match observed {
         Observed::Absent { revert, removal } => absent(state, revert, removal, now),
+        Observed::Present(observed) if object::is_going(&observed.rollout) => {
+            let text = "the Rollout is being deleted";
+            safety::given_up(state, text).unwrap_or_else(|| Next::waiting(Wake::OnChange, text))
+        }
         Observed::Present(observed) => match (observed.owner, stranger(state, observed)) {
             (Owner::Observed, _) => not_ours(state, observed, now),
             (Owner::Ours, Some(writer)) => {
@@ -51,7 +56,7 @@ pub fn decide(state: &State, observed: &Observed, now: Timestamp) -> Next<Entry,
 fn absent(state: &State, revert: &revert::State, removal: &Removal, now: Timestamp) -> Move {
     let waits = state.open().count() > 0;
     let gone = || git::let_go(state, revert, "there is no such Rollout any more");
-    let unrouted = || rules::gone(state, removal, now);
+    let unrouted = || leaving::gone(state, removal, now);
     match safety::given_up(state, "there is no such Rollout").or_else(gone).or_else(unrouted) {
         Some(next) => next,
         None if waits => Next::waiting(Wake::OnChange, "there is no such Rollout yet; a sync has to bring it"),
@@ -121,7 +126,6 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
     };
     let context = Context { state, observed, strategy: &spec, progress, now };
     let rules = [
-        rules::leave,
         rules::promise,
         rules::ask,
         transitions::heard,
@@ -150,12 +154,15 @@ fn rest(context: &Context) -> Move {
     let desired = desired::desired(context);
     let mut acts = desired.acts;
     // Only once nothing else is to be done, so that no pod is counted twice.
-    let (evictions, again) = if acts.is_empty() { restart::restart(context) } else { (Vec::new(), None) };
+    let is_quiet = acts.iter().all(|act| matches!(act, Act::Own { .. }));
+    let (evictions, again) = if is_quiet { restart::restart(context) } else { (Vec::new(), None) };
     acts.extend(evictions);
     let busy = !acts.is_empty();
+    let (event, news) = events::post(context);
+    acts.extend(event);
     acts.extend(status::patch(context));
     let echo = (!acts.is_empty()).then_some(context.now + safety::ECHO_MS);
-    let wake = [desired.wake, again, transitions::wake(context), echo].into_iter().flatten().min();
+    let wake = [desired.wake, again, transitions::wake(context), echo, news].into_iter().flatten().min();
     let (phase, message) = messages::because(context, busy);
     Next { record: Vec::new(), acts, wake: wake.map_or(Wake::OnChange, Wake::At), status: Status { phase, message } }
 }
@@ -167,6 +174,8 @@ pub struct Shown {
     pub phase: String,
     /// The message that `status.message` shows.
     pub message: String,
+    /// What is wrong with the pods that serve, as a sentence, once they are not only coming up.
+    pub lacking: Option<String>,
     /// When the current pause ends, in ms since the epoch.
     pub paused_until: Option<Timestamp>,
     /// What a person may do now.
@@ -176,7 +185,13 @@ pub struct Shown {
 /// Says how a rollout stands; what somebody else's status says, when it is not ours.
 pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown {
     let status = |field: &str| observed.status(field).as_str().unwrap_or_default().to_owned();
-    let theirs = Shown { phase: status("phase"), message: status("message"), paused_until: None, offers: Vec::new() };
+    let theirs = Shown {
+        phase: status("phase"),
+        message: status("message"),
+        lacking: None,
+        paused_until: None,
+        offers: Vec::new(),
+    };
     let current = |strategy: &Strategy| {
         let hash = transitions::template_hash(state, observed, strategy);
         state.progress.as_ref().filter(|progress| progress.hash == hash)
@@ -184,11 +199,13 @@ pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown 
     let shown = |strategy: &Strategy, progress: &Progress| {
         let context = Context { state, observed, strategy, progress, now };
         let (phase, message) = status::phase(&context);
-        let message = match messages::lacking(&context) {
-            Some((lacking, _)) if message.is_empty() => lacking,
-            Some((lacking, _)) => format!("{lacking}; {message}"),
+        let lacking = messages::lacking(&context).map(|(lacking, _)| lacking);
+        let message = match &lacking {
+            Some(lacking) if message.is_empty() => lacking.clone(),
+            Some(lacking) => format!("{lacking}; {message}"),
             None => message,
         };
+        let lacking = lacking.filter(|_| events::is_news(&context));
         let held = stranger(state, observed);
         let offers = match held {
             None => messages::offers(&context),
@@ -198,23 +215,29 @@ pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown 
                 effect: format!("Act again, though {writer} has written to this Rollout"),
             }],
         };
-        Shown { phase: phase.to_owned(), message, paused_until: messages::paused_until(&context), offers }
+        Shown { phase: phase.to_owned(), message, lacking, paused_until: messages::paused_until(&context), offers }
     };
     match (observed.owner, rules::read(observed)) {
         (Owner::Ours, Ok(spec)) => current(&spec).map_or(theirs, |progress| shown(&spec, progress)),
         (Owner::Ours, Err(mistakes)) => {
             let message = mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("; ");
-            let read = rules::salvage(observed).zip(state.progress.as_ref());
-            // Whatever the spec says, it can be sent back.
-            let offers = read.map(|(strategy, progress)| {
-                let context = Context { state, observed, strategy: &strategy, progress, now };
-                let mut offers = messages::offers(&context);
-                offers.retain(|offer| offer.action == Action::Abort);
-                offers
-            });
             let message = format!("InvalidSpec: {message}");
-            Shown { phase: "Degraded".to_owned(), message, offers: offers.unwrap_or_default(), ..theirs }
+            let invalid = Shown { phase: "Degraded".to_owned(), message, ..theirs };
+            let read = rules::salvage(observed).zip(state.progress.as_ref());
+            read.map_or(invalid.clone(), |(strategy, progress)| {
+                salvaged(&Context { state, observed, strategy: &strategy, progress, now }, invalid)
+            })
         }
         (Owner::Observed, _) => theirs,
     }
+}
+
+/// What is wrong with the pods that serve comes first; and whatever the spec says, the version can be sent back.
+fn salvaged(context: &Context, invalid: Shown) -> Shown {
+    let mut offers = messages::offers(context);
+    offers.retain(|offer| offer.action == Action::Abort);
+    let lacking = messages::lacking(context).map(|(lacking, _)| lacking);
+    let message = lacking.iter().map(|lacking| format!("{lacking}; {}", invalid.message)).next();
+    let lacking = lacking.filter(|_| events::is_news(context));
+    Shown { message: message.unwrap_or(invalid.message), lacking, offers, ..invalid }
 }

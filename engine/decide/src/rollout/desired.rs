@@ -8,7 +8,10 @@ use super::intent::Start;
 use super::observed::{CaughtUp, DEADLINE, DESIRED, REVISION, Set};
 use super::progress::ProgressState;
 use super::replicas::{self, Pods, Split};
+use super::router::{Router, leaving};
+use super::shares::StableScale;
 use super::strategy::Reading;
+use crate::annotations::BY_SHARE;
 use crate::next::Timestamp;
 use crate::object::{annotation, write_time};
 use serde_json::{Value, json};
@@ -31,8 +34,13 @@ pub(super) fn desired(context: &Context) -> Desired {
             Some(refused) => desired.look_at(Some(refused.again)),
         }
     }
+    own(context, &mut desired);
     desired.acts.extend(select(context));
-    let router = context.router().zip(context.asked());
+    // Nothing is made at another router before the one in use has taken its own back.
+    let is_in_use = |router: &Router| {
+        context.state.routed.as_ref().is_none_or(|routed| router.plugin() == Some(routed.router.as_str()))
+    };
+    let router = context.router().filter(|router| context.left().is_none() && is_in_use(router)).zip(context.asked());
     desired.acts.extend(router.into_iter().flat_map(|(router, asked)| router.writes(asked, context.observed)));
     match context.routing() {
         Some(_) => scale_routed(context, &mut desired),
@@ -44,6 +52,11 @@ pub(super) fn desired(context: &Context) -> Desired {
         && annotation(&context.observed.rollout, REVISION) != Some(revision.to_string().as_str())
     {
         desired.acts.push(Act::Stamp { rollout: context.observed.guard(), revision });
+    }
+    if let Some((act, again)) = leaving::leave(context) {
+        desired.acts.retain(|act| !lowers(context, act));
+        desired.acts.extend(act);
+        desired.look_at(again);
     }
     // Each is tried whatever becomes of the others, and the safer ones first.
     desired.acts.sort_by_key(|act| urgency(context, act));
@@ -58,10 +71,20 @@ fn urgency(context: &Context, act: &Act) -> u8 {
             let observed = context.observed.sets.iter().find(|known| known.guard.uid == set.uid);
             if observed.is_some_and(|known| *pods > known.spec) { 1 } else { 3 }
         }
-        Act::Create { .. } => 2,
+        Act::Create { .. } | Act::Own { .. } => 2,
         Act::Evict { .. } | Act::Forget { .. } => 4,
-        Act::AskRevert { .. } | Act::WithdrawRevert { .. } | Act::Stamp { .. } | Act::Status { .. } => 5,
+        Act::AskRevert { .. }
+        | Act::WithdrawRevert { .. }
+        | Act::Stamp { .. }
+        | Act::Post { .. }
+        | Act::Status { .. } => 5,
     }
+}
+
+/// Whether an act takes pods away.
+pub(super) fn lowers(context: &Context, act: &Act) -> bool {
+    let Act::Scale { set, pods, .. } = act else { return false };
+    context.observed.sets.iter().any(|known| known.guard.uid == set.uid && *pods < known.spec)
 }
 
 /// The newest version's ReplicaSet, without pods at first unless it is the first of all.
@@ -89,14 +112,7 @@ fn create(context: &Context) -> Act {
             "namespace": rollout["metadata"]["namespace"],
             "labels": labels,
             "annotations": { REVISION: (newest + 1).to_string(), DESIRED: spec.replicas.to_string() },
-            "ownerReferences": [{
-                "apiVersion": "argoproj.io/v1alpha1",
-                "kind": "Rollout",
-                "name": context.observed.name(),
-                "uid": context.observed.guard().uid,
-                "controller": true,
-                "blockOwnerDeletion": true,
-            }],
+            "ownerReferences": [owner(context)],
         },
         "spec": {
             "replicas": goal,
@@ -108,12 +124,39 @@ fn create(context: &Context) -> Act {
     Act::Create { manifest }
 }
 
+/// The sets that a Rollout of the same name has left behind are this one's from now on.
+fn own(context: &Context, desired: &mut Desired) {
+    for set in &context.observed.sets {
+        let Some(owners) = &set.orphan else { continue };
+        match context.observed.unowned.get(&set.guard.uid).filter(|refused| context.now < refused.again) {
+            Some(refused) => desired.look_at(Some(refused.again)),
+            None => {
+                let owners = owners.iter().cloned().chain([owner(context)]).collect();
+                desired.acts.push(Act::Own { rollout: context.observed.guard(), set: set.guard.clone(), owners });
+            }
+        }
+    }
+}
+
+/// The Rollout, as its sets name it.
+fn owner(context: &Context) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "name": context.observed.name(),
+        "uid": context.observed.guard().uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
 /// The Services' selectors. Each moves only to a version that is fully there.
 fn select(context: &Context) -> Vec<Act> {
     let mut acts = Vec::new();
     let mut act = |name: Option<&str>, set: Option<&Set>, ready: bool| {
         let (Some(service), Some(set)) = (context.service(name), set) else { return };
         let moves = service.hash.as_ref() != Some(&set.hash);
+        let ready = ready && !context.is_missed(Some(service), Some(set));
         if moves && ready || !moves && service.managed_by.is_none() {
             let rollout = context.observed.name().to_owned();
             acts.push(Act::Select { service: service.guard.clone(), hash: set.hash.clone(), rollout });
@@ -122,21 +165,18 @@ fn select(context: &Context) -> Vec<Act> {
     let stable = context.observed.set(context.stable_hash());
     let name = context.strategy.stable_service.as_deref();
     // Whoever is selected now may be gone; then some pods of the right version beat none.
-    let lost = context
-        .service(name)
-        .and_then(|service| service.hash.as_ref())
-        .is_some_and(|hash| context.observed.ready(hash) == 0);
+    let lost = context.service(name).and_then(|service| context.observed.behind(service)) == Some(0);
     let empty = context.strategy.replicas == 0;
     act(name, stable, stable.is_some_and(|set| is_full(set) || lost && (set.ready > 0 || empty)));
     let canary = context.canary();
     let name = context.strategy.canary_service.as_deref();
     // While another version gets requests through the canary's Service, it is not swapped below them.
-    let busy =
-        context.service(name).and_then(|service| service.hash.as_ref()).filter(|hash| **hash != context.progress.hash);
-    let busy = busy
-        .and_then(|hash| context.observed.set(hash))
-        .is_some_and(|set| set.ready > 0 && context.canary_gets_requests());
-    let free = !busy || context.progress.state == ProgressState::Promoted;
+    let other = context.service(name).filter(|service| service.hash.as_ref() != Some(&context.progress.hash));
+    let behind = other.and_then(|service| context.observed.behind(service));
+    let busy = behind.is_some_and(|ready| ready > 0) && context.canary_gets_requests();
+    // All its traffic goes to the version that serves, which has to have the pods for it.
+    let bears = canary.is_some_and(|set| set.available >= context.strategy.replicas);
+    let free = !busy || context.progress.state == ProgressState::Promoted && bears;
     let aborted = matches!(context.progress.state, ProgressState::Aborted { .. });
     act(name, canary, !aborted && free && canary.is_some_and(is_full));
     acts
@@ -146,10 +186,14 @@ fn select(context: &Context) -> Vec<Act> {
 /// loses any while it gets requests.
 fn scale_routed(context: &Context, desired: &mut Desired) {
     let goal = context.goal();
-    if let Some(stable) = context.stable() {
-        scale(context, desired, stable, context.strategy.replicas, None);
-    }
     let mut spare = context.spare();
+    if let Some(stable) = context.stable() {
+        let available = pods(stable).staying(stable.spec);
+        let least = if goal.stable < stable.spec { available.saturating_sub(spare) } else { 0 };
+        let number = goal.stable.max(least);
+        spare = spare.saturating_sub(available.saturating_sub(number));
+        scale(context, desired, stable, number, None);
+    }
     let waiting = |set: &&Set| set.spec > 0 && released_until(context, set).or(set.deadline).is_some();
     let limit = context.strategy.delayed.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let all: Vec<&Set> = context.older().filter(waiting).collect();
@@ -158,8 +202,9 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
     for set in context.older() {
         let waits = released_until(context, set).or(set.deadline).filter(|at| *at > context.now);
         let waits = waits.filter(|_| !late.contains(&set.hash.as_str()));
-        // Until a first version has pods, those of another may come back.
-        let alone = is_first(context);
+        // Until a first version has pods, those of another may come back; and whatever the stable Service names serves
+        // by it once it can.
+        let alone = is_first(context) || context.is_named_stable(set);
         if set.spec > 0 && !context.has_traffic(set) && waits.is_none() && !alone {
             let kept = set.available.min(set.spec).saturating_sub(spare);
             spare = spare.saturating_sub(set.available.min(set.spec) - kept);
@@ -171,7 +216,10 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
     }
     let Some(canary) = context.canary() else { return };
     if let (ProgressState::Aborted { .. }, Some(stable)) = (&context.progress.state, context.stable()) {
-        let (pods, deadline) = give_back(context, desired, canary, stable);
+        let (pods, deadline) = match context.strategy.abort_delay_ms {
+            Some(0) => (along(context, canary, spare), None),
+            _ => give_back(context, desired, canary, stable),
+        };
         return scale(context, desired, canary, pods, deadline);
     }
     let lower = goal.canary < canary.spec;
@@ -184,10 +232,21 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
     scale(context, desired, canary, if lower { number.max(least) } else { number }, None);
 }
 
+/// The pods of a canary that was aborted, where they go with its traffic: those that its share asks for, and no fewer
+/// than have to be available.
+fn along(context: &Context, canary: &Set, spare: u32) -> u32 {
+    let share = context.served().filter(|_| context.stable_is_selected() && context.left().is_none());
+    let Some(served) = share else { return canary.spec };
+    let strategy = context.strategy;
+    let wanted = replicas::routed(strategy.replicas, served.max(context.state.asked), strategy.min_pods);
+    canary.spec.min(wanted.max(pods(canary).staying(canary.spec).saturating_sub(spare)))
+}
+
 /// The pods of a canary that was aborted, and when it loses them: some time
 /// after the stable version is whole and has all the traffic.
 fn give_back(context: &Context, desired: &mut Desired, canary: &Set, stable: &Set) -> (u32, Option<Timestamp>) {
-    let whole = stable.spec >= context.strategy.replicas && (is_full(stable) || stable.spec == 0);
+    let serves = context.stable_is_selected() && (is_full(stable) || stable.spec == 0);
+    let whole = serves && stable.spec >= context.strategy.replicas;
     let Some(delay) = context.strategy.abort_delay_ms else { return (canary.spec, None) };
     if context.has_traffic(canary) || !whole || canary.spec == 0 {
         return (canary.spec, canary.deadline);
@@ -262,10 +321,18 @@ fn make_room(context: &Context, desired: &mut Desired, next: Split) {
 
 /// Scales a set, and keeps its annotations; nothing when nothing differs.
 fn scale(context: &Context, desired: &mut Desired, set: &Set, pods: u32, deadline: Option<Timestamp>) {
+    // Pods are taken only from what is this Rollout's.
+    if set.orphan.is_some() && pods < set.spec {
+        return;
+    }
     let mut annotations = BTreeMap::new();
     if deadline.map(|at| at / 1000) != set.deadline.map(|at| at / 1000) {
         let value = deadline.map_or(Value::Null, |at| write_time(at).into());
         annotations.insert(DEADLINE.to_owned(), value);
+    }
+    let by_share = is_by_share(context, set, pods);
+    if by_share != set.is_by_share {
+        annotations.insert(BY_SHARE.to_owned(), if by_share { "true".into() } else { Value::Null });
     }
     let revision = revision_of(context, set);
     if set.hash == context.progress.hash && revision != set.revision {
@@ -281,6 +348,14 @@ fn scale(context: &Context, desired: &mut Desired, set: &Set, pods: u32, deadlin
     desired.acts.push(Act::Scale { set: set.guard.clone(), pods, min_ready_seconds, annotations });
 }
 
+/// Whether a set has only the pods for a share of the traffic: until all of them are available, whatever the spec says
+/// by then.
+fn is_by_share(context: &Context, set: &Set, pods: u32) -> bool {
+    let replicas = context.strategy.replicas;
+    let follows = context.strategy.stable_scale == StableScale::Dynamic && context.routing().is_some();
+    follows && set.hash == context.stable_hash() && pods < replicas || set.is_by_share && set.available < replicas
+}
+
 /// The newest version has the highest revision, though it may be an old set.
 fn revision_of(context: &Context, set: &Set) -> u64 {
     let others = context.observed.sets.iter().filter(|other| other.guard.uid != set.guard.uid);
@@ -291,7 +366,9 @@ fn revision_of(context: &Context, set: &Set) -> u64 {
 /// Old sets without pods, beyond those that the history keeps.
 fn forget(context: &Context) -> Vec<Act> {
     let stable = context.state.stable.as_ref().map(|stable| &stable.hash);
-    let idle = context.older().filter(|set| set.spec == 0 && set.pods == 0 && Some(&set.hash) != stable);
+    let is_ours = |set: &&Set| set.orphan.is_none();
+    let idle =
+        context.older().filter(is_ours).filter(|set| set.spec == 0 && set.pods == 0 && Some(&set.hash) != stable);
     let guards: Vec<Guard> = idle.map(|set| set.guard.clone()).collect();
     let keep = usize::try_from(context.strategy.history).unwrap_or(usize::MAX);
     let many = guards.len().saturating_sub(keep);

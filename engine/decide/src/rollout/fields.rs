@@ -56,6 +56,11 @@ impl<'a> Fields<'a> {
         self.all.get(key).filter(|value| !value.is_null())
     }
 
+    /// Whether a field is written.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.all.get(key).is_some_and(|value| !value.is_null())
+    }
+
     /// Takes a whole number within a range.
     pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u32>, mistakes: &mut Mistakes) -> Option<u32> {
         let value = self.take(key)?;

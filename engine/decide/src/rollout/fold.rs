@@ -209,6 +209,7 @@ impl State {
             self.released = None;
             self.unready_since = None;
             self.began_at = None;
+            self.claimed_at = None;
             self.progress = None;
             self.refused.clear();
             if let Some(undo) = &mut self.undo {

@@ -6,6 +6,7 @@ use super::intent::{Action, Start};
 use super::observed::Set;
 use super::progress::ProgressState;
 use super::restart;
+use super::router::leaving;
 use super::state::State;
 use super::step::{Length, Step};
 use super::strategy::Paused;
@@ -23,6 +24,9 @@ pub struct Offer {
     pub effect: String,
 }
 
+/// Why too few pods are a trouble, in a word: they may only be coming up.
+pub(super) const TOO_FEW: &str = "TooFewPods";
+
 /// What is wrong with the pods that serve, and a condition's reason for it. A version that gets traffic without a ready
 /// pod comes before a number that is too low.
 pub(super) fn lacking(context: &Context) -> Option<(String, &'static str)> {
@@ -30,27 +34,35 @@ pub(super) fn lacking(context: &Context) -> Option<(String, &'static str)> {
         // Nothing has served before; its own sentence is about its pods.
         return None;
     }
-    let ready = |set: Option<&Set>| set.map_or(0, |set| set.ready);
     let image = context.progress.images.first().map_or("", String::as_str);
     let stable = context.state.stable.as_ref().map_or(image, |stable| stable.image.as_str());
     let asked = context.state.asked;
     let replicas = context.strategy.replicas;
+    // Pods that are replaced by the spec's own rule are not missed.
+    let replaced = context.is_underway() || restart::is_running(context);
+    let least = replicas.saturating_sub(if replaced { context.strategy.bounds.unavailable } else { 0 });
     let available: u32 = context.observed.sets.iter().map(|set| set.available).sum();
-    let name = context.strategy.stable_service.as_deref().filter(|_| context.routing().is_some());
-    let selected = context.service(name).and_then(|service| service.hash.as_ref());
-    let unserved = selected.is_some_and(|hash| context.observed.ready(hash) == 0);
-    match () {
-        () if replicas == 0 => None,
-        () if unserved && asked < 100 => {
-            Some((format!("no pod of {stable} is ready, and it gets {} % of the traffic", 100 - asked), "NoReadyPods"))
+    let lost = |name: &str| context.service(Some(name)).and_then(|service| context.observed.behind(service)) == Some(0);
+    let lacks = |name: &str, image: &str, set: Option<&Set>, share: u32| {
+        let text = match set.is_some_and(|set| set.ready > 0) {
+            true => format!("Service {name} selects no ready pod of {image}, and it gets {share} % of the traffic"),
+            false => format!("no pod of {image} is ready, and it gets {share} % of the traffic"),
+        };
+        Some((text, "NoReadyPods"))
+    };
+    match context.routing() {
+        _ if replicas == 0 => None,
+        Some((_, name)) if asked < 100 && lost(name) => {
+            lacks(name, stable, context.observed.set(context.stable_hash()), 100 - asked)
         }
-        () if context.routing().is_some() && asked > 0 && ready(context.canary()) == 0 => {
-            Some((format!("no pod of {image} is ready, and it gets {asked} % of the traffic"), "NoReadyPods"))
+        Some((name, _)) if asked > 0 && context.canary_is_cut_off() => {
+            // Until the newest version's pods are there, that may be one before it.
+            let set = context.behind_canary();
+            let image = set.and_then(|set| set.images.first()).map_or(image, String::as_str);
+            lacks(name, image, set, asked)
         }
-        () if available < replicas => {
-            Some((format!("only {available} of {replicas} pods are available"), "TooFewPods"))
-        }
-        () => None,
+        _ if available < least => Some((format!("only {available} of {replicas} pods are available"), TOO_FEW)),
+        _ => None,
     }
 }
 
@@ -60,6 +72,10 @@ pub(super) fn because(context: &Context, busy: bool) -> (Phase, String) {
         ((Phase::Done, message), Some(text)) => (Phase::Waiting, format!("{message}; {text}")),
         ((phase, message), Some(text)) => (phase, format!("{message}; {text}")),
         (said, None) => said,
+    };
+    let (phase, message) = match leaving::leaving(context) {
+        Some((phase, _, text)) => (phase, format!("{text}; {message}")),
+        None => (phase, message),
     };
     match lacking(context) {
         Some((lacking, _)) => (phase, format!("{lacking}; {message}")),

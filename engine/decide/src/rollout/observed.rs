@@ -3,11 +3,12 @@
 use super::act::Guard;
 use super::application::{self, Origin};
 use super::hash::HASH;
+use super::orphan;
 use super::outcomes::Removal;
 use super::pods::{self, Pod};
 use super::router::alb::Ingress;
 use super::router::plugin::{RouterFailure, RouterStatus, Serves};
-use crate::annotations::OWNER;
+use crate::annotations::{BY_SHARE, OWNER};
 use crate::epoch::Epoch;
 use crate::next::Timestamp;
 use crate::object::{self, annotation, conditions, images_of, number, text, time};
@@ -40,8 +41,8 @@ pub struct ObservedRollout {
     pub writers: BTreeMap<String, Timestamp>,
     /// Its ReplicaSets, oldest first.
     pub sets: Vec<Set>,
-    /// The ready pods of each version that are in none of these sets, so that nobody takes it for gone.
-    pub strays: BTreeMap<String, u32>,
+    /// The ready pods that name a version and are in none of these sets, so that nobody takes it for gone.
+    pub strays: Vec<Pod>,
     /// The Services that it names, where they are there.
     pub services: BTreeMap<String, Service>,
     /// The Ingresses that it names, where they are there.
@@ -56,6 +57,10 @@ pub struct ObservedRollout {
     pub refusal: Option<RouterFailure>,
     /// Why a pod could not be evicted the last time, where it was tried.
     pub eviction: Option<RouterFailure>,
+    /// Why a set that was left behind could not be taken over the last time, by its uid.
+    pub unowned: BTreeMap<String, RouterFailure>,
+    /// The Events that were posted, by their names, and why one was not.
+    pub posted: BTreeMap<String, Option<RouterFailure>>,
     /// The routers that this server has plugins for, and whether they serve this Rollout.
     pub routers: BTreeMap<String, Serves>,
     /// The autoscalers that own its replicas, such as `was-hpa, 2 to 10`.
@@ -115,12 +120,16 @@ pub struct Set {
     pub ready: u32,
     /// Pods that are ready for long enough.
     pub available: u32,
+    /// Whether it has only the pods for a share of the traffic.
+    pub is_by_share: bool,
     /// When it loses its pods.
     pub deadline: Option<Timestamp>,
     /// Why its controller cannot create pods.
     pub failure: Option<String>,
     /// Its pods, by name.
     pub members: Vec<Pod>,
+    /// The owners that it has, where no controller is among them: the Rollout that had it was deleted without it.
+    pub orphan: Option<Vec<Value>>,
 }
 
 /// Whether a controller has seen an object's newest spec.
@@ -139,6 +148,8 @@ pub struct Service {
     pub guard: Guard,
     /// The version that it selects; all of them when absent.
     pub hash: Option<String>,
+    /// What else its pods must have: the rest of its selector.
+    pub selector: BTreeMap<String, String>,
     /// The Rollout that says it manages the selector.
     pub managed_by: Option<String>,
 }
@@ -179,8 +190,8 @@ impl Observed {
             return Observed::Absent { revert: Box::new(objects.revert), removal: Removal::NotYet };
         };
         let uid = text(&rollout, "/metadata/uid");
-        let mut sets: Vec<Set> =
-            objects.sets.iter().filter(|set| owned_by(set, &uid)).map(|set| read_set(set, &objects.pods)).collect();
+        let is_its = |set: &&Value| owned_by(set, &uid) || orphan::is_left_to(set, &rollout);
+        let mut sets: Vec<Set> = objects.sets.iter().filter(is_its).map(|set| read_set(set, &objects.pods)).collect();
         sets.sort_by(|a, b| (a.created, a.revision, &a.guard.name).cmp(&(b.created, b.revision, &b.guard.name)));
         let named = |value: &Value| text(value, "/metadata/name");
         let owner = match annotation(&rollout, OWNER) {
@@ -208,6 +219,8 @@ impl Observed {
             removal: Removal::NotYet,
             refusal: None,
             eviction: None,
+            posted: BTreeMap::new(),
+            unowned: BTreeMap::new(),
             routers: objects.routers,
             autoscalers,
             origin: application::read(&rollout, objects.applications),
@@ -262,18 +275,36 @@ impl ObservedRollout {
 
     /// How many pods of a version are ready, in its set or outside of it.
     pub fn ready(&self, hash: &str) -> u32 {
-        self.set(hash).map_or(0, |set| set.ready).max(self.strays.get(hash).copied().unwrap_or(0))
+        self.set(hash).map_or(0, |set| set.ready).max(count(self.strays.iter().filter(|pod| pod.is_of(hash))))
+    }
+
+    /// How many ready pods of a version a Service selects by its whole selector, once that names the version.
+    pub(super) fn reached(&self, service: &Service, hash: &str) -> u32 {
+        let pods = self.sets.iter().flat_map(|set| &set.members).chain(&self.strays);
+        count(pods.filter(|pod| pod.is_ready() && pod.is_of(hash) && pod.has(&service.selector)))
+    }
+
+    /// Whether a Service selects a ready pod, of whichever version.
+    pub(super) fn is_served_by(&self, service: &Service) -> bool {
+        let mut pods = self.sets.iter().flat_map(|set| &set.members).chain(&self.strays);
+        let names = |pod: &Pod| service.hash.as_ref().is_none_or(|hash| pod.is_of(hash));
+        pods.any(|pod| pod.is_ready() && names(pod) && pod.has(&service.selector))
+    }
+
+    /// How many ready pods a Service selects; `None` of one that selects every version.
+    pub(super) fn behind(&self, service: &Service) -> Option<u32> {
+        service.hash.as_ref().map(|hash| self.reached(service, hash))
     }
 }
 
-/// The ready pods that name a version and are in none of these sets, counted by version.
-fn strays(sets: &[Set], all: &[Value]) -> BTreeMap<String, u32> {
-    let mut strays = BTreeMap::new();
+fn count<'a>(pods: impl Iterator<Item = &'a Pod>) -> u32 {
+    u32::try_from(pods.count()).unwrap_or(u32::MAX)
+}
+
+/// The ready pods that name a version and are in none of these sets.
+fn strays(sets: &[Set], all: &[Value]) -> Vec<Pod> {
     let stray = all.iter().filter(|pod| !sets.iter().any(|set| owned_by(pod, &set.guard.uid)));
-    for pod in stray.filter(|pod| pods::read(pod).is_ready()) {
-        *strays.entry(text(pod, &format!("/metadata/labels/{HASH}"))).or_insert(0) += 1;
-    }
-    strays
+    stray.map(pods::read).filter(Pod::is_ready).collect()
 }
 
 fn read_set(set: &Value, pods: &[Value]) -> Set {
@@ -297,16 +328,19 @@ fn read_set(set: &Value, pods: &[Value]) -> Set {
         pods: number(set, "/status/replicas").unwrap_or(0),
         ready: number(set, "/status/readyReplicas").unwrap_or(0),
         available: number(set, "/status/availableReplicas").unwrap_or(0),
+        is_by_share: annotation(set, BY_SHARE).is_some(),
         deadline: annotation(set, DEADLINE).and_then(|text| time(&Value::from(text))),
         failure: failure.map(|condition| text(condition, "/message")),
         members,
+        orphan: orphan::is_one(set).then(|| orphan::owners(set).cloned().collect()),
     }
 }
 
 fn read_service(service: &Value) -> Service {
-    let hash = service.pointer(&format!("/spec/selector/{HASH}")).and_then(Value::as_str).map(str::to_owned);
+    let mut selector = pods::texts(service.pointer("/spec/selector"));
+    let hash = selector.remove(HASH);
     let managed_by = annotation(service, MANAGED_BY).map(str::to_owned);
-    Service { guard: Guard::of(service), hash, managed_by }
+    Service { guard: Guard::of(service), hash, selector, managed_by }
 }
 
 /// Who wrote the status, or a set, and when last; by `metadata.managedFields`.
@@ -327,7 +361,5 @@ fn writers<'a>(rollout: &Value, sets: impl Iterator<Item = &'a Value>) -> BTreeM
 }
 
 fn owned_by(object: &Value, uid: &str) -> bool {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten();
-    let mut owners = owners.filter(|owner| owner["controller"] == true);
-    owners.any(|owner| owner["uid"] == *uid)
+    orphan::owners(object).any(|owner| owner["controller"] == true && owner["uid"] == *uid)
 }

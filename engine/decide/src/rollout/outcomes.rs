@@ -9,6 +9,7 @@ use super::state::State;
 use crate::object::text;
 use crate::outcome::{Attempted, Outcomes};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// By what an act is known again; none of it has a whole object.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +22,12 @@ pub enum ActKey {
     Unroute(Routed),
     /// The set of the template with this hash was created.
     Create(String),
+    /// The set with this uid was taken over.
+    Own(String),
     /// Pods were evicted for `restartAt`, whichever they were.
     Evict,
+    /// The Event of this name was posted.
+    Post(String),
     /// Something else was written in the cluster, or in the stream of a revert.
     Written,
 }
@@ -74,6 +79,8 @@ impl From<Act> for ActKey {
             Act::Unroute { router, rollout } => ActKey::Unroute(Routed { router, rollout }),
             Act::Create { manifest } => ActKey::Create(text(&manifest, &format!("/metadata/labels/{HASH}"))),
             Act::Evict { .. } => ActKey::Evict,
+            Act::Post { event, .. } => ActKey::Post(event.name),
+            Act::Own { set, .. } => ActKey::Own(set.uid),
             Act::Scale { .. }
             | Act::Forget { .. }
             | Act::Select { .. }
@@ -97,12 +104,12 @@ impl AskedShare {
         }
     }
 
-    /// Whether the journal asks for it, wherever the router is now.
+    /// Whether the journal asks for it, wherever the router is now, and whichever version the canary's Service names.
     fn is_asked(&self, state: &State) -> bool {
         let newest = state.progress.as_ref().map(|progress| &progress.hash);
         let stable = state.stable.as_ref().map(|stable| &stable.hash).or(newest);
         state.routed.as_ref().is_some_and(|routed| routed.router == self.router)
-            && (self.weight, Some(&self.newest), Some(&self.stable)) == (state.asked, newest, stable)
+            && (self.weight, Some(&self.stable)) == (state.asked, stable)
     }
 }
 
@@ -113,14 +120,18 @@ pub fn is_current(state: &State, kept: &ActKey) -> bool {
         ActKey::Weigh(share) | ActKey::Verify(share) => share.is_asked(state),
         ActKey::Unroute(routed) => state.routed.as_ref() == Some(routed),
         ActKey::Create(hash) => state.progress.as_ref().is_some_and(|progress| progress.hash == *hash),
-        ActKey::Evict => state.progress.is_some(),
+        ActKey::Own(_) | ActKey::Evict | ActKey::Post(_) => state.progress.is_some(),
         ActKey::Written => false,
     }
 }
 
-/// Why the newest version's set could not be created the last time, and when it is tried again.
+/// Why the newest version's set could not be created the last time, and when it is tried again. What failed before its
+/// steps began, or began anew, says nothing any more: whoever retries has mended something.
 pub(super) fn refusal(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
-    failure_of(&ActKey::Create(state.progress.as_ref()?.hash.clone()), outcomes)
+    let progress = state.progress.as_ref()?;
+    let create = ActKey::Create(progress.hash.clone());
+    let is_of_now = outcomes.of(&create)?.at >= progress.since;
+    failure_of(&create, outcomes).filter(|_| is_of_now)
 }
 
 /// Why a pod could not be evicted the last time, and when it is tried again.
@@ -128,10 +139,31 @@ pub(super) fn eviction(outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailu
     failure_of(&ActKey::Evict, outcomes)
 }
 
-fn failure_of(act: &ActKey, outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
-    let attempted = outcomes.of(act)?;
+/// Why each set that was left behind could not be taken over the last time, and when it is tried again.
+pub(super) fn unowned(outcomes: &Outcomes<ActKey, Reply>) -> BTreeMap<String, RouterFailure> {
+    let unowned = outcomes.iter().filter_map(|attempted| match &attempted.act {
+        ActKey::Own(uid) => Some((uid.clone(), failed(attempted)?)),
+        _ => None,
+    });
+    unowned.collect()
+}
+
+/// The Events that were posted, and why one was not the last time, and when it is tried again.
+pub(super) fn posted(outcomes: &Outcomes<ActKey, Reply>) -> BTreeMap<String, Option<RouterFailure>> {
+    let posted = outcomes.iter().filter_map(|attempted| match &attempted.act {
+        ActKey::Post(name) => Some((name.clone(), failed(attempted))),
+        _ => None,
+    });
+    posted.collect()
+}
+
+fn failed(attempted: &Attempted<ActKey, Reply>) -> Option<RouterFailure> {
     let failure = attempted.result.as_ref().err()?;
     Some(RouterFailure::of(failure, attempted.failures, attempted.at))
+}
+
+fn failure_of(act: &ActKey, outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
+    failed(outcomes.of(act)?)
 }
 
 impl Removal {
@@ -169,7 +201,13 @@ impl RouterStatus {
                     status.was_asked(attempted);
                 }
                 ActKey::Unroute(_) => status = nothing.clone(),
-                ActKey::Weigh(_) | ActKey::Verify(_) | ActKey::Create(_) | ActKey::Evict | ActKey::Written => {}
+                ActKey::Weigh(_)
+                | ActKey::Verify(_)
+                | ActKey::Create(_)
+                | ActKey::Own(_)
+                | ActKey::Evict
+                | ActKey::Post(_)
+                | ActKey::Written => {}
             }
         }
         if let RouterReply::Taken { since, .. } = &mut status.reply {

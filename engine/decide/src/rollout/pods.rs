@@ -1,9 +1,11 @@
 //! The pods of a Rollout's sets, and how often their containers have failed.
 
 use super::act::Guard;
+use super::hash::HASH;
 use crate::next::Timestamp;
 use crate::object::{self, annotation, conditions, number, text, time};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A pod of one of its ReplicaSets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Pod {
     pub trouble: Option<String>,
     /// How often its main container has failed.
     pub failing: Failing,
+    /// Its labels, by which Services select it.
+    pub(super) labels: BTreeMap<String, String>,
 }
 
 /// How often the main container of a pod has failed.
@@ -39,6 +43,16 @@ impl Pod {
     /// Whether it is ready.
     pub fn is_ready(&self) -> bool {
         self.ready_since.is_some()
+    }
+
+    /// Whether it names this version.
+    pub(super) fn is_of(&self, hash: &str) -> bool {
+        self.labels.get(HASH).is_some_and(|named| named == hash)
+    }
+
+    /// Whether it has all of these labels.
+    pub(super) fn has(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
     }
 
     /// Whether it is one of those that its set counts: not one that has ended or is about to.
@@ -75,7 +89,23 @@ pub(super) fn read(pod: &Value) -> Pod {
         ready.filter(|_| !deleting).map(|ready| ready.get("lastTransitionTime").and_then(time).unwrap_or(0));
     let failing = if deleting { Failing::No } else { failing(pod) };
     let created = pod.pointer("/metadata/creationTimestamp").and_then(time).unwrap_or(Timestamp::MAX);
-    Pod { name: text(pod, "/metadata/name"), guard: Guard::of(pod), created, phase, ready_since, trouble, failing }
+    let labels = texts(pod.pointer("/metadata/labels"));
+    Pod {
+        name: text(pod, "/metadata/name"),
+        guard: Guard::of(pod),
+        created,
+        phase,
+        ready_since,
+        trouble,
+        failing,
+        labels,
+    }
+}
+
+/// A map of texts, as labels and selectors are.
+pub(super) fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
+    let all = map.and_then(Value::as_object).into_iter().flatten();
+    all.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 /// The annotation by which `kubectl` knows the main container of several.

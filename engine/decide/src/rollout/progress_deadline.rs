@@ -20,7 +20,8 @@ impl Context<'_> {
     /// When the progress deadline is over; `None` while no progress is expected.
     /// A router that is a plugin has all of it, from when it could be told: after an outage or a start of ours anew.
     pub(super) fn overdue_at(&self) -> Option<Timestamp> {
-        let underway = self.progress.state == ProgressState::Underway && self.progress.paused_since.is_none();
+        let is_moving = self.progress.paused_since.is_none() && self.left().is_none();
+        let underway = self.progress.state == ProgressState::Underway && is_moving;
         let since = self.progressed_at().max(self.router_status().and_then(RouterStatus::since).unwrap_or(0));
         underway.then(|| since + self.strategy.progress_deadline_ms)
     }
@@ -49,6 +50,9 @@ pub(super) fn extend(context: &Context) -> Option<Move> {
 /// that is for a person to fix.
 pub(super) fn overdue(context: &Context) -> Option<Move> {
     let held = context.strategy.overdue == Overdue::Report || context.strategy.paused == Paused::Holds;
+    // Another version alone serves by the canary's Service, which is not this one's fault.
+    let is_other = |hash: &str| hash != context.progress.hash;
+    let held = held || context.canary_alone_serves() && context.elsewhere().is_some_and(is_other);
     if !context.is_underway()
         || !context.is_overdue()
         || held
@@ -57,9 +61,13 @@ pub(super) fn overdue(context: &Context) -> Option<Move> {
     {
         return None;
     }
-    // A set that is refused is asked for all the time, and has had its time.
-    let is_refused = |act: &Act| matches!(act, Act::Create { .. }) && context.observed.refusal.is_some();
-    if !super::desired::desired(context).acts.iter().all(is_refused) {
+    // A set that is refused is asked for all the time, and has had its time; whose another one is makes no pod ready.
+    let is_no_progress = |act: &Act| match act {
+        Act::Create { .. } => context.observed.refusal.is_some(),
+        Act::Own { .. } => true,
+        _ => false,
+    };
+    if !super::desired::desired(context).acts.iter().all(is_no_progress) {
         return None;
     }
     let limit = super::step::span(context.strategy.progress_deadline_ms);

@@ -12,7 +12,7 @@ use super::progress::ProgressState;
 use super::router::rules;
 use super::state::{Requested, State};
 use super::strategy::{Mistake, Reading};
-use super::{adopt, desired, git, status, transitions};
+use super::{adopt, desired, events, git, messages, status, transitions};
 use crate::epoch::Epoch;
 use crate::next::{Next, Timestamp, Wake};
 use crate::object::images_of;
@@ -44,6 +44,7 @@ pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistak
         return next;
     }
     let rules = [
+        promised,
         rules::ask,
         asked,
         transitions::fail,
@@ -53,6 +54,11 @@ pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistak
         git::put_back,
     ];
     rules.iter().find_map(|rule| rule(&context)).unwrap_or_else(|| rest(&context, mistakes, text))
+}
+
+/// Where who shares the traffic can be read, that one is told, whatever else the spec says.
+fn promised(context: &Context) -> Option<Move> {
+    rules::promise(context).filter(|_| context.strategy.reading == Reading::Safety)
 }
 
 /// One of Argo's clients may send it back; nothing else that they ask for can be followed.
@@ -80,11 +86,13 @@ fn answered(state: &State, observed: &ObservedRollout, text: &str) -> Option<Mov
 fn rest(context: &Context, mistakes: &[Mistake], text: String) -> Move {
     let Desired { mut acts, wake } = desired::desired(context);
     acts.retain(|act| is_safe(context, act));
+    let (event, news) = events::post(context);
+    acts.extend(event);
     acts.extend(status::unfollowed(context, mistakes));
     let echo = (!acts.is_empty()).then_some(context.now + ECHO_MS);
     let router = context.router().and_then(|router| router.wake(context.observed, context.now));
     let stands_in = context.stands_in_at().filter(|at| *at > context.now);
-    let wake = [wake, echo, router, stands_in, transitions::asks_again(context)]
+    let wake = [wake, echo, router, stands_in, news, transitions::asks_again(context)]
         .into_iter()
         .flatten()
         .min()
@@ -93,26 +101,29 @@ fn rest(context: &Context, mistakes: &[Mistake], text: String) -> Move {
         ProgressState::Aborted { because, .. } => format!("aborted: {because}; {text}"),
         ProgressState::Underway | ProgressState::Promoted => text,
     };
+    let text = match messages::lacking(context) {
+        Some((lacking, _)) => format!("{lacking}; {text}"),
+        None => text,
+    };
     Next { acts, wake, ..Next::blocked(text) }
 }
 
 /// Traffic, and pods that are added. Pods are taken away only where the position says so and the numbers are known.
 fn is_safe(context: &Context, act: &Act) -> bool {
     match act {
-        Act::Select { .. } | Act::Route { .. } | Act::Weigh { .. } | Act::Verify { .. } => true,
-        Act::Scale { set, pods, .. } => {
-            let observed = context.observed.sets.iter().find(|known| known.guard.uid == set.uid);
-            let lowers = observed.is_some_and(|known| *pods < known.spec);
+        Act::Select { .. } | Act::Route { .. } | Act::Weigh { .. } | Act::Verify { .. } | Act::Unroute { .. } => true,
+        Act::Scale { .. } => {
             let ends = context.progress.state != ProgressState::Underway;
-            !lowers || ends && context.strategy.reading == Reading::Safety
+            !desired::lowers(context, act) || ends && context.strategy.reading == Reading::Safety
         }
         Act::Create { .. }
+        | Act::Own { .. }
         | Act::Evict { .. }
         | Act::Forget { .. }
-        | Act::Unroute { .. }
         | Act::AskRevert { .. }
         | Act::WithdrawRevert { .. }
         | Act::Stamp { .. }
+        | Act::Post { .. }
         | Act::Status { .. } => false,
     }
 }

@@ -5,16 +5,17 @@
 
 use super::act::Act;
 use super::context::Context;
+use super::events::{self, SERVING, ServingStatus};
 use super::git;
 use super::intent::Start;
-use super::messages;
 use super::observed::{ObservedRollout, Set};
 use super::progress::ProgressState;
 use super::restart;
+use super::router::leaving;
 use super::router::plugin::{Remedy, RouterResponse};
 use super::state::Refused;
 use super::strategy::{Mistake, Overdue, Paused};
-use crate::next::Timestamp;
+use crate::next::{Phase, Timestamp};
 use crate::object::write_time;
 use serde_json::{Map, Value, json};
 
@@ -57,9 +58,14 @@ pub(super) fn phase(context: &Context) -> (&'static str, String) {
     let pods: u32 = context.observed.sets.iter().map(|set| set.pods).sum();
     let stable = context.state.stable.as_ref().is_some_and(|stable| stable.hash == context.progress.hash);
     let progressing = |text: &str| ("Progressing", text.to_owned());
+    let left = leaving::leaving(context).map(|(phase, _, text)| match phase {
+        Phase::Blocked => ("Degraded", format!("TrafficRoutingError: {text}")),
+        _ => ("Progressing", text),
+    });
     match &context.progress.state {
         ProgressState::Aborted { because, .. } => ("Degraded", aborted(context, because)),
         _ if is_timed_out(context) => ("Degraded", timed_out(context)),
+        _ if left.is_some() => left.unwrap_or_default(),
         _ if is_refused(context) => ("Degraded", format!("TrafficRoutingError: {}", context.problems().join("; "))),
         _ if !context.awaited().is_empty() => ("Progressing", context.awaited().join("; ")),
         _ if !context.problems().is_empty() => ("Degraded", format!("InvalidSpec: {}", context.problems().join("; "))),
@@ -95,7 +101,7 @@ pub(super) fn invalid(observed: &ObservedRollout, mistakes: &[Mistake], now: Tim
     wanted.insert("conditions".into(), conditions.into());
     wanted.insert("phase".into(), "Degraded".into());
     wanted.insert("message".into(), message.into());
-    wanted.insert("observedGeneration".into(), generation(observed));
+    wanted.insert("observedGeneration".into(), observed.generation().map(|it| it.to_string()).into());
     diff(observed, wanted)
 }
 
@@ -124,7 +130,6 @@ fn fields(context: &Context) -> Map<String, Value> {
         ProgressState::Aborted { at, .. } => Some(*at),
         ProgressState::Underway | ProgressState::Promoted => None,
     };
-    let selector: Vec<String> = context.strategy.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let when = |at: Option<Timestamp>| at.map_or(Value::Null, |at| write_time(at).into());
     let wanted = json!({
         "HPAReplicas": sum(|set| set.pods),
@@ -138,14 +143,14 @@ fn fields(context: &Context) -> Map<String, Value> {
         "currentStepHash": progress.steps_hash,
         "currentStepIndex": (!context.strategy.steps.is_empty()).then_some(progress.at),
         "message": (!message.is_empty()).then_some(message),
-        "observedGeneration": generation(context.observed),
+        "observedGeneration": context.observed.generation().map(|it| it.to_string()),
         "pauseConditions": paused.map(|at| json!([{ "reason": "CanaryPauseStep", "startTime": write_time(at) }])),
         "phase": phase,
         "promoteFull": null,
         "readyReplicas": sum(|set| set.ready),
         "replicas": sum(|set| set.pods),
         "restartedAt": restart::restarted_at(context),
-        "selector": selector.join(","),
+        "selector": selector(context),
         "stableRS": context.state.stable.as_ref().map(|stable| stable.hash.clone()),
         "updatedReplicas": context.canary().map_or(0, |set| set.pods),
     });
@@ -155,8 +160,12 @@ fn fields(context: &Context) -> Map<String, Value> {
     }
 }
 
-fn generation(observed: &ObservedRollout) -> Value {
-    observed.rollout["metadata"]["generation"].to_string().into()
+/// All pods of the Rollout, whichever their version, as an autoscaler counts them; what was said before where the spec
+/// cannot be read.
+fn selector(context: &Context) -> Value {
+    let labels = &context.strategy.selector;
+    let said: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if labels.is_empty() { context.observed.status("selector").clone() } else { said.join(",").into() }
 }
 
 /// What is served to whom, where traffic is routed.
@@ -266,16 +275,24 @@ fn conditions(context: &Context, phase: &str) -> Vec<Value> {
         // Argo says so, too, of a Service or an Ingress that is not there.
         all.push(Condition::new("InvalidSpec", "True", "InvalidSpec", &context.problems().join("; ")));
     }
-    if let Some((text, reason)) = messages::lacking(context) {
-        all.push(Condition::new("Serving", "False", reason, &text));
+    if let Some(ServingStatus { status, reason, message }) = events::serving(context) {
+        all.push(Condition::new(SERVING, status, &reason, &message));
     }
     if let Some((status, reason, text)) = weight_verified(context) {
         all.push(Condition::new("WeightVerified", status, reason, &text));
+    }
+    if let Some((_, reason, text)) = leaving::leaving(context) {
+        all.push(Condition::new("Unrouted", "False", reason, &text));
     }
     let refusal = context.observed.refusal.as_ref().filter(|_| context.canary().is_none());
     let refusal = refusal.map(|refused| &refused.because);
     if let Some(failure) = context.canary().and_then(|set| set.failure.as_ref()).or(refusal) {
         all.push(Condition::new("ReplicaFailure", "True", "FailedCreate", failure));
+    }
+    if let Some((uid, refused)) = context.observed.unowned.iter().next() {
+        let name = context.observed.sets.iter().find(|set| set.guard.uid == *uid).map(|set| set.guard.name.as_str());
+        let text = format!("ReplicaSet {} cannot be taken over: {}", name.unwrap_or(uid), refused.because);
+        all.push(Condition::new("ReplicaSetsOwned", "False", "FailedOwn", &text));
     }
     if !context.state.refused.is_empty() {
         all.push(Condition::new("Refused", "True", "FailedBefore", &refused(&context.state.refused)));

@@ -8,6 +8,7 @@ use super::fields::{CANARY, Fields, Mistakes};
 use super::replicas::{self, Bounds};
 use super::router::{self, Router};
 use super::selector::{read_selector, read_template};
+use super::shares::{StableScale, read_delays, read_stable_scale};
 use super::step::{self, Scale, Step, Traffic};
 use crate::annotations::ABORT_ON;
 use crate::next::Timestamp;
@@ -48,6 +49,8 @@ pub struct Strategy {
     pub stable_service: Option<String>,
     /// The router, when the traffic is routed.
     pub router: Option<Router>,
+    /// The stable version's pods while a canary has traffic, with traffic routing.
+    pub stable_scale: StableScale,
     /// Milliseconds that a replaced version keeps its pods, with traffic routing.
     pub scale_down_delay_ms: u64,
     /// The same for a canary that was aborted; `None` keeps its pods for ever.
@@ -107,15 +110,8 @@ pub enum Paused {
 }
 
 const ARGO_SPEC: &[&str] = &["analysis", "workloadRef"];
-const ARGO_CANARY: &[&str] = &[
-    "analysis",
-    "antiAffinity",
-    "canaryMetadata",
-    "dynamicStableScale",
-    "pingPong",
-    "replicaProgressThreshold",
-    "stableMetadata",
-];
+const ARGO_CANARY: &[&str] =
+    &["analysis", "antiAffinity", "canaryMetadata", "pingPong", "replicaProgressThreshold", "stableMetadata"];
 
 /// Where a mistake leaves it unknown how many pods there shall be, or who shares the traffic.
 const COUNTS: [&str; 7] = [
@@ -141,12 +137,19 @@ impl Strategy {
         Strategy { reading, ..self }
     }
 
+    /// The pods that the stable version's share asks for, at a canary's weight in percent.
+    pub(super) fn stable_pods(&self, weight: u32) -> u32 {
+        replicas::routed(self.replicas, 100 - weight.min(100), self.min_pods)
+    }
+
     /// The canary's pods at a step and a weight in percent, with traffic routing. What a step before it says of the
     /// number holds until another says otherwise.
     pub(super) fn routed_pods(&self, at: usize, weight: u32) -> u32 {
         let Some(passed) = self.steps.get(..=at) else { return self.replicas };
         let scale = |step: &Step| if let Step::Scale(scale) = step { Some(*scale) } else { None };
         match passed.iter().rev().find_map(scale) {
+            // As Argo has it, what is written is lifted only where the stable version has a share as well.
+            Some(Scale::Pods(pods)) if pods > 0 && self.stable_scale == StableScale::Dynamic => pods.max(self.min_pods),
             Some(Scale::Pods(pods)) => pods,
             Some(Scale::Share(share)) => replicas::routed(self.replicas, share, self.min_pods),
             Some(Scale::MatchWeight) | None => replicas::routed(self.replicas, weight, self.min_pods),
@@ -245,13 +248,6 @@ fn read_overdue(fields: &mut Fields, mistakes: &mut Mistakes) -> Overdue {
     }
 }
 
-fn refuse_dynamic(canary: &mut Fields, mistakes: &mut Mistakes) {
-    if canary.take("dynamicStableScale").is_some_and(|value| value != &Value::Bool(false)) {
-        let path = canary.path_of("dynamicStableScale");
-        mistakes.push(Mistake::new(&path, "is Argo's, and not supported by this version of Bespin", "remove it"));
-    }
-}
-
 fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let abort_on = read_abort_on(rollout, mistakes);
     let mut fields = Fields::of(&rollout["spec"], "spec", mistakes)?;
@@ -277,15 +273,12 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let stable_service = canary.text("stableService", mistakes);
     let router = canary.take("trafficRouting").and_then(|routing| router::read(routing, mistakes));
     check_services(canary_service.as_deref(), stable_service.as_deref(), router.as_ref(), mistakes);
-    let traffic = if router.is_some() { Traffic::Routed } else { Traffic::ByPods };
-    let raw_steps = canary.take("steps");
-    let steps = step::read(raw_steps, &format!("{CANARY}.steps"), traffic, mistakes);
+    let (steps, steps_hash) = read_steps(&mut canary, router.as_ref(), mistakes);
     let bounds = read_bounds(&mut canary, replicas, mistakes);
-    let delay = canary.number("scaleDownDelaySeconds", 0..=u32::MAX, mistakes).unwrap_or(30);
-    let abort_delay = canary.number("abortScaleDownDelaySeconds", 0..=u32::MAX, mistakes).unwrap_or(30);
+    let stable_scale = read_stable_scale(&mut canary, router.as_ref(), mistakes);
+    let (scale_down_delay_ms, abort_delay_ms) = read_delays(&mut canary, stable_scale, mistakes);
     let delayed = canary.number("scaleDownDelayRevisionLimit", 0..=u32::MAX, mistakes);
     let min_pods = canary.number("minPodsPerReplicaSet", 0..=u32::MAX, mistakes).unwrap_or(0);
-    refuse_dynamic(&mut canary, mistakes);
     canary.refuse(ARGO_CANARY, mistakes);
 
     Some(Strategy {
@@ -299,13 +292,14 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
         overdue,
         paused,
         steps,
-        steps_hash: step::hash_of(raw_steps),
+        steps_hash,
         bounds,
         canary_service,
         stable_service,
         router,
-        scale_down_delay_ms: u64::from(delay) * 1000,
-        abort_delay_ms: (abort_delay > 0).then_some(u64::from(abort_delay) * 1000),
+        stable_scale,
+        scale_down_delay_ms,
+        abort_delay_ms,
         min_pods,
         rollback_window,
         delayed,
@@ -313,6 +307,13 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
         reading: Reading::Whole,
         abort_on,
     })
+}
+
+/// The steps, and their hash as Argo computes it.
+fn read_steps(canary: &mut Fields, router: Option<&Router>, mistakes: &mut Mistakes) -> (Vec<Step>, String) {
+    let traffic = if router.is_some() { Traffic::Routed } else { Traffic::ByPods };
+    let raw = canary.take("steps");
+    (step::read(raw, &format!("{CANARY}.steps"), traffic, mistakes), step::hash_of(raw))
 }
 
 fn is_object(value: &Value, path: &str, mistakes: &mut Mistakes) -> bool {

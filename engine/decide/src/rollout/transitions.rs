@@ -47,7 +47,9 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
         return None;
     }
     let stable = stable_version::before(state, observed, strategy, &hash);
-    let corrected = (stable.as_ref().map(|stable| &stable.hash) != state.stable.as_ref().map(|stable| &stable.hash))
+    // What is recorded of another Rollout of this name is forgotten as this one begins.
+    let recorded = state.stable.as_ref().filter(|_| state.is_of(&observed.guard().uid));
+    let corrected = (stable.as_ref().map(|stable| &stable.hash) != recorded.map(|stable| &stable.hash))
         .then(|| Entry::Corrected { stable: stable.clone() });
     let start = match &stable {
         None => Start::First,
@@ -207,7 +209,9 @@ pub(super) fn promote(context: &Context) -> Option<Move> {
     let canary = context.canary().filter(|set| set.caught_up == CaughtUp::Yes)?;
     let full = canary.spec == context.strategy.replicas && canary.available >= context.strategy.replicas;
     let first = context.progress.start == Start::First;
-    let served = first || context.is_verified() && (context.state.asked == 100 || context.strategy.replicas == 0);
+    let serves = context.problems().is_empty() && context.canary_is_selected();
+    let shared = context.is_verified() && (context.state.asked == 100 && serves || context.strategy.replicas == 0);
+    let served = first || shared;
     (full && served).then(|| {
         let image = context.progress.images.first().map_or("", String::as_str);
         let record = vec![Entry::Promoted { hash: context.progress.hash.clone() }];
@@ -232,10 +236,11 @@ pub(super) fn break_pause(context: &Context) -> Option<Move> {
     Some(moving(vec![Entry::PauseBroken { index }], text))
 }
 
-/// A step ends when it is true, and its pause with the clock or with a person. While the router is in trouble, none
-/// ends but by a person.
+/// A step ends when it is true, and its pause with the clock or with a person. While the router is in trouble, or an
+/// object is missing or wrong, none ends but by a person.
 pub(super) fn step(context: &Context) -> Option<Move> {
-    if !context.is_underway() || context.strategy.paused == Paused::Holds || context.trouble().is_some() {
+    let is_held = context.strategy.paused == Paused::Holds || context.trouble().is_some() || context.left().is_some();
+    if !context.is_underway() || is_held || !context.problems().is_empty() {
         return None;
     }
     let index = context.progress.at;

@@ -1,26 +1,35 @@
 //! The weight of the canary: what the router should give it now.
 
-use super::context::Context;
+use super::context::{Context, pods};
 use super::intent::Start;
 use super::progress::ProgressState;
+use super::shares::StableScale;
+
+/// How long a weight that was promised may not be served yet, in ms: a router takes some seconds.
+const PROMISED_MS: u64 = 60_000;
 
 impl Context<'_> {
     /// The weight that the router should have now, in percent.
     ///
     /// It rises only when the canary's pods are there, and falls at once; but where the stable Service has had no ready
-    /// pods for a while and the canary's has some, those get everything. A version that was sent back gets nothing more
-    /// by that, and keeps its share until the stable Service has ready pods.
+    /// pods for a while and the canary's has some, those get everything; and until then, what they have. A version that was
+    /// sent back gets nothing more by that, and keeps what it is served until the stable Service has ready pods. Where
+    /// neither has any, nothing moves.
     pub(super) fn wanted_weight(&self) -> u32 {
         let asked = self.state.asked;
         let canary = self.canary().map_or(0, |set| set.available);
         let target = self.target();
         match self.progress.state {
-            ProgressState::Aborted { .. } if self.canary_alone_serves() => asked,
-            ProgressState::Aborted { .. } => 0,
-            _ if self.canary_alone_serves() && self.stands_in_at().is_some_and(|at| self.now >= at) => 100,
+            ProgressState::Underway | ProgressState::Promoted if self.stands_in() => 100,
+            _ if self.canary_alone_serves() => asked.max(self.last_served()),
+            ProgressState::Promoted if self.stable_is_selected() && self.elsewhere().is_some() => self.lowered(0),
             ProgressState::Promoted if self.stable_is_selected() => 0,
+            ProgressState::Promoted if self.canary_is_cut_off() && self.stable_serves() => 0,
             ProgressState::Promoted => asked,
-            ProgressState::Underway if canary == 0 || self.lacks_its_service() => 0,
+            _ if self.canary_is_cut_off() && self.stable_serves() => 0,
+            _ if self.canary_is_cut_off() => asked,
+            ProgressState::Aborted { .. } => self.lowered(0),
+            ProgressState::Underway if canary == 0 => self.lowered(0),
             ProgressState::Underway if self.progress.start == Start::First => {
                 if self.stable_is_selected() {
                     0
@@ -29,10 +38,31 @@ impl Context<'_> {
                 }
             }
             ProgressState::Underway if self.is_held() => asked,
-            ProgressState::Underway if !self.problems().is_empty() => asked.min(target),
-            ProgressState::Underway if !self.canary_is_selected() => asked.min(self.progress.reached),
-            ProgressState::Underway if target <= asked || self.at_goal().is_ok() => target,
+            ProgressState::Underway if !self.problems().is_empty() || self.left().is_some() => self.lowered(target),
+            ProgressState::Underway if !self.canary_is_selected() => self.lowered(self.progress.reached),
+            ProgressState::Underway if target <= asked => self.lowered(target),
+            ProgressState::Underway if self.at_goal().is_ok() => target,
             ProgressState::Underway => asked,
         }
+    }
+
+    /// The canary's weight that counts as served, in percent; while what was promised last has hardly had its time, the
+    /// one before it.
+    fn last_served(&self) -> u32 {
+        let before = || match self.state.weights.as_slice() {
+            [.., before, last] if self.now < last.at + PROMISED_MS => before.served.map(|_| before.asked),
+            _ => None,
+        };
+        self.served().or_else(before).unwrap_or(0)
+    }
+
+    /// A weight that falls, in percent: as far as the stable version has the pods for what it gets.
+    fn lowered(&self, weight: u32) -> u32 {
+        let replicas = u64::from(self.strategy.replicas);
+        let stable = self.observed.set(self.stable_hash());
+        let follows = self.strategy.stable_scale == StableScale::Dynamic || stable.is_some_and(|set| set.is_by_share);
+        let staying = u64::from(stable.map_or(0, |set| pods(set).staying(set.spec)));
+        let borne = if follows && replicas > 0 { (staying * 100 / replicas).min(100) } else { 100 };
+        self.state.asked.min(weight.max(100 - u32::try_from(borne).unwrap_or(100)))
     }
 }

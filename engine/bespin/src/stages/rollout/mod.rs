@@ -119,14 +119,21 @@ impl Stage for RolloutStage {
     }
 
     /// One impossible act never holds up a safer one. When a router that failed is called again is decided by its
-    /// outcome, and so it is of a ReplicaSet or an eviction that is refused: nothing else waits for them.
+    /// outcome, and so it is of a ReplicaSet that cannot be created or taken over, and of an eviction that is refused: nothing else waits for them.
     fn then(&self, act: &Act, ended: &Result<Reply, Trouble>) -> Then {
         match (act, ended) {
             (_, Ok(_)) => Then::GoOn,
             (
-                Act::Weigh { .. } | Act::Verify { .. } | Act::Unroute { .. } | Act::Create { .. } | Act::Evict { .. },
+                Act::Weigh { .. }
+                | Act::Verify { .. }
+                | Act::Unroute { .. }
+                | Act::Create { .. }
+                | Act::Own { .. }
+                | Act::Evict { .. },
                 Err(_),
             ) => Then::GoOn,
+            // The condition says the same, and it is posted again by that.
+            (Act::Post { .. }, Err(_)) => Then::GoOn,
             (_, Err(_)) => Then::FailAtTheEnd,
         }
     }

@@ -38,6 +38,7 @@ pub(super) fn view(cluster: &str, recorded: &State, live: &ObservedRollout, now:
         cluster: cluster.to_owned(),
         phase: shown.phase,
         message: shown.message,
+        lacking: shown.lacking,
         ownership: match live.owner {
             Owner::Ours => "owned",
             Owner::Observed => "observed",

@@ -29,6 +29,14 @@ impl RolloutStage {
                 Some(Noticed::Rollout { namespace, name }) => {
                     drivers.ensure(&Stream::rollout(cluster.name(), &namespace, &name))
                 }
+                Some(Noticed::Pod { namespace, rollout }) => {
+                    let stream = Stream::rollout(cluster.name(), &namespace, &rollout);
+                    match drivers.is_driven(&stream) {
+                        true => drivers.poke(&stream),
+                        // Its set may have been adopted by a rollout of another name.
+                        false => drivers.poke_all(&format!("{prefix}{namespace}/")),
+                    }
+                }
                 Some(Noticed::Around { namespace }) => drivers.poke_all(&format!("{prefix}{namespace}/")),
                 None => return Ok(()),
             }

@@ -4,6 +4,8 @@
 //! and what keeps it from following. [`Router`] asks the one that is named.
 
 pub mod alb;
+pub(super) mod leaving;
+pub(super) mod left;
 pub mod plugin;
 pub(super) mod rules;
 
@@ -31,7 +33,7 @@ pub(super) struct Asked<'a> {
     pub names: Names<'a>,
     /// The canary's weight, in percent.
     pub weight: u32,
-    /// The newest template's hash.
+    /// The hash of the version that gets the canary's share: the newest one's, once the canary's Service names it.
     pub newest: &'a str,
     /// The hash of the stable version's template.
     pub stable: &'a str,

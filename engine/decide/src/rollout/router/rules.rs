@@ -1,9 +1,10 @@
-//! The rules about a router that is a plugin: it is promised before it is told anything, and takes back what it has
-//! made before the rollout leaves it.
+//! The rules about a router that is a plugin and in use: it is promised before it is told anything, and asked what it
+//! serves.
 
 use super::Router;
-use super::plugin::{RouterStatus, Serves, is_same_place, path_of, place};
-use crate::next::{Next, Status, Timestamp, Wake};
+use super::left::left;
+use super::plugin::{RouterStatus, Serves, path_of, place};
+use crate::next::{Next, Status, Wake};
 use crate::outcome::Outcomes;
 use crate::rollout::act::{Act, Move, Split};
 use crate::rollout::context::Context;
@@ -13,6 +14,7 @@ use crate::rollout::intent::Routed;
 use crate::rollout::messages;
 use crate::rollout::observed::{Observed, ObservedRollout, Owner};
 use crate::rollout::outcomes::{self, ActKey, Removal, Reply};
+use crate::rollout::services;
 use crate::rollout::state::State;
 use crate::rollout::strategy::{self, Reading, Strategy};
 
@@ -25,6 +27,8 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
             observed.removal = removal;
             observed.refusal = outcomes::refusal(state, outcomes);
             observed.eviction = outcomes::eviction(outcomes);
+            observed.posted = outcomes::posted(outcomes);
+            observed.unowned = outcomes::unowned(outcomes);
             if let Some(split) = question(state, observed) {
                 let status = RouterStatus::of(&split, outcomes);
                 observed.served = status.verified();
@@ -36,12 +40,16 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
 
 /// What a rollout's router is to be asked: nothing before it was promised to be used.
 fn question(state: &State, observed: &ObservedRollout) -> Option<Split> {
-    let strategy = salvage(observed).filter(|_| observed.owner == Owner::Ours)?;
-    let Router::Plugin(plugin) = strategy.router? else { return None };
-    state.routed.as_ref().filter(|routed| routed.router == plugin.name)?;
+    // The spec is read last, for that takes longest.
+    let routed = state.routed.as_ref().filter(|_| observed.owner == Owner::Ours)?;
+    let strategy = salvage(observed).filter(|strategy| left(state, observed, strategy).is_none())?;
+    // Where who shares the traffic cannot be read, another may be named, which nobody has promised to use.
+    let named = strategy.router.as_ref().filter(|router| router.plugin() == Some(&routed.router))?;
+    let Router::Plugin(plugin) = named else { return None };
     let newest = &state.progress.as_ref()?.hash;
     let stable = state.stable.as_ref().map_or(newest, |stable| &stable.hash);
-    Some(plugin.split(state.asked, newest, stable, &observed.rollout))
+    let canary = services::elsewhere(state, observed, &strategy).unwrap_or(newest);
+    Some(plugin.split(state.asked, canary, stable, &observed.rollout))
 }
 
 /// Reads the spec, and refuses a plugin that this server has not, or not for this Rollout.
@@ -72,48 +80,11 @@ pub(in crate::rollout) fn salvage(observed: &ObservedRollout) -> Option<Strategy
 pub(in crate::rollout) fn promise(context: &Context) -> Option<Move> {
     let router = context.strategy.router.as_ref().and_then(Router::plugin)?;
     let routed = Routed { router: router.to_owned(), rollout: place(&context.observed.rollout) };
-    (context.state.routed.as_ref() != Some(&routed)).then(|| {
+    (context.state.routed.as_ref() != Some(&routed) && context.left().is_none()).then(|| {
         let Routed { router, rollout } = routed;
         let text = format!("{router} shares the traffic from here on");
         Next { record: vec![Entry::Routing { router, rollout }], ..Next::progressing(Wake::Now, text) }
     })
-}
-
-/// A rollout that has left its router, or the place where that one was told: it takes back what it has made there
-/// before anything else is done.
-pub(in crate::rollout) fn leave(context: &Context) -> Option<Move> {
-    let routed = context.state.routed.as_ref()?;
-    let is_named = context.strategy.router.as_ref().and_then(Router::plugin) == Some(routed.router.as_str());
-    let stays = is_named && is_same_place(&routed.rollout, &place(&context.observed.rollout));
-    (!stays).then(|| take_back(routed, &context.observed.removal, context.now))
-}
-
-/// The same where there is no Rollout any more.
-pub(in crate::rollout) fn gone(state: &State, removal: &Removal, now: Timestamp) -> Option<Move> {
-    state.routed.as_ref().map(|routed| take_back(routed, removal, now))
-}
-
-fn take_back(routed: &Routed, removal: &Removal, now: Timestamp) -> Move {
-    let Routed { router, rollout } = routed.clone();
-    match removal {
-        Removal::Failed(failure) if now < failure.again => {
-            let text = format!("{router} has to take back what it has made first: {}", failure.because);
-            Next::waiting(Wake::At(failure.again), text)
-        }
-        Removal::NotYet | Removal::Done | Removal::Failed(_) => {
-            let text = format!("{router} takes back what it has made, and all traffic is the stable version's");
-            Next { acts: vec![Act::Unroute { router, rollout }], ..Next::progressing(Wake::Now, text) }
-        }
-    }
-}
-
-/// That a router has taken back what it had made is written down before anything else, even if it is named again by
-/// now: nobody else can know.
-pub(in crate::rollout) fn taken_back(state: &State, removal: &Removal) -> Option<Move> {
-    let Routed { router, .. } = state.routed.as_ref().filter(|_| *removal == Removal::Done)?;
-    let text = format!("{router} has taken back what it had made");
-    let record = vec![Entry::Unrouted { router: router.clone() }];
-    Some(Next { record, ..Next::progressing(Wake::Now, text) })
 }
 
 /// What a router serves is asked again before anything is decided by it.

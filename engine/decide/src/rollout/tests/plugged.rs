@@ -3,6 +3,7 @@
 use super::super::*;
 use super::proxy::{Mode, NAME};
 use super::world::World;
+use crate::by::By;
 use crate::next::{Phase, Wake};
 use crate::outcome::Outcomes;
 use crate::request::Response;
@@ -45,7 +46,9 @@ fn wait(world: &mut World, ms: u64) {
     while world.now < until {
         // A router is asked for ever: this is no rest.
         world.proxy().idle = 0;
-        world.step();
+        if world.step() == super::world::Step::Rest {
+            world.now = until;
+        }
     }
 }
 
@@ -352,7 +355,7 @@ fn a_router_that_is_left_takes_back_what_it_has_made_first() {
     world.changed();
     world.proxy().mode = Mode::Silent;
     wait(&mut world, 60_000);
-    assert_eq!(world.running(), [(V55.to_owned(), 2), (V56.to_owned(), 1)], "nothing else is done before it");
+    assert_eq!(world.running(), [(V55.to_owned(), 2), (V56.to_owned(), 1)], "no pod is taken away before it");
     world.proxy().mode = Mode::Verifies;
     world.run_until(|world| world.state().routed.is_none());
     let removed = &world.proxy().removed;
@@ -360,6 +363,71 @@ fn a_router_that_is_left_takes_back_what_it_has_made_first() {
     assert!(removed[0]["spec"]["strategy"]["canary"]["trafficRouting"]["plugins"][NAME]["address"].is_string());
     world.settle();
     assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
+}
+
+fn without_router(world: &mut World) {
+    world.rollout["spec"]["strategy"]["canary"].as_object_mut().unwrap().remove("trafficRouting");
+    world.changed();
+}
+
+fn at_another_address(world: &mut World) {
+    world.rollout["spec"]["strategy"]["canary"]["trafficRouting"]["plugins"][NAME]["address"] =
+        json!("http://b.example");
+    world.changed();
+}
+
+/// One impossible act never holds up a safer one.
+#[test]
+fn a_router_that_cannot_take_its_weight_back_stops_neither_abort_nor_scaling_nor_status() {
+    for leave in [without_router, at_another_address] {
+        for (mode, phase) in [(Mode::Silent, Phase::Waiting), (Mode::Refuses, Phase::Blocked)] {
+            let mut world = seed();
+            world.deploy(V56);
+            let mut world = at_weight(world, 50);
+            leave(&mut world);
+            world.proxy().mode = mode;
+            let at = world.at();
+            world.scale(6);
+            wait(&mut world, 900_000);
+            let pods = world.running();
+            assert!(pods[0].1 >= 3 && pods[1].1 >= 1, "{mode:?}: none is taken away: {pods:?}");
+            assert!(pods.iter().map(|(_, pods)| pods).sum::<u64>() >= 6, "{mode:?}: it is scaled up: {pods:?}");
+            assert_eq!((world.at(), world.state().is_aborted()), (at, false), "{mode:?}: no version is blamed");
+            assert_eq!(world.said.0, phase, "{:?}", world.said);
+            assert!(
+                world.said.1.contains("has to take back what it has made: no route to the proxy"),
+                "{:?}",
+                world.said
+            );
+            let all = world.status("conditions").as_array().unwrap();
+            let unrouted = all.iter().find(|one| one["type"] == "Unrouted").unwrap();
+            assert!(unrouted["message"].as_str().unwrap().contains("no route to the proxy"), "{unrouted}");
+            world.ask(Action::Abort);
+            wait(&mut world, 60_000);
+            assert_eq!((world.state().is_aborted(), world.status("abort")), (true, &json!(true)), "{:?}", world.said);
+            // Without a router no more than `maxSurge` are added while none is taken away.
+            assert!(world.running()[0].1 >= 5, "{:?}", world.running());
+            assert_eq!(world.running().len(), 2, "it may still get requests: {:?}", world.running());
+            world.proxy().mode = Mode::Verifies;
+            world.settle();
+            assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), 6)]), "{:?}", world.said);
+            assert!(!world.status("conditions").to_string().contains("Unrouted"));
+            assert_eq!(world.proxy().removed.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_router_that_takes_its_weight_back_late_costs_no_version_its_deadline() {
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    without_router(&mut world);
+    world.proxy().mode = Mode::Silent;
+    wait(&mut world, 1_500_000);
+    world.proxy().mode = Mode::Verifies;
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 2)]), "{:?}", world.said);
 }
 
 #[test]
@@ -447,4 +515,127 @@ fn a_pause_does_not_count_while_the_router_does_not_serve_its_weight() {
         wait(&mut world, 120_000);
         assert!(world.at() > index, "{mode:?}: it goes on once it is served again: {:?}", world.said);
     }
+}
+
+#[test]
+fn a_half_wrong_spec_that_names_another_router_asks_nobody_again_and_again() {
+    const OTHER: &str = "example/other";
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 25);
+    let canary = &mut world.rollout["spec"]["strategy"]["canary"];
+    canary["trafficRouting"] = json!({ "plugins": { OTHER: {} } });
+    canary["maxSurge"] = json!("many");
+    world.changed();
+    let decided = |world: &World| {
+        let mut objects = world.objects();
+        objects.routers.insert(OTHER.to_owned(), Serves::This);
+        let mut observed = Observed::read(objects);
+        hear(&world.state(), &mut observed, &world.outcomes);
+        decide(&world.state(), &observed, world.now)
+    };
+    let first = decided(&world);
+    // The pause does not count any more; that is written down once.
+    world.journal.extend(first.record.into_iter().map(|entry| (world.now, By::Server, entry)));
+    let next = decided(&world);
+    let asks = |act: &Act| matches!(act, Act::Verify { .. } | Act::Weigh { .. });
+    assert!(!next.acts.iter().any(asks), "nobody promised to use it: {:?}", next.acts);
+    assert!(next.record.is_empty() && next.wake != Wake::Now, "{:?}", next.status);
+}
+
+#[test]
+fn an_abort_under_a_spec_that_cannot_be_followed_reaches_the_router_where_it_was_told() {
+    for leave in [without_router, at_another_address] {
+        let mut world = seed();
+        world.deploy(V56);
+        let mut world = at_weight(world, 50);
+        leave(&mut world);
+        world.rollout["spec"]["analysis"] = json!({});
+        world.changed();
+        world.ask(Action::Abort);
+        world.settle();
+        assert!(world.state().is_aborted(), "{:?}", world.said);
+        let proxy = world.proxy();
+        assert_eq!((proxy.serving, proxy.left.len(), proxy.removed.len()), (0, 0, 1), "{:?}", world.said);
+    }
+}
+
+#[test]
+fn an_abort_reaches_a_router_whose_name_in_the_spec_is_mistyped() {
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    let routing = &mut world.rollout["spec"]["strategy"]["canary"]["trafficRouting"];
+    *routing = json!({ "plugins": { "example/htpp": { "address": "http://proxy.example" } } });
+    world.changed();
+    world.settle();
+    let proxy = world.proxy();
+    assert_eq!((proxy.serving, proxy.removed.len()), (50, 0));
+    world.ask(Action::Abort);
+    world.settle();
+    assert!(world.state().is_aborted(), "{:?}", world.said);
+    let proxy = world.proxy();
+    assert_eq!((proxy.serving, proxy.removed.len()), (0, 1));
+}
+
+#[test]
+fn a_load_balancer_is_told_nothing_while_a_plugin_shares_the_traffic_though_nothing_is_left() {
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    let alb = World::seed();
+    world.ingresses = alb.ingresses;
+    world.rollout["spec"]["strategy"]["canary"]["trafficRouting"] =
+        alb.rollout["spec"]["strategy"]["canary"]["trafficRouting"].clone();
+    // Of such a spec only the pods are kept.
+    world.rollout["spec"]["replicas"] = json!("ten");
+    world.changed();
+    wait(&mut world, 60_000);
+    assert_eq!(world.ingresses[0]["metadata"]["annotations"], Value::Null, "{:?}", world.said);
+    assert_eq!(world.served(), Some(50), "{:?}", world.said);
+}
+
+#[test]
+fn a_version_that_was_sent_back_long_ago_gets_nothing_anew_while_the_router_is_silent() {
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    world.proxy().mode = Mode::Silent;
+    world.ask(Action::Abort);
+    wait(&mut world, 120_000);
+    world.set_ready(V55, 0);
+    wait(&mut world, 30_000);
+    assert_eq!(world.weights.last(), Some(&0), "{:?} {:?}", world.weights, world.said);
+}
+
+#[test]
+fn a_router_whose_settings_were_edited_serves_as_before_though_the_spec_cannot_be_followed() {
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    at_another_address(&mut world);
+    world.rollout["spec"]["analysis"] = json!({});
+    world.changed();
+    world.settle();
+    assert_eq!((world.served(), world.proxy().left.len()), (Some(50), 0), "{:?}", world.said);
+    assert_eq!(world.at(), 2, "no step goes on");
+}
+
+#[test]
+fn a_load_balancer_is_told_nothing_before_the_router_that_was_left_has_taken_its_weight_back() {
+    let mut world = seed();
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    let alb = World::seed();
+    world.ingresses = alb.ingresses;
+    let routing = &mut world.rollout["spec"]["strategy"]["canary"]["trafficRouting"];
+    *routing = alb.rollout["spec"]["strategy"]["canary"]["trafficRouting"].clone();
+    world.changed();
+    world.proxy().mode = Mode::Silent;
+    wait(&mut world, 60_000);
+    assert_eq!(world.ingresses[0]["metadata"]["annotations"], Value::Null, "{:?}", world.said);
+    world.proxy().mode = Mode::Verifies;
+    world.run_until(|world| world.state().routed.is_none());
+    world.run_until(|world| world.ingresses[0]["metadata"]["annotations"].is_object());
+    assert!(world.ingresses[0]["metadata"]["annotations"].is_object(), "{:?}", world.said);
 }

@@ -60,6 +60,20 @@ fn a_refused_set_costs_no_pod_where_the_pods_are_the_weight() {
     }
 }
 
+#[test]
+fn a_person_who_retries_does_not_wait_for_the_next_attempt() {
+    let mut world = halfway(World::seed());
+    world.refuses = Some("exceeded quota: pods");
+    world.deploy("was:v57");
+    // By then it is tried every three minutes only.
+    world.run_until(|world| world.said.1.contains("no progress for 10 min"));
+    world.refuses = None;
+    world.ask(Action::Retry);
+    let asked = world.now;
+    world.run_until(|world| world.sets.len() == 3);
+    assert!(world.sets.len() == 3 && world.now < asked + 2_000, "{} {:?}", world.now - asked, world.said);
+}
+
 /// What somebody may write into a Rollout that Bespin cannot follow: a place, and the value.
 pub(super) fn nonsense() -> Vec<(&'static str, Value)> {
     vec![
@@ -216,4 +230,28 @@ fn an_aborted_canary_gives_its_pods_back_by_the_clock_though_the_spec_cannot_be_
     world.ask(Action::Abort);
     world.settle();
     assert_eq!((world.served(), world.running()), (Some(0), vec![(V55.to_owned(), 2)]), "{:?}", world.said);
+}
+
+/// As Argo has it: whichever version the pods are of.
+#[test]
+fn an_autoscaler_counts_the_pods_of_every_version() {
+    let mut world = settled(World::seed());
+    world.rollout["spec"]["template"]["metadata"]["labels"]["version"] = json!("56");
+    world.deploy(V56);
+    world.run_until(|world| world.at() == 1 && world.state().progress.unwrap().paused_since.is_some());
+    assert_eq!(world.status("selector"), "app=was");
+    assert_eq!(world.status("HPAReplicas"), world.pods.len());
+    assert!(world.pods.iter().all(|pod| pod["metadata"]["labels"]["app"] == "was"));
+}
+
+#[test]
+fn what_an_autoscaler_counts_stays_though_the_spec_cannot_be_followed() {
+    for place in nonsense() {
+        let mut world = halfway(World::seed());
+        let before = world.status("selector").clone();
+        assert_eq!(before, "app=was");
+        write(&mut world, &place);
+        world.settle();
+        assert_eq!(world.status("selector"), &before, "{place:?}");
+    }
 }

@@ -42,7 +42,7 @@ fn what_is_not_followed_is_refused_by_its_name() {
     refused("/spec/workloadRef", json!({}), "spec.workloadRef", "not supported");
     refused("/spec/replica", json!(3), "spec.replica", "not a known field");
     refused(&at("analysis"), json!({}), "spec.strategy.canary.analysis", "not supported");
-    refused(&at("dynamicStableScale"), json!(true), "spec.strategy.canary.dynamicStableScale", "not supported");
+    refused(&at("dynamicStableScale"), json!("yes"), "spec.strategy.canary.dynamicStableScale", "not true or false");
     refused(&at("trafficRouting"), json!({"istio": {}}), "spec.strategy.canary.trafficRouting.istio", "not supported");
     let plugins = "spec.strategy.canary.trafficRouting.plugins";
     let named = |name: &str| format!("{plugins}[{name}]");

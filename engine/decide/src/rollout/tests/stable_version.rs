@@ -2,9 +2,10 @@
 
 use super::super::*;
 use super::world::{V55, V56, World, at_weight, settled};
+use crate::by::By;
 use crate::next::Wake;
 use crate::request::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const V57: &str = "was:v57-9f8e7d6";
 
@@ -352,4 +353,199 @@ fn a_first_version_that_was_never_promoted_is_nothing_to_go_back_to() {
             |entry: &Entry| matches!(entry, Entry::Began { start: Start::Steps, .. } | Entry::StepDone { .. });
         assert!(!world.journal.iter().any(|(_, _, entry)| is_canary(entry)), "no step is taken: {:?}", world.said);
     }
+}
+
+#[test]
+fn an_abort_that_has_promised_its_weight_takes_none_from_the_only_ready_pods() {
+    for start in [World::seed(), World::plugged()] {
+        let mut world = settled(start);
+        world.deploy(V56);
+        let mut world = at_weight(world, 50);
+        world.ask(Action::Abort);
+        world.run_until(|world| world.weights.last() == Some(&0));
+        assert_eq!(world.served(), Some(50), "promised, and not written yet");
+        world.set_ready(V55, 0);
+        for _ in 0..40 {
+            world.step();
+            assert_eq!(world.served(), Some(50), "{:?} {:?}", world.weights, world.said);
+        }
+        world.set_ready(V55, 2);
+        world.settle();
+        assert_eq!((world.served(), world.phase()), (Some(0), "Degraded"), "{:?}", world.said);
+    }
+}
+
+/// Deletes the Rollout alone, as `kubectl delete --cascade=orphan` does it, and applies it anew.
+fn orphan(world: &mut World, image: &str) {
+    let sets = world.sets.clone();
+    let pods = world.pods.clone();
+    recreate(world, image);
+    (world.sets, world.pods) = (sets, pods);
+    for set in &mut world.sets {
+        set["metadata"]["ownerReferences"] = json!([{"uid": "a-note", "kind": "ConfigMap", "name": "note"}]);
+    }
+}
+
+fn uids(world: &World) -> Vec<String> {
+    world.pods.iter().map(|pod| pod["metadata"]["uid"].to_string()).collect()
+}
+
+#[test]
+fn sets_that_a_rollout_left_behind_are_those_of_the_one_that_is_made_anew() {
+    for start in [World::seed(), World::basic(4)] {
+        let mut world = settled(start);
+        let pods = uids(&world);
+        orphan(&mut world, V55);
+        world.settle();
+        assert_eq!((world.phase(), world.sets.len()), ("Healthy", 1), "{:?}", world.said);
+        assert_eq!((uids(&world), world.weights.len()), (pods, 0), "the same pods serve, and no step is taken");
+        let owners = world.sets[0]["metadata"]["ownerReferences"].as_array().unwrap();
+        assert_eq!(
+            owners.iter().map(|one| one["uid"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["a-note", "another-uid"]
+        );
+    }
+}
+
+#[test]
+fn what_serves_though_its_rollout_was_deleted_is_the_version_to_go_back_to() {
+    for start in [World::seed(), World::basic(4)] {
+        let mut world = settled(start);
+        let number = world.pods.len() as u64;
+        orphan(&mut world, V56);
+        world.run_until(|world| world.at() == 1 && world.state().progress.unwrap().paused_since.is_some());
+        assert_eq!(world.state().stable.unwrap().image, V55, "{:?}", world.said);
+        world.ask(Action::Abort);
+        world.settle();
+        assert_eq!((world.phase(), world.running()), ("Degraded", vec![(V55.to_owned(), number)]), "{:?}", world.said);
+    }
+}
+
+/// A set such as the first one, of another version.
+fn sibling(world: &World, hash: &str) -> Value {
+    let mut set = world.sets[0].clone();
+    set["metadata"]["name"] = json!(format!("was-{hash}"));
+    set["metadata"]["uid"] = json!(format!("{hash}-uid"));
+    set["metadata"]["labels"][HASH] = json!(hash);
+    set["spec"]["template"]["spec"]["containers"][0]["image"] = json!(format!("was:{hash}"));
+    set
+}
+
+/// What differs from a set that is taken over, each alone.
+fn differences() -> [(&'static str, &'static str, Value); 5] {
+    [
+        ("selector", "/metadata/labels/app", json!("other")),
+        ("controller", "/metadata/ownerReferences", json!([{"uid": "somebody", "controller": true}])),
+        ("name", "/metadata/name", json!("else-name")),
+        ("going", "/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")),
+        // It costs nobody anything, and no history deletes it.
+        ("idle", "/spec/replicas", json!(0)),
+    ]
+}
+
+#[test]
+fn a_set_is_taken_over_only_where_a_rollout_of_this_name_has_left_it() {
+    for (what, pointer, value) in differences() {
+        let mut world = settled(World::seed());
+        world.rollout["spec"]["revisionHistoryLimit"] = json!(0);
+        orphan(&mut world, V56);
+        let mut set = sibling(&world, what);
+        match pointer {
+            "/metadata/deletionTimestamp" => set["metadata"]["deletionTimestamp"] = value,
+            _ => *set.pointer_mut(pointer).unwrap() = value,
+        }
+        if what == "idle" {
+            set["status"]["replicas"] = json!(0);
+        }
+        world.sets.push(set.clone());
+        world.settle();
+        assert_eq!(world.phase(), "Healthy", "{what}: {:?}", world.said);
+        let after = world.sets.iter().find(|one| one["metadata"]["uid"] == set["metadata"]["uid"]).unwrap();
+        assert_eq!(after["metadata"]["ownerReferences"], set["metadata"]["ownerReferences"], "{what}");
+        assert_eq!(after["spec"], set["spec"], "{what}");
+    }
+}
+
+#[test]
+fn a_set_with_the_name_of_the_template_and_another_one_is_not_taken_over() {
+    for pods in [0, 2] {
+        let mut world = settled(World::seed());
+        orphan(&mut world, V55);
+        // Somebody has edited it: its pods are not those that its name promises.
+        world.sets[0]["spec"]["template"]["spec"]["containers"][0]["image"] = json!("was:edited");
+        world.sets[0]["spec"]["replicas"] = json!(pods);
+        let before = world.sets[0]["metadata"]["ownerReferences"].clone();
+        world.run_until(|world| world.said.1.contains("already exists"));
+        assert!(world.said.1.contains("already exists"), "{:?}", world.said);
+        assert_eq!(world.sets[0]["metadata"]["ownerReferences"], before);
+    }
+}
+
+#[test]
+fn what_is_not_owned_yet_loses_no_pods() {
+    let mut world = settled(World::seed());
+    orphan(&mut world, V56);
+    world.sets[0]["spec"]["replicas"] = json!(7);
+    let decided = |world: &World| decide(&world.state(), &world.observed(), world.now).acts;
+    world.run_until(|world| !decided(world).is_empty());
+    let acts = decided(&world);
+    assert!(acts.iter().any(|act| matches!(act, Act::Own { .. })), "{acts:?}");
+    let loses = |act: &Act| matches!(act, Act::Scale { pods, .. } if *pods < 7);
+    assert!(!acts.iter().any(loses), "{acts:?}");
+}
+
+#[test]
+fn a_set_that_cannot_be_taken_over_holds_up_nothing_and_is_said() {
+    let mut world = settled(World::seed());
+    orphan(&mut world, "was:v56-slow");
+    world.disowns = Some("may not update ReplicaSets");
+    // It is tried again for ever; the deadline passes all the same.
+    world.run_until(|world| world.state().is_aborted());
+    world.run_until(|world| world.phase() == "Degraded");
+    let said = |world: &World| world.status("conditions").to_string().contains("may not update ReplicaSets");
+    assert!(said(&world), "{}", world.status("conditions"));
+    world.disowns = None;
+    world.settle();
+    assert_eq!(
+        (world.sets[0]["metadata"]["ownerReferences"][1]["uid"].as_str(), said(&world)),
+        (Some("another-uid"), false)
+    );
+}
+
+#[test]
+fn a_set_whose_rollout_is_gone_and_that_is_not_collected_yet_is_waited_for() {
+    let mut world = settled(World::seed());
+    let (sets, pods) = (world.sets.clone(), world.pods.clone());
+    recreate(&mut world, V55);
+    (world.sets, world.pods) = (sets, pods);
+    world.run_until(|world| world.said.1.contains("already exists"));
+    assert!(world.said.1.contains("already exists"), "{:?}", world.said);
+    lose(&mut world, V55);
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V55.to_owned(), 2)]), "{:?}", world.said);
+}
+
+#[test]
+fn a_rollout_that_is_being_deleted_is_left_alone() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    let mut world = at_weight(world, 25);
+    let key = world.want("run/56", Some(V56), OnTimeout::Hold);
+    world.turn();
+    world.rollout["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let left = world.journal.len();
+    // The collector takes what it owned, set by set.
+    for image in [V56, V55] {
+        lose(&mut world, image);
+        for _ in 0..5 {
+            world.step();
+            world.now += 600_000;
+        }
+    }
+    assert_eq!((world.sets.len(), world.journal.len()), (0, left), "{:?}", world.said);
+    assert!(world.said.1.contains("being deleted"), "{:?}", world.said);
+    let entry = Entry::TimedOut { key: key.clone() };
+    world.journal.push((world.now, By::Run("run/56".into()), entry));
+    world.settle();
+    assert!(matches!(world.answer(&key), Some(Response::Failed { transient: true, .. })), "{:?}", world.answer(&key));
 }

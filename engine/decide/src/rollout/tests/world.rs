@@ -59,6 +59,16 @@ pub(super) struct World {
     pub refuses: Option<&'static str>,
     /// Why no pod may be evicted, as long as that is so.
     pub budget: Option<&'static str>,
+    /// What befalls its acts, by chance.
+    pub faults: Option<super::faults::Faults>,
+    /// Why the API server lets no set be taken over, where it does not.
+    pub disowns: Option<&'static str>,
+    /// Why no Kubernetes Event can be posted, as long as that is so.
+    pub mute: Option<&'static str>,
+    /// A label that admission gives each new pod, and its value.
+    pub admits: Option<(&'static str, &'static str)>,
+    /// The Kubernetes Events that were posted, by their names.
+    pub events: BTreeMap<String, RolloutEvent>,
     /// How much the API server's clock is behind ours, in ms.
     pub behind: u64,
     /// How many of the journal's entries came with a backup.
@@ -146,6 +156,11 @@ impl World {
             fails: None,
             refuses: None,
             budget: None,
+            disowns: None,
+            faults: None,
+            mute: None,
+            admits: None,
+            events: BTreeMap::new(),
             behind: 0,
             restored: 0,
             version: 1,
@@ -283,6 +298,7 @@ impl World {
         self.turns += 1;
         self.lose();
         self.forget();
+        self.late();
         let observed = self.observed();
         let (before, next) = (self.journal.len(), decide(&self.state(), &observed, self.now));
         for entry in next.record {
@@ -298,6 +314,7 @@ impl World {
             proxy.idle = if before == self.journal.len() && asks { proxy.idle + 1 } else { 0 };
         }
         self.said = (next.status.phase, next.status.message);
+        self.judge(&next.acts);
         // Asking changes nothing: dying there loses an outcome, which has a test of its own.
         let changes = |act: &Act| !matches!(act, Act::Verify { .. });
         self.acts.push(if next.acts.iter().any(changes) { next.acts.len() } else { 0 });
@@ -317,7 +334,7 @@ impl World {
                 continue;
             }
             for _ in 0..if self.stutters { 2 } else { 1 } {
-                let result = self.act(act);
+                let result = self.attempt(act);
                 self.outcomes.keep(act.clone().into(), result, self.now);
             }
         }
@@ -351,7 +368,7 @@ impl World {
     }
 
     /// What a router or the API server does with an act; a stale one changes nothing.
-    fn act(&mut self, act: &Act) -> Result<Reply, Failure> {
+    pub(super) fn act(&mut self, act: &Act) -> Result<Reply, Failure> {
         match act {
             Act::Weigh { split } => self.tell_router(split),
             Act::Verify { split } => self.ask_router(split),
@@ -360,8 +377,18 @@ impl World {
                 let message = self.refuses.unwrap_or_default().to_owned();
                 Err(Failure { message, retry: Retry::PASSING })
             }
+            Act::Own { .. } if self.disowns.is_some() => {
+                Err(Failure { message: self.disowns.unwrap_or_default().to_owned(), retry: Retry::NeedsPerson })
+            }
+            // Whoever has it: a name is taken but once.
+            Act::Create { manifest } if self.sets.iter().any(|set| has_name_of(set, manifest)) => {
+                Err(Failure { message: "it already exists".into(), retry: Retry::PASSING })
+            }
             Act::Evict { .. } if self.budget.is_some() => {
                 Err(Failure { message: self.budget.unwrap_or_default().to_owned(), retry: Retry::PASSING })
+            }
+            Act::Post { .. } if self.mute.is_some() => {
+                Err(Failure { message: self.mute.unwrap_or_default().to_owned(), retry: Retry::PASSING })
             }
             _ => {
                 self.write(act);
@@ -373,9 +400,6 @@ impl World {
     fn write(&mut self, act: &Act) {
         match act {
             Act::Create { manifest } => {
-                if self.sets.iter().any(|set| set["metadata"]["name"] == manifest["metadata"]["name"]) {
-                    return;
-                }
                 let mut set = manifest.clone();
                 let version = self.next_version();
                 set["metadata"]["uid"] = json!(format!("{}-uid", set["metadata"]["name"].as_str().unwrap()));
@@ -383,6 +407,11 @@ impl World {
                 set["metadata"]["generation"] = json!(1);
                 set["metadata"]["creationTimestamp"] = json!(crate::object::write_time(self.now));
                 self.sets.push(set);
+            }
+            Act::Own { set, owners, .. } => {
+                let version = self.next_version();
+                let Some(observed) = fresh(&mut self.sets, set, &version) else { return };
+                observed["metadata"]["ownerReferences"] = json!(owners);
             }
             Act::Scale { set, pods, min_ready_seconds, annotations } => {
                 self.scale_set(set, *pods, *min_ready_seconds, annotations);
@@ -412,6 +441,7 @@ impl World {
             Act::Stamp { revision, .. } => {
                 self.rollout["metadata"]["annotations"][observed::REVISION] = json!(revision.to_string());
             }
+            Act::Post { event, .. } => drop(self.events.entry(event.name.clone()).or_insert_with(|| event.clone())),
             Act::Status { patch, .. } => {
                 let mut status = self.rollout["status"].take();
                 json_patch::merge(&mut status, patch);
@@ -435,7 +465,7 @@ impl World {
         for (key, value) in annotations {
             observed["metadata"]["annotations"][key] = value.clone();
         }
-        if u64::from(pods) < before {
+        if u64::from(pods) < before && self.faults.is_none() {
             self.no_traffic_is_lost(&lowered.unwrap(), pods);
         }
     }
@@ -454,7 +484,13 @@ impl World {
         let stable = gets(&self.services[0], weight != Some(100));
         let canary = self.services.get(1).is_some_and(|service| gets(service, weight != Some(0)));
         let replicas = self.rollout["spec"]["replicas"].as_u64().unwrap();
-        let share = if stable { replicas } else { (replicas * u64::from(weight.unwrap_or(100))).div_ceil(100) };
+        let follows = self.rollout.pointer("/spec/strategy/canary/dynamicStableScale") == Some(&json!(true));
+        let of = |share: u32| (replicas * u64::from(share)).div_ceil(100);
+        let share = match weight {
+            Some(weight) if stable && follows => of(100 - weight),
+            _ if stable => replicas,
+            _ => of(weight.unwrap_or(100)),
+        };
         let name = &set["metadata"]["name"];
         assert!(
             !(stable || canary) || u64::from(pods) >= share,
@@ -463,7 +499,7 @@ impl World {
     }
 
     /// The controllers and the kubelet do one thing each; whether anything changed.
-    fn controllers(&mut self) -> bool {
+    pub(super) fn controllers(&mut self) -> bool {
         let mut changed = self.proxy_follows();
         for index in 0..self.sets.len() {
             let set = self.sets[index].clone();
@@ -476,18 +512,21 @@ impl World {
                 changed |= bring_up(pod, image, self.now);
             }
             if have < wanted {
-                let new = (have..wanted).map(|n| new_pod(&set, &format!("{}-{n}", self.made), self.now - self.behind));
+                let (made, at, admits) = (self.made, self.now - self.behind, self.admits);
+                let new = (have..wanted).map(|n| admitted(new_pod(&set, &format!("{made}-{n}"), at), admits));
                 self.pods.extend(new);
                 self.made += wanted - have;
                 changed = true;
             }
             let mut surplus = have.saturating_sub(wanted);
-            self.pods.retain(|pod| {
-                !(of_set(pod) && surplus > 0 && {
-                    surplus -= 1;
-                    true
-                })
-            });
+            // Those that are not ready go first, as the real controller has it.
+            for is_ready in [false, true] {
+                self.pods.retain(|pod| {
+                    let goes = surplus > 0 && of_set(pod) && (pod["status"]["phase"] == "Running") == is_ready;
+                    surplus -= usize::from(goes);
+                    !goes
+                });
+            }
             let (now_have, ready) = {
                 let of = || self.pods.iter().filter(|pod| of_set(pod));
                 (of().count(), of().filter(|pod| pod["status"]["phase"] == "Running").count())
@@ -549,6 +588,10 @@ impl World {
     }
 }
 
+fn has_name_of(object: &Value, other: &Value) -> bool {
+    object["metadata"]["name"] == other["metadata"]["name"]
+}
+
 /// The object that a guard names, with its new version, if it has not changed since.
 fn fresh<'a>(objects: &'a mut [Value], guard: &Guard, version: &str) -> Option<&'a mut Value> {
     let same = |object: &&mut Value| {
@@ -571,6 +614,14 @@ fn new_pod(set: &Value, serial: &str, now: Timestamp) -> Value {
         },
         "status": {"phase": "Pending"},
     })
+}
+
+/// A pod as admission lets it in.
+fn admitted(mut pod: Value, label: Option<(&str, &str)>) -> Value {
+    if let Some((key, value)) = label {
+        pod["metadata"]["labels"][key] = json!(value);
+    }
+    pod
 }
 
 /// The kubelet: ready, or crashing, or for ever pending, by the image's name.

@@ -1,0 +1,211 @@
+//! Which pods the Services of a rollout select, and what is missing where there are none.
+
+use super::context::Context;
+use super::intent::Start;
+use super::observed::{ObservedRollout, Service, Set};
+use super::pods::Pod;
+use super::progress::ProgressState;
+use super::router::Router;
+use super::state::State;
+use super::strategy::Strategy;
+use crate::next::Timestamp;
+
+/// How long the stable version may have no ready pod before a canary gets everything, in ms: a node that is slow to
+/// answer is no lost version.
+const UNREADY_MS: u64 = 5_000;
+
+/// The hash of the version whose pods the canary's Service leads to, where that is not the stable one.
+pub(super) fn elsewhere<'a>(state: &State, observed: &'a ObservedRollout, strategy: &Strategy) -> Option<&'a str> {
+    strategy.router.as_ref().zip(strategy.stable_service.as_ref())?;
+    let service = observed.services.get(strategy.canary_service.as_deref()?)?;
+    let hash = service.hash.as_deref().filter(|_| observed.is_served_by(service))?;
+    let newest = state.progress.as_ref().map(|progress| progress.hash.as_str());
+    let stable = state.stable.as_ref().map(|stable| stable.hash.as_str()).or(newest);
+    (Some(hash) != stable).then_some(hash)
+}
+
+impl<'a> Context<'a> {
+    /// A Service that the spec names, if it is there.
+    pub(super) fn service(&self, name: Option<&str>) -> Option<&'a Service> {
+        self.observed.services.get(name?)
+    }
+
+    /// Whether the stable Service selects the stable version, where traffic is routed.
+    pub(super) fn stable_is_selected(&self) -> bool {
+        let Some((_, stable)) = self.routing() else { return true };
+        let service = self.service(Some(stable));
+        let selected = service.and_then(|service| service.hash.as_deref());
+        let hash = self.stable_hash();
+        // A first version serves by a Service that selects every pod, too.
+        let is_named = selected == Some(hash) || self.state.stable.is_none() && selected.is_none();
+        is_named && !self.is_missed(service, self.observed.set(hash))
+    }
+
+    /// Whether the canary Service selects the newest version's pods, where traffic is routed.
+    pub(super) fn canary_is_selected(&self) -> bool {
+        let Some((canary, _)) = self.routing() else { return true };
+        let service = self.service(Some(canary));
+        service.is_some_and(|service| service.hash.as_ref() == Some(&self.progress.hash))
+            && !self.is_missed(service, self.canary())
+    }
+
+    /// Whether a Service selects none of a version's ready pods, whether it names the version already or will: the rest
+    /// of its selector is not theirs.
+    pub(super) fn is_missed(&self, service: Option<&Service>, set: Option<&Set>) -> bool {
+        let both = service.zip(set).filter(|(_, set)| set.members.iter().any(Pod::is_ready));
+        both.is_some_and(|(service, set)| self.observed.reached(service, &set.hash) == 0)
+    }
+
+    /// Whether the pods that the canary's Service selects are the only ones that are ready: none that the stable
+    /// Service selects is. Of a Service that is not there, or that selects every pod, nothing is known.
+    pub(super) fn canary_alone_serves(&self) -> bool {
+        let ready = |name: &str| self.observed.behind(self.service(Some(name))?);
+        let Some((canary, stable)) = self.routing() else { return false };
+        ready(stable) == Some(0) && ready(canary).is_some_and(|ready| ready > 0)
+    }
+
+    /// Whether the stable Service leads to a pod that is ready.
+    pub(super) fn stable_serves(&self) -> bool {
+        let service = self.routing().and_then(|(_, stable)| self.service(Some(stable)));
+        service.is_some_and(|service| self.observed.is_served_by(service))
+    }
+
+    /// The version whose pods the canary's Service leads to, where that is not the stable one.
+    pub(super) fn elsewhere(&self) -> Option<&'a str> {
+        elsewhere(self.state, self.observed, self.strategy)
+    }
+
+    /// Whether the canary's pods get everything, for they have been the only ready ones for a while.
+    pub(super) fn stands_in(&self) -> bool {
+        self.canary_alone_serves() && self.stands_in_at().is_some_and(|at| self.now >= at)
+    }
+
+    /// From when on the canary's pods get everything, as long as they are the only ones that are ready.
+    pub(super) fn stands_in_at(&self) -> Option<Timestamp> {
+        Some(self.state.unready_since? + UNREADY_MS)
+    }
+
+    /// Whether there is no Service to send the canary's requests to, or one that leads to no ready pod, of whichever
+    /// version: what the stable version gets of that traffic is more than it gets there, whatever that can bear.
+    pub(super) fn canary_is_cut_off(&self) -> bool {
+        let service = self.routing().map(|(canary, _)| self.service(Some(canary)));
+        service.is_some_and(|service| service.is_none_or(|service| !self.observed.is_served_by(service)))
+    }
+
+    /// The set that the canary's Service leads to, or is to lead to.
+    pub(super) fn behind_canary(&self) -> Option<&'a Set> {
+        let service = self.routing().and_then(|(canary, _)| self.service(Some(canary)));
+        service.and_then(|service| self.observed.set(service.hash.as_ref()?)).or(self.canary())
+    }
+
+    /// Whether a set's pods get requests, or are about to. What is not known
+    /// counts as traffic.
+    pub(super) fn has_traffic(&self, set: &Set) -> bool {
+        let Some((canary, stable)) = self.routing() else { return self.left().is_some() && set.ready > 0 };
+        let selects = |name| {
+            let service = self.service(Some(name));
+            service.is_some_and(|service| service.hash.as_ref().is_none_or(|hash| *hash == set.hash))
+        };
+        set.ready > 0
+            && (selects(canary) && self.canary_gets_requests() || selects(stable) && self.stable_gets_requests())
+    }
+
+    /// Whether a set's pods get the requests that are meant for the stable version.
+    pub(super) fn stands_in_for_stable(&self, set: &Set) -> bool {
+        let Some((_, stable)) = self.routing() else { return false };
+        let selected = self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&set.hash));
+        selected && set.ready > 0 && self.stable_gets_requests()
+    }
+
+    fn stable_gets_requests(&self) -> bool {
+        self.state.asked < 100 || self.served() != Some(100) || self.left().is_some()
+    }
+
+    /// Whether the stable Service names a set's version: until it names another, that is the one to serve by it.
+    pub(super) fn is_named_stable(&self, set: &Set) -> bool {
+        let stable = self.routing().and_then(|(_, stable)| self.service(Some(stable)));
+        stable.is_some_and(|service| service.hash.as_ref() == Some(&set.hash))
+    }
+
+    /// Whether requests come in by the canary's Service, or are about to.
+    pub(super) fn canary_gets_requests(&self) -> bool {
+        self.left().is_some() || self.routing().is_some() && (self.state.asked > 0 || self.served() != Some(0))
+    }
+
+    /// The Services and Ingresses that the spec names and that are not there, each with its help.
+    fn absent(&self) -> Vec<String> {
+        let services = [&self.strategy.canary_service, &self.strategy.stable_service].into_iter().flatten();
+        let services = services.filter(|name| !self.observed.services.contains_key(*name));
+        let ingresses = self.router().map(Router::ingresses).unwrap_or_default();
+        let ingresses = ingresses.iter().filter(|name| !self.observed.ingresses.contains_key(*name));
+        let said = |kind: &str, name: &str| format!("{kind} {name} is not there; add it to the manifests");
+        services.map(|name| said("Service", name)).chain(ingresses.map(|name| said("Ingress", name))).collect()
+    }
+
+    /// A label that a Service asks for and a version's pods have not, where it selects none of them. Those that are ready
+    /// say so, where there are some: what the template lacks, admission may give them.
+    fn lacked<'s>(&self, service: &'s Service, set: &Set) -> Option<(&'s String, &'s String)> {
+        if self.observed.reached(service, &set.hash) > 0 {
+            return None;
+        }
+        let any_ready = set.members.iter().any(Pod::is_ready);
+        let mut pods = set.members.iter().filter(|pod| pod.counts() && (pod.is_ready() || !any_ready)).peekable();
+        let first = *pods.peek()?;
+        if pods.any(|pod| pod.has(&service.selector)) {
+            return None;
+        }
+        service.selector.iter().find(|(key, value)| first.labels.get(*key) != Some(*value))
+    }
+
+    /// Whether the stable Service asks for labels that the newest version's pods have, and the stable version's have not:
+    /// they came with it in one commit, and nothing else can serve any more.
+    pub(super) fn only_newest_fits(&self) -> bool {
+        let Some((_, stable)) = self.routing() else { return false };
+        let (service, sets) = (self.service(Some(stable)), self.stable().zip(self.canary()));
+        service.zip(sets).is_some_and(|(service, (stable, canary))| {
+            let fits = |pod: &Pod| pod.counts() && pod.has(&service.selector);
+            canary.members.iter().any(fits) && self.lacked(service, stable).is_some()
+        })
+    }
+
+    /// The Services whose selector asks for labels that the pods have not, each with its help: of the newest version; and
+    /// the stable Service, once that was sent back, of the stable one. Without a router nothing waits for a Service.
+    fn misfits(&self) -> Vec<String> {
+        if self.routing().is_none() {
+            return Vec::new();
+        }
+        let newest = self.canary().zip(self.progress.images.first());
+        let serving = match self.progress.state {
+            ProgressState::Aborted { .. } => self.stable().zip(self.state.stable.as_ref().map(|stable| &stable.image)),
+            ProgressState::Underway | ProgressState::Promoted => newest,
+        };
+        let misfit = |name: Option<&str>, version: Option<(&Set, &String)>| {
+            let (service, (set, image)) = self.service(name).zip(version)?;
+            let (key, value) = self.lacked(service, set)?;
+            let name = &service.guard.name;
+            Some(format!(
+                "Service {name} selects {key}={value}, which the pods of {image} do not have; \
+                 give spec.template that label, or take it out of the Service's selector"
+            ))
+        };
+        let (canary, stable) = (self.strategy.canary_service.as_deref(), self.strategy.stable_service.as_deref());
+        [(canary, newest), (stable, serving)].into_iter().filter_map(|(name, version)| misfit(name, version)).collect()
+    }
+
+    /// What a first version waits for until its deadline: of a new install, a Service or an Ingress may come later than
+    /// the Rollout.
+    pub(super) fn awaited(&self) -> Vec<String> {
+        let first = self.progress.state == ProgressState::Underway && self.progress.start == Start::First;
+        let absent = self.absent();
+        if first && !self.is_overdue() && absent.len() == self.problems().len() { absent } else { Vec::new() }
+    }
+
+    /// What keeps the traffic from being routed, each with its help.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = self.absent();
+        problems.extend(self.misfits());
+        let router = self.router().zip(self.asked());
+        problems.extend(router.into_iter().flat_map(|(router, asked)| router.problems(asked, self.observed)));
+        problems
+    }
+}
