@@ -176,6 +176,8 @@ impl Estate {
 pub const NAMESPACE: &str = "/api/v1/namespaces/petclinic";
 /// The sample's Deployments in the API.
 pub const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/petclinic/deployments";
+/// The sample's ReplicaSets in the API.
+pub const REPLICASETS: &str = "/apis/apps/v1/namespaces/petclinic/replicasets";
 /// The sample's Ingresses in the API.
 pub const INGRESSES: &str = "/apis/networking.k8s.io/v1/namespaces/petclinic/ingresses";
 /// The sample's Rollouts in the API.

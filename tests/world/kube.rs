@@ -174,6 +174,7 @@ async fn start_manager(bin: &Path, dir: &Path, kubeconfig: &Path, kube: &Kube) -
     command.arg(format!("--kubeconfig={}", kubeconfig.display()));
     command.args(["--leader-elect=false", "--kube-api-qps=200", "--kube-api-burst=400", "--bind-address=127.0.0.1"]);
     command.arg(format!("--secure-port={}", free_port())).arg(format!("--controllers={CONTROLLERS}"));
+    command.arg("--horizontal-pod-autoscaler-sync-period=1s");
     command.arg(format!("--cert-dir={}", dir.join("manager").display()));
     command.arg(format!("--service-account-private-key-file={}", dir.join("service-account.key").display()));
     let mut manager = Process::start("kube-controller-manager", dir, &mut command);
