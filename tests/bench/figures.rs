@@ -1,6 +1,8 @@
 //! The figures, each measured against the real program and printed as one line of JSON, with the peer's beside it.
 
+mod accuracy;
 mod caged;
+mod canary;
 mod outage;
 mod plugin;
 mod push;
@@ -58,57 +60,52 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// All benches, in the order in which they run.
+const BENCHES: &[&str] = &[
+    "webhook",
+    "push-to-canary",
+    "step",
+    "plugin-start",
+    "plugin-cold",
+    "plugin-many",
+    "plugin-beside",
+    "idle",
+    "restart",
+    "outage",
+    "canary-accuracy",
+    "canary-abort",
+    "canary-decide",
+];
+
 #[tokio::main]
 async fn main() {
-    // Cargo hands its own flags on; the first plain word names the bench.
+    // Cargo hands its own flags on; the first plain word names the bench, or one of its figures.
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let is_wanted = |bench: &str| {
-        wanted.as_deref().is_none_or(|wanted| bench == wanted || wanted.starts_with(&format!("{bench}/")))
+    let is_wanted = |bench: &&&str| {
+        wanted.as_deref().is_none_or(|wanted| wanted == **bench || wanted.starts_with(&format!("{bench}/")))
     };
-    let mut known = false;
-    if is_wanted("webhook") {
-        known = true;
-        webhook::measure().await;
+    let benches: Vec<_> = BENCHES.iter().filter(is_wanted).collect();
+    assert!(!benches.is_empty(), "there is no bench {wanted:?}; there are {}", BENCHES.join(", "));
+    for bench in benches {
+        measure(bench).await;
     }
-    if is_wanted("push-to-canary") {
-        known = true;
-        push::push_to_canary().await;
+}
+
+async fn measure(bench: &str) {
+    match bench {
+        "webhook" => webhook::measure().await,
+        "push-to-canary" => push::push_to_canary().await,
+        "step" => step::measure().await,
+        "plugin-start" => plugin::start().await,
+        "plugin-cold" => plugin::cold().await,
+        "plugin-many" => plugin::many().await,
+        "plugin-beside" => caged::measure().await,
+        "idle" => push::idle().await,
+        "restart" => restart::stream().await,
+        "outage" => outage::caught_up().await,
+        "canary-accuracy" => accuracy::measure().await,
+        "canary-abort" => canary::abort().await,
+        "canary-decide" => canary::decisions().await,
+        other => panic!("the bench {other} is listed, and nothing measures it"),
     }
-    if is_wanted("step") {
-        known = true;
-        step::measure().await;
-    }
-    if is_wanted("plugin-start") {
-        known = true;
-        plugin::start().await;
-    }
-    if is_wanted("plugin-cold") {
-        known = true;
-        plugin::cold().await;
-    }
-    if is_wanted("plugin-many") {
-        known = true;
-        plugin::many().await;
-    }
-    if is_wanted("plugin-beside") {
-        known = true;
-        caged::measure().await;
-    }
-    if is_wanted("idle") {
-        known = true;
-        push::idle().await;
-    }
-    if is_wanted("restart") {
-        known = true;
-        restart::stream().await;
-    }
-    if is_wanted("outage") {
-        known = true;
-        outage::caught_up().await;
-    }
-    assert!(
-        known,
-        "there is no bench {wanted:?}; there are webhook, push-to-canary, step, idle, plugin-start, plugin-cold, plugin-many, \
-         plugin-beside, restart, outage"
-    );
 }

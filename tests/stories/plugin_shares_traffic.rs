@@ -2,20 +2,15 @@
 //! it serves. While that says nothing, no pod goes; and a server that is killed in between goes on where it was.
 
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 use world::balancer::{Balancer, share_is};
-use world::bespin::plugins;
-use world::config::Config;
-use world::estate::{Estate, Kind, PATIENCE, declare};
+use world::estate::{Estate, Kind, PATIENCE};
 use world::process::eventually;
 use world::watch::{Watch, distinct};
-use world::weights::{Mode, Weights};
+use world::weights::{Mode, Weights, sharing, ship};
 use world::{has, missing};
 
 const PAGE: &str = "rollouts/production/petclinic/was";
 const SETS: &str = "/apis/apps/v1/namespaces/petclinic/replicasets";
-const MANIFEST: &str = "petclinic/was-rollout.yaml";
-const BY_ALB: &str = "        alb:\n          ingress: petclinic-ingress\n          servicePort: 8080\n";
 const V55: &str = "petclinic-was:v55-f31bdcc";
 const V56: &str = "petclinic-was:v56-0a1b2c3";
 
@@ -32,10 +27,10 @@ async fn on_real_parts() {
 }
 
 async fn it_walks(kind: Kind) {
-    let (mut estate, weights, _dir) = estate(kind).await;
+    let (mut estate, weights, _dir) = sharing(kind, |manifest| manifest).await;
     assert_eq!(weights.of("petclinic/was"), Some(0), "the first version is the stable one");
     let sets = Watch::start(&estate.kube, SETS).await;
-    ship(&estate).await;
+    ship(&estate, V55, V56).await;
     for asked in [10, 25, 50, 75] {
         if asked == 50 {
             estate = it_is_held_and_killed(estate, &weights, &sets).await;
@@ -90,9 +85,9 @@ async fn it_is_held_and_killed(mut estate: Estate, weights: &Weights, sets: &Wat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_retreats_once_the_traffic_has() {
-    let (estate, weights, _dir) = estate(Kind::Embedded).await;
+    let (estate, weights, _dir) = sharing(Kind::Embedded, |manifest| manifest).await;
     let sets = Watch::start(&estate.kube, SETS).await;
-    ship(&estate).await;
+    ship(&estate, V55, V56).await;
     pauses_at(&estate, 10).await;
     weights.set(Mode::Busy);
     press(&estate, "abort").await;
@@ -115,55 +110,6 @@ async fn it_retreats_once_the_traffic_has() {
     assert_eq!(weights.of("petclinic/was"), Some(0));
     let rollout = estate.rollout().await;
     assert_eq!(rollout["status"]["canary"]["weights"]["verified"], true, "{:#}", rollout["status"]);
-}
-
-/// The sample, its Rollout's traffic shared by the plugin; v55 serves. Its plugins are in the folder.
-async fn estate(kind: Kind) -> (Estate, Weights, tempfile::TempDir) {
-    let dir = tempfile::tempdir().expect("a folder");
-    let weights = Weights::start(dir.path()).await;
-    let folder = folder(dir.path());
-    let route = format!(
-        "[secret]\nrouter = {{ file = \"{token}\" }}\n\
-         [[route]]\nname = \"example/http\"\nplugin = \"route\"\n\
-         http = [\"GET,PUT,DELETE {address}\"]\nsecrets = [\"router\"]\n",
-        token = weights.token.display(),
-        address = weights.address,
-    );
-    let configured = |config: Config| config.plugins(&folder).with(&route);
-    let estate = Estate::configured(kind, "1h", configured).await;
-    let manifests = estate.manifests();
-    let text = manifests.file(&manifests.head(), MANIFEST);
-    let by_plugin = format!(
-        "        plugins:\n          example/http:\n            address: {}\n      \
-         scaleDownDelaySeconds: 1\n      abortScaleDownDelaySeconds: 1\n",
-        weights.address
-    );
-    assert_eq!(text.matches(BY_ALB).count(), 1, "{text}");
-    estate.commit_manifests(&[(MANIFEST, text.replace(BY_ALB, &by_plugin))], "A plugin shares the traffic").await;
-    declare(&estate.kube, &estate.sample.application()).await;
-    estate.settled().await;
-    (estate, weights, dir)
-}
-
-fn folder(dir: &Path) -> PathBuf {
-    let examples = world::given("BESPIN_COMPONENTS").expect("BESPIN_COMPONENTS names the components").join("examples");
-    let folder = dir.join("plugins");
-    std::fs::create_dir(&folder).expect("a folder can be made");
-    for file in std::fs::read_dir(plugins()).expect("the plugins are built").flatten() {
-        std::fs::copy(file.path(), folder.join(file.file_name())).expect("a file can be copied");
-    }
-    std::fs::copy(examples.join("route.wasm"), folder.join("route.wasm")).expect("the examples are built");
-    folder
-}
-
-/// Names v56 in the manifests, as a bump does.
-async fn ship(estate: &Estate) {
-    let manifests = estate.manifests();
-    let text = manifests.file(&manifests.head(), MANIFEST);
-    assert_eq!(text.matches(V55).count(), 1);
-    estate.commit_manifests(&[(MANIFEST, text.replace(V55, V56))], "v56").await;
-    let (status, answer) = estate.dashboard().await.press("apps/production/argocd/petclinic/sync").await;
-    assert_eq!(status, 202, "{answer}");
 }
 
 async fn press(estate: &Estate, action: &str) {

@@ -60,8 +60,8 @@ pub struct Balancer {
 }
 
 /// A loopback server that answers with an image, until it is dropped.
-struct Pod {
-    port: u16,
+pub(super) struct Pod {
+    pub(super) port: u16,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -132,7 +132,7 @@ pub fn share_is(asked: u64, served: &BTreeMap<String, usize>, canary: &str) {
 }
 
 /// The Ready pods that a Service selects, with their images.
-async fn ready(kube: &Kube, service: &str) -> Vec<(String, String)> {
+pub(super) async fn ready(kube: &Kube, service: &str) -> Vec<(String, String)> {
     let namespace = "/api/v1/namespaces/petclinic";
     let service = kube.get(&format!("{namespace}/services/{service}")).await.expect("the Service is there");
     let selector = service["spec"]["selector"].as_object().expect("the Service selects").clone();
@@ -149,7 +149,7 @@ async fn ready(kube: &Kube, service: &str) -> Vec<(String, String)> {
 }
 
 impl Pod {
-    async fn start(image: String) -> Pod {
+    pub(super) async fn start(image: String) -> Pod {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{image}", image.len());

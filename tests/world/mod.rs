@@ -5,6 +5,7 @@ pub mod bespin;
 pub mod config;
 pub mod cosign;
 pub mod dashboard;
+pub mod dataplane;
 pub mod docker;
 pub mod estate;
 pub mod git;

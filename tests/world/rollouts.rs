@@ -104,7 +104,8 @@ impl ByHand {
     pub async fn is(&self, phase: &str) -> Value {
         eventually(&format!("it is {phase}"), PATIENCE, || async {
             let rollout = self.estate.kube.get(ROLLOUT).await?;
-            let observed = rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"].to_string();
+            let generation = rollout["metadata"]["generation"].to_string();
+            let observed = rollout["status"]["observedGeneration"] == generation;
             (observed && rollout["status"]["phase"] == phase).then_some(rollout)
         })
         .await

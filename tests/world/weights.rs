@@ -1,9 +1,14 @@
 //! A data plane that is told its weights by HTTP: `PUT`, `GET` and `DELETE /<namespace>/<name>`, whose body is the
 //! canary's share. `Balancer::sharing` serves what it was told.
 
+use super::bespin::plugins;
+use super::config::Config;
+use super::estate::{Estate, Kind, declare};
+use super::given;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -29,9 +34,28 @@ pub struct Weights {
 #[derive(Default)]
 struct State {
     mode: Mode,
-    weights: BTreeMap<String, u64>,
+    /// How long it takes until it does what it was told.
+    lag: Duration,
+    weights: BTreeMap<String, Told>,
     requests: Vec<(String, u16)>,
 }
+
+/// What it was told last, and what it does until then.
+struct Told {
+    weight: u64,
+    before: u64,
+    from: Instant,
+}
+
+impl Told {
+    fn serving(&self) -> u64 {
+        if Instant::now() >= self.from { self.weight } else { self.before }
+    }
+}
+
+/// The file of the manifests repository that has the Rollout.
+const MANIFEST: &str = "petclinic/was-rollout.yaml";
+const BY_ALB: &str = "        alb:\n          ingress: petclinic-ingress\n          servicePort: 8080\n";
 
 const TOKEN: &str = "the data plane's own token";
 
@@ -57,9 +81,14 @@ impl Weights {
         self.state.lock().expect("no holder panics").mode = mode;
     }
 
-    /// The canary's share of a Rollout, such as `petclinic/was`, in percent.
+    /// From now on it does what it is told so much later, and tells what it does.
+    pub fn lag(&self, lag: Duration) {
+        self.state.lock().expect("no holder panics").lag = lag;
+    }
+
+    /// The canary's share of a Rollout, such as `petclinic/was`, in percent, as it is served.
     pub fn of(&self, rollout: &str) -> Option<u64> {
-        self.state.lock().expect("no holder panics").weights.get(&format!("/{rollout}")).copied()
+        self.state.lock().expect("no holder panics").weights.get(&format!("/{rollout}")).map(Told::serving)
     }
 
     /// How many requests of a method were answered with a status.
@@ -88,9 +117,14 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
 
 impl State {
     fn answer(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
-        match (method, body.parse(), self.weights.get(path)) {
+        let serving = self.weights.get(path).map(Told::serving);
+        match (method, body.parse(), serving) {
             ("PUT", Ok(weight @ 0..=100), _) => {
-                self.weights.insert(path.to_owned(), weight);
+                // Told the same again, it goes on as it was about to.
+                if self.weights.get(path).is_none_or(|told| told.weight != weight) {
+                    let told = Told { weight, before: serving.unwrap_or(0), from: Instant::now() + self.lag };
+                    self.weights.insert(path.to_owned(), told);
+                }
                 (200, String::new())
             }
             ("DELETE", ..) => {
@@ -124,4 +158,55 @@ async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String, S
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     Some((method, path, token, String::from_utf8(body).ok()?))
+}
+
+/// The sample, its Rollout's traffic shared by the example of a router; v55 serves. Its plugins are in the folder. `edit` is
+/// given the Rollout's manifest.
+pub async fn sharing(kind: Kind, edit: impl FnOnce(String) -> String) -> (Estate, Weights, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let weights = Weights::start(dir.path()).await;
+    let folder = folder(dir.path());
+    let route = format!(
+        "[secret]\nrouter = {{ file = \"{token}\" }}\n\
+         [[route]]\nname = \"example/http\"\nplugin = \"route\"\n\
+         http = [\"GET,PUT,DELETE {address}\"]\nsecrets = [\"router\"]\n",
+        token = weights.token.display(),
+        address = weights.address,
+    );
+    let configured = |config: Config| config.plugins(&folder).with(&route);
+    let estate = Estate::configured(kind, "1h", configured).await;
+    let manifests = estate.manifests();
+    let text = manifests.file(&manifests.head(), MANIFEST);
+    let by_plugin = format!(
+        "        plugins:\n          example/http:\n            address: {}\n      \
+         scaleDownDelaySeconds: 1\n      abortScaleDownDelaySeconds: 1\n",
+        weights.address
+    );
+    assert_eq!(text.matches(BY_ALB).count(), 1, "{text}");
+    let text = edit(text.replace(BY_ALB, &by_plugin));
+    estate.commit_manifests(&[(MANIFEST, text)], "A plugin shares the traffic").await;
+    declare(&estate.kube, &estate.sample.application()).await;
+    estate.settled().await;
+    (estate, weights, dir)
+}
+
+/// Names another image in the manifests, as a bump does, and has it synced.
+pub async fn ship(estate: &Estate, old: &str, new: &str) {
+    let manifests = estate.manifests();
+    let text = manifests.file(&manifests.head(), MANIFEST);
+    assert_eq!(text.matches(old).count(), 1, "{text}");
+    estate.commit_manifests(&[(MANIFEST, text.replace(old, new))], new).await;
+    let (status, answer) = estate.dashboard().await.press("apps/production/argocd/petclinic/sync").await;
+    assert_eq!(status, 202, "{answer}");
+}
+
+fn folder(dir: &Path) -> PathBuf {
+    let examples = given("BESPIN_COMPONENTS").expect("BESPIN_COMPONENTS names the components").join("examples");
+    let folder = dir.join("plugins");
+    std::fs::create_dir(&folder).expect("a folder can be made");
+    for file in std::fs::read_dir(plugins()).expect("the plugins are built").flatten() {
+        std::fs::copy(file.path(), folder.join(file.file_name())).expect("a file can be copied");
+    }
+    std::fs::copy(examples.join("route.wasm"), folder.join("route.wasm")).expect("the examples are built");
+    folder
 }
