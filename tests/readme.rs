@@ -63,6 +63,8 @@ fn rollout_fields() -> Vec<(&'static str, Value)> {
         ("spec.strategy.blueGreen", json!({ "activeService": "a" })),
         ("spec.strategy.canary.analysis", json!({ "templates": [] })),
         ("spec.strategy.canary.dynamicStableScale", json!(true)),
+        ("spec.strategy.canary.canaryMetadata", json!({ "labels": { "role": "canary" } })),
+        ("spec.strategy.canary.stableMetadata", json!({ "labels": { "role": "stable" } })),
         ("spec.strategy.canary.pingPong", json!({ "pingService": "a", "pongService": "b" })),
         ("spec.progressDeadlineAbort", json!(true)),
         ("spec.workloadRef", json!({ "kind": "Deployment", "name": "a" })),

@@ -11,7 +11,8 @@ pub use watch::Noticed;
 use crate::error::trying;
 use crate::traffic::Router;
 use crate::{Cluster, Error, Result, to_json};
-use decide::rollout::{self, Act, Guard, Objects, RolloutEvent, RolloutEventType};
+use decide::annotations::OVERWRITTEN;
+use decide::rollout::{self, Act, Guard, Marked, Objects, RolloutEvent, RolloutEventType};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
@@ -125,6 +126,10 @@ impl Cluster {
                 let tried = format!("writing the revision of Rollout {namespace}/{}", rollout.name);
                 trying(&tried, api.patch(&rollout.name, &params(), &Patch::Merge(change))).await.map(drop)
             }
+            Act::Mark { object, marked, labels, annotations } => {
+                let metadata = json!({ "labels": labels, "annotations": annotations });
+                self.mark(namespace, object, marked, metadata).await
+            }
             Act::Post { rollout, event } => self.post(namespace, rollout, event).await,
             Act::Status { rollout, patch } => {
                 // The status is computed whole from each look, and only ours: the uid is guard enough.
@@ -165,6 +170,25 @@ impl Cluster {
         let params = PostParams::default();
         let evicted = api.create_subresource::<_, Value>("eviction", &pod.name, &params, &eviction);
         trying(&tried, evicted).await.map(drop)
+    }
+
+    /// Patches the metadata of a set's template, or of a pod. A pod's status changes often, and no label rests on it.
+    async fn mark(&self, namespace: &str, object: &Guard, marked: &Marked, metadata: Value) -> Result<()> {
+        match marked {
+            Marked::Set { put, overwritten } => {
+                let annotations = json!({ rollout::EPHEMERAL: put, OVERWRITTEN: overwritten });
+                let spec = json!({ "template": { "metadata": metadata } });
+                let change = json!({ "metadata": { "annotations": annotations }, "spec": spec });
+                self.change(("apps/v1", "ReplicaSet"), namespace, object, change).await
+            }
+            Marked::Pod => {
+                let mut change = json!({ "metadata": metadata });
+                change["metadata"]["uid"] = object.uid.as_str().into();
+                let api = self.api("v1", "Pod", Some(namespace)).await?;
+                let tried = format!("patching the labels and annotations of Pod {namespace}/{}", object.name);
+                trying(&tried, api.patch(&object.name, &params(), &Patch::Merge(change))).await.map(drop)
+            }
+        }
     }
 
     /// Posts an Event. One of its name says the same.

@@ -21,3 +21,6 @@ pub const ABORT_ON: &str = ours!("abort-on");
 
 /// On a ReplicaSet of the stable version: it has only the pods for its share of the traffic, or is on its way from there.
 pub const BY_SHARE: &str = ours!("by-share");
+
+/// On a ReplicaSet: what its template itself says of the keys that `canaryMetadata` or `stableMetadata` have overwritten.
+pub const OVERWRITTEN: &str = ours!("overwritten-metadata");

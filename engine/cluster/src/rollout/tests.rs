@@ -5,7 +5,7 @@ use crate::rollout::Acted;
 use crate::{Annotations, Cluster, Reach, Settings};
 use decide::by::By;
 use decide::next::{Timestamp, Wake};
-use decide::rollout::{Act, Action, Entry, Guard, Objects, Observed, State, Through, decide};
+use decide::rollout::{Act, Action, Entry, Guard, Marked, Objects, Observed, State, Through, decide};
 use futures::StreamExt;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use playground::{Options, Playground};
@@ -303,5 +303,46 @@ async fn what_a_rollout_left_behind_is_owned_only_by_one_that_stays() {
     let end = world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;
     assert_eq!((end.sets.len(), &end.sets[0]["metadata"]["uid"]), (1, &json!(set.uid)), "the same set");
     assert_eq!(end.sets[0]["metadata"]["ownerReferences"][0]["uid"], rollout.uid.as_str());
+    world.playground.stop().await;
+}
+
+/// What each pod of an image has of a label.
+fn roles(objects: &Objects, image: &str) -> Vec<Value> {
+    let pods = objects.pods.iter().filter(|pod| pod["spec"]["containers"][0]["image"] == image);
+    pods.map(|pod| pod["metadata"]["labels"]["role"].clone()).collect()
+}
+
+#[tokio::test]
+async fn pods_carry_what_their_version_is_and_another_pod_of_the_name_is_not_touched() {
+    let mut world = World::seeded().await;
+    let metadata = |role: &str| json!({"labels": {"role": role}, "annotations": {"example.com/role": role}});
+    let canary = json!({"canaryMetadata": metadata("canary"), "stableMetadata": metadata("stable")});
+    let spec = json!({"strategy": {"canary": canary}});
+    let api = world.cluster.api("argoproj.io/v1alpha1", "Rollout", Some(NAMESPACE)).await.unwrap();
+    api.patch("was", &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await.unwrap();
+    world.drive(|seen| phase(seen) == "Healthy" && roles(seen, V55) == ["stable", "stable"]).await;
+    world.deploy(V56).await;
+    let seen = world.drive(|seen| seen.served == Some(25) && !roles(seen, V56).is_empty()).await;
+    assert_eq!((roles(&seen, V55), roles(&seen, V56)), (vec![json!("stable"); 2], vec![json!("canary")]));
+    let end =
+        world.drive(|seen| phase(seen) == "Healthy" && only(seen, V56) && roles(seen, V56) == ["stable"; 2]).await;
+    let first = end.pods.iter().find(|pod| pod["spec"]["containers"][0]["image"] == V56).unwrap();
+    assert_eq!(first["metadata"]["annotations"]["example.com/role"], "stable");
+    let set =
+        end.sets.iter().find(|set| set["metadata"]["uid"] == first["metadata"]["ownerReferences"][0]["uid"]).unwrap();
+    let put = set["metadata"]["annotations"][decide::rollout::EPHEMERAL].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(put).unwrap(), metadata("stable"));
+
+    let mark = |guard: Guard| Act::Mark {
+        object: guard,
+        marked: Marked::Pod,
+        labels: [("role".to_owned(), json!("nobody"))].into(),
+        annotations: std::collections::BTreeMap::new(),
+    };
+    let other = mark(Guard { uid: "another".into(), ..Guard::of(first) });
+    assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &other).await.unwrap(), Acted::Stale);
+    let gone = mark(Guard { name: "gone".into(), ..Guard::of(first) });
+    assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &gone).await.unwrap(), Acted::Stale);
+    assert_eq!(roles(&world.look().await, V56), ["stable", "stable"]);
     world.playground.stop().await;
 }

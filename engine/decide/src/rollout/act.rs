@@ -109,6 +109,17 @@ pub enum Act {
         /// The revision that the annotation says.
         revision: u64,
     },
+    /// Put labels and annotations on a ReplicaSet's template, or on a pod; null takes one away.
+    Mark {
+        /// The object that is changed.
+        object: Guard,
+        /// What kind of object it is.
+        marked: Marked,
+        /// The labels that change.
+        labels: BTreeMap<String, Value>,
+        /// The annotations that change.
+        annotations: BTreeMap<String, Value>,
+    },
     /// Post a Kubernetes Event about the Rollout.
     Post {
         /// The Rollout that it is about.
@@ -123,6 +134,20 @@ pub enum Act {
         /// The fields that change, as a merge patch.
         patch: Value,
     },
+}
+
+/// What gets labels and annotations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Marked {
+    /// The template of a ReplicaSet.
+    Set {
+        /// What the set's annotation [`EPHEMERAL`](super::EPHEMERAL) then says; null where nothing was put on it.
+        put: Value,
+        /// The same for the values that were there before.
+        overwritten: Value,
+    },
+    /// A pod. Whatever else has changed of it, this is right as long as it is the same one.
+    Pod,
 }
 
 /// A Kubernetes Event about a Rollout.

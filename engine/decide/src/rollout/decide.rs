@@ -15,6 +15,7 @@ use super::context::Context;
 use super::entry::Entry;
 use super::intent::Action;
 use super::messages::{self, Offer};
+use super::metadata;
 use super::observed::{Observed, ObservedRollout, Owner};
 use super::outcomes::Removal;
 use super::progress::Progress;
@@ -158,11 +159,13 @@ fn rest(context: &Context) -> Move {
     let (evictions, again) = if is_quiet { restart::restart(context) } else { (Vec::new(), None) };
     acts.extend(evictions);
     let busy = !acts.is_empty();
+    let (marks, unmarked) = metadata::mark(context);
+    acts.extend(marks);
     let (event, news) = events::post(context);
     acts.extend(event);
     acts.extend(status::patch(context));
     let echo = (!acts.is_empty()).then_some(context.now + safety::ECHO_MS);
-    let wake = [desired.wake, again, transitions::wake(context), echo, news].into_iter().flatten().min();
+    let wake = [desired.wake, again, transitions::wake(context), echo, news, unmarked].into_iter().flatten().min();
     let (phase, message) = messages::because(context, busy);
     Next { record: Vec::new(), acts, wake: wake.map_or(Wake::OnChange, Wake::At), status: Status { phase, message } }
 }

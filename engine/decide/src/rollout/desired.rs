@@ -5,6 +5,7 @@ use super::act::{Act, Guard};
 use super::context::{Context, is_full, pods};
 use super::hash::HASH;
 use super::intent::Start;
+use super::metadata;
 use super::observed::{CaughtUp, DEADLINE, DESIRED, REVISION, Set};
 use super::progress::ProgressState;
 use super::replicas::{self, Pods, Split};
@@ -72,7 +73,7 @@ fn urgency(context: &Context, act: &Act) -> u8 {
             if observed.is_some_and(|known| *pods > known.spec) { 1 } else { 3 }
         }
         Act::Create { .. } | Act::Own { .. } => 2,
-        Act::Evict { .. } | Act::Forget { .. } => 4,
+        Act::Evict { .. } | Act::Forget { .. } | Act::Mark { .. } => 4,
         Act::AskRevert { .. }
         | Act::WithdrawRevert { .. }
         | Act::Stamp { .. }
@@ -104,7 +105,7 @@ fn create(context: &Context) -> Act {
         None => 0,
     };
     let newest = context.observed.sets.iter().map(|set| set.revision).max().unwrap_or(0);
-    let manifest = json!({
+    let mut manifest = json!({
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
         "metadata": {
@@ -121,6 +122,7 @@ fn create(context: &Context) -> Act {
             "template": template,
         },
     });
+    metadata::put_on(context, &mut manifest);
     Act::Create { manifest }
 }
 

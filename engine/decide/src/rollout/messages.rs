@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::git;
 use super::intent::{Action, Start};
+use super::metadata;
 use super::observed::Set;
 use super::progress::ProgressState;
 use super::restart;
@@ -72,6 +73,10 @@ pub(super) fn because(context: &Context, busy: bool) -> (Phase, String) {
         ((Phase::Done, message), Some(text)) => (Phase::Waiting, format!("{message}; {text}")),
         ((phase, message), Some(text)) => (phase, format!("{message}; {text}")),
         (said, None) => said,
+    };
+    let message = match metadata::text(context) {
+        Some(text) => format!("{message}; {text}"),
+        None => message,
     };
     let (phase, message) = match leaving::leaving(context) {
         Some((phase, _, text)) => (phase, format!("{text}; {message}")),

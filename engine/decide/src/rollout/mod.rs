@@ -18,6 +18,7 @@ mod git;
 mod hash;
 mod intent;
 mod messages;
+mod metadata;
 mod observed;
 mod orphan;
 mod outcomes;
@@ -43,7 +44,7 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
-pub use act::{Act, Guard, RolloutEvent, RolloutEventType, Split};
+pub use act::{Act, Guard, Marked, RolloutEvent, RolloutEventType, Split};
 pub use adopt::is_unadopted;
 pub use application::{Origin, application_of};
 pub use decide::{Shown, decide, show};
@@ -51,6 +52,7 @@ pub use entry::Entry;
 pub use hash::HASH;
 pub use intent::{Action, Cause, Intent, OnTimeout, Routed, Start, Through};
 pub use messages::{Offer, allowed};
+pub use metadata::{EPHEMERAL, PodMetadata, SetMetadata};
 pub use observed::{CaughtUp, DEADLINE, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, REVISION, Service, Set};
 pub use outcomes::{ActKey, AskedShare, Removal, Reply, is_current};
 pub use pods::{Failing, Pod};

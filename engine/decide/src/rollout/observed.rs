@@ -3,6 +3,7 @@
 use super::act::Guard;
 use super::application::{self, Origin};
 use super::hash::HASH;
+use super::metadata::SetMetadata;
 use super::orphan;
 use super::outcomes::Removal;
 use super::pods::{self, Pod};
@@ -57,6 +58,8 @@ pub struct ObservedRollout {
     pub refusal: Option<RouterFailure>,
     /// Why a pod could not be evicted the last time, where it was tried.
     pub eviction: Option<RouterFailure>,
+    /// Why labels and annotations could not be put on a set or a pod the last time, where it was tried.
+    pub unmarked: Option<RouterFailure>,
     /// Why a set that was left behind could not be taken over the last time, by its uid.
     pub unowned: BTreeMap<String, RouterFailure>,
     /// The Events that were posted, by their names, and why one was not.
@@ -104,8 +107,10 @@ pub struct Set {
     pub revision: u64,
     /// The images of its template's containers.
     pub images: Vec<String>,
-    /// Its template, as the API server stores it.
+    /// Its template, as the API server stores it, without what was put on it for the part of its version.
     pub template: Value,
+    /// What its template says of its pods' metadata.
+    pub metadata: SetMetadata,
     /// When it was created, in ms since the epoch.
     pub created: Timestamp,
     /// Whether its controller has seen its newest spec.
@@ -219,6 +224,7 @@ impl Observed {
             removal: Removal::NotYet,
             refusal: None,
             eviction: None,
+            unmarked: None,
             posted: BTreeMap::new(),
             unowned: BTreeMap::new(),
             routers: objects.routers,
@@ -315,12 +321,14 @@ fn read_set(set: &Value, pods: &[Value]) -> Set {
         conditions(set).find(|condition| condition["type"] == "ReplicaFailure" && condition["status"] == "True");
     let mut members: Vec<Pod> = pods.iter().filter(|pod| owned_by(pod, &uid)).map(pods::read).collect();
     members.sort_by(|a, b| a.name.cmp(&b.name));
+    let (metadata, template) = SetMetadata::read(set);
     Set {
         guard: Guard::of(set),
         hash: text(set, &format!("/metadata/labels/{HASH}")),
         revision: annotation(set, REVISION).and_then(|text| text.parse().ok()).unwrap_or(0),
         images: images_of(&set["spec"]["template"]),
-        template: set["spec"]["template"].clone(),
+        template,
+        metadata,
         created: set.pointer("/metadata/creationTimestamp").and_then(time).unwrap_or(0),
         caught_up: if observed >= generation { CaughtUp::Yes } else { CaughtUp::NotYet },
         spec: number(set, "/spec/replicas").unwrap_or(1),

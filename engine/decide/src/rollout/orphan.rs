@@ -4,6 +4,7 @@
 //! says of which one a set was. What has no pods and is of another template costs nobody anything, and stays nobody's.
 
 use super::hash::{self, HASH};
+use super::metadata::SetMetadata;
 use super::template;
 use crate::object::{self, number, text};
 use serde_json::Value;
@@ -37,8 +38,8 @@ fn selects(rollout: &Value, set: &Value) -> bool {
 }
 
 fn is_same(set: &Value, rollout: &Value) -> bool {
-    let (has, wanted) = (&set["spec"]["template"], &rollout["spec"]["template"]);
-    has.is_object() && wanted.is_object() && template::same(has, wanted)
+    let (has, wanted) = (SetMetadata::read(set).1, &rollout["spec"]["template"]);
+    has.is_object() && wanted.is_object() && template::same(&has, wanted)
 }
 
 /// Whether a set has pods, and is not named as that of the Rollout's template: then its template was changed since.

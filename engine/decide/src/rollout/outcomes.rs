@@ -26,6 +26,8 @@ pub enum ActKey {
     Own(String),
     /// Pods were evicted for `restartAt`, whichever they were.
     Evict,
+    /// Labels and annotations were put on sets and pods, or taken off, whichever they were.
+    Mark,
     /// The Event of this name was posted.
     Post(String),
     /// Something else was written in the cluster, or in the stream of a revert.
@@ -79,6 +81,7 @@ impl From<Act> for ActKey {
             Act::Unroute { router, rollout } => ActKey::Unroute(Routed { router, rollout }),
             Act::Create { manifest } => ActKey::Create(text(&manifest, &format!("/metadata/labels/{HASH}"))),
             Act::Evict { .. } => ActKey::Evict,
+            Act::Mark { .. } => ActKey::Mark,
             Act::Post { event, .. } => ActKey::Post(event.name),
             Act::Own { set, .. } => ActKey::Own(set.uid),
             Act::Scale { .. }
@@ -120,7 +123,7 @@ pub fn is_current(state: &State, kept: &ActKey) -> bool {
         ActKey::Weigh(share) | ActKey::Verify(share) => share.is_asked(state),
         ActKey::Unroute(routed) => state.routed.as_ref() == Some(routed),
         ActKey::Create(hash) => state.progress.as_ref().is_some_and(|progress| progress.hash == *hash),
-        ActKey::Own(_) | ActKey::Evict | ActKey::Post(_) => state.progress.is_some(),
+        ActKey::Own(_) | ActKey::Evict | ActKey::Mark | ActKey::Post(_) => state.progress.is_some(),
         ActKey::Written => false,
     }
 }
@@ -137,6 +140,11 @@ pub(super) fn refusal(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Opti
 /// Why a pod could not be evicted the last time, and when it is tried again.
 pub(super) fn eviction(outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
     failure_of(&ActKey::Evict, outcomes)
+}
+
+/// Why labels and annotations could not be written the last time, and when that is tried again.
+pub(super) fn unmarked(outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
+    failure_of(&ActKey::Mark, outcomes)
 }
 
 /// Why each set that was left behind could not be taken over the last time, and when it is tried again.
@@ -206,6 +214,7 @@ impl RouterStatus {
                 | ActKey::Create(_)
                 | ActKey::Own(_)
                 | ActKey::Evict
+                | ActKey::Mark
                 | ActKey::Post(_)
                 | ActKey::Written => {}
             }

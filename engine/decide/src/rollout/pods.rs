@@ -2,6 +2,7 @@
 
 use super::act::Guard;
 use super::hash::HASH;
+use super::metadata::PodMetadata;
 use crate::next::Timestamp;
 use crate::object::{self, annotation, conditions, number, text, time};
 use serde_json::Value;
@@ -24,8 +25,8 @@ pub struct Pod {
     pub trouble: Option<String>,
     /// How often its main container has failed.
     pub failing: Failing,
-    /// Its labels, by which Services select it.
-    pub(super) labels: BTreeMap<String, String>,
+    /// Its labels, by which Services select it, and its annotations.
+    pub(super) carried: PodMetadata,
 }
 
 /// How often the main container of a pod has failed.
@@ -47,12 +48,12 @@ impl Pod {
 
     /// Whether it names this version.
     pub(super) fn is_of(&self, hash: &str) -> bool {
-        self.labels.get(HASH).is_some_and(|named| named == hash)
+        self.carried.labels.get(HASH).is_some_and(|named| named == hash)
     }
 
     /// Whether it has all of these labels.
     pub(super) fn has(&self, labels: &BTreeMap<String, String>) -> bool {
-        labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+        labels.iter().all(|(key, value)| self.carried.labels.get(key) == Some(value))
     }
 
     /// Whether it is one of those that its set counts: not one that has ended or is about to.
@@ -89,7 +90,7 @@ pub(super) fn read(pod: &Value) -> Pod {
         ready.filter(|_| !deleting).map(|ready| ready.get("lastTransitionTime").and_then(time).unwrap_or(0));
     let failing = if deleting { Failing::No } else { failing(pod) };
     let created = pod.pointer("/metadata/creationTimestamp").and_then(time).unwrap_or(Timestamp::MAX);
-    let labels = texts(pod.pointer("/metadata/labels"));
+    let carried = PodMetadata::of(&pod["metadata"]);
     Pod {
         name: text(pod, "/metadata/name"),
         guard: Guard::of(pod),
@@ -98,7 +99,7 @@ pub(super) fn read(pod: &Value) -> Pod {
         ready_since,
         trouble,
         failing,
-        labels,
+        carried,
     }
 }
 

@@ -123,6 +123,7 @@ fn is_safe(context: &Context, act: &Act) -> bool {
         | Act::AskRevert { .. }
         | Act::WithdrawRevert { .. }
         | Act::Stamp { .. }
+        | Act::Mark { .. }
         | Act::Post { .. }
         | Act::Status { .. } => false,
     }

@@ -110,6 +110,19 @@ impl<'a> Context<'a> {
             && (selects(canary) && self.canary_gets_requests() || selects(stable) && self.stable_gets_requests())
     }
 
+    /// The Services by which a set's pods get requests, or are about to.
+    pub(super) fn leading_to(&self, set: &'a Set) -> impl Iterator<Item = &'a Service> {
+        let (canary, stable) = (self.strategy.canary_service.as_deref(), self.strategy.stable_service.as_deref());
+        let is_routed = self.routing().is_some();
+        let canary = canary.filter(|_| !is_routed || self.canary_gets_requests());
+        let stable = stable.filter(|_| !is_routed || self.stable_gets_requests());
+        let named = [canary, stable].into_iter().filter_map(|name| self.service(name));
+        named
+            .filter(|service| service.hash.as_ref().is_none_or(|hash| *hash == set.hash))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
     /// Whether a set's pods get the requests that are meant for the stable version.
     pub(super) fn stands_in_for_stable(&self, set: &Set) -> bool {
         let Some((_, stable)) = self.routing() else { return false };
@@ -154,7 +167,18 @@ impl<'a> Context<'a> {
         if pods.any(|pod| pod.has(&service.selector)) {
             return None;
         }
-        service.selector.iter().find(|(key, value)| first.labels.get(*key) != Some(*value))
+        let lacks = |(key, value): &(&String, &String)| first.carried.labels.get(*key) != Some(*value);
+        service.selector.iter().filter(|(key, value)| !self.comes(service, key, value)).find(lacks)
+    }
+
+    /// Whether the pods of a version get a label once the stable Service is to lead to them: `stableMetadata` has it, and
+    /// the canary's Service does not need another value of it until then.
+    fn comes(&self, service: &Service, key: &str, value: &str) -> bool {
+        let by = |name: &Option<String>| self.service(name.as_deref());
+        let is_stable = by(&self.strategy.stable_service).is_some_and(|stable| stable.guard.uid == service.guard.uid);
+        let asked = by(&self.strategy.canary_service).and_then(|canary| canary.selector.get(key));
+        let given = self.strategy.stable_metadata.labels.get(key);
+        is_stable && given.is_some_and(|given| given == value) && asked.is_none_or(|asked| asked == value)
     }
 
     /// Whether the stable Service asks for labels that the newest version's pods have, and the stable version's have not:
@@ -189,6 +213,8 @@ impl<'a> Context<'a> {
             ))
         };
         let (canary, stable) = (self.strategy.canary_service.as_deref(), self.strategy.stable_service.as_deref());
+        // Nobody misses what the canary's Service selects, where no request comes by it and none will.
+        let canary = canary.filter(|_| self.is_underway() || self.canary_gets_requests());
         [(canary, newest), (stable, serving)].into_iter().filter_map(|(name, version)| misfit(name, version)).collect()
     }
 

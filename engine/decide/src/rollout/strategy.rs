@@ -5,6 +5,7 @@
 
 pub use super::fields::Mistake;
 use super::fields::{CANARY, Fields, Mistakes};
+use super::metadata::{self, PodMetadata};
 use super::replicas::{self, Bounds};
 use super::router::{self, Router};
 use super::selector::{read_selector, read_template};
@@ -51,6 +52,10 @@ pub struct Strategy {
     pub router: Option<Router>,
     /// The stable version's pods while a canary has traffic, with traffic routing.
     pub stable_scale: StableScale,
+    /// What the canary's pods carry besides.
+    pub canary_metadata: PodMetadata,
+    /// What the stable version's pods carry besides.
+    pub stable_metadata: PodMetadata,
     /// Milliseconds that a replaced version keeps its pods, with traffic routing.
     pub scale_down_delay_ms: u64,
     /// The same for a canary that was aborted; `None` keeps its pods for ever.
@@ -110,8 +115,7 @@ pub enum Paused {
 }
 
 const ARGO_SPEC: &[&str] = &["analysis", "workloadRef"];
-const ARGO_CANARY: &[&str] =
-    &["analysis", "antiAffinity", "canaryMetadata", "pingPong", "replicaProgressThreshold", "stableMetadata"];
+const ARGO_CANARY: &[&str] = &["analysis", "antiAffinity", "pingPong", "replicaProgressThreshold"];
 
 /// Where a mistake leaves it unknown how many pods there shall be, or who shares the traffic.
 const COUNTS: [&str; 7] = [
@@ -279,6 +283,7 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let (scale_down_delay_ms, abort_delay_ms) = read_delays(&mut canary, stable_scale, mistakes);
     let delayed = canary.number("scaleDownDelayRevisionLimit", 0..=u32::MAX, mistakes);
     let min_pods = canary.number("minPodsPerReplicaSet", 0..=u32::MAX, mistakes).unwrap_or(0);
+    let (canary_metadata, stable_metadata) = metadata::read(&mut canary, &selector, mistakes);
     canary.refuse(ARGO_CANARY, mistakes);
 
     Some(Strategy {
@@ -298,6 +303,8 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
         stable_service,
         router,
         stable_scale,
+        canary_metadata,
+        stable_metadata,
         scale_down_delay_ms,
         abort_delay_ms,
         min_pods,

@@ -8,6 +8,7 @@ mod events;
 mod failures;
 mod faults;
 mod git;
+mod metadata;
 mod plugged;
 mod proxy;
 mod random;

@@ -105,6 +105,7 @@ fn target(act: &Act) -> String {
         Act::Unroute { .. } => "unroute".to_owned(),
         Act::AskRevert { .. } | Act::WithdrawRevert { .. } => "revert".to_owned(),
         Act::Stamp { .. } => "stamp".to_owned(),
+        Act::Mark { .. } => "mark".to_owned(),
         Act::Post { .. } => "post".to_owned(),
         Act::Status { .. } => "status".to_owned(),
     }
@@ -119,6 +120,7 @@ fn may_be_refused(act: &Act) -> bool {
             | Act::Evict { .. }
             | Act::Forget { .. }
             | Act::Stamp { .. }
+            | Act::Mark { .. }
             | Act::Post { .. }
             | Act::Status { .. }
     )

@@ -63,6 +63,8 @@ pub(super) struct World {
     pub faults: Option<super::faults::Faults>,
     /// Why the API server lets no set be taken over, where it does not.
     pub disowns: Option<&'static str>,
+    /// Why no label or annotation can be put on a set or a pod, as long as that is so.
+    pub forbids: Option<&'static str>,
     /// Why no Kubernetes Event can be posted, as long as that is so.
     pub mute: Option<&'static str>,
     /// A label that admission gives each new pod, and its value.
@@ -158,6 +160,7 @@ impl World {
             budget: None,
             disowns: None,
             faults: None,
+            forbids: None,
             mute: None,
             admits: None,
             events: BTreeMap::new(),
@@ -387,6 +390,9 @@ impl World {
             Act::Evict { .. } if self.budget.is_some() => {
                 Err(Failure { message: self.budget.unwrap_or_default().to_owned(), retry: Retry::PASSING })
             }
+            Act::Mark { .. } if self.forbids.is_some() => {
+                Err(Failure { message: self.forbids.unwrap_or_default().to_owned(), retry: Retry::NeedsPerson })
+            }
             Act::Post { .. } if self.mute.is_some() => {
                 Err(Failure { message: self.mute.unwrap_or_default().to_owned(), retry: Retry::PASSING })
             }
@@ -441,6 +447,10 @@ impl World {
             Act::Stamp { revision, .. } => {
                 self.rollout["metadata"]["annotations"][observed::REVISION] = json!(revision.to_string());
             }
+            Act::Mark { object, marked, labels, annotations } => {
+                let change = json!({ "labels": labels, "annotations": annotations });
+                self.mark(object, marked, &change);
+            }
             Act::Post { event, .. } => drop(self.events.entry(event.name.clone()).or_insert_with(|| event.clone())),
             Act::Status { patch, .. } => {
                 let mut status = self.rollout["status"].take();
@@ -467,6 +477,38 @@ impl World {
         }
         if u64::from(pods) < before && self.faults.is_none() {
             self.no_traffic_is_lost(&lowered.unwrap(), pods);
+        }
+    }
+
+    /// As the API server takes it: a template that its own set does not select is refused.
+    fn mark(&mut self, object: &Guard, marked: &Marked, change: &Value) {
+        let version = self.next_version();
+        match marked {
+            Marked::Pod => {
+                let Some(pod) = self.pods.iter_mut().find(|pod| pod["metadata"]["uid"] == object.uid.as_str()) else {
+                    return;
+                };
+                json_patch::merge(&mut pod["metadata"], change);
+            }
+            Marked::Set { put, overwritten } => {
+                let Some(set) = fresh(&mut self.sets, object, &version) else { return };
+                let annotations = json!({ EPHEMERAL: put, crate::annotations::OVERWRITTEN: overwritten });
+                json_patch::merge(&mut set["metadata"]["annotations"], &annotations);
+                let before = set["spec"].clone();
+                json_patch::merge(&mut set["spec"]["template"]["metadata"], change);
+                if before != set["spec"] {
+                    let generation = set["metadata"]["generation"].as_u64().unwrap();
+                    set["metadata"]["generation"] = json!(generation + 1);
+                }
+            }
+        }
+        for object in self.sets.iter().chain(&self.pods) {
+            let own = |set: &&Value| set["metadata"]["uid"] == object["metadata"]["ownerReferences"][0]["uid"];
+            let set = self.sets.iter().find(own).unwrap_or(object);
+            let labels = object.pointer("/spec/template/metadata/labels").unwrap_or(&object["metadata"]["labels"]);
+            let selector = set["spec"]["selector"]["matchLabels"].as_object();
+            let selects = selector.into_iter().flatten().all(|(key, value)| labels[key] == *value);
+            assert!(selects, "{} is selected by its set no more", object["metadata"]["name"]);
         }
     }
 
@@ -610,6 +652,7 @@ fn new_pod(set: &Value, serial: &str, now: Timestamp) -> Value {
             "uid": format!("{}-{serial}-uid", set["metadata"]["name"].as_str().unwrap()),
             "creationTimestamp": crate::object::write_time(now),
             "labels": set["spec"]["template"]["metadata"]["labels"],
+            "annotations": set["spec"]["template"]["metadata"]["annotations"],
             "ownerReferences": [{"uid": set["metadata"]["uid"], "controller": true}],
         },
         "status": {"phase": "Pending"},
