@@ -7,7 +7,7 @@ use decide::by::By;
 use decide::next::{Timestamp, Wake};
 use decide::rollout::{Act, Action, Entry, Guard, Marked, Objects, Observed, State, Through, decide};
 use futures::StreamExt;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use playground::{Options, Playground};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -30,7 +30,10 @@ impl World {
         let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
         let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.unwrap();
         let installed = cluster.install_crds().await.unwrap();
-        assert!(installed.contains(&"rollouts.argoproj.io".to_owned()), "{installed:?}");
+        let kinds = ["applications", "appprojects", "rollouts", "analysistemplates", "analysisruns"];
+        let kinds = kinds.into_iter().chain(["clusteranalysistemplates", "experiments"]);
+        let kinds: Vec<String> = kinds.map(|kind| format!("{kind}.argoproj.io")).collect();
+        assert_eq!(installed, kinds, "none was there");
         assert_eq!(cluster.install_crds().await.unwrap(), [""; 0], "what is there is left alone");
         World { playground, cluster, journal: Vec::new(), _dir: dir }
     }
@@ -303,6 +306,20 @@ async fn what_a_rollout_left_behind_is_owned_only_by_one_that_stays() {
     let end = world.drive(|seen| phase(seen) == "Healthy" && only(seen, V55)).await;
     assert_eq!((end.sets.len(), &end.sets[0]["metadata"]["uid"]), (1, &json!(set.uid)), "the same set");
     assert_eq!(end.sets[0]["metadata"]["ownerReferences"][0]["uid"], rollout.uid.as_str());
+    world.playground.stop().await;
+}
+
+/// Each kind is served at once, and answers a list: `kubectl argo rollouts get` waits for that.
+#[tokio::test]
+async fn every_kind_of_argo_is_served() {
+    let world = World::seeded().await;
+    let kinds = ["Application", "AppProject", "Rollout", "AnalysisTemplate", "AnalysisRun", "Experiment"];
+    for kind in kinds.into_iter().chain(["ClusterAnalysisTemplate"]) {
+        let namespace = (kind != "ClusterAnalysisTemplate").then_some(NAMESPACE);
+        let api = world.cluster.api("argoproj.io/v1alpha1", kind, namespace).await.unwrap();
+        let listed = api.list(&ListParams::default()).await.unwrap();
+        assert_eq!(listed.items.len(), usize::from(kind == "Rollout"), "{kind}");
+    }
     world.playground.stop().await;
 }
 

@@ -180,7 +180,11 @@ fn select(context: &Context) -> Vec<Act> {
     let bears = canary.is_some_and(|set| set.available >= context.strategy.replicas);
     let free = !busy || context.progress.state == ProgressState::Promoted && bears;
     let aborted = matches!(context.progress.state, ProgressState::Aborted { .. });
-    act(name, canary, !aborted && free && canary.is_some_and(is_full));
+    match aborted && context.routing().is_none() {
+        // Nothing else leads whoever asks by it away from a version whose pods go.
+        true => act(name, stable, stable.is_some_and(is_full)),
+        false => act(name, canary, !aborted && free && canary.is_some_and(is_full)),
+    }
     acts
 }
 

@@ -7,6 +7,7 @@ mod dynamic;
 mod events;
 mod failures;
 mod faults;
+mod fields;
 mod git;
 mod metadata;
 mod plugged;
