@@ -15,6 +15,8 @@ pub enum By {
     Delivery(String),
     /// A step of a run, as `run-id#step`.
     Run(String),
+    /// An alert, as `name#fingerprint`.
+    Alert(String),
     /// Written by a version that knows more kinds than this one.
     Other(String),
 }
@@ -26,6 +28,7 @@ impl fmt::Display for By {
             By::Person(name) => write!(f, "person:{name}"),
             By::Delivery(id) => write!(f, "delivery:{id}"),
             By::Run(id) => write!(f, "run:{id}"),
+            By::Alert(alert) => write!(f, "alert:{alert}"),
             By::Other(text) => f.write_str(text),
         }
     }
@@ -44,6 +47,7 @@ impl From<String> for By {
             Some(("person", name)) => By::Person(name.into()),
             Some(("delivery", id)) => By::Delivery(id.into()),
             Some(("run", id)) => By::Run(id.into()),
+            Some(("alert", alert)) => By::Alert(alert.into()),
             _ => By::Other(text),
         }
     }

@@ -22,7 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Kinds and values that were added after the journals were recorded: no golden journal can hold them.
-const NEW_SINCE: [(&str, &str); 7] = [
+const NEW_SINCE: [(&str, &str); 8] = [
+    ("rollout", "alerted"),
     ("rollout", "corrected"),
     ("rollout", "pause-broken"),
     ("rollout", "stable-unready"),
@@ -38,7 +39,7 @@ const COMPOSED_ONLY: [&str; 28] = [
     "delivery: missed proposed",
     "run: placed queued",
     "app: summarized",
-    "rollout: adopted corrected extended pause-broken routing stable-ready stable-unready summarized unrouted",
+    "rollout: adopted alerted corrected extended pause-broken routing stable-ready stable-unready summarized unrouted",
     "revert: answered asked withdrawn",
     "heads: looked moved summary",
     "delivery received /source: heads",

@@ -4,12 +4,12 @@
 use super::act::{Move, moving};
 use super::entry::Entry;
 use super::hash;
+use super::hold;
 use super::intent::Cause;
 use super::observed::ObservedRollout;
 use super::state::State;
 use super::strategy::{Reading, Strategy};
 use crate::epoch::Epoch;
-use crate::object;
 use serde_json::Value;
 
 /// Whose writes never count as another controller's: ours, people's, and the
@@ -49,7 +49,8 @@ pub(super) fn adopt(state: &State, observed: &ObservedRollout, strategy: &Strate
         }
         _ => None,
     };
-    Some(Ok(moving(std::iter::once(adopted).chain(aborted).collect(), text)))
+    let held = hold::told_hold(observed).filter(|_| aborted.is_none());
+    Some(Ok(moving(std::iter::once(adopted).chain(aborted).chain(held).collect(), text)))
 }
 
 /// The same where the spec has mistakes: the position that the status tells of, as far as it can be told.
@@ -103,7 +104,7 @@ fn as_it_stands(observed: &ObservedRollout, strategy: &Strategy, left: &str, is_
         hash: left.to_owned(),
         stable: status("stableRS"),
         index: index.unwrap_or(strategy.steps.len()),
-        paused_ms: observed.rollout.pointer("/status/pauseConditions/0/startTime").and_then(object::time),
+        paused_ms: hold::told_pause(observed),
         weight: weight.and_then(|weight| weight.try_into().ok()).unwrap_or(0),
         aborted: (observed.status("abort") == &Value::Bool(true)).then(|| status("message").unwrap_or_default()),
         images: images.unwrap_or_else(|| strategy.images.clone()),

@@ -59,7 +59,7 @@ impl<'a> Context<'a> {
 
     /// Whether it takes its steps, or could.
     pub(super) fn is_underway(&self) -> bool {
-        self.progress.state == ProgressState::Underway && self.progress.start == Start::Steps
+        self.progress.is_in_steps()
     }
 
     /// The names of the canary's and of the stable version's Service, when traffic is routed.

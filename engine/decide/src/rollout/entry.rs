@@ -1,5 +1,6 @@
 //! What is written down about a rollout.
 
+use super::alert::{Alert, AlertAction};
 use super::intent::{Action, Cause, Intent, Start, Through};
 use super::state::{State, Version};
 use crate::next::Timestamp;
@@ -45,6 +46,13 @@ pub enum Entry {
         action: Action,
         /// The way by which it was asked.
         through: Through,
+    },
+    /// An alert fires, and a rule of the configuration says what that does. Done by being recorded.
+    Alerted {
+        /// The alert.
+        alert: Alert,
+        /// What it does.
+        action: AlertAction,
     },
     /// A rollout that another controller took care of before was claimed as it stood.
     Adopted {

@@ -1,5 +1,6 @@
 //! How a stream's entries add up to a rollout's state.
 
+use super::alert::{Alert, AlertAction};
 use super::entry::Entry;
 use super::intent::{Action, Cause, OnTimeout, Routed, Start};
 use super::progress::{Progress, ProgressState};
@@ -34,6 +35,7 @@ impl State {
             Entry::Bound { key, hash } => drop(self.bound.insert(key.clone(), hash.clone())),
             Entry::TimedOut { .. } | Entry::Answered { .. } => self.requests.apply(entry),
             Entry::Asked { action, .. } => self.asked(at, by, *action),
+            Entry::Alerted { alert, action } => self.alerted(at, alert, *action),
             Entry::Adopted { .. } => self.adopted(at, entry),
             Entry::Began { .. } => self.began(at, entry),
             Entry::Corrected { stable } => self.corrected(at, stable.as_ref()),
@@ -94,9 +96,18 @@ impl State {
         self.claimed_at = Some(at);
         let Some(progress) = &mut self.progress else { return };
         match (action, &progress.state) {
-            (Action::Promote, ProgressState::Underway) if progress.at < progress.steps => progress.next(at),
+            (Action::Promote, ProgressState::Underway) if progress.at < progress.steps => {
+                progress.release();
+                progress.next(at);
+            }
+            // What the step itself waits for goes on.
+            (Action::Resume, ProgressState::Underway) if progress.held_by.is_some() => {
+                progress.release();
+                progress.since = at;
+            }
             (Action::Resume, ProgressState::Underway) if progress.paused_since.is_some() => progress.next(at),
             (Action::PromoteFull, ProgressState::Underway) if progress.at < progress.steps => {
+                progress.release();
                 progress.at = progress.steps;
                 progress.since = at;
                 progress.paused_since = None;
@@ -111,10 +122,24 @@ impl State {
                 progress.state = ProgressState::Underway;
                 progress.at = 0;
                 progress.since = at;
+                progress.begun_at = Some(at);
+                progress.alerts.clear();
                 progress.reached = 0;
                 self.refused.retain(|refused| refused.hash != hash);
             }
             _ => {}
+        }
+    }
+
+    fn alerted(&mut self, at: Timestamp, alert: &Alert, action: AlertAction) {
+        let Some(progress) = self.progress.as_mut().filter(|it| it.is_in_steps()) else { return };
+        progress.alerts.push(alert.clone());
+        match action {
+            AlertAction::Pause => {
+                progress.held_by = Some(alert.clone());
+                progress.held_at = Some(at);
+            }
+            AlertAction::Abort => self.aborted(at, &format!("asked for by the alert {alert}"), Cause::Asked),
         }
     }
 
@@ -147,11 +172,7 @@ impl State {
             // Another version's image is learnt from its set when it is shown.
             image: if stable == hash { image } else { String::new() },
         });
-        let state = match (stable.as_ref() == Some(hash), aborted) {
-            (true, _) => ProgressState::Promoted,
-            (false, Some(because)) => ProgressState::Aborted { because: because.clone(), at },
-            (false, None) => ProgressState::Underway,
-        };
+        let state = claimed(stable.as_ref() == Some(hash), aborted.as_ref(), at);
         if let Some(undo) =
             self.undo.as_mut().filter(|_| self.progress.as_ref().is_some_and(|known| known.hash != *hash))
         {
@@ -174,6 +195,10 @@ impl State {
             reached: *weight,
             state,
             generation: None,
+            begun_at: Some(at),
+            held_by: None,
+            held_at: None,
+            alerts: Vec::new(),
         });
     }
 
@@ -198,6 +223,10 @@ impl State {
             reached: 0,
             state: if *start == Start::Back { ProgressState::Promoted } else { ProgressState::Underway },
             generation: *generation,
+            begun_at: Some(at),
+            held_by: None,
+            held_at: None,
+            alerts: Vec::new(),
         });
     }
 
@@ -239,6 +268,7 @@ impl State {
         if progress.state != ProgressState::Promoted && progress.start == Start::Steps {
             progress.start = Start::First;
             progress.state = ProgressState::Underway;
+            progress.release();
             progress.at = progress.steps;
             progress.since = at;
             progress.paused_since = None;
@@ -284,6 +314,7 @@ impl State {
             undo.stands = AbortStatus::No;
         }
         progress.state = ProgressState::Aborted { because: because.to_owned(), at };
+        progress.release();
         progress.at = 0;
         progress.since = at;
         progress.paused_since = None;
@@ -322,6 +353,15 @@ impl State {
         if self.weights.len() > WEIGHTS {
             self.weights.remove(0);
         }
+    }
+}
+
+/// How far a version is that is claimed as it stands.
+fn claimed(is_stable: bool, aborted: Option<&String>, at: Timestamp) -> ProgressState {
+    match (is_stable, aborted) {
+        (true, _) => ProgressState::Promoted,
+        (false, Some(because)) => ProgressState::Aborted { because: because.clone(), at },
+        (false, None) => ProgressState::Underway,
     }
 }
 

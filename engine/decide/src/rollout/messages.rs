@@ -113,6 +113,7 @@ fn progress(context: &Context, busy: bool) -> (Phase, String) {
         },
         ProgressState::Promoted => (waiting, format!("moving all traffic to {image}")),
         ProgressState::Underway if context.progress.start == Start::First => first(context, image),
+        ProgressState::Underway if context.alert().is_some() => (Phase::Blocked, held(context)),
         ProgressState::Underway if context.strategy.paused == Paused::Holds => {
             (Phase::Waiting, "held by spec.paused".to_owned())
         }
@@ -140,6 +141,13 @@ fn first(context: &Context, image: &str) -> (Phase, String) {
         Some((pod, trouble)) => (Phase::Blocked, format!("{image} is the first version, and pod {pod}: {trouble}")),
         None => (Phase::Waiting, format!("{image} is the first version: {missing}")),
     }
+}
+
+fn held(context: &Context) -> String {
+    let alert = context.alert().map(ToString::to_string).unwrap_or_default();
+    let (at, total, asked) = (context.progress.at, context.strategy.steps.len(), context.state.asked);
+    let place = if at < total { format!("step {} of {total}", at + 1) } else { "all steps are done".to_owned() };
+    format!("paused by the alert {alert}: {place}, {asked} % to the canary; resume it, or abort")
 }
 
 fn underway(context: &Context) -> String {
@@ -178,6 +186,9 @@ pub(super) fn offers(context: &Context) -> Vec<Offer> {
         .map_or("promote it once all its pods serve".to_owned(), Step::text);
     let offer = |action: Action| {
         let (label, effect) = match action {
+            Action::Resume if context.alert().is_some() => {
+                ("Resume", "Go on though the alert fired; a pause of the step itself goes on, too".to_owned())
+            }
             Action::Resume => ("Resume", format!("End the pause and go on: {next}")),
             Action::Promote => ("Promote a step", format!("Skip the rest of step {}: {next}", context.progress.at + 1)),
             Action::PromoteFull => {
@@ -198,10 +209,12 @@ pub(super) fn offers(context: &Context) -> Vec<Offer> {
 /// Why not, as a sentence.
 pub fn allowed(state: &State, action: Action) -> Result<(), String> {
     let Some(progress) = &state.progress else { return Err("nothing has been rolled out yet".to_owned()) };
-    let stepping = progress.state == ProgressState::Underway && progress.start == Start::Steps;
+    let stepping = progress.is_in_steps();
     let aborted = matches!(progress.state, ProgressState::Aborted { .. });
     let (holds, otherwise) = match action {
-        Action::Resume => (stepping && progress.paused_since.is_some(), "it is not paused"),
+        Action::Resume => {
+            (stepping && (progress.paused_since.is_some() || progress.held_by.is_some()), "it is not paused")
+        }
         Action::Promote | Action::PromoteFull => (stepping && progress.at < progress.steps, "no step is left to skip"),
         Action::Abort => (stepping, "no canary is on its way"),
         Action::Retry => (aborted, "it was not aborted"),

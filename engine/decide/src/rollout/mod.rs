@@ -6,6 +6,10 @@
 
 mod act;
 mod adopt;
+mod alert;
+mod alert_judge;
+mod alert_notification;
+mod alert_rule;
 mod application;
 mod context;
 mod decide;
@@ -16,6 +20,7 @@ mod fields;
 mod fold;
 mod git;
 mod hash;
+mod hold;
 mod intent;
 mod messages;
 mod metadata;
@@ -46,6 +51,10 @@ mod tests;
 
 pub use act::{Act, Guard, Marked, RolloutEvent, RolloutEventType, Split};
 pub use adopt::is_unadopted;
+pub use alert::{Alert, AlertAction};
+pub use alert_judge::heed_alert;
+pub use alert_notification::{AlertState, Notification, ToldAlert, read_notification};
+pub use alert_rule::{AlertRule, PlannedAlert, plan_alerts};
 pub use application::{Origin, application_of};
 pub use decide::{Shown, decide, show};
 pub use entry::Entry;

@@ -1,5 +1,6 @@
 //! How far a template is on its way through the steps.
 
+use super::alert::Alert;
 use super::intent::Start;
 use crate::next::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,18 @@ pub struct Progress {
     /// The Rollout's generation as it began, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// Since when it goes through its steps: its begin, or the last retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<Timestamp>,
+    /// The alert that holds it, until a person goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Alert>,
+    /// Since when that one holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<Timestamp>,
+    /// The alerts that have acted on it since; each does once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alert>,
 }
 
 /// How far a template is.
@@ -59,12 +72,23 @@ fn is_nothing(ms: &u64) -> bool {
 }
 
 impl Progress {
+    /// Whether it takes its steps, or could.
+    pub(super) fn is_in_steps(&self) -> bool {
+        self.state == ProgressState::Underway && self.start == Start::Steps
+    }
+
     /// Goes on to the next step, at this moment.
     pub(super) fn next(&mut self, at: Timestamp) {
         self.at = (self.at + 1).min(self.steps);
         self.since = at;
         self.paused_since = None;
         self.paused_ms = 0;
+    }
+
+    /// An alert holds it no longer.
+    pub(super) fn release(&mut self) {
+        self.held_by = None;
+        self.held_at = None;
     }
 
     /// Since when the current pause would last, had it never been broken.

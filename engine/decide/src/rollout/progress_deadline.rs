@@ -6,7 +6,7 @@ use super::entry::Entry;
 use super::intent::Cause;
 use super::progress::ProgressState;
 use super::router::plugin::RouterStatus;
-use super::strategy::{Overdue, Paused};
+use super::strategy::Overdue;
 use super::transitions::abort;
 use crate::next::Timestamp;
 
@@ -49,7 +49,7 @@ pub(super) fn extend(context: &Context) -> Option<Move> {
 /// progress for too long. What the manifests or the router lack is not the version's fault;
 /// that is for a person to fix.
 pub(super) fn overdue(context: &Context) -> Option<Move> {
-    let held = context.strategy.overdue == Overdue::Report || context.strategy.paused == Paused::Holds;
+    let held = context.strategy.overdue == Overdue::Report || context.is_stopped();
     // Another version alone serves by the canary's Service, which is not this one's fault.
     let is_other = |hash: &str| hash != context.progress.hash;
     let held = held || context.canary_alone_serves() && context.elsewhere().is_some_and(is_other);

@@ -6,7 +6,6 @@
 use super::act::Act;
 use super::context::Context;
 use super::events::{self, SERVING, ServingStatus};
-use super::git;
 use super::intent::Start;
 use super::observed::{ObservedRollout, Set};
 use super::progress::ProgressState;
@@ -14,7 +13,8 @@ use super::restart;
 use super::router::leaving;
 use super::router::plugin::{Remedy, RouterResponse};
 use super::state::Refused;
-use super::strategy::{Mistake, Overdue, Paused};
+use super::strategy::{Mistake, Overdue};
+use super::{git, hold};
 use crate::next::{Phase, Timestamp};
 use crate::object::write_time;
 use serde_json::{Map, Value, json};
@@ -69,8 +69,7 @@ pub(super) fn phase(context: &Context) -> (&'static str, String) {
         _ if is_refused(context) => ("Degraded", format!("TrafficRoutingError: {}", context.problems().join("; "))),
         _ if !context.awaited().is_empty() => ("Progressing", context.awaited().join("; ")),
         _ if !context.problems().is_empty() => ("Degraded", format!("InvalidSpec: {}", context.problems().join("; "))),
-        _ if context.strategy.paused == Paused::Holds => ("Paused", "manually paused".to_owned()),
-        _ if context.progress.paused_since.is_some() => ("Paused", "CanaryPauseStep".to_owned()),
+        _ if hold::message(context).is_some() => ("Paused", hold::message(context).unwrap_or_default()),
         _ if restart::is_running(context) => progressing("rollout is restarting"),
         _ if updated.0 < context.strategy.replicas => progressing("more replicas need to be updated"),
         _ if updated.1 < updated.0 => progressing("updated replicas are still becoming available"),
@@ -125,7 +124,7 @@ fn fields(context: &Context) -> Map<String, Value> {
     let sum = |count: fn(&Set) -> u32| -> u32 { context.observed.sets.iter().map(count).sum() };
     let (phase, message) = phase(context);
     let progress = context.progress;
-    let paused = progress.paused_from().filter(|_| context.is_underway());
+    let paused = hold::pause_conditions(context);
     let aborted = match &progress.state {
         ProgressState::Aborted { at, .. } => Some(*at),
         ProgressState::Underway | ProgressState::Promoted => None,
@@ -138,13 +137,13 @@ fn fields(context: &Context) -> Map<String, Value> {
         "availableReplicas": sum(|set| set.available),
         "canary": weights(context),
         "conditions": conditions(context, phase),
-        "controllerPause": paused.map(|_| true),
+        "controllerPause": paused.as_ref().map(|_| true),
         "currentPodHash": progress.hash,
         "currentStepHash": progress.steps_hash,
         "currentStepIndex": (!context.strategy.steps.is_empty()).then_some(progress.at),
         "message": (!message.is_empty()).then_some(message),
         "observedGeneration": context.observed.generation().map(|it| it.to_string()),
-        "pauseConditions": paused.map(|at| json!([{ "reason": "CanaryPauseStep", "startTime": write_time(at) }])),
+        "pauseConditions": paused,
         "phase": phase,
         "promoteFull": null,
         "readyReplicas": sum(|set| set.ready),
@@ -206,7 +205,7 @@ fn is_refused(context: &Context) -> bool {
 /// Whether the deadline is over for a version that does not go back by itself.
 fn is_timed_out(context: &Context) -> bool {
     let stays = context.strategy.overdue == Overdue::Report || context.progress.start == Start::First;
-    stays && context.strategy.paused == Paused::Off && context.is_overdue()
+    stays && !context.is_stopped() && context.is_overdue()
 }
 
 struct Condition {
@@ -247,7 +246,7 @@ fn conditions(context: &Context, phase: &str) -> Vec<Value> {
     let available: u32 = context.observed.sets.iter().map(|set| set.available).sum();
     let enough = available >= context.strategy.replicas.saturating_sub(context.strategy.bounds.unavailable);
     let stable = context.state.stable.as_ref().is_some_and(|stable| stable.hash == context.progress.hash);
-    let paused = context.progress.paused_since.is_some() || context.strategy.paused == Paused::Holds;
+    let paused = context.progress.paused_since.is_some() || context.is_stopped();
     let mut all = vec![
         match enough {
             true => Condition::new("Available", "True", "AvailableReason", "Rollout has minimum availability"),

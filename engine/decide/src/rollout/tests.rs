@@ -1,6 +1,7 @@
 //! A small world with controllers that lag, and rollouts in it.
 
 mod aborts;
+mod alerts;
 mod clients;
 mod cuts;
 mod dynamic;

@@ -15,7 +15,7 @@ use super::pods::Failing;
 use super::progress::{Progress, ProgressState};
 use super::state::{Requested, State};
 use super::step::{Length, Step};
-use super::strategy::{AbortOn, Paused, Reading, Strategy};
+use super::strategy::{AbortOn, Reading, Strategy};
 use super::{stable_version, template};
 use crate::next::Timestamp;
 use crate::object::write_time;
@@ -110,8 +110,12 @@ pub(super) fn heard(context: &Context) -> Option<Move> {
             Action::PromoteFull
         }
         ProgressState::Underway if ahead => Action::Promote,
+        // The hold's end is not yet written in the status that says no pause any more.
+        ProgressState::Underway if context.alert().is_none() && context.was_held_by_alert() => return None,
         ProgressState::Underway
-            if context.progress.paused_since.is_some() && is_true("controllerPause") && no_pause =>
+            if (context.progress.paused_since.is_some() || context.alert().is_some())
+                && is_true("controllerPause")
+                && no_pause =>
         {
             Action::Resume
         }
@@ -199,7 +203,7 @@ pub(super) fn served(context: &Context) -> Option<Entry> {
 /// Past the last step, and with all its pods and all the traffic, the newest
 /// version becomes the stable one.
 pub(super) fn promote(context: &Context) -> Option<Move> {
-    let held = context.strategy.paused == Paused::Holds && context.progress.start == Start::Steps;
+    let held = context.is_stopped() && context.progress.start == Start::Steps;
     if context.progress.state != ProgressState::Underway || context.progress.at < context.strategy.steps.len() || held {
         return None;
     }
@@ -239,7 +243,7 @@ pub(super) fn break_pause(context: &Context) -> Option<Move> {
 /// A step ends when it is true, and its pause with the clock or with a person. While the router is in trouble, or an
 /// object is missing or wrong, none ends but by a person.
 pub(super) fn step(context: &Context) -> Option<Move> {
-    let is_held = context.strategy.paused == Paused::Holds || context.trouble().is_some() || context.left().is_some();
+    let is_held = context.is_stopped() || context.trouble().is_some() || context.left().is_some();
     if !context.is_underway() || is_held || !context.problems().is_empty() {
         return None;
     }
@@ -336,9 +340,7 @@ pub(super) fn wake(context: &Context) -> Option<Timestamp> {
     let pause =
         context.progress.paused_from().zip(context.strategy.steps.get(context.progress.at).and_then(Step::pause));
     let pause_ends = match pause {
-        Some((since, Length::For(ms))) if context.is_underway() && context.strategy.paused == Paused::Off => {
-            Some(since + ms)
-        }
+        Some((since, Length::For(ms))) if context.is_underway() && !context.is_stopped() => Some(since + ms),
         _ => None,
     };
     pause_ends

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::proxy::Mode;
 use super::world::{Step, World};
+use crate::by::By;
 use crate::next::Timestamp;
 use serde_json::Value;
 
@@ -153,6 +154,25 @@ fn a_promotion_ends_the_same() {
 #[test]
 fn a_retreat_by_a_person_ends_the_same() {
     every_cut(World::seed, &story("was:v56", HALF, Some(|world| world.ask(Action::Abort))), "Degraded");
+}
+
+/// An alert that fires at this moment acts.
+fn alerted(world: &mut World, action: AlertAction) {
+    let alert = Alert::new("HighErrorRate", "aa", world.now, None);
+    let entry = heed_alert(&world.state(), &alert, action).unwrap();
+    world.journal.push((world.now, By::Alert(alert.author()), entry));
+}
+
+#[test]
+fn a_retreat_by_an_alert_ends_the_same() {
+    every_cut(World::seed, &story("was:v56", HALF, Some(|world| alerted(world, AlertAction::Abort))), "Degraded");
+}
+
+#[test]
+fn a_hold_by_an_alert_that_a_person_resumes_ends_the_same() {
+    let mut scenes = story("was:v56", HALF, Some(|world| alerted(world, AlertAction::Pause)));
+    scenes.push((Box::new(|world| world.ask(Action::Resume)), REST));
+    every_cut(World::seed, &scenes, "Healthy");
 }
 
 #[test]
