@@ -5,6 +5,7 @@
 //! that all requests share; nothing is parsed before the signature fits; and
 //! the answer 202 is given only when the delivery is on the disk.
 
+pub mod alerts;
 mod body;
 mod budget;
 

@@ -62,6 +62,18 @@ pub fn hooks(config: &Config) -> Result<Vec<crate::hooks::SignedHook>, String> {
     config.hook.iter().map(hook).collect()
 }
 
+/// Alertmanager's hooks, with their secrets and rules.
+///
+/// # Errors
+/// A secret cannot be read.
+pub fn alert_hooks(config: &Config) -> Result<Vec<crate::alert_hooks::AlertHook>, String> {
+    let hook = |hook: &crate::config::AlertSettings| {
+        let secrets = hook.secrets.iter().cloned().map(KeptSecret::read).collect::<Result<_, _>>()?;
+        Ok(crate::alert_hooks::AlertHook { name: hook.name.clone(), secrets, rules: hook.rule.clone() })
+    };
+    config.alerts.iter().map(hook).collect()
+}
+
 /// The hook that each repository's deliveries come by, the first where there are several, by `owner/repo`.
 pub fn hook_of_each(config: &Config) -> BTreeMap<String, String> {
     let each = |hook: &'_ crate::config::Hook| {

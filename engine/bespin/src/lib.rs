@@ -1,6 +1,7 @@
 //! The server: command line, configuration, driver, stages, and what the API asks of it.
 
 pub mod adapters;
+pub mod alert_hooks;
 pub mod attempts;
 mod check;
 pub mod cli;

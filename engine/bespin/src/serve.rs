@@ -1,5 +1,6 @@
 //! `bespin serve`: the parts of the server, bound together and listening.
 
+use crate::alert_hooks::AlertHooks;
 use crate::attempts::Alone;
 use crate::commands::Buttons;
 use crate::config::Config;
@@ -121,6 +122,8 @@ pub async fn start(config: Config) -> Result<Server, String> {
     let url = Url::parse(&dashboard).map_err(|error| format!("server: url: {error}"))?;
     let login = Login::new(config.user.clone(), &url).map_err(|error| error.to_string())?;
     let login = Arc::new(login.behind(config.server.trusted_proxies.clone()));
+    let clusters = config.cluster.iter().map(|cluster| cluster.name.clone()).collect();
+    let alerts = AlertHooks::new(adapters::alert_hooks(&config)?, clusters, stages.buttons.rollout.clone(), &drivers);
     let (journal, board, commands) = (drivers.journal().clone(), drivers.board().clone(), Arc::new(stages.buttons));
     let api = ApiState::new(journal, board, logs, login.clone(), commands, stop.clone());
     let api = api.showing(Arc::new(Installed {
@@ -136,7 +139,8 @@ pub async fn start(config: Config) -> Result<Server, String> {
     drivers.beside(retention.rounds());
     let hooks = Arc::new(Hooks::new(adapters::hooks(&config)?, &drivers));
     let hooks = HookState::behind(hooks, HookLimits::default(), config.server.trusted_proxies.clone());
-    listeners.deliveries.open(api::hooks::router(hooks));
+    let alerts = api::hooks::alerts::router(hooks.clone(), Arc::new(alerts));
+    listeners.deliveries.open(api::hooks::router(hooks).merge(alerts));
     listeners.pages.open(api::router(api));
     listeners.started();
     starting.disarm();

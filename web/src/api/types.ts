@@ -210,7 +210,7 @@ export interface EntryView {
   stream: string;
   /** When, in ms since the epoch. */
   at_ms: number;
-  /** Who caused the entry: `server`, `person:`, `delivery:` or `run:`. */
+  /** Who caused the entry: `server`, `person:`, `delivery:`, `run:` or `alert:`. */
   by: string;
   /** What kind of entry. */
   kind: string;

@@ -188,7 +188,7 @@ pub struct EntryView {
     pub stream: String,
     /// When, in ms since the epoch.
     pub at_ms: u64,
-    /// Who caused the entry: `server`, `person:`, `delivery:` or `run:`.
+    /// Who caused the entry: `server`, `person:`, `delivery:`, `run:` or `alert:`.
     pub by: String,
     /// What kind of entry.
     pub kind: String,

@@ -36,6 +36,9 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     unique("git", config.git.iter().map(|git| git.url.as_str()), &mut found);
     unique("registry", config.registry.iter().map(|registry| registry.host.as_str()), &mut found);
     unique("cluster", config.cluster.iter().map(|cluster| cluster.name.as_str()), &mut found);
+    unique("alerts", config.alerts.iter().map(|hook| hook.name.as_str()), &mut found);
+    let clusters: Vec<_> = config.cluster.iter().map(|cluster| cluster.name.as_str()).collect();
+    config.alerts.iter().for_each(|hook| hook.check(&clusters, &mut found));
     metrics(config, &mut found);
     unique("user", config.user.iter().map(|user| user.name.as_str()), &mut found);
     let hosts: Vec<_> = config.registry.iter().map(|registry| registry.host.as_str()).collect();

@@ -3,6 +3,7 @@
 //! Secrets never stand in the file; it names the file or the environment
 //! variable that holds them.
 
+mod alerts;
 mod check;
 mod containers;
 mod extensions;
@@ -11,6 +12,7 @@ mod route;
 mod secret;
 mod terraform;
 
+pub use alerts::AlertSettings;
 pub use check::Mistakes;
 pub use containers::Containers;
 pub use extensions::{Generator, HealthPlugin, limited};
@@ -37,6 +39,9 @@ pub struct Config {
     /// GitHub's webhooks: `[[hook]]`.
     #[serde(default)]
     pub hook: Vec<Hook>,
+    /// Alertmanager's webhooks, and what alerts do to rollouts: `[[alerts]]`.
+    #[serde(default)]
+    pub alerts: Vec<AlertSettings>,
     /// How git remotes are reached, by the longest matching prefix.
     #[serde(default)]
     pub git: Vec<Git>,

@@ -4,6 +4,7 @@
 //! others are looked at, and the dashboard shows what it would do.
 
 mod act;
+mod alerts;
 mod observe;
 mod routers;
 #[cfg(test)]
