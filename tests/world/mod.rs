@@ -1,5 +1,6 @@
 //! The world around Bespin: real parts where a user has them.
 
+pub mod alertmanager;
 pub mod balancer;
 pub mod bespin;
 pub mod config;

@@ -10,7 +10,7 @@ struct Part {
     checks: &'static str,
 }
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     Part { program: "dockerd", package: "docker.io", checks: "builds and container steps on Docker Engine" },
     Part { program: "mkfs.ext4", package: "e2fsprogs", checks: "that a container cannot fill the disk" },
     Part { program: "iptables", package: "iptables", checks: "Docker Engine" },
@@ -18,6 +18,7 @@ const PARTS: [Part; 12] = [
     Part { program: "htpasswd", package: "apache2-utils", checks: "pushes to a real registry" },
     Part { program: "etcd", package: "etcd-server", checks: "the real control plane" },
     Part { program: "haproxy", package: "haproxy", checks: "that the weight asked is the weight served" },
+    Part { program: "prometheus-alertmanager", package: "prometheus-alertmanager", checks: "that alerts act" },
     Part { program: "openssl", package: "openssl", checks: "the real control plane" },
     Part { program: "strace", package: "strace", checks: "what the journal survives of a power cut" },
     Part { program: "faketime", package: "faketime", checks: "that a clock which steps back loses no push" },
@@ -148,9 +149,11 @@ fn debian() {
             Some(theirs) => policy(&theirs)?,
             None => std::fs::remove_file(POLICY).map_err(|error| Failed(format!("{POLICY}: {error}")))?,
         }
-        if packages.contains(&"openssh-server") && has("systemctl") {
-            // Nor may the next boot open the machine to logins, because somebody ran its tests.
-            output(command("systemctl").args(["disable", "ssh.service"]))?;
+        // Nor may the next boot open the machine to logins or to gossip, because somebody ran its tests.
+        let listens =
+            [("openssh-server", "ssh.service"), ("prometheus-alertmanager", "prometheus-alertmanager.service")];
+        for (_, service) in listens.iter().filter(|(package, _)| packages.contains(package) && has("systemctl")) {
+            output(command("systemctl").args(["disable", service]))?;
         }
         installed
     });
