@@ -3,6 +3,7 @@
 use crate::next::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Which object: as Kubernetes tells them apart, the version left out.
@@ -206,4 +207,10 @@ pub fn write_time(at: Timestamp) -> String {
 /// The conditions of an object's status.
 pub(crate) fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
     object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// A map of texts, as labels and selectors are.
+pub(crate) fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
+    let all = map.and_then(Value::as_object).into_iter().flatten();
+    all.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }

@@ -14,8 +14,8 @@ use super::application::application_of;
 use super::context::Context;
 use super::entry::Entry;
 use super::intent::Action;
+use super::marks;
 use super::messages::{self, Offer};
-use super::metadata;
 use super::observed::{Observed, ObservedRollout, Owner};
 use super::outcomes::Removal;
 use super::progress::Progress;
@@ -159,7 +159,7 @@ fn rest(context: &Context) -> Move {
     let (evictions, again) = if is_quiet { restart::restart(context) } else { (Vec::new(), None) };
     acts.extend(evictions);
     let busy = !acts.is_empty();
-    let (marks, unmarked) = metadata::mark(context);
+    let (marks, unmarked) = marks::mark(context);
     acts.extend(marks);
     let (event, news) = events::post(context);
     acts.extend(event);

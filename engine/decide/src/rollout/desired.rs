@@ -5,7 +5,7 @@ use super::act::{Act, Guard};
 use super::context::{Context, is_full, pods};
 use super::hash::HASH;
 use super::intent::Start;
-use super::metadata;
+use super::marks;
 use super::observed::{CaughtUp, DEADLINE, DESIRED, REVISION, Set};
 use super::progress::ProgressState;
 use super::replicas::{self, Pods, Split};
@@ -122,7 +122,7 @@ fn create(context: &Context) -> Act {
             "template": template,
         },
     });
-    metadata::put_on(context, &mut manifest);
+    marks::put_on(context, &mut manifest);
     Act::Create { manifest }
 }
 

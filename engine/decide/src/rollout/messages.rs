@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::git;
 use super::intent::{Action, Start};
-use super::metadata;
+use super::marks;
 use super::observed::Set;
 use super::progress::ProgressState;
 use super::restart;
@@ -74,7 +74,7 @@ pub(super) fn because(context: &Context, busy: bool) -> (Phase, String) {
         ((phase, message), Some(text)) => (phase, format!("{message}; {text}")),
         (said, None) => said,
     };
-    let message = match metadata::text(context) {
+    let message = match marks::text(context) {
         Some(text) => format!("{message}; {text}"),
         None => message,
     };

@@ -22,6 +22,7 @@ mod git;
 mod hash;
 mod hold;
 mod intent;
+mod marks;
 mod messages;
 mod metadata;
 mod observed;

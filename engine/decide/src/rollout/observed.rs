@@ -345,7 +345,7 @@ fn read_set(set: &Value, pods: &[Value]) -> Set {
 }
 
 fn read_service(service: &Value) -> Service {
-    let mut selector = pods::texts(service.pointer("/spec/selector"));
+    let mut selector = object::texts(service.pointer("/spec/selector"));
     let hash = selector.remove(HASH);
     let managed_by = annotation(service, MANAGED_BY).map(str::to_owned);
     Service { guard: Guard::of(service), hash, selector, managed_by }

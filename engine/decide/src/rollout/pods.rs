@@ -103,12 +103,6 @@ pub(super) fn read(pod: &Value) -> Pod {
     }
 }
 
-/// A map of texts, as labels and selectors are.
-pub(super) fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
-    let all = map.and_then(Value::as_object).into_iter().flatten();
-    all.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-}
-
 /// The annotation by which `kubectl` knows the main container of several.
 const MAIN: &str = "kubectl.kubernetes.io/default-container";
 
