@@ -155,7 +155,7 @@ fn rest(context: &Context) -> Move {
     let desired = desired::desired(context);
     let mut acts = desired.acts;
     // Only once nothing else is to be done, so that no pod is counted twice.
-    let is_quiet = acts.iter().all(|act| matches!(act, Act::Own { .. }));
+    let is_quiet = desired.refused == 0 && acts.iter().all(|act| matches!(act, Act::Own { .. }));
     let (evictions, again) = if is_quiet { restart::restart(context) } else { (Vec::new(), None) };
     acts.extend(evictions);
     let busy = !acts.is_empty();
@@ -163,9 +163,11 @@ fn rest(context: &Context) -> Move {
     acts.extend(marks);
     let (event, news) = events::post(context);
     acts.extend(event);
-    acts.extend(status::patch(context));
+    let (status, unsaid) = status::patch(context);
+    acts.extend(status);
     let echo = (!acts.is_empty()).then_some(context.now + safety::ECHO_MS);
-    let wake = [desired.wake, again, transitions::wake(context), echo, news, unmarked].into_iter().flatten().min();
+    let wake =
+        [desired.wake, again, transitions::wake(context), echo, news, unmarked, unsaid].into_iter().flatten().min();
     let (phase, message) = messages::because(context, busy);
     Next { record: Vec::new(), acts, wake: wake.map_or(Wake::OnChange, Wake::At), status: Status { phase, message } }
 }

@@ -8,6 +8,7 @@ use super::intent::Start;
 use super::marks;
 use super::observed::{CaughtUp, DEADLINE, DESIRED, REVISION, Set};
 use super::progress::ProgressState;
+use super::refused;
 use super::replicas::{self, Pods, Split};
 use super::router::{Router, leaving};
 use super::shares::StableScale;
@@ -23,10 +24,21 @@ use std::collections::BTreeMap;
 pub(super) struct Desired {
     pub acts: Vec<Act>,
     pub wake: Option<Timestamp>,
+    /// How many acts besides are left alone for a while, for they were refused.
+    pub refused: usize,
+}
+
+/// Everything that is not yet as it should be, but for what was refused a moment ago.
+pub(super) fn desired(context: &Context) -> Desired {
+    let mut desired = all(context);
+    let waits = refused::leave_alone(context.observed, &mut desired.acts, context.now);
+    desired.refused = waits.len();
+    desired.look_at(waits.into_iter().min());
+    desired
 }
 
 /// Everything that is not yet as it should be, in the order in which it is safe.
-pub(super) fn desired(context: &Context) -> Desired {
+pub(super) fn all(context: &Context) -> Desired {
     let mut desired = Desired::default();
     // A version that has gone back needs no set.
     if context.canary().is_none() && !matches!(context.progress.state, ProgressState::Aborted { .. }) {

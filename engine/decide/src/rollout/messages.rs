@@ -1,6 +1,7 @@
 //! What a rollout says about itself while it waits, and what a person may do.
 
 use super::context::Context;
+use super::desired;
 use super::git;
 use super::intent::{Action, Start};
 use super::marks;
@@ -78,6 +79,10 @@ pub(super) fn because(context: &Context, busy: bool) -> (Phase, String) {
         Some(text) => format!("{message}; {text}"),
         None => message,
     };
+    let message = match unwritten(context) {
+        Some(text) => format!("{message}; {text}"),
+        None => message,
+    };
     let (phase, message) = match leaving::leaving(context) {
         Some((phase, _, text)) => (phase, format!("{text}; {message}")),
         None => (phase, message),
@@ -86,6 +91,17 @@ pub(super) fn because(context: &Context, busy: bool) -> (Phase, String) {
         Some((lacking, _)) => (phase, format!("{lacking}; {message}")),
         None => (phase, message),
     }
+}
+
+/// What is still to be written, and was refused.
+pub(super) fn unwritten(context: &Context) -> Option<String> {
+    if context.observed.unwritten.is_empty() {
+        return None;
+    }
+    let all = desired::all(context).acts;
+    let said: Vec<&str> =
+        all.iter().filter_map(|act| Some(context.observed.refusal_of(act)?.because.as_str())).collect();
+    (!said.is_empty()).then(|| format!("not written, and tried again: {}", said.join("; ")))
 }
 
 fn progress(context: &Context, busy: bool) -> (Phase, String) {

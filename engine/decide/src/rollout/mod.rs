@@ -31,6 +31,7 @@ mod outcomes;
 mod pods;
 mod progress;
 mod progress_deadline;
+mod refused;
 pub mod replicas;
 mod restart;
 pub mod router;
@@ -41,11 +42,13 @@ mod shares;
 mod stable_version;
 mod state;
 mod status;
+mod status_patch;
 mod step;
 pub mod strategy;
 mod template;
 mod transitions;
 mod weight;
+mod write_key;
 
 #[cfg(test)]
 mod tests;
@@ -73,3 +76,4 @@ pub use router::rules::hear;
 pub use shares::StableScale;
 pub use state::{AbortStatus, Refused, Requested, State, Undo, Version, Weighed};
 pub use step::{Length, Scale, Step, span};
+pub use write_key::WriteKey;

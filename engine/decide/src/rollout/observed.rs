@@ -9,6 +9,7 @@ use super::outcomes::Removal;
 use super::pods::{self, Pod};
 use super::router::alb::Ingress;
 use super::router::plugin::{RouterFailure, RouterStatus, Serves};
+use super::write_key::WriteKey;
 use crate::annotations::{BY_SHARE, OWNER};
 use crate::epoch::Epoch;
 use crate::next::Timestamp;
@@ -62,6 +63,8 @@ pub struct ObservedRollout {
     pub unmarked: Option<RouterFailure>,
     /// Why a set that was left behind could not be taken over the last time, by its uid.
     pub unowned: BTreeMap<String, RouterFailure>,
+    /// The writes to objects that were refused the last time.
+    pub unwritten: Vec<(WriteKey, RouterFailure)>,
     /// The Events that were posted, by their names, and why one was not.
     pub posted: BTreeMap<String, Option<RouterFailure>>,
     /// The routers that this server has plugins for, and whether they serve this Rollout.
@@ -225,6 +228,7 @@ impl Observed {
             refusal: None,
             eviction: None,
             unmarked: None,
+            unwritten: Vec::new(),
             posted: BTreeMap::new(),
             unowned: BTreeMap::new(),
             routers: objects.routers,

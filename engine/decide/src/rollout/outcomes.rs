@@ -6,6 +6,7 @@ use super::hash::HASH;
 use super::intent::Routed;
 use super::router::plugin::{RouterFailure, RouterReply, RouterResponse, RouterStatus, STANDS_MS, place};
 use super::state::State;
+use super::write_key::WriteKey;
 use crate::object::text;
 use crate::outcome::{Attempted, Outcomes};
 use serde_json::Value;
@@ -30,7 +31,9 @@ pub enum ActKey {
     Mark,
     /// The Event of this name was posted.
     Post(String),
-    /// Something else was written in the cluster, or in the stream of a revert.
+    /// Something was written to one object of the cluster.
+    Write(WriteKey),
+    /// Something was written in the stream of a revert.
     Written,
 }
 
@@ -75,6 +78,9 @@ pub enum Removal {
 
 impl From<Act> for ActKey {
     fn from(act: Act) -> ActKey {
+        if let Some(key) = WriteKey::of(&act) {
+            return ActKey::Write(key);
+        }
         match act {
             Act::Weigh { split } => ActKey::Weigh(AskedShare::of(&split)),
             Act::Verify { split } => ActKey::Verify(AskedShare::of(&split)),
@@ -123,7 +129,7 @@ pub fn is_current(state: &State, kept: &ActKey) -> bool {
         ActKey::Weigh(share) | ActKey::Verify(share) => share.is_asked(state),
         ActKey::Unroute(routed) => state.routed.as_ref() == Some(routed),
         ActKey::Create(hash) => state.progress.as_ref().is_some_and(|progress| progress.hash == *hash),
-        ActKey::Own(_) | ActKey::Evict | ActKey::Mark | ActKey::Post(_) => state.progress.is_some(),
+        ActKey::Own(_) | ActKey::Evict | ActKey::Mark | ActKey::Post(_) | ActKey::Write(_) => state.progress.is_some(),
         ActKey::Written => false,
     }
 }
@@ -154,6 +160,15 @@ pub(super) fn unowned(outcomes: &Outcomes<ActKey, Reply>) -> BTreeMap<String, Ro
         _ => None,
     });
     unowned.collect()
+}
+
+/// The writes that were refused the last time, and when each is tried again.
+pub(super) fn unwritten(outcomes: &Outcomes<ActKey, Reply>) -> Vec<(WriteKey, RouterFailure)> {
+    let unwritten = outcomes.iter().filter_map(|attempted| match &attempted.act {
+        ActKey::Write(key) => Some((key.clone(), failed(attempted)?)),
+        _ => None,
+    });
+    unwritten.collect()
 }
 
 /// The Events that were posted, and why one was not the last time, and when it is tried again.
@@ -216,6 +231,7 @@ impl RouterStatus {
                 | ActKey::Evict
                 | ActKey::Mark
                 | ActKey::Post(_)
+                | ActKey::Write(_)
                 | ActKey::Written => {}
             }
         }

@@ -4,6 +4,7 @@ use super::act::{Act, Move, moving};
 use super::context::Context;
 use super::entry::Entry;
 use super::intent::Cause;
+use super::messages;
 use super::progress::ProgressState;
 use super::router::plugin::RouterStatus;
 use super::strategy::Overdue;
@@ -35,6 +36,7 @@ impl Context<'_> {
 /// Pods that nobody has asked for yet have not had their time: while the deadline passed, nobody was there to ask.
 pub(super) fn extend(context: &Context) -> Option<Move> {
     let asks = |act: &Act| match act {
+        _ if context.observed.refusal_of(act).is_some() => false,
         Act::Create { .. } => context.observed.refusal.is_none(),
         Act::Scale { set, pods, .. } => {
             context.observed.sets.iter().any(|observed| observed.guard.uid == set.uid && observed.spec != *pods)
@@ -61,8 +63,9 @@ pub(super) fn overdue(context: &Context) -> Option<Move> {
     {
         return None;
     }
-    // A set that is refused is asked for all the time, and has had its time; whose another one is makes no pod ready.
+    // What is refused is asked for all the time, and has had its time; whose another set is makes no pod ready.
     let is_no_progress = |act: &Act| match act {
+        _ if context.observed.refusal_of(act).is_some() => true,
         Act::Create { .. } => context.observed.refusal.is_some(),
         Act::Own { .. } => true,
         _ => false,
@@ -71,7 +74,7 @@ pub(super) fn overdue(context: &Context) -> Option<Move> {
         return None;
     }
     let limit = super::step::span(context.strategy.progress_deadline_ms);
-    let failure = context.canary().and_then(|set| set.failure.clone());
+    let failure = context.canary().and_then(|set| set.failure.clone()).or_else(|| messages::unwritten(context));
     let reason = failure.or_else(|| Some(context.missing(context.at_goal().err()?)));
     let reason = reason.unwrap_or_else(|| "the weight is not served".to_owned());
     Some(abort(format!("no progress for {limit}: {reason}"), Cause::Failed))

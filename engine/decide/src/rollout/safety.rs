@@ -26,7 +26,11 @@ pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistak
     let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
     let text = format!("the Rollout's spec cannot be followed: {}", all.join("; "));
     let salvaged = rules::salvage(observed);
-    let said = || Next { acts: status::invalid(observed, mistakes, now).into_iter().collect(), ..Next::blocked(&text) };
+    let said = || {
+        let (status, unsaid) = status::invalid(observed, mistakes, now);
+        let wake = unsaid.map_or(Wake::OnChange, Wake::At);
+        Next { acts: status.into_iter().collect(), wake, ..Next::blocked(&text) }
+    };
     let is_behind = adopt::is_behind(state, observed);
     if let Some(next) = salvaged.as_ref().and_then(|strategy| adopt::salvaged(state, observed, strategy)) {
         return next;
@@ -84,15 +88,16 @@ fn answered(state: &State, observed: &ObservedRollout, text: &str) -> Option<Mov
 }
 
 fn rest(context: &Context, mistakes: &[Mistake], text: String) -> Move {
-    let Desired { mut acts, wake } = desired::desired(context);
+    let Desired { mut acts, wake, .. } = desired::desired(context);
     acts.retain(|act| is_safe(context, act));
     let (event, news) = events::post(context);
     acts.extend(event);
-    acts.extend(status::unfollowed(context, mistakes));
+    let (status, unsaid) = status::unfollowed(context, mistakes);
+    acts.extend(status);
     let echo = (!acts.is_empty()).then_some(context.now + ECHO_MS);
     let router = context.router().and_then(|router| router.wake(context.observed, context.now));
     let stands_in = context.stands_in_at().filter(|at| *at > context.now);
-    let wake = [wake, echo, router, stands_in, news, transitions::asks_again(context)]
+    let wake = [wake, echo, router, stands_in, news, unsaid, transitions::asks_again(context)]
         .into_iter()
         .flatten()
         .min()

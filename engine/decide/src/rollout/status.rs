@@ -3,7 +3,6 @@
 //! The position is the journal's; the status mirrors it. Only the fields that
 //! differ are patched, so that a status that is right costs no write.
 
-use super::act::Act;
 use super::context::Context;
 use super::events::{self, SERVING, ServingStatus};
 use super::intent::Start;
@@ -13,36 +12,12 @@ use super::restart;
 use super::router::leaving;
 use super::router::plugin::{Remedy, RouterResponse};
 use super::state::Refused;
+use super::status_patch::{OWNED, StatusPatch, diff};
 use super::strategy::{Mistake, Overdue};
-use super::{git, hold};
+use super::{git, hold, messages};
 use crate::next::{Phase, Timestamp};
 use crate::object::write_time;
 use serde_json::{Map, Value, json};
-
-/// The fields that are ours; all others are left alone.
-const OWNED: &[&str] = &[
-    "HPAReplicas",
-    "abort",
-    "abortedAt",
-    "availableReplicas",
-    "canary",
-    "conditions",
-    "controllerPause",
-    "currentPodHash",
-    "currentStepHash",
-    "currentStepIndex",
-    "message",
-    "observedGeneration",
-    "pauseConditions",
-    "phase",
-    "promoteFull",
-    "readyReplicas",
-    "replicas",
-    "restartedAt",
-    "selector",
-    "stableRS",
-    "updatedReplicas",
-];
 
 /// How many refused templates the condition names.
 const REFUSED_SHOWN: usize = 5;
@@ -79,13 +54,13 @@ pub(super) fn phase(context: &Context) -> (&'static str, String) {
     }
 }
 
-/// The patch that makes the status right; `None` when it is.
-pub(super) fn patch(context: &Context) -> Option<Act> {
-    diff(context.observed, fields(context))
+/// The patch that makes the status right, where it is not.
+pub(super) fn patch(context: &Context) -> StatusPatch {
+    diff(context.observed, fields(context), context.now)
 }
 
 /// The same for a spec that cannot be followed.
-pub(super) fn invalid(observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> Option<Act> {
+pub(super) fn invalid(observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> StatusPatch {
     let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
     let message = format!("InvalidSpec: {}", all.join("; "));
     let mut wanted = Map::new();
@@ -101,11 +76,11 @@ pub(super) fn invalid(observed: &ObservedRollout, mistakes: &[Mistake], now: Tim
     wanted.insert("phase".into(), "Degraded".into());
     wanted.insert("message".into(), message.into());
     wanted.insert("observedGeneration".into(), observed.generation().map(|it| it.to_string()).into());
-    diff(observed, wanted)
+    diff(observed, wanted, now)
 }
 
 /// The same while what serves is kept safe: all that is observed, and what is wrong with the spec.
-pub(super) fn unfollowed(context: &Context, mistakes: &[Mistake]) -> Option<Act> {
+pub(super) fn unfollowed(context: &Context, mistakes: &[Mistake]) -> StatusPatch {
     let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
     let message = format!("InvalidSpec: {}", all.join("; "));
     let mut wanted = fields(context);
@@ -117,7 +92,7 @@ pub(super) fn unfollowed(context: &Context, mistakes: &[Mistake]) -> Option<Act>
     wanted.insert("currentStepIndex".into(), context.observed.status("currentStepIndex").clone());
     wanted.insert("phase".into(), "Degraded".into());
     wanted.insert("message".into(), message.into());
-    diff(context.observed, wanted)
+    diff(context.observed, wanted, context.now)
 }
 
 fn fields(context: &Context) -> Map<String, Value> {
@@ -293,8 +268,11 @@ fn conditions(context: &Context, phase: &str) -> Vec<Value> {
         let text = format!("ReplicaSet {} cannot be taken over: {}", name.unwrap_or(uid), refused.because);
         all.push(Condition::new("ReplicaSetsOwned", "False", "FailedOwn", &text));
     }
+    if let Some(text) = messages::unwritten(context) {
+        all.push(Condition::new("ObjectsWritten", "False", "WriteRefused", &text));
+    }
     if !context.state.refused.is_empty() {
-        all.push(Condition::new("Refused", "True", "FailedBefore", &refused(&context.state.refused)));
+        all.push(Condition::new("Refused", "True", "FailedBefore", &refused_templates(&context.state.refused)));
     }
     if let Some(git) = git::git_status(context) {
         all.push(Condition::new("OnAbort", git.status, git.reason, &git.text));
@@ -303,7 +281,7 @@ fn conditions(context: &Context, phase: &str) -> Vec<Value> {
 }
 
 /// The newest of the refused templates, each in a few words: a condition is read by people, and has its bounds.
-fn refused(all: &[Refused]) -> String {
+fn refused_templates(all: &[Refused]) -> String {
     let one = |refused: &Refused| {
         let because: String = refused.because.chars().take(REASON_CHARS).collect();
         let more = if because.len() < refused.because.len() { "…" } else { "" };
@@ -366,45 +344,4 @@ fn progressing(context: &Context, paused: bool) -> Condition {
         }
     };
     Condition { updated: Some(context.progressed_at()), ..told }
-}
-
-/// The merge patch from what is there to what is wanted, of our fields only.
-fn diff(observed: &ObservedRollout, wanted: Map<String, Value>) -> Option<Act> {
-    let now: Map<String, Value> = OWNED.iter().map(|key| ((*key).to_owned(), observed.status(key).clone())).collect();
-    let patch = merge_patch(&now, &wanted)?;
-    Some(Act::Status { rollout: observed.guard(), patch: Value::Object(patch) })
-}
-
-/// RFC 7396's patch from one object to another; absent and null are the same.
-fn merge_patch(from: &Map<String, Value>, to: &Map<String, Value>) -> Option<Map<String, Value>> {
-    let mut patch = Map::new();
-    for key in from.keys().chain(to.keys()) {
-        let null = Value::Null;
-        let (old, new) = (from.get(key).unwrap_or(&null), to.get(key).unwrap_or(&null));
-        match (old, new) {
-            (old, new) if old == new => {}
-            (Value::Object(old), Value::Object(new)) => {
-                if let Some(inner) = merge_patch(old, new) {
-                    patch.insert(key.clone(), inner.into());
-                }
-            }
-            (_, new) => drop(patch.insert(key.clone(), new.clone())),
-        }
-    }
-    (!patch.is_empty()).then_some(patch)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_patch_names_only_what_differs() {
-        let object = |value: Value| value.as_object().cloned().unwrap();
-        let from = object(json!({"a": 1, "b": {"c": 2, "d": 3}, "e": null, "list": [1]}));
-        let to = object(json!({"a": 1, "b": {"c": 2, "f": 4}, "list": [1, 2]}));
-        let patch = merge_patch(&from, &to).unwrap();
-        assert_eq!(Value::Object(patch), json!({"b": {"d": null, "f": 4}, "list": [1, 2]}));
-        assert_eq!(merge_patch(&to, &to), None);
-    }
 }

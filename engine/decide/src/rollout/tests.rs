@@ -14,6 +14,7 @@ mod metadata;
 mod plugged;
 mod proxy;
 mod random;
+mod refused;
 mod replicas;
 mod restart;
 mod restored;

@@ -119,23 +119,12 @@ impl Stage for RolloutStage {
         self.carry_out(turn, act).await
     }
 
-    /// One impossible act never holds up a safer one. When a router that failed is called again is decided by its
-    /// outcome, and so it is of a ReplicaSet that cannot be created or taken over, and of an eviction that is refused: nothing else waits for them.
+    /// One impossible act never holds up a safer one. When what failed is tried again is decided by its outcome, and
+    /// nothing else waits for it; but for a revert's stream, which no outcome is kept of.
     fn then(&self, act: &Act, ended: &Result<Reply, Trouble>) -> Then {
         match (act, ended) {
-            (_, Ok(_)) => Then::GoOn,
-            (
-                Act::Weigh { .. }
-                | Act::Verify { .. }
-                | Act::Unroute { .. }
-                | Act::Create { .. }
-                | Act::Own { .. }
-                | Act::Evict { .. },
-                Err(_),
-            ) => Then::GoOn,
-            // The condition says the same, and it is posted again by that.
-            (Act::Post { .. }, Err(_)) => Then::GoOn,
-            (_, Err(_)) => Then::FailAtTheEnd,
+            (Act::AskRevert { .. } | Act::WithdrawRevert { .. }, Err(_)) => Then::FailAtTheEnd,
+            _ => Then::GoOn,
         }
     }
 }

@@ -65,6 +65,8 @@ pub(super) struct World {
     pub disowns: Option<&'static str>,
     /// Why no label or annotation can be put on a set or a pod, as long as that is so.
     pub forbids: Option<&'static str>,
+    /// Which writes the API server refuses, and why.
+    pub denies: Option<(IsDenied, &'static str)>,
     /// Why no Kubernetes Event can be posted, as long as that is so.
     pub mute: Option<&'static str>,
     /// A label that admission gives each new pod, and its value.
@@ -79,6 +81,9 @@ pub(super) struct World {
     /// How many pods there have been.
     made: usize,
 }
+
+/// Whether a write is among those that are refused.
+type IsDenied = fn(&Act) -> bool;
 
 /// Whether something will happen without anybody's hand.
 #[derive(PartialEq, Eq)]
@@ -161,6 +166,7 @@ impl World {
             disowns: None,
             faults: None,
             forbids: None,
+            denies: None,
             mute: None,
             admits: None,
             events: BTreeMap::new(),
@@ -372,6 +378,9 @@ impl World {
 
     /// What a router or the API server does with an act; a stale one changes nothing.
     pub(super) fn act(&mut self, act: &Act) -> Result<Reply, Failure> {
+        if let Some((_, because)) = self.denies.filter(|(denies, _)| denies(act)) {
+            return Err(Failure { message: because.to_owned(), retry: Retry::NeedsPerson });
+        }
         match act {
             Act::Weigh { split } => self.tell_router(split),
             Act::Verify { split } => self.ask_router(split),
