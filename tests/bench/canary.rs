@@ -157,7 +157,7 @@ async fn observed(estate: &Estate) -> Observed {
     let rollout = estate.rollout().await;
     let ingresses: Vec<Value> = kube.get(&format!("{INGRESSES}/petclinic-ingress")).await.into_iter().collect();
     Observed::read(Objects {
-        served: strategy::served(&rollout, &ingresses),
+        served: strategy::served(&rollout, &ingresses, &BalancerReading::NotAsked),
         rollout: Some(rollout),
         sets: kube.list(&format!("{REPLICASETS}{versioned}")).await,
         pods: kube.list(&format!("{NAMESPACE}/pods{versioned}")).await,

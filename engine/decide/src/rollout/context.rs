@@ -98,7 +98,10 @@ impl<'a> Context<'a> {
 
     /// The router's name and what keeps it from answering.
     pub(super) fn trouble(&self) -> Option<(&'a str, &'a RouterFailure)> {
-        self.router()?.plugin().zip(self.router_status()?.trouble())
+        match self.router()? {
+            Router::Alb(_) => self.unread().map(|failure| ("the load balancer", failure)),
+            Router::Plugin(plugin) => Some((plugin.name.as_str(), self.router_status()?.trouble()?)),
+        }
     }
 
     /// The canary's weight that counts as served, in percent, where one does.
@@ -181,6 +184,9 @@ impl<'a> Context<'a> {
         if canary.spec != goal.canary || canary.available != goal.canary {
             return Err(format!("{} of {} canary pods are available", canary.available, goal.canary));
         }
+        if let Some(missing) = self.awaited_targets(goal.canary).filter(|_| goal.canary > 0) {
+            return Err(missing);
+        }
         if let Some(stable) = self.stable() {
             caught_up(stable)?;
             let follows = self.strategy.stable_scale == StableScale::Dynamic && self.routing().is_some();
@@ -214,7 +220,8 @@ impl<'a> Context<'a> {
     /// Whether the weight of the position is served by pods that are ready: what a pause counts by.
     pub(super) fn serving(&self) -> Serving {
         let asked = self.state.asked;
-        let pods = asked == 0 || self.canary().is_some_and(|set| set.ready > 0);
+        let targets = self.canary_targets().is_none_or(|targets| targets.healthy > 0);
+        let pods = asked == 0 || targets && self.canary().is_some_and(|set| set.ready > 0);
         let holds = |holds: bool| if holds { Serving::Yes } else { Serving::No };
         match self.router() {
             _ if self.left().is_some() => match &self.observed.removal {

@@ -97,11 +97,8 @@ fn rest(context: &Context, mistakes: &[Mistake], text: String) -> Move {
     let echo = (!acts.is_empty()).then_some(context.now + ECHO_MS);
     let router = context.router().and_then(|router| router.wake(context.observed, context.now));
     let stands_in = context.stands_in_at().filter(|at| *at > context.now);
-    let wake = [wake, echo, router, stands_in, news, unsaid, transitions::asks_again(context)]
-        .into_iter()
-        .flatten()
-        .min()
-        .map_or(Wake::OnChange, Wake::At);
+    let asks = [router, context.balancer_wake(), transitions::asks_again(context)].into_iter().flatten().min();
+    let wake = [wake, echo, stands_in, news, unsaid, asks].into_iter().flatten().min().map_or(Wake::OnChange, Wake::At);
     let text = match &context.progress.state {
         ProgressState::Aborted { because, .. } => format!("aborted: {because}; {text}"),
         ProgressState::Underway | ProgressState::Promoted => text,

@@ -102,6 +102,9 @@ impl<'a> Context<'a> {
     /// counts as traffic.
     pub(super) fn has_traffic(&self, set: &Set) -> bool {
         let Some((canary, stable)) = self.routing() else { return self.left().is_some() && set.ready > 0 };
+        if set.ready > 0 && self.is_target(set) {
+            return true;
+        }
         let selects = |name| {
             let service = self.service(Some(name));
             service.is_some_and(|service| service.hash.as_ref().is_none_or(|hash| *hash == set.hash))

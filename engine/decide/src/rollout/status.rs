@@ -158,6 +158,7 @@ fn weights(context: &Context) -> Value {
 fn verified(context: &Context) -> Value {
     match context.router_status() {
         Some(reply) if reply.response == RouterResponse::NotSupported => Value::Null,
+        None if context.is_unverified() => Value::Null,
         _ => context.is_verified().into(),
     }
 }
@@ -299,6 +300,12 @@ fn refused_templates(all: &[Refused]) -> String {
 
 /// How the router stands to the weight, as a condition: status, reason and message.
 fn weight_verified(context: &Context) -> Option<(&'static str, &'static str, String)> {
+    if context.is_unverified() {
+        let asked = context.state.asked;
+        let text =
+            format!("nobody asks the load balancer what it serves: {asked} % counts as served once it is written");
+        return Some(("Unknown", "NotAsked", text));
+    }
     let (reply, router) = (context.router_status()?, context.router()?.plugin()?);
     let weight = reply.weight;
     if let Some(trouble) = reply.trouble() {

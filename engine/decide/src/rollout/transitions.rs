@@ -350,6 +350,7 @@ pub(super) fn wake(context: &Context) -> Option<Timestamp> {
         // What is over already waits for something else than the clock.
         .filter(|at| *at > context.now)
         .chain(context.router().and_then(|router| router.wake(context.observed, context.now)))
+        .chain(context.balancer_wake())
         .chain(asks_again(context))
         .min()
 }

@@ -22,8 +22,7 @@ impl Context<'_> {
         match self.progress.state {
             ProgressState::Underway | ProgressState::Promoted if self.stands_in() => 100,
             _ if self.canary_alone_serves() => asked.max(self.last_served()),
-            ProgressState::Promoted if self.stable_is_selected() && self.elsewhere().is_some() => self.lowered(0),
-            ProgressState::Promoted if self.stable_is_selected() => 0,
+            ProgressState::Promoted if self.stable_is_selected() => self.lowered(0),
             ProgressState::Promoted if self.canary_is_cut_off() && self.stable_serves() => 0,
             ProgressState::Promoted => asked,
             _ if self.canary_is_cut_off() && self.stable_serves() => 0,
@@ -56,13 +55,18 @@ impl Context<'_> {
         self.served().or_else(before).unwrap_or(0)
     }
 
-    /// A weight that falls, in percent: as far as the stable version has the pods for what it gets.
+    /// A weight that falls, in percent: as far as the stable version has the pods and the targets for what it gets. Where
+    /// it still gets everything by the canary's Service, nothing falls.
     fn lowered(&self, weight: u32) -> u32 {
+        if self.is_between() {
+            return self.state.asked;
+        }
         let replicas = u64::from(self.strategy.replicas);
         let stable = self.observed.set(self.stable_hash());
         let follows = self.strategy.stable_scale == StableScale::Dynamic || stable.is_some_and(|set| set.is_by_share);
         let staying = u64::from(stable.map_or(0, |set| pods(set).staying(set.spec)));
         let borne = if follows && replicas > 0 { (staying * 100 / replicas).min(100) } else { 100 };
-        self.state.asked.min(weight.max(100 - u32::try_from(borne).unwrap_or(100)))
+        let borne = u32::try_from(borne).unwrap_or(100).min(self.borne_by_targets());
+        self.state.asked.min(weight.max(100 - borne))
     }
 }

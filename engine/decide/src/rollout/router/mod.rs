@@ -4,6 +4,7 @@
 //! and what keeps it from following. [`Router`] asks the one that is named.
 
 pub mod alb;
+pub mod balancer;
 pub(super) mod leaving;
 pub(super) mod left;
 pub mod plugin;
@@ -14,7 +15,8 @@ use crate::rollout::act::Act;
 use crate::rollout::fields::{CANARY, Fields, Mistake, Mistakes};
 use crate::rollout::observed::ObservedRollout;
 use alb::{Alb, Names};
-use plugin::{Plugin, RouterStatus};
+use balancer::BalancerReading;
+use plugin::{Plugin, Remedy, RouterStatus};
 use serde_json::Value;
 
 /// Who shares the traffic.
@@ -84,7 +86,15 @@ impl Router {
     /// What keeps it from sharing the traffic until a person has done something, each with its help.
     pub(super) fn problems(&self, asked: Asked, observed: &ObservedRollout) -> Vec<String> {
         match self {
-            Router::Alb(alb) => alb.problems(asked.names, asked.weight, &observed.ingresses),
+            Router::Alb(alb) => {
+                let mut problems = alb.problems(asked.names, asked.weight, &observed.ingresses);
+                if let BalancerReading::Failed(failure) = &observed.balancer
+                    && failure.remedy == Remedy::Person
+                {
+                    problems.push(failure.message("the load balancer"));
+                }
+                problems
+            }
             Router::Plugin(plugin) => {
                 observed.router_status.iter().flat_map(|status| plugin.problems(status)).collect()
             }

@@ -1,0 +1,213 @@
+//! Whose pods the load balancer sends requests to. A pod that is ready and no healthy target yet gets none; one that is a
+//! target still may get some, whatever its Service selects by now.
+//!
+//! Argo waits for registered targets alone, and only after the stable Service has moved (`utils/aws/aws.go`); here a
+//! target counts once it is healthy, before any weight moves to it.
+
+use super::context::Context;
+use super::observed::{Service, Set};
+use super::pods::Pod;
+use super::router::Router;
+use super::router::balancer::{BalancerReading, IngressReading, TargetGroup, TargetHealth, Targets};
+use super::router::plugin::RouterFailure;
+use super::transitions;
+use crate::next::Timestamp;
+
+/// After how long a load balancer is asked again that is on its way, in ms.
+const ON_ITS_WAY_MS: u64 = 3_000;
+/// The same where it serves what it is to serve: what happens there tells nobody.
+const AT_REST_MS: u64 = 60_000;
+
+/// The ready pods of a version behind a Service, as the load balancer has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PodTargets {
+    /// They get requests, in each target group of the Service.
+    pub healthy: u32,
+    /// They are not registered yet, or not checked yet.
+    pub coming: u32,
+    /// Their checks fail.
+    pub unhealthy: u32,
+    /// Why the first of those does.
+    pub reason: Option<String>,
+}
+
+impl PodTargets {
+    /// How much of the traffic they can take, in percent of what all of them could that do not fail their checks.
+    fn bears(&self) -> u32 {
+        match self.healthy + self.coming {
+            0 => 0,
+            all => self.healthy * 100 / all,
+        }
+    }
+
+    fn add(&mut self, health: &TargetHealth) {
+        match health {
+            TargetHealth::Healthy => self.healthy += 1,
+            TargetHealth::Coming | TargetHealth::Leaving => self.coming += 1,
+            TargetHealth::Unhealthy(reason) => {
+                self.unhealthy += 1;
+                self.reason.get_or_insert_with(|| reason.clone());
+            }
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    /// What the load balancer's API says, where it shares the traffic.
+    fn balancer(&self) -> &'a BalancerReading {
+        match self.router() {
+            Some(Router::Alb(_)) => &self.observed.balancer,
+            Some(Router::Plugin(_)) | None => &BalancerReading::NotAsked,
+        }
+    }
+
+    fn readings(&self) -> Option<&'a [IngressReading]> {
+        if let BalancerReading::Read(readings) = self.balancer() { Some(readings) } else { None }
+    }
+
+    /// Why the load balancer's API did not answer, where it did not.
+    pub(super) fn unread(&self) -> Option<&'a RouterFailure> {
+        if let BalancerReading::Failed(failure) = self.balancer() { Some(failure) } else { None }
+    }
+
+    /// Whether the load balancer shares the traffic, and nobody asks it what it serves.
+    pub(super) fn is_unverified(&self) -> bool {
+        matches!(self.router(), Some(Router::Alb(_))) && *self.balancer() == BalancerReading::NotAsked
+    }
+
+    /// The ready pods of a version that a Service selects, as targets; `None` where nothing says how they are.
+    pub(super) fn targets(&self, service: Option<&Service>, set: Option<&Set>) -> Option<PodTargets> {
+        let (readings, service, set) = (self.readings()?, service?, set?);
+        let ingresses = self.router().map(Router::ingresses).unwrap_or_default();
+        let is_of = |group: &&TargetGroup| group.service == service.guard.name;
+        let mut groups = Vec::new();
+        for name in &ingresses {
+            let reading = readings.iter().find(|reading| reading.ingress == *name);
+            let its: Vec<&TargetGroup> =
+                reading.iter().flat_map(|reading| reading.groups.iter().filter(is_of)).collect();
+            if its.is_empty() {
+                // An Ingress whose load balancer is not there yet sends nobody anything.
+                groups.push(None);
+            }
+            groups.extend(its.into_iter().map(Some));
+        }
+        // Behind nodes the pods are found by their Service, within moments.
+        groups.retain(|group| group.is_none_or(|group| matches!(group.targets, Targets::Pods(_))));
+        if groups.is_empty() {
+            return None;
+        }
+        let named = service.hash.as_ref().is_none_or(|hash| *hash == set.hash);
+        let ready = set.members.iter().filter(|pod| pod.is_ready() && pod.has(&service.selector));
+        let mut targets = PodTargets::default();
+        for pod in ready {
+            let health = groups.iter().map(|group| group.map_or(&TargetHealth::Coming, |group| health(group, pod)));
+            targets.add(health.max_by_key(|health| badness(health)).filter(|_| named).unwrap_or(&TargetHealth::Coming));
+        }
+        Some(targets)
+    }
+
+    /// The canary's targets behind its Service.
+    pub(super) fn canary_targets(&self) -> Option<PodTargets> {
+        let (canary, _) = self.routing()?;
+        self.targets(self.service(Some(canary)), self.canary())
+    }
+
+    /// What the load balancer lacks before the canary can get a weight, as a sentence.
+    pub(super) fn awaited_targets(&self, pods: u32) -> Option<String> {
+        if let Some(failure) = self.unread() {
+            return Some(format!("the load balancer cannot be asked: {}", failure.because));
+        }
+        // Until its Service selects it, that is what is awaited.
+        let targets = self.canary_targets().filter(|targets| self.canary_is_selected() && targets.healthy < pods)?;
+        let healthy = targets.healthy;
+        let reason = targets.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        Some(format!("{healthy} of {pods} canary pods are healthy targets at the load balancer{reason}"))
+    }
+
+    /// How much of the traffic the stable Service's targets can take, in percent. Where nobody can be asked, what had
+    /// traffic can have all of it, and what had none gets none; canary targets that fail bear nothing either.
+    pub(super) fn borne_by_targets(&self) -> u32 {
+        let Some((canary, stable)) = self.routing() else { return 100 };
+        if self.unread().is_some() {
+            return if self.state.asked < 100 { 100 } else { 0 };
+        }
+        let stable = self.service(Some(stable));
+        let behind = stable.and_then(|service| self.observed.set(service.hash.as_ref()?));
+        let behind = behind.or_else(|| self.observed.set(self.stable_hash()));
+        let serves = self.targets(self.service(Some(canary)), self.behind_canary());
+        match self.targets(stable, behind) {
+            Some(targets) if serves.is_none_or(|serves| serves.healthy > 0) => targets.bears(),
+            _ => 100,
+        }
+    }
+
+    /// Whether the stable version gets everything by the canary's Service, until its own names it.
+    pub(super) fn is_between(&self) -> bool {
+        let Some((canary, _)) = self.routing() else { return false };
+        let service = self.service(Some(canary)).filter(|service| service.hash.as_deref() == Some(self.stable_hash()));
+        self.state.asked == 100
+            && !self.stable_is_selected()
+            && service.is_some_and(|service| self.observed.is_served_by(service))
+    }
+
+    /// Whether some of a set's pods are targets of a group that has a weight, or one that is not known.
+    pub(super) fn is_target(&self, set: &Set) -> bool {
+        if self.unread().is_some() {
+            return true;
+        }
+        let known = |group: &TargetGroup| match &group.targets {
+            Targets::Nodes => false,
+            Targets::Pods(pods) => {
+                set.members.iter().any(|pod| pod.ip.as_ref().is_some_and(|ip| pods.contains_key(ip)))
+            }
+        };
+        let has_weight = |reading: &IngressReading, group: &TargetGroup| {
+            reading.rules.iter().any(|rule| rule.get(&group.arn).is_some_and(|weight| *weight > 0))
+        };
+        let at =
+            |reading: &IngressReading| reading.groups.iter().any(|group| has_weight(reading, group) && known(group));
+        self.readings().unwrap_or_default().iter().any(at)
+    }
+
+    /// Whether the load balancer is on its way, which is no version's fault: it serves another weight than it was told,
+    /// or has pods to register or to check.
+    pub(super) fn is_balancer_late(&self) -> bool {
+        let is_late = |targets: PodTargets| targets.coming > 0 && targets.unhealthy == 0;
+        self.readings().is_some() && (!self.is_verified() || self.canary_targets().is_some_and(is_late))
+    }
+
+    /// When the load balancer is asked again.
+    pub(super) fn balancer_wake(&self) -> Option<Timestamp> {
+        match self.balancer() {
+            BalancerReading::NotAsked => None,
+            BalancerReading::Failed(failure) => Some(failure.again.max(self.now + 1)),
+            BalancerReading::Read(_) => {
+                let is_paused = self.progress.paused_since.is_some();
+                let rests = self.is_verified() && (is_paused || self.at_rest());
+                Some(self.now + if rests { AT_REST_MS } else { ON_ITS_WAY_MS })
+            }
+        }
+    }
+
+    /// Whether nothing is on its way: one version has all of the traffic, and no other has pods.
+    fn at_rest(&self) -> bool {
+        let kept = |set: &Set| set.hash == self.stable_hash() || set.spec == 0;
+        self.state.asked == 0 && !self.is_underway() && self.observed.sets.iter().all(kept)
+            || transitions::is_settled(self)
+    }
+}
+
+fn health<'g>(group: &'g TargetGroup, pod: &Pod) -> &'g TargetHealth {
+    let pods = if let Targets::Pods(pods) = &group.targets { Some(pods) } else { None };
+    let known = pods.zip(pod.ip.as_ref()).and_then(|(pods, ip)| pods.get(ip));
+    known.unwrap_or(&TargetHealth::Coming)
+}
+
+/// A pod is in all groups as it is in the worst of them.
+fn badness(health: &TargetHealth) -> u8 {
+    match health {
+        TargetHealth::Healthy => 0,
+        TargetHealth::Coming | TargetHealth::Leaving => 1,
+        TargetHealth::Unhealthy(_) => 2,
+    }
+}
