@@ -71,6 +71,11 @@ impl<Act: PartialEq, Reply> Outcomes<Act, Reply> {
         self.0.push(Attempted { act, result, at: now, since, failures });
     }
 
+    /// Drops what came of this very act.
+    pub fn forget(&mut self, act: &Act) {
+        self.0.retain(|attempted| attempted.act != *act);
+    }
+
     /// Drops the outcomes of acts that are not asked for any more.
     pub fn retain(&mut self, is_current: impl Fn(&Act) -> bool) {
         self.0.retain(|attempted| is_current(&attempted.act));
@@ -109,5 +114,7 @@ mod tests {
         assert_eq!(outcomes.iter().map(|kept| kept.act).next(), Some(2));
         outcomes.retain(|act| act % 2 == 0);
         assert_eq!((outcomes.of(&3), outcomes.iter().count()), (None, KEPT / 2));
+        outcomes.forget(&2);
+        assert_eq!((outcomes.of(&2), outcomes.iter().count()), (None, KEPT / 2 - 1));
     }
 }

@@ -50,6 +50,10 @@ pub trait Stage: Send + Sync + 'static {
     fn replay(&self, entries: &[Written<Self::Entry>]) -> Self::State;
     /// Whether this state still asks for the act: while it does, what came of the act is handed to [`Stage::observe`].
     fn is_current(&self, state: &Self::State, act: &Self::ActKey) -> bool;
+    /// Whether what came of an act says more than the next look does. By default everything does.
+    fn is_hint(&self, _: &Self::ActKey, _: &Result<Self::Reply, Failure>) -> bool {
+        true
+    }
     /// Observes the world. An error means that there is no decision at all.
     async fn observe(
         &self,

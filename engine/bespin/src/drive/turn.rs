@@ -261,7 +261,11 @@ impl<S: Stage> Driver<S> {
             if let (Then::Fail | Then::FailAtTheEnd, Err(trouble)) = (then, &ended) {
                 result = result.and(Err(trouble.clone()));
             }
-            self.outcomes.keep(act.into(), ended.map_err(Failure::from), now());
+            let (key, result) = (act.into(), ended.map_err(Failure::from));
+            match self.stage.is_hint(&key, &result) {
+                true => self.outcomes.keep(key, result, now()),
+                false => self.outcomes.forget(&key),
+            }
             if matches!(then, Then::Stop | Then::Fail) {
                 break;
             }

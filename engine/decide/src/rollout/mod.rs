@@ -68,7 +68,7 @@ pub use intent::{Action, Cause, Intent, OnTimeout, Routed, Start, Through};
 pub use messages::{Offer, allowed};
 pub use metadata::{EPHEMERAL, PodMetadata, SetMetadata};
 pub use observed::{CaughtUp, DEADLINE, MANAGED_BY, Objects, Observed, ObservedRollout, Owner, REVISION, Service, Set};
-pub use outcomes::{ActKey, AskedShare, Removal, Reply, is_current};
+pub use outcomes::{ActKey, AskedShare, Removal, Reply, is_current, is_hint};
 pub use pods::{Failing, Pod};
 pub use progress::{Progress, ProgressState};
 pub use router::alb::Ingress;

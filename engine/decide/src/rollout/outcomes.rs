@@ -7,8 +7,9 @@ use super::intent::Routed;
 use super::router::plugin::{RouterFailure, RouterReply, RouterResponse, RouterStatus, STANDS_MS, place};
 use super::state::State;
 use super::write_key::WriteKey;
+use crate::next::Timestamp;
 use crate::object::text;
-use crate::outcome::{Attempted, Outcomes};
+use crate::outcome::{Attempted, Failure, Outcomes};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -78,9 +79,6 @@ pub enum Removal {
 
 impl From<Act> for ActKey {
     fn from(act: Act) -> ActKey {
-        if let Some(key) = WriteKey::of(&act) {
-            return ActKey::Write(key);
-        }
         match act {
             Act::Weigh { split } => ActKey::Weigh(AskedShare::of(&split)),
             Act::Verify { split } => ActKey::Verify(AskedShare::of(&split)),
@@ -90,14 +88,7 @@ impl From<Act> for ActKey {
             Act::Mark { .. } => ActKey::Mark,
             Act::Post { event, .. } => ActKey::Post(event.name),
             Act::Own { set, .. } => ActKey::Own(set.uid),
-            Act::Scale { .. }
-            | Act::Forget { .. }
-            | Act::Select { .. }
-            | Act::Route { .. }
-            | Act::AskRevert { .. }
-            | Act::WithdrawRevert { .. }
-            | Act::Stamp { .. }
-            | Act::Status { .. } => ActKey::Written,
+            other => WriteKey::of(&other).map_or(ActKey::Written, ActKey::Write),
         }
     }
 }
@@ -134,6 +125,12 @@ pub fn is_current(state: &State, kept: &ActKey) -> bool {
     }
 }
 
+/// Whether an outcome says more than the next look does: of a write that was carried out, the cluster tells. So the many
+/// writes of a long walk take no place from what a router has said.
+pub fn is_hint(act: &ActKey, result: &Result<Reply, Failure>) -> bool {
+    result.is_err() || !matches!(act, ActKey::Write(_) | ActKey::Written)
+}
+
 /// Why the newest version's set could not be created the last time, and when it is tried again. What failed before its
 /// steps began, or began anew, says nothing any more: whoever retries has mended something.
 pub(super) fn refusal(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Option<RouterFailure> {
@@ -162,11 +159,13 @@ pub(super) fn unowned(outcomes: &Outcomes<ActKey, Reply>) -> BTreeMap<String, Ro
     unowned.collect()
 }
 
-/// The writes that were refused the last time, and when each is tried again.
-pub(super) fn unwritten(outcomes: &Outcomes<ActKey, Reply>) -> Vec<(WriteKey, RouterFailure)> {
-    let unwritten = outcomes.iter().filter_map(|attempted| match &attempted.act {
-        ActKey::Write(key) => Some((key.clone(), failed(attempted)?)),
-        _ => None,
+/// The writes that were refused the last time, and when each is tried again. What was refused at an earlier position
+/// says nothing any more, as of a set that could not be created.
+pub(super) fn unwritten(state: &State, outcomes: &Outcomes<ActKey, Reply>) -> Vec<(WriteKey, RouterFailure)> {
+    let since = state.progress.as_ref().map_or(Timestamp::MAX, |progress| progress.since);
+    let unwritten = outcomes.iter().filter(|attempted| attempted.at >= since).filter_map(|attempted| {
+        let ActKey::Write(key) = &attempted.act else { return None };
+        Some((key.clone(), failed(attempted)?))
     });
     unwritten.collect()
 }

@@ -22,7 +22,7 @@ use cluster::{Balancer, Cluster, NoBalancer};
 use decide::by::By;
 use decide::epoch::Epoch;
 use decide::next::{Next, Timestamp};
-use decide::outcome::Outcomes;
+use decide::outcome::{Failure, Outcomes};
 use decide::request::Key;
 use decide::rollout::{self, Act, ActKey, Action, Entry, Objects, Observed, Reply, State, Through};
 use decide::stream::{Family, Stream};
@@ -92,6 +92,10 @@ impl Stage for RolloutStage {
 
     fn is_current(&self, state: &State, act: &ActKey) -> bool {
         rollout::is_current(state, act)
+    }
+
+    fn is_hint(&self, act: &ActKey, result: &Result<Reply, Failure>) -> bool {
+        rollout::is_hint(act, result)
     }
 
     fn summary(&self, state: &State) -> Option<Entry> {

@@ -3,7 +3,7 @@
 
 use super::routers::tests::{Api, Mode};
 use super::{RolloutStage, Routers, gave_up};
-use crate::drive::Drivers;
+use crate::drive::{Drivers, Stage, Then, Trouble};
 use crate::requests::request;
 use crate::sources::Repositories;
 use crate::stages::git_server::{GitServer, PASSWORD, USER};
@@ -18,11 +18,12 @@ use decide::by::By;
 use decide::next::Phase;
 use decide::request::Key;
 use decide::revert::{self, How, Outcome};
-use decide::rollout::{Cause, Entry, Intent, OnTimeout, Start, State};
+use decide::rollout::{Act, Cause, Entry, Guard, Intent, OnTimeout, Start, State};
 use decide::stream::Stream;
 use decide::sync::application::Depth;
 use playground::{Options, Playground};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -584,4 +585,22 @@ async fn a_promise_from_before_reverts_had_streams_is_kept() {
         server.stop().await;
     }
     playground.stop().await;
+}
+
+#[test]
+fn a_write_that_the_cluster_refuses_fails_no_turn() {
+    let stage = RolloutStage::new([]);
+    let refused = || Err(Trouble::passing("it is refused"));
+    let guard = Guard { name: "was".into(), uid: "uid".into(), resource_version: "1".into() };
+    let writes = [
+        Act::Forget { set: guard.clone() },
+        Act::Select { service: guard.clone(), hash: "abc".into(), rollout: "was".into() },
+        Act::Route { ingress: guard.clone(), annotations: BTreeMap::new() },
+        Act::Scale { set: guard.clone(), pods: 1, min_ready_seconds: 0, annotations: BTreeMap::new() },
+        Act::Stamp { rollout: guard.clone(), revision: 1 },
+        Act::Status { rollout: guard, patch: json!({}) },
+    ];
+    for act in &writes {
+        assert_eq!(stage.then(act, &refused()), Then::GoOn, "{act:?}");
+    }
 }

@@ -28,7 +28,7 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
             observed.refusal = outcomes::refusal(state, outcomes);
             observed.eviction = outcomes::eviction(outcomes);
             observed.unmarked = outcomes::unmarked(outcomes);
-            observed.unwritten = outcomes::unwritten(outcomes);
+            observed.unwritten = outcomes::unwritten(state, outcomes);
             observed.posted = outcomes::posted(outcomes);
             observed.unowned = outcomes::unowned(outcomes);
             if let Some(split) = question(state, observed) {

@@ -1,6 +1,7 @@
 //! Writes that the API server refuses.
 
-use super::super::{Act, Action};
+use super::super::router::plugin::RouterFailure;
+use super::super::{Act, ActKey, Action, Observed, WriteKey};
 use super::world::{V56, World, at_weight, settled};
 
 const FORBIDDEN: &str = "patching it is forbidden";
@@ -9,6 +10,11 @@ fn objects_written(world: &World) -> Option<String> {
     let conditions = world.status("conditions").as_array().cloned().unwrap_or_default();
     let condition = conditions.into_iter().find(|condition| condition["type"] == "ObjectsWritten")?;
     Some(format!("{}: {}", condition["status"].as_str().unwrap(), condition["message"].as_str().unwrap()))
+}
+
+fn unwritten(world: &World) -> Vec<(WriteKey, RouterFailure)> {
+    let Observed::Present(observed) = world.observed() else { panic!("the Rollout is there") };
+    observed.unwritten
 }
 
 #[test]
@@ -85,4 +91,27 @@ fn another_write_of_the_same_object_waits_for_nothing() {
     let from = world.now;
     world.run_until(|world| world.served() == Some(0));
     assert!(world.now - from < 1_000, "the abort waited {} ms", world.now - from);
+}
+
+#[test]
+fn what_was_refused_at_an_earlier_step_is_tried_at_once_and_blames_no_version() {
+    let is_stamp = |act: &Act| matches!(act, Act::Stamp { .. });
+    let mut world = settled(World::seed());
+    world.denies = Some((is_stamp, FORBIDDEN));
+    world.deploy(V56);
+    world.run_until(|world| !unwritten(world).is_empty());
+    let mut world = at_weight(world, 10);
+    let step = world.state().progress.map(|progress| progress.at);
+    world.run_until(|world| world.state().progress.map(|progress| progress.at) != step);
+    assert_eq!(unwritten(&world), [], "{:?}", world.said);
+}
+
+#[test]
+fn the_many_writes_of_a_walk_leave_nothing_to_be_kept() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    world.settle();
+    let is_write = |kept: &ActKey| matches!(kept, ActKey::Write(_) | ActKey::Written);
+    assert!(!world.outcomes.iter().any(|one| is_write(&one.act)), "{:?}", world.outcomes);
+    assert!(world.outcomes.iter().any(|one| matches!(one.act, ActKey::Create(_))), "{:?}", world.outcomes);
 }

@@ -343,7 +343,11 @@ impl World {
             }
             for _ in 0..if self.stutters { 2 } else { 1 } {
                 let result = self.attempt(act);
-                self.outcomes.keep(act.clone().into(), result, self.now);
+                let key = act.clone().into();
+                match is_hint(&key, &result) {
+                    true => self.outcomes.keep(key, result, self.now),
+                    false => self.outcomes.forget(&key),
+                }
             }
         }
         next.wake
