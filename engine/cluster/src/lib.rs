@@ -21,7 +21,7 @@ pub use error::Error;
 pub use kinds::{Kind, Scope};
 pub use look::Keep;
 pub use rollout::{Acted, CANARY_MANAGER, Noticed};
-pub use traffic::{Annotations, Router};
+pub use traffic::{Balancer, NoBalancer};
 
 pub use watch::Change;
 

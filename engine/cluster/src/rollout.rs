@@ -9,10 +9,10 @@ mod watch;
 pub use watch::Noticed;
 
 use crate::error::trying;
-use crate::traffic::Router;
+use crate::traffic::Balancer;
 use crate::{Cluster, Error, Result, to_json};
 use decide::annotations::OVERWRITTEN;
-use decide::rollout::{self, Act, Guard, Marked, Objects, RolloutEvent, RolloutEventType};
+use decide::rollout::{self, Act, BalancerReading, Guard, Marked, Objects, RolloutEvent, RolloutEventType};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Any read that fails, but for objects that are not there.
-    pub async fn look_at_rollout(&self, namespace: &str, name: &str, router: &dyn Router) -> Result<Objects> {
+    pub async fn look_at_rollout(&self, namespace: &str, name: &str, balancer: &dyn Balancer) -> Result<Objects> {
         let Some(rollout) = self.one("argoproj.io/v1alpha1", "Rollout", namespace, name).await? else {
             return Ok(Objects::default());
         };
@@ -48,7 +48,10 @@ impl Cluster {
             self.each("networking.k8s.io/v1", "Ingress", namespace, ingresses),
             self.autoscalers(namespace),
         )?;
-        let served = router.served(&rollout, &ingresses).await?;
+        let balancer = match rollout::strategy::balancer_query(&rollout) {
+            Some(query) => balancer.read(&query, &ingresses).await,
+            None => BalancerReading::NotAsked,
+        };
         let cluster = self.name().to_owned();
         let applications = None;
         let rollout = Some(rollout);
@@ -59,7 +62,7 @@ impl Cluster {
             services,
             ingresses,
             autoscalers,
-            served,
+            balancer,
             applications,
             cluster,
             ..Objects::default()

@@ -1,26 +1,21 @@
-//! Who says which share of the traffic a canary really gets.
+//! Who is asked which share of the traffic a canary really gets, and whose pods are targets.
 
-use crate::Result;
-use decide::rollout;
+use decide::rollout::{BalancerQuery, BalancerReading};
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-/// Tells the weight that is served, apart from the weight that was written.
-pub trait Router: Send + Sync {
-    /// The canary's weight in percent, where it is known and the same at every
-    /// Ingress of the rollout. The objects are those of a fresh look.
-    fn served<'a>(&'a self, rollout: &'a Value, ingresses: &'a [Value]) -> BoxFuture<'a, Result<Option<u32>>>;
+/// Reads what the load balancer of an Ingress serves.
+pub trait Balancer: Send + Sync {
+    /// Answers a query about Ingresses, which are those of a fresh look. What cannot be read is an answer, too.
+    fn read<'a>(&'a self, query: &'a BalancerQuery, ingresses: &'a [Value]) -> BoxFuture<'a, BalancerReading>;
 }
 
-/// Believes the annotations of the live Ingresses, as read just now.
-///
-/// That the load balancer follows them is not verified: who can ask AWS puts
-/// another [`Router`] in this one's place.
+/// Asks nobody: the annotations of the live Ingresses are believed, as read just now.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Annotations;
+pub struct NoBalancer;
 
-impl Router for Annotations {
-    fn served<'a>(&'a self, rollout: &'a Value, ingresses: &'a [Value]) -> BoxFuture<'a, Result<Option<u32>>> {
-        Box::pin(async move { Ok(rollout::strategy::served(rollout, ingresses)) })
+impl Balancer for NoBalancer {
+    fn read<'a>(&'a self, _: &'a BalancerQuery, _: &'a [Value]) -> BoxFuture<'a, BalancerReading> {
+        Box::pin(async { BalancerReading::NotAsked })
     }
 }

@@ -2,7 +2,7 @@
 //! decisions through this adapter.
 
 use crate::rollout::Acted;
-use crate::{Annotations, Cluster, Reach, Settings};
+use crate::{Cluster, NoBalancer, Reach, Settings};
 use decide::by::By;
 use decide::next::{Timestamp, Wake};
 use decide::rollout::{Act, Action, Entry, Guard, Marked, Objects, Observed, State, Through, decide};
@@ -93,7 +93,7 @@ impl World {
     }
 
     async fn look(&self) -> Objects {
-        self.cluster.look_at_rollout(NAMESPACE, "was", &Annotations).await.unwrap()
+        self.cluster.look_at_rollout(NAMESPACE, "was", &NoBalancer).await.unwrap()
     }
 
     fn recorded(&self) -> State {
@@ -110,7 +110,7 @@ impl World {
         let walk = async {
             let mut changes = self.cluster.watch_rollouts().await.unwrap();
             loop {
-                let objects = self.cluster.look_at_rollout(NAMESPACE, "was", &Annotations).await.unwrap();
+                let objects = self.cluster.look_at_rollout(NAMESPACE, "was", &NoBalancer).await.unwrap();
                 let now = now();
                 let recorded = State::fold(self.journal.iter().map(|(at, by, entry)| (*at, by, entry)));
                 let next = decide(&recorded, &Observed::read(objects.clone()), now);
@@ -267,7 +267,7 @@ async fn what_rests_on_an_old_look_changes_nothing() {
     let select = Act::Select { service, hash: "nobody".into(), rollout: "was".into() };
     assert_eq!(world.cluster.act_on_rollout(NAMESPACE, &select).await.unwrap(), Acted::Stale);
     assert!(only(&world.look().await, V55));
-    let nobody = world.cluster.look_at_rollout(NAMESPACE, "nobody", &Annotations).await.unwrap();
+    let nobody = world.cluster.look_at_rollout(NAMESPACE, "nobody", &NoBalancer).await.unwrap();
     assert_eq!(nobody, Objects::default());
     world.playground.stop().await;
 }

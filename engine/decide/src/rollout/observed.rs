@@ -8,7 +8,9 @@ use super::orphan;
 use super::outcomes::Removal;
 use super::pods::{self, Pod};
 use super::router::alb::Ingress;
+use super::router::balancer::BalancerReading;
 use super::router::plugin::{RouterFailure, RouterStatus, Serves};
+use super::strategy;
 use crate::annotations::{BY_SHARE, OWNER};
 use crate::epoch::Epoch;
 use crate::next::Timestamp;
@@ -50,6 +52,8 @@ pub struct ObservedRollout {
     pub ingresses: BTreeMap<String, Ingress>,
     /// The weight that the router serves to the canary, in percent, where that is known.
     pub served: Option<u32>,
+    /// What the load balancer's API says.
+    pub balancer: BalancerReading,
     /// What a router that is a plugin said, where it was asked.
     pub router_status: Option<RouterStatus>,
     /// What came of it that the router in use was told to take back what it has made.
@@ -174,8 +178,8 @@ pub struct Objects {
     pub ingresses: Vec<Value>,
     /// The HorizontalPodAutoscalers of its namespace.
     pub autoscalers: Vec<Value>,
-    /// The canary's weight as the load balancer serves it, in percent.
-    pub served: Option<u32>,
+    /// What the load balancer's API says.
+    pub balancer: BalancerReading,
     /// The routers that this server has plugins for, and whether they serve this Rollout.
     pub routers: BTreeMap<String, Serves>,
     /// The Applications, or why they cannot be read; `None` where nothing depends on them.
@@ -219,7 +223,8 @@ impl Observed {
             sets,
             services: objects.services.iter().map(|service| (named(service), read_service(service))).collect(),
             ingresses: objects.ingresses.iter().map(|ingress| (named(ingress), Ingress::read(ingress))).collect(),
-            served: objects.served,
+            served: strategy::served(&rollout, &objects.ingresses, &objects.balancer),
+            balancer: objects.balancer,
             router_status: None,
             removal: Removal::NotYet,
             refusal: None,

@@ -25,6 +25,8 @@ pub struct Pod {
     pub trouble: Option<String>,
     /// How often its main container has failed.
     pub failing: Failing,
+    /// Its address within the cluster, by which a load balancer knows it.
+    pub(super) ip: Option<String>,
     /// Its labels, by which Services select it, and its annotations.
     pub(super) carried: PodMetadata,
 }
@@ -99,6 +101,7 @@ pub(super) fn read(pod: &Value) -> Pod {
         ready_since,
         trouble,
         failing,
+        ip: pod.pointer("/status/podIP").and_then(Value::as_str).map(str::to_owned),
         carried,
     }
 }

@@ -7,6 +7,7 @@ pub use super::fields::Mistake;
 use super::fields::{CANARY, Fields, Mistakes};
 use super::metadata::{self, PodMetadata};
 use super::replicas::{self, Bounds};
+use super::router::balancer::{self, BalancerQuery, BalancerReading};
 use super::router::{self, Router};
 use super::selector::{read_selector, read_template};
 use super::shares::{StableScale, read_delays, read_stable_scale};
@@ -194,12 +195,25 @@ pub fn named(rollout: &Value) -> (Vec<String>, Vec<String>) {
     }
 }
 
-/// The canary's weight as the live Ingresses of a Rollout have it, in percent; `None` where it has none, or they do not
-/// agree.
-pub fn served(rollout: &Value, ingresses: &[Value]) -> Option<u32> {
+/// What the load balancer's API is asked about a Rollout; `None` where it shares none of its traffic.
+pub fn balancer_query(rollout: &Value) -> Option<BalancerQuery> {
+    let strategy = salvage(rollout)?;
+    let router = strategy.router.filter(|router| matches!(router, Router::Alb(_)))?;
+    let services = [strategy.canary_service, strategy.stable_service].into_iter().flatten().collect();
+    Some(BalancerQuery { ingresses: router.ingresses(), services })
+}
+
+/// The canary's weight as the load balancer says it, in percent, or else as the live Ingresses of a Rollout have it;
+/// `None` where it has none, or they do not agree.
+pub(super) fn served(rollout: &Value, ingresses: &[Value], balancer: &BalancerReading) -> Option<u32> {
     let strategy = salvage(rollout)?;
     let Router::Alb(alb) = strategy.router? else { return None };
-    alb.served(ingresses, &strategy.canary_service?, &strategy.stable_service?)
+    let (canary, stable) = (strategy.canary_service?, strategy.stable_service?);
+    match balancer {
+        BalancerReading::NotAsked => alb.served(ingresses, &canary, &stable),
+        BalancerReading::Failed(_) => None,
+        BalancerReading::Read(read) => balancer::weight(read, &router::Router::Alb(alb).ingresses(), &canary, &stable),
+    }
 }
 
 /// When an annotation of the Rollout says that failing pods send the canary back.

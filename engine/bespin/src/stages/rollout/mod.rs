@@ -18,7 +18,7 @@ use crate::drive::{Drivers, Stage, Then, Trouble, Turn, Written, kept, now, read
 use crate::epoch::StreamEpochs;
 use api::commands::NotTaken;
 use async_trait::async_trait;
-use cluster::{Annotations, Cluster, Router};
+use cluster::{Balancer, Cluster, NoBalancer};
 use decide::by::By;
 use decide::epoch::Epoch;
 use decide::next::{Next, Timestamp};
@@ -35,7 +35,7 @@ const UNADOPTED: &str = "this rollout was not looked at since the journal was re
 /// The stage `rollout`, on streams `rollout/<cluster>/<namespace>/<name>`.
 pub struct RolloutStage {
     clusters: BTreeMap<String, Arc<Cluster>>,
-    router: Arc<dyn Router>,
+    balancer: Arc<dyn Balancer>,
     routers: Routers,
     restored: StreamEpochs,
 }
@@ -46,8 +46,8 @@ impl RolloutStage {
     /// is kept by `revert`.
     pub fn new(clusters: impl IntoIterator<Item = Arc<Cluster>>) -> RolloutStage {
         let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
-        let (router, routers, restored) = (Arc::new(Annotations), Routers::default(), StreamEpochs::default());
-        RolloutStage { clusters, router, routers, restored }
+        let (balancer, routers, restored) = (Arc::new(NoBalancer), Routers::default(), StreamEpochs::default());
+        RolloutStage { clusters, balancer, routers, restored }
     }
 
     /// Follows Rollouts whose traffic these plugins share, too.
@@ -184,7 +184,7 @@ impl RolloutStage {
         (epoch, action): (Epoch, Action),
     ) -> Result<Option<Vec<Action>>, NotTaken> {
         let (cluster, namespace, name) = self.find(stream).map_err(|trouble| NotTaken::NoObject(trouble.message))?;
-        let objects = match cluster.look_at_rollout(namespace, name, &*self.router).await {
+        let objects = match cluster.look_at_rollout(namespace, name, &*self.balancer).await {
             Ok(objects) => Objects { routers: self.routers.names(stream.as_str()), epoch, ..objects },
             Err(_) if epoch == Epoch::Restored => return Err(NotTaken::Refused(UNADOPTED.to_owned())),
             Err(error) => {

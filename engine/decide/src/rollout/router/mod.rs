@@ -4,6 +4,7 @@
 //! and what keeps it from following. [`Router`] asks the one that is named.
 
 pub mod alb;
+pub mod balancer;
 pub(super) mod leaving;
 pub(super) mod left;
 pub mod plugin;

@@ -72,7 +72,7 @@ impl World {
                     for (key, value) in annotations {
                         ingresses[0]["metadata"]["annotations"][key] = json!(value);
                     }
-                    weight = strategy::served(&self.rollout, &ingresses);
+                    weight = strategy::served(&self.rollout, &ingresses, &BalancerReading::NotAsked);
                 }
                 _ => {}
             }

@@ -237,7 +237,7 @@ impl World {
         let named = |all: &[Value]| -> Vec<Value> {
             all.iter().filter(|object| object["metadata"]["labels"].get(HASH).is_some()).cloned().collect()
         };
-        let mut objects = Objects {
+        Objects {
             rollout: Some(self.rollout.clone()),
             sets: named(&self.sets),
             pods: named(&self.pods),
@@ -249,9 +249,7 @@ impl World {
             routers: self.proxy.iter().map(|_| (super::proxy::NAME.to_owned(), Serves::This)).collect(),
             epoch: self.epoch(),
             ..Objects::default()
-        };
-        objects.served = strategy::served(&self.rollout, &objects.ingresses);
-        objects
+        }
     }
 
     fn epoch(&self) -> Epoch {
@@ -622,7 +620,7 @@ impl World {
         if let Some(proxy) = &self.proxy {
             return Some(proxy.serving);
         }
-        strategy::served(&self.rollout, &self.ingresses)
+        strategy::served(&self.rollout, &self.ingresses, &BalancerReading::NotAsked)
     }
 
     pub(super) fn at(&self) -> usize {

@@ -1,0 +1,109 @@
+//! What the AWS load balancer serves, as its own API says: the weights of its rules, and the targets behind them.
+//!
+//! Sources: ELBv2's `DescribeRules` and `DescribeTargetHealth`; the tags of the AWS Load Balancer Controller; Argo's
+//! `utils/aws/aws.go`.
+
+use super::plugin::RouterFailure;
+use std::collections::BTreeMap;
+
+/// What is asked of the load balancer's API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalancerQuery {
+    /// The Ingresses whose load balancers are asked, by name.
+    pub ingresses: Vec<String>,
+    /// The Services whose target groups matter, by name.
+    pub services: Vec<String>,
+}
+
+/// What the load balancer's API answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum BalancerReading {
+    /// Nobody asked it: this server has no access to it, or the traffic is not shared by it.
+    #[default]
+    NotAsked,
+    /// It could not be asked, or is left alone after that.
+    Failed(RouterFailure),
+    /// What it says, for each Ingress that has a load balancer.
+    Read(Vec<IngressReading>),
+}
+
+/// What the load balancer of one Ingress serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IngressReading {
+    /// The Ingress' name.
+    pub ingress: String,
+    /// The target groups of the versions' Services.
+    pub groups: Vec<TargetGroup>,
+    /// Each rule that forwards to one of those, with its weights by the groups' ARNs.
+    pub rules: Vec<BTreeMap<String, u32>>,
+}
+
+/// A target group of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetGroup {
+    /// Its ARN.
+    pub arn: String,
+    /// The Service that it is for.
+    pub service: String,
+    /// Who gets its requests.
+    pub targets: Targets,
+}
+
+/// The targets of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// Nodes, whose own rules lead to the pods: what is registered says nothing of pods.
+    Nodes,
+    /// Pods, by their address.
+    Pods(BTreeMap<String, TargetHealth>),
+}
+
+/// How a target is, by ELBv2's own states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetHealth {
+    /// `healthy`: it gets requests.
+    Healthy,
+    /// `initial`, `unused`, `unavailable`, or any state that is not known: it may get none.
+    Coming,
+    /// `unhealthy`: its checks fail, for this reason.
+    Unhealthy(String),
+    /// `draining`: it gets no new request.
+    Leaving,
+}
+
+/// The canary's share as the rules of every Ingress have it, in percent; `None` while an Ingress has no rule that names
+/// its target groups, or they do not agree.
+pub(in crate::rollout) fn weight(
+    read: &[IngressReading],
+    ingresses: &[String],
+    canary: &str,
+    stable: &str,
+) -> Option<u32> {
+    let of = |name: &String| read.iter().find(|reading| reading.ingress == *name)?.weight(canary, stable);
+    let mut weights = ingresses.iter().map(of);
+    let first = weights.next()??;
+    weights.all(|weight| weight == Some(first)).then_some(first)
+}
+
+impl IngressReading {
+    /// The canary's share at this load balancer, in percent. A rule that does not know the canary's Service is another
+    /// path's.
+    fn weight(&self, canary: &str, stable: &str) -> Option<u32> {
+        let of = |service: &str, rule: &BTreeMap<String, u32>| {
+            let groups = self.groups.iter().filter(|group| group.service == service);
+            let weights: Vec<u32> = groups.filter_map(|group| rule.get(&group.arn).copied()).collect();
+            (!weights.is_empty()).then(|| weights.iter().map(|weight| u64::from(*weight)).sum::<u64>())
+        };
+        let share = |rule: &BTreeMap<String, u32>| {
+            let canary = of(canary, rule)?;
+            let all = rule.values().map(|weight| u64::from(*weight)).sum::<u64>();
+            // What goes to other groups is nobody's share that was asked for.
+            let is_whole = of(stable, rule).is_some_and(|stable| canary + stable == all);
+            let percent = (is_whole && all > 0 && canary * 100 % all == 0).then(|| canary * 100 / all);
+            Some(percent.and_then(|percent| u32::try_from(percent).ok()))
+        };
+        let mut shares = self.rules.iter().filter_map(share);
+        let first = shares.next()??;
+        shares.all(|share| share == Some(first)).then_some(first)
+    }
+}
