@@ -28,7 +28,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let playground = Playground::start(dir.path(), Options::default()).await.unwrap();
         let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
-        let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.unwrap();
+        let cluster = Cluster::connect(Settings { name: "test".into(), reach, elb: None }).await.unwrap();
         let installed = cluster.install_crds().await.unwrap();
         let kinds = ["applications", "appprojects", "rollouts", "analysistemplates", "analysisruns"];
         let kinds = kinds.into_iter().chain(["clusteranalysistemplates", "experiments"]);
