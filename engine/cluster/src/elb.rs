@@ -11,7 +11,6 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
-use crate::Result as Bound;
 use crate::connect::ElbSettings;
 use crate::traffic::Balancer;
 use api::ElbApi;
@@ -56,7 +55,7 @@ impl Elb {
     ///
     /// # Errors
     /// A build that cannot ask load balancers; this one can.
-    pub fn new(_cluster: &str, settings: ElbSettings, now: fn() -> Timestamp) -> Bound<Elb> {
+    pub fn new(_cluster: &str, settings: ElbSettings, now: fn() -> Timestamp) -> crate::Result<Elb> {
         Ok(Elb {
             settings,
             now,
@@ -96,7 +95,7 @@ impl Elb {
         };
         let read = bounded(reading).await;
         if let Err(refusal) = &read {
-            self.forget(refusal).await;
+            self.forget(refusal);
         }
         memory.keep(read.map_err(|refusal| refusal.failure), (self.now)())
     }
@@ -111,8 +110,9 @@ impl Elb {
         let arns = self.names.lock().await.find(&api, hostnames).await?;
         // Ingresses may share one.
         let each: BTreeSet<&String> = arns.values().flatten().collect();
-        let each = each.into_iter().map(|arn| async {
-            Ok::<_, ElbRefusal>((arn.clone(), self.read_one(&api, arn, namespace, query).await?))
+        let api = &api;
+        let each = each.into_iter().map(|arn| async move {
+            Ok::<_, ElbRefusal>((arn.clone(), self.read_one(api, arn, namespace, query).await?))
         });
         let read = try_join_all(each).await?.into_iter().collect();
         Ok(read::readings(&arns, &read))
@@ -167,11 +167,16 @@ impl Elb {
         }
     }
 
-    /// What was remembered may be what is wrong: a load balancer has gone, credentials were exchanged.
-    async fn forget(&self, refusal: &ElbRefusal) {
-        self.names.lock().await.forget();
-        if refusal.failure.retry == Retry::NeedsPerson {
-            *self.api.lock().await = None;
+    /// What was remembered may be what is wrong: a load balancer has gone, credentials were exchanged. What another
+    /// reading holds is being learnt anew.
+    fn forget(&self, refusal: &ElbRefusal) {
+        if let Ok(mut names) = self.names.try_lock() {
+            names.forget();
+        }
+        if refusal.failure.retry == Retry::NeedsPerson
+            && let Ok(mut api) = self.api.try_lock()
+        {
+            *api = None;
         }
     }
 }

@@ -147,7 +147,7 @@ impl ElbApi {
 }
 
 /// All items of a list, page by page.
-async fn pages<T, F>(call: &str, ask: impl Fn(Option<String>) -> F) -> Result<Vec<T>, ElbRefusal>
+pub(super) async fn pages<T, F>(call: &str, ask: impl Fn(Option<String>) -> F) -> Result<Vec<T>, ElbRefusal>
 where
     F: Future<Output = Result<(Vec<T>, Option<String>), ElbRefusal>>,
 {

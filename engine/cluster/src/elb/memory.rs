@@ -32,8 +32,8 @@ impl DnsNames {
         hostnames: &BTreeMap<String, BTreeSet<String>>,
     ) -> Result<BTreeMap<String, BTreeSet<String>>, ElbRefusal> {
         self.missing.retain(|_, since| since.elapsed() < MISSING);
-        let is_unknown = |name: &&String| !self.arns.contains_key(*name) && !self.missing.contains_key(*name);
-        if hostnames.values().flatten().any(|name| is_unknown(&name)) {
+        let is_known = |name: &String| self.arns.contains_key(name) || self.missing.contains_key(name);
+        if !hostnames.values().flatten().all(is_known) {
             self.arns = api.balancers().await?;
             let absent = hostnames.values().flatten().filter(|name| !self.arns.contains_key(*name));
             self.missing.extend(absent.map(|name| (name.clone(), Instant::now())));
