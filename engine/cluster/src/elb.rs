@@ -194,12 +194,7 @@ impl Balancer for Elb {
 }
 
 /// A group with its targets. Whatever is no pod's address says nothing of pods.
-async fn owned(
-    api: &ElbApi,
-    group: &GroupOfTargets,
-    ingress: &str,
-    service: &str,
-) -> Result<OwnedGroup, ElbRefusal> {
+async fn owned(api: &ElbApi, group: &GroupOfTargets, ingress: &str, service: &str) -> Result<OwnedGroup, ElbRefusal> {
     let arn = group.target_group_arn().unwrap_or_default();
     let targets = match group.target_type() {
         Some(TargetTypeEnum::Ip) => Targets::Pods(read::pods(&api.targets(arn).await?)),

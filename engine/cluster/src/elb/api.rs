@@ -73,7 +73,8 @@ impl ElbApi {
             }
         };
         let all = pages("DescribeLoadBalancers", ask).await?;
-        let all = all.into_iter().filter(|one| one.r#type.as_ref().is_none_or(|is| *is == LoadBalancerTypeEnum::Application));
+        let all =
+            all.into_iter().filter(|one| one.r#type.as_ref().is_none_or(|is| *is == LoadBalancerTypeEnum::Application));
         Ok(all.filter_map(|one| Some((one.dns_name?.to_lowercase(), one.load_balancer_arn?))).collect())
     }
 
@@ -102,7 +103,8 @@ impl ElbApi {
             let answer = asked.map_err(|error| ElbRefusal::of("DescribeTags", &error))?;
             for resource in answer.tag_descriptions() {
                 let found = resource.tags().iter().find(|one| one.key() == Some(tag)).and_then(|one| one.value());
-                values.extend(resource.resource_arn().zip(found).map(|(arn, value)| (arn.to_owned(), value.to_owned())));
+                values
+                    .extend(resource.resource_arn().zip(found).map(|(arn, value)| (arn.to_owned(), value.to_owned())));
             }
         }
         Ok(values)

@@ -125,10 +125,9 @@ fn health(health: Option<&HealthOfTarget>) -> TargetHealth {
     match health.map(|health| (health, health.state())) {
         Some((_, Some(TargetHealthStateEnum::Healthy))) => TargetHealth::Healthy,
         Some((_, Some(TargetHealthStateEnum::Draining))) => TargetHealth::Leaving,
-        Some((
-            health,
-            Some(TargetHealthStateEnum::Unhealthy | TargetHealthStateEnum::UnhealthyDraining),
-        )) => failing(health),
+        Some((health, Some(TargetHealthStateEnum::Unhealthy | TargetHealthStateEnum::UnhealthyDraining))) => {
+            failing(health)
+        }
         // `initial`, `unused`, `unavailable`, and whatever AWS adds.
         _ => TargetHealth::Coming,
     }
@@ -169,9 +168,7 @@ mod tests {
 
     #[test]
     fn an_ingress_has_the_hostnames_of_its_status() {
-        let ingress = |name: &str, points: Value| {
-            json!({ "metadata": { "name": name, "namespace": "shop" }, "status": { "loadBalancer": { "ingress": points } } })
-        };
+        let ingress = |name: &str, points: Value| json!({ "metadata": { "name": name, "namespace": "shop" }, "status": { "loadBalancer": { "ingress": points } } });
         let all = [
             ingress("web", json!([{ "hostname": "K8s-Web-1.elb.amazonaws.com" }, { "ip": "10.0.0.1" }])),
             ingress("new", json!([])),
@@ -225,7 +222,8 @@ mod tests {
     #[test]
     fn a_rule_forwards_by_weights_or_to_one_group() {
         let forward = || Action::builder().r#type(ActionTypeEnum::Forward);
-        let config = |tuples: Vec<TargetGroupTuple>| ForwardActionConfig::builder().set_target_groups(Some(tuples)).build();
+        let config =
+            |tuples: Vec<TargetGroupTuple>| ForwardActionConfig::builder().set_target_groups(Some(tuples)).build();
         let weighed = forward().forward_config(config(vec![tuple("a", Some(90)), tuple("b", Some(10))])).build();
         assert_eq!(forwarded(&[weighed]), weights(&[("a", 90), ("b", 10)]));
         let none = forward().forward_config(config(vec![tuple("a", Some(100)), tuple("b", Some(0))])).build();
@@ -265,7 +263,8 @@ mod tests {
             assert_eq!(found, BTreeMap::from([("10.0.0.1".to_owned(), expected)]), "{state}");
         }
         assert_eq!(health(None), TargetHealth::Coming);
-        let told = HealthOfTarget::builder().state(TargetHealthStateEnum::Unhealthy).description("codes: [503]").build();
+        let told =
+            HealthOfTarget::builder().state(TargetHealthStateEnum::Unhealthy).description("codes: [503]").build();
         assert_eq!(health(Some(&told)), TargetHealth::Unhealthy("codes: [503]".into()));
     }
 

@@ -68,13 +68,7 @@ where
 }
 
 /// AWS answered, and refused.
-fn answered(
-    call: &str,
-    status: u16,
-    code: Option<&str>,
-    message: Option<&str>,
-    after_ms: Option<u64>,
-) -> ElbRefusal {
+fn answered(call: &str, status: u16, code: Option<&str>, message: Option<&str>, after_ms: Option<u64>) -> ElbRefusal {
     let (code, text) = (code.unwrap_or_default(), short(message.unwrap_or_default()));
     let retry = retry(status, code, after_ms);
     let words: Vec<&str> = [code, &text].into_iter().filter(|word| !word.is_empty()).collect();

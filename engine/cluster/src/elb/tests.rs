@@ -30,7 +30,8 @@ impl Scripted {
                 tokio::spawn(async move {
                     let request = form(&mut stream).await;
                     let (status, body) = api.answer(&request);
-                    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                    let head =
+                        format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                     let _gone = stream.write_all(format!("{head}{body}").as_bytes()).await;
                 });
             }
@@ -70,9 +71,7 @@ impl Scripted {
                 let arns = form.iter().filter(|(key, _)| key.starts_with("ResourceArns.member."));
                 members("TagDescriptions", arns.map(|(_, arn)| tags(arn)))
             }
-            "DescribeTargetHealth" => {
-                members("TargetHealthDescriptions", [target(of("TargetGroupArn").unwrap())])
-            }
+            "DescribeTargetHealth" => members("TargetHealthDescriptions", [target(of("TargetGroupArn").unwrap())]),
             "DescribeListeners" => members(
                 "Listeners",
                 [format!("<ListenerArn>l</ListenerArn><DefaultActions>{}</DefaultActions>", forward("foreign"))],
@@ -254,7 +253,8 @@ async fn a_throttled_api_is_left_alone_and_longer_each_time() {
 #[tokio::test]
 async fn a_missing_right_is_named() {
     let api = Scripted::start().await;
-    for call in ["DescribeLoadBalancers", "DescribeTags", "DescribeTargetHealth", "DescribeListeners", "DescribeRules"] {
+    for call in ["DescribeLoadBalancers", "DescribeTags", "DescribeTargetHealth", "DescribeListeners", "DescribeRules"]
+    {
         api.refuse(Some((call, 403, "AccessDenied")));
         let read = elb(&api, || 0).read(&query(), &[ingress("k8s-web.elb.amazonaws.com")]).await;
         let told = failure(&read);
