@@ -9,13 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+/// A call's name, with the status and the code that it is answered by.
+type RefusedCall = (&'static str, u16, &'static str);
+
 /// An API: which answers it gives to a call, by the call's parameters, and which calls it got.
 #[derive(Clone)]
 struct Scripted {
     url: String,
     calls: Arc<std::sync::Mutex<Vec<String>>>,
     /// Calls with this name are refused by this status and code.
-    refused: Arc<std::sync::Mutex<Option<(&'static str, u16, &'static str)>>>,
+    refused: Arc<std::sync::Mutex<Option<RefusedCall>>>,
 }
 
 impl Scripted {
@@ -39,7 +42,7 @@ impl Scripted {
         api
     }
 
-    fn refuse(&self, refused: Option<(&'static str, u16, &'static str)>) {
+    fn refuse(&self, refused: Option<RefusedCall>) {
         *self.refused.lock().unwrap() = refused;
     }
 
@@ -146,7 +149,6 @@ fn elb(api: &Scripted, now: fn() -> Timestamp) -> Elb {
     let config = config::Builder::new()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))
-        .retry_config(config::retry::RetryConfig::disabled())
         .credentials_provider(Credentials::new("test", "test", None, None, "test"));
     *elb.api.try_lock().unwrap() = Some(ElbApi::of(config, &settings));
     elb
@@ -157,9 +159,13 @@ fn query() -> BalancerQuery {
 }
 
 fn ingress(hostname: &str) -> Value {
+    named("web", hostname)
+}
+
+fn named(name: &str, hostname: &str) -> Value {
     let points = json!([{ "hostname": hostname }]);
     json!({
-        "metadata": { "name": "web", "namespace": "shop" },
+        "metadata": { "name": name, "namespace": "shop" },
         "status": { "loadBalancer": { "ingress": points } },
     })
 }
@@ -194,6 +200,33 @@ async fn a_reading_has_the_groups_the_targets_and_the_rules() {
     let other = BalancerQuery { services: vec!["web-stable".into()], ..query() };
     elb.read(&other, &ingresses).await;
     assert_eq!(calls.map(|call| api.count(call)), [2, 2, 2, 3]);
+}
+
+#[tokio::test]
+async fn whoever_asks_at_once_and_ingresses_that_share_a_load_balancer_ask_once() {
+    let api = Scripted::start().await;
+    let elb = elb(&api, || 0);
+    let hostname = "k8s-web.elb.amazonaws.com";
+    let ingresses = [named("web", hostname), named("web-2", hostname)];
+    let query = BalancerQuery { ingresses: vec!["web".into(), "web-2".into()], ..query() };
+    let all = futures::future::join_all((0..20).map(|_| elb.read(&query, &ingresses))).await;
+    let BalancerReading::Read(first) = &all[0] else { panic!("{all:?}") };
+    let told: Vec<_> = first.iter().map(|one| (one.ingress.as_str(), one.groups.len(), one.rules.len())).collect();
+    assert_eq!(told, [("web", 2, 1), ("web-2", 0, 0)]);
+    assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+    let calls = ["DescribeTargetGroups", "DescribeTargetHealth", "DescribeListeners", "DescribeRules"];
+    assert_eq!(calls.map(|call| api.count(call)), [1, 2, 1, 1]);
+}
+
+#[tokio::test]
+async fn an_api_that_takes_a_call_and_says_nothing_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let api = Scripted { url, calls: Arc::default(), refused: Arc::default() };
+    let read = elb(&api, || 0).read(&query(), &[ingress("k8s-web.elb.amazonaws.com")]).await;
+    let told = failure(&read);
+    assert_eq!(told.remedy, Remedy::Wait, "{told:?}");
+    assert!(told.because.starts_with("elasticloadbalancing:DescribeLoadBalancers is not answered"), "{told:?}");
 }
 
 #[tokio::test]
