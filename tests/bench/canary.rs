@@ -3,7 +3,7 @@
 use super::{Better, Figure, median};
 use decide::by::By;
 use decide::next::Timestamp;
-use decide::rollout::{Entry, Objects, Observed, State, decide, strategy};
+use decide::rollout::{Entry, Objects, Observed, State, decide};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::hint::black_box;

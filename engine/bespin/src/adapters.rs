@@ -1,9 +1,11 @@
 //! From the configuration to the adapters' own settings.
 
 use crate::config::{Config, Git, GitAuth, KeptSecret, RegistryAuth, SecretSource};
+use crate::drive::now;
 use crate::host::{Plans, Terraform};
 use crate::logs::Logs;
 use crate::places::PlaceWaits;
+use cluster::{Balancer, Elb};
 use forge::{Credentials, Forge, PlainHttp, Remote, SshKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -105,6 +107,19 @@ pub fn registries(config: &Config) -> Result<Vec<images::RegistrySettings>, Stri
         Ok(images::RegistrySettings { host: registry.host.clone(), endpoint: registry.endpoint.clone(), auth })
     };
     config.registry.iter().map(registry).collect()
+}
+
+/// Who asks the load balancers before each cluster what they serve, where its row says how.
+///
+/// # Errors
+/// This build cannot ask them.
+pub fn balancers(config: &Config) -> Result<BTreeMap<String, Arc<dyn Balancer>>, String> {
+    let asked = config.cluster.iter().filter_map(|cluster| Some((&cluster.name, cluster.elb.clone()?)));
+    let each = asked.map(|(name, settings)| {
+        let elb = Elb::new(name, settings, now).map_err(|error| error.to_string())?;
+        Ok((name.clone(), Arc::new(elb) as Arc<dyn Balancer>))
+    });
+    each.collect()
 }
 
 /// The builder of images that the configuration chooses.

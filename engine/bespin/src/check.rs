@@ -2,7 +2,8 @@
 
 use crate::adapters;
 use crate::config::Config;
-use cluster::Cluster;
+use crate::drive::now;
+use cluster::{Cluster, Elb, ElbSettings};
 use decide::retry::Retry;
 use forge::redelivery::{WebhookError, Webhooks};
 use forge::{Address, Forge};
@@ -69,8 +70,11 @@ pub(crate) async fn run(config: Config, out: &mut (impl Write + Send)) -> Result
         tell(line("webhooks", &repository, within(deliveries(&forge, &webhooks, &repository, &hook)).await))?;
     }
     for settings in config.cluster {
-        let name = settings.name.clone();
+        let (name, elb) = (settings.name.clone(), settings.elb.clone());
         tell(line("cluster", &name, within(reached(settings)).await))?;
+        if let Some(elb) = elb {
+            tell(line("balancer", &name, within(balanced(&name, elb)).await))?;
+        }
     }
     let untried = || Finding::Note("not tried; the first request will show whether it answers".into());
     for registry in &config.registry {
@@ -106,6 +110,17 @@ async fn reached(settings: cluster::Settings) -> Finding {
     match Cluster::connect(settings).await {
         Ok(_) => Finding::Good("the API server answers".into()),
         Err(error) => Finding::Failed(error.to_string()),
+    }
+}
+
+async fn balanced(cluster: &str, settings: ElbSettings) -> Finding {
+    let elb = match Elb::new(cluster, settings, now) {
+        Ok(elb) => elb,
+        Err(error) => return Finding::Failed(error.to_string()),
+    };
+    match elb.reach().await {
+        Ok(()) => Finding::Good("the load balancers' API answers; only DescribeLoadBalancers was tried".into()),
+        Err(failure) => Finding::Failed(failure.message),
     }
 }
 

@@ -156,6 +156,7 @@ async fn run(command: Command) -> Result<(), String> {
 fn lacking() -> Vec<&'static str> {
     let all = [
         ("ecr", cfg!(feature = "ecr")),
+        ("elb", cfg!(feature = "elb")),
         ("buildkit", cfg!(feature = "buildkit")),
         ("encrypted-git", cfg!(feature = "encrypted-git")),
     ];

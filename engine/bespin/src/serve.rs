@@ -267,9 +267,8 @@ async fn cluster_stages(
     let sync = SyncStage::extended(clusters.iter().cloned(), repositories, judges, generators);
     let revert = RevertStage::new(forge, Pulls::new(adapters::forge(config)?.status), &sync);
     let routers = Routers::load(&config.route, extensions, connector, &config.secret).await?;
-    let rollout = Arc::new(
-        RolloutStage::new(clusters.iter().cloned()).routed_by(routers).restored(StreamEpochs::up_to(restored)),
-    );
+    let rollout = RolloutStage::new(clusters.iter().cloned()).balanced_by(adapters::balancers(config)?);
+    let rollout = Arc::new(rollout.routed_by(routers).restored(StreamEpochs::up_to(restored)));
     drivers.register(&sync);
     drivers.register(&revert);
     drivers.register(&rollout);

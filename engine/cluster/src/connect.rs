@@ -22,6 +22,21 @@ pub struct Settings {
     pub name: String,
     /// How it is reached.
     pub reach: Reach,
+    /// How the AWS load balancers before it are asked what they serve; nobody asks them when absent.
+    #[serde(default)]
+    pub elb: Option<ElbSettings>,
+}
+
+/// How the API of AWS' load balancers is reached. The credentials are those that the AWS SDK finds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ElbSettings {
+    /// The AWS region of the load balancers; the one that the AWS SDK finds when absent.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Where the API listens, if elsewhere.
+    #[serde(default)]
+    pub endpoint: Option<String>,
 }
 
 /// How a cluster is reached.
@@ -54,7 +69,7 @@ pub enum Reach {
 
 /// Builds the client of one cluster, and answers its name with it.
 pub(crate) async fn client(settings: Settings) -> Result<(String, kube::Client)> {
-    let Settings { name, reach } = settings;
+    let Settings { name, reach, .. } = settings;
     let wrong = |what: String| Error::Settings { cluster: name.clone(), what };
     let mut config = match reach {
         Reach::Kubeconfig { path, context } => {
@@ -118,7 +133,7 @@ mod tests {
             }
         });
         let reach = Reach::Url { url, token: None, ca: None };
-        let (_, client) = client(Settings { name: "a".into(), reach }).await.unwrap();
+        let (_, client) = client(Settings { name: "a".into(), reach, elb: None }).await.unwrap();
         let ask = || {
             let client = client.clone();
             tokio::spawn(

@@ -1,4 +1,4 @@
-//! The adapter to Kubernetes.
+//! The adapter to Kubernetes, and to the load balancers before it.
 //!
 //! Looks, applies, prunes and watches; it never decides. Objects cross this
 //! adapter as JSON, because what Bespin handles is not known when it is compiled.
@@ -6,6 +6,11 @@
 mod apply;
 mod connect;
 mod crds;
+#[cfg(feature = "elb")]
+mod elb;
+#[cfg(not(feature = "elb"))]
+#[path = "elb/absent.rs"]
+mod elb;
 mod error;
 mod kinds;
 mod look;
@@ -16,7 +21,8 @@ mod traffic;
 mod watch;
 
 pub use apply::Written;
-pub use connect::{Reach, Settings};
+pub use connect::{ElbSettings, Reach, Settings};
+pub use elb::Elb;
 pub use error::Error;
 pub use kinds::{Kind, Scope};
 pub use look::Keep;

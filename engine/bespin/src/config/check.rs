@@ -39,6 +39,7 @@ pub(super) fn check(name: &str, config: &Config) -> Result<(), Mistakes> {
     unique("alerts", config.alerts.iter().map(|hook| hook.name.as_str()), &mut found);
     let clusters: Vec<_> = config.cluster.iter().map(|cluster| cluster.name.as_str()).collect();
     config.alerts.iter().for_each(|hook| hook.check(&clusters, &mut found));
+    config.cluster.iter().for_each(|cluster| balancers(cluster, &mut found));
     metrics(config, &mut found);
     unique("user", config.user.iter().map(|user| user.name.as_str()), &mut found);
     let hosts: Vec<_> = config.registry.iter().map(|registry| registry.host.as_str()).collect();
@@ -131,6 +132,21 @@ fn metrics(config: &Config, found: &mut Vec<String>) {
             found.push(format!("metrics `{}`: `{url}` is no address; write http:// or https://", provider.name));
         }
     }
+}
+
+fn balancers(cluster: &cluster::Settings, found: &mut Vec<String>) {
+    let Some(elb) = &cluster.elb else { return };
+    if elb.region.as_ref().is_some_and(|region| region.trim().is_empty()) {
+        found.push(format!("cluster `{}`: elb: the region is empty; write one, or leave the key out", cluster.name));
+    }
+    if let Some(url) = elb.endpoint.as_ref().filter(|url| !is_address(url)) {
+        found.push(format!("cluster `{}`: elb: `{url}` is no address; write http:// or https://", cluster.name));
+    }
+}
+
+fn is_address(url: &str) -> bool {
+    let is_web = |url: &url::Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
+    url::Url::parse(url).is_ok_and(|url| is_web(&url))
 }
 
 fn secrets(config: &Config, found: &mut Vec<String>) {
@@ -318,6 +334,24 @@ mod tests {
         {
             assert!(mistakes.contains(part), "{part} is not in:\n{mistakes}");
         }
+    }
+
+    #[test]
+    fn a_cluster_says_how_its_load_balancers_are_asked() {
+        let cluster = |elb: &str| {
+            let text = format!("[server]\ndata = \"d\"\n[[cluster]]\nname = \"a\"\nreach = \"in-cluster\"\n{elb}\n");
+            let config = Config::parse("bespin.toml", &text).map_err(|all| all.to_string())?;
+            Ok::<_, String>(config.cluster[0].elb.clone().map(|elb| (elb.region, elb.endpoint)))
+        };
+        assert_eq!(cluster(""), Ok(None));
+        assert_eq!(cluster("elb = {}"), Ok(Some((None, None))), "all of it is found as the AWS SDK finds it");
+        let whole = Some("eu-central-1".to_owned());
+        assert_eq!(cluster("elb = { region = \"eu-central-1\" }"), Ok(Some((whole, None))));
+        let mistakes = cluster("elb = { region = \"\", endpoint = \"elb.local\" }").expect_err("both are wrong");
+        assert!(mistakes.contains("cluster `a`: elb: the region is empty"), "{mistakes}");
+        assert!(mistakes.contains("cluster `a`: elb: `elb.local` is no address"), "{mistakes}");
+        let unknown = cluster("elb = { regions = \"x\" }").expect_err("a typo");
+        assert!(unknown.contains("unknown field `regions`"), "{unknown}");
     }
 
     #[test]

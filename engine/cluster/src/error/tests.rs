@@ -15,7 +15,7 @@ fn status(code: u16) -> String {
 
 async fn connect(url: String) -> (Retry, String) {
     let reach = Reach::Url { url, token: Some("hush".into()), ca: None };
-    let error = Cluster::connect(Settings { name: "a".into(), reach }).await.err().unwrap();
+    let error = Cluster::connect(Settings { name: "a".into(), reach, elb: None }).await.err().unwrap();
     (error.retry(), error.to_string())
 }
 

@@ -33,7 +33,7 @@ impl Driver {
         let dir = tempfile::tempdir().expect("a folder");
         let playground = Playground::start(dir.path(), Options::default()).await.expect("it starts");
         let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
-        let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.expect("it answers");
+        let cluster = Cluster::connect(Settings { name: "test".into(), reach, elb: None }).await.expect("it answers");
         cluster.install_crds().await.expect("they are installed");
         cluster.create_namespace("argocd").await.expect("it is made");
         let application = json!({ "apiVersion": APPLICATION.0, "kind": APPLICATION.1,

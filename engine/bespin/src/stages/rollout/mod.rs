@@ -35,19 +35,25 @@ const UNADOPTED: &str = "this rollout was not looked at since the journal was re
 /// The stage `rollout`, on streams `rollout/<cluster>/<namespace>/<name>`.
 pub struct RolloutStage {
     clusters: BTreeMap<String, Arc<Cluster>>,
-    balancer: Arc<dyn Balancer>,
+    /// By the cluster's name; of the others, the annotations of the Ingresses are believed.
+    balancers: BTreeMap<String, Arc<dyn Balancer>>,
     routers: Routers,
     restored: StreamEpochs,
 }
 
 impl RolloutStage {
-    /// Binds the stage to the clusters that it may act upon. The weights that
-    /// are served are taken from the live Ingresses; what is promised about git
-    /// is kept by `revert`.
+    /// Binds the stage to the clusters that it may act upon. What is promised
+    /// about git is kept by `revert`.
     pub fn new(clusters: impl IntoIterator<Item = Arc<Cluster>>) -> RolloutStage {
         let clusters = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster)).collect();
-        let (balancer, routers, restored) = (Arc::new(NoBalancer), Routers::default(), StreamEpochs::default());
-        RolloutStage { clusters, balancer, routers, restored }
+        let (balancers, routers, restored) = (BTreeMap::new(), Routers::default(), StreamEpochs::default());
+        RolloutStage { clusters, balancers, routers, restored }
+    }
+
+    /// Asks the load balancers before these clusters what they serve, instead of the live Ingresses.
+    #[must_use]
+    pub fn balanced_by(self, balancers: BTreeMap<String, Arc<dyn Balancer>>) -> RolloutStage {
+        RolloutStage { balancers, ..self }
     }
 
     /// Follows Rollouts whose traffic these plugins share, too.
@@ -60,6 +66,10 @@ impl RolloutStage {
     #[must_use]
     pub fn restored(self, restored: StreamEpochs) -> RolloutStage {
         RolloutStage { restored, ..self }
+    }
+
+    fn balancer(&self, cluster: &Cluster) -> &dyn Balancer {
+        self.balancers.get(cluster.name()).map_or(&NoBalancer, |balancer| &**balancer)
     }
 
     fn find<'a>(&self, stream: &'a Stream) -> Result<(&Arc<Cluster>, &'a str, &'a str), Trouble> {
@@ -177,7 +187,7 @@ impl RolloutStage {
         (epoch, action): (Epoch, Action),
     ) -> Result<Option<Vec<Action>>, NotTaken> {
         let (cluster, namespace, name) = self.find(stream).map_err(|trouble| NotTaken::NoObject(trouble.message))?;
-        let objects = match cluster.look_at_rollout(namespace, name, &*self.balancer).await {
+        let objects = match cluster.look_at_rollout(namespace, name, self.balancer(cluster)).await {
             Ok(objects) => Objects { routers: self.routers.names(stream.as_str()), epoch, ..objects },
             Err(_) if epoch == Epoch::Restored => return Err(NotTaken::Refused(UNADOPTED.to_owned())),
             Err(error) => {

@@ -19,7 +19,7 @@ impl RolloutStage {
     ) -> Result<Observed, Trouble> {
         let (stream, board) = (turn.stream.as_str(), turn.board());
         let (cluster, namespace, name) = self.find(turn.stream)?;
-        let mut objects = cluster.look_at_rollout(namespace, name, &*self.balancer).await?;
+        let mut objects = cluster.look_at_rollout(namespace, name, self.balancer(cluster)).await?;
         objects.applications = applications(cluster, recorded, &objects).await;
         objects.routers = self.routers.names(stream);
         objects.epoch = self.restored.epoch(turn.journal(), turn.stream).await?;

@@ -43,7 +43,8 @@ impl Server {
         let journal = journal::open(&dir.join("journal")).expect("the journal opens");
         let drivers = Drivers::new(journal, Arc::new(Board::default()));
         let reach = Reach::Kubeconfig { path: playground.kubeconfig.clone(), context: None };
-        let cluster = Cluster::connect(Settings { name: "test".into(), reach }).await.expect("the playground answers");
+        let cluster =
+            Cluster::connect(Settings { name: "test".into(), reach, elb: None }).await.expect("the playground answers");
         let cluster = Arc::new(cluster);
         cluster.install_crds().await.expect("the kinds are installed");
         let remote =

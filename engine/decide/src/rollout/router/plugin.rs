@@ -137,7 +137,7 @@ impl RouterStatus {
 
 impl RouterFailure {
     /// The newest of so many failures in a row, which ended at `at`, in ms since the epoch.
-    pub(in crate::rollout) fn of(failure: &Failure, failures: u32, at: Timestamp) -> RouterFailure {
+    pub fn of(failure: &Failure, failures: u32, at: Timestamp) -> RouterFailure {
         let (shortest, longest) = PAUSES_MS;
         let remedy = match failure.retry {
             Retry::Passing { .. } => Remedy::Wait,
