@@ -2,6 +2,7 @@
 //! weight that it was told. Pods that come and go reach it late; one that is going answers no more.
 
 use super::balancer::{Pod, ready};
+use super::dice::Dice;
 use super::estate::PATIENCE;
 use super::kube::Kube;
 use super::process::eventually;
@@ -163,23 +164,5 @@ async fn request(shared: &Shared, dice: &mut Dice) -> Result<String, String> {
             0 => return Err(format!("{service}: the pod has hung up")),
             read => answer.extend_from_slice(&part[..read]),
         }
-    }
-}
-
-/// Numbers that look random.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Dice {
-        use std::hash::{BuildHasher, Hasher};
-        // The standard library's own seed is random.
-        Dice(std::collections::hash_map::RandomState::new().build_hasher().finish() | 1)
-    }
-
-    /// A number below this one.
-    fn below(&mut self, end: u64) -> u64 {
-        // Knuth's MMIX generator; its high bits are the good ones.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
     }
 }

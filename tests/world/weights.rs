@@ -139,7 +139,7 @@ impl State {
 }
 
 /// Method, path, authorization and body of a request.
-async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String, String, String)> {
+pub(super) async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String, String, String)> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     let mut words = line.split(' ').map(str::to_owned);
