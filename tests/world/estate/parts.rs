@@ -53,15 +53,10 @@ pub struct Parts {
 }
 
 struct Cluster {
-    ingresses: Ingresses,
+    alb: Option<Alb>,
+    _addresses: Option<Addresses>,
     _kubelet: Kubelet,
     plane: ControlPlane,
-}
-
-/// What Ingresses get.
-enum Ingresses {
-    Addresses(#[expect(dead_code, reason = "it ends with this value")] Addresses),
-    Alb(Alb),
 }
 
 struct RealImages {
@@ -114,10 +109,7 @@ impl Parts {
     }
 
     fn balanced(&self) -> Option<&Alb> {
-        match &self.cluster.as_ref()?.ingresses {
-            Ingresses::Alb(alb) => Some(alb),
-            Ingresses::Addresses(_) => None,
-        }
+        self.cluster.as_ref()?.alb.as_ref()
     }
 
     /// The registry.
@@ -183,11 +175,14 @@ impl Cluster {
             ready_delay: Duration::ZERO,
         };
         let kubelet = Kubelet::start(options).await.expect("the nodes register");
-        let ingresses = match given("BESPIN_MOTO").filter(|_| kind == Kind::Balanced) {
-            Some(moto) => Ingresses::Alb(Alb::start(&moto, dir, &plane.kube).await),
-            None => Ingresses::Addresses(Addresses::start(&plane.kube)),
+        let moto = given("BESPIN_MOTO").filter(|_| kind == Kind::Balanced);
+        let alb = match moto {
+            Some(moto) => Some(Alb::start(&moto, dir, &plane.kube).await),
+            None => None,
         };
-        Cluster { ingresses, _kubelet: kubelet, plane }
+        // The stand-in of the controller gives addresses, too.
+        let addresses = alb.is_none().then(|| Addresses::start(&plane.kube));
+        Cluster { alb, _addresses: addresses, _kubelet: kubelet, plane }
     }
 }
 
