@@ -37,6 +37,17 @@ pub struct Alb {
     _moto: Process,
 }
 
+/// What the load balancers serve, for whoever follows it.
+#[derive(Clone)]
+pub struct Follower(Arc<State>);
+
+impl Follower {
+    /// What is served now.
+    pub fn serves(&self) -> Serves {
+        self.0.serves()
+    }
+}
+
 impl Alb {
     /// Starts moto under `dir`, and balances what the cluster asks for.
     pub async fn start(moto: &Path, dir: &Path, kube: &Kube) -> Alb {
@@ -95,6 +106,11 @@ impl Alb {
     /// What is served now.
     pub fn serves(&self) -> Serves {
         self.state.serves()
+    }
+
+    /// What is served, to be followed.
+    pub fn follower(&self) -> Follower {
+        Follower(self.state.clone())
     }
 
     /// All that was seen so far, oldest first; what did not change was not seen again.

@@ -190,6 +190,20 @@ pub async fn sharing(kind: Kind, edit: impl FnOnce(String) -> String) -> (Estate
     (estate, weights, dir)
 }
 
+/// The sample behind a load balancer; v55 serves. `edit` is given the Rollout's manifest.
+pub async fn balanced(edit: impl FnOnce(String) -> String) -> Estate {
+    let estate = Estate::undeclared(Kind::Balanced, "1h").await;
+    let manifests = estate.manifests();
+    let text = manifests.file(&manifests.head(), MANIFEST);
+    assert_eq!(text.matches(BY_ALB).count(), 1, "{text}");
+    let soon = format!("{BY_ALB}      scaleDownDelaySeconds: 1\n      abortScaleDownDelaySeconds: 1\n");
+    let text = edit(text.replace(BY_ALB, &soon));
+    estate.commit_manifests(&[(MANIFEST, text)], "Pods go soon").await;
+    declare(&estate.kube, &estate.sample.application()).await;
+    estate.settled().await;
+    estate
+}
+
 /// Names another image in the manifests, as a bump does, and has it synced.
 pub async fn ship(estate: &Estate, old: &str, new: &str) {
     let manifests = estate.manifests();
