@@ -67,6 +67,11 @@ impl Alb {
         format!("elb = {{ region = \"{REGION}\", endpoint = \"{}\" }}", self.endpoint)
     }
 
+    /// Where the server asks it.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// The longest time that a weight or a registration takes to get there; a target that is there takes half as long again
     /// to become healthy.
     pub fn latest(&self) -> Duration {
