@@ -1,7 +1,8 @@
-//! Pods go once the load balancer itself says that nobody needs them: its rule and its targets are asked, not our annotation.
+//! Pods go once the load balancer itself says that nobody needs them: its rule and its targets are asked, not our
+//! annotation.
 //!
-//! Its controller is a stand-in that does late what it is told, and whose API refuses in bursts. With `BESPIN_LATE=60` it
-//! takes a minute.
+//! Its controller is a stand-in that does late what it is told, and its API refuses in bursts. With `BESPIN_LATE=60` it
+//! is late by up to a minute.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -94,7 +94,8 @@ async fn behind(kube: &Kube, name: &str, address: &str) {
     let labels = json!({ "app": name, "rollouts-pod-template-hash": name });
     let container = json!({ "name": "shop", "image": "shop" });
     let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels }, "spec": { "containers": [container] },
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels },
+        "spec": { "containers": [container] },
     });
     kube.create("/api/v1/namespaces/default/pods", &pod).await;
     let status = json!({

@@ -1,8 +1,8 @@
-//! The AWS Load Balancer Controller before moto's ELBv2: the Ingresses of the real control plane get load balancers whose
-//! weights and targets follow late, and everything that they serve is remembered.
+//! The AWS Load Balancer Controller before moto's ELBv2: the Ingresses of the real control plane get load balancers
+//! whose weights and targets follow late, and everything that they serve is remembered.
 //!
-//! Bespin's `endpoint` is a proxy of ours, since at moto each target is healthy at once. The lags are up to 3 s and the same
-//! in each run; `BESPIN_LATE=60` makes them as long as that, in seconds.
+//! Bespin's `endpoint` is a proxy of ours, since at moto each target is healthy at once. The lags are up to 3 s and the
+//! same in each run; `BESPIN_LATE=60` makes them as long as that, in seconds.
 
 mod api;
 mod controller;
@@ -72,8 +72,8 @@ impl Alb {
         &self.endpoint
     }
 
-    /// The longest time that a weight or a registration takes to get there; a target that is there takes half as long again
-    /// to become healthy.
+    /// The longest time that a weight or a registration takes to get there; a target that is there takes half as long
+    /// again to become healthy.
     pub fn latest(&self) -> Duration {
         self.latest
     }
@@ -128,8 +128,8 @@ impl Alb {
         self.moments().pop()
     }
 
-    /// Each time in which a group had a weight and no healthy target whose pod was there, while another group had one: what
-    /// was lost, and when.
+    /// Each time in which a group had a weight and no healthy target whose pod was there, while another group had one:
+    /// what was lost, and when.
     pub fn faults(&self) -> Vec<String> {
         self.state.faults()
     }
