@@ -1,18 +1,19 @@
 //! Whether the weight that is asked is the weight that is served, and whether a request fails on the way: over a walk, an
-//! abort and a kill -9, behind a data plane that does late what it is told.
+//! abort and a kill -9, behind a data plane that does late what it is told: that of the load balancer, or of a router where
+//! the parts for that are missing.
 
 use super::{Better, Figure};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use world::dataplane::DataPlane;
+use world::dataplane::{DataPlane, Sharing};
 use world::estate::{Estate, Kind, PATIENCE};
 use world::process::eventually;
-use world::weights::{sharing, ship};
+use world::weights::{balanced, sharing, ship};
 
 const STEPS: [u64; 6] = [1, 5, 10, 25, 50, 75];
 /// Requests at each step.
 const REQUESTS: usize = 10_000;
-/// How late the weights are served, and the pods are known.
+/// How late a router serves the weights, and knows the pods.
 const WEIGHTS_LATE: Duration = Duration::from_millis(500);
 const PODS_LATE: Duration = Duration::from_millis(200);
 
@@ -35,23 +36,29 @@ pub(crate) async fn measure() {
         let rest = &rest[rest.find("  template:").expect("it has a template")..];
         format!("{head}      steps:\n{steps}{rest}")
     };
-    let (mut estate, weights, _dir) = sharing(Kind::Embedded, with_steps).await;
-    weights.lag(WEIGHTS_LATE);
-    let plane = DataPlane::start(&estate.kube, weights, PODS_LATE).await;
+    if Kind::Balanced.is_missing() {
+        let (estate, weights, _dir) = sharing(Kind::Embedded, with_steps).await;
+        weights.lag(WEIGHTS_LATE);
+        let plane = DataPlane::start(&estate.kube, Sharing::Told(weights, PODS_LATE)).await;
+        return walk(estate, &plane).await;
+    }
+    let estate = balanced(with_steps).await;
+    let plane = DataPlane::start(&estate.kube, Sharing::Balanced(estate.parts.alb().follower())).await;
+    walk(estate, &plane).await;
+}
+
+async fn walk(mut estate: Estate, plane: &DataPlane) {
     let asking = plane.keep_asking();
     let mut served = Served::default();
     ship(&estate, "petclinic-was:v55-f31bdcc", "petclinic-was:v56").await;
     for weight in &STEPS[..3] {
-        at(&estate, &plane, *weight, &mut served).await;
+        at(&estate, plane, *weight, &mut served).await;
         press(&estate, if *weight == 10 { "abort" } else { "resume" }).await;
     }
-    eventually("it has gone back", PATIENCE, || async {
-        (plane.weights().of("petclinic/was") == Some(0)).then_some(())
-    })
-    .await;
+    eventually("it has gone back", PATIENCE, || async { (plane.weight() == Some(0)).then_some(()) }).await;
     press(&estate, "retry").await;
     for weight in STEPS {
-        at(&estate, &plane, weight, &mut served).await;
+        at(&estate, plane, weight, &mut served).await;
         press(&estate, "resume").await;
         if weight == 25 {
             estate.restart(&[]).await;

@@ -1,5 +1,6 @@
 //! The stories: what a user does, and what must have happened then.
 
+mod alb_end_of_walk;
 mod alert_aborts;
 mod an_hour_away;
 mod approval_is_asked;

@@ -83,7 +83,7 @@ impl Balancer {
         let (mut pods, mut pools) = (Vec::new(), String::new());
         for service in ["was-canary", "was-stable"] {
             let _infallible = writeln!(pools, "backend {service}\n  balance roundrobin");
-            for (name, image) in ready(kube, service).await {
+            for ReadyPod { name, image, .. } in ready(kube, service).await {
                 let pod = Pod::start(image).await;
                 let _infallible = writeln!(pools, "  server {name} 127.0.0.1:{}", pod.port);
                 pods.push(pod);
@@ -131,8 +131,16 @@ pub fn share_is(asked: u64, served: &BTreeMap<String, usize>, canary: &str) {
     assert_eq!(served.len(), 2, "nothing but the two versions answers: {served:?}");
 }
 
-/// The Ready pods that a Service selects, with their images.
-pub(super) async fn ready(kube: &Kube, service: &str) -> Vec<(String, String)> {
+/// A Ready pod.
+pub(super) struct ReadyPod {
+    pub(super) name: String,
+    pub(super) image: String,
+    /// Its IP address.
+    pub(super) address: String,
+}
+
+/// The Ready pods that a Service selects.
+pub(super) async fn ready(kube: &Kube, service: &str) -> Vec<ReadyPod> {
     let namespace = "/api/v1/namespaces/petclinic";
     let service = kube.get(&format!("{namespace}/services/{service}")).await.expect("the Service is there");
     let selector = service["spec"]["selector"].as_object().expect("the Service selects").clone();
@@ -145,7 +153,12 @@ pub(super) async fn ready(kube: &Kube, service: &str) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let pods = kube.list(&format!("{namespace}/pods")).await;
     let served = pods.iter().filter(selects).filter(is_ready);
-    served.map(|pod| (text(&pod["metadata"]["name"]), text(&pod["spec"]["containers"][0]["image"]))).collect()
+    let read = |pod: &Value| ReadyPod {
+        name: text(&pod["metadata"]["name"]),
+        image: text(&pod["spec"]["containers"][0]["image"]),
+        address: text(&pod["status"]["podIP"]),
+    };
+    served.map(read).collect()
 }
 
 impl Pod {

@@ -35,6 +35,7 @@ pub struct Config {
     git: Endpoint,
     registry: Endpoint,
     kubeconfig: PathBuf,
+    cluster: String,
     more: String,
 }
 
@@ -49,6 +50,7 @@ impl Config {
             git,
             registry,
             kubeconfig: kubeconfig.to_owned(),
+            cluster: String::new(),
             more: String::new(),
         }
     }
@@ -69,6 +71,13 @@ impl Config {
     #[must_use]
     pub fn repository(mut self, name: &str) -> Config {
         self.repositories.push(name.to_owned());
+        self
+    }
+
+    /// Adds a key to the cluster, as it stands there.
+    #[must_use]
+    pub fn cluster(mut self, key: &str) -> Config {
+        let _infallible = writeln!(self.cluster, "{key}");
         self
     }
 
@@ -114,7 +123,7 @@ endpoint = "{registry}"
 [[cluster]]
 name = "production"
 reach = {{ kubeconfig = {{ path = "{kubeconfig}" }} }}
-
+{cluster}
 [[policy]]
 repository = "{APPLICATION}"
 ref = "refs/heads/main"
@@ -135,6 +144,7 @@ canary = ["production/petclinic/was"]
             registry = self.registry.url,
             registry_auth = self.registry.auth(),
             kubeconfig = self.kubeconfig.display(),
+            cluster = self.cluster,
             more = self.more,
         )
     }

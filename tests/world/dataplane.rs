@@ -1,7 +1,10 @@
 //! A data plane through which requests flow all the time: it shares them between the pods behind two Services, by the
-//! weight that it was told. Pods that come and go reach it late; one that is going answers no more.
+//! weight that it was told, or by what the load balancer serves. Pods that come and go reach it late; one that is going
+//! answers no more.
 
-use super::balancer::{Pod, ready};
+use super::alb::Follower;
+use super::balancer::{Pod, ReadyPod, ready};
+use super::dice::Dice;
 use super::estate::PATIENCE;
 use super::kube::Kube;
 use super::process::eventually;
@@ -15,6 +18,8 @@ use tokio::net::TcpStream;
 /// How often it looks at the cluster.
 const LOOK: Duration = Duration::from_millis(20);
 
+const SERVICES: [&str; 2] = ["was-canary", "was-stable"];
+
 /// The names of the Services, and where the ready pods of each are reached.
 type Targets = BTreeMap<&'static str, Vec<u16>>;
 
@@ -24,16 +29,38 @@ pub struct DataPlane {
     task: tokio::task::JoinHandle<()>,
 }
 
+/// Who says how the requests are shared.
+pub enum Sharing {
+    /// A router's API, beside which the pods are known so late.
+    Told(Weights, Duration),
+    /// The load balancer, by its rule and by the targets that it holds for healthy.
+    Balanced(Follower),
+}
+
 struct Shared {
-    weights: Weights,
+    sharing: Sharing,
     registered: Mutex<Targets>,
 }
 
+impl Shared {
+    /// The canary's share, in percent, where there is one.
+    fn weight(&self) -> Option<u64> {
+        match &self.sharing {
+            Sharing::Told(weights, _) => weights.of("petclinic/was"),
+            Sharing::Balanced(follower) => {
+                let weights = follower.serves().weights;
+                let all: u32 = weights.values().sum();
+                Some(u64::from(*weights.get("was-canary")? * 100).checked_div(u64::from(all))?)
+            }
+        }
+    }
+}
+
 impl DataPlane {
-    /// Shares by these weights, once it knows pods that serve; which pods there are reaches it `late`.
-    pub async fn start(kube: &Kube, weights: Weights, late: Duration) -> DataPlane {
-        let shared = Arc::new(Shared { weights, registered: Mutex::default() });
-        let task = tokio::spawn(follow(kube.clone(), shared.clone(), late));
+    /// Shares as it is said, once it knows pods that serve.
+    pub async fn start(kube: &Kube, sharing: Sharing) -> DataPlane {
+        let shared = Arc::new(Shared { sharing, registered: Mutex::default() });
+        let task = tokio::spawn(follow(kube.clone(), shared.clone()));
         eventually("the data plane knows a pod", PATIENCE, || async {
             let registered = shared.registered.lock().expect("no holder panics");
             registered.get("was-stable").is_some_and(|ports| !ports.is_empty()).then_some(())
@@ -42,9 +69,9 @@ impl DataPlane {
         DataPlane { shared, task }
     }
 
-    /// The weights that it was told.
-    pub fn weights(&self) -> &Weights {
-        &self.shared.weights
+    /// The canary's share by which it serves, in percent, where there is one.
+    pub fn weight(&self) -> Option<u64> {
+        self.shared.weight()
     }
 
     /// Sends so many requests, a few at a time, and counts the answers; those that failed count by why.
@@ -104,23 +131,38 @@ impl Asking {
 }
 
 /// Follows the cluster: a pod answers as long as it is ready, and is known a while later.
-async fn follow(kube: Kube, shared: Arc<Shared>, late: Duration) {
+async fn follow(kube: Kube, shared: Arc<Shared>) {
     let mut pods: BTreeMap<String, Pod> = BTreeMap::new();
+    // Whoever is taken for a target though its pod is gone is asked all the same.
+    let mut ports: BTreeMap<String, u16> = BTreeMap::new();
     let mut coming: VecDeque<(Instant, Targets)> = VecDeque::new();
     loop {
         let (mut targets, mut alive) = (Targets::new(), Vec::new());
-        for service in ["was-canary", "was-stable"] {
-            let mut ports = Vec::new();
-            for (name, image) in ready(&kube, service).await {
+        for service in SERVICES {
+            let mut of_service = Vec::new();
+            for ReadyPod { name, image, address } in ready(&kube, service).await {
                 if !pods.contains_key(&name) {
                     pods.insert(name.clone(), Pod::start(image).await);
                 }
-                ports.push(pods[&name].port);
+                ports.insert(address, pods[&name].port);
+                of_service.push(pods[&name].port);
                 alive.push(name);
             }
-            targets.insert(service, ports);
+            targets.insert(service, of_service);
         }
         pods.retain(|name, _| alive.contains(name));
+        let late = match &shared.sharing {
+            Sharing::Told(_, late) => *late,
+            Sharing::Balanced(follower) => {
+                let serves = follower.serves().targets;
+                let known = |service: &str| -> Vec<u16> {
+                    let addresses = serves.get(service).into_iter().flatten();
+                    addresses.filter_map(|address| ports.get(address).copied()).collect()
+                };
+                targets = SERVICES.map(|service| (service, known(service))).into();
+                Duration::ZERO
+            }
+        };
         coming.push_back((Instant::now() + late, targets));
         while let Some((_, targets)) = coming.pop_front_if(|(from, _)| *from <= Instant::now()) {
             *shared.registered.lock().expect("no holder panics") = targets;
@@ -140,7 +182,7 @@ async fn client(shared: &Shared, requests: usize) -> BTreeMap<String, usize> {
 
 /// One request over a connection of its own; answers the image that served it.
 async fn request(shared: &Shared, dice: &mut Dice) -> Result<String, String> {
-    let weight = shared.weights.of("petclinic/was").unwrap_or(0);
+    let weight = shared.weight().unwrap_or(0);
     let service = if dice.below(100) < weight { "was-canary" } else { "was-stable" };
     let ports = shared.registered.lock().expect("no holder panics").get(service).cloned().unwrap_or_default();
     if ports.is_empty() {
@@ -163,23 +205,5 @@ async fn request(shared: &Shared, dice: &mut Dice) -> Result<String, String> {
             0 => return Err(format!("{service}: the pod has hung up")),
             read => answer.extend_from_slice(&part[..read]),
         }
-    }
-}
-
-/// Numbers that look random.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Dice {
-        use std::hash::{BuildHasher, Hasher};
-        // The standard library's own seed is random.
-        Dice(std::collections::hash_map::RandomState::new().build_hasher().finish() | 1)
-    }
-
-    /// A number below this one.
-    fn below(&mut self, end: u64) -> u64 {
-        // Knuth's MMIX generator; its high bits are the good ones.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
     }
 }

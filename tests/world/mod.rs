@@ -1,5 +1,6 @@
 //! The world around Bespin: real parts where a user has them.
 
+pub mod alb;
 pub mod alertmanager;
 pub mod balancer;
 pub mod bespin;
@@ -7,6 +8,7 @@ pub mod config;
 pub mod cosign;
 pub mod dashboard;
 pub mod dataplane;
+mod dice;
 pub mod docker;
 pub mod estate;
 pub mod git;

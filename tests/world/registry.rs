@@ -126,7 +126,8 @@ async fn start_registry(dir: &Path, passwords: Option<&Path>) -> (Process, Strin
     (registry, url)
 }
 
-async fn start_moto(moto: &Path, dir: &Path) -> (Process, String) {
+/// moto's server, which answers for every API of AWS that it knows; the process and its address.
+pub(super) async fn start_moto(moto: &Path, dir: &Path) -> (Process, String) {
     let port = free_port();
     let mut moto = Process::start("moto", dir, Command::new(moto).args(["-H", "127.0.0.1", "-p", &port.to_string()]));
     let url = format!("http://127.0.0.1:{port}");

@@ -71,10 +71,15 @@ pub async fn left_alone(kind: Kind, pause: &str) -> Estate {
 impl ByHand {
     /// The sample, settled; `None`, said loudly, where a part is missing. `pause` is each step's, in Argo's notation.
     pub async fn start(pause: &str) -> Option<ByHand> {
-        if Kind::Kubernetes.is_missing() {
+        ByHand::on(Kind::Kubernetes, pause).await
+    }
+
+    /// The same on parts of another kind, whose cluster is a real control plane.
+    pub async fn on(kind: Kind, pause: &str) -> Option<ByHand> {
+        if kind.is_missing() {
             return None;
         }
-        let estate = left_alone(Kind::Kubernetes, pause).await;
+        let estate = left_alone(kind, pause).await;
         let argo = Client::new(estate.parts.kubeconfig(), "petclinic")?;
         Some(ByHand { estate, argo })
     }

@@ -139,7 +139,7 @@ impl State {
 }
 
 /// Method, path, authorization and body of a request.
-async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String, String, String)> {
+pub(super) async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String, String, String)> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     let mut words = line.split(' ').map(str::to_owned);
@@ -188,6 +188,20 @@ pub async fn sharing(kind: Kind, edit: impl FnOnce(String) -> String) -> (Estate
     declare(&estate.kube, &estate.sample.application()).await;
     estate.settled().await;
     (estate, weights, dir)
+}
+
+/// The sample behind a load balancer; v55 serves. `edit` is given the Rollout's manifest.
+pub async fn balanced(edit: impl FnOnce(String) -> String) -> Estate {
+    let estate = Estate::undeclared(Kind::Balanced, "1h").await;
+    let manifests = estate.manifests();
+    let text = manifests.file(&manifests.head(), MANIFEST);
+    assert_eq!(text.matches(BY_ALB).count(), 1, "{text}");
+    let soon = format!("{BY_ALB}      scaleDownDelaySeconds: 1\n      abortScaleDownDelaySeconds: 1\n");
+    let text = edit(text.replace(BY_ALB, &soon));
+    estate.commit_manifests(&[(MANIFEST, text)], "Pods go soon").await;
+    declare(&estate.kube, &estate.sample.application()).await;
+    estate.settled().await;
+    estate
 }
 
 /// Names another image in the manifests, as a bump does, and has it synced.

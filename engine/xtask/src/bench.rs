@@ -17,6 +17,7 @@ pub(crate) fn measure(name: Option<&str>) -> Result<(), Failed> {
     let mut cargo = command("cargo");
     cargo.args(["bench", "--quiet", "--package", "stories", "--bench", "figures"]);
     cargo.env("BESPIN_SERVER", server).env("BESPIN_PLUGINS", build::plugins_dir());
+    cargo.env("BESPIN_KUBERNETES", install::kubernetes()).env("BESPIN_MOTO", install::moto());
     if let Some(name) = name {
         cargo.args(["--", name]);
     }

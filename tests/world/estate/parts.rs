@@ -1,5 +1,6 @@
 //! The parts of an estate: embedded, or real.
 
+use super::super::alb::Alb;
 use super::super::balancer::Addresses;
 use super::super::config::{Config, Endpoint};
 use super::super::docker::Docker;
@@ -19,6 +20,8 @@ pub enum Kind {
     Embedded,
     /// The real control plane with a kubelet stand-in; the rest as in the playground.
     Kubernetes,
+    /// The same, whose Ingresses have load balancers behind an ELBv2 API that the server is told of.
+    Balanced,
     /// Docker Engine, a registry behind the ECR API, git over HTTP, and the real control plane.
     Real,
 }
@@ -33,6 +36,7 @@ impl Kind {
         match self {
             Kind::Embedded => false,
             Kind::Kubernetes => plane(),
+            Kind::Balanced => [plane(), moto()].contains(&true),
             Kind::Real => [plane(), engine(), moto(), registry()].contains(&true),
         }
     }
@@ -49,7 +53,8 @@ pub struct Parts {
 }
 
 struct Cluster {
-    _addresses: Addresses,
+    alb: Option<Alb>,
+    _addresses: Option<Addresses>,
     _kubelet: Kubelet,
     plane: ControlPlane,
 }
@@ -69,8 +74,8 @@ impl Parts {
         let playground = Playground::start(&dir.join("playground"), options).await.expect("the playground starts");
         let (cluster, images) = match kind {
             Kind::Embedded => (None, None),
-            Kind::Kubernetes => (Some(Cluster::start(dir).await), None),
-            Kind::Real => (Some(Cluster::start(dir).await), Some(RealImages::start(dir).await)),
+            Kind::Kubernetes | Kind::Balanced => (Some(Cluster::start(kind, dir).await), None),
+            Kind::Real => (Some(Cluster::start(kind, dir).await), Some(RealImages::start(dir).await)),
         };
         Parts { playground, cluster, images }
     }
@@ -95,6 +100,18 @@ impl Parts {
         }
     }
 
+    /// The load balancers of the cluster.
+    ///
+    /// # Panics
+    /// Where the kind has none.
+    pub fn alb(&self) -> &Alb {
+        self.balanced().expect("the kind is Balanced")
+    }
+
+    fn balanced(&self) -> Option<&Alb> {
+        self.cluster.as_ref()?.alb.as_ref()
+    }
+
     /// The registry.
     pub fn images(&self) -> Images {
         let login = Some((LOGIN.0.to_owned(), LOGIN.1.to_owned()));
@@ -109,6 +126,8 @@ impl Parts {
         let mut all = vec![("STORIES_HOOK", HOOK_SECRET), ("STORIES_PASSWORD", LOGIN.1)];
         if let Some(images) = &self.images {
             all.push(("DOCKER_HOST", &images.docker.host));
+        }
+        if self.images.is_some() || self.balanced().is_some() {
             all.extend([("AWS_ACCESS_KEY_ID", "stories"), ("AWS_SECRET_ACCESS_KEY", "stories")]);
         }
         all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -130,7 +149,11 @@ impl Parts {
             }
         };
         let git = Endpoint { url: self.playground.git_url.clone(), auth: Some(password) };
-        Config::new(dir, builder, git, registry, self.kubeconfig())
+        let config = Config::new(dir, builder, git, registry, self.kubeconfig());
+        match self.balanced() {
+            Some(alb) => config.cluster(&alb.key()),
+            None => config,
+        }
     }
 
     /// What `kubectl` and its plugins are given to reach the cluster.
@@ -140,7 +163,7 @@ impl Parts {
 }
 
 impl Cluster {
-    async fn start(dir: &Path) -> Cluster {
+    async fn start(kind: Kind, dir: &Path) -> Cluster {
         let bin = given("BESPIN_KUBERNETES").expect("it was looked for before");
         let plane = ControlPlane::start(&bin, dir).await;
         let ca = plane.kube.ca.clone().map(|pem| String::from_utf8(pem).expect("PEM is text"));
@@ -152,8 +175,14 @@ impl Cluster {
             ready_delay: Duration::ZERO,
         };
         let kubelet = Kubelet::start(options).await.expect("the nodes register");
-        let addresses = Addresses::start(&plane.kube);
-        Cluster { _addresses: addresses, _kubelet: kubelet, plane }
+        let moto = given("BESPIN_MOTO").filter(|_| kind == Kind::Balanced);
+        let alb = match moto {
+            Some(moto) => Some(Alb::start(&moto, dir, &plane.kube).await),
+            None => None,
+        };
+        // The stand-in of the controller gives addresses, too.
+        let addresses = alb.is_none().then(|| Addresses::start(&plane.kube));
+        Cluster { alb, _addresses: addresses, _kubelet: kubelet, plane }
     }
 }
 
