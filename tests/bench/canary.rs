@@ -3,7 +3,8 @@
 use super::{Better, Figure, median};
 use decide::by::By;
 use decide::next::Timestamp;
-use decide::rollout::{Entry, Objects, Observed, State, decide};
+use decide::rollout::router::balancer::BalancerReading;
+use decide::rollout::{Entry, Objects, Observed, State, decide, strategy};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::hint::black_box;
