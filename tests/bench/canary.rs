@@ -3,8 +3,7 @@
 use super::{Better, Figure, median};
 use decide::by::By;
 use decide::next::Timestamp;
-use decide::rollout::router::balancer::BalancerReading;
-use decide::rollout::{Entry, Objects, Observed, State, decide, strategy};
+use decide::rollout::{BalancerReading, Entry, Objects, Observed, State, decide, strategy};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::hint::black_box;
