@@ -7,8 +7,9 @@
 use super::context::Context;
 use super::observed::{Service, Set};
 use super::pods::Pod;
+use super::progress::ProgressState;
 use super::router::Router;
-use super::router::balancer::{BalancerReading, IngressReading, TargetGroup, TargetHealth, Targets};
+use super::router::balancer::{BalancerReading, GroupTargets, IngressReading, TargetGroup, TargetHealth};
 use super::router::plugin::RouterFailure;
 use super::transitions;
 use crate::next::Timestamp;
@@ -92,7 +93,7 @@ impl<'a> Context<'a> {
             groups.extend(its.into_iter().map(Some));
         }
         // Behind nodes the pods are found by their Service, within moments.
-        groups.retain(|group| group.is_none_or(|group| matches!(group.targets, Targets::Pods(_))));
+        groups.retain(|group| group.is_none_or(|group| matches!(group.targets, GroupTargets::Pods(_))));
         if groups.is_empty() {
             return None;
         }
@@ -150,14 +151,22 @@ impl<'a> Context<'a> {
             && service.is_some_and(|service| self.observed.is_served_by(service))
     }
 
+    /// Whether a promoted version's requests do not all come by the stable Service yet, as far as the load balancer's API
+    /// says; until they do, what it has replaced keeps its pods.
+    pub(super) fn is_arriving(&self) -> bool {
+        *self.balancer() != BalancerReading::NotAsked
+            && self.progress.state == ProgressState::Promoted
+            && !(self.state.asked == 0 && self.stable_is_selected() && self.is_verified())
+    }
+
     /// Whether some of a set's pods are targets of a group that has a weight, or one that is not known.
     pub(super) fn is_target(&self, set: &Set) -> bool {
         if self.unread().is_some() {
             return true;
         }
         let known = |group: &TargetGroup| match &group.targets {
-            Targets::Nodes => false,
-            Targets::Pods(pods) => {
+            GroupTargets::Nodes => false,
+            GroupTargets::Pods(pods) => {
                 set.members.iter().any(|pod| pod.ip.as_ref().is_some_and(|ip| pods.contains_key(ip)))
             }
         };
@@ -198,7 +207,7 @@ impl<'a> Context<'a> {
 }
 
 fn health<'g>(group: &'g TargetGroup, pod: &Pod) -> &'g TargetHealth {
-    let pods = if let Targets::Pods(pods) = &group.targets { Some(pods) } else { None };
+    let pods = if let GroupTargets::Pods(pods) = &group.targets { Some(pods) } else { None };
     let known = pods.zip(pod.ip.as_ref()).and_then(|(pods, ip)| pods.get(ip));
     known.unwrap_or(&TargetHealth::Coming)
 }
