@@ -7,6 +7,7 @@ use super::hash;
 use super::hold;
 use super::intent::Cause;
 use super::observed::ObservedRollout;
+use super::services;
 use super::state::State;
 use super::strategy::{Reading, Strategy};
 use crate::epoch::Epoch;
@@ -115,5 +116,6 @@ fn as_it_stands(observed: &ObservedRollout, strategy: &Strategy, left: &str, is_
             .unwrap_or_else(|| strategy.steps_hash.clone()),
         steps: strategy.steps.len(),
         uid: Some(observed.guard().uid),
+        stable_by: services::told_turn(observed),
     }
 }

@@ -181,6 +181,9 @@ impl<'a> Context<'a> {
             }));
         };
         caught_up(canary)?;
+        if let Some(name) = self.strategy.canary_service.as_ref().filter(|_| self.awaits_service()) {
+            return Err(format!("Service {name} does not lead to the canary yet"));
+        }
         if canary.spec != goal.canary || canary.available != goal.canary {
             return Err(format!("{} of {} canary pods are available", canary.available, goal.canary));
         }

@@ -109,7 +109,7 @@ fn imagine(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
 }
 
 fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
-    let spec = match rules::read(observed) {
+    let spec = match rules::read(state, observed) {
         Ok(spec) => spec,
         Err(mistakes) => return safety::keep(state, observed, &mistakes, now),
     };
@@ -222,13 +222,13 @@ pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown 
         };
         Shown { phase: phase.to_owned(), message, lacking, paused_until: messages::paused_until(&context), offers }
     };
-    match (observed.owner, rules::read(observed)) {
+    match (observed.owner, rules::read(state, observed)) {
         (Owner::Ours, Ok(spec)) => current(&spec).map_or(theirs, |progress| shown(&spec, progress)),
         (Owner::Ours, Err(mistakes)) => {
             let message = mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("; ");
             let message = format!("InvalidSpec: {message}");
             let invalid = Shown { phase: "Degraded".to_owned(), message, ..theirs };
-            let read = rules::salvage(observed).zip(state.progress.as_ref());
+            let read = rules::salvage(state, observed).zip(state.progress.as_ref());
             read.map_or(invalid.clone(), |(strategy, progress)| {
                 salvaged(&Context { state, observed, strategy: &strategy, progress, now }, invalid)
             })

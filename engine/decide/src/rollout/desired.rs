@@ -11,6 +11,7 @@ use super::progress::ProgressState;
 use super::refused;
 use super::replicas::{self, Pods, Split};
 use super::router::{Router, leaving};
+use super::services::select;
 use super::shares::StableScale;
 use super::strategy::Reading;
 use crate::annotations::BY_SHARE;
@@ -112,6 +113,7 @@ fn create(context: &Context) -> Act {
     selector[HASH] = json!(context.progress.hash);
     let first = context.progress.start == Start::First && context.observed.sets.is_empty();
     let goal = match context.routing() {
+        Some(_) if context.awaits_service() => 0,
         Some(_) => context.goal().canary,
         None if first => context.goal().canary,
         None => 0,
@@ -164,42 +166,6 @@ fn owner(context: &Context) -> Value {
     })
 }
 
-/// The Services' selectors. Each moves only to a version that is fully there.
-fn select(context: &Context) -> Vec<Act> {
-    let mut acts = Vec::new();
-    let mut act = |name: Option<&str>, set: Option<&Set>, ready: bool| {
-        let (Some(service), Some(set)) = (context.service(name), set) else { return };
-        let moves = service.hash.as_ref() != Some(&set.hash);
-        let ready = ready && !context.is_missed(Some(service), Some(set));
-        if moves && ready || !moves && service.managed_by.is_none() {
-            let rollout = context.observed.name().to_owned();
-            acts.push(Act::Select { service: service.guard.clone(), hash: set.hash.clone(), rollout });
-        }
-    };
-    let stable = context.observed.set(context.stable_hash());
-    let name = context.strategy.stable_service.as_deref();
-    // Whoever is selected now may be gone; then some pods of the right version beat none.
-    let lost = context.service(name).and_then(|service| context.observed.behind(service)) == Some(0);
-    let empty = context.strategy.replicas == 0;
-    act(name, stable, stable.is_some_and(|set| is_full(set) || lost && (set.ready > 0 || empty)));
-    let canary = context.canary();
-    let name = context.strategy.canary_service.as_deref();
-    // While another version gets requests through the canary's Service, it is not swapped below them.
-    let other = context.service(name).filter(|service| service.hash.as_ref() != Some(&context.progress.hash));
-    let behind = other.and_then(|service| context.observed.behind(service));
-    let busy = behind.is_some_and(|ready| ready > 0) && context.canary_gets_requests();
-    // All its traffic goes to the version that serves, which has to have the pods for it.
-    let bears = canary.is_some_and(|set| set.available >= context.strategy.replicas);
-    let free = !busy || context.progress.state == ProgressState::Promoted && bears;
-    let aborted = matches!(context.progress.state, ProgressState::Aborted { .. });
-    match aborted && context.routing().is_none() {
-        // Nothing else leads whoever asks by it away from a version whose pods go.
-        true => act(name, stable, stable.is_some_and(is_full)),
-        false => act(name, canary, !aborted && free && canary.is_some_and(is_full)),
-    }
-    acts
-}
-
 /// Traffic before pods: the stable version keeps all its pods, and no version
 /// loses any while it gets requests.
 fn scale_routed(context: &Context, desired: &mut Desired) {
@@ -239,6 +205,9 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
             _ => give_back(context, desired, canary, stable),
         };
         return scale(context, desired, canary, pods, deadline);
+    }
+    if canary.spec == 0 && context.awaits_service() {
+        return scale(context, desired, canary, 0, None);
     }
     let lower = goal.canary < canary.spec;
     let weight = context.target();

@@ -2,6 +2,7 @@
 
 use super::alert::{Alert, AlertAction};
 use super::intent::{Action, Cause, Intent, Start, Through};
+use super::ping_pong::Turn;
 use super::state::{State, Version};
 use crate::next::Timestamp;
 use crate::request::{Key, Response};
@@ -79,6 +80,9 @@ pub enum Entry {
         /// The Rollout's uid, which another one of its name has not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uid: Option<String>,
+        /// Which of two Services that take turns is the stable version's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stable_by: Option<Turn>,
     },
     /// A new template, new steps, or another Rollout of the same name.
     Began {
@@ -159,6 +163,9 @@ pub enum Entry {
     Promoted {
         /// The hash of the template that is stable from now on.
         hash: String,
+        /// Which of two Services that take turns is its Service from now on; until now it was the canary's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stable_by: Option<Turn>,
     },
     /// Git is about to be put back, after an abort.
     PuttingBack {

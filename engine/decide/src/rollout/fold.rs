@@ -3,6 +3,7 @@
 use super::alert::{Alert, AlertAction};
 use super::entry::Entry;
 use super::intent::{Action, Cause, OnTimeout, Routed, Start};
+use super::ping_pong::Turn;
 use super::progress::{Progress, ProgressState};
 use super::state::{AbortStatus, Refused, State, Undo, Version, Weighed};
 use crate::by::By;
@@ -57,7 +58,10 @@ impl State {
             Entry::StepDone { index } => self.step_done(at, *index),
             Entry::Extended => self.progress.iter_mut().for_each(|progress| progress.since = at),
             Entry::Aborted { because, cause } => self.aborted(at, because, *cause),
-            Entry::Promoted { hash } => self.promoted(at, hash),
+            Entry::Promoted { hash, stable_by } => {
+                self.promoted(at, hash);
+                stable_by.iter().for_each(|turn| self.take_turn(at, *turn));
+            }
             Entry::PuttingBack { intent } => {
                 let intent = (**intent).clone();
                 self.undo = Some(Undo { stands: AbortStatus::Yes, since: at, intent, outcome: None });
@@ -156,6 +160,7 @@ impl State {
             steps_hash,
             steps,
             uid,
+            stable_by,
         } = entry
         else {
             return;
@@ -182,6 +187,7 @@ impl State {
             self.refused.retain(|refused| refused.hash != *hash);
         }
         self.asked = *weight;
+        self.stable_by = stable_by.or(self.stable_by);
         self.progress = Some(Progress {
             hash: hash.clone(),
             images: images.clone(),
@@ -339,6 +345,13 @@ impl State {
         let before = self.stable.replace(Version { hash: hash.to_owned(), image });
         self.released = before.filter(|before| before.hash != hash).map(|before| (before.hash, at));
         self.refused.retain(|refused| refused.hash != hash);
+    }
+
+    /// What was the canary's Service is the stable version's from now on, with the weight that it has.
+    fn take_turn(&mut self, at: Timestamp, stable_by: Turn) {
+        self.stable_by = Some(stable_by);
+        self.asked = 100 - self.asked.min(100);
+        self.weigh(at);
     }
 
     /// A weight was found at the router.

@@ -25,7 +25,7 @@ pub(super) const ECHO_MS: u64 = 500;
 pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> Move {
     let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
     let text = format!("the Rollout's spec cannot be followed: {}", all.join("; "));
-    let salvaged = rules::salvage(observed);
+    let salvaged = rules::salvage(state, observed);
     let said = || {
         let (status, unsaid) = status::invalid(observed, mistakes, now);
         let wake = unsaid.map_or(Wake::OnChange, Wake::At);

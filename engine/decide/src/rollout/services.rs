@@ -1,8 +1,10 @@
 //! Which pods the Services of a rollout select, and what is missing where there are none.
 
-use super::context::Context;
+use super::act::Act;
+use super::context::{Context, is_full};
 use super::intent::Start;
 use super::observed::{ObservedRollout, Service, Set};
+use super::ping_pong::Turn;
 use super::pods::Pod;
 use super::progress::ProgressState;
 use super::router::Router;
@@ -22,6 +24,56 @@ pub(super) fn elsewhere<'a>(state: &State, observed: &'a ObservedRollout, strate
     let newest = state.progress.as_ref().map(|progress| progress.hash.as_str());
     let stable = state.stable.as_ref().map(|stable| stable.hash.as_str()).or(newest);
     (Some(hash) != stable).then_some(hash)
+}
+
+/// Which of two Services that take turns is the stable version's: as the journal has it, or else the status.
+pub(super) fn turn(state: &State, observed: &ObservedRollout) -> Option<Turn> {
+    state.stable_by.or_else(|| told_turn(observed))
+}
+
+/// The same as the status has it.
+pub(super) fn told_turn(observed: &ObservedRollout) -> Option<Turn> {
+    Turn::named(observed.status("canary")["stablePingPong"].as_str()?)
+}
+
+/// The Services' selectors. Each moves only to a version that is fully there.
+pub(super) fn select(context: &Context) -> Vec<Act> {
+    let mut acts = Vec::new();
+    let mut act = |name: Option<&str>, set: Option<&Set>, ready: bool| {
+        let (Some(service), Some(set)) = (context.service(name), set) else { return };
+        let moves = service.hash.as_ref() != Some(&set.hash);
+        let ready = ready && !context.is_missed(Some(service), Some(set));
+        if moves && ready || !moves && service.managed_by.is_none() {
+            let rollout = context.observed.name().to_owned();
+            acts.push(Act::Select { service: service.guard.clone(), hash: set.hash.clone(), rollout });
+        }
+    };
+    let stable = context.observed.set(context.stable_hash());
+    let name = context.strategy.stable_service.as_deref();
+    // Whoever is selected now may be gone; then some pods of the right version beat none.
+    let lost = context.service(name).and_then(|service| context.observed.behind(service)) == Some(0);
+    let empty = context.strategy.replicas == 0;
+    act(name, stable, stable.is_some_and(|set| is_full(set) || lost && (set.ready > 0 || empty)));
+    let canary = context.canary();
+    let name = context.strategy.canary_service.as_deref();
+    // While another version gets requests through the canary's Service, it is not swapped below them.
+    let other = context.service(name).filter(|service| service.hash.as_ref() != Some(&context.progress.hash));
+    let behind = other.and_then(|service| context.observed.behind(service));
+    let busy = behind.is_some_and(|ready| ready > 0) && context.canary_gets_requests();
+    // All its traffic goes to the version that serves, which has to have the pods for it.
+    let bears = canary.is_some_and(|set| set.available >= context.strategy.replicas);
+    let free = !busy || context.progress.state == ProgressState::Promoted && bears;
+    let aborted = matches!(context.progress.state, ProgressState::Aborted { .. });
+    match aborted && context.routing().is_none() {
+        // Nothing else leads whoever asks by it away from a version whose pods go.
+        true => act(name, stable, stable.is_some_and(is_full)),
+        // The canary's Service is the stable one next, and leads to its pods from their creation on.
+        false if context.strategy.ping_pong.is_some() => {
+            act(name, canary, context.progress.state == ProgressState::Underway && free)
+        }
+        false => act(name, canary, !aborted && free && canary.is_some_and(is_full)),
+    }
+    acts
 }
 
 impl<'a> Context<'a> {
@@ -47,6 +99,13 @@ impl<'a> Context<'a> {
         let service = self.service(Some(canary));
         service.is_some_and(|service| service.hash.as_ref() == Some(&self.progress.hash))
             && !self.is_missed(service, self.canary())
+    }
+
+    /// Whether a canary gets no pods before its Service names it, for they are to be its targets from their creation on.
+    pub(super) fn awaits_service(&self) -> bool {
+        let by_turns = self.strategy.ping_pong.is_some() && self.is_underway() && self.stable().is_some();
+        let service = self.service(self.strategy.canary_service.as_deref());
+        by_turns && service.is_none_or(|service| service.hash.as_ref() != Some(&self.progress.hash))
     }
 
     /// Whether a Service selects none of a version's ready pods, whether it names the version already or will: the rest

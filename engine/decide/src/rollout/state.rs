@@ -2,6 +2,7 @@
 //! which versions are refused, and what steps of runs ask for.
 
 use super::intent::{Intent, Routed};
+use super::ping_pong::Turn;
 use super::progress::{Progress, ProgressState};
 use crate::next::Timestamp;
 use crate::request::{Key, Ledger, Request, Response};
@@ -38,6 +39,9 @@ pub struct State {
     pub began_at: Option<Timestamp>,
     /// The weight asked of the router, in percent.
     pub asked: u32,
+    /// Which of two Services that take turns is the stable version's, once one was replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable_by: Option<Turn>,
     /// The plugin that shares the traffic, from before it is told anything until it has taken that back.
     pub routed: Option<Routed>,
     /// Templates that have gone back, until they are promoted after all or somebody retries them.

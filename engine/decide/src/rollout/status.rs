@@ -7,6 +7,7 @@ use super::context::Context;
 use super::events::{self, SERVING, ServingStatus};
 use super::intent::Start;
 use super::observed::{ObservedRollout, Set};
+use super::ping_pong::Turn;
 use super::progress::ProgressState;
 use super::restart;
 use super::router::leaving;
@@ -14,7 +15,7 @@ use super::router::plugin::{Remedy, RouterResponse};
 use super::state::Refused;
 use super::status_patch::{OWNED, StatusPatch, diff};
 use super::strategy::{Mistake, Overdue};
-use super::{git, hold, messages};
+use super::{git, hold, messages, services};
 use crate::next::{Phase, Timestamp};
 use crate::object::write_time;
 use serde_json::{Map, Value, json};
@@ -151,7 +152,12 @@ fn weights(context: &Context) -> Value {
         "canary": { "weight": asked, "serviceName": canary, "podTemplateHash": context.progress.hash },
         "stable": { "weight": 100 - asked.min(100), "serviceName": stable, "podTemplateHash": version.unwrap_or(&context.progress.hash) },
         "verified": verified(context),
-    }})
+    }, "stablePingPong": turn(context) })
+}
+
+/// Which of two Services is the stable version's, once a version was replaced.
+fn turn(context: &Context) -> Option<&'static str> {
+    context.strategy.ping_pong.as_ref().and(services::turn(context.state, context.observed)).map(Turn::name)
 }
 
 /// Whether the weight was verified; null where the router cannot tell, as Argo has it.

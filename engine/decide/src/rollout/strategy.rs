@@ -6,6 +6,7 @@
 pub use super::fields::Mistake;
 use super::fields::{CANARY, Fields, Mistakes};
 use super::metadata::{self, PodMetadata};
+use super::ping_pong::{self, PingPong, ServiceNames, Turn};
 use super::replicas::{self, Bounds};
 use super::router::balancer::{self, BalancerQuery, BalancerReading};
 use super::router::{self, Router};
@@ -49,6 +50,8 @@ pub struct Strategy {
     pub canary_service: Option<String>,
     /// The Service that selects the stable version.
     pub stable_service: Option<String>,
+    /// Where those two take turns, both, and whose turn it is.
+    pub ping_pong: Option<PingPong>,
     /// The router, when the traffic is routed.
     pub router: Option<Router>,
     /// The stable version's pods while a canary has traffic, with traffic routing.
@@ -116,15 +119,16 @@ pub enum Paused {
 }
 
 const ARGO_SPEC: &[&str] = &["analysis", "workloadRef"];
-const ARGO_CANARY: &[&str] = &["analysis", "antiAffinity", "pingPong", "replicaProgressThreshold"];
+const ARGO_CANARY: &[&str] = &["analysis", "antiAffinity", "replicaProgressThreshold"];
 
 /// Where a mistake leaves it unknown how many pods there shall be, or who shares the traffic.
-const COUNTS: [&str; 7] = [
+const COUNTS: [&str; 8] = [
     "spec.replicas",
     "spec.strategy",
     "spec.strategy.canary",
     "spec.strategy.canary.canaryService",
     "spec.strategy.canary.stableService",
+    "spec.strategy.canary.pingPong",
     "spec.strategy.canary.maxUnavailable",
     "spec.strategy.canary.maxSurge",
 ];
@@ -140,6 +144,13 @@ impl Strategy {
             _ => Reading::Safety,
         };
         Strategy { reading, ..self }
+    }
+
+    /// The same at this turn, where two Services take turns.
+    pub(super) fn at_turn(self, stable_by: Option<Turn>) -> Strategy {
+        let Some((ping_pong, stable_by)) = self.ping_pong.clone().zip(stable_by) else { return self };
+        let ServiceNames { canary, stable, ping_pong } = PingPong { stable_by, ..ping_pong }.into();
+        Strategy { canary_service: canary, stable_service: stable, ping_pong, ..self }
     }
 
     /// The pods that the stable version's share asks for, at a canary's weight in percent.
@@ -203,8 +214,8 @@ pub fn balancer_query(rollout: &Value) -> Option<BalancerQuery> {
     Some(BalancerQuery { ingresses: router.ingresses(), services })
 }
 
-/// The canary's weight as the load balancer says it, in percent, or else as the live Ingresses of a Rollout have it;
-/// `None` where it has none, or they do not agree.
+/// The canary's weight as the load balancer says it, in percent, or else as the live Ingresses of a Rollout have it; that
+/// of `pingService`, where two Services take turns. `None` where it has none, or they do not agree.
 pub fn served(rollout: &Value, ingresses: &[Value], balancer: &BalancerReading) -> Option<u32> {
     let strategy = salvage(rollout)?;
     let Router::Alb(alb) = strategy.router? else { return None };
@@ -287,10 +298,8 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let canary = read_strategy(strategy, mistakes).filter(|canary| is_object(canary, CANARY, mistakes));
     let mut canary = Fields::of(canary.unwrap_or(&empty), CANARY, mistakes)?;
 
-    let canary_service = canary.text("canaryService", mistakes);
-    let stable_service = canary.text("stableService", mistakes);
     let router = canary.take("trafficRouting").and_then(|routing| router::read(routing, mistakes));
-    check_services(canary_service.as_deref(), stable_service.as_deref(), router.as_ref(), mistakes);
+    let services = ping_pong::read(&mut canary, router.as_ref(), mistakes);
     let (steps, steps_hash) = read_steps(&mut canary, router.as_ref(), mistakes);
     let bounds = read_bounds(&mut canary, replicas, mistakes);
     let stable_scale = read_stable_scale(&mut canary, router.as_ref(), mistakes);
@@ -313,8 +322,9 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
         steps,
         steps_hash,
         bounds,
-        canary_service,
-        stable_service,
+        canary_service: services.canary,
+        stable_service: services.stable,
+        ping_pong: services.ping_pong,
         router,
         stable_scale,
         canary_metadata,
@@ -339,18 +349,6 @@ fn read_steps(canary: &mut Fields, router: Option<&Router>, mistakes: &mut Mista
 
 fn is_object(value: &Value, path: &str, mistakes: &mut Mistakes) -> bool {
     Fields::of(value, path, mistakes).is_some()
-}
-
-/// Each version needs a Service of its own, where traffic is routed by Services.
-fn check_services(canary: Option<&str>, stable: Option<&str>, router: Option<&Router>, mistakes: &mut Mistakes) {
-    if router.is_some() && (canary.is_none() || stable.is_none()) {
-        let help = format!("name both {CANARY}.canaryService and {CANARY}.stableService");
-        mistakes.push(Mistake::new(&format!("{CANARY}.trafficRouting"), "needs a Service for each version", &help));
-    }
-    if canary.is_some() && canary == stable {
-        let path = format!("{CANARY}.canaryService");
-        mistakes.push(Mistake::new(&path, "is the stable Service as well", "name two different Services"));
-    }
 }
 
 fn read_strategy<'a>(strategy: Option<&'a Value>, mistakes: &mut Mistakes) -> Option<&'a Value> {

@@ -22,5 +22,6 @@ mod safety;
 mod services;
 mod specs;
 mod stable_version;
+mod turns;
 mod walks;
 mod world;

@@ -218,7 +218,10 @@ pub(super) fn promote(context: &Context) -> Option<Move> {
     let served = first || shared;
     (full && served).then(|| {
         let image = context.progress.images.first().map_or("", String::as_str);
-        let record = vec![Entry::Promoted { hash: context.progress.hash.clone() }];
+        // A first version serves by both.
+        let turns = context.strategy.ping_pong.as_ref().filter(|_| !first);
+        let stable_by = turns.map(|turns| turns.stable_by.other());
+        let record = vec![Entry::Promoted { hash: context.progress.hash.clone(), stable_by }];
         moving(record, format!("{image} becomes the stable version"))
     })
 }

@@ -14,6 +14,7 @@ use crate::rollout::intent::Routed;
 use crate::rollout::messages;
 use crate::rollout::observed::{Observed, ObservedRollout, Owner};
 use crate::rollout::outcomes::{self, ActKey, Removal, Reply};
+use crate::rollout::ping_pong::Turn;
 use crate::rollout::services;
 use crate::rollout::state::State;
 use crate::rollout::strategy::{self, Reading, Strategy};
@@ -31,6 +32,12 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
             observed.unwritten = outcomes::unwritten(state, outcomes);
             observed.posted = outcomes::posted(outcomes);
             observed.unowned = outcomes::unowned(outcomes);
+            let turn = services::turn(state, observed);
+            let takes_turns = !observed.rollout["spec"]["strategy"]["canary"]["pingPong"].is_null();
+            // What is observed is the share of `pingService`.
+            if takes_turns && turn == Some(Turn::Ping) {
+                observed.served = observed.served.map(|served| 100 - served.min(100));
+            }
             if let Some(split) = question(state, observed) {
                 let status = RouterStatus::of(&split, outcomes);
                 observed.served = status.verified();
@@ -44,7 +51,7 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
 fn question(state: &State, observed: &ObservedRollout) -> Option<Split> {
     // The spec is read last, for that takes longest.
     let routed = state.routed.as_ref().filter(|_| observed.owner == Owner::Ours)?;
-    let strategy = salvage(observed).filter(|strategy| left(state, observed, strategy).is_none())?;
+    let strategy = salvage(state, observed).filter(|strategy| left(state, observed, strategy).is_none())?;
     // Where who shares the traffic cannot be read, another may be named, which nobody has promised to use.
     let named = strategy.router.as_ref().filter(|router| router.plugin() == Some(&routed.router))?;
     let Router::Plugin(plugin) = named else { return None };
@@ -55,8 +62,8 @@ fn question(state: &State, observed: &ObservedRollout) -> Option<Split> {
 }
 
 /// Reads the spec, and refuses a plugin that this server has not, or not for this Rollout.
-pub(in crate::rollout) fn read(observed: &ObservedRollout) -> Result<Strategy, Vec<Mistake>> {
-    let strategy = strategy::parse(&observed.rollout)?;
+pub(in crate::rollout) fn read(state: &State, observed: &ObservedRollout) -> Result<Strategy, Vec<Mistake>> {
+    let strategy = strategy::parse(&observed.rollout)?.at_turn(services::turn(state, observed));
     let Some(name) = strategy.router.as_ref().and_then(Router::plugin) else { return Ok(strategy) };
     let (got, add) = match observed.routers.get(name) {
         Some(Serves::This) => return Ok(strategy),
@@ -71,8 +78,8 @@ pub(in crate::rollout) fn read(observed: &ObservedRollout) -> Result<Strategy, V
 }
 
 /// What of a spec with mistakes is good for safety alone; no plugin that the server has not, or not for this Rollout.
-pub(in crate::rollout) fn salvage(observed: &ObservedRollout) -> Option<Strategy> {
-    let strategy = strategy::salvage(&observed.rollout)?;
+pub(in crate::rollout) fn salvage(state: &State, observed: &ObservedRollout) -> Option<Strategy> {
+    let strategy = strategy::salvage(&observed.rollout)?.at_turn(services::turn(state, observed));
     let name = strategy.router.as_ref().and_then(Router::plugin);
     let serves = name.is_none_or(|name| observed.routers.get(name) == Some(&Serves::This));
     Some(if serves { strategy } else { Strategy { router: None, reading: Reading::KeepsPods, ..strategy } })

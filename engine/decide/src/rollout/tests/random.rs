@@ -61,8 +61,8 @@ impl World {
         if is_silent || !acts.iter().any(moves) {
             return;
         }
-        let Some(before) = self.shares(&self.selected(), self.served()) else { return };
-        let (mut selected, mut weight) = (self.selected(), self.served());
+        let Some(before) = self.shares(&self.selected(), self.shared()) else { return };
+        let (mut selected, mut weight) = (self.selected(), self.shared());
         for act in acts {
             match act {
                 Act::Select { service, hash, .. } => drop(selected.insert(service.name.clone(), hash.clone())),
@@ -230,7 +230,7 @@ impl World {
     /// Fails when a version without ready pods has traffic while another one has ready pods.
     #[track_caller]
     fn shares_are_served(&self) {
-        let Some(shares) = self.shares(&self.selected(), self.served()) else { return };
+        let Some(shares) = self.shares(&self.selected(), self.shared()) else { return };
         let any = self.sets.iter().any(|set| self.ready(hash_of(set)) > 0);
         for (hash, share) in shares {
             assert!(!any || self.ready(&hash) > 0, "{hash} has no ready pods, and {share} %: {:?}", self.said);

@@ -189,6 +189,18 @@ impl World {
         world
     }
 
+    /// The same with two Services that take turns: `was-canary` is ping, and `was-stable` pong.
+    pub(super) fn by_turns() -> World {
+        let mut world = World::seed();
+        let canary = world.rollout["spec"]["strategy"]["canary"].as_object_mut().unwrap();
+        canary.remove("canaryService");
+        canary.remove("stableService");
+        canary.insert("pingPong".into(), json!({ "pingService": "was-canary", "pongService": "was-stable" }));
+        canary["trafficRouting"]["alb"]["rootService"] = json!("was");
+        world.ingresses[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("was");
+        world
+    }
+
     pub(super) fn deploy(&mut self, image: &str) {
         self.rollout["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
         self.changed();
@@ -532,7 +544,7 @@ impl World {
         }
         let hash = &set["metadata"]["labels"][HASH];
         let left = self.proxy.iter().flat_map(|proxy| &proxy.left).map(|(_, weight)| *weight).max();
-        let weight = self.served().max(left);
+        let weight = self.shared().max(left);
         let gets =
             |service: &Value, share: bool| share && service["spec"]["selector"].get(HASH).is_none_or(|v| v == hash);
         let stable = gets(&self.services[0], weight != Some(100));
@@ -630,7 +642,15 @@ impl World {
         running
     }
 
+    /// The canary's weight, in percent.
     pub(super) fn served(&self) -> Option<u32> {
+        let share = self.shared()?;
+        let turn = self.rollout.pointer("/spec/strategy/canary/pingPong").and(self.state().stable_by);
+        Some(if turn == Some(Turn::Ping) { 100 - share } else { share })
+    }
+
+    /// The weight of `was-canary`, in percent.
+    pub(super) fn shared(&self) -> Option<u32> {
         if let Some(proxy) = &self.proxy {
             return Some(proxy.serving);
         }

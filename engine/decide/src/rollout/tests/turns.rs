@@ -1,0 +1,174 @@
+//! Two Services that take turns: a version keeps the Service that it came with.
+
+use super::super::*;
+use super::world::{Step, V55, V56, World, at_weight, settled};
+use serde_json::{Value, json};
+
+const V57: &str = "was:v57-9f8e7d6";
+const PONG: usize = 0;
+const PING: usize = 1;
+
+/// The hash that a Service names.
+fn named(world: &World, service: usize) -> &Value {
+    &world.services[service]["spec"]["selector"][HASH]
+}
+
+/// The hash of a version's set.
+fn hash(world: &World, image: &str) -> Value {
+    let of = |set: &&Value| set["spec"]["template"]["spec"]["containers"][0]["image"] == image;
+    world.sets.iter().find(of).map_or(Value::Null, |set| set["metadata"]["labels"][HASH].clone())
+}
+
+/// The weight of ping, as the Ingress has it.
+fn ping(world: &World) -> u64 {
+    let action = &world.ingresses[0]["metadata"]["annotations"]["alb.ingress.kubernetes.io/actions.was"];
+    let action: Value = serde_json::from_str(action.as_str().unwrap()).unwrap();
+    let groups = action["ForwardConfig"]["TargetGroups"].as_array().unwrap();
+    let of = |name: &str| groups.iter().find(|group| group["ServiceName"] == name).unwrap()["Weight"].as_u64().unwrap();
+    assert_eq!(of("was-canary") + of("was-stable"), 100);
+    of("was-canary")
+}
+
+/// Walks a version to its end; none of its pods is there before its Service names it, and no Service moves that gets
+/// requests.
+#[track_caller]
+fn walked(world: &mut World, image: &str, service: usize) {
+    world.deploy(image);
+    let mut before = (named(world, PING).clone(), named(world, PONG).clone());
+    let mut shared = ping(world);
+    while world.step() == Step::On {
+        let selected = (named(world, PING).clone(), named(world, PONG).clone());
+        assert!(selected.0 == before.0 || shared == 0, "ping moves at {shared} %");
+        assert!(selected.1 == before.1 || shared == 100, "pong moves at {shared} %");
+        let hash = hash(world, image);
+        let pods = world.pods.iter().filter(|pod| pod["metadata"]["labels"][HASH] == hash).count();
+        assert!(pods == 0 || *named(world, service) == hash, "a pod is there before its Service names it");
+        (before, shared) = (selected, ping(world));
+    }
+    assert_eq!(world.phase(), "Healthy", "{:?}", world.said);
+    assert_eq!(world.running(), vec![(image.to_owned(), 2)], "{:?}", world.said);
+}
+
+#[test]
+fn each_promotion_makes_the_canarys_service_the_stable_one_and_moves_no_selector() {
+    let mut world = settled(World::by_turns());
+    assert_eq!(world.status("canary")["stablePingPong"], Value::Null);
+    assert_eq!((named(&world, PING), named(&world, PONG)), (&hash(&world, V55), &hash(&world, V55)));
+    assert_eq!(ping(&world), 0, "the first version serves by pong, as Argo has it");
+
+    walked(&mut world, V56, PING);
+    assert_eq!((ping(&world), &world.status("canary")["stablePingPong"]), (100, &json!("ping")));
+    assert_eq!((named(&world, PING), named(&world, PONG)), (&hash(&world, V56), &hash(&world, V55)));
+    let weights = &world.status("canary")["weights"];
+    assert_eq!((&weights["stable"]["serviceName"], &weights["stable"]["weight"]), (&json!("was-canary"), &json!(100)));
+    assert_eq!((&weights["canary"]["serviceName"], &weights["canary"]["weight"]), (&json!("was-stable"), &json!(0)));
+
+    walked(&mut world, V57, PONG);
+    assert_eq!((ping(&world), &world.status("canary")["stablePingPong"]), (0, &json!("pong")));
+    assert_eq!((named(&world, PING), named(&world, PONG)), (&hash(&world, V56), &hash(&world, V57)));
+}
+
+#[test]
+fn an_abort_keeps_the_turn() {
+    for (image, turn) in [(V56, "pong"), (V57, "ping")] {
+        let mut world = settled(World::by_turns());
+        if image == V57 {
+            walked(&mut world, V56, PING);
+        }
+        let before = ping(&world);
+        world.deploy(image);
+        let mut world = at_weight(world, 50);
+        world.ask(Action::Abort);
+        world.settle();
+        assert_eq!((ping(&world), world.served()), (before, Some(0)), "{:?}", world.said);
+        let said = world.status("canary")["stablePingPong"].as_str().unwrap_or("pong");
+        assert_eq!((world.phase(), said), ("Degraded", turn));
+        world.ask(Action::Retry);
+        world.settle();
+        assert_eq!((world.phase(), world.running()), ("Healthy", vec![(image.to_owned(), 2)]), "{:?}", world.said);
+        assert_eq!(ping(&world), 100 - before);
+    }
+}
+
+#[test]
+fn undo_to_the_stable_version_in_mid_walk_takes_no_turn() {
+    let mut world = settled(World::by_turns());
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    world.deploy(V55);
+    world.settle();
+    assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V55.to_owned(), 2)]), "{:?}", world.said);
+    assert_eq!((ping(&world), &world.status("canary")["stablePingPong"]), (0, &Value::Null));
+    walked(&mut world, V57, PING);
+}
+
+#[test]
+fn another_version_in_mid_walk_waits_for_its_service_until_that_gets_nothing() {
+    let mut world = settled(World::by_turns());
+    world.deploy(V56);
+    let mut world = at_weight(world, 75);
+    walked(&mut world, V57, PING);
+    assert_eq!(ping(&world), 100);
+}
+
+#[test]
+fn a_turn_is_taken_over_from_argo_and_from_the_status_after_a_restore() {
+    for weight in [None, Some(50)] {
+        let mut world = settled(World::by_turns());
+        walked(&mut world, V56, PING);
+        if let Some(weight) = weight {
+            world.deploy(V57);
+            world = at_weight(world, weight);
+        }
+        let (shared, journal) = (ping(&world), world.journal.len());
+        for known in [0, journal / 3] {
+            let mut world = world.clone();
+            world.journal.truncate(known);
+            world.restored = known;
+            world.outcomes = Default::default();
+            world.turn();
+            assert_eq!(ping(&world), shared, "{:?}", world.said);
+            world.settle();
+            let serves = if weight.is_some() { (V57, 0) } else { (V56, 100) };
+            assert_eq!((world.phase(), ping(&world)), ("Healthy", serves.1), "{:?}", world.said);
+            assert_eq!(world.running(), vec![(serves.0.to_owned(), 2)]);
+        }
+    }
+}
+
+#[test]
+fn a_rollout_that_was_made_anew_keeps_the_turn_that_its_router_was_told() {
+    let mut world = settled(World::by_turns());
+    walked(&mut world, V56, PING);
+    world.rollout["metadata"]["uid"] = json!("another-uid");
+    world.rollout["status"] = Value::Null;
+    for set in &mut world.sets {
+        set["metadata"]["ownerReferences"][0]["uid"] = json!("another-uid");
+    }
+    world.settle();
+    assert_eq!((world.phase(), ping(&world)), ("Healthy", 100), "{:?}", world.said);
+    assert_eq!(world.status("canary")["stablePingPong"], "ping");
+    walked(&mut world, V57, PONG);
+}
+
+#[test]
+fn what_turns_need_is_said_with_its_place() {
+    let said = |change: fn(&mut Value)| {
+        let mut world = World::by_turns();
+        change(&mut world.rollout["spec"]["strategy"]["canary"]);
+        let mistakes = strategy::parse(&world.rollout).unwrap_err();
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let one = said(|canary| drop(canary["pingPong"].as_object_mut().unwrap().remove("pongService")));
+    assert!(one.contains("spec.strategy.canary.pingPong: needs two Services"), "{one}");
+    let same = said(|canary| canary["pingPong"]["pongService"] = json!("was-canary"));
+    assert!(same.contains("pingPong.pongService: is the ping Service as well"), "{same}");
+    let root = said(|canary| drop(canary["trafficRouting"]["alb"].as_object_mut().unwrap().remove("rootService")));
+    assert!(root.contains("trafficRouting.alb.rootService: is missing"), "{root}");
+    let both = said(|canary| canary["stableService"] = json!("web"));
+    assert!(both.contains("pingPong: stands beside canaryService or stableService"), "{both}");
+    let unrouted = said(|canary| drop(canary.as_object_mut().unwrap().remove("trafficRouting")));
+    assert!(unrouted.contains("pingPong: works with trafficRouting.alb only"), "{unrouted}");
+    let unknown = said(|canary| canary["pingPong"]["pang"] = json!("x"));
+    assert!(unknown.contains("spec.strategy.canary.pingPong.pang"), "{unknown}");
+}
