@@ -166,7 +166,6 @@ fn alerted(world: &mut World, action: AlertAction) {
 #[test]
 fn services_that_take_turns_end_the_same() {
     every_cut(World::by_turns, &story("was:v56", REST, None), "Healthy");
-    every_cut(World::by_turns, &story("was:v56", HALF, Some(|world| world.ask(Action::Abort))), "Degraded");
 }
 
 #[test]

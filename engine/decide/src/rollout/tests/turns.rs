@@ -5,6 +5,7 @@ use super::world::{Step, V55, V56, World, at_weight, settled};
 use serde_json::{Value, json};
 
 const V57: &str = "was:v57-9f8e7d6";
+const V58: &str = "was:v58-1111111";
 const PONG: usize = 0;
 const PING: usize = 1;
 
@@ -57,6 +58,7 @@ fn each_promotion_makes_the_canarys_service_the_stable_one_and_moves_no_selector
     assert_eq!(ping(&world), 0, "the first version serves by pong, as Argo has it");
 
     walked(&mut world, V56, PING);
+    assert_eq!(world.weights, [10, 25, 50, 75, 100], "a promotion shifts nothing");
     assert_eq!((ping(&world), &world.status("canary")["stablePingPong"]), (100, &json!("ping")));
     assert_eq!((named(&world, PING), named(&world, PONG)), (&hash(&world, V56), &hash(&world, V55)));
     let weights = &world.status("canary")["weights"];
@@ -134,6 +136,23 @@ fn a_turn_is_taken_over_from_argo_and_from_the_status_after_a_restore() {
             assert_eq!(world.running(), vec![(serves.0.to_owned(), 2)]);
         }
     }
+}
+
+#[test]
+fn a_backup_from_another_turn_takes_no_turn_back() {
+    let mut world = settled(World::by_turns());
+    walked(&mut world, V56, PING);
+    walked(&mut world, V57, PONG);
+    let yesterday = world.journal.len();
+    walked(&mut world, V58, PING);
+    world.journal.truncate(yesterday);
+    world.restored = yesterday;
+    world.outcomes = Default::default();
+    while world.step() == Step::On {
+        assert_eq!(ping(&world), 100, "{:?}", world.said);
+    }
+    assert_eq!((world.phase(), world.status("canary")["stablePingPong"].as_str()), ("Healthy", Some("ping")));
+    assert_eq!(world.running(), vec![(V58.to_owned(), 2)]);
 }
 
 #[test]
