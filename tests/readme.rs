@@ -101,6 +101,11 @@ fn rollout(path: &str, value: Value) -> Fit {
         } },
     } });
     match path {
+        // Instead of the Services that are named, and with the one that the Ingress names.
+        turns if turns.ends_with(".pingPong") => {
+            let alb = json!({ "ingress": "ingress", "servicePort": 80, "rootService": "root" });
+            object["spec"]["strategy"]["canary"] = json!({ "pingPong": value, "trafficRouting": { "alb": alb } });
+        }
         steps if steps.starts_with("steps: ") => object["spec"]["strategy"]["canary"]["steps"] = json!([value]),
         router if router.contains(".trafficRouting.") => object["spec"]["strategy"]["canary"]["trafficRouting"] = value,
         path => set(&mut object, path, value),

@@ -52,6 +52,35 @@ async fn no_pod_goes_before_its_traffic_has_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn services_that_take_turns_lead_to_one_version_each() {
+    let Some(by_hand) = balanced("1s").await else { return };
+    let alb = by_hand.estate.parts.alb();
+    let turns = json!({
+        "canaryService": null, "stableService": null,
+        "pingPong": { "pingService": CANARY, "pongService": STABLE },
+        "trafficRouting": { "alb": { "rootService": STABLE } },
+    });
+    by_hand.edit(&json!({ "spec": { "strategy": { "canary": turns } } })).await;
+    by_hand.is("Healthy").await;
+    let old = hash(&by_hand, "stableRS").await;
+    by_hand.set_image("v56");
+    eventually("the old version has no pods", patience(alb), || async {
+        (alb.last()?.pods.get(&old) == Some(&0)).then_some(())
+    })
+    .await;
+    by_hand.is("Healthy").await;
+    assert_eq!(by_hand.behind(CANARY).await.len(), 2);
+    let new = hash(&by_hand, "stableRS").await;
+    let moments = alb.moments();
+    let leads_to_new = |moment: &Moment| moment.healthy.get(STABLE).is_some_and(|pods| pods.contains_key(&new));
+    assert!(!moments.iter().any(leads_to_new), "the new pods are targets of one group only: {moments:#?}");
+    let last = moments.last().expect("something is served");
+    assert_eq!(last.weight(CANARY), Some(100), "the Service that was the canary's is the stable one: {last:#?}");
+    assert_eq!(by_hand.status("canary").await["stablePingPong"], "ping");
+    lost_nothing(alb);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_goes_on_while_the_controller_sleeps() {
     let Some(by_hand) = balanced("1h").await else { return };
     let alb = by_hand.estate.parts.alb();

@@ -78,6 +78,11 @@ fn cargo_test(real: bool, filter: Option<&str>) -> Result<(), Failed> {
     if real {
         cargo.env("BESPIN_REAL", "1");
     }
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        // Stories wait more than they compute.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        cargo.env("RUST_TEST_THREADS", (cores + 1).to_string());
+    }
     cargo.args(filter);
     run(&mut cargo)
 }

@@ -2,8 +2,8 @@
 
 use super::alert::{Alert, AlertAction};
 use super::intent::{Action, Cause, Intent, Start, Through};
-use super::ping_pong::Turn;
 use super::state::{State, Version};
+use super::turn::Turn;
 use crate::next::Timestamp;
 use crate::request::{Key, Response};
 use crate::revert;

@@ -3,9 +3,9 @@
 use super::alert::{Alert, AlertAction};
 use super::entry::Entry;
 use super::intent::{Action, Cause, OnTimeout, Routed, Start};
-use super::ping_pong::Turn;
 use super::progress::{Progress, ProgressState};
 use super::state::{AbortStatus, Refused, State, Undo, Version, Weighed};
+use super::turn::Turn;
 use crate::by::By;
 use crate::next::Timestamp;
 use crate::request::Key;

@@ -6,17 +6,7 @@
 
 use super::fields::{CANARY, Fields, Mistake, Mistakes};
 use super::router::Router;
-use serde::{Deserialize, Serialize};
-
-/// Which of two Services is the stable version's, as `status.canary.stablePingPong` has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Turn {
-    /// `pingPong.pingService`.
-    Ping,
-    /// `pingPong.pongService`: also before any version was replaced.
-    Pong,
-}
+use super::turn::Turn;
 
 /// Two Services that take turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,29 +25,6 @@ pub(super) struct ServiceNames {
     pub canary: Option<String>,
     pub stable: Option<String>,
     pub ping_pong: Option<PingPong>,
-}
-
-impl Turn {
-    /// The one of this name.
-    pub(super) fn named(name: &str) -> Option<Turn> {
-        [Turn::Ping, Turn::Pong].into_iter().find(|turn| turn.name() == name)
-    }
-
-    /// Its name in the status.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Turn::Ping => "ping",
-            Turn::Pong => "pong",
-        }
-    }
-
-    /// Whose turn is next.
-    pub(super) fn other(self) -> Turn {
-        match self {
-            Turn::Ping => Turn::Pong,
-            Turn::Pong => Turn::Ping,
-        }
-    }
 }
 
 impl From<PingPong> for ServiceNames {

@@ -4,12 +4,12 @@ use super::act::Act;
 use super::context::{Context, is_full};
 use super::intent::Start;
 use super::observed::{ObservedRollout, Service, Set};
-use super::ping_pong::Turn;
 use super::pods::Pod;
 use super::progress::ProgressState;
 use super::router::Router;
 use super::state::State;
 use super::strategy::Strategy;
+use super::turn::Turn;
 use crate::next::Timestamp;
 
 /// How long the stable version may have no ready pod before a canary gets everything, in ms: a node that is slow to

@@ -2,8 +2,8 @@
 //! which versions are refused, and what steps of runs ask for.
 
 use super::intent::{Intent, Routed};
-use super::ping_pong::Turn;
 use super::progress::{Progress, ProgressState};
+use super::turn::Turn;
 use crate::next::Timestamp;
 use crate::request::{Key, Ledger, Request, Response};
 use crate::revert;

@@ -6,13 +6,14 @@
 pub use super::fields::Mistake;
 use super::fields::{CANARY, Fields, Mistakes};
 use super::metadata::{self, PodMetadata};
-use super::ping_pong::{self, PingPong, ServiceNames, Turn};
+use super::ping_pong::{self, PingPong, ServiceNames};
 use super::replicas::{self, Bounds};
 use super::router::balancer::{self, BalancerQuery, BalancerReading};
 use super::router::{self, Router};
 use super::selector::{read_selector, read_template};
 use super::shares::{StableScale, read_delays, read_stable_scale};
 use super::step::{self, Scale, Step, Traffic};
+use super::turn::Turn;
 use crate::annotations::ABORT_ON;
 use crate::next::Timestamp;
 use crate::object::{annotation, time};

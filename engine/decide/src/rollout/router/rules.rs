@@ -14,10 +14,10 @@ use crate::rollout::intent::Routed;
 use crate::rollout::messages;
 use crate::rollout::observed::{Observed, ObservedRollout, Owner};
 use crate::rollout::outcomes::{self, ActKey, Removal, Reply};
-use crate::rollout::ping_pong::Turn;
 use crate::rollout::services;
 use crate::rollout::state::State;
 use crate::rollout::strategy::{self, Reading, Strategy};
+use crate::rollout::turn::Turn;
 
 /// Takes in what came of the acts at a router that is a plugin, where it is one and is in use.
 pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, Reply>) {
