@@ -1,6 +1,7 @@
 //! The server dies at every point of a rollout, and comes to the same ending.
 
 use super::super::*;
+use super::late_balancer::LateBalancer;
 use super::proxy::Mode;
 use super::world::{Step, World};
 use crate::by::By;
@@ -69,6 +70,7 @@ fn same(one: &Place, other: &Place) -> bool {
         && (&a.reverts, &a.driven) == (&b.reverts, &b.driven)
         && a.proxy.as_ref().map(|proxy| proxy.matters(&a.outcomes))
             == b.proxy.as_ref().map(|proxy| proxy.matters(&b.outcomes))
+        && a.balancer.as_ref().map(LateBalancer::matters) == b.balancer.as_ref().map(LateBalancer::matters)
         && alike(&a.rollout, &b.rollout)
         && [(&a.sets, &b.sets), (&a.pods, &b.pods), (&a.services, &b.services), (&a.ingresses, &b.ingresses)]
             .iter()

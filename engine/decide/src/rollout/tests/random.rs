@@ -26,6 +26,7 @@ impl World {
     pub(super) fn judge(&self, acts: &[Act]) {
         self.enough_pods_stay(acts);
         self.traffic_goes_to_ready_pods(acts);
+        self.targets_stay(acts);
     }
 
     #[track_caller]
