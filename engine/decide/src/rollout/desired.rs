@@ -189,7 +189,7 @@ fn select(context: &Context) -> Vec<Act> {
     let behind = other.and_then(|service| context.observed.behind(service));
     let busy = behind.is_some_and(|ready| ready > 0) && context.canary_gets_requests();
     // All its traffic goes to the version that serves, which has to have the pods for it.
-    let bears = canary.is_some_and(|set| set.available >= context.strategy.replicas);
+    let bears = context.swaps_at_once() && canary.is_some_and(|set| set.available >= context.strategy.replicas);
     let free = !busy || context.progress.state == ProgressState::Promoted && bears;
     let aborted = matches!(context.progress.state, ProgressState::Aborted { .. });
     match aborted && context.routing().is_none() {
@@ -222,7 +222,7 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
         let waits = waits.filter(|_| !late.contains(&set.hash.as_str()));
         // Until a first version has pods, those of another may come back; and whatever the stable Service names serves
         // by it once it can.
-        let alone = is_first(context) || context.is_named_stable(set);
+        let alone = is_first(context) || context.is_named_stable(set) || context.is_handing_over();
         if set.spec > 0 && !context.has_traffic(set) && waits.is_none() && !alone {
             let kept = set.available.min(set.spec).saturating_sub(spare);
             spare = spare.saturating_sub(set.available.min(set.spec) - kept);

@@ -102,7 +102,7 @@ impl<'a> Context<'a> {
     /// counts as traffic.
     pub(super) fn has_traffic(&self, set: &Set) -> bool {
         let Some((canary, stable)) = self.routing() else { return self.left().is_some() && set.ready > 0 };
-        if set.ready > 0 && self.is_target(set) {
+        if set.ready > 0 && self.is_target(set, None) {
             return true;
         }
         let selects = |name| {
@@ -129,6 +129,9 @@ impl<'a> Context<'a> {
     /// Whether a set's pods get the requests that are meant for the stable version.
     pub(super) fn stands_in_for_stable(&self, set: &Set) -> bool {
         let Some((_, stable)) = self.routing() else { return false };
+        if set.ready > 0 && self.is_target(set, Some(stable)) {
+            return true;
+        }
         let selected = self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&set.hash));
         selected && set.ready > 0 && self.stable_gets_requests()
     }

@@ -150,11 +150,13 @@ impl<'a> Context<'a> {
             && service.is_some_and(|service| self.observed.is_served_by(service))
     }
 
-    /// Whether some of a set's pods are targets of a group that has a weight, or one that is not known.
-    pub(super) fn is_target(&self, set: &Set) -> bool {
+    /// Whether some of a set's pods are targets of a group that has a weight, of one Service or of any. What is not known
+    /// counts as one.
+    pub(super) fn is_target(&self, set: &Set, service: Option<&str>) -> bool {
         if self.unread().is_some() {
             return true;
         }
+        let is_of = |group: &&TargetGroup| service.is_none_or(|name| group.service == name);
         let known = |group: &TargetGroup| match &group.targets {
             Targets::Nodes => false,
             Targets::Pods(pods) => {
@@ -164,16 +166,29 @@ impl<'a> Context<'a> {
         let has_weight = |reading: &IngressReading, group: &TargetGroup| {
             reading.rules.iter().any(|rule| rule.get(&group.arn).is_some_and(|weight| *weight > 0))
         };
-        let at =
-            |reading: &IngressReading| reading.groups.iter().any(|group| has_weight(reading, group) && known(group));
+        let at = |reading: &IngressReading| {
+            reading.groups.iter().filter(is_of).any(|group| has_weight(reading, group) && known(group))
+        };
         self.readings().unwrap_or_default().iter().any(at)
     }
 
+    /// Whether a Service's pods can be others at once: a load balancer that knows pods has to register them first.
+    pub(super) fn swaps_at_once(&self) -> bool {
+        *self.balancer() == BalancerReading::NotAsked
+    }
+
+    /// Whether the stable version gets requests by the canary's Service, or may: its own has yet to bear them.
+    pub(super) fn is_handing_over(&self) -> bool {
+        let service = self.routing().and_then(|(canary, _)| self.service(Some(canary)));
+        let is_stable = service.is_some_and(|service| service.hash.as_deref() == Some(self.stable_hash()));
+        !self.swaps_at_once() && is_stable && self.canary_gets_requests()
+    }
+
     /// Whether the load balancer is on its way, which is no version's fault: it serves another weight than it was told,
-    /// or has pods to register or to check.
+    /// or has pods to register or to check, or cannot be asked.
     pub(super) fn is_balancer_late(&self) -> bool {
         let is_late = |targets: PodTargets| targets.coming > 0 && targets.unhealthy == 0;
-        self.readings().is_some() && (!self.is_verified() || self.canary_targets().is_some_and(is_late))
+        !self.swaps_at_once() && (!self.is_verified() || self.canary_targets().is_some_and(is_late))
     }
 
     /// When the load balancer is asked again.
