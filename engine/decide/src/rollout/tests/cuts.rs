@@ -1,7 +1,7 @@
 //! The server dies at every point of a rollout, and comes to the same ending.
 
 use super::super::*;
-use super::late_balancer::LateBalancer;
+use super::late_balancer::{Lag, LateBalancer};
 use super::proxy::Mode;
 use super::world::{Step, World};
 use crate::by::By;
@@ -201,6 +201,21 @@ fn an_autoscaler_in_between_ends_the_same() {
 #[test]
 fn without_a_router_it_ends_the_same() {
     every_cut(|| World::basic(4), &story("was:v56", REST, None), "Healthy");
+}
+
+/// Rules and targets come some seconds late.
+fn late() -> World {
+    World::balanced(Lag { rule: 2_000, target: 4_000, check: 3_000, drain: 5_000 })
+}
+
+#[test]
+fn a_promotion_by_a_late_load_balancer_ends_the_same() {
+    every_cut(late, &story("was:v56", REST, None), "Healthy");
+}
+
+#[test]
+fn an_abort_by_a_late_load_balancer_ends_the_same() {
+    every_cut(late, &story("was:v56", HALF, Some(|world| world.ask(Action::Abort))), "Degraded");
 }
 
 /// Its data plane follows what it was told some turns later.

@@ -104,8 +104,11 @@ impl World {
         world
     }
 
+    /// The load balancer, to be changed.
     pub(super) fn balancer(&mut self) -> &mut LateBalancer {
-        self.balancer.as_mut().expect("a world with a load balancer")
+        let balancer = self.balancer.as_mut().expect("a world with a load balancer");
+        balancer.idle = 0;
+        balancer
     }
 
     /// What its API answers.
@@ -191,7 +194,11 @@ impl World {
         for (ip, (health, since)) in &mut group.targets {
             let next = match health {
                 TargetHealth::Coming if self.now >= *since + balancer.lag.check => {
-                    if fails(ip) { unhealthy() } else { TargetHealth::Healthy }
+                    if fails(ip) {
+                        unhealthy()
+                    } else {
+                        TargetHealth::Healthy
+                    }
                 }
                 TargetHealth::Healthy if fails(ip) => unhealthy(),
                 TargetHealth::Unhealthy(_) if !fails(ip) => TargetHealth::Healthy,
@@ -246,12 +253,13 @@ impl World {
     /// Targets that fail their checks have done so by themselves.
     #[track_caller]
     pub(super) fn requests_are_answered(&self) {
-        let Some(balancer) = self.balancer.as_ref().filter(|balancer| balancer.kind == TargetKind::Pods) else { return };
+        let Some(balancer) = self.balancer.as_ref().filter(|balancer| balancer.kind == TargetKind::Pods) else {
+            return;
+        };
         for (name, site) in &balancer.at {
             let any = site.groups.values().any(|group| !self.answering(group).is_empty());
-            let is_unhealthy = |group: &Group| {
-                group.targets.values().any(|(health, _)| matches!(health, TargetHealth::Unhealthy(_)))
-            };
+            let is_unhealthy =
+                |group: &Group| group.targets.values().any(|(health, _)| matches!(health, TargetHealth::Unhealthy(_)));
             for (service, weight) in site.rule.iter().filter(|(_, weight)| **weight > 0) {
                 let group = &site.groups[service];
                 assert!(
@@ -267,7 +275,9 @@ impl World {
     /// that answers while another has one.
     #[track_caller]
     pub(super) fn targets_stay(&self, acts: &[Act]) {
-        let Some(balancer) = self.balancer.as_ref().filter(|balancer| balancer.kind == TargetKind::Pods) else { return };
+        let Some(balancer) = self.balancer.as_ref().filter(|balancer| balancer.kind == TargetKind::Pods) else {
+            return;
+        };
         for (name, site) in &balancer.at {
             let ingress = self.ingresses.iter().find(|ingress| ingress["metadata"]["name"] == *name).unwrap();
             let told = weights(ingress);
@@ -293,7 +303,8 @@ impl World {
                         let next = annotations.get(ACTION).map(|text| read(text)).unwrap_or_default();
                         let any = site.groups.values().any(|group| !self.answering(group).is_empty());
                         for (service, more) in next.iter().filter(|(service, more)| **more > weight(service)) {
-                            let answers = site.groups.get(service).is_some_and(|group| !self.answering(group).is_empty());
+                            let answers =
+                                site.groups.get(service).is_some_and(|group| !self.answering(group).is_empty());
                             let is_known = balancer.api == Api::Answers;
                             assert!(
                                 !any || answers || !is_known,
@@ -319,8 +330,7 @@ impl World {
         let follows = self.rollout.pointer("/spec/strategy/canary/dynamicStableScale") == Some(&Value::Bool(true));
         for (service, weight) in site.rule.iter().filter(|(_, weight)| **weight > 0) {
             let is_its = |ip: &String| {
-                self.pod(ip)
-                    .is_some_and(|pod| is_ready(pod) && pod["metadata"]["ownerReferences"][0]["uid"] == uid)
+                self.pod(ip).is_some_and(|pod| is_ready(pod) && pod["metadata"]["ownerReferences"][0]["uid"] == uid)
             };
             let share = (replicas * u64::from(*weight)).div_ceil(100);
             let needs = if follows || service == "was-canary" { share } else { replicas };
