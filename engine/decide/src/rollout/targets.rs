@@ -112,6 +112,12 @@ impl<'a> Context<'a> {
         self.targets(self.service(Some(canary)), self.canary())
     }
 
+    /// Whether every target of the canary fails its checks, though its pods are ready.
+    pub(super) fn canary_fails_checks(&self) -> bool {
+        let targets = self.canary_targets().filter(|_| self.canary_is_selected());
+        targets.is_some_and(|targets| targets.healthy + targets.coming == 0 && targets.unhealthy > 0)
+    }
+
     /// What the load balancer lacks before the canary can get a weight, as a sentence.
     pub(super) fn awaited_targets(&self, pods: u32) -> Option<String> {
         if let Some(failure) = self.unread() {

@@ -261,6 +261,31 @@ fn while_its_api_throttles_nothing_moves_and_nobody_is_blamed() {
 }
 
 #[test]
+fn while_its_api_throttles_no_weight_rises() {
+    let mut world = walking(USUAL);
+    world.balancer().api = Api::Throttles;
+    pass(&mut world, 900_000);
+    assert_eq!((world.at(), world.weights.len(), world.phase()), (0, 0, "Progressing"), "{:?}", world.said);
+    world.balancer().api = Api::Answers;
+    world.settle();
+    is_healthy(&world, V56);
+}
+
+#[test]
+fn a_canary_whose_targets_all_fail_gets_no_traffic_and_its_pause_does_not_count() {
+    let mut world = at_weight(walking(USUAL), 10);
+    world.balancer().fails = Some(V56);
+    world.run_until(|world| world.state().asked == 0);
+    pass(&mut world, 240_000);
+    assert_eq!((world.at(), world.served()), (0, Some(0)), "{:?}", world.said);
+    assert!(world.said.1.contains("Target.ResponseCodeMismatch"), "{:?}", world.said);
+    world.balancer().fails = None;
+    world.settle();
+    is_healthy(&world, V56);
+    assert_eq!(world.weights, [10, 0, 10, 25, 50, 75, 100, 0]);
+}
+
+#[test]
 fn while_its_api_throttles_the_end_of_a_walk_waits() {
     let mut world = promoted(USUAL);
     world.balancer().api = Api::Throttles;
