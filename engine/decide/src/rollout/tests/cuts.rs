@@ -203,9 +203,12 @@ fn without_a_router_it_ends_the_same() {
     every_cut(|| World::basic(4), &story("was:v56", REST, None), "Healthy");
 }
 
-/// Rules and targets come some seconds late.
+/// Rules and targets come some seconds late, and there is one step.
 fn late() -> World {
-    World::balanced(Lag { rule: 2_000, target: 4_000, check: 3_000, drain: 5_000 })
+    let mut world = World::balanced(Lag { rule: 2_000, target: 4_000, check: 3_000, drain: 5_000 });
+    let steps = &mut world.rollout["spec"]["strategy"]["canary"]["steps"];
+    *steps = Value::from(vec![steps[2].take()]);
+    world
 }
 
 #[test]

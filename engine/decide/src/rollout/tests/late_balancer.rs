@@ -380,6 +380,13 @@ impl LateBalancer {
         BalancerReading::Read(self.at.iter().filter(|(_, site)| !site.rule.is_empty()).map(reading).collect())
     }
 
+    /// The canary's weight as all rules have it.
+    pub(super) fn weight(&self) -> Option<u32> {
+        let mut weights = self.at.values().map(|site| site.rule.get("was-canary"));
+        let first = weights.next()??;
+        weights.all(|weight| weight == Some(first)).then_some(*first)
+    }
+
     /// When something happens there next.
     pub(super) fn next(&self) -> Option<Timestamp> {
         let is_awake = self.controller == Controller::Runs;

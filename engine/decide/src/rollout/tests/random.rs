@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// How many walks there are unless `BESPIN_WALKS` says more, and what happens in each.
 const WALKS: u64 = 12;
 /// How many of them are behind a late load balancer.
-const BALANCED: u64 = 6;
+const BALANCED: u64 = 3;
 const EVENTS: usize = 25;
 
 /// How many turns the world has to come to rest at last.

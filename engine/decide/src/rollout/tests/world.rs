@@ -648,8 +648,10 @@ impl World {
         if let Some(proxy) = &self.proxy {
             return Some(proxy.serving);
         }
-        let balancer = self.balancer.as_ref().map(super::late_balancer::LateBalancer::truth).unwrap_or_default();
-        strategy::served(&self.rollout, &self.ingresses, &balancer)
+        if let Some(balancer) = &self.balancer {
+            return balancer.weight();
+        }
+        strategy::served(&self.rollout, &self.ingresses, &BalancerReading::NotAsked)
     }
 
     pub(super) fn at(&self) -> usize {
