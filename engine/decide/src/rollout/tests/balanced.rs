@@ -1,6 +1,7 @@
 //! A load balancer whose rules and targets come late: traffic and pods follow what it serves, and not what it was told.
 
 use super::super::*;
+use super::faults::Faults;
 use super::late_balancer::{Api, Controller, Lag, TargetKind, USUAL};
 use super::world::{Step, V55, V56, World, at_weight, settled};
 use crate::next::Timestamp;
@@ -281,6 +282,21 @@ fn a_canary_whose_targets_all_fail_gets_no_traffic_and_its_pause_does_not_count(
     world.settle();
     is_healthy(&world, V56);
     assert_eq!(world.weights, [10, 0, 10, 25, 50, 75, 100, 0]);
+}
+
+#[test]
+fn a_pause_does_not_count_while_no_pod_of_the_canary_is_a_target() {
+    let mut world = at_weight(walking(TARGETS), 10);
+    // Nobody is blamed for what a person does here.
+    world.faults = Some(Faults::new(0));
+    world.faults.as_mut().unwrap().end();
+    let hash = world.state().progress.unwrap().hash;
+    world.pods.retain(|pod| pod["metadata"]["labels"][HASH] != *hash);
+    pass(&mut world, 45_000);
+    assert_eq!((world.at(), world.answers("was-canary")), (0, 0), "{:?}", world.said);
+    assert_eq!(world.state().progress.unwrap().paused_since, None, "{:?}", world.said);
+    world.settle();
+    is_healthy(&world, V56);
 }
 
 #[test]

@@ -348,13 +348,6 @@ impl World {
         let sites = self.balancer.iter().flat_map(|balancer| balancer.at.values());
         sites.map(|site| site.groups.get(service).map_or(0, |group| self.answering(group).len())).min().unwrap_or(0)
     }
-
-    /// How many targets of a Service there are that are of a version, whatever their state.
-    pub(super) fn targets_of(&self, service: &str, image: &str) -> usize {
-        let sites = self.balancer.iter().flat_map(|balancer| balancer.at.values());
-        let groups = sites.filter_map(|site| site.groups.get(service));
-        groups.flat_map(|group| group.targets.keys()).filter(|ip| self.is_of_image(ip, image)).count()
-    }
 }
 
 impl LateBalancer {
