@@ -36,6 +36,11 @@ fn promoted(lag: Lag) -> World {
     world
 }
 
+/// Whether the canary's Service selects the newest version.
+fn is_selected(world: &World) -> bool {
+    world.state().progress.is_some_and(|progress| world.services[1]["spec"]["selector"][HASH] == *progress.hash)
+}
+
 /// On until something is so, while something else is so after each turn.
 #[track_caller]
 fn keeps(world: &mut World, stop: impl Fn(&World) -> bool, mut holds: impl FnMut(&World)) {
@@ -262,6 +267,7 @@ fn while_its_api_throttles_nothing_moves_and_nobody_is_blamed() {
 #[test]
 fn while_its_api_throttles_no_weight_rises() {
     let mut world = walking(USUAL);
+    world.run_until(|world| world.sets.len() == 2 && is_selected(world));
     world.balancer().api = Api::Throttles;
     pass(&mut world, 900_000);
     assert_eq!((world.at(), world.weights.len(), world.phase()), (0, 0, "Progressing"), "{:?}", world.said);
@@ -286,14 +292,19 @@ fn a_canary_whose_targets_all_fail_gets_no_traffic_and_its_pause_does_not_count(
 
 #[test]
 fn a_pause_does_not_count_while_no_pod_of_the_canary_is_a_target() {
-    let mut world = at_weight(walking(TARGETS), 10);
+    let mut world = World::balanced(TARGETS);
+    world.rollout["spec"]["strategy"]["canary"]["steps"] =
+        json!([{ "setWeight": 10 }, { "pause": { "duration": "30s" } }, { "setWeight": 50 }]);
+    let mut world = settled(world);
+    world.deploy(V56);
+    let mut world = at_weight(world, 10);
     // Nobody is blamed for what a person does here.
     world.faults = Some(Faults::new(0));
     world.faults.as_mut().unwrap().end();
     let hash = world.state().progress.unwrap().hash;
     world.pods.retain(|pod| pod["metadata"]["labels"][HASH] != *hash);
     pass(&mut world, 45_000);
-    assert_eq!((world.at(), world.answers("was-canary")), (0, 0), "{:?}", world.said);
+    assert_eq!((world.at(), world.answers("was-canary")), (1, 0), "{:?}", world.said);
     assert_eq!(world.state().progress.unwrap().paused_since, None, "{:?}", world.said);
     world.settle();
     is_healthy(&world, V56);
@@ -308,6 +319,21 @@ fn while_its_api_throttles_the_end_of_a_walk_waits() {
     world.balancer().api = Api::Answers;
     world.settle();
     is_healthy(&world, V56);
+}
+
+#[test]
+fn while_its_api_throttles_what_may_be_a_target_keeps_its_pods() {
+    let mut world = promoted(TARGETS);
+    world.run_until(|world| world.state().asked == 0 && world.served() == Some(0));
+    world.deploy(V57);
+    world.run_until(|world| world.sets.len() == 3 && is_selected(world));
+    assert_eq!(pods(&world, V55), 2, "its targets drain: {:?}", world.said);
+    world.balancer().api = Api::Throttles;
+    pass(&mut world, 100_000);
+    assert_eq!(pods(&world, V55), 2, "{:?}", world.said);
+    world.balancer().api = Api::Answers;
+    world.settle();
+    is_healthy(&world, V57);
 }
 
 #[test]
@@ -383,6 +409,19 @@ fn an_ingress_without_a_load_balancer_is_waited_for() {
 }
 
 #[test]
+fn no_weight_rises_while_one_of_several_load_balancers_is_lost() {
+    let mut world = settled(twofold(USUAL));
+    world.deploy(V56);
+    world.run_until(|world| world.sets.len() == 2 && is_selected(world));
+    world.balancer().lose("inner-ingress");
+    pass(&mut world, 900_000);
+    assert_eq!((world.at(), world.weights.len(), world.phase()), (0, 0, "Progressing"), "{:?}", world.said);
+    world.balancer().absent = None;
+    world.settle();
+    is_healthy(&world, V56);
+}
+
+#[test]
 fn behind_nodes_only_the_rules_are_waited_for() {
     let mut world = World::balanced(RULES);
     world.balancer().kind = TargetKind::Nodes;
@@ -395,7 +434,7 @@ fn behind_nodes_only_the_rules_are_waited_for() {
 
 #[test]
 fn a_push_while_the_end_of_a_walk_is_late_loses_nothing() {
-    for (lag, after) in [(USUAL, 7_000), (RULES, 0), (TARGETS, 60_000)] {
+    for (lag, after) in [(USUAL, 7_000), (RULES, 0), (TARGETS, 0), (TARGETS, 60_000)] {
         let mut world = promoted(lag);
         pass(&mut world, after);
         world.deploy(V57);

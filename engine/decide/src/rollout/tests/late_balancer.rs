@@ -351,6 +351,12 @@ impl World {
 }
 
 impl LateBalancer {
+    /// An Ingress loses its load balancer, and gets no other.
+    pub(super) fn lose(&mut self, ingress: &'static str) {
+        self.absent = Some(ingress);
+        self.at.remove(ingress);
+    }
+
     /// What it serves.
     pub(super) fn truth(&self) -> BalancerReading {
         let arn = |ingress: &str, service: &str| format!("arn:{ingress}:{service}");
