@@ -188,7 +188,7 @@ fn scale_routed(context: &Context, desired: &mut Desired) {
         let waits = waits.filter(|_| !late.contains(&set.hash.as_str()));
         // Until a first version has pods, those of another may come back; and whatever the stable Service names serves
         // by it once it can.
-        let alone = is_first(context) || context.is_named_stable(set) || context.is_arriving();
+        let alone = is_first(context) || context.is_named_stable(set) || context.is_handing_over();
         if set.spec > 0 && !context.has_traffic(set) && waits.is_none() && !alone {
             let kept = set.available.min(set.spec).saturating_sub(spare);
             spare = spare.saturating_sub(set.available.min(set.spec) - kept);

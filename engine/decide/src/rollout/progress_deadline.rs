@@ -33,7 +33,8 @@ impl Context<'_> {
     }
 }
 
-/// Pods that nobody has asked for yet have not had their time: while the deadline passed, nobody was there to ask.
+/// Pods that nobody has asked for yet have not had their time: while the deadline passed, nobody was there to ask. Nor
+/// has a version that waits for the load balancer.
 pub(super) fn extend(context: &Context) -> Option<Move> {
     let asks = |act: &Act| match act {
         _ if context.observed.refusal_of(act).is_some() => false,
@@ -43,8 +44,17 @@ pub(super) fn extend(context: &Context) -> Option<Move> {
         }
         _ => false,
     };
-    let due = context.is_overdue() && super::desired::desired(context).acts.iter().any(asks);
-    due.then(|| moving(vec![Entry::Extended], "pods are still to be asked for, so the progress deadline begins anew"))
+    // At half of it, so that a version has at least the other half once the load balancer is there.
+    let is_half_over =
+        context.overdue_at().is_some_and(|at| context.now + context.strategy.progress_deadline_ms / 2 >= at);
+    let because = match is_half_over && context.is_underway() && context.is_balancer_late() {
+        true => "the load balancer is on its way",
+        false if context.is_overdue() && super::desired::desired(context).acts.iter().any(asks) => {
+            "pods are still to be asked for"
+        }
+        false => return None,
+    };
+    Some(moving(vec![Entry::Extended], format!("{because}, so the progress deadline begins anew")))
 }
 
 /// No rule moves the position, nothing is left to do, and the cluster makes no

@@ -61,7 +61,7 @@ pub(super) fn select(context: &Context) -> Vec<Act> {
     let behind = other.and_then(|service| context.observed.behind(service));
     let busy = behind.is_some_and(|ready| ready > 0) && context.canary_gets_requests();
     // All its traffic goes to the version that serves, which has to have the pods for it.
-    let bears = canary.is_some_and(|set| set.available >= context.strategy.replicas);
+    let bears = context.swaps_at_once() && canary.is_some_and(|set| set.available >= context.strategy.replicas);
     let free = !busy || context.progress.state == ProgressState::Promoted && bears;
     let aborted = matches!(context.progress.state, ProgressState::Aborted { .. });
     match aborted && context.routing().is_none() {
@@ -161,7 +161,7 @@ impl<'a> Context<'a> {
     /// counts as traffic.
     pub(super) fn has_traffic(&self, set: &Set) -> bool {
         let Some((canary, stable)) = self.routing() else { return self.left().is_some() && set.ready > 0 };
-        if set.ready > 0 && self.is_target(set) {
+        if set.ready > 0 && self.is_target(set, None) {
             return true;
         }
         let selects = |name| {
@@ -188,6 +188,9 @@ impl<'a> Context<'a> {
     /// Whether a set's pods get the requests that are meant for the stable version.
     pub(super) fn stands_in_for_stable(&self, set: &Set) -> bool {
         let Some((_, stable)) = self.routing() else { return false };
+        if set.ready > 0 && self.is_target(set, Some(stable)) {
+            return true;
+        }
         let selected = self.service(Some(stable)).is_some_and(|service| service.hash.as_ref() == Some(&set.hash));
         selected && set.ready > 0 && self.stable_gets_requests()
     }

@@ -9,8 +9,8 @@ use super::intent::Start;
 use super::observed::{ObservedRollout, Set};
 use super::progress::ProgressState;
 use super::restart;
-use super::router::leaving;
 use super::router::plugin::{Remedy, RouterResponse};
+use super::router::{Router, leaving};
 use super::state::Refused;
 use super::status_patch::{OWNED, StatusPatch, diff};
 use super::strategy::{Mistake, Overdue};
@@ -306,11 +306,8 @@ fn refused_templates(all: &[Refused]) -> String {
 
 /// How the router stands to the weight, as a condition: status, reason and message.
 fn weight_verified(context: &Context) -> Option<(&'static str, &'static str, String)> {
-    if context.is_unverified() {
-        let asked = context.state.asked;
-        let text =
-            format!("nobody asks the load balancer what it serves: {asked} % counts as served once it is written");
-        return Some(("Unknown", "NotAsked", text));
+    if let Router::Alb(_) = context.router()? {
+        return Some(weight_balanced(context));
     }
     let (reply, router) = (context.router_status()?, context.router()?.plugin()?);
     let weight = reply.weight;
@@ -331,6 +328,26 @@ fn weight_verified(context: &Context) -> Option<(&'static str, &'static str, Str
             ("False", "NotVerified", format!("{router} does not serve {weight} % to the canary yet"))
         }
     })
+}
+
+/// The same of the load balancer.
+fn weight_balanced(context: &Context) -> (&'static str, &'static str, String) {
+    let asked = context.state.asked;
+    match context.unread() {
+        _ if context.is_unverified() => {
+            let text =
+                format!("nobody asks the load balancer what it serves: {asked} % counts as served once it is written");
+            ("Unknown", "NotAsked", text)
+        }
+        Some(failure) if failure.remedy == Remedy::Person => {
+            ("Unknown", "RouterRejected", failure.message("the load balancer"))
+        }
+        Some(failure) => ("Unknown", "RouterFailed", failure.message("the load balancer")),
+        None if context.is_verified() => {
+            ("True", "Verified", format!("the load balancer serves {asked} % to the canary"))
+        }
+        None => ("False", "NotVerified", format!("the load balancer does not serve {asked} % to the canary yet")),
+    }
 }
 
 fn progressing(context: &Context, paused: bool) -> Condition {

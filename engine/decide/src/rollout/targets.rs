@@ -7,7 +7,6 @@
 use super::context::Context;
 use super::observed::{Service, Set};
 use super::pods::Pod;
-use super::progress::ProgressState;
 use super::router::Router;
 use super::router::balancer::{BalancerReading, GroupTargets, IngressReading, TargetGroup, TargetHealth};
 use super::router::plugin::RouterFailure;
@@ -113,6 +112,12 @@ impl<'a> Context<'a> {
         self.targets(self.service(Some(canary)), self.canary())
     }
 
+    /// Whether every target of the canary fails its checks, though its pods are ready.
+    pub(super) fn canary_fails_checks(&self) -> bool {
+        let targets = self.canary_targets().filter(|_| self.canary_is_selected());
+        targets.is_some_and(|targets| targets.healthy + targets.coming == 0 && targets.unhealthy > 0)
+    }
+
     /// What the load balancer lacks before the canary can get a weight, as a sentence.
     pub(super) fn awaited_targets(&self, pods: u32) -> Option<String> {
         if let Some(failure) = self.unread() {
@@ -151,19 +156,13 @@ impl<'a> Context<'a> {
             && service.is_some_and(|service| self.observed.is_served_by(service))
     }
 
-    /// Whether a promoted version's requests do not all come by the stable Service yet, as far as the load balancer's API
-    /// says; until they do, what it has replaced keeps its pods.
-    pub(super) fn is_arriving(&self) -> bool {
-        *self.balancer() != BalancerReading::NotAsked
-            && self.progress.state == ProgressState::Promoted
-            && !(self.state.asked == 0 && self.stable_is_selected() && self.is_verified())
-    }
-
-    /// Whether some of a set's pods are targets of a group that has a weight, or one that is not known.
-    pub(super) fn is_target(&self, set: &Set) -> bool {
+    /// Whether some of a set's pods are targets of a group that has a weight, of one Service or of any. What is not known
+    /// counts as one.
+    pub(super) fn is_target(&self, set: &Set, service: Option<&str>) -> bool {
         if self.unread().is_some() {
             return true;
         }
+        let is_of = |group: &&TargetGroup| service.is_none_or(|name| group.service == name);
         let known = |group: &TargetGroup| match &group.targets {
             GroupTargets::Nodes => false,
             GroupTargets::Pods(pods) => {
@@ -173,16 +172,29 @@ impl<'a> Context<'a> {
         let has_weight = |reading: &IngressReading, group: &TargetGroup| {
             reading.rules.iter().any(|rule| rule.get(&group.arn).is_some_and(|weight| *weight > 0))
         };
-        let at =
-            |reading: &IngressReading| reading.groups.iter().any(|group| has_weight(reading, group) && known(group));
+        let at = |reading: &IngressReading| {
+            reading.groups.iter().filter(is_of).any(|group| has_weight(reading, group) && known(group))
+        };
         self.readings().unwrap_or_default().iter().any(at)
     }
 
+    /// Whether a Service's pods can be others at once: a load balancer that knows pods has to register them first.
+    pub(super) fn swaps_at_once(&self) -> bool {
+        *self.balancer() == BalancerReading::NotAsked
+    }
+
+    /// Whether the stable version gets requests by the canary's Service, or may: its own has yet to bear them.
+    pub(super) fn is_handing_over(&self) -> bool {
+        let service = self.routing().and_then(|(canary, _)| self.service(Some(canary)));
+        let is_stable = service.is_some_and(|service| service.hash.as_deref() == Some(self.stable_hash()));
+        !self.swaps_at_once() && is_stable && self.canary_gets_requests()
+    }
+
     /// Whether the load balancer is on its way, which is no version's fault: it serves another weight than it was told,
-    /// or has pods to register or to check.
+    /// or has pods to register or to check, or cannot be asked.
     pub(super) fn is_balancer_late(&self) -> bool {
         let is_late = |targets: PodTargets| targets.coming > 0 && targets.unhealthy == 0;
-        self.readings().is_some() && (!self.is_verified() || self.canary_targets().is_some_and(is_late))
+        !self.swaps_at_once() && (!self.is_verified() || self.canary_targets().is_some_and(is_late))
     }
 
     /// When the load balancer is asked again.

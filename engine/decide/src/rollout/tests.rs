@@ -2,6 +2,7 @@
 
 mod aborts;
 mod alerts;
+mod balanced;
 mod clients;
 mod cuts;
 mod dynamic;
@@ -10,6 +11,7 @@ mod failures;
 mod faults;
 mod fields;
 mod git;
+mod late_balancer;
 mod metadata;
 mod plugged;
 mod proxy;

@@ -1,6 +1,7 @@
 //! The server dies at every point of a rollout, and comes to the same ending.
 
 use super::super::*;
+use super::late_balancer::{Lag, LateBalancer};
 use super::proxy::Mode;
 use super::world::{Step, World};
 use crate::by::By;
@@ -69,6 +70,7 @@ fn same(one: &Place, other: &Place) -> bool {
         && (&a.reverts, &a.driven) == (&b.reverts, &b.driven)
         && a.proxy.as_ref().map(|proxy| proxy.matters(&a.outcomes))
             == b.proxy.as_ref().map(|proxy| proxy.matters(&b.outcomes))
+        && a.balancer.as_ref().map(LateBalancer::matters) == b.balancer.as_ref().map(LateBalancer::matters)
         && alike(&a.rollout, &b.rollout)
         && [(&a.sets, &b.sets), (&a.pods, &b.pods), (&a.services, &b.services), (&a.ingresses, &b.ingresses)]
             .iter()
@@ -204,6 +206,24 @@ fn an_autoscaler_in_between_ends_the_same() {
 #[test]
 fn without_a_router_it_ends_the_same() {
     every_cut(|| World::basic(4), &story("was:v56", REST, None), "Healthy");
+}
+
+/// Rules and targets come some seconds late, and there is one step.
+fn late() -> World {
+    let mut world = World::balanced(Lag { rule: 2_000, target: 4_000, check: 3_000, drain: 5_000 });
+    let steps = &mut world.rollout["spec"]["strategy"]["canary"]["steps"];
+    *steps = Value::from(vec![steps[2].take()]);
+    world
+}
+
+#[test]
+fn a_promotion_by_a_late_load_balancer_ends_the_same() {
+    every_cut(late, &story("was:v56", REST, None), "Healthy");
+}
+
+#[test]
+fn an_abort_by_a_late_load_balancer_ends_the_same() {
+    every_cut(late, &story("was:v56", HALF, Some(|world| world.ask(Action::Abort))), "Degraded");
 }
 
 /// Its data plane follows what it was told some turns later.

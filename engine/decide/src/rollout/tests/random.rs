@@ -3,6 +3,7 @@
 
 use super::super::*;
 use super::faults::{Chance, Faults};
+use super::late_balancer::{Api, Controller, Lag};
 use super::proxy::Mode;
 use super::safety::{nonsense, write};
 use super::world::{Step, V55, V56, World, settled};
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// How many walks there are unless `BESPIN_WALKS` says more, and what happens in each.
 const WALKS: u64 = 12;
+/// How many of them are behind a late load balancer.
+const BALANCED: u64 = 3;
 const EVENTS: usize = 25;
 
 /// How many turns the world has to come to rest at last.
@@ -26,6 +29,7 @@ impl World {
     pub(super) fn judge(&self, acts: &[Act]) {
         self.enough_pods_stay(acts);
         self.traffic_goes_to_ready_pods(acts);
+        self.targets_stay(acts);
     }
 
     #[track_caller]
@@ -123,12 +127,23 @@ fn hash_of(set: &Value) -> &str {
 }
 
 /// A settled world of one kind or another.
-fn start(chance: &mut Chance) -> World {
-    let mut world = match chance.below(4) {
+fn any(chance: &mut Chance) -> World {
+    let world = match chance.below(4) {
         0 | 1 => World::seed(),
         2 => World::plugged(),
         _ => World::basic(4),
     };
+    start(world, chance)
+}
+
+/// A settled world behind a load balancer that is late.
+fn balanced(chance: &mut Chance) -> World {
+    let mut ms = |most| chance.below(most);
+    let lag = Lag { rule: ms(40_000), target: ms(40_000), check: ms(20_000), drain: ms(60_000) };
+    start(World::balanced(lag), chance)
+}
+
+fn start(mut world: World, chance: &mut Chance) -> World {
     world.scale(1 + u32::try_from(chance.below(6)).unwrap());
     let (surge, unavailable) = chance.of(&[(1, 0), (0, 1), (2, 1), (0, 2)]);
     let canary = &mut world.rollout["spec"]["strategy"]["canary"];
@@ -142,7 +157,7 @@ fn start(chance: &mut Chance) -> World {
 
 /// One thing that happens to a world.
 fn happens(world: &mut World, chance: &mut Chance) {
-    match chance.below(12) {
+    match chance.below(if world.balancer.is_some() { 15 } else { 12 }) {
         0 | 1 => world.deploy(chance.of(IMAGES)),
         2 => world.scale(u32::try_from(chance.below(8)).unwrap()),
         3 | 4 => {
@@ -160,7 +175,10 @@ fn happens(world: &mut World, chance: &mut Chance) {
         8 => world.budget = chance.of(&[None, Some("the budget does not let it go")]),
         9 => world.refuses = chance.of(&[None, None, Some("exceeded quota")]),
         10 => world.outcomes = Outcomes::default(),
-        _ => world.now += chance.below(60_000),
+        11 => world.wait(world.now + chance.below(60_000)),
+        12 => world.balancer().controller = chance.of(&[Controller::Runs, Controller::Sleeps]),
+        13 => world.balancer().api = chance.of(&[Api::Answers, Api::Throttles]),
+        _ => world.balancer().fails = chance.of(&[None, Some(V55), Some(V56), Some("was:v57")]),
     }
 }
 
@@ -170,6 +188,9 @@ fn recovers(world: &mut World) {
         faults.end();
     }
     (world.budget, world.refuses) = (None, None);
+    if let Some(balancer) = &mut world.balancer {
+        (balancer.controller, balancer.api, balancer.fails) = (Controller::Runs, Api::Answers, None);
+    }
     for image in IMAGES {
         if world.sets.iter().any(|set| set["spec"]["template"]["spec"]["containers"][0]["image"] == *image) {
             world.set_ready(image, usize::MAX);
@@ -177,9 +198,9 @@ fn recovers(world: &mut World) {
     }
 }
 
-fn walk(seed: u64) {
+fn walk(seed: u64, begin: fn(&mut Chance) -> World) {
     let mut chance = Chance::new(seed);
-    let mut world = start(&mut chance);
+    let mut world = begin(&mut chance);
     world.faults = Some(Faults::new(seed));
     for _ in 0..EVENTS {
         happens(&mut world, &mut chance);
@@ -230,6 +251,7 @@ impl World {
     /// Fails when a version without ready pods has traffic while another one has ready pods.
     #[track_caller]
     fn shares_are_served(&self) {
+        self.requests_are_answered();
         let Some(shares) = self.shares(&self.selected(), self.shared()) else { return };
         let any = self.sets.iter().any(|set| self.ready(hash_of(set)) > 0);
         for (hash, share) in shares {
@@ -239,11 +261,20 @@ impl World {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a person asks for more walks; only the crate itself may not read")]
 fn whatever_befalls_acts_no_walk_is_unsafe_and_an_abort_ends_with_traffic_on_ready_pods() {
-    let walks = std::env::var("BESPIN_WALKS").map_or(WALKS, |walks| walks.parse().expect("a number"));
+    walks(WALKS, any);
+}
+
+#[test]
+fn no_walk_behind_a_late_load_balancer_is_unsafe() {
+    walks(BALANCED, balanced);
+}
+
+#[expect(clippy::disallowed_methods, reason = "a person asks for more walks; only the crate itself may not read")]
+fn walks(least: u64, begin: fn(&mut Chance) -> World) {
+    let walks = std::env::var("BESPIN_WALKS").map_or(least, |walks| walks.parse().expect("a number"));
     for seed in 0..walks {
-        let walked = std::panic::catch_unwind(|| walk(seed));
+        let walked = std::panic::catch_unwind(|| walk(seed, begin));
         assert!(walked.is_ok(), "the walk of seed {seed}");
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct World {
     pub is_away: bool,
     /// The data plane that a plugin tells its weights, where there is one.
     pub proxy: Option<super::proxy::Proxy>,
+    /// The load balancer, where it is asked what it serves.
+    pub balancer: Option<super::late_balancer::LateBalancer>,
     /// What the driver keeps of the acts, which a crash takes.
     pub outcomes: Outcomes<ActKey, Reply>,
     /// Before each turn some outcomes are lost, at random from this seed.
@@ -158,6 +160,7 @@ impl World {
             driven: BTreeSet::new(),
             is_away: false,
             proxy: None,
+            balancer: None,
             outcomes: Outcomes::default(),
             loses: None,
             fails: None,
@@ -255,11 +258,17 @@ impl World {
         let named = |all: &[Value]| -> Vec<Value> {
             all.iter().filter(|object| object["metadata"]["labels"].get(HASH).is_some()).cloned().collect()
         };
+        let balancer = self.reading();
+        let mut pods = named(&self.pods);
+        for pod in pods.iter_mut().filter(|_| self.balancer.is_some()) {
+            pod["status"]["podIP"] = json!(super::late_balancer::address(pod));
+        }
         Objects {
-            served: strategy::served(&self.rollout, &self.ingresses, &BalancerReading::NotAsked),
+            served: strategy::served(&self.rollout, &self.ingresses, &balancer),
+            balancer,
             rollout: Some(self.rollout.clone()),
             sets: named(&self.sets),
-            pods: named(&self.pods),
+            pods,
             services: self.services.clone(),
             ingresses: self.ingresses.clone(),
             applications: self.applications(),
@@ -299,14 +308,15 @@ impl World {
     /// One turn of the driver, and then one thing that happens in the world.
     pub(super) fn step(&mut self) -> Step {
         let wake = self.turn();
-        if wake != Wake::Now && self.proxy.as_ref().is_some_and(|proxy| proxy.idle > IDLE) {
+        let rests = self.balancer.as_ref().is_some_and(|balancer| balancer.idle > IDLE && balancer.next().is_none());
+        if wake != Wake::Now && (rests || self.proxy.as_ref().is_some_and(|proxy| proxy.idle > IDLE)) {
             return Step::Rest;
         }
         match wake {
             Wake::Now => {}
             _ if self.git_turn() => {}
             _ if self.controllers() => self.now += 100,
-            Wake::At(at) if at > self.now => self.now = at,
+            Wake::At(at) if at > self.now => self.wait(at),
             Wake::At(_) => {}
             Wake::OnChange | Wake::Never => return Step::Rest,
         }
@@ -333,6 +343,9 @@ impl World {
             let asks = next.acts.iter().all(|act| matches!(act, Act::Verify { .. }));
             proxy.idle = if before == self.journal.len() && asks { proxy.idle + 1 } else { 0 };
         }
+        if let Some(balancer) = &mut self.balancer {
+            balancer.idle = if before == self.journal.len() && next.acts.is_empty() { balancer.idle + 1 } else { 0 };
+        }
         self.said = (next.status.phase, next.status.message);
         self.judge(&next.acts);
         // Asking changes nothing: dying there loses an outcome, which has a test of its own.
@@ -347,7 +360,7 @@ impl World {
                 while self.now < back && self.controllers() {
                     self.now += 100;
                 }
-                self.now = back.max(self.now);
+                self.wait(back);
                 return Wake::Now;
             }
             if self.fails == Some((self.turns, index)) {
@@ -567,6 +580,7 @@ impl World {
     /// The controllers and the kubelet do one thing each; whether anything changed.
     pub(super) fn controllers(&mut self) -> bool {
         let mut changed = self.proxy_follows();
+        changed |= self.balancer_follows();
         for index in 0..self.sets.len() {
             let set = self.sets[index].clone();
             let uid = set["metadata"]["uid"].clone();
@@ -653,6 +667,9 @@ impl World {
     pub(super) fn shared(&self) -> Option<u32> {
         if let Some(proxy) = &self.proxy {
             return Some(proxy.serving);
+        }
+        if let Some(balancer) = &self.balancer {
+            return balancer.weight();
         }
         strategy::served(&self.rollout, &self.ingresses, &BalancerReading::NotAsked)
     }
