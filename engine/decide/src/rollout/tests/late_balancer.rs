@@ -379,6 +379,11 @@ impl LateBalancer {
         BalancerReading::Read(self.at.iter().filter(|(_, site)| !site.rule.is_empty()).map(reading).collect())
     }
 
+    /// A person takes all targets of a Service away; the controller brings them back.
+    pub(super) fn deregister(&mut self, service: &str) {
+        self.at.values_mut().filter_map(|site| site.groups.get_mut(service)).for_each(|group| group.targets.clear());
+    }
+
     /// The canary's weight as all rules have it.
     pub(super) fn weight(&self) -> Option<u32> {
         let mut weights = self.at.values().map(|site| site.rule.get("was-canary"));
