@@ -45,7 +45,7 @@ impl Cluster {
             self.versioned("apps/v1", "ReplicaSet", namespace),
             self.versioned("v1", "Pod", namespace),
             self.each("v1", "Service", namespace, services),
-            self.each("networking.k8s.io/v1", "Ingress", namespace, ingresses),
+            self.ingresses(namespace, name, &ingresses),
             self.autoscalers(namespace),
         )?;
         let balancer = match rollout::strategy::balancer_query(&rollout) {
@@ -269,6 +269,17 @@ impl Cluster {
         let tried = format!("listing each {kind} of {namespace}");
         let list = trying(&tried, api.list(&ListParams::default().labels(rollout::HASH))).await?;
         Ok(list.items.into_iter().map(|object| to_json(object, &resource.resource())).collect())
+    }
+
+    /// The Ingresses of these names, and those that carry an action for the Rollout though it names them no more.
+    async fn ingresses(&self, namespace: &str, rollout: &str, names: &[String]) -> Result<Vec<Value>> {
+        let resource = self.kind("networking.k8s.io/v1", "Ingress").await?;
+        let api = self.api_of(&resource, Some(namespace));
+        let tried = format!("listing the Ingresses of {namespace}");
+        let list = trying(&tried, api.list(&ListParams::default())).await?;
+        let all = list.items.into_iter().map(|object| to_json(object, &resource.resource()));
+        let is_named = |ingress: &Value| names.iter().any(|name| ingress["metadata"]["name"] == *name);
+        Ok(all.filter(|ingress| is_named(ingress) || rollout::carries_action(ingress, rollout)).collect())
     }
 
     async fn autoscalers(&self, namespace: &str) -> Result<Vec<Value>> {

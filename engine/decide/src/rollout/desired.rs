@@ -10,7 +10,7 @@ use super::observed::{CaughtUp, DEADLINE, DESIRED, REVISION, Set};
 use super::progress::ProgressState;
 use super::refused;
 use super::replicas::{self, Pods, Split};
-use super::router::{Router, leaving};
+use super::router::{Router, carried, leaving};
 use super::services::select;
 use super::shares::StableScale;
 use super::strategy::Reading;
@@ -56,6 +56,7 @@ pub(super) fn all(context: &Context) -> Desired {
     };
     let router = context.router().filter(|router| context.left().is_none() && is_in_use(router)).zip(context.asked());
     desired.acts.extend(router.into_iter().flat_map(|(router, asked)| router.writes(asked, context.observed)));
+    desired.acts.extend(carried::lower(context));
     match context.routing() {
         Some(_) => scale_routed(context, &mut desired),
         None => scale_basic(context, &mut desired),

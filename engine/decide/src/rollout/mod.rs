@@ -74,7 +74,7 @@ pub use outcomes::{ActKey, AskedShare, Removal, Reply, is_current, is_hint};
 pub use ping_pong::PingPong;
 pub use pods::{Failing, Pod};
 pub use progress::{Progress, ProgressState};
-pub use router::alb::Ingress;
+pub use router::alb::{Ingress, carries_action};
 pub use router::balancer::{BalancerQuery, BalancerReading, GroupTargets, IngressReading, TargetGroup, TargetHealth};
 pub use router::plugin::{Remedy, RouterFailure, RouterReply, RouterResponse, RouterStatus, Serves, VERIFY_AGAIN_MS};
 pub use router::rules::hear;

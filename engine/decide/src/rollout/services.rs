@@ -6,7 +6,7 @@ use super::intent::Start;
 use super::observed::{ObservedRollout, Service, Set};
 use super::pods::Pod;
 use super::progress::ProgressState;
-use super::router::Router;
+use super::router::{Router, carried};
 use super::state::State;
 use super::strategy::Strategy;
 use super::turn::Turn;
@@ -123,10 +123,14 @@ impl<'a> Context<'a> {
         ready(stable) == Some(0) && ready(canary).is_some_and(|ready| ready > 0)
     }
 
-    /// Whether the stable Service leads to a pod that is ready.
+    /// Whether the stable Service leads to a pod that is ready. Of one that is not there nobody knows what stands in for it:
+    /// then the stable version's own pods tell.
     pub(super) fn stable_serves(&self) -> bool {
-        let service = self.routing().and_then(|(_, stable)| self.service(Some(stable)));
-        service.is_some_and(|service| self.observed.is_served_by(service))
+        let Some((_, stable)) = self.routing() else { return false };
+        match self.service(Some(stable)) {
+            Some(service) => self.observed.is_served_by(service),
+            None => self.stable().is_some_and(|set| set.ready > 0),
+        }
     }
 
     /// The version whose pods the canary's Service leads to, where that is not the stable one.
@@ -164,9 +168,10 @@ impl<'a> Context<'a> {
         if set.ready > 0 && self.is_target(set, None) {
             return true;
         }
+        // Whom another Service of the router leads to, nobody knows.
         let selects = |name| {
             let service = self.service(Some(name));
-            service.is_some_and(|service| service.hash.as_ref().is_none_or(|hash| *hash == set.hash))
+            service.is_none_or(|service| service.hash.as_ref().is_none_or(|hash| *hash == set.hash))
         };
         set.ready > 0
             && (selects(canary) && self.canary_gets_requests() || selects(stable) && self.stable_gets_requests())
@@ -207,7 +212,8 @@ impl<'a> Context<'a> {
 
     /// Whether requests come in by the canary's Service, or are about to.
     pub(super) fn canary_gets_requests(&self) -> bool {
-        self.left().is_some() || self.routing().is_some() && (self.state.asked > 0 || self.served() != Some(0))
+        let by_router = || self.routing().is_some() && (self.state.asked > 0 || self.served() != Some(0));
+        self.left().is_some() || by_router() || carried::gets_requests(self)
     }
 
     /// The Services and Ingresses that the spec names and that are not there, each with its help.

@@ -3,6 +3,7 @@
 mod aborts;
 mod alerts;
 mod balanced;
+mod carried;
 mod clients;
 mod cuts;
 mod dynamic;

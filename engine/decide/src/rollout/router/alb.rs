@@ -6,9 +6,10 @@
 use crate::object::text;
 use crate::rollout::act::{Act, Guard};
 use crate::rollout::fields::{CANARY, Fields, Mistake, Mistakes};
+use crate::rollout::observed::ObservedRollout;
 use serde::Serialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The AWS load balancer's part of a Rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,22 +142,99 @@ pub fn annotations(
     let managed = ingress.annotations.get(MANAGED);
     let mut actions: BTreeMap<String, Vec<String>> =
         managed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    actions.insert(names.rollout.to_owned(), vec![key.clone()]);
+    // What another key has still to take back stays known.
+    let gives = |key: &String| {
+        let action = ingress.annotations.get(key).and_then(|text| CarriedAction::read(text, Some(names)));
+        action.is_some_and(|action| action.share() > 0)
+    };
+    let mut keys = actions.remove(names.rollout).unwrap_or_default();
+    keys.retain(|other| *other != key && gives(other));
+    keys.push(key.clone());
+    actions.insert(names.rollout.to_owned(), keys);
     let bookkeeping = serde_json::to_string(&actions).expect("names can always be written");
     let wanted = [(key, action(alb, ports, names, weight)), (MANAGED.to_owned(), bookkeeping)];
     Ok(wanted.into_iter().filter(|(key, value)| ingress.annotations.get(key) != Some(value)).collect())
 }
 
+/// Whether an Ingress carries an action for a Rollout of its namespace.
+pub fn carries_action(ingress: &Value, rollout: &str) -> bool {
+    !keys(&Ingress::read(ingress), rollout).is_empty()
+}
+
+/// An action that shares requests between two Services.
+pub(in crate::rollout) struct CarriedAction {
+    action: Value,
+    canary: String,
+    share: u32,
+}
+
+impl CarriedAction {
+    /// Reads an annotation. The canary's Service is the one that the spec names so, or else the one that it does not name
+    /// the stable one; whoever wrote it has it first.
+    pub(in crate::rollout) fn read(text: &str, names: Option<Names>) -> Option<CarriedAction> {
+        let action: Value = serde_json::from_str(text).ok()?;
+        let groups = action["ForwardConfig"]["TargetGroups"].as_array()?;
+        let of = |group: &Value| Some((group["ServiceName"].as_str()?.to_owned(), group["Weight"].as_u64()?));
+        let shares: Vec<(String, u64)> = groups.iter().map(of).collect::<Option<_>>()?;
+        let services: BTreeSet<&str> = shares.iter().map(|(name, _)| name.as_str()).collect();
+        let by_name: BTreeMap<&str, u64> = shares.iter().map(|(name, weight)| (name.as_str(), *weight)).collect();
+        let is_even = shares.iter().all(|(name, weight)| by_name.get(name.as_str()) == Some(weight));
+        if services.len() != 2 || !is_even || by_name.values().sum::<u64>() != 100 {
+            return None;
+        }
+        let named = |name: &&&str| names.is_some_and(|names| **name == names.canary);
+        let other = |name: &&&str| names.is_some_and(|names| services.contains(names.stable) && **name != names.stable);
+        let canary = services.iter().find(named).or_else(|| services.iter().find(other)).copied();
+        let canary = canary.unwrap_or(shares.first()?.0.as_str()).to_owned();
+        let share = by_name.get(canary.as_str()).and_then(|share| u32::try_from(*share).ok())?;
+        Some(CarriedAction { action, canary, share })
+    }
+
+    /// The canary's share, in percent.
+    pub(in crate::rollout) fn share(&self) -> u32 {
+        self.share
+    }
+
+    /// The same action with another share.
+    pub(in crate::rollout) fn with(&self, share: u32) -> String {
+        let mut action = self.action.clone();
+        for group in action["ForwardConfig"]["TargetGroups"].as_array_mut().into_iter().flatten() {
+            let is_canary = group["ServiceName"] == self.canary.as_str();
+            group["Weight"] = json!(if is_canary { share } else { 100 - share.min(100) });
+        }
+        action.to_string()
+    }
+}
+
+/// The keys of the actions that an Ingress carries for a Rollout.
+pub(in crate::rollout) fn keys(ingress: &Ingress, rollout: &str) -> Vec<String> {
+    let managed = ingress.annotations.get(MANAGED).and_then(|text| serde_json::from_str(text).ok());
+    let mut managed: BTreeMap<String, Vec<String>> = managed.unwrap_or_default();
+    managed.remove(rollout).unwrap_or_default()
+}
+
 impl Alb {
-    /// The acts that the live Ingresses lack for a weight, in percent.
-    pub(super) fn writes(&self, names: Names, weight: u32, ingresses: &BTreeMap<String, Ingress>) -> Vec<Act> {
-        let present = self.ingresses.iter().filter_map(|(name, ports)| Some((ingresses.get(name)?, ports)));
+    /// The acts that the live Ingresses lack for a weight, in percent. Where a Service is not there, the controller would
+    /// follow no action that names it: then what an Ingress carries keeps its Services.
+    pub(super) fn writes(&self, names: Names, weight: u32, observed: &ObservedRollout) -> Vec<Act> {
+        let are_there = [names.canary, names.stable].iter().all(|name| observed.services.contains_key(*name));
+        let present = self.ingresses.iter().filter_map(|(name, ports)| Some((observed.ingresses.get(name)?, ports)));
         let lacking = present.filter_map(|(ingress, ports)| {
             // An Ingress that does not read annotations is reported as a problem instead.
-            let annotations = annotations(self, ports, ingress, names, weight).unwrap_or_default();
+            let annotations = match are_there {
+                true => annotations(self, ports, ingress, names, weight).unwrap_or_default(),
+                false => self.reweighed(ingress, names, weight)?,
+            };
             (!annotations.is_empty()).then(|| Act::Route { ingress: ingress.guard.clone(), annotations })
         });
         lacking.collect()
+    }
+
+    /// The action that an Ingress carries, with another weight.
+    fn reweighed(&self, ingress: &Ingress, names: Names, weight: u32) -> Option<BTreeMap<String, String>> {
+        let key = key(self, names.stable);
+        let action = CarriedAction::read(ingress.annotations.get(&key)?, Some(names))?;
+        (action.share() != weight).then(|| BTreeMap::from([(key, action.with(weight))]))
     }
 
     /// What of the Ingresses that are there keeps the load balancer from following, each with its help.

@@ -5,6 +5,7 @@
 
 pub mod alb;
 pub mod balancer;
+pub(super) mod carried;
 pub(super) mod leaving;
 pub(super) mod left;
 pub mod plugin;
@@ -73,7 +74,7 @@ impl Router {
     /// What it has still to be told.
     pub(super) fn writes(&self, asked: Asked, observed: &ObservedRollout) -> Vec<Act> {
         match self {
-            Router::Alb(alb) => alb.writes(asked.names, asked.weight, &observed.ingresses),
+            Router::Alb(alb) => alb.writes(asked.names, asked.weight, observed),
             Router::Plugin(plugin) => {
                 let status = observed.router_status.iter();
                 let due = status.filter(|status| Plugin::is_due(status, asked.weight, asked.now));

@@ -551,8 +551,9 @@ impl World {
 
     /// Fails when pods are taken away that requests still go to.
     fn no_traffic_is_lost(&self, set: &Value, pods: u32) {
-        // Where there is no router, the pods are the weight.
-        if self.rollout.pointer("/spec/strategy/canary/trafficRouting").is_none() {
+        // Where there is no router, the pods are the weight; and a pod that is not ready gets no requests.
+        let is_ready = set["status"]["readyReplicas"] != 0;
+        if self.rollout.pointer("/spec/strategy/canary/trafficRouting").is_none() || !is_ready {
             return;
         }
         let hash = &set["metadata"]["labels"][HASH];
