@@ -33,7 +33,6 @@ const LEFT: &[(&str, &[&str])] = &[
             "Progress",
             "Registry",
             "Remote",
-            "Router",
             "Scope",
             "Session",
             "Shown",

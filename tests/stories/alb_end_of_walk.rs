@@ -144,7 +144,7 @@ async fn a_canary_that_the_load_balancer_holds_for_unhealthy_gets_nothing() {
     })
     .await;
     let said = rollout["status"]["message"].as_str().unwrap_or_default();
-    assert!(said.contains("no progress") && said.contains("Target.FailedHealthChecks"), "{said}");
+    assert!(said.contains("no progress") && said.contains("Health checks failed"), "{said}");
     by_hand.went_back().await;
     by_hand.serves(OLD, 2).await;
     let moments = alb.moments();

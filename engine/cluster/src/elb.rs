@@ -18,7 +18,7 @@ use aws_sdk_elasticloadbalancingv2::types::{TargetGroup as GroupOfTargets, Targe
 use decide::next::Timestamp;
 use decide::outcome::Failure;
 use decide::retry::Retry;
-use decide::rollout::{BalancerQuery, BalancerReading, IngressReading, TargetGroup, Targets};
+use decide::rollout::{BalancerQuery, BalancerReading, GroupTargets, IngressReading, TargetGroup};
 use futures::future::{BoxFuture, try_join_all};
 use memory::{DnsNames, QueryMemories};
 use read::{OwnedGroup, RESOURCE, ReadBalancer};
@@ -197,8 +197,8 @@ impl Balancer for Elb {
 async fn owned(api: &ElbApi, group: &GroupOfTargets, ingress: &str, service: &str) -> Result<OwnedGroup, ElbRefusal> {
     let arn = group.target_group_arn().unwrap_or_default();
     let targets = match group.target_type() {
-        Some(TargetTypeEnum::Ip) => Targets::Pods(read::pods(&api.targets(arn).await?)),
-        _ => Targets::Nodes,
+        Some(TargetTypeEnum::Ip) => GroupTargets::Pods(read::pods(&api.targets(arn).await?)),
+        _ => GroupTargets::Nodes,
     };
     let group = TargetGroup { arn: arn.to_owned(), service: service.to_owned(), targets };
     Ok(OwnedGroup { ingress: ingress.to_owned(), group })

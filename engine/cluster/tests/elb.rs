@@ -11,7 +11,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 };
 use aws_sdk_elasticloadbalancingv2::{Client, operation::create_load_balancer::CreateLoadBalancerOutput};
 use cluster::{Balancer, Elb, ElbSettings};
-use decide::rollout::{BalancerQuery, BalancerReading, IngressReading, TargetGroup, TargetHealth, Targets};
+use decide::rollout::{BalancerQuery, BalancerReading, GroupTargets, IngressReading, TargetGroup, TargetHealth};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,11 @@ impl Made {
     fn groups(&self) -> [TargetGroup; 2] {
         let group = |arn: &str, service: &str, addresses: &[&str]| {
             let pods = addresses.iter().map(|address| ((*address).to_owned(), TargetHealth::Healthy));
-            TargetGroup { arn: arn.to_owned(), service: service.to_owned(), targets: Targets::Pods(pods.collect()) }
+            TargetGroup {
+                arn: arn.to_owned(),
+                service: service.to_owned(),
+                targets: GroupTargets::Pods(pods.collect()),
+            }
         };
         [group(&self.canary, "web-canary", &["10.0.2.4"]), group(&self.stable, "web-stable", &["10.0.1.4", "10.0.1.5"])]
     }

@@ -158,7 +158,7 @@ mod tests {
     use aws_sdk_elasticloadbalancingv2::types::{
         ForwardActionConfig, TargetDescription, TargetGroupTuple, TargetHealthReasonEnum,
     };
-    use decide::rollout::Targets;
+    use decide::rollout::GroupTargets;
     use serde_json::json;
 
     fn query(ingresses: &[&str], services: &[&str]) -> BalancerQuery {
@@ -295,7 +295,7 @@ mod tests {
     fn ingresses_that_share_a_load_balancer_have_their_own_rules() {
         let owned = |ingress: &str, arn: &str| OwnedGroup {
             ingress: ingress.into(),
-            group: TargetGroup { arn: arn.into(), service: "web".into(), targets: Targets::Nodes },
+            group: TargetGroup { arn: arn.into(), service: "web".into(), targets: GroupTargets::Nodes },
         };
         let rules = vec![weights(&[("a", 1), ("x", 1)]), weights(&[("b", 1)]), weights(&[("x", 1)])];
         let read = ReadBalancer { groups: vec![owned("one", "a"), owned("two", "b")], rules };

@@ -184,7 +184,7 @@ async fn a_reading_has_the_groups_the_targets_and_the_rules() {
     let group = |name: &str, address: &str| TargetGroup {
         arn: name.into(),
         service: format!("web-{name}"),
-        targets: Targets::Pods(BTreeMap::from([(address.to_owned(), TargetHealth::Healthy)])),
+        targets: GroupTargets::Pods(BTreeMap::from([(address.to_owned(), TargetHealth::Healthy)])),
     };
     let expected = IngressReading {
         ingress: "web".into(),

@@ -72,7 +72,7 @@ pub use outcomes::{ActKey, AskedShare, Removal, Reply, is_current, is_hint};
 pub use pods::{Failing, Pod};
 pub use progress::{Progress, ProgressState};
 pub use router::alb::Ingress;
-pub use router::balancer::{BalancerQuery, BalancerReading, IngressReading, TargetGroup, TargetHealth, Targets};
+pub use router::balancer::{BalancerQuery, BalancerReading, GroupTargets, IngressReading, TargetGroup, TargetHealth};
 pub use router::plugin::{Remedy, RouterFailure, RouterReply, RouterResponse, RouterStatus, Serves, VERIFY_AGAIN_MS};
 pub use router::rules::hear;
 pub use shares::StableScale;

@@ -7,8 +7,9 @@
 use super::context::Context;
 use super::observed::{Service, Set};
 use super::pods::Pod;
+use super::progress::ProgressState;
 use super::router::Router;
-use super::router::balancer::{BalancerReading, IngressReading, TargetGroup, TargetHealth, Targets};
+use super::router::balancer::{BalancerReading, GroupTargets, IngressReading, TargetGroup, TargetHealth};
 use super::router::plugin::RouterFailure;
 use super::transitions;
 use crate::next::Timestamp;
@@ -92,7 +93,7 @@ impl<'a> Context<'a> {
             groups.extend(its.into_iter().map(Some));
         }
         // Behind nodes the pods are found by their Service, within moments.
-        groups.retain(|group| group.is_none_or(|group| matches!(group.targets, Targets::Pods(_))));
+        groups.retain(|group| group.is_none_or(|group| matches!(group.targets, GroupTargets::Pods(_))));
         if groups.is_empty() {
             return None;
         }
@@ -164,8 +165,8 @@ impl<'a> Context<'a> {
         }
         let is_of = |group: &&TargetGroup| service.is_none_or(|name| group.service == name);
         let known = |group: &TargetGroup| match &group.targets {
-            Targets::Nodes => false,
-            Targets::Pods(pods) => {
+            GroupTargets::Nodes => false,
+            GroupTargets::Pods(pods) => {
                 set.members.iter().any(|pod| pod.ip.as_ref().is_some_and(|ip| pods.contains_key(ip)))
             }
         };
@@ -183,11 +184,14 @@ impl<'a> Context<'a> {
         *self.balancer() == BalancerReading::NotAsked
     }
 
-    /// Whether the stable version gets requests by the canary's Service, or may: its own has yet to bear them.
+    /// Whether the stable version's requests do not all come by its own Service yet, as far as the load balancer's API
+    /// says; until they do, what it has replaced keeps its pods.
     pub(super) fn is_handing_over(&self) -> bool {
         let service = self.routing().and_then(|(canary, _)| self.service(Some(canary)));
         let is_stable = service.is_some_and(|service| service.hash.as_deref() == Some(self.stable_hash()));
-        !self.swaps_at_once() && is_stable && self.canary_gets_requests()
+        let has_all = self.state.asked == 0 && self.stable_is_selected() && self.is_verified();
+        let is_arriving = self.progress.state == ProgressState::Promoted && !has_all;
+        !self.swaps_at_once() && (is_arriving || is_stable && self.canary_gets_requests())
     }
 
     /// Whether the load balancer is on its way, which is no version's fault: it serves another weight than it was told,
@@ -219,7 +223,7 @@ impl<'a> Context<'a> {
 }
 
 fn health<'g>(group: &'g TargetGroup, pod: &Pod) -> &'g TargetHealth {
-    let pods = if let Targets::Pods(pods) = &group.targets { Some(pods) } else { None };
+    let pods = if let GroupTargets::Pods(pods) = &group.targets { Some(pods) } else { None };
     let known = pods.zip(pod.ip.as_ref()).and_then(|(pods, ip)| pods.get(ip));
     known.unwrap_or(&TargetHealth::Coming)
 }

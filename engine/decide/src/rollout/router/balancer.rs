@@ -46,12 +46,12 @@ pub struct TargetGroup {
     /// The Service that it is for.
     pub service: String,
     /// Who gets its requests.
-    pub targets: Targets,
+    pub targets: GroupTargets,
 }
 
 /// The targets of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Targets {
+pub enum GroupTargets {
     /// Nodes, whose own rules lead to the pods: what is registered says nothing of pods.
     Nodes,
     /// Pods, by their address.

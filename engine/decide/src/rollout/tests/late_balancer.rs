@@ -4,7 +4,7 @@
 use super::super::*;
 use super::world::World;
 use crate::next::Timestamp;
-use crate::rollout::router::balancer::{IngressReading, TargetGroup, TargetHealth, Targets};
+use crate::rollout::router::balancer::{GroupTargets, IngressReading, TargetGroup, TargetHealth};
 use crate::rollout::router::plugin::{Remedy, RouterFailure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -364,10 +364,10 @@ impl LateBalancer {
             arn: arn(ingress, service),
             service: service.to_owned(),
             targets: match self.kind {
-                TargetKind::Nodes => Targets::Nodes,
+                TargetKind::Nodes => GroupTargets::Nodes,
                 TargetKind::Pods => {
                     let of = |(ip, (health, _)): (&String, &(TargetHealth, Timestamp))| (ip.clone(), health.clone());
-                    Targets::Pods(group.targets.iter().map(of).collect())
+                    GroupTargets::Pods(group.targets.iter().map(of).collect())
                 }
             },
         };
