@@ -183,11 +183,14 @@ impl<'a> Context<'a> {
         *self.balancer() == BalancerReading::NotAsked
     }
 
-    /// Whether the stable version gets requests by the canary's Service, or may: its own has yet to bear them.
+    /// Whether the stable version's requests do not all come by its own Service yet, as far as the load balancer's API
+    /// says; until they do, what it has replaced keeps its pods.
     pub(super) fn is_handing_over(&self) -> bool {
         let service = self.routing().and_then(|(canary, _)| self.service(Some(canary)));
         let is_stable = service.is_some_and(|service| service.hash.as_deref() == Some(self.stable_hash()));
-        !self.swaps_at_once() && is_stable && self.canary_gets_requests()
+        let has_all = self.state.asked == 0 && self.stable_is_selected() && self.is_verified();
+        let is_arriving = self.progress.state == ProgressState::Promoted && !has_all;
+        !self.swaps_at_once() && (is_arriving || is_stable && self.canary_gets_requests())
     }
 
     /// Whether the load balancer is on its way, which is no version's fault: it serves another weight than it was told,

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// How many walks there are unless `BESPIN_WALKS` says more, and what happens in each.
 const WALKS: u64 = 12;
 /// How many of them are behind a late load balancer.
-const BALANCED: u64 = 3;
+const BALANCED: u64 = 4;
 const EVENTS: usize = 25;
 
 /// How many turns the world has to come to rest at last.
@@ -204,7 +204,8 @@ fn walk(seed: u64, begin: fn(&mut Chance) -> World) {
     world.faults = Some(Faults::new(seed));
     for _ in 0..EVENTS {
         happens(&mut world, &mut chance);
-        for _ in 0..chance.below(12) {
+        // A load balancer on its way is asked every few seconds.
+        for _ in 0..chance.below(if world.balancer.is_some() { 60 } else { 12 }) {
             world.step();
         }
     }
