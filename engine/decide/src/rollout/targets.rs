@@ -7,6 +7,7 @@
 use super::context::Context;
 use super::observed::{Service, Set};
 use super::pods::Pod;
+use super::progress::ProgressState;
 use super::router::Router;
 use super::router::balancer::{BalancerReading, GroupTargets, IngressReading, TargetGroup, TargetHealth};
 use super::router::plugin::RouterFailure;

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 const WALKS: u64 = 12;
 /// How many of them are behind a late load balancer.
 const BALANCED: u64 = 4;
+/// How many have two Services that take turns.
+const BY_TURNS: u64 = 4;
 const EVENTS: usize = 25;
 
 /// How many turns the world has to come to rest at last.
@@ -269,6 +271,11 @@ fn whatever_befalls_acts_no_walk_is_unsafe_and_an_abort_ends_with_traffic_on_rea
 #[test]
 fn no_walk_behind_a_late_load_balancer_is_unsafe() {
     walks(BALANCED, balanced);
+}
+
+#[test]
+fn no_walk_by_turns_is_unsafe() {
+    walks(BY_TURNS, |chance| start(World::by_turns(), chance));
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person asks for more walks; only the crate itself may not read")]
