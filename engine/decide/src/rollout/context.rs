@@ -99,7 +99,8 @@ impl<'a> Context<'a> {
     /// The router's name and what keeps it from answering.
     pub(super) fn trouble(&self) -> Option<(&'a str, &'a RouterFailure)> {
         match self.router()? {
-            Router::Alb(_) => self.unread().map(|failure| ("the load balancer", failure)),
+            // Where nothing is on its way, nobody needs to know what is served.
+            Router::Alb(_) => self.unread().filter(|_| !self.at_rest()).map(|failure| ("the load balancer", failure)),
             Router::Plugin(plugin) => Some((plugin.name.as_str(), self.router_status()?.trouble()?)),
         }
     }

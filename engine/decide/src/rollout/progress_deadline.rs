@@ -70,7 +70,6 @@ pub(super) fn overdue(context: &Context) -> Option<Move> {
         || held
         || !context.problems().is_empty()
         || context.trouble().is_some()
-        || context.is_balancer_late()
     {
         return None;
     }

@@ -6,6 +6,7 @@ use super::intent::Start;
 use super::observed::{ObservedRollout, Service, Set};
 use super::pods::Pod;
 use super::progress::ProgressState;
+use super::router::plugin::Remedy;
 use super::router::{Router, carried};
 use super::state::State;
 use super::strategy::Strategy;
@@ -303,6 +304,8 @@ impl<'a> Context<'a> {
         problems.extend(self.misfits());
         let router = self.router().zip(self.asked());
         problems.extend(router.into_iter().flat_map(|(router, asked)| router.problems(asked, self.observed)));
+        let unread = self.unread().and(self.trouble()).filter(|(_, failure)| failure.remedy == Remedy::Person);
+        problems.extend(unread.map(|(router, failure)| failure.message(router)));
         problems
     }
 }

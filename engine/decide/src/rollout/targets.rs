@@ -4,7 +4,7 @@
 //! Argo waits for registered targets alone, and only after the stable Service has moved (`utils/aws/aws.go`); here a
 //! target counts once it is healthy, before any weight moves to it.
 
-use super::context::Context;
+use super::context::{Context, is_full};
 use super::observed::{Service, Set};
 use super::pods::Pod;
 use super::progress::ProgressState;
@@ -30,6 +30,15 @@ pub(super) struct PodTargets {
     pub unhealthy: u32,
     /// Why the first of those does.
     pub reason: Option<String>,
+}
+
+/// What becomes of an Ingress whose load balancer is not there, and so sends nobody anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    /// Nothing rises before it is there.
+    Awaited,
+    /// Nothing that falls waits for it.
+    PassedOver,
 }
 
 impl PodTargets {
@@ -77,7 +86,7 @@ impl<'a> Context<'a> {
     }
 
     /// The ready pods of a version that a Service selects, as targets; `None` where nothing says how they are.
-    pub(super) fn targets(&self, service: Option<&Service>, set: Option<&Set>) -> Option<PodTargets> {
+    fn targets(&self, service: Option<&Service>, set: Option<&Set>, absent: Absent) -> Option<PodTargets> {
         let (readings, service, set) = (self.readings()?, service?, set?);
         let ingresses = self.router().map(Router::ingresses).unwrap_or_default();
         let is_of = |group: &&TargetGroup| group.service == service.guard.name;
@@ -86,8 +95,7 @@ impl<'a> Context<'a> {
             let reading = readings.iter().find(|reading| reading.ingress == *name);
             let its: Vec<&TargetGroup> =
                 reading.iter().flat_map(|reading| reading.groups.iter().filter(is_of)).collect();
-            if its.is_empty() {
-                // An Ingress whose load balancer is not there yet sends nobody anything.
+            if its.is_empty() && absent == Absent::Awaited {
                 groups.push(None);
             }
             groups.extend(its.into_iter().map(Some));
@@ -110,7 +118,7 @@ impl<'a> Context<'a> {
     /// The canary's targets behind its Service.
     pub(super) fn canary_targets(&self) -> Option<PodTargets> {
         let (canary, _) = self.routing()?;
-        self.targets(self.service(Some(canary)), self.canary())
+        self.targets(self.service(Some(canary)), self.canary(), Absent::Awaited)
     }
 
     /// Whether every target of the canary fails its checks, though its pods are ready.
@@ -131,20 +139,31 @@ impl<'a> Context<'a> {
         Some(format!("{healthy} of {pods} canary pods are healthy targets at the load balancer{reason}"))
     }
 
-    /// How much of the traffic the stable Service's targets can take, in percent. Where nobody can be asked, what had
-    /// traffic can have all of it, and what had none gets none; canary targets that fail bear nothing either.
+    /// How much of the traffic the stable Service's targets can take, in percent.
+    ///
+    /// Where both Services lead to one version, at the end of a walk, that is as many of them as are healthy. A version
+    /// that goes back has had its part of the requests served by the stable targets all along: there, one that is healthy
+    /// can have them all, whatever is still to be registered. Where nobody can be asked, what had traffic can have all of
+    /// it, and what had none gets none, unless its Service has not moved. A canary without targets bears nothing either.
     pub(super) fn borne_by_targets(&self) -> u32 {
         let Some((canary, stable)) = self.routing() else { return 100 };
-        if self.unread().is_some() {
-            return if self.state.asked < 100 { 100 } else { 0 };
-        }
-        let stable = self.service(Some(stable));
+        let (canary, stable) = (self.service(Some(canary)), self.service(Some(stable)));
         let behind = stable.and_then(|service| self.observed.set(service.hash.as_ref()?));
         let behind = behind.or_else(|| self.observed.set(self.stable_hash()));
-        let serves = self.targets(self.service(Some(canary)), self.behind_canary());
-        match self.targets(stable, behind) {
-            Some(targets) if serves.is_none_or(|serves| serves.healthy > 0) => targets.bears(),
-            _ => 100,
+        let is_one_version = canary.is_some_and(|service| service.hash.as_deref() == Some(self.stable_hash()));
+        if self.unread().is_some() {
+            let is_unmoved = !is_one_version && self.stable_is_selected() && behind.is_some_and(is_full);
+            return if self.state.asked < 100 || is_unmoved { 100 } else { 0 };
+        }
+        let serves = self.targets(canary, self.behind_canary(), Absent::Awaited);
+        if serves.is_some_and(|serves| serves.healthy + serves.coming == 0) {
+            return 100;
+        }
+        match self.targets(stable, behind, Absent::PassedOver) {
+            None => 100,
+            Some(targets) if is_one_version || self.state.asked == 100 => targets.bears(),
+            Some(targets) if targets.healthy > 0 => 100,
+            Some(_) => 0,
         }
     }
 
@@ -171,7 +190,7 @@ impl<'a> Context<'a> {
             }
         };
         let has_weight = |reading: &IngressReading, group: &TargetGroup| {
-            reading.rules.iter().any(|rule| rule.get(&group.arn).is_some_and(|weight| *weight > 0))
+            reading.shared_rules().any(|rule| rule.get(&group.arn).is_some_and(|weight| *weight > 0))
         };
         let at = |reading: &IngressReading| {
             reading.groups.iter().filter(is_of).any(|group| has_weight(reading, group) && known(group))
@@ -194,11 +213,12 @@ impl<'a> Context<'a> {
         !self.swaps_at_once() && (is_arriving || is_stable && self.canary_gets_requests())
     }
 
-    /// Whether the load balancer is on its way, which is no version's fault: it serves another weight than it was told,
-    /// or has pods to register or to check, or cannot be asked.
+    /// Whether the load balancer is on its way, which is no version's fault: the canary's pods are there, and it serves
+    /// another weight than it was told, or has pods to register or to check, or cannot be asked.
     pub(super) fn is_balancer_late(&self) -> bool {
         let is_late = |targets: PodTargets| targets.coming > 0 && targets.unhealthy == 0;
-        !self.swaps_at_once() && (!self.is_verified() || self.canary_targets().is_some_and(is_late))
+        let is_there = self.canary().is_some_and(|set| set.available >= self.goal().canary);
+        !self.swaps_at_once() && is_there && (!self.is_verified() || self.canary_targets().is_some_and(is_late))
     }
 
     /// When the load balancer is asked again.
@@ -207,15 +227,13 @@ impl<'a> Context<'a> {
             BalancerReading::NotAsked => None,
             BalancerReading::Failed(failure) => Some(failure.again.max(self.now + 1)),
             BalancerReading::Read(_) => {
-                let is_paused = self.progress.paused_since.is_some();
-                let rests = self.is_verified() && (is_paused || self.at_rest());
-                Some(self.now + if rests { AT_REST_MS } else { ON_ITS_WAY_MS })
+                Some(self.now + if self.is_verified() && self.at_rest() { AT_REST_MS } else { ON_ITS_WAY_MS })
             }
         }
     }
 
     /// Whether nothing is on its way: one version has all of the traffic, and no other has pods.
-    fn at_rest(&self) -> bool {
+    pub(super) fn at_rest(&self) -> bool {
         let kept = |set: &Set| set.hash == self.stable_hash() || set.spec == 0;
         self.state.asked == 0 && !self.is_underway() && self.observed.sets.iter().all(kept)
             || transitions::is_settled(self)

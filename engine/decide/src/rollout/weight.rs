@@ -31,7 +31,7 @@ impl Context<'_> {
             ProgressState::Underway if canary == 0 || self.canary_fails_checks() => self.lowered(0),
             ProgressState::Underway if self.progress.start == Start::First => {
                 if self.stable_is_selected() {
-                    0
+                    self.lowered(0)
                 } else {
                     asked
                 }

@@ -4,7 +4,7 @@
 //! `utils/aws/aws.go`.
 
 use super::plugin::RouterFailure;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is asked of the load balancer's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +86,17 @@ pub(in crate::rollout) fn weight(
 }
 
 impl IngressReading {
-    /// The canary's share at this load balancer, in percent. A rule that does not know the canary's Service is another
-    /// path's.
+    /// The rules that share requests between versions. One that leads to a single Service does so by its own path or
+    /// host, whatever a canary's weight is.
+    pub(in crate::rollout) fn shared_rules(&self) -> impl Iterator<Item = &BTreeMap<String, u32>> {
+        let has = |rule: &BTreeMap<String, u32>, service: &str| {
+            self.groups.iter().any(|group| group.service == service && rule.contains_key(&group.arn))
+        };
+        let services: BTreeSet<&str> = self.groups.iter().map(|group| group.service.as_str()).collect();
+        self.rules.iter().filter(move |rule| services.iter().filter(|service| has(rule, service)).count() > 1)
+    }
+
+    /// The canary's share at this load balancer, in percent.
     fn weight(&self, canary: &str, stable: &str) -> Option<u32> {
         let of = |service: &str, rule: &BTreeMap<String, u32>| {
             let groups = self.groups.iter().filter(|group| group.service == service);
@@ -95,15 +104,41 @@ impl IngressReading {
             (!weights.is_empty()).then(|| weights.iter().map(|weight| u64::from(*weight)).sum::<u64>())
         };
         let share = |rule: &BTreeMap<String, u32>| {
-            let canary = of(canary, rule)?;
+            let (canary, stable) = (of(canary, rule)?, of(stable, rule)?);
             let all = rule.values().map(|weight| u64::from(*weight)).sum::<u64>();
             // What goes to other groups is nobody's share that was asked for.
-            let is_whole = of(stable, rule).is_some_and(|stable| canary + stable == all);
-            let percent = (is_whole && all > 0 && canary * 100 % all == 0).then(|| canary * 100 / all);
+            let percent = (canary + stable == all && all > 0 && canary * 100 % all == 0).then(|| canary * 100 / all);
             Some(percent.and_then(|percent| u32::try_from(percent).ok()))
         };
-        let mut shares = self.rules.iter().filter_map(share);
+        let mut shares = self.shared_rules().filter_map(share);
         let first = shares.next()??;
         shares.all(|share| share == Some(first)).then_some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_to_one_service_says_nothing_of_the_weight() {
+        let group = |service: &str| TargetGroup {
+            arn: format!("arn:{service}"),
+            service: service.into(),
+            targets: GroupTargets::Nodes,
+        };
+        let rule = |weights: &[(&str, u32)]| {
+            weights.iter().map(|(service, weight)| (format!("arn:{service}"), *weight)).collect::<BTreeMap<_, _>>()
+        };
+        let weigh = |rules: Vec<BTreeMap<String, u32>>| {
+            let reading = IngressReading { ingress: "a".into(), groups: vec![group("new"), group("old")], rules };
+            weight(&[reading], &["a".to_owned()], "new", "old")
+        };
+        let shared = rule(&[("new", 25), ("old", 75)]);
+        assert_eq!(weigh(vec![shared.clone()]), Some(25));
+        assert_eq!(weigh(vec![shared.clone(), rule(&[("new", 1)]), rule(&[("old", 1)])]), Some(25));
+        assert_eq!(weigh(vec![rule(&[("new", 1)]), rule(&[("old", 1)])]), None, "no rule shares");
+        assert_eq!(weigh(vec![shared, rule(&[("new", 50), ("old", 50)])]), None, "they do not agree");
+        assert_eq!(weigh(vec![rule(&[("new", 25), ("old", 25), ("web", 50)])]), None);
     }
 }

@@ -16,8 +16,7 @@ use crate::rollout::act::Act;
 use crate::rollout::fields::{CANARY, Fields, Mistake, Mistakes};
 use crate::rollout::observed::ObservedRollout;
 use alb::{Alb, Names};
-use balancer::BalancerReading;
-use plugin::{Plugin, Remedy, RouterStatus};
+use plugin::{Plugin, RouterStatus};
 use serde_json::Value;
 
 /// Who shares the traffic.
@@ -87,15 +86,7 @@ impl Router {
     /// What keeps it from sharing the traffic until a person has done something, each with its help.
     pub(super) fn problems(&self, asked: Asked, observed: &ObservedRollout) -> Vec<String> {
         match self {
-            Router::Alb(alb) => {
-                let mut problems = alb.problems(asked.names, asked.weight, &observed.ingresses);
-                if let BalancerReading::Failed(failure) = &observed.balancer
-                    && failure.remedy == Remedy::Person
-                {
-                    problems.push(failure.message("the load balancer"));
-                }
-                problems
-            }
+            Router::Alb(alb) => alb.problems(asked.names, asked.weight, &observed.ingresses),
             Router::Plugin(plugin) => {
                 observed.router_status.iter().flat_map(|status| plugin.problems(status)).collect()
             }

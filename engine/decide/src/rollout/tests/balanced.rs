@@ -515,3 +515,106 @@ fn the_stable_pods_that_follow_the_traffic_wait_for_the_load_balancer() {
         assert_eq!((world.served(), world.running()), (Some(0), vec![(V56.to_owned(), 10)]), "{:?}", world.said);
     }
 }
+
+/// How long it takes until a weight is asked for, in ms; at most a minute.
+#[track_caller]
+fn takes(mut world: World, weight: u32) -> Timestamp {
+    let since = world.now;
+    keeps(
+        &mut world,
+        |world| world.state().asked == weight,
+        |world| {
+            assert!(world.now < since + 60_000, "{:?}: {:?}", world.weights, world.said);
+        },
+    );
+    world.now - since
+}
+
+#[test]
+fn an_abort_waits_for_no_stable_pod_that_is_still_to_be_registered() {
+    let mut world = at_weight(walking(TARGETS), 25);
+    world.scale(10);
+    keeps(
+        &mut world,
+        |world| pods(world, V55) == 10 && world.pods.iter().all(|pod| pod["status"]["phase"] == "Running"),
+        |_| {},
+    );
+    assert_eq!(world.answers("was-stable"), 2);
+    for back in [true, false] {
+        let mut world = world.clone();
+        if back {
+            world.deploy(V55);
+        } else {
+            world.ask(Action::Abort);
+        }
+        assert!(takes(world, 0) < 5_000);
+    }
+}
+
+#[test]
+fn an_abort_at_all_of_the_traffic_waits_for_no_api() {
+    for api in [Api::Throttles, Api::Refuses] {
+        let mut world = World::balanced(USUAL);
+        world.rollout["spec"]["strategy"]["canary"]["steps"] = json!([{ "setWeight": 100 }, { "pause": {} }]);
+        let mut world = settled(world);
+        world.deploy(V56);
+        let mut world = at_weight(world, 100);
+        world.balancer().api = api;
+        pass(&mut world, 10_000);
+        world.ask(Action::Abort);
+        assert!(takes(world, 0) < 5_000, "{api:?}");
+    }
+}
+
+#[test]
+fn a_first_version_in_place_of_a_lost_one_waits_for_its_targets() {
+    for lag in [USUAL, TARGETS] {
+        let mut world = at_weight(walking(lag), 50);
+        // What is lost here is nobody's act.
+        let mut faults = Faults::new(1);
+        faults.end();
+        world.faults = Some(faults);
+        world.sets.retain(|set| set["spec"]["template"]["spec"]["containers"][0]["image"] == V56);
+        let left = world.sets[0]["metadata"]["uid"].clone();
+        world.pods.retain(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == left);
+        keeps(
+            &mut world,
+            |_| false,
+            |world| assert!(world.state().asked >= 50 || world.answers("was-stable") > 0, "{:?}", world.said),
+        );
+        is_healthy(&world, V56);
+    }
+}
+
+#[test]
+fn pods_that_never_come_up_are_sent_back_though_the_load_balancer_is_late() {
+    let mut world = start(USUAL);
+    world.balancer().controller = Controller::Sleeps;
+    world.deploy("was:v58-slow");
+    pass(&mut world, 1_300_000);
+    assert_eq!(world.status("abort"), &json!(true), "{:?}", world.said);
+}
+
+#[test]
+fn a_right_that_is_missing_makes_nothing_at_rest_degraded() {
+    let mut world = start(USUAL);
+    world.balancer().api = Api::Refuses;
+    pass(&mut world, 200_000);
+    assert_eq!((world.phase(), &condition(&world, "WeightVerified")["status"]), ("Healthy", &json!("Unknown")));
+    world.deploy(V56);
+    pass(&mut world, 200_000);
+    assert_eq!((world.phase(), world.weights.len()), ("Degraded", 0), "{:?}", world.said);
+    assert!(world.status("message").as_str().unwrap().contains("AccessDenied"), "{:?}", world.said);
+}
+
+#[test]
+fn a_load_balancer_that_is_lost_at_the_end_of_a_walk_costs_no_request_at_another() {
+    let mut world = settled(twofold(TARGETS));
+    world.deploy(V56);
+    world.run_until(|world| world.state().stable.unwrap().image == V56);
+    world.balancer().lose("inner-ingress");
+    pass(&mut world, 300_000);
+    world.balancer().absent = None;
+    world.settle();
+    is_healthy(&world, V56);
+}

@@ -41,6 +41,8 @@ pub(super) enum Api {
     Answers,
     /// `Throttling: Rate exceeded`.
     Throttles,
+    /// `AccessDenied`.
+    Refuses,
 }
 
 /// Whether the load balancer's controller does anything.
@@ -116,12 +118,13 @@ impl World {
         let Some(balancer) = &self.balancer else { return BalancerReading::NotAsked };
         match balancer.api {
             Api::Answers => balancer.truth(),
-            Api::Throttles => BalancerReading::Failed(RouterFailure {
-                because: "Throttling: Rate exceeded".into(),
-                remedy: Remedy::Wait,
-                again: self.now + 5_000,
-            }),
+            Api::Throttles => self.failed("Throttling: Rate exceeded", Remedy::Wait),
+            Api::Refuses => self.failed("AccessDenied", Remedy::Person),
         }
+    }
+
+    fn failed(&self, because: &str, remedy: Remedy) -> BalancerReading {
+        BalancerReading::Failed(RouterFailure { because: because.into(), remedy, again: self.now + 5_000 })
     }
 
     /// What is due by now happens; whether anything did.
