@@ -587,10 +587,26 @@ fn a_first_version_in_place_of_a_lost_one_waits_for_its_targets() {
 }
 
 #[test]
+fn an_abort_waits_for_no_load_balancer_that_is_lost() {
+    let mut world = settled(twofold(USUAL));
+    world.deploy(V56);
+    let mut world = at_weight(world, 50);
+    pass(&mut world, 10_000);
+    world.balancer().lose("inner-ingress");
+    pass(&mut world, 10_000);
+    world.ask(Action::Abort);
+    assert!(takes(world, 0) < 5_000);
+}
+
+#[test]
 fn pods_that_never_come_up_are_sent_back_though_the_load_balancer_is_late() {
     let mut world = start(USUAL);
+    world.scale(20);
+    let mut world = settled(world);
     world.balancer().controller = Controller::Sleeps;
-    world.deploy("was:v58-slow");
+    world.deploy(V56);
+    let mut world = at_weight(world, 10);
+    world.set_ready(V56, 1);
     pass(&mut world, 1_300_000);
     assert_eq!(world.status("abort"), &json!(true), "{:?}", world.said);
 }
