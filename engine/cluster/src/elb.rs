@@ -115,7 +115,7 @@ impl Elb {
             Ok::<_, ElbRefusal>((arn.clone(), self.read_one(api, arn, namespace, query).await?))
         });
         let read = try_join_all(each).await?.into_iter().collect();
-        Ok(read::readings(&arns, &read))
+        Ok(read::readings(&arns, &read, &api.region()))
     }
 
     async fn read_one(

@@ -58,6 +58,11 @@ impl ElbApi {
         ElbApi(Client::from_conf(config.build()))
     }
 
+    /// The region that is asked.
+    pub(super) fn region(&self) -> String {
+        self.0.config().region().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// Whether the API answers, and takes the credentials: the least that can be asked.
     pub(super) async fn reach(&self) -> Result<(), ElbRefusal> {
         let asked = self.0.describe_load_balancers().page_size(1).send().await;

@@ -25,7 +25,7 @@ pub(super) struct DnsNames {
 }
 
 impl DnsNames {
-    /// The ARNs of the load balancers of each Ingress. One whose hostnames no load balancer has is left out.
+    /// The ARNs of the load balancers of each Ingress: none, where no load balancer has its hostnames.
     pub(super) async fn find(
         &mut self,
         api: &ElbApi,
@@ -39,8 +39,7 @@ impl DnsNames {
             self.missing.extend(absent.map(|name| (name.clone(), Instant::now())));
         }
         let of = |names: &BTreeSet<String>| names.iter().filter_map(|name| self.arns.get(name).cloned()).collect();
-        let found = hostnames.iter().map(|(ingress, names)| (ingress.clone(), of(names)));
-        Ok(found.filter(|(_, arns): &(_, BTreeSet<String>)| !arns.is_empty()).collect())
+        Ok(hostnames.iter().map(|(ingress, names)| (ingress.clone(), of(names))).collect())
     }
 
     /// The next one who asks looks again.

@@ -111,35 +111,44 @@ fn badness(health: &TargetHealth) -> u8 {
     match health {
         TargetHealth::Leaving => 0,
         TargetHealth::Healthy => 1,
-        TargetHealth::Coming => 2,
+        TargetHealth::Coming(_) => 2,
         TargetHealth::Unhealthy(_) => 3,
     }
 }
 
 fn health(health: Option<&HealthOfTarget>) -> TargetHealth {
-    let failing = |health: &HealthOfTarget| {
+    let said = |health: &HealthOfTarget| {
         let reason = health.reason().map(|reason| reason.as_str());
-        let because = health.description().filter(|text| !text.is_empty()).or(reason);
-        TargetHealth::Unhealthy(because.unwrap_or("its checks fail").to_owned())
+        health.description().filter(|text| !text.is_empty()).or(reason).map(str::to_owned)
     };
+    let failing =
+        |health: &HealthOfTarget| TargetHealth::Unhealthy(said(health).unwrap_or_else(|| "its checks fail".into()));
     match health.map(|health| (health, health.state())) {
         Some((_, Some(TargetHealthStateEnum::Healthy))) => TargetHealth::Healthy,
         Some((_, Some(TargetHealthStateEnum::Draining))) => TargetHealth::Leaving,
         Some((health, Some(TargetHealthStateEnum::Unhealthy | TargetHealthStateEnum::UnhealthyDraining))) => {
             failing(health)
         }
-        // `initial`, `unused`, `unavailable`, and whatever AWS adds.
-        _ => TargetHealth::Coming,
+        Some((_, Some(TargetHealthStateEnum::Initial))) | None => TargetHealth::Coming(None),
+        // `unused`, `unavailable`, and whatever AWS adds: time alone may not mend it.
+        Some((health, _)) => TargetHealth::Coming(said(health)),
     }
 }
 
-/// What each Ingress' load balancers serve; `balancers` are the ARNs of each Ingress'.
+/// What each Ingress' load balancers serve; `balancers` are the ARNs of each Ingress'. Of one without any, that is said.
 pub(super) fn readings(
     balancers: &BTreeMap<String, BTreeSet<String>>,
     read: &BTreeMap<String, ReadBalancer>,
+    region: &str,
 ) -> Vec<IngressReading> {
     let of = |(ingress, arns): (&String, &BTreeSet<String>)| {
         let mut reading = IngressReading { ingress: ingress.clone(), ..IngressReading::default() };
+        reading.unknown = arns.is_empty().then(|| {
+            format!(
+                "no application load balancer that these credentials see in {region} has the hostname of its status; \
+                 name its region in `elb` at the cluster, or log in to its account"
+            )
+        });
         for balancer in arns.iter().filter_map(|arn| read.get(arn)) {
             let groups = balancer.groups.iter().filter(|owned| owned.ingress == *ingress);
             let groups: Vec<TargetGroup> = groups.map(|owned| owned.group.clone()).collect();
@@ -251,10 +260,10 @@ mod tests {
     fn a_target_is_as_its_state_says() {
         for (state, expected) in [
             ("healthy", TargetHealth::Healthy),
-            ("initial", TargetHealth::Coming),
-            ("unused", TargetHealth::Coming),
-            ("unavailable", TargetHealth::Coming),
-            ("something-new", TargetHealth::Coming),
+            ("initial", TargetHealth::Coming(None)),
+            ("unused", TargetHealth::Coming(Some("Target.Timeout".into()))),
+            ("unavailable", TargetHealth::Coming(Some("Target.Timeout".into()))),
+            ("something-new", TargetHealth::Coming(Some("Target.Timeout".into()))),
             ("draining", TargetHealth::Leaving),
             ("unhealthy", TargetHealth::Unhealthy("Target.Timeout".into())),
             ("unhealthy.draining", TargetHealth::Unhealthy("Target.Timeout".into())),
@@ -262,7 +271,7 @@ mod tests {
             let found = pods(&[target("10.0.0.1", 80, state)]);
             assert_eq!(found, BTreeMap::from([("10.0.0.1".to_owned(), expected)]), "{state}");
         }
-        assert_eq!(health(None), TargetHealth::Coming);
+        assert_eq!(health(None), TargetHealth::Coming(None));
         let told =
             HealthOfTarget::builder().state(TargetHealthStateEnum::Unhealthy).description("codes: [503]").build();
         assert_eq!(health(Some(&told)), TargetHealth::Unhealthy("codes: [503]".into()));
@@ -279,9 +288,9 @@ mod tests {
         let unhealthy = TargetHealth::Unhealthy("Target.Timeout".into());
         assert_eq!(both("healthy", "unhealthy"), unhealthy);
         assert_eq!(both("initial", "unhealthy"), unhealthy);
-        assert_eq!(both("healthy", "initial"), TargetHealth::Coming);
+        assert_eq!(both("healthy", "initial"), TargetHealth::Coming(None));
         assert_eq!(both("healthy", "draining"), TargetHealth::Healthy, "it gets requests");
-        assert_eq!(both("initial", "draining"), TargetHealth::Coming);
+        assert_eq!(both("initial", "draining"), TargetHealth::Coming(None));
         assert_eq!(both("draining", "draining"), TargetHealth::Leaving);
     }
 
@@ -301,7 +310,7 @@ mod tests {
         let read = ReadBalancer { groups: vec![owned("one", "a"), owned("two", "b")], rules };
         let arns = || BTreeSet::from(["arn".to_owned()]);
         let balancers = BTreeMap::from([("one".to_owned(), arns()), ("two".to_owned(), arns())]);
-        let found = readings(&balancers, &BTreeMap::from([("arn".to_owned(), read)]));
+        let found = readings(&balancers, &BTreeMap::from([("arn".to_owned(), read)]), "eu-central-1");
         let told = |reading: &IngressReading| {
             let groups: Vec<_> = reading.groups.iter().map(|group| group.arn.clone()).collect();
             (reading.ingress.clone(), groups, reading.rules.clone())

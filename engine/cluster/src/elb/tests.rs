@@ -188,6 +188,7 @@ async fn a_reading_has_the_groups_the_targets_and_the_rules() {
     };
     let expected = IngressReading {
         ingress: "web".into(),
+        unknown: None,
         groups: vec![group("stable", "10.0.0.1"), group("canary", "10.0.0.2")],
         // The listener's own default is another's.
         rules: vec![BTreeMap::from([("stable".to_owned(), 90), ("canary".to_owned(), 10)])],

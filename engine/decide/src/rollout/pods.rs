@@ -58,9 +58,14 @@ impl Pod {
         labels.iter().all(|(key, value)| self.carried.labels.get(key) == Some(value))
     }
 
+    /// Whether it runs no more: its address may be another's by now.
+    pub(super) fn has_ended(&self) -> bool {
+        ["Failed", "Succeeded"].contains(&self.phase.as_str())
+    }
+
     /// Whether it is one of those that its set counts: not one that has ended or is about to.
     pub(super) fn counts(&self) -> bool {
-        !["Terminating", "Failed", "Succeeded"].contains(&self.phase.as_str())
+        self.phase != "Terminating" && !self.has_ended()
     }
 }
 

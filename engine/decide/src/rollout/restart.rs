@@ -2,12 +2,14 @@
 //!
 //! The rule is that of Argo's `rollout/restart.go`: no more pods at a time than may be unavailable, and one at least; another
 //! template ends it. Ours are: the same number for each version; a version with traffic keeps its last available pod
-//! while another has some; and pods that do not come up are replaced as well, where Argo leaves them.
+//! while another has some; pods that do not come up are replaced as well, where Argo leaves them; and where the load
+//! balancer can be asked, a pod is there once it is a healthy target.
 
 use super::act::Act;
 use super::context::Context;
 use super::observed::{CaughtUp, Set};
 use super::pods::Pod;
+use super::router::balancer::TargetHealth;
 use super::strategy::Reading;
 use crate::next::Timestamp;
 use crate::object::{time, write_time};
@@ -86,7 +88,11 @@ fn evictions(context: &Context, at: Timestamp) -> Vec<Act> {
     }
     let is_available = |set: &Set, pod: &Pod| {
         let least = u64::from(set.min_ready_seconds) * 1_000;
-        pod.ready_since.is_some_and(|since| since + least <= context.now)
+        let is_target = context.target_health(set, pod).is_none_or(|health| *health == TargetHealth::Healthy);
+        is_target && pod.ready_since.is_some_and(|since| since + least <= context.now)
+    };
+    let is_down = |set: &Set, pod: &Pod| {
+        !pod.is_ready() || matches!(context.target_health(set, pod), Some(TargetHealth::Unhealthy(_)))
     };
     let available = |set: &Set| count(set, |pod| is_available(set, pod)).min(set.spec);
     let all: u32 = sets.iter().map(available).sum();
@@ -104,9 +110,9 @@ fn evictions(context: &Context, at: Timestamp) -> Vec<Act> {
             old(context, at).filter(|(of, _)| of.guard == set.guard).map(|(_, pod)| pod).collect();
         pods.sort_by_key(|pod| pod.created);
         for pod in pods {
-            let goes = match pod.ready_since {
-                Some(_) => is_available(set, pod) && take(&mut spare) && take(&mut here),
-                None => context.now >= pod.created.saturating_add(STUCK_MS) && take(&mut stuck),
+            let goes = match is_down(set, pod) {
+                false => is_available(set, pod) && take(&mut spare) && take(&mut here),
+                true => context.now >= pod.created.saturating_add(STUCK_MS) && take(&mut stuck),
             };
             if goes {
                 acts.push(Act::Evict { pod: pod.guard.clone() });

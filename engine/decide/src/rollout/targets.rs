@@ -19,6 +19,9 @@ const ON_ITS_WAY_MS: u64 = 3_000;
 /// The same where it serves what it is to serve: what happens there tells nobody.
 const AT_REST_MS: u64 = 60_000;
 
+/// A target of which nothing is said.
+const UNSAID: TargetHealth = TargetHealth::Coming(None);
+
 /// The ready pods of a version behind a Service, as the load balancer has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PodTargets {
@@ -28,7 +31,7 @@ pub(super) struct PodTargets {
     pub coming: u32,
     /// Their checks fail.
     pub unhealthy: u32,
-    /// Why the first of those does.
+    /// Why the first of those does, or else why the first of the coming ones does not come.
     pub reason: Option<String>,
 }
 
@@ -53,10 +56,15 @@ impl PodTargets {
     fn add(&mut self, health: &TargetHealth) {
         match health {
             TargetHealth::Healthy => self.healthy += 1,
-            TargetHealth::Coming | TargetHealth::Leaving => self.coming += 1,
+            TargetHealth::Leaving => self.coming += 1,
+            TargetHealth::Coming(reason) => {
+                self.coming += 1;
+                self.reason = self.reason.take().or_else(|| reason.clone());
+            }
             TargetHealth::Unhealthy(reason) => {
+                let is_first = self.unhealthy == 0;
                 self.unhealthy += 1;
-                self.reason.get_or_insert_with(|| reason.clone());
+                self.reason = if is_first { Some(reason.clone()) } else { self.reason.take() };
             }
         }
     }
@@ -85,6 +93,17 @@ impl<'a> Context<'a> {
         matches!(self.router(), Some(Router::Alb(_))) && *self.balancer() == BalancerReading::NotAsked
     }
 
+    /// Why the load balancer of an Ingress is not known, where it is not.
+    fn lost_balancer(&self) -> Option<String> {
+        let readings = self.readings()?;
+        let lost = |name: &String| match readings.iter().find(|reading| reading.ingress == *name) {
+            Some(reading) => reading.unknown.clone(),
+            None => Some("no hostname is in its status; look whether the AWS Load Balancer Controller runs".into()),
+        };
+        let ingresses = self.router().map(Router::ingresses).unwrap_or_default();
+        ingresses.iter().find_map(|name| Some(format!("Ingress {name}: {}", lost(name)?)))
+    }
+
     /// The ready pods of a version that a Service selects, as targets; `None` where nothing says how they are.
     fn targets(&self, service: Option<&Service>, set: Option<&Set>, absent: Absent) -> Option<PodTargets> {
         let (readings, service, set) = (self.readings()?, service?, set?);
@@ -109,8 +128,8 @@ impl<'a> Context<'a> {
         let ready = set.members.iter().filter(|pod| pod.is_ready() && pod.has(&service.selector));
         let mut targets = PodTargets::default();
         for pod in ready {
-            let health = groups.iter().map(|group| group.map_or(&TargetHealth::Coming, |group| health(group, pod)));
-            targets.add(health.max_by_key(|health| badness(health)).filter(|_| named).unwrap_or(&TargetHealth::Coming));
+            let health = groups.iter().map(|group| group.map_or(&UNSAID, |group| health(group, pod)));
+            targets.add(health.max_by_key(|health| badness(health)).filter(|_| named).unwrap_or(&UNSAID));
         }
         Some(targets)
     }
@@ -135,7 +154,7 @@ impl<'a> Context<'a> {
         // Until its Service selects it, that is what is awaited.
         let targets = self.canary_targets().filter(|targets| self.canary_is_selected() && targets.healthy < pods)?;
         let healthy = targets.healthy;
-        let reason = targets.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = self.lost_balancer().or(targets.reason).map(|reason| format!(": {reason}")).unwrap_or_default();
         Some(format!("{healthy} of {pods} canary pods are healthy targets at the load balancer{reason}"))
     }
 
@@ -182,20 +201,38 @@ impl<'a> Context<'a> {
         if self.unread().is_some() {
             return true;
         }
-        let is_of = |group: &&TargetGroup| service.is_none_or(|name| group.service == name);
+        let is_of = |group: &TargetGroup| service.is_none_or(|name| group.service == name);
         let known = |group: &TargetGroup| match &group.targets {
             GroupTargets::Nodes => false,
             GroupTargets::Pods(pods) => {
-                set.members.iter().any(|pod| pod.ip.as_ref().is_some_and(|ip| pods.contains_key(ip)))
+                let runs = set.members.iter().filter(|pod| !pod.has_ended());
+                runs.filter_map(|pod| pod.ip.as_ref()).any(|ip| pods.contains_key(ip))
             }
         };
+        self.weighty().any(|group| is_of(group) && known(group))
+    }
+
+    /// The groups that get requests.
+    fn weighty(&self) -> impl Iterator<Item = &'a TargetGroup> {
         let has_weight = |reading: &IngressReading, group: &TargetGroup| {
             reading.shared_rules().any(|rule| rule.get(&group.arn).is_some_and(|weight| *weight > 0))
         };
-        let at = |reading: &IngressReading| {
-            reading.groups.iter().filter(is_of).any(|group| has_weight(reading, group) && known(group))
+        let of =
+            move |reading: &'a IngressReading| reading.groups.iter().filter(move |group| has_weight(reading, group));
+        self.readings().unwrap_or_default().iter().flat_map(of)
+    }
+
+    /// How a pod is as a target of the groups that get requests and are for its version; `None` where there is none.
+    pub(super) fn target_health(&self, set: &Set, pod: &Pod) -> Option<&'a TargetHealth> {
+        if self.unread().is_some() {
+            return Some(&UNSAID);
+        }
+        let is_of = |group: &&TargetGroup| {
+            let service = self.observed.services.get(&group.service);
+            service.and_then(|service| service.hash.as_ref()) == Some(&set.hash)
         };
-        self.readings().unwrap_or_default().iter().any(at)
+        let known = self.weighty().filter(is_of).filter(|group| matches!(group.targets, GroupTargets::Pods(_)));
+        known.map(|group| health(group, pod)).max_by_key(|health| badness(health))
     }
 
     /// Whether a Service's pods can be others at once: a load balancer that knows pods has to register them first.
@@ -243,14 +280,14 @@ impl<'a> Context<'a> {
 fn health<'g>(group: &'g TargetGroup, pod: &Pod) -> &'g TargetHealth {
     let pods = if let GroupTargets::Pods(pods) = &group.targets { Some(pods) } else { None };
     let known = pods.zip(pod.ip.as_ref()).and_then(|(pods, ip)| pods.get(ip));
-    known.unwrap_or(&TargetHealth::Coming)
+    known.unwrap_or(&UNSAID)
 }
 
 /// A pod is in all groups as it is in the worst of them.
 fn badness(health: &TargetHealth) -> u8 {
     match health {
         TargetHealth::Healthy => 0,
-        TargetHealth::Coming | TargetHealth::Leaving => 1,
+        TargetHealth::Coming(_) | TargetHealth::Leaving => 1,
         TargetHealth::Unhealthy(_) => 2,
     }
 }

@@ -32,6 +32,8 @@ pub enum BalancerReading {
 pub struct IngressReading {
     /// The Ingress' name.
     pub ingress: String,
+    /// Why its load balancer is not known, where it is not.
+    pub unknown: Option<String>,
     /// The target groups of the versions' Services.
     pub groups: Vec<TargetGroup>,
     /// Each rule that forwards to one of those, with its weights by the groups' ARNs.
@@ -63,8 +65,8 @@ pub enum GroupTargets {
 pub enum TargetHealth {
     /// `healthy`: it gets requests.
     Healthy,
-    /// `initial`, `unused`, `unavailable`, or any state that is not known: it may get none.
-    Coming,
+    /// `initial`, `unused`, `unavailable`, or any state that is not known: it may get none. Why, where time does not mend it.
+    Coming(Option<String>),
     /// `unhealthy`: its checks fail, for this reason.
     Unhealthy(String),
     /// `draining`: it gets no new request.
@@ -130,14 +132,18 @@ mod tests {
         let rule = |weights: &[(&str, u32)]| {
             weights.iter().map(|(service, weight)| (format!("arn:{service}"), *weight)).collect::<BTreeMap<_, _>>()
         };
-        let weigh = |rules: Vec<BTreeMap<String, u32>>| {
-            let reading = IngressReading { ingress: "a".into(), groups: vec![group("new"), group("old")], rules };
-            weight(&[reading], &["a".to_owned()], "new", "old")
+        let of = |rules: Vec<BTreeMap<String, u32>>| IngressReading {
+            ingress: "a".into(),
+            unknown: None,
+            groups: vec![group("new"), group("old")],
+            rules,
         };
+        let weigh = |rules: Vec<BTreeMap<String, u32>>| weight(&[of(rules)], &["a".to_owned()], "new", "old");
         let shared = rule(&[("new", 25), ("old", 75)]);
         assert_eq!(weigh(vec![shared.clone()]), Some(25));
         assert_eq!(weigh(vec![shared.clone(), rule(&[("new", 1)]), rule(&[("old", 1)])]), Some(25));
         assert_eq!(weigh(vec![rule(&[("new", 1)]), rule(&[("old", 1)])]), None, "no rule shares");
+        assert_eq!(of(vec![shared.clone(), rule(&[("new", 1)])]).shared_rules().collect::<Vec<_>>(), [&shared]);
         assert_eq!(weigh(vec![shared, rule(&[("new", 50), ("old", 50)])]), None, "they do not agree");
         assert_eq!(weigh(vec![rule(&[("new", 25), ("old", 25), ("web", 50)])]), None);
     }

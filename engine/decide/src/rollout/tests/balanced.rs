@@ -2,10 +2,11 @@
 
 use super::super::*;
 use super::faults::Faults;
-use super::late_balancer::{Api, Controller, Lag, TargetKind, USUAL};
+use super::late_balancer::{Api, Controller, Lag, TargetKind, USUAL, address};
 use super::world::{Step, V55, V56, World, at_weight, settled};
-use crate::next::Timestamp;
-use serde_json::json;
+use crate::next::{Timestamp, Wake};
+use crate::object::write_time;
+use serde_json::{Value, json};
 
 const V57: &str = "was:v57-9d8c7b6";
 
@@ -63,7 +64,7 @@ fn pass(world: &mut World, ms: Timestamp) {
     }
 }
 
-fn condition(world: &World, kind: &str) -> serde_json::Value {
+fn condition(world: &World, kind: &str) -> Value {
     let all = world.status("conditions").as_array().unwrap();
     all.iter().find(|one| one["type"] == kind).cloned().unwrap_or_default()
 }
@@ -605,10 +606,56 @@ fn pods_that_never_come_up_are_sent_back_though_the_load_balancer_is_late() {
     let mut world = settled(world);
     world.balancer().controller = Controller::Sleeps;
     world.deploy(V56);
-    let mut world = at_weight(world, 10);
+    world.run_until(|world| world.state().asked == 10);
     world.set_ready(V56, 1);
     pass(&mut world, 1_300_000);
     assert_eq!(world.status("abort"), &json!(true), "{:?}", world.said);
+}
+
+#[test]
+fn in_a_pause_the_load_balancer_is_asked_again_within_seconds() {
+    let mut world = at_weight(walking(USUAL), 25);
+    pass(&mut world, 10_000);
+    let wake = world.turn();
+    assert!(matches!(wake, Wake::At(at) if at <= world.now + 3_000), "{wake:?}");
+}
+
+#[test]
+fn a_restart_waits_until_new_pods_are_healthy_targets() {
+    let mut world = start(TARGETS);
+    world.scale(4);
+    let mut world = settled(world);
+    world.rollout["spec"]["restartAt"] = json!(write_time(world.now));
+    world.changed();
+    let old: Vec<Value> = world.pods.iter().map(|pod| pod["metadata"]["uid"].clone()).collect();
+    let is_over = |world: &World| world.pods.iter().all(|pod| !old.contains(&pod["metadata"]["uid"]));
+    keeps(&mut world, is_over, |world| assert!(world.answers("was-stable") >= 3, "{:?}", world.said));
+}
+
+#[test]
+fn a_restart_replaces_pods_whose_targets_fail() {
+    let mut world = start(USUAL);
+    world.balancer().fails = Some(V55);
+    pass(&mut world, 60_000);
+    world.rollout["spec"]["restartAt"] = json!(write_time(world.now));
+    world.changed();
+    world.balancer().fails = None;
+    let old: Vec<Value> = world.pods.iter().map(|pod| pod["metadata"]["uid"].clone()).collect();
+    keeps(&mut world, |world| world.pods.iter().all(|pod| !old.contains(&pod["metadata"]["uid"])), |_| {});
+}
+
+#[test]
+fn a_pod_that_has_ended_is_no_target() {
+    let mut world = at_weight(walking(USUAL), 50);
+    let of = |image: &str| world.pods.iter().find(|pod| world.is_of_image(&address(pod), image)).unwrap().clone();
+    let (mut ended, other) = (of(V56), of(V55));
+    // Its address is another's by now.
+    ended["metadata"]["uid"] = other["metadata"]["uid"].clone();
+    ended["status"] = json!({ "phase": "Failed" });
+    world.pods.push(ended);
+    world.ask(Action::Abort);
+    world.settle();
+    assert_eq!(world.running(), vec![(V55.to_owned(), 2)], "{:?}", world.said);
 }
 
 #[test]

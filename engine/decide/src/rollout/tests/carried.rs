@@ -17,13 +17,16 @@ fn carried(world: &World, ingress: usize) -> u64 {
     canary["Weight"].as_u64().unwrap()
 }
 
-fn edit(world: &mut World, change: fn(&mut Value)) {
+fn edit(world: &mut World, change: Edit) {
     change(&mut world.rollout["spec"]["strategy"]["canary"]);
     world.changed();
 }
 
+/// What a person changes in the canary's strategy.
+type Edit = fn(&mut Value);
+
 /// Edits after which the spec leads to no Ingress that there is, or to none by this action.
-const EDITS: [(&str, fn(&mut Value)); 5] = [
+const EDITS: [(&str, Edit); 5] = [
     ("the Ingress", |canary| canary["trafficRouting"]["alb"]["ingress"] = json!("petclinic-ingres")),
     ("the canary's Service", |canary| canary["canaryService"] = json!("was-canari")),
     ("the stable Service", |canary| canary["stableService"] = json!("was-stabel")),
@@ -112,4 +115,24 @@ fn without_a_router_the_ingress_gives_the_canary_nothing_after_an_abort() {
     world.settle();
     assert_eq!(carried(&world, 0), 0, "{:?}", world.said);
     assert_eq!(world.running(), vec![(V55.to_owned(), 2)], "{:?}", world.said);
+}
+
+#[test]
+fn what_an_ingress_that_was_left_still_sends_requests_to_keeps_its_pods_after_an_abort() {
+    let is_route = |act: &Act| matches!(act, Act::Route { ingress, .. } if ingress.name != "other");
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    let mut world = at_weight(world, 25);
+    let mut other = world.ingresses[0].clone();
+    other["metadata"] = json!({ "name": "other", "uid": "other-uid", "resourceVersion": "1" });
+    world.ingresses.push(other);
+    world.denies = Some((is_route, "patching it is forbidden"));
+    edit(&mut world, |canary| canary["trafficRouting"]["alb"]["ingress"] = json!("other"));
+    world.ask(Action::Abort);
+    let from = world.now;
+    world.run_until(|world| world.now >= from + 120_000);
+    assert_eq!((carried(&world, 0), world.running().len()), (25, 2), "{:?}", world.said);
+    world.denies = None;
+    world.settle();
+    assert_eq!((carried(&world, 0), world.running()), (0, vec![(V55.to_owned(), 2)]), "{:?}", world.said);
 }

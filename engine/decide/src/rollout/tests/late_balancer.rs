@@ -178,9 +178,9 @@ impl World {
                     }
                 }
                 for ip in selected {
-                    let target = group.targets.entry(ip).or_insert((TargetHealth::Coming, self.now));
+                    let target = group.targets.entry(ip).or_insert((TargetHealth::Coming(None), self.now));
                     if target.0 == TargetHealth::Leaving {
-                        *target = (TargetHealth::Coming, self.now);
+                        *target = (TargetHealth::Coming(None), self.now);
                     }
                 }
                 changed = true;
@@ -196,7 +196,7 @@ impl World {
         let unhealthy = || TargetHealth::Unhealthy("Target.ResponseCodeMismatch: [503]".into());
         for (ip, (health, since)) in &mut group.targets {
             let next = match health {
-                TargetHealth::Coming if self.now >= *since + balancer.lag.check => {
+                TargetHealth::Coming(_) if self.now >= *since + balancer.lag.check => {
                     if fails(ip) {
                         unhealthy()
                     } else {
@@ -240,7 +240,7 @@ impl World {
         self.pods.iter().find(|pod| address(pod) == ip)
     }
 
-    fn is_of_image(&self, ip: &str, image: &str) -> bool {
+    pub(super) fn is_of_image(&self, ip: &str, image: &str) -> bool {
         let set = self.pod(ip).map(|pod| &pod["metadata"]["ownerReferences"][0]["uid"]);
         let is = |known: &&Value| known["spec"]["template"]["spec"]["containers"][0]["image"] == image;
         self.sets.iter().filter(is).any(|known| Some(&known["metadata"]["uid"]) == set)
@@ -376,6 +376,7 @@ impl LateBalancer {
         };
         let reading = |(ingress, site): (&String, &Site)| IngressReading {
             ingress: ingress.clone(),
+            unknown: None,
             groups: site.groups.iter().map(|(service, it)| group(ingress, service, it)).collect(),
             rules: vec![site.rule.iter().map(|(service, weight)| (arn(ingress, service), *weight)).collect()],
         };
@@ -400,7 +401,7 @@ impl LateBalancer {
         let groups = self.at.values().flat_map(|site| site.groups.values());
         let targets = groups.clone().flat_map(|group| group.targets.values());
         let changes = targets.filter_map(|(health, since)| match health {
-            TargetHealth::Coming => Some(since + self.lag.check),
+            TargetHealth::Coming(_) => Some(since + self.lag.check),
             TargetHealth::Leaving => Some(since + self.lag.drain),
             TargetHealth::Healthy | TargetHealth::Unhealthy(_) => None,
         });
