@@ -6,7 +6,6 @@
 use crate::object::text;
 use crate::rollout::act::{Act, Guard};
 use crate::rollout::fields::{CANARY, Fields, Mistake, Mistakes};
-use crate::rollout::observed::ObservedRollout;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,11 +213,16 @@ pub(in crate::rollout) fn keys(ingress: &Ingress, rollout: &str) -> Vec<String> 
 }
 
 impl Alb {
-    /// The acts that the live Ingresses lack for a weight, in percent. Where a Service is not there, the controller would
-    /// follow no action that names it: then what an Ingress carries keeps its Services.
-    pub(super) fn writes(&self, names: Names, weight: u32, observed: &ObservedRollout) -> Vec<Act> {
-        let are_there = [names.canary, names.stable].iter().all(|name| observed.services.contains_key(*name));
-        let present = self.ingresses.iter().filter_map(|(name, ports)| Some((observed.ingresses.get(name)?, ports)));
+    /// The acts that the live Ingresses lack for a weight, in percent. Where not both Services are there, the controller
+    /// would follow no action that names them: then what an Ingress carries keeps its Services.
+    pub(super) fn writes(
+        &self,
+        names: Names,
+        weight: u32,
+        are_there: bool,
+        ingresses: &BTreeMap<String, Ingress>,
+    ) -> Vec<Act> {
+        let present = self.ingresses.iter().filter_map(|(name, ports)| Some((ingresses.get(name)?, ports)));
         let lacking = present.filter_map(|(ingress, ports)| {
             // An Ingress that does not read annotations is reported as a problem instead.
             let annotations = match are_there {

@@ -73,7 +73,11 @@ impl Router {
     /// What it has still to be told.
     pub(super) fn writes(&self, asked: Asked, observed: &ObservedRollout) -> Vec<Act> {
         match self {
-            Router::Alb(alb) => alb.writes(asked.names, asked.weight, observed),
+            Router::Alb(alb) => {
+                let names = [asked.names.canary, asked.names.stable];
+                let are_there = names.iter().all(|name| observed.services.contains_key(*name));
+                alb.writes(asked.names, asked.weight, are_there, &observed.ingresses)
+            }
             Router::Plugin(plugin) => {
                 let status = observed.router_status.iter();
                 let due = status.filter(|status| Plugin::is_due(status, asked.weight, asked.now));
