@@ -119,7 +119,15 @@ async fn balanced(cluster: &str, settings: ElbSettings) -> Finding {
         Err(error) => return Finding::Failed(error.to_string()),
     };
     match elb.reach().await {
-        Ok(()) => Finding::Good("the load balancers' API answers; only DescribeLoadBalancers was tried".into()),
+        Ok(untried) if untried.is_empty() => {
+            Finding::Good("the load balancers' API answers each call that is needed".into())
+        }
+        Ok(untried) => {
+            let untried = untried.join(", ");
+            Finding::Good(format!(
+                "the load balancers' API answers; not tried, for there is nothing to ask about: {untried}"
+            ))
+        }
         Err(failure) => Finding::Failed(failure.message),
     }
 }

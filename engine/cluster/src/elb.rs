@@ -13,7 +13,7 @@ mod tests;
 
 use crate::connect::ElbSettings;
 use crate::traffic::Balancer;
-use api::ElbApi;
+use api::{ElbApi, LISTENERS, RULES, TAGS, TARGET_GROUPS, TARGET_HEALTH};
 use aws_sdk_elasticloadbalancingv2::types::{TargetGroup as GroupOfTargets, TargetTypeEnum};
 use decide::next::Timestamp;
 use decide::outcome::Failure;
@@ -67,12 +67,27 @@ impl Elb {
         })
     }
 
-    /// Asks for one load balancer: whether the API answers, and takes the credentials.
+    /// Tries each call of a reading at one load balancer: whether the API answers, and takes the credentials. Returns the
+    /// calls that could not be tried, for there is nothing to ask about.
     ///
     /// # Errors
-    /// It does not answer, or refuses.
-    pub async fn reach(&self) -> Result<(), Failure> {
-        let asked = async { self.api().await?.reach().await };
+    /// It does not answer, or refuses one of them.
+    pub async fn reach(&self) -> Result<Vec<&'static str>, Failure> {
+        let asked = async {
+            let api = self.api().await?;
+            let Some(balancer) = api.balancers().await?.into_values().next() else {
+                return Ok(vec![TARGET_GROUPS, TAGS, LISTENERS, RULES, TARGET_HEALTH]);
+            };
+            let tagged = std::slice::from_ref(&balancer);
+            let asked = futures::try_join!(api.groups(&balancer), api.rules(&balancer), api.tagged(tagged, RESOURCE));
+            let (groups, rules, _) = asked?;
+            let group = groups.iter().find_map(GroupOfTargets::target_group_arn);
+            if let Some(group) = group {
+                api.targets(group).await?;
+            }
+            let untried = [(rules.is_empty(), RULES), (group.is_none(), TARGET_HEALTH)];
+            Ok(untried.into_iter().filter(|(is_untried, _)| *is_untried).map(|(_, call)| call).collect())
+        };
         bounded(asked).await.map_err(|refusal| refusal.failure)
     }
 

@@ -184,7 +184,7 @@ async fn a_load_balancer_says_what_it_serves() {
     let made = Made::start(&moto).await;
     let settings = ElbSettings { region: Some(REGION.into()), endpoint: Some(moto.url.clone()) };
     let elb = Elb::new("test", settings, || 0).unwrap();
-    assert_eq!(elb.reach().await, Ok(()));
+    assert_eq!(elb.reach().await, Ok(Vec::new()));
 
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let query = BalancerQuery {

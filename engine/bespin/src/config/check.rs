@@ -139,14 +139,25 @@ fn balancers(cluster: &cluster::Settings, found: &mut Vec<String>) {
     if elb.region.as_ref().is_some_and(|region| region.trim().is_empty()) {
         found.push(format!("cluster `{}`: elb: the region is empty; write one, or leave the key out", cluster.name));
     }
-    if let Some(url) = elb.endpoint.as_ref().filter(|url| !is_address(url)) {
-        found.push(format!("cluster `{}`: elb: `{url}` is no address; write http:// or https://", cluster.name));
+    let Some(url) = &elb.endpoint else { return };
+    match url::Url::parse(url) {
+        Ok(parsed) if parsed.has_host() && parsed.scheme() == "https" => {}
+        Ok(parsed) if parsed.has_host() && parsed.scheme() == "http" && is_loopback(&parsed) => {}
+        Ok(parsed) if parsed.has_host() && parsed.scheme() == "http" => {
+            let help = "requests carry a session's token; write https://, or an address of this machine";
+            found.push(format!("cluster `{}`: elb: `{url}` is not encrypted; {help}", cluster.name));
+        }
+        _ => found.push(format!("cluster `{}`: elb: `{url}` is no address; write https://", cluster.name)),
     }
 }
 
-fn is_address(url: &str) -> bool {
-    let is_web = |url: &url::Url| ["http", "https"].contains(&url.scheme()) && url.has_host();
-    url::Url::parse(url).is_ok_and(|url| is_web(&url))
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 fn secrets(config: &Config, found: &mut Vec<String>) {
@@ -350,6 +361,13 @@ mod tests {
         let mistakes = cluster("elb = { region = \"\", endpoint = \"elb.local\" }").expect_err("both are wrong");
         assert!(mistakes.contains("cluster `a`: elb: the region is empty"), "{mistakes}");
         assert!(mistakes.contains("cluster `a`: elb: `elb.local` is no address"), "{mistakes}");
+        for url in ["http://localhost:4566", "http://127.0.0.1:4566", "http://[::1]:4566", "https://elb.local"] {
+            assert!(cluster(&format!("elb = {{ endpoint = \"{url}\" }}")).is_ok(), "{url}");
+        }
+        for url in ["http://elb.local", "http://127.0.0.1.example.com", "http://10.0.0.1"] {
+            let mistakes = cluster(&format!("elb = {{ endpoint = \"{url}\" }}")).expect_err("it is in the clear");
+            assert!(mistakes.contains(&format!("cluster `a`: elb: `{url}` is not encrypted")), "{mistakes}");
+        }
         let unknown = cluster("elb = { regions = \"x\" }").expect_err("a typo");
         assert!(unknown.contains("unknown field `regions`"), "{unknown}");
     }

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 /// The load balancers before one cluster, which this build cannot ask.
-pub struct Elb;
+pub enum Elb {}
 
 impl Elb {
     /// Refuses the settings.
@@ -27,13 +27,13 @@ impl Elb {
     ///
     /// # Errors
     /// None; nothing of this type can be made.
-    pub async fn reach(&self) -> Result<(), Failure> {
-        Ok(())
+    pub async fn reach(&self) -> Result<Vec<&'static str>, Failure> {
+        match *self {}
     }
 }
 
 impl Balancer for Elb {
     fn read<'a>(&'a self, _: &'a BalancerQuery, _: &'a [Value]) -> BoxFuture<'a, BalancerReading> {
-        Box::pin(async { BalancerReading::NotAsked })
+        match *self {}
     }
 }

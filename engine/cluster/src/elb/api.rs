@@ -25,6 +25,13 @@ const PAGES: usize = 20;
 /// Of how many resources the API tells the tags in one call.
 const TAGGED: usize = 20;
 
+/// The calls that need something to ask about.
+pub(super) const TARGET_GROUPS: &str = "DescribeTargetGroups";
+pub(super) const TAGS: &str = "DescribeTags";
+pub(super) const LISTENERS: &str = "DescribeListeners";
+pub(super) const RULES: &str = "DescribeRules";
+pub(super) const TARGET_HEALTH: &str = "DescribeTargetHealth";
+
 /// The API of one region, with its credentials.
 #[derive(Clone, Debug)]
 pub(super) struct ElbApi(Client);
@@ -63,12 +70,6 @@ impl ElbApi {
         self.0.config().region().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Whether the API answers, and takes the credentials: the least that can be asked.
-    pub(super) async fn reach(&self) -> Result<(), ElbRefusal> {
-        let asked = self.0.describe_load_balancers().page_size(1).send().await;
-        asked.map(drop).map_err(|error| ElbRefusal::of("DescribeLoadBalancers", &error))
-    }
-
     /// The ARNs of the region's application load balancers, by their DNS names in lower case.
     pub(super) async fn balancers(&self) -> Result<BTreeMap<String, String>, ElbRefusal> {
         let ask = |marker| {
@@ -90,11 +91,11 @@ impl ElbApi {
             let request = self.0.describe_target_groups().load_balancer_arn(balancer);
             let request = request.page_size(PAGE).set_marker(marker);
             async move {
-                let page = request.send().await.map_err(|error| ElbRefusal::of("DescribeTargetGroups", &error))?;
+                let page = request.send().await.map_err(|error| ElbRefusal::of(TARGET_GROUPS, &error))?;
                 Ok::<_, ElbRefusal>((page.target_groups.unwrap_or_default(), page.next_marker))
             }
         };
-        match pages("DescribeTargetGroups", ask).await {
+        match pages(TARGET_GROUPS, ask).await {
             // It forwards to none.
             Err(refusal) if refusal.code == "TargetGroupNotFound" => Ok(Vec::new()),
             groups => groups,
@@ -106,7 +107,7 @@ impl ElbApi {
         let mut values = BTreeMap::new();
         for some in arns.chunks(TAGGED) {
             let asked = self.0.describe_tags().set_resource_arns(Some(some.to_vec())).send().await;
-            let answer = asked.map_err(|error| ElbRefusal::of("DescribeTags", &error))?;
+            let answer = asked.map_err(|error| ElbRefusal::of(TAGS, &error))?;
             for resource in answer.tag_descriptions() {
                 let found = resource.tags().iter().find(|one| one.key() == Some(tag)).and_then(|one| one.value());
                 values
@@ -119,7 +120,7 @@ impl ElbApi {
     /// The targets of a group, each with its health.
     pub(super) async fn targets(&self, group: &str) -> Result<Vec<TargetHealthDescription>, ElbRefusal> {
         let asked = self.0.describe_target_health().target_group_arn(group).send().await;
-        let answer = asked.map_err(|error| ElbRefusal::of("DescribeTargetHealth", &error))?;
+        let answer = asked.map_err(|error| ElbRefusal::of(TARGET_HEALTH, &error))?;
         Ok(answer.target_health_descriptions.unwrap_or_default())
     }
 
@@ -129,11 +130,11 @@ impl ElbApi {
             let request = self.0.describe_listeners().load_balancer_arn(balancer);
             let request = request.page_size(PAGE).set_marker(marker);
             async move {
-                let page = request.send().await.map_err(|error| ElbRefusal::of("DescribeListeners", &error))?;
+                let page = request.send().await.map_err(|error| ElbRefusal::of(LISTENERS, &error))?;
                 Ok::<_, ElbRefusal>((page.listeners.unwrap_or_default(), page.next_marker))
             }
         };
-        let listeners = pages("DescribeListeners", ask).await?;
+        let listeners = pages(LISTENERS, ask).await?;
         let each = listeners.into_iter().map(|listener| self.rules_of(listener));
         Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
@@ -143,11 +144,11 @@ impl ElbApi {
             let request = self.0.describe_rules().set_listener_arn(listener.listener_arn.clone());
             let request = request.page_size(PAGE).set_marker(marker);
             async move {
-                let page = request.send().await.map_err(|error| ElbRefusal::of("DescribeRules", &error))?;
+                let page = request.send().await.map_err(|error| ElbRefusal::of(RULES, &error))?;
                 Ok::<_, ElbRefusal>((page.rules.unwrap_or_default(), page.next_marker))
             }
         };
-        let rules = pages("DescribeRules", ask).await?;
+        let rules = pages(RULES, ask).await?;
         // The default is one of the rules, but that is nowhere promised.
         let default = listener.default_actions.filter(|_| !rules.iter().any(|rule| rule.is_default == Some(true)));
         Ok(rules.into_iter().filter_map(|rule| rule.actions).chain(default).collect())

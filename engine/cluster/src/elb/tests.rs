@@ -291,19 +291,27 @@ async fn a_throttled_api_is_left_alone_and_longer_each_time() {
 #[tokio::test]
 async fn a_missing_right_is_named() {
     let api = Scripted::start().await;
-    for call in ["DescribeLoadBalancers", "DescribeTags", "DescribeTargetHealth", "DescribeListeners", "DescribeRules"]
-    {
+    for call in [
+        "DescribeLoadBalancers",
+        "DescribeTargetGroups",
+        "DescribeTags",
+        "DescribeTargetHealth",
+        "DescribeListeners",
+        "DescribeRules",
+    ] {
         api.refuse(Some((call, 403, "AccessDenied")));
         let read = elb(&api, || 0).read(&query(), &[ingress("k8s-web.elb.amazonaws.com")]).await;
         let told = failure(&read);
         assert_eq!(told.remedy, Remedy::Person, "{told:?}");
         assert!(told.because.contains(&format!("elasticloadbalancing:{call} is answered by 403")), "{told:?}");
+        let refused = elb(&api, || 0).reach().await.unwrap_err();
+        assert!(refused.message.contains(&format!("elasticloadbalancing:{call} is answered by 403")), "{refused:?}");
     }
     api.refuse(Some(("DescribeLoadBalancers", 403, "InvalidClientTokenId")));
     let refused = elb(&api, || 0).reach().await.unwrap_err();
     assert!(refused.message.ends_with("correct the server's credentials of AWS"), "{refused:?}");
     api.refuse(None);
-    assert_eq!(elb(&api, || 0).reach().await, Ok(()));
+    assert_eq!(elb(&api, || 0).reach().await, Ok(Vec::new()));
 }
 
 #[tokio::test]

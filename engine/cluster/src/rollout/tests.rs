@@ -101,7 +101,7 @@ impl World {
     }
 
     fn weights(&self) -> Vec<u32> {
-        let weight = |entry: &Entry| if let Entry::Shifting { weight } = entry { Some(*weight) } else { None };
+        let weight = |entry: &Entry| if let Entry::Shifting { weight, .. } = entry { Some(*weight) } else { None };
         self.journal.iter().filter_map(|(_, _, entry)| weight(entry)).collect()
     }
 

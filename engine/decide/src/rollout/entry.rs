@@ -3,7 +3,7 @@
 use super::alert::{Alert, AlertAction};
 use super::intent::{Action, Cause, Intent, Start, Through};
 use super::state::{State, Version};
-use super::turn::Turn;
+use super::turn::{Sharing, Turn};
 use crate::next::Timestamp;
 use crate::request::{Key, Response};
 use crate::revert;
@@ -112,6 +112,9 @@ pub enum Entry {
     Shifting {
         /// The canary's share that is to be served, in percent.
         weight: u32,
+        /// The Services that share the traffic.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        services: Option<Sharing>,
     },
     /// The router was seen to serve the canary this weight, in percent.
     Served {

@@ -5,7 +5,7 @@ use super::entry::Entry;
 use super::intent::{Action, Cause, OnTimeout, Routed, Start};
 use super::progress::{Progress, ProgressState};
 use super::state::{AbortStatus, Refused, State, Undo, Version, Weighed};
-use super::turn::Turn;
+use super::turn::{Sharing, Turn};
 use crate::by::By;
 use crate::next::Timestamp;
 use crate::request::Key;
@@ -40,8 +40,9 @@ impl State {
             Entry::Adopted { .. } => self.adopted(at, entry),
             Entry::Began { .. } => self.began(at, entry),
             Entry::Corrected { stable } => self.corrected(at, stable.as_ref()),
-            Entry::Shifting { weight } => {
+            Entry::Shifting { weight, services } => {
                 self.asked = *weight;
+                self.services.clone_from(services);
                 self.weigh(at);
             }
             Entry::Served { weight } => self.verified(*weight),
@@ -188,6 +189,7 @@ impl State {
         }
         self.asked = *weight;
         self.stable_by = stable_by.or(self.stable_by);
+        self.services = None;
         self.progress = Some(Progress {
             hash: hash.clone(),
             images: images.clone(),
@@ -350,6 +352,7 @@ impl State {
     /// What was the canary's Service is the stable version's from now on, with the weight that it has.
     fn take_turn(&mut self, at: Timestamp, stable_by: Turn) {
         self.stable_by = Some(stable_by);
+        self.services = self.services.take().map(Sharing::turned);
         self.asked = 100 - self.asked.min(100);
         self.weigh(at);
     }

@@ -81,5 +81,5 @@ pub use router::rules::hear;
 pub use shares::StableScale;
 pub use state::{AbortStatus, Refused, Requested, State, Undo, Version, Weighed};
 pub use step::{Length, Scale, Step, span};
-pub use turn::Turn;
+pub use turn::{Sharing, Turn};
 pub use write_key::WriteKey;

@@ -10,7 +10,7 @@ use super::router::plugin::Remedy;
 use super::router::{Router, carried};
 use super::state::State;
 use super::strategy::Strategy;
-use super::turn::Turn;
+use super::turn::{Sharing, Turn};
 use crate::next::Timestamp;
 
 /// How long the stable version may have no ready pod before a canary gets everything, in ms: a node that is slow to
@@ -27,9 +27,36 @@ pub(super) fn elsewhere<'a>(state: &State, observed: &'a ObservedRollout, strate
     (Some(hash) != stable).then_some(hash)
 }
 
-/// Which of two Services that take turns is the stable version's: as the journal has it, or else the status.
+/// The same spec with each Service in the place that it has: at this turn, or as the traffic was shared between them.
+pub(super) fn in_place(strategy: Strategy, state: &State, observed: &ObservedRollout) -> Strategy {
+    match strategy.ping_pong {
+        Some(_) => strategy.at_turn(turn(state, observed)),
+        None if is_turned(state, observed) => strategy.turned(),
+        None => strategy,
+    }
+}
+
+/// Whether what is observed as the canary's share, by the names of the spec, is the stable version's.
+pub(super) fn is_turned(state: &State, observed: &ObservedRollout) -> bool {
+    let canary = &observed.rollout["spec"]["strategy"]["canary"];
+    if !canary["pingPong"].is_null() {
+        return turn(state, observed) == Some(Turn::Ping);
+    }
+    let names = canary["canaryService"].as_str().zip(canary["stableService"].as_str());
+    let shared = state.services.as_ref().zip(names);
+    // A spec that has them the other way round moves no traffic from one version to the other.
+    shared.is_some_and(|(shared, (canary, stable))| shared.are(stable, canary))
+}
+
+/// Which of two Services that take turns is the stable version's: as the traffic was shared between them, as the journal
+/// has it, or else as the status does.
 pub(super) fn turn(state: &State, observed: &ObservedRollout) -> Option<Turn> {
-    state.stable_by.or_else(|| told_turn(observed))
+    let turns = &observed.rollout["spec"]["strategy"]["canary"]["pingPong"];
+    let names = turns["pingService"].as_str().zip(turns["pongService"].as_str());
+    let shared = state.services.as_ref().zip(names).and_then(|(shared, (ping, pong))| shared.turn(ping, pong));
+    let known = state.stable_by.or_else(|| told_turn(observed));
+    // Before the first turn there is none to tell.
+    if shared == known.or(Some(Turn::Pong)) { known } else { shared.or(known) }
 }
 
 /// The same as the status has it.
@@ -65,6 +92,11 @@ pub(super) fn select(context: &Context) -> Vec<Act> {
     let bears = context.swaps_at_once() && canary.is_some_and(|set| set.available >= context.strategy.replicas);
     let free = !busy || context.progress.state == ProgressState::Promoted && bears;
     let aborted = matches!(context.progress.state, ProgressState::Aborted { .. });
+    if context.strategy.is_turned && context.is_back() {
+        // The spec has it as the stable version's.
+        act(name, stable, stable.is_some_and(is_full));
+        return acts;
+    }
     match aborted && context.routing().is_none() {
         // Nothing else leads whoever asks by it away from a version whose pods go.
         true => act(name, stable, stable.is_some_and(is_full)),
@@ -100,6 +132,19 @@ impl<'a> Context<'a> {
         let service = self.service(Some(canary));
         service.is_some_and(|service| service.hash.as_ref() == Some(&self.progress.hash))
             && !self.is_missed(service, self.canary())
+    }
+
+    /// Whether no version is underway, and no request comes by the canary's Service.
+    fn is_back(&self) -> bool {
+        !self.is_underway() && !self.canary_gets_requests()
+    }
+
+    /// The Services as the spec names them, once they can change places, where they stand the other way round.
+    pub(super) fn places(&self) -> Option<Sharing> {
+        let (canary, stable) = self.routing().filter(|_| self.strategy.is_turned && self.is_back())?;
+        let next = self.service(Some(canary)).filter(|next| next.hash.as_deref() == Some(self.stable_hash()))?;
+        (self.observed.is_served_by(next) && self.bears_all(next))
+            .then(|| Sharing { canary: stable.to_owned(), stable: canary.to_owned() })
     }
 
     /// Whether a canary gets no pods before its Service names it, for they are to be its targets from their creation on.
@@ -213,8 +258,10 @@ impl<'a> Context<'a> {
 
     /// Whether requests come in by the canary's Service, or are about to.
     pub(super) fn canary_gets_requests(&self) -> bool {
-        let by_router = || self.routing().is_some() && (self.state.asked > 0 || self.served() != Some(0));
-        self.left().is_some() || by_router() || carried::gets_requests(self)
+        let told =
+            || self.router().zip(self.asked()).map_or(0, |(router, asked)| router.told(asked.names, self.observed));
+        let by_router = || self.state.asked > 0 || self.served() != Some(0) || told() > 0;
+        self.left().is_some() || self.routing().is_some() && by_router() || carried::gets_requests(self)
     }
 
     /// The Services and Ingresses that the spec names and that are not there, each with its help.

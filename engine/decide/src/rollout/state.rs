@@ -3,7 +3,7 @@
 
 use super::intent::{Intent, Routed};
 use super::progress::{Progress, ProgressState};
-use super::turn::Turn;
+use super::turn::{Sharing, Turn};
 use crate::next::Timestamp;
 use crate::request::{Key, Ledger, Request, Response};
 use crate::revert;
@@ -42,6 +42,9 @@ pub struct State {
     /// Which of two Services that take turns is the stable version's, once one was replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_by: Option<Turn>,
+    /// The Services of which the weight was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<Sharing>,
     /// The plugin that shares the traffic, from before it is told anything until it has taken that back.
     pub routed: Option<Routed>,
     /// Templates that have gone back, until they are promoted after all or somebody retries them.

@@ -53,6 +53,8 @@ pub struct Strategy {
     pub stable_service: Option<String>,
     /// Where those two take turns, both, and whose turn it is.
     pub ping_pong: Option<PingPong>,
+    /// Whether the spec names the two Services the other way round than the traffic was shared between them.
+    pub is_turned: bool,
     /// The router, when the traffic is routed.
     pub router: Option<Router>,
     /// The stable version's pods while a canary has traffic, with traffic routing.
@@ -152,6 +154,12 @@ impl Strategy {
         let Some((ping_pong, stable_by)) = self.ping_pong.clone().zip(stable_by) else { return self };
         let ServiceNames { canary, stable, ping_pong } = PingPong { stable_by, ..ping_pong }.into();
         Strategy { canary_service: canary, stable_service: stable, ping_pong, ..self }
+    }
+
+    /// The same with the two Services in each other's places.
+    pub(super) fn turned(self) -> Strategy {
+        let (canary, stable) = (self.stable_service, self.canary_service);
+        Strategy { canary_service: canary, stable_service: stable, is_turned: true, ..self }
     }
 
     /// The pods that the stable version's share asks for, at a canary's weight in percent.
@@ -326,6 +334,7 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
         canary_service: services.canary,
         stable_service: services.stable,
         ping_pong: services.ping_pong,
+        is_turned: false,
         router,
         stable_scale,
         canary_metadata,

@@ -186,6 +186,12 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Whether the stable version's targets of a Service can take all of the traffic.
+    pub(super) fn bears_all(&self, service: &Service) -> bool {
+        let targets = self.targets(Some(service), self.observed.set(self.stable_hash()), Absent::PassedOver);
+        self.unread().is_none() && targets.is_none_or(|targets| targets.bears() == 100)
+    }
+
     /// Whether the stable version gets everything by the canary's Service, until its own names it.
     pub(super) fn is_between(&self) -> bool {
         let Some((canary, _)) = self.routing() else { return false };

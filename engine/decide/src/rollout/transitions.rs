@@ -16,6 +16,7 @@ use super::progress::{Progress, ProgressState};
 use super::state::{Requested, State};
 use super::step::{Length, Step};
 use super::strategy::{AbortOn, Reading, Strategy};
+use super::turn::Sharing;
 use super::{stable_version, template};
 use crate::next::Timestamp;
 use crate::object::write_time;
@@ -188,9 +189,15 @@ pub(super) fn stand(context: &Context) -> Option<Move> {
 pub(super) fn shift(context: &Context) -> Option<Move> {
     let weight = context.wanted_weight();
     let asked = context.state.asked;
-    (weight != asked).then(|| {
-        moving(vec![Entry::Shifting { weight }], format!("shifting the canary's weight from {asked} % to {weight} %"))
-    })
+    if weight == asked {
+        let services = context.places()?;
+        let text = format!("{} serves the stable version from here on", services.stable);
+        return Some(moving(vec![Entry::Shifting { weight, services: Some(services) }], text));
+    }
+    let owned = |(canary, stable): (&str, &str)| Sharing { canary: canary.to_owned(), stable: stable.to_owned() };
+    let services = context.routing().map(owned);
+    let text = format!("shifting the canary's weight from {asked} % to {weight} %");
+    Some(moving(vec![Entry::Shifting { weight, services }], text))
 }
 
 /// That the weight promised last was seen to be served, once for each; written down with whatever is written next.

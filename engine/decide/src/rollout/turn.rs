@@ -1,4 +1,4 @@
-//! Whose turn it is, where two Services take turns.
+//! Which of two Services is whose: whose turn it is, where they take turns, and what they were when the traffic was shared.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,37 @@ pub enum Turn {
     Ping,
     /// `pingPong.pongService`: also before any version was replaced.
     Pong,
+}
+
+/// The two Services that share the traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Sharing {
+    /// The canary's.
+    pub canary: String,
+    /// The stable version's.
+    pub stable: String,
+}
+
+impl Sharing {
+    /// The same with each Service in the other's place.
+    pub(super) fn turned(self) -> Sharing {
+        Sharing { canary: self.stable, stable: self.canary }
+    }
+
+    /// Whether these are the two Services.
+    pub(super) fn are(&self, canary: &str, stable: &str) -> bool {
+        self.canary == canary && self.stable == stable
+    }
+
+    /// Whose turn it is between `ping` and `pong`, where these are the two.
+    pub(super) fn turn(&self, ping: &str, pong: &str) -> Option<Turn> {
+        match () {
+            () if self.are(ping, pong) => Some(Turn::Pong),
+            () if self.are(pong, ping) => Some(Turn::Ping),
+            () => None,
+        }
+    }
 }
 
 impl Turn {

@@ -248,6 +248,12 @@ impl Alb {
         self.ingresses.iter().filter_map(problem).collect()
     }
 
+    /// The canary's highest weight that an Ingress carries, in percent.
+    pub(super) fn told(&self, names: Names, ingresses: &BTreeMap<String, Ingress>) -> u32 {
+        let present = self.ingresses.iter().filter_map(|(name, _)| ingresses.get(name));
+        present.filter_map(|ingress| written(self, ingress, names.canary, names.stable)).max().unwrap_or(0)
+    }
+
     /// The canary's weight as all of the live Ingresses have it, in percent; `None` when they differ, or one of them
     /// cannot be read.
     pub fn served(&self, ingresses: &[Value], canary: &str, stable: &str) -> Option<u32> {

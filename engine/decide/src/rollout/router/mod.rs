@@ -70,6 +70,14 @@ impl Router {
         }
     }
 
+    /// The highest weight that it was told to give the canary, in percent, as far as what it reads shows that.
+    pub(super) fn told(&self, names: Names, observed: &ObservedRollout) -> u32 {
+        match self {
+            Router::Alb(alb) => alb.told(names, &observed.ingresses),
+            Router::Plugin(_) => 0,
+        }
+    }
+
     /// What it has still to be told.
     pub(super) fn writes(&self, asked: Asked, observed: &ObservedRollout) -> Vec<Act> {
         match self {

@@ -17,7 +17,6 @@ use crate::rollout::outcomes::{self, ActKey, Removal, Reply};
 use crate::rollout::services;
 use crate::rollout::state::State;
 use crate::rollout::strategy::{self, Reading, Strategy};
-use crate::rollout::turn::Turn;
 
 /// Takes in what came of the acts at a router that is a plugin, where it is one and is in use.
 pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, Reply>) {
@@ -32,10 +31,7 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
             observed.unwritten = outcomes::unwritten(state, outcomes);
             observed.posted = outcomes::posted(outcomes);
             observed.unowned = outcomes::unowned(outcomes);
-            let turn = services::turn(state, observed);
-            let takes_turns = !observed.rollout["spec"]["strategy"]["canary"]["pingPong"].is_null();
-            // What is observed is the share of `pingService`.
-            if takes_turns && turn == Some(Turn::Ping) {
+            if services::is_turned(state, observed) {
                 observed.served = observed.served.map(|served| 100 - served.min(100));
             }
             if let Some(split) = question(state, observed) {
@@ -63,7 +59,7 @@ fn question(state: &State, observed: &ObservedRollout) -> Option<Split> {
 
 /// Reads the spec, and refuses a plugin that this server has not, or not for this Rollout.
 pub(in crate::rollout) fn read(state: &State, observed: &ObservedRollout) -> Result<Strategy, Vec<Mistake>> {
-    let strategy = strategy::parse(&observed.rollout)?.at_turn(services::turn(state, observed));
+    let strategy = services::in_place(strategy::parse(&observed.rollout)?, state, observed);
     let Some(name) = strategy.router.as_ref().and_then(Router::plugin) else { return Ok(strategy) };
     let (got, add) = match observed.routers.get(name) {
         Some(Serves::This) => return Ok(strategy),
@@ -79,7 +75,7 @@ pub(in crate::rollout) fn read(state: &State, observed: &ObservedRollout) -> Res
 
 /// What of a spec with mistakes is good for safety alone; no plugin that the server has not, or not for this Rollout.
 pub(in crate::rollout) fn salvage(state: &State, observed: &ObservedRollout) -> Option<Strategy> {
-    let strategy = strategy::salvage(&observed.rollout)?.at_turn(services::turn(state, observed));
+    let strategy = services::in_place(strategy::salvage(&observed.rollout)?, state, observed);
     let name = strategy.router.as_ref().and_then(Router::plugin);
     let serves = name.is_none_or(|name| observed.routers.get(name) == Some(&Serves::This));
     Some(if serves { strategy } else { Strategy { router: None, reading: Reading::KeepsPods, ..strategy } })

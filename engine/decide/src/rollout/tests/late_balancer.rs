@@ -10,7 +10,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The annotation that the controller reads.
-const ACTION: &str = "alb.ingress.kubernetes.io/actions.was-stable";
 
 /// How late each part is, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +90,12 @@ struct Group {
 impl World {
     /// The seed's world behind a load balancer that is as late as that.
     pub(super) fn balanced(lag: Lag) -> World {
-        let mut world = World::seed();
-        world.balancer = Some(LateBalancer {
+        World::seed().behind(lag)
+    }
+
+    /// The same world behind a load balancer that is as late as that.
+    pub(super) fn behind(mut self, lag: Lag) -> World {
+        self.balancer = Some(LateBalancer {
             lag,
             kind: TargetKind::Pods,
             api: Api::Answers,
@@ -103,7 +106,7 @@ impl World {
             at: BTreeMap::new(),
             idle: 0,
         });
-        world
+        self
     }
 
     /// The load balancer, to be changed.
@@ -282,8 +285,8 @@ impl World {
             return;
         };
         for (name, site) in &balancer.at {
-            let ingress = self.ingresses.iter().find(|ingress| ingress["metadata"]["name"] == *name).unwrap();
-            let told = weights(ingress);
+            let told_by = self.ingresses.iter().find(|ingress| ingress["metadata"]["name"] == *name).unwrap();
+            let told = weights(told_by);
             let weight = |service: &str| {
                 let of = |weights: &BTreeMap<String, u32>| weights.get(service).copied().unwrap_or(0);
                 of(&site.rule).max(of(&told))
@@ -303,7 +306,7 @@ impl World {
                         );
                     }
                     Act::Route { ingress, annotations } if ingress.name == *name => {
-                        let next = annotations.get(ACTION).map(|text| read(text)).unwrap_or_default();
+                        let next = annotations.get(&action_key(told_by)).map(|text| read(text)).unwrap_or_default();
                         let any = site.groups.values().any(|group| !self.answering(group).is_empty());
                         for (service, more) in next.iter().filter(|(service, more)| **more > weight(service)) {
                             let answers =
@@ -426,9 +429,15 @@ fn is_due(due: &mut Option<Timestamp>, differs: bool, now: Timestamp, lag: Times
     due.take_if(|at| now >= *at).is_some()
 }
 
+/// The annotation that an Ingress' backend reads.
+fn action_key(ingress: &Value) -> String {
+    let root = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"].as_str().unwrap();
+    format!("alb.ingress.kubernetes.io/actions.{root}")
+}
+
 /// The weights that an Ingress asks for, by Service.
 fn weights(ingress: &Value) -> BTreeMap<String, u32> {
-    ingress["metadata"]["annotations"][ACTION].as_str().map(read).unwrap_or_default()
+    ingress["metadata"]["annotations"][action_key(ingress)].as_str().map(read).unwrap_or_default()
 }
 
 fn read(action: &str) -> BTreeMap<String, u32> {

@@ -1,6 +1,7 @@
 //! Two Services that take turns: a version keeps the Service that it came with.
 
 use super::super::*;
+use super::late_balancer::USUAL;
 use super::world::{Step, V55, V56, World, at_weight, settled};
 use serde_json::{Value, json};
 
@@ -190,4 +191,96 @@ fn what_turns_need_is_said_with_its_place() {
     assert!(unrouted.contains("pingPong: works with trafficRouting.alb only"), "{unrouted}");
     let unknown = said(|canary| canary["pingPong"]["pang"] = json!("x"));
     assert!(unknown.contains("spec.strategy.canary.pingPong.pang"), "{unknown}");
+}
+
+/// The share of a version's pods, in percent.
+fn share(world: &World, image: &str) -> u64 {
+    let hash = hash(world, image);
+    let of = |service, weight| if *named(world, service) == hash { weight } else { 0 };
+    of(PING, ping(world)) + of(PONG, 100 - ping(world))
+}
+
+/// Edits of the canary's strategy that name each of the Services in the other's place.
+const TURNED: [(&str, fn(&mut Value, &Value)); 3] = [
+    ("named", |canary, names| {
+        let names = (names["stableService"].clone(), names["canaryService"].clone());
+        canary.as_object_mut().unwrap().remove("pingPong");
+        (canary["canaryService"], canary["stableService"]) = names;
+    }),
+    ("by turns", |canary, names| {
+        let turns = json!({ "pingService": names["stableService"], "pongService": names["canaryService"] });
+        canary["pingPong"] = turns;
+        let canary = canary.as_object_mut().unwrap();
+        canary.remove("canaryService");
+        canary.remove("stableService");
+    }),
+    ("by turns, in their places", |canary, names| {
+        let turns = json!({ "pingService": names["canaryService"], "pongService": names["stableService"] });
+        canary["pingPong"] = turns;
+        let canary = canary.as_object_mut().unwrap();
+        canary.remove("canaryService");
+        canary.remove("stableService");
+    }),
+];
+
+#[test]
+fn services_that_change_places_in_mid_walk_move_no_traffic() {
+    for (what, change) in TURNED {
+        for by_turns in [false, true] {
+            for ending in ["promoted", "aborted", "sent back"] {
+                let said = format!("{what} {by_turns} {ending}");
+                let mut world = settled(if by_turns { World::by_turns() } else { rooted() }.behind(USUAL));
+                if by_turns {
+                    walked(&mut world, V56, PING);
+                }
+                let (before, next) = if by_turns { (V56, V57) } else { (V55, V56) };
+                // Those that the walk shares the traffic between.
+                let names = match by_turns {
+                    true => json!({ "canaryService": "was-stable", "stableService": "was-canary" }),
+                    false => json!({ "canaryService": "was-canary", "stableService": "was-stable" }),
+                };
+                world.deploy(next);
+                let mut world = at_share(world, next, 10);
+                change(&mut world.rollout["spec"]["strategy"]["canary"], &names);
+                world.changed();
+                match ending {
+                    "aborted" => world.ask(Action::Abort),
+                    "sent back" => world.deploy(before),
+                    _ => {}
+                }
+                let mut last = 10;
+                while world.step() == Step::On {
+                    let now = share(&world, next);
+                    let is_over = world.state().stable.unwrap().image == next;
+                    assert!(now <= last + 25 || is_over, "{said}: from {last} % to {now} %: {:?}", world.said);
+                    assert!(ending == "promoted" || now <= 10, "{said}: {now} %: {:?}", world.said);
+                    assert!(share(&world, before) + now >= 100 || is_over, "{said}: {:?}", world.said);
+                    last = now;
+                }
+                let serves = if ending == "promoted" { next } else { before };
+                let (shared, running) = (share(&world, serves), world.running());
+                assert_eq!((shared, running), (100, vec![(serves.to_owned(), 2)]), "{said}: {:?}", world.said);
+                if let Some(stable) = world.rollout["spec"]["strategy"]["canary"]["stableService"].as_str() {
+                    let by_name = if stable == "was-canary" { ping(&world) } else { 100 - ping(&world) };
+                    assert_eq!(by_name, 100, "{said}: {:?}", world.said);
+                }
+            }
+        }
+    }
+}
+
+/// By names, with a root of its own.
+fn rooted() -> World {
+    let mut world = World::by_turns();
+    let canary = &mut world.rollout["spec"]["strategy"]["canary"];
+    canary.as_object_mut().unwrap().remove("pingPong");
+    canary["canaryService"] = json!("was-canary");
+    canary["stableService"] = json!("was-stable");
+    world
+}
+
+/// On until a version has so much of the traffic, in percent.
+fn at_share(mut world: World, image: &str, percent: u64) -> World {
+    world.run_until(|world| share(world, image) == percent);
+    world
 }

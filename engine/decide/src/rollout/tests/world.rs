@@ -332,7 +332,7 @@ impl World {
         let observed = self.observed();
         let (before, next) = (self.journal.len(), decide(&self.state(), &observed, self.now));
         for entry in next.record {
-            if let Entry::Shifting { weight } = entry {
+            if let Entry::Shifting { weight, .. } = entry {
                 self.weights.push(weight);
             }
             // What cannot be read again is lost in a restart.
@@ -672,7 +672,9 @@ impl World {
         if let Some(balancer) = &self.balancer {
             return balancer.weight();
         }
-        strategy::served(&self.rollout, &self.ingresses, &BalancerReading::NotAsked)
+        let share = strategy::served(&self.rollout, &self.ingresses, &BalancerReading::NotAsked)?;
+        let (services, _) = strategy::named(&self.rollout);
+        Some(if services[0] == "was-stable" { 100 - share } else { share })
     }
 
     pub(super) fn at(&self) -> usize {
