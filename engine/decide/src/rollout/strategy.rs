@@ -14,7 +14,7 @@ use super::selector::{read_selector, read_template};
 use super::shares::{StableScale, read_delays, read_stable_scale};
 use super::step::{self, Scale, Step, Traffic};
 use super::turn::Turn;
-use crate::annotations::ABORT_ON;
+use crate::annotations::{ABORT_ON, OWNER};
 use crate::next::Timestamp;
 use crate::object::{annotation, time};
 use serde_json::Value;
@@ -215,8 +215,9 @@ pub fn named(rollout: &Value) -> (Vec<String>, Vec<String>) {
     }
 }
 
-/// What the load balancer's API is asked about a Rollout; `None` where it shares none of its traffic.
+/// What the load balancer's API is asked about a Rollout; `None` where it shares none of its traffic, or is another's.
 pub fn balancer_query(rollout: &Value) -> Option<BalancerQuery> {
+    annotation(rollout, OWNER)?;
     let strategy = salvage(rollout)?;
     let router = strategy.router.filter(|router| matches!(router, Router::Alb(_)))?;
     let services = [strategy.canary_service, strategy.stable_service].into_iter().flatten().collect();

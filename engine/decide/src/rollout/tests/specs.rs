@@ -21,6 +21,18 @@ fn the_seeds_rollout_is_read_as_it_stands() {
     assert_eq!(strategy::named(&seed()).0, ["was-canary", "was-stable"]);
 }
 
+#[test]
+fn the_load_balancer_is_asked_about_ones_own_rollouts() {
+    let mut rollout = seed();
+    assert_eq!(strategy::balancer_query(&rollout), None);
+    rollout["metadata"]["annotations"] = json!({ crate::annotations::OWNER: "bespin" });
+    let query = strategy::balancer_query(&rollout).unwrap();
+    assert_eq!(query.ingresses, ["petclinic-ingress"]);
+    assert_eq!(query.services, ["was-canary", "was-stable"]);
+    rollout["spec"]["strategy"]["canary"].as_object_mut().unwrap().remove("trafficRouting");
+    assert_eq!(strategy::balancer_query(&rollout), None);
+}
+
 /// One change, and the refusal's path with a part of its text.
 #[track_caller]
 fn refused(pointer: &str, value: Value, path: &str, part: &str) {
