@@ -224,6 +224,11 @@ async fn stays(by_hand: &ByHand, step: u64, weight: u32, long: Duration) {
         (all as usize == by_hand.pods().await.len()).then_some(pods)
     })
     .await;
+    // The dashboard knows before the status is written.
+    eventually("the status has come to this step", PATIENCE, || async {
+        (by_hand.estate.rollout().await["status"]["currentStepIndex"] == step).then_some(())
+    })
+    .await;
     let began = Instant::now();
     while began.elapsed() < long {
         let status = by_hand.estate.rollout().await["status"].clone();
