@@ -9,8 +9,6 @@ use crate::rollout::router::plugin::{Remedy, RouterFailure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The annotation that the controller reads.
-
 /// How late each part is, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lag {

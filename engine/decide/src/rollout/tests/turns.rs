@@ -200,8 +200,11 @@ fn share(world: &World, image: &str) -> u64 {
     of(PING, ping(world)) + of(PONG, 100 - ping(world))
 }
 
+/// What a person changes in the canary's strategy, by the names of its two Services.
+type Edit = fn(&mut Value, &Value);
+
 /// Edits of the canary's strategy that name each of the Services in the other's place.
-const TURNED: [(&str, fn(&mut Value, &Value)); 3] = [
+const TURNED: [(&str, Edit); 3] = [
     ("named", |canary, names| {
         let names = (names["stableService"].clone(), names["canaryService"].clone());
         canary.as_object_mut().unwrap().remove("pingPong");
