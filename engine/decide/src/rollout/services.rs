@@ -4,6 +4,7 @@ use super::act::Act;
 use super::context::{Context, is_full};
 use super::intent::Start;
 use super::observed::{ObservedRollout, Service, Set};
+use super::ping_pong::{PingPong, ServiceNames};
 use super::pods::Pod;
 use super::progress::ProgressState;
 use super::router::plugin::Remedy;
@@ -107,6 +108,21 @@ pub(super) fn select(context: &Context) -> Vec<Act> {
         false => act(name, canary, !aborted && free && canary.is_some_and(is_full)),
     }
     acts
+}
+
+impl Strategy {
+    /// The same at this turn, where two Services take turns.
+    fn at_turn(self, stable_by: Option<Turn>) -> Strategy {
+        let Some((ping_pong, stable_by)) = self.ping_pong.clone().zip(stable_by) else { return self };
+        let ServiceNames { canary, stable, ping_pong } = PingPong { stable_by, ..ping_pong }.into();
+        Strategy { canary_service: canary, stable_service: stable, ping_pong, ..self }
+    }
+
+    /// The same with the two Services in each other's places.
+    fn turned(self) -> Strategy {
+        let (canary, stable) = (self.stable_service, self.canary_service);
+        Strategy { canary_service: canary, stable_service: stable, is_turned: true, ..self }
+    }
 }
 
 impl<'a> Context<'a> {

@@ -6,14 +6,13 @@
 pub use super::fields::Mistake;
 use super::fields::{CANARY, Fields, Mistakes};
 use super::metadata::{self, PodMetadata};
-use super::ping_pong::{self, PingPong, ServiceNames};
+use super::ping_pong::{self, PingPong};
 use super::replicas::{self, Bounds};
 use super::router::balancer::{self, BalancerQuery, BalancerReading};
 use super::router::{self, Router};
 use super::selector::{read_selector, read_template};
 use super::shares::{StableScale, read_delays, read_stable_scale};
 use super::step::{self, Scale, Step, Traffic};
-use super::turn::Turn;
 use crate::annotations::{ABORT_ON, OWNER};
 use crate::next::Timestamp;
 use crate::object::{annotation, time};
@@ -147,19 +146,6 @@ impl Strategy {
             _ => Reading::Safety,
         };
         Strategy { reading, ..self }
-    }
-
-    /// The same at this turn, where two Services take turns.
-    pub(super) fn at_turn(self, stable_by: Option<Turn>) -> Strategy {
-        let Some((ping_pong, stable_by)) = self.ping_pong.clone().zip(stable_by) else { return self };
-        let ServiceNames { canary, stable, ping_pong } = PingPong { stable_by, ..ping_pong }.into();
-        Strategy { canary_service: canary, stable_service: stable, ping_pong, ..self }
-    }
-
-    /// The same with the two Services in each other's places.
-    pub(super) fn turned(self) -> Strategy {
-        let (canary, stable) = (self.stable_service, self.canary_service);
-        Strategy { canary_service: canary, stable_service: stable, is_turned: true, ..self }
     }
 
     /// The pods that the stable version's share asks for, at a canary's weight in percent.
