@@ -43,7 +43,9 @@ pub(super) fn is_turned(state: &State, observed: &ObservedRollout) -> bool {
     if !canary["pingPong"].is_null() {
         return turn(state, observed) == Some(Turn::Ping);
     }
-    let names = canary["canaryService"].as_str().zip(canary["stableService"].as_str());
+    // Without a root the action bears the stable Service's name, and a plugin goes by the names of the spec.
+    let rooted = canary["trafficRouting"]["alb"]["rootService"].as_str();
+    let names = rooted.and(canary["canaryService"].as_str().zip(canary["stableService"].as_str()));
     let shared = state.services.as_ref().zip(names);
     // A spec that has them the other way round moves no traffic from one version to the other.
     shared.is_some_and(|(shared, (canary, stable))| shared.are(stable, canary))

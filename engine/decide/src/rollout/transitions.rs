@@ -195,7 +195,7 @@ pub(super) fn shift(context: &Context) -> Option<Move> {
         return Some(moving(vec![Entry::Shifting { weight, services: Some(services) }], text));
     }
     let owned = |(canary, stable): (&str, &str)| Sharing { canary: canary.to_owned(), stable: stable.to_owned() };
-    let services = context.routing().map(owned);
+    let services = context.routing().map(owned).or_else(|| context.state.services.clone());
     let text = format!("shifting the canary's weight from {asked} % to {weight} %");
     Some(moving(vec![Entry::Shifting { weight, services }], text))
 }

@@ -287,3 +287,27 @@ fn at_share(mut world: World, image: &str, percent: u64) -> World {
     world.run_until(|world| share(world, image) == percent);
     world
 }
+
+#[test]
+fn names_that_are_swapped_without_a_root_are_taken_as_they_stand() {
+    for is_aborted in [false, true] {
+        let mut world = settled(World::seed());
+        world.deploy(V56);
+        world.settle();
+        world.ingresses[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("was-canary");
+        let canary = &mut world.rollout["spec"]["strategy"]["canary"];
+        (canary["canaryService"], canary["stableService"]) = (json!("was-stable"), json!("was-canary"));
+        world.changed();
+        world.settle();
+        assert_eq!((world.phase(), world.running()), ("Healthy", vec![(V56.to_owned(), 2)]), "{:?}", world.said);
+        world.deploy(V57);
+        if is_aborted {
+            world.run_until(|world| world.state().asked == 25);
+            world.ask(Action::Abort);
+        }
+        world.settle();
+        let serves = if is_aborted { V56 } else { V57 };
+        // All of it comes by `was-canary`, which is the stable version's now.
+        assert_eq!((world.shared(), world.running()), (Some(100), vec![(serves.to_owned(), 2)]), "{:?}", world.said);
+    }
+}
