@@ -3,7 +3,7 @@
 //! `UPDATE=1 cargo test -p stories --test tidy readme` writes the table anew; read the difference before it is committed.
 
 use super::{top, tracked};
-use decide::rollout::strategy;
+use decide::rollout::spec;
 use decide::sync::application;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -110,7 +110,7 @@ fn rollout(path: &str, value: Value) -> Fit {
         router if router.contains(".trafficRouting.") => object["spec"]["strategy"]["canary"]["trafficRouting"] = value,
         path => set(&mut object, path, value),
     }
-    if strategy::parse(&object).is_ok() { Fit::AsItStands } else { Fit::Refused }
+    if spec::parse(&object).is_ok() { Fit::AsItStands } else { Fit::Refused }
 }
 
 /// The first user's files, by the rows of the story that gives each to the program.

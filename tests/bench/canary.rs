@@ -3,7 +3,7 @@
 use super::{Better, Figure, median};
 use decide::by::By;
 use decide::next::Timestamp;
-use decide::rollout::{BalancerReading, Entry, Objects, Observed, State, decide, strategy};
+use decide::rollout::{BalancerReading, Entry, Objects, Observed, State, decide, spec};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::hint::black_box;
@@ -157,7 +157,7 @@ async fn observed(estate: &Estate) -> Observed {
     let rollout = estate.rollout().await;
     let ingresses: Vec<Value> = kube.get(&format!("{INGRESSES}/petclinic-ingress")).await.into_iter().collect();
     Observed::read(Objects {
-        served: strategy::served(&rollout, &ingresses, &BalancerReading::NotAsked),
+        served: spec::served(&rollout, &ingresses, &BalancerReading::NotAsked),
         rollout: Some(rollout),
         sets: kube.list(&format!("{REPLICASETS}{versioned}")).await,
         pods: kube.list(&format!("{NAMESPACE}/pods{versioned}")).await,

@@ -40,7 +40,7 @@ impl Cluster {
         let Some(rollout) = self.one("argoproj.io/v1alpha1", "Rollout", namespace, name).await? else {
             return Ok(Objects::default());
         };
-        let (services, ingresses) = rollout::strategy::named(&rollout);
+        let (services, ingresses) = rollout::spec::named(&rollout);
         let (sets, pods, services, ingresses, autoscalers) = futures::try_join!(
             self.versioned("apps/v1", "ReplicaSet", namespace),
             self.versioned("v1", "Pod", namespace),
@@ -48,11 +48,11 @@ impl Cluster {
             self.ingresses(namespace, name, &ingresses),
             self.autoscalers(namespace),
         )?;
-        let balancer = match rollout::strategy::balancer_query(&rollout) {
+        let balancer = match rollout::spec::balancer_query(&rollout) {
             Some(query) => balancer.read(&query, &ingresses).await,
             None => BalancerReading::NotAsked,
         };
-        let served = rollout::strategy::served(&rollout, &ingresses, &balancer);
+        let served = rollout::spec::served(&rollout, &ingresses, &balancer);
         let cluster = self.name().to_owned();
         let applications = None;
         let rollout = Some(rollout);

@@ -206,7 +206,7 @@ pub fn write_time(at: Timestamp) -> String {
 
 /// The conditions of an object's status.
 pub(crate) fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
-    object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
+    object["status"]["conditions"].as_array().into_iter().flatten()
 }
 
 /// A map of texts, as labels and selectors are.

@@ -1,7 +1,7 @@
 //! Argo's kinds: an Application or a Rollout is read whole or refused in words, and no number in it is read as another.
 
 use decide::object;
-use decide::rollout::{Length, Step, strategy};
+use decide::rollout::{Length, Step, spec, strategy};
 use decide::sync::application::{self, Ownership};
 use decide::sync::{ignore, quantity};
 use serde_json::Value;
@@ -41,8 +41,8 @@ fn application(value: &Value) {
 }
 
 fn rollout(value: &Value) {
-    let _services = strategy::named(value);
-    match strategy::parse(value) {
+    let _services = spec::named(value);
+    match spec::parse(value) {
         Ok(read) => {
             let canary = &value["spec"]["strategy"]["canary"];
             let written = canary["steps"].as_array().map_or(0, Vec::len);

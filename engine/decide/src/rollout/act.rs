@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use crate::next::{Next, Timestamp, Wake};
-use crate::object::text;
+use crate::object;
 use crate::revert;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -200,9 +200,9 @@ impl Guard {
     /// The guard of an object as it was read.
     pub fn of(object: &Value) -> Guard {
         Guard {
-            name: text(object, "/metadata/name"),
-            uid: text(object, "/metadata/uid"),
-            resource_version: text(object, "/metadata/resourceVersion"),
+            name: object::name(object).to_owned(),
+            uid: object::uid(object).to_owned(),
+            resource_version: object::resource_version(object).to_owned(),
         }
     }
 }

@@ -115,7 +115,7 @@ fn as_it_stands(observed: &ObservedRollout, strategy: &Strategy, left: &str, is_
             .filter(|_| !is_newest && strategy.reading == Reading::Whole)
             .unwrap_or_else(|| strategy.steps_hash.clone()),
         steps: strategy.steps.len(),
-        uid: Some(observed.guard().uid),
+        uid: Some(observed.uid().to_owned()),
         stable_by: services::told_turn(observed),
     }
 }

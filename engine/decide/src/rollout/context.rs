@@ -14,6 +14,7 @@ use super::state::State;
 use super::step::Step;
 use super::strategy::{Reading, Strategy};
 use crate::next::Timestamp;
+use std::cell::OnceCell;
 
 /// Whether a position's weight is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +32,24 @@ pub(super) struct Context<'a> {
     pub strategy: &'a Strategy,
     pub progress: &'a Progress,
     pub now: Timestamp,
+    /// What keeps the traffic from being routed, once a rule has asked.
+    pub(super) problems: OnceCell<Vec<String>>,
+    /// Whether only the newest version fits the stable Service, once a rule has asked.
+    pub(super) only_newest_fits: OnceCell<bool>,
 }
 
 impl<'a> Context<'a> {
+    pub(super) fn new(
+        state: &'a State,
+        observed: &'a ObservedRollout,
+        strategy: &'a Strategy,
+        progress: &'a Progress,
+        now: Timestamp,
+    ) -> Context<'a> {
+        let (problems, only_newest_fits) = (OnceCell::new(), OnceCell::new());
+        Context { state, observed, strategy, progress, now, problems, only_newest_fits }
+    }
+
     /// The newest version's set.
     pub(super) fn canary(&self) -> Option<&'a Set> {
         self.observed.set(&self.progress.hash)

@@ -125,7 +125,7 @@ fn ours(state: &State, observed: &ObservedRollout, now: Timestamp) -> Move {
     let Some(progress) = &state.progress else {
         return Next::blocked("the journal has lost the progress that it began");
     };
-    let context = Context { state, observed, strategy: &spec, progress, now };
+    let context = Context::new(state, observed, &spec, progress, now);
     let rules = [
         rules::promise,
         rules::ask,
@@ -202,7 +202,7 @@ pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown 
         state.progress.as_ref().filter(|progress| progress.hash == hash)
     };
     let shown = |strategy: &Strategy, progress: &Progress| {
-        let context = Context { state, observed, strategy, progress, now };
+        let context = Context::new(state, observed, strategy, progress, now);
         let (phase, message) = status::phase(&context);
         let lacking = messages::lacking(&context).map(|(lacking, _)| lacking);
         let message = match &lacking {
@@ -230,7 +230,7 @@ pub fn show(state: &State, observed: &ObservedRollout, now: Timestamp) -> Shown 
             let invalid = Shown { phase: "Degraded".to_owned(), message, ..theirs };
             let read = rules::salvage(state, observed).zip(state.progress.as_ref());
             read.map_or(invalid.clone(), |(strategy, progress)| {
-                salvaged(&Context { state, observed, strategy: &strategy, progress, now }, invalid)
+                salvaged(&Context::new(state, observed, &strategy, progress, now), invalid)
             })
         }
         (Owner::Observed, _) => theirs,

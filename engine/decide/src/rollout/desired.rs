@@ -161,7 +161,7 @@ fn owner(context: &Context) -> Value {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Rollout",
         "name": context.observed.name(),
-        "uid": context.observed.guard().uid,
+        "uid": context.observed.uid(),
         "controller": true,
         "blockOwnerDeletion": true,
     })

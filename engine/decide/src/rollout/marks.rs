@@ -66,6 +66,9 @@ fn marks<'a>(context: &'a Context<'a>) -> impl Iterator<Item = Act> + 'a {
 /// nothing is on a pod that no annotation tells of.
 fn mark_set(context: &Context, set: &Set) -> Vec<Act> {
     let (wanted, known) = (wanted(context, &set.hash), &set.metadata);
+    if wanted.is_empty() && known.put.is_empty() && known.overwritten.is_empty() {
+        return Vec::new();
+    }
     let allowed = |carried: &PodMetadata, (labels, annotations): &(MetadataChanges, MetadataChanges)| {
         let mut labels = labels.clone();
         labels.retain(|key, value| !is_needed(context, set, carried, key, value.as_str()));

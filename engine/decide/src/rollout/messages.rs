@@ -5,7 +5,7 @@ use super::desired;
 use super::git;
 use super::intent::{Action, Start};
 use super::marks;
-use super::observed::Set;
+use super::observed::{Service, Set};
 use super::progress::ProgressState;
 use super::restart;
 use super::router::leaving;
@@ -44,7 +44,7 @@ pub(super) fn lacking(context: &Context) -> Option<(String, &'static str)> {
     let replaced = context.is_underway() || restart::is_running(context);
     let least = replicas.saturating_sub(if replaced { context.strategy.bounds.unavailable } else { 0 });
     let available: u32 = context.observed.sets.iter().map(|set| set.available).sum();
-    let lost = |name: &str| context.service(Some(name)).and_then(|service| context.observed.behind(service)) == Some(0);
+    let lost = |name: &str| context.service(Some(name)).and_then(Service::behind) == Some(0);
     let lacks = |name: &str, image: &str, set: Option<&Set>, share: u32| {
         let text = match set.is_some_and(|set| set.ready > 0) {
             true => format!("Service {name} selects no ready pod of {image}, and it gets {share} % of the traffic"),

@@ -10,6 +10,7 @@ use super::pods::{self, Pod};
 use super::router::alb::Ingress;
 use super::router::balancer::BalancerReading;
 use super::router::plugin::{RouterFailure, RouterStatus, Serves};
+use super::spec::Spec;
 use super::write_key::WriteKey;
 use crate::annotations::{BY_SHARE, OWNER};
 use crate::epoch::Epoch;
@@ -38,6 +39,8 @@ pub enum Observed {
 pub struct ObservedRollout {
     /// The Rollout itself, as JSON.
     pub rollout: Value,
+    /// What its spec asks for.
+    pub spec: Spec,
     /// Whether Bespin may act on it, or who may.
     pub owner: Owner,
     /// Who wrote its status or its sets, and when last.
@@ -163,6 +166,8 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// The Rollout that says it manages the selector.
     pub managed_by: Option<String>,
+    /// How many ready pods it selects.
+    pub(super) ready: u32,
 }
 
 /// The objects of one look, as the API server answered them.
@@ -220,12 +225,15 @@ impl Observed {
             format!("{}, {min} to {}", named(hpa), number(hpa, "/spec/maxReplicas").unwrap_or(min))
         };
         let autoscalers = targets.map(bounds).collect();
+        let strays = strays(&sets, &objects.pods);
+        let services = objects.services.iter();
+        let services = services.map(|service| (named(service), read_service(service, &sets, &strays))).collect();
         Observed::Present(Box::new(ObservedRollout {
             owner,
             writers: writers(&rollout, objects.sets.iter().filter(|set| owned_by(set, &uid))),
-            strays: strays(&sets, &objects.pods),
+            strays,
             sets,
-            services: objects.services.iter().map(|service| (named(service), read_service(service))).collect(),
+            services,
             ingresses: objects.ingresses.iter().map(|ingress| (named(ingress), Ingress::read(ingress))).collect(),
             served: objects.served,
             balancer: objects.balancer,
@@ -243,6 +251,7 @@ impl Observed {
             place: format!("{}/{}/{}", objects.cluster, text(&rollout, "/metadata/namespace"), named(&rollout)),
             revert: objects.revert,
             epoch: objects.epoch,
+            spec: Spec::read(&rollout),
             rollout,
         }))
     }
@@ -263,10 +272,27 @@ impl Observed {
     }
 }
 
+impl Service {
+    /// Whether it selects a ready pod, of whichever version.
+    pub(super) fn serves(&self) -> bool {
+        self.ready > 0
+    }
+
+    /// How many ready pods it selects; `None` of one that selects every version.
+    pub(super) fn behind(&self) -> Option<u32> {
+        self.hash.as_ref().map(|_| self.ready)
+    }
+}
+
 impl ObservedRollout {
     /// The Rollout, to be written to.
     pub fn guard(&self) -> Guard {
         Guard::of(&self.rollout)
+    }
+
+    /// The Rollout's uid.
+    pub(super) fn uid(&self) -> &str {
+        object::uid(&self.rollout)
     }
 
     /// The Rollout's generation, which each change of its spec raises.
@@ -296,20 +322,11 @@ impl ObservedRollout {
 
     /// How many ready pods of a version a Service selects by its whole selector, once that names the version.
     pub(super) fn reached(&self, service: &Service, hash: &str) -> u32 {
+        if service.hash.as_deref() == Some(hash) {
+            return service.ready;
+        }
         let pods = self.sets.iter().flat_map(|set| &set.members).chain(&self.strays);
         count(pods.filter(|pod| pod.is_ready() && pod.is_of(hash) && pod.has(&service.selector)))
-    }
-
-    /// Whether a Service selects a ready pod, of whichever version.
-    pub(super) fn is_served_by(&self, service: &Service) -> bool {
-        let mut pods = self.sets.iter().flat_map(|set| &set.members).chain(&self.strays);
-        let names = |pod: &Pod| service.hash.as_ref().is_none_or(|hash| pod.is_of(hash));
-        pods.any(|pod| pod.is_ready() && names(pod) && pod.has(&service.selector))
-    }
-
-    /// How many ready pods a Service selects; `None` of one that selects every version.
-    pub(super) fn behind(&self, service: &Service) -> Option<u32> {
-        service.hash.as_ref().map(|hash| self.reached(service, hash))
     }
 }
 
@@ -354,11 +371,14 @@ fn read_set(set: &Value, pods: &[Value]) -> Set {
     }
 }
 
-fn read_service(service: &Value) -> Service {
+fn read_service(service: &Value, sets: &[Set], strays: &[Pod]) -> Service {
     let mut selector = object::texts(service.pointer("/spec/selector"));
     let hash = selector.remove(HASH);
     let managed_by = annotation(service, MANAGED_BY).map(str::to_owned);
-    Service { guard: Guard::of(service), hash, selector, managed_by }
+    let pods = sets.iter().flat_map(|set| &set.members).chain(strays).filter(|pod| pod.is_ready());
+    let names = |pod: &&Pod| hash.as_ref().is_none_or(|hash| pod.is_of(hash)) && pod.has(&selector);
+    let ready = count(pods.filter(names));
+    Service { guard: Guard::of(service), hash, selector, managed_by, ready }
 }
 
 /// Who wrote the status, or a set, and when last; by `metadata.managedFields`.

@@ -48,12 +48,12 @@ pub(super) fn text(context: &Context) -> Option<String> {
 }
 
 /// The moment of the last restart that is over, as the status says it.
-pub(super) fn restarted_at(context: &Context) -> Value {
+pub(super) fn restarted_at<'a>(context: &Context<'a>) -> &'a Value {
     let asked =
         context.strategy.restart_at.filter(|at| context.strategy.reading == Reading::Whole && *at <= context.now);
     match asked.is_some_and(|at| is_ended(context, at) || old(context, at).next().is_none()) {
-        true => context.observed.rollout["spec"]["restartAt"].clone(),
-        false => context.observed.status("restartedAt").clone(),
+        true => &context.observed.rollout["spec"]["restartAt"],
+        false => context.observed.status("restartedAt"),
     }
 }
 

@@ -40,9 +40,9 @@ pub(super) fn keep(state: &State, observed: &ObservedRollout, mistakes: &[Mistak
         return said();
     }
     let answered = || answered(state, observed, &text).or_else(|| given_up(state, &text));
-    let read = salvaged.zip(state.progress.as_ref()).filter(|_| state.is_of(&observed.guard().uid) && !is_behind);
+    let read = salvaged.zip(state.progress.as_ref()).filter(|_| state.is_of(observed.uid()) && !is_behind);
     let Some((strategy, progress)) = read else { return answered().unwrap_or_else(said) };
-    let context = Context { state, observed, strategy: &strategy, progress, now };
+    let context = Context::new(state, observed, &strategy, progress, now);
     // A step that ran out of time may have wanted an abort: that comes before its answer.
     if let Some(next) = transitions::give_up(&context).or_else(answered) {
         return next;

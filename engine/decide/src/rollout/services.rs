@@ -13,6 +13,7 @@ use super::state::State;
 use super::strategy::Strategy;
 use super::turn::{Sharing, Turn};
 use crate::next::Timestamp;
+use std::borrow::Cow;
 
 /// How long the stable version may have no ready pod before a canary gets everything, in ms: a node that is slow to
 /// answer is no lost version.
@@ -22,18 +23,18 @@ const UNREADY_MS: u64 = 5_000;
 pub(super) fn elsewhere<'a>(state: &State, observed: &'a ObservedRollout, strategy: &Strategy) -> Option<&'a str> {
     strategy.router.as_ref().zip(strategy.stable_service.as_ref())?;
     let service = observed.services.get(strategy.canary_service.as_deref()?)?;
-    let hash = service.hash.as_deref().filter(|_| observed.is_served_by(service))?;
+    let hash = service.hash.as_deref().filter(|_| service.serves())?;
     let newest = state.progress.as_ref().map(|progress| progress.hash.as_str());
     let stable = state.stable.as_ref().map(|stable| stable.hash.as_str()).or(newest);
     (Some(hash) != stable).then_some(hash)
 }
 
 /// The same spec with each Service in the place that it has: at this turn, or as the traffic was shared between them.
-pub(super) fn in_place(strategy: Strategy, state: &State, observed: &ObservedRollout) -> Strategy {
+pub(super) fn in_place<'a>(strategy: &'a Strategy, state: &State, observed: &ObservedRollout) -> Cow<'a, Strategy> {
     match strategy.ping_pong {
-        Some(_) => strategy.at_turn(turn(state, observed)),
-        None if is_turned(state, observed) => strategy.turned(),
-        None => strategy,
+        Some(_) => Cow::Owned(strategy.clone().at_turn(turn(state, observed))),
+        None if is_turned(state, observed) => Cow::Owned(strategy.clone().turned()),
+        None => Cow::Borrowed(strategy),
     }
 }
 
@@ -82,14 +83,14 @@ pub(super) fn select(context: &Context) -> Vec<Act> {
     let stable = context.observed.set(context.stable_hash());
     let name = context.strategy.stable_service.as_deref();
     // Whoever is selected now may be gone; then some pods of the right version beat none.
-    let lost = context.service(name).and_then(|service| context.observed.behind(service)) == Some(0);
+    let lost = context.service(name).and_then(Service::behind) == Some(0);
     let empty = context.strategy.replicas == 0;
     act(name, stable, stable.is_some_and(|set| is_full(set) || lost && (set.ready > 0 || empty)));
     let canary = context.canary();
     let name = context.strategy.canary_service.as_deref();
     // While another version gets requests through the canary's Service, it is not swapped below them.
     let other = context.service(name).filter(|service| service.hash.as_ref() != Some(&context.progress.hash));
-    let behind = other.and_then(|service| context.observed.behind(service));
+    let behind = other.and_then(Service::behind);
     let busy = behind.is_some_and(|ready| ready > 0) && context.canary_gets_requests();
     // All its traffic goes to the version that serves, which has to have the pods for it.
     let bears = context.swaps_at_once() && canary.is_some_and(|set| set.available >= context.strategy.replicas);
@@ -161,7 +162,7 @@ impl<'a> Context<'a> {
     pub(super) fn places(&self) -> Option<Sharing> {
         let (canary, stable) = self.routing().filter(|_| self.strategy.is_turned && self.is_back())?;
         let next = self.service(Some(canary)).filter(|next| next.hash.as_deref() == Some(self.stable_hash()))?;
-        (self.observed.is_served_by(next) && self.bears_all(next))
+        (next.serves() && self.bears_all(next))
             .then(|| Sharing { canary: stable.to_owned(), stable: canary.to_owned() })
     }
 
@@ -182,7 +183,7 @@ impl<'a> Context<'a> {
     /// Whether the pods that the canary's Service selects are the only ones that are ready: none that the stable
     /// Service selects is. Of a Service that is not there, or that selects every pod, nothing is known.
     pub(super) fn canary_alone_serves(&self) -> bool {
-        let ready = |name: &str| self.observed.behind(self.service(Some(name))?);
+        let ready = |name: &str| self.service(Some(name))?.behind();
         let Some((canary, stable)) = self.routing() else { return false };
         ready(stable) == Some(0) && ready(canary).is_some_and(|ready| ready > 0)
     }
@@ -192,7 +193,7 @@ impl<'a> Context<'a> {
     pub(super) fn stable_serves(&self) -> bool {
         let Some((_, stable)) = self.routing() else { return false };
         match self.service(Some(stable)) {
-            Some(service) => self.observed.is_served_by(service),
+            Some(service) => service.serves(),
             None => self.stable().is_some_and(|set| set.ready > 0),
         }
     }
@@ -216,7 +217,7 @@ impl<'a> Context<'a> {
     /// version: what the stable version gets of that traffic is more than it gets there, whatever that can bear.
     pub(super) fn canary_is_cut_off(&self) -> bool {
         let service = self.routing().map(|(canary, _)| self.service(Some(canary)));
-        service.is_some_and(|service| service.is_none_or(|service| !self.observed.is_served_by(service)))
+        service.is_some_and(|service| service.is_none_or(|service| !service.serves()))
     }
 
     /// The set that the canary's Service leads to, or is to lead to.
@@ -286,8 +287,8 @@ impl<'a> Context<'a> {
     fn absent(&self) -> Vec<String> {
         let services = [&self.strategy.canary_service, &self.strategy.stable_service].into_iter().flatten();
         let services = services.filter(|name| !self.observed.services.contains_key(*name));
-        let ingresses = self.router().map(Router::ingresses).unwrap_or_default();
-        let ingresses = ingresses.iter().filter(|name| !self.observed.ingresses.contains_key(*name));
+        let ingresses = self.router().into_iter().flat_map(Router::ingresses);
+        let ingresses = ingresses.filter(|name| !self.observed.ingresses.contains_key(*name));
         let said = |kind: &str, name: &str| format!("{kind} {name} is not there; add it to the manifests");
         services.map(|name| said("Service", name)).chain(ingresses.map(|name| said("Ingress", name))).collect()
     }
@@ -321,6 +322,10 @@ impl<'a> Context<'a> {
     /// Whether the stable Service asks for labels that the newest version's pods have, and the stable version's have not:
     /// they came with it in one commit, and nothing else can serve any more.
     pub(super) fn only_newest_fits(&self) -> bool {
+        *self.only_newest_fits.get_or_init(|| self.fits_newest_alone())
+    }
+
+    fn fits_newest_alone(&self) -> bool {
         let Some((_, stable)) = self.routing() else { return false };
         let (service, sets) = (self.service(Some(stable)), self.stable().zip(self.canary()));
         service.zip(sets).is_some_and(|(service, (stable, canary))| {
@@ -359,12 +364,19 @@ impl<'a> Context<'a> {
     /// the Rollout.
     pub(super) fn awaited(&self) -> Vec<String> {
         let first = self.progress.state == ProgressState::Underway && self.progress.start == Start::First;
+        if !first || self.is_overdue() {
+            return Vec::new();
+        }
         let absent = self.absent();
-        if first && !self.is_overdue() && absent.len() == self.problems().len() { absent } else { Vec::new() }
+        if absent.len() == self.problems().len() { absent } else { Vec::new() }
     }
 
     /// What keeps the traffic from being routed, each with its help.
-    pub(super) fn problems(&self) -> Vec<String> {
+    pub(super) fn problems(&self) -> &[String] {
+        self.problems.get_or_init(|| self.find_problems())
+    }
+
+    fn find_problems(&self) -> Vec<String> {
         let mut problems = self.absent();
         problems.extend(self.misfits());
         let router = self.router().zip(self.asked());

@@ -16,8 +16,8 @@ use super::strategy::Strategy;
 
 /// The version that serves before `hash` is rolled out.
 pub(super) fn before(state: &State, observed: &ObservedRollout, strategy: &Strategy, hash: &str) -> Option<Version> {
-    let recorded = state.stable.as_ref().filter(|_| state.is_of(&observed.guard().uid));
-    let progress = state.progress.as_ref().filter(|_| state.is_of(&observed.guard().uid));
+    let recorded = state.stable.as_ref().filter(|_| state.is_of(observed.uid()));
+    let progress = state.progress.as_ref().filter(|_| state.is_of(observed.uid()));
     // Other steps of the same template: what was judged at its begin stays, as long as there is a set.
     let is_same = progress.is_some_and(|progress| progress.hash == hash);
     let stays = |stable: &&Version| {

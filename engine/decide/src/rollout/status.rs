@@ -3,6 +3,7 @@
 //! The position is the journal's; the status mirrors it. Only the fields that
 //! differ are patched, so that a status that is right costs no write.
 
+use super::condition::Condition;
 use super::context::Context;
 use super::events::{self, SERVING, ServingStatus};
 use super::intent::Start;
@@ -12,19 +13,23 @@ use super::restart;
 use super::router::plugin::{Remedy, RouterResponse};
 use super::router::{Router, leaving};
 use super::state::Refused;
-use super::status_patch::{OWNED, StatusPatch, diff};
+use super::status_patch::{Field, StatusPatch, Wanted, diff, replace};
 use super::strategy::{Mistake, Overdue};
 use super::turn::Turn;
 use super::{git, hold, messages, services};
 use crate::next::{Phase, Timestamp};
 use crate::object::write_time;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// How many refused templates the condition names.
 const REFUSED_SHOWN: usize = 5;
 
 /// How much of each reason it says, in characters.
 const REASON_CHARS: usize = 300;
+
+/// The condition of a spec that cannot be followed, its reason, and the word before its message.
+const INVALID_SPEC: &str = "InvalidSpec";
 
 /// Argo's phase with its message.
 ///
@@ -57,47 +62,46 @@ pub(super) fn phase(context: &Context) -> (&'static str, String) {
 
 /// The patch that makes the status right, where it is not.
 pub(super) fn patch(context: &Context) -> StatusPatch {
-    diff(context.observed, fields(context), context.now)
+    diff(context.observed, &fields(context), context.now)
 }
 
-/// The same for a spec that cannot be followed.
+/// The same for a spec that cannot be followed. What is not about the spec stays as it was: the pods are still there.
 pub(super) fn invalid(observed: &ObservedRollout, mistakes: &[Mistake], now: Timestamp) -> StatusPatch {
-    let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
-    let message = format!("InvalidSpec: {}", all.join("; "));
-    let mut wanted = Map::new();
-    // What is not about the spec stays as it was: the pods are still there.
-    for key in OWNED {
-        wanted.insert((*key).to_owned(), observed.status(key).clone());
-    }
-    let invalid = Condition::new("InvalidSpec", "True", "InvalidSpec", &message);
+    let message = invalid_spec(mistakes);
     let others = observed.status("conditions").as_array().cloned().unwrap_or_default();
-    let mut conditions: Vec<Value> = others.into_iter().filter(|other| other["type"] != "InvalidSpec").collect();
-    conditions.push(invalid.written(observed, now));
-    wanted.insert("conditions".into(), conditions.into());
-    wanted.insert("phase".into(), "Degraded".into());
-    wanted.insert("message".into(), message.into());
-    wanted.insert("observedGeneration".into(), observed.generation().map(|it| it.to_string()).into());
-    diff(observed, wanted, now)
+    let mut conditions: Vec<Value> = others.into_iter().filter(|other| other["type"] != INVALID_SPEC).collect();
+    conditions.push(Condition::new(INVALID_SPEC, "True", INVALID_SPEC, message.as_str()).written(observed, now));
+    let wanted = [
+        ("conditions", Wanted::Json(Cow::Owned(conditions.into()))),
+        ("message", Wanted::text(message)),
+        ("observedGeneration", Wanted::optional(observed.generation().map(|it| it.to_string()))),
+        ("phase", Wanted::text("Degraded")),
+    ];
+    diff(observed, &wanted, now)
 }
 
 /// The same while what serves is kept safe: all that is observed, and what is wrong with the spec.
 pub(super) fn unfollowed(context: &Context, mistakes: &[Mistake]) -> StatusPatch {
-    let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
-    let message = format!("InvalidSpec: {}", all.join("; "));
+    let message = invalid_spec(mistakes);
     let mut wanted = fields(context);
-    let invalid = Condition::new("InvalidSpec", "True", "InvalidSpec", &message);
-    if let Some(Value::Array(conditions)) = wanted.get_mut("conditions") {
-        conditions.retain(|other| other["type"] != "InvalidSpec");
-        conditions.push(invalid.written(context.observed, context.now));
-    }
-    wanted.insert("currentStepIndex".into(), context.observed.status("currentStepIndex").clone());
-    wanted.insert("phase".into(), "Degraded".into());
-    wanted.insert("message".into(), message.into());
-    diff(context.observed, wanted, context.now)
+    let mut conditions = conditions(context, phase(context).0);
+    conditions.retain(|other| other.kind != INVALID_SPEC);
+    conditions.push(Condition::new(INVALID_SPEC, "True", INVALID_SPEC, message.clone()));
+    replace(&mut wanted, "conditions", Wanted::Conditions(conditions));
+    replace(&mut wanted, "phase", Wanted::text("Degraded"));
+    replace(&mut wanted, "message", Wanted::text(message));
+    wanted.retain(|(key, _)| *key != "currentStepIndex");
+    diff(context.observed, &wanted, context.now)
 }
 
-fn fields(context: &Context) -> Map<String, Value> {
-    let sum = |count: fn(&Set) -> u32| -> u32 { context.observed.sets.iter().map(count).sum() };
+fn invalid_spec(mistakes: &[Mistake]) -> String {
+    let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    format!("{INVALID_SPEC}: {}", all.join("; "))
+}
+
+fn fields<'a>(context: &Context<'a>) -> Vec<Field<'a>> {
+    let sum =
+        |count: fn(&Set) -> u32| Wanted::Number(context.observed.sets.iter().map(|set| u64::from(count(set))).sum());
     let (phase, message) = phase(context);
     let progress = context.progress;
     let paused = hold::pause_conditions(context);
@@ -105,54 +109,60 @@ fn fields(context: &Context) -> Map<String, Value> {
         ProgressState::Aborted { at, .. } => Some(*at),
         ProgressState::Underway | ProgressState::Promoted => None,
     };
-    let when = |at: Option<Timestamp>| at.map_or(Value::Null, |at| write_time(at).into());
-    let wanted = json!({
-        "HPAReplicas": sum(|set| set.pods),
-        "abort": aborted.map(|_| true),
-        "abortedAt": when(aborted),
-        "availableReplicas": sum(|set| set.available),
-        "canary": weights(context),
-        "conditions": conditions(context, phase),
-        "controllerPause": paused.as_ref().map(|_| true),
-        "currentPodHash": progress.hash,
-        "currentStepHash": progress.steps_hash,
-        "currentStepIndex": (!context.strategy.steps.is_empty()).then_some(progress.at),
-        "message": (!message.is_empty()).then_some(message),
-        "observedGeneration": context.observed.generation().map(|it| it.to_string()),
-        "pauseConditions": paused,
-        "phase": phase,
-        "promoteFull": null,
-        "readyReplicas": sum(|set| set.ready),
-        "replicas": sum(|set| set.pods),
-        "restartedAt": restart::restarted_at(context),
-        "selector": selector(context),
-        "stableRS": context.state.stable.as_ref().map(|stable| stable.hash.clone()),
-        "updatedReplicas": context.canary().map_or(0, |set| set.pods),
-    });
-    match wanted {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
+    let only = |holds: bool| if holds { Wanted::Flag(true) } else { Wanted::Nothing };
+    let step = (!context.strategy.steps.is_empty()).then_some(progress.at);
+    let stable = context.state.stable.as_ref().map(|stable| stable.hash.as_str());
+    vec![
+        ("HPAReplicas", sum(|set| set.pods)),
+        ("abort", only(aborted.is_some())),
+        ("abortedAt", Wanted::optional(aborted.map(write_time))),
+        ("availableReplicas", sum(|set| set.available)),
+        ("canary", weights(context)),
+        ("conditions", Wanted::Conditions(conditions(context, phase))),
+        ("controllerPause", only(paused.is_some())),
+        ("currentPodHash", Wanted::text(&progress.hash)),
+        ("currentStepHash", Wanted::text(&progress.steps_hash)),
+        ("currentStepIndex", step.map_or(Wanted::Nothing, |at| Wanted::Number(at as u64))),
+        ("message", Wanted::optional((!message.is_empty()).then_some(message))),
+        ("observedGeneration", Wanted::optional(context.observed.generation().map(|it| it.to_string()))),
+        ("pauseConditions", paused.map_or(Wanted::Nothing, |paused| Wanted::Json(Cow::Owned(paused)))),
+        ("phase", Wanted::text(phase)),
+        ("promoteFull", Wanted::Nothing),
+        ("readyReplicas", sum(|set| set.ready)),
+        ("replicas", sum(|set| set.pods)),
+        ("restartedAt", Wanted::Json(Cow::Borrowed(restart::restarted_at(context)))),
+        ("selector", selector(context)),
+        ("stableRS", Wanted::optional(stable)),
+        ("updatedReplicas", Wanted::Number(context.canary().map_or(0, |set| u64::from(set.pods)))),
+    ]
 }
 
 /// All pods of the Rollout, whichever their version, as an autoscaler counts them; what was said before where the spec
 /// cannot be read.
-fn selector(context: &Context) -> Value {
+fn selector<'a>(context: &Context<'a>) -> Wanted<'a> {
     let labels = &context.strategy.selector;
     let said: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    if labels.is_empty() { context.observed.status("selector").clone() } else { said.join(",").into() }
+    match labels.is_empty() {
+        true => Wanted::Json(Cow::Borrowed(context.observed.status("selector"))),
+        false => Wanted::text(said.join(",")),
+    }
 }
 
 /// What is served to whom, where traffic is routed.
-fn weights(context: &Context) -> Value {
-    let Some((canary, stable)) = context.routing() else { return Value::Null };
+fn weights<'a>(context: &Context<'a>) -> Wanted<'a> {
+    let Some((canary, stable)) = context.routing() else { return Wanted::Nothing };
     let asked = context.state.asked;
-    let version = context.state.stable.as_ref().map(|stable| stable.hash.as_str());
-    json!({ "weights": {
-        "canary": { "weight": asked, "serviceName": canary, "podTemplateHash": context.progress.hash },
-        "stable": { "weight": 100 - asked.min(100), "serviceName": stable, "podTemplateHash": version.unwrap_or(&context.progress.hash) },
-        "verified": verified(context),
-    }, "stablePingPong": turn(context) })
+    let newest = context.progress.hash.as_str();
+    let of = |weight: u32, service, hash| {
+        let weight = ("weight", Wanted::Number(weight.into()));
+        Wanted::Object(vec![weight, ("serviceName", Wanted::text(service)), ("podTemplateHash", Wanted::text(hash))])
+    };
+    let weights = vec![
+        ("canary", of(asked, canary, newest)),
+        ("stable", of(100 - asked.min(100), stable, context.stable_hash())),
+        ("verified", verified(context)),
+    ];
+    Wanted::Object(vec![("weights", Wanted::Object(weights)), ("stablePingPong", Wanted::optional(turn(context)))])
 }
 
 /// Which of two Services is the stable version's, once a version was replaced.
@@ -161,11 +171,11 @@ fn turn(context: &Context) -> Option<&'static str> {
 }
 
 /// Whether the weight was verified; null where the router cannot tell, as Argo has it.
-fn verified(context: &Context) -> Value {
+fn verified(context: &Context) -> Wanted<'static> {
     match context.router_status() {
-        Some(reply) if reply.response == RouterResponse::NotSupported => Value::Null,
-        None if context.is_unverified() => Value::Null,
-        _ => context.is_verified().into(),
+        Some(reply) if reply.response == RouterResponse::NotSupported => Wanted::Nothing,
+        None if context.is_unverified() => Wanted::Nothing,
+        _ => Wanted::Flag(context.is_verified()),
     }
 }
 
@@ -190,40 +200,7 @@ fn is_timed_out(context: &Context) -> bool {
     stays && !context.is_stopped() && context.is_overdue()
 }
 
-struct Condition {
-    kind: &'static str,
-    status: &'static str,
-    reason: String,
-    message: String,
-    updated: Option<Timestamp>,
-}
-
-impl Condition {
-    fn new(kind: &'static str, status: &'static str, reason: &str, message: &str) -> Condition {
-        Condition { kind, status, reason: reason.to_owned(), message: message.to_owned(), updated: None }
-    }
-
-    /// With its times: those of the live condition as long as it says the same.
-    fn written(self, observed: &ObservedRollout, now: Timestamp) -> Value {
-        let known =
-            observed.status("conditions").as_array().into_iter().flatten().find(|known| known["type"] == self.kind);
-        let same_status = known.filter(|known| known["status"] == self.status);
-        let same = same_status.filter(|known| known["reason"] == self.reason && known["message"] == self.message);
-        let kept = |known: Option<&Value>, field: &str| known.map(|known| known[field].clone());
-        let now = Value::from(write_time(now));
-        let updated = self.updated.map(|at| write_time(at).into()).or_else(|| kept(same, "lastUpdateTime"));
-        json!({
-            "type": self.kind,
-            "status": self.status,
-            "reason": self.reason,
-            "message": self.message,
-            "lastTransitionTime": kept(same_status, "lastTransitionTime").unwrap_or_else(|| now.clone()),
-            "lastUpdateTime": updated.unwrap_or(now),
-        })
-    }
-}
-
-fn conditions(context: &Context, phase: &str) -> Vec<Value> {
+fn conditions<'a>(context: &Context<'a>, phase: &str) -> Vec<Condition<'a>> {
     let yes = |holds: bool| if holds { "True" } else { "False" };
     let available: u32 = context.observed.sets.iter().map(|set| set.available).sum();
     let enough = available >= context.strategy.replicas.saturating_sub(context.strategy.bounds.unavailable);
@@ -254,37 +231,37 @@ fn conditions(context: &Context, phase: &str) -> Vec<Value> {
     ];
     if !context.problems().is_empty() && context.awaited().is_empty() && !is_refused(context) {
         // Argo says so, too, of a Service or an Ingress that is not there.
-        all.push(Condition::new("InvalidSpec", "True", "InvalidSpec", &context.problems().join("; ")));
+        all.push(Condition::new(INVALID_SPEC, "True", INVALID_SPEC, context.problems().join("; ")));
     }
     if let Some(ServingStatus { status, reason, message }) = events::serving(context) {
-        all.push(Condition::new(SERVING, status, &reason, &message));
+        all.push(Condition::new(SERVING, status, reason, message));
     }
     if let Some((status, reason, text)) = weight_verified(context) {
-        all.push(Condition::new("WeightVerified", status, reason, &text));
+        all.push(Condition::new("WeightVerified", status, reason, text));
     }
     if let Some((_, reason, text)) = leaving::leaving(context) {
-        all.push(Condition::new("Unrouted", "False", reason, &text));
+        all.push(Condition::new("Unrouted", "False", reason, text));
     }
     let refusal = context.observed.refusal.as_ref().filter(|_| context.canary().is_none());
     let refusal = refusal.map(|refused| &refused.because);
     if let Some(failure) = context.canary().and_then(|set| set.failure.as_ref()).or(refusal) {
-        all.push(Condition::new("ReplicaFailure", "True", "FailedCreate", failure));
+        all.push(Condition::new("ReplicaFailure", "True", "FailedCreate", failure.as_str()));
     }
     if let Some((uid, refused)) = context.observed.unowned.iter().next() {
         let name = context.observed.sets.iter().find(|set| set.guard.uid == *uid).map(|set| set.guard.name.as_str());
         let text = format!("ReplicaSet {} cannot be taken over: {}", name.unwrap_or(uid), refused.because);
-        all.push(Condition::new("ReplicaSetsOwned", "False", "FailedOwn", &text));
+        all.push(Condition::new("ReplicaSetsOwned", "False", "FailedOwn", text));
     }
     if let Some(text) = messages::unwritten(context) {
-        all.push(Condition::new("ObjectsWritten", "False", "WriteRefused", &text));
+        all.push(Condition::new("ObjectsWritten", "False", "WriteRefused", text));
     }
     if !context.state.refused.is_empty() {
-        all.push(Condition::new("Refused", "True", "FailedBefore", &refused_templates(&context.state.refused)));
+        all.push(Condition::new("Refused", "True", "FailedBefore", refused_templates(&context.state.refused)));
     }
     if let Some(git) = git::git_status(context) {
-        all.push(Condition::new("OnAbort", git.status, git.reason, &git.text));
+        all.push(Condition::new("OnAbort", git.status, git.reason, git.text));
     }
-    all.into_iter().map(|condition| condition.written(context.observed, context.now)).collect()
+    all
 }
 
 /// The newest of the refused templates, each in a few words: a condition is read by people, and has its bounds.
@@ -350,28 +327,28 @@ fn weight_balanced(context: &Context) -> (&'static str, &'static str, String) {
     }
 }
 
-fn progressing(context: &Context, paused: bool) -> Condition {
+fn progressing<'a>(context: &Context<'a>, paused: bool) -> Condition<'a> {
     let set = context.canary().map_or("", |set| set.guard.name.as_str());
     let told = match &context.progress.state {
         ProgressState::Aborted { because, .. } => Condition::new(
             "Progressing",
             "False",
             "RolloutAborted",
-            &aborted(context, because)["RolloutAborted: ".len()..],
+            aborted(context, because)["RolloutAborted: ".len()..].to_owned(),
         ),
         _ if is_timed_out(context) => {
             let message = format!("ReplicaSet \"{set}\" has timed out progressing.");
-            Condition::new("Progressing", "False", "ProgressDeadlineExceeded", &message)
+            Condition::new("Progressing", "False", "ProgressDeadlineExceeded", message)
         }
         _ if paused => Condition::new("Progressing", "Unknown", "RolloutPaused", "Rollout is paused"),
         ProgressState::Promoted => {
             let message = format!("ReplicaSet \"{set}\" has successfully progressed.");
-            Condition::new("Progressing", "True", "NewReplicaSetAvailable", &message)
+            Condition::new("Progressing", "True", "NewReplicaSetAvailable", message)
         }
         ProgressState::Underway => {
             let message = format!("ReplicaSet \"{set}\" is progressing.");
-            Condition::new("Progressing", "True", "ReplicaSetUpdated", &message)
+            Condition::new("Progressing", "True", "ReplicaSetUpdated", message)
         }
     };
-    Condition { updated: Some(context.progressed_at()), ..told }
+    told.updated(context.progressed_at())
 }

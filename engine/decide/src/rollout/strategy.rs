@@ -5,15 +5,15 @@
 
 pub use super::fields::Mistake;
 use super::fields::{CANARY, Fields, Mistakes};
+use super::hash;
 use super::metadata::{self, PodMetadata};
 use super::ping_pong::{self, PingPong};
 use super::replicas::{self, Bounds};
-use super::router::balancer::{self, BalancerQuery, BalancerReading};
 use super::router::{self, Router};
 use super::selector::{read_selector, read_template};
 use super::shares::{StableScale, read_delays, read_stable_scale};
 use super::step::{self, Scale, Step, Traffic};
-use crate::annotations::{ABORT_ON, OWNER};
+use crate::annotations::ABORT_ON;
 use crate::next::Timestamp;
 use crate::object::{annotation, time};
 use serde_json::Value;
@@ -28,6 +28,8 @@ pub struct Strategy {
     pub selector: BTreeMap<String, String>,
     /// The pod template, as it was written.
     pub template: Value,
+    /// The template's own short name; a set that has the template may have another.
+    pub template_hash: String,
     /// The images of the template's containers, init containers last.
     pub images: Vec<String>,
     /// Seconds that a pod must be ready to count as available.
@@ -168,61 +170,6 @@ impl Strategy {
     }
 }
 
-/// Reads the spec of a Rollout.
-///
-/// # Errors
-/// Every mistake at once, each with its path and its help.
-pub fn parse(rollout: &Value) -> Result<Strategy, Vec<Mistake>> {
-    let mut mistakes = Mistakes::new();
-    let read = read(rollout, &mut mistakes);
-    match read {
-        Some(spec) if mistakes.is_empty() => Ok(spec),
-        _ => Err(mistakes),
-    }
-}
-
-/// What can be read of a Rollout's spec, whatever else stands there: enough to keep safe what serves.
-pub fn salvage(rollout: &Value) -> Option<Strategy> {
-    let mut mistakes = Mistakes::new();
-    let strategy = read(rollout, &mut mistakes)?;
-    Some(strategy.with(&mistakes))
-}
-
-/// The Services and Ingresses that a Rollout names, as far as it can be read:
-/// what has to be observed besides.
-pub fn named(rollout: &Value) -> (Vec<String>, Vec<String>) {
-    match salvage(rollout) {
-        None => (Vec::new(), Vec::new()),
-        Some(spec) => {
-            let services = [spec.canary_service, spec.stable_service].into_iter().flatten().collect();
-            let ingresses = spec.router.as_ref().map(Router::ingresses).unwrap_or_default();
-            (services, ingresses)
-        }
-    }
-}
-
-/// What the load balancer's API is asked about a Rollout; `None` where it shares none of its traffic, or is another's.
-pub fn balancer_query(rollout: &Value) -> Option<BalancerQuery> {
-    annotation(rollout, OWNER)?;
-    let strategy = salvage(rollout)?;
-    let router = strategy.router.filter(|router| matches!(router, Router::Alb(_)))?;
-    let services = [strategy.canary_service, strategy.stable_service].into_iter().flatten().collect();
-    Some(BalancerQuery { ingresses: router.ingresses(), services })
-}
-
-/// The canary's weight as the load balancer says it, in percent, or else as the live Ingresses of a Rollout have it; that
-/// of `pingService`, where two Services take turns. `None` where it has none, or they do not agree.
-pub fn served(rollout: &Value, ingresses: &[Value], balancer: &BalancerReading) -> Option<u32> {
-    let strategy = salvage(rollout)?;
-    let Router::Alb(alb) = strategy.router? else { return None };
-    let (canary, stable) = (strategy.canary_service?, strategy.stable_service?);
-    match balancer {
-        BalancerReading::NotAsked => alb.served(ingresses, &canary, &stable),
-        BalancerReading::Failed(_) => None,
-        BalancerReading::Read(read) => balancer::weight(read, &router::Router::Alb(alb).ingresses(), &canary, &stable),
-    }
-}
-
 /// When an annotation of the Rollout says that failing pods send the canary back.
 fn read_abort_on(rollout: &Value, mistakes: &mut Mistakes) -> AbortOn {
     match annotation(rollout, ABORT_ON) {
@@ -273,7 +220,8 @@ fn read_overdue(fields: &mut Fields, mistakes: &mut Mistakes) -> Overdue {
     }
 }
 
-fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
+/// Reads what can be read, noting each mistake.
+pub(super) fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let abort_on = read_abort_on(rollout, mistakes);
     let mut fields = Fields::of(&rollout["spec"], "spec", mistakes)?;
     let replicas = fields.number("replicas", 0..=u32::MAX, mistakes).unwrap_or(1);
@@ -284,8 +232,9 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     let overdue = read_overdue(&mut fields, mistakes);
     let paused = if fields.flag("paused", mistakes) == Some(true) { Paused::Holds } else { Paused::Off };
     let selector = read_selector(fields.take("selector"), mistakes);
-    let template = fields.take("template").cloned();
-    let images = read_template(template.as_ref(), &selector, mistakes);
+    let template = fields.take("template");
+    let images = read_template(template, &selector, mistakes);
+    let template = template.cloned().unwrap_or_default();
     let rollback_window = read_window(&mut fields, mistakes);
     let restart_at = read_restart(&mut fields, mistakes);
     let strategy = fields.take("strategy");
@@ -308,7 +257,8 @@ fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy> {
     Some(Strategy {
         replicas,
         selector,
-        template: template.unwrap_or_default(),
+        template_hash: hash::template(&template),
+        template,
         images,
         min_ready_seconds,
         history,

@@ -100,17 +100,17 @@ impl<'a> Context<'a> {
             Some(reading) => reading.unknown.clone(),
             None => Some("no hostname is in its status; look whether the AWS Load Balancer Controller runs".into()),
         };
-        let ingresses = self.router().map(Router::ingresses).unwrap_or_default();
-        ingresses.iter().find_map(|name| Some(format!("Ingress {name}: {}", lost(name)?)))
+        let mut ingresses = self.router().into_iter().flat_map(Router::ingresses);
+        ingresses.find_map(|name| Some(format!("Ingress {name}: {}", lost(name)?)))
     }
 
     /// The ready pods of a version that a Service selects, as targets; `None` where nothing says how they are.
     fn targets(&self, service: Option<&Service>, set: Option<&Set>, absent: Absent) -> Option<PodTargets> {
         let (readings, service, set) = (self.readings()?, service?, set?);
-        let ingresses = self.router().map(Router::ingresses).unwrap_or_default();
+        let ingresses = self.router().into_iter().flat_map(Router::ingresses);
         let is_of = |group: &&TargetGroup| group.service == service.guard.name;
         let mut groups = Vec::new();
-        for name in &ingresses {
+        for name in ingresses {
             let reading = readings.iter().find(|reading| reading.ingress == *name);
             let its: Vec<&TargetGroup> =
                 reading.iter().flat_map(|reading| reading.groups.iter().filter(is_of)).collect();
@@ -196,9 +196,7 @@ impl<'a> Context<'a> {
     pub(super) fn is_between(&self) -> bool {
         let Some((canary, _)) = self.routing() else { return false };
         let service = self.service(Some(canary)).filter(|service| service.hash.as_deref() == Some(self.stable_hash()));
-        self.state.asked == 100
-            && !self.stable_is_selected()
-            && service.is_some_and(|service| self.observed.is_served_by(service))
+        self.state.asked == 100 && !self.stable_is_selected() && service.is_some_and(|service| service.serves())
     }
 
     /// Whether some of a set's pods are targets of a group that has a weight, of one Service or of any. What is not known

@@ -8,7 +8,6 @@ use super::act::{Move, moving};
 use super::application::Origin;
 use super::context::{Context, Serving};
 use super::entry::Entry;
-use super::hash;
 use super::intent::{Action, Cause, Intent, OnTimeout, Start, Through};
 use super::observed::{CaughtUp, ObservedRollout, Set};
 use super::pods::Failing;
@@ -28,28 +27,27 @@ const ASK_AGAIN_MS: u64 = 60_000;
 
 /// The name of the template that was seen: that of the set that has it already, and else a new one.
 pub(super) fn template_hash(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> String {
-    let ours = hash::template(&strategy.template);
-    let ours = state.aliases.get(&ours).cloned().unwrap_or(ours);
+    let ours = state.aliases.get(&strategy.template_hash).unwrap_or(&strategy.template_hash);
     let newest = state.progress.as_ref().map(|progress| &progress.hash);
-    if newest == Some(&ours) {
-        return ours;
+    if newest == Some(ours) {
+        return ours.clone();
     }
     let same = |set: &&Set| template::same(&set.template, &strategy.template);
-    let known = newest.into_iter().chain(state.stable.iter().map(|stable| &stable.hash)).chain([&ours]);
+    let known = newest.into_iter().chain(state.stable.iter().map(|stable| &stable.hash)).chain([ours]);
     let known = known.filter_map(|hash| observed.set(hash)).chain(observed.sets.iter().rev());
-    known.into_iter().find(same).map_or(ours.clone(), |set| set.hash.clone())
+    known.into_iter().find(same).map_or_else(|| ours.clone(), |set| set.hash.clone())
 }
 
 /// A new template, or new steps, begin at the first step; so does the template of another Rollout of the same name.
 pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strategy) -> Option<Move> {
     let hash = template_hash(state, observed, strategy);
     let same = |progress: &Progress| progress.hash == hash && progress.steps_hash == strategy.steps_hash;
-    if state.progress.as_ref().is_some_and(same) && state.is_of(&observed.guard().uid) {
+    if state.progress.as_ref().is_some_and(same) && state.is_of(observed.uid()) {
         return None;
     }
     let stable = stable_version::before(state, observed, strategy, &hash);
     // What is recorded of another Rollout of this name is forgotten as this one begins.
-    let recorded = state.stable.as_ref().filter(|_| state.is_of(&observed.guard().uid));
+    let recorded = state.stable.as_ref().filter(|_| state.is_of(observed.uid()));
     let corrected = (stable.as_ref().map(|stable| &stable.hash) != recorded.map(|stable| &stable.hash))
         .then(|| Entry::Corrected { stable: stable.clone() });
     let start = match &stable {
@@ -65,7 +63,7 @@ pub(super) fn begin(state: &State, observed: &ObservedRollout, strategy: &Strate
         steps_hash: strategy.steps_hash.clone(),
         steps: strategy.steps.len(),
         start,
-        uid: Some(observed.guard().uid),
+        uid: Some(observed.uid().to_owned()),
         generation: observed.generation(),
     }];
     record.extend(corrected);

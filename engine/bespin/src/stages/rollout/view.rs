@@ -2,7 +2,7 @@
 
 use api::views::{ActionView, PodView, RevisionView, RolloutView, StepView, WeightView};
 use decide::next::Timestamp;
-use decide::rollout::{self, Action, ObservedRollout, Owner, Set, State, Step, strategy};
+use decide::rollout::{self, Action, ObservedRollout, Owner, Set, State, Step};
 
 /// How many ReplicaSets are shown.
 const REVISIONS: usize = 10;
@@ -17,7 +17,7 @@ struct Position {
 
 /// Builds the view from one look.
 pub(super) fn view(cluster: &str, recorded: &State, live: &ObservedRollout, now: Timestamp) -> RolloutView {
-    let spec = strategy::parse(&live.rollout).ok();
+    let spec = live.spec.whole().ok();
     let position = position(recorded, live);
     let steps: Vec<StepView> = spec.iter().flat_map(|spec| &spec.steps).map(step).collect();
     let at = position.at.min(steps.len());

@@ -30,6 +30,10 @@ pub struct Ingress {
     pub guard: Guard,
     /// The annotations that it has now.
     pub annotations: BTreeMap<String, String>,
+    /// The actions among them that are JSON, by their annotations' names.
+    actions: BTreeMap<String, Value>,
+    /// The names of the actions' annotations, by the Rollouts that manage them.
+    managed: BTreeMap<String, Vec<String>>,
     /// The Services whose backend takes its weights from an annotation.
     pub by_annotation: Vec<String>,
 }
@@ -51,32 +55,42 @@ impl Ingress {
             .filter(|backend| text(backend, "/service/port/name") == "use-annotation")
             .map(|backend| text(&backend, "/service/name"))
             .collect();
-        Ingress { guard: Guard::of(ingress), annotations, by_annotation }
+        Ingress::new(Guard::of(ingress), annotations, by_annotation)
+    }
+
+    fn new(guard: Guard, annotations: BTreeMap<String, String>, by_annotation: Vec<String>) -> Ingress {
+        let actions = annotations.iter().filter(|(key, _)| key.contains(ACTIONS));
+        let actions = actions.filter_map(|(key, text)| Some((key.clone(), serde_json::from_str(text).ok()?))).collect();
+        let managed = annotations.get(MANAGED).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        Ingress { guard, annotations, actions, managed, by_annotation }
     }
 }
 
 /// The annotation that lists the rollouts whose actions an Ingress carries.
 pub const MANAGED: &str = "rollouts.argoproj.io/managed-alb-actions";
 
+/// What stands between the prefix and the Service in the name of an action's annotation.
+const ACTIONS: &str = "/actions.";
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct AlbAction {
+struct AlbAction<'a> {
     r#type: &'static str,
-    forward_config: Forward,
+    forward_config: Forward<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Forward {
-    target_groups: Vec<Group>,
+struct Forward<'a> {
+    target_groups: Vec<Group<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target_group_stickiness_config: Option<Sticky>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Group {
-    service_name: String,
+struct Group<'a> {
+    service_name: &'a str,
     service_port: String,
     weight: u32,
 }
@@ -101,18 +115,17 @@ pub struct Names<'a> {
 
 /// The annotation's key: of the root Service, or else the stable one.
 pub fn key(alb: &Alb, stable: &str) -> String {
-    format!("{}/actions.{}", alb.prefix, alb.root_service.as_deref().unwrap_or(stable))
+    format!("{}{ACTIONS}{}", alb.prefix, alb.root_service.as_deref().unwrap_or(stable))
 }
 
 /// The annotation's value: every port's canary first, then every port's stable
 /// version. A weight of 0 is written, for what is left out counts as 1 at AWS.
 pub fn action(alb: &Alb, ports: &[u32], names: Names, weight: u32) -> String {
-    let groups = |service: &str, weight| {
-        let group = |port: &u32| Group { service_name: service.to_owned(), service_port: port.to_string(), weight };
-        ports.iter().map(group).collect::<Vec<_>>()
-    };
-    let mut target_groups = groups(names.canary, weight);
-    target_groups.extend(groups(names.stable, 100 - weight.min(100)));
+    let shares = [(names.canary, weight), (names.stable, 100 - weight.min(100))];
+    let groups = shares.into_iter().flat_map(|(service_name, weight)| {
+        ports.iter().map(move |port| Group { service_name, service_port: port.to_string(), weight })
+    });
+    let target_groups = groups.collect();
     let sticky = alb.sticky_seconds.map(|duration_seconds| Sticky { enabled: true, duration_seconds });
     let forward_config = Forward { target_groups, target_group_stickiness_config: sticky };
     let action = AlbAction { r#type: "forward", forward_config };
@@ -130,29 +143,38 @@ pub fn annotations(
     names: Names,
     weight: u32,
 ) -> Result<BTreeMap<String, String>, String> {
-    let root = alb.root_service.as_deref().unwrap_or(names.stable);
-    if !ingress.by_annotation.iter().any(|service| service == root) {
-        return Err(format!(
-            "Ingress {} has no backend for Service {root} whose port is named use-annotation; give the backend that port name",
-            ingress.guard.name
-        ));
-    }
+    reads_actions(alb, ingress, names.stable)?;
     let key = key(alb, names.stable);
-    let managed = ingress.annotations.get(MANAGED);
-    let mut actions: BTreeMap<String, Vec<String>> =
-        managed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let mut actions = ingress.managed.clone();
     // What another key has still to take back stays known.
     let gives = |key: &String| {
-        let action = ingress.annotations.get(key).and_then(|text| CarriedAction::read(text, Some(names)));
+        let action = CarriedAction::read(ingress, key, Some(names));
         action.is_some_and(|action| action.share() > 0)
     };
     let mut keys = actions.remove(names.rollout).unwrap_or_default();
     keys.retain(|other| *other != key && gives(other));
     keys.push(key.clone());
     actions.insert(names.rollout.to_owned(), keys);
-    let bookkeeping = serde_json::to_string(&actions).expect("names can always be written");
-    let wanted = [(key, action(alb, ports, names, weight)), (MANAGED.to_owned(), bookkeeping)];
-    Ok(wanted.into_iter().filter(|(key, value)| ingress.annotations.get(key) != Some(value)).collect())
+    let bookkeeping = (actions != ingress.managed)
+        .then(|| (MANAGED.to_owned(), serde_json::to_string(&actions).expect("names can always be written")));
+    let action = action(alb, ports, names, weight);
+    let action = (ingress.annotations.get(&key) != Some(&action)).then_some((key, action));
+    Ok(action.into_iter().chain(bookkeeping).collect())
+}
+
+/// Whether an Ingress has a backend that reads its action.
+///
+/// # Errors
+/// A sentence with its help, where it has none.
+fn reads_actions(alb: &Alb, ingress: &Ingress, stable: &str) -> Result<(), String> {
+    let root = alb.root_service.as_deref().unwrap_or(stable);
+    if ingress.by_annotation.iter().any(|service| service == root) {
+        return Ok(());
+    }
+    Err(format!(
+        "Ingress {} has no backend for Service {root} whose port is named use-annotation; give the backend that port name",
+        ingress.guard.name
+    ))
 }
 
 /// Whether an Ingress carries an action for a Rollout of its namespace.
@@ -161,31 +183,31 @@ pub fn carries_action(ingress: &Value, rollout: &str) -> bool {
 }
 
 /// An action that shares requests between two Services.
-pub(in crate::rollout) struct CarriedAction {
-    action: Value,
-    canary: String,
+pub(in crate::rollout) struct CarriedAction<'a> {
+    action: &'a Value,
+    canary: &'a str,
     share: u32,
 }
 
-impl CarriedAction {
-    /// Reads an annotation. The canary's Service is the one that the spec names so, or else the one that it does not name
+impl<'a> CarriedAction<'a> {
+    /// Reads an annotation of an Ingress. The canary's Service is the one that the spec names so, or else the one that it does not name
     /// the stable one; whoever wrote it has it first.
-    pub(in crate::rollout) fn read(text: &str, names: Option<Names>) -> Option<CarriedAction> {
-        let action: Value = serde_json::from_str(text).ok()?;
+    pub(in crate::rollout) fn read(ingress: &'a Ingress, key: &str, names: Option<Names>) -> Option<CarriedAction<'a>> {
+        let action = ingress.actions.get(key)?;
         let groups = action["ForwardConfig"]["TargetGroups"].as_array()?;
-        let of = |group: &Value| Some((group["ServiceName"].as_str()?.to_owned(), group["Weight"].as_u64()?));
-        let shares: Vec<(String, u64)> = groups.iter().map(of).collect::<Option<_>>()?;
-        let services: BTreeSet<&str> = shares.iter().map(|(name, _)| name.as_str()).collect();
-        let by_name: BTreeMap<&str, u64> = shares.iter().map(|(name, weight)| (name.as_str(), *weight)).collect();
-        let is_even = shares.iter().all(|(name, weight)| by_name.get(name.as_str()) == Some(weight));
+        let of = |group: &'a Value| Some((group["ServiceName"].as_str()?, group["Weight"].as_u64()?));
+        let shares: Vec<(&str, u64)> = groups.iter().map(of).collect::<Option<_>>()?;
+        let services: BTreeSet<&str> = shares.iter().map(|(name, _)| *name).collect();
+        let by_name: BTreeMap<&str, u64> = shares.iter().copied().collect();
+        let is_even = shares.iter().all(|(name, weight)| by_name.get(name) == Some(weight));
         if services.len() != 2 || !is_even || by_name.values().sum::<u64>() != 100 {
             return None;
         }
         let named = |name: &&&str| names.is_some_and(|names| **name == names.canary);
         let other = |name: &&&str| names.is_some_and(|names| services.contains(names.stable) && **name != names.stable);
         let canary = services.iter().find(named).or_else(|| services.iter().find(other)).copied();
-        let canary = canary.unwrap_or(shares.first()?.0.as_str()).to_owned();
-        let share = by_name.get(canary.as_str()).and_then(|share| u32::try_from(*share).ok())?;
+        let canary = canary.unwrap_or(shares.first()?.0);
+        let share = by_name.get(canary).and_then(|share| u32::try_from(*share).ok())?;
         Some(CarriedAction { action, canary, share })
     }
 
@@ -198,7 +220,7 @@ impl CarriedAction {
     pub(in crate::rollout) fn with(&self, share: u32) -> String {
         let mut action = self.action.clone();
         for group in action["ForwardConfig"]["TargetGroups"].as_array_mut().into_iter().flatten() {
-            let is_canary = group["ServiceName"] == self.canary.as_str();
+            let is_canary = group["ServiceName"] == self.canary;
             group["Weight"] = json!(if is_canary { share } else { 100 - share.min(100) });
         }
         action.to_string()
@@ -206,10 +228,8 @@ impl CarriedAction {
 }
 
 /// The keys of the actions that an Ingress carries for a Rollout.
-pub(in crate::rollout) fn keys(ingress: &Ingress, rollout: &str) -> Vec<String> {
-    let managed = ingress.annotations.get(MANAGED).and_then(|text| serde_json::from_str(text).ok());
-    let mut managed: BTreeMap<String, Vec<String>> = managed.unwrap_or_default();
-    managed.remove(rollout).unwrap_or_default()
+pub(in crate::rollout) fn keys<'a>(ingress: &'a Ingress, rollout: &str) -> &'a [String] {
+    ingress.managed.get(rollout).map(Vec::as_slice).unwrap_or_default()
 }
 
 impl Alb {
@@ -237,15 +257,14 @@ impl Alb {
     /// The action that an Ingress carries, with another weight.
     fn reweighed(&self, ingress: &Ingress, names: Names, weight: u32) -> Option<BTreeMap<String, String>> {
         let key = key(self, names.stable);
-        let action = CarriedAction::read(ingress.annotations.get(&key)?, Some(names))?;
+        let action = CarriedAction::read(ingress, &key, Some(names))?;
         (action.share() != weight).then(|| BTreeMap::from([(key, action.with(weight))]))
     }
 
     /// What of the Ingresses that are there keeps the load balancer from following, each with its help.
-    pub(super) fn problems(&self, names: Names, weight: u32, ingresses: &BTreeMap<String, Ingress>) -> Vec<String> {
-        let problem =
-            |(name, ports): &(String, Vec<u32>)| annotations(self, ports, ingresses.get(name)?, names, weight).err();
-        self.ingresses.iter().filter_map(problem).collect()
+    pub(super) fn problems(&self, stable: &str, ingresses: &BTreeMap<String, Ingress>) -> Vec<String> {
+        let present = self.ingresses.iter().filter_map(|(name, _)| ingresses.get(name));
+        present.filter_map(|ingress| reads_actions(self, ingress, stable).err()).collect()
     }
 
     /// The canary's highest weight that an Ingress carries, in percent.
@@ -270,8 +289,7 @@ impl Alb {
 /// The canary's weight as an Ingress' annotation has it, when it is one that
 /// names both Services and nothing else.
 pub fn written(alb: &Alb, ingress: &Ingress, canary: &str, stable: &str) -> Option<u32> {
-    let text = ingress.annotations.get(&key(alb, stable))?;
-    let action: Value = serde_json::from_str(text).ok()?;
+    let action = ingress.actions.get(&key(alb, stable))?;
     let groups = action["ForwardConfig"]["TargetGroups"].as_array()?;
     let weights = |service: &str| {
         let of = groups.iter().filter(|group| group["ServiceName"] == *service);
@@ -356,7 +374,7 @@ mod tests {
     fn ingress(annotations: &[(&str, &str)], backend: &str) -> Ingress {
         let guard = Guard { name: "petclinic-ingress".into(), uid: "u".into(), resource_version: "1".into() };
         let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Ingress { guard, annotations, by_annotation: vec![backend.to_owned()] }
+        Ingress::new(guard, annotations, vec![backend.to_owned()])
     }
 
     #[test]
@@ -380,7 +398,7 @@ mod tests {
             first[MANAGED],
             r#"{"was":["alb.ingress.kubernetes.io/actions.was-stable"],"web":["alb.ingress.kubernetes.io/actions.web"]}"#
         );
-        let written_once = Ingress { annotations: first, ..shared };
+        let written_once = Ingress::new(shared.guard, first, shared.by_annotation);
         assert_eq!(annotations(&alb(None), &[8080], &written_once, NAMES, 25).unwrap(), BTreeMap::new());
         assert_eq!(annotations(&alb(None), &[8080], &written_once, NAMES, 50).unwrap().len(), 1);
         assert_eq!(written(&alb(None), &written_once, "was-canary", "was-stable"), Some(25));

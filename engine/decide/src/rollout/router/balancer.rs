@@ -75,14 +75,14 @@ pub enum TargetHealth {
 
 /// The canary's share as the rules of every Ingress have it, in percent; `None` while an Ingress has no rule that names
 /// its target groups, or they do not agree.
-pub(in crate::rollout) fn weight(
+pub(in crate::rollout) fn weight<'a>(
     read: &[IngressReading],
-    ingresses: &[String],
+    ingresses: impl Iterator<Item = &'a String>,
     canary: &str,
     stable: &str,
 ) -> Option<u32> {
     let of = |name: &String| read.iter().find(|reading| reading.ingress == *name)?.weight(canary, stable);
-    let mut weights = ingresses.iter().map(of);
+    let mut weights = ingresses.map(of);
     let first = weights.next()??;
     weights.all(|weight| weight == Some(first)).then_some(first)
 }
@@ -138,7 +138,7 @@ mod tests {
             groups: vec![group("new"), group("old")],
             rules,
         };
-        let weigh = |rules: Vec<BTreeMap<String, u32>>| weight(&[of(rules)], &["a".to_owned()], "new", "old");
+        let weigh = |rules: Vec<BTreeMap<String, u32>>| weight(&[of(rules)], ["a".to_owned()].iter(), "new", "old");
         let shared = rule(&[("new", 25), ("old", 75)]);
         assert_eq!(weigh(vec![shared.clone()]), Some(25));
         assert_eq!(weigh(vec![shared.clone(), rule(&[("new", 1)]), rule(&[("old", 1)])]), Some(25));

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// The writes by which a canary gets no more by an action that the spec does not lead to than it is asked to get.
 pub(in crate::rollout) fn lower(context: &Context) -> Vec<Act> {
     let carried = carried(context).filter(|(.., action)| action.share() > context.state.asked);
-    carried.map(|(ingress, key, action)| route(ingress, key, action.with(context.state.asked))).collect()
+    carried.map(|(ingress, key, action)| route(ingress, key.to_owned(), action.with(context.state.asked))).collect()
 }
 
 fn route(ingress: &Ingress, key: String, value: String) -> Act {
@@ -23,7 +23,7 @@ pub(in crate::rollout) fn gets_requests(context: &Context) -> bool {
 }
 
 /// Those actions, each with its Ingress and its key.
-fn carried<'a>(context: &Context<'a>) -> impl Iterator<Item = (&'a Ingress, String, CarriedAction)> {
+fn carried<'a>(context: &Context<'a>) -> impl Iterator<Item = (&'a Ingress, &'a str, CarriedAction<'a>)> {
     let names = context.asked().map(|asked| asked.names);
     let rollout = context.observed.name();
     let is_asked = move |ingress: &Ingress, key: &str| {
@@ -31,13 +31,7 @@ fn carried<'a>(context: &Context<'a>) -> impl Iterator<Item = (&'a Ingress, Stri
         alb.ingresses.iter().any(|(name, _)| *name == ingress.guard.name) && alb::key(alb, names.stable) == key
     };
     let all = context.observed.ingresses.values();
-    let all = all.flat_map(move |ingress| alb::keys(ingress, rollout).into_iter().map(move |key| (ingress, key)));
-    let all: Vec<_> = all
-        .filter(|(ingress, key)| !is_asked(ingress, key))
-        .filter_map(|(ingress, key)| {
-            let action = CarriedAction::read(ingress.annotations.get(&key)?, names)?;
-            Some((ingress, key, action))
-        })
-        .collect();
-    all.into_iter()
+    let all = all.flat_map(move |ingress| alb::keys(ingress, rollout).iter().map(move |key| (ingress, key.as_str())));
+    let left: Vec<_> = all.filter(|(ingress, key)| !is_asked(ingress, key)).collect();
+    left.into_iter().filter_map(move |(ingress, key)| Some((ingress, key, CarriedAction::read(ingress, key, names)?)))
 }

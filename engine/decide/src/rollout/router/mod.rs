@@ -55,11 +55,12 @@ impl Router {
     }
 
     /// The names of the Ingresses that it needs.
-    pub fn ingresses(&self) -> Vec<String> {
-        match self {
-            Router::Alb(alb) => alb.ingresses.iter().map(|(name, _)| name.clone()).collect(),
-            Router::Plugin(_) => Vec::new(),
-        }
+    pub fn ingresses(&self) -> impl Iterator<Item = &String> {
+        let all = match self {
+            Router::Alb(alb) => alb.ingresses.as_slice(),
+            Router::Plugin(_) => &[],
+        };
+        all.iter().map(|(name, _)| name)
     }
 
     /// The canary's weight that counts as served, in percent, where one does.
@@ -98,7 +99,7 @@ impl Router {
     /// What keeps it from sharing the traffic until a person has done something, each with its help.
     pub(super) fn problems(&self, asked: Asked, observed: &ObservedRollout) -> Vec<String> {
         match self {
-            Router::Alb(alb) => alb.problems(asked.names, asked.weight, &observed.ingresses),
+            Router::Alb(alb) => alb.problems(asked.names.stable, &observed.ingresses),
             Router::Plugin(plugin) => {
                 observed.router_status.iter().flat_map(|status| plugin.problems(status)).collect()
             }

@@ -16,7 +16,8 @@ use crate::rollout::observed::{Observed, ObservedRollout, Owner};
 use crate::rollout::outcomes::{self, ActKey, Removal, Reply};
 use crate::rollout::services;
 use crate::rollout::state::State;
-use crate::rollout::strategy::{self, Reading, Strategy};
+use crate::rollout::strategy::{Reading, Strategy};
+use std::borrow::Cow;
 
 /// Takes in what came of the acts at a router that is a plugin, where it is one and is in use.
 pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, Reply>) {
@@ -45,7 +46,6 @@ pub fn hear(state: &State, observed: &mut Observed, outcomes: &Outcomes<ActKey, 
 
 /// What a rollout's router is to be asked: nothing before it was promised to be used.
 fn question(state: &State, observed: &ObservedRollout) -> Option<Split> {
-    // The spec is read last, for that takes longest.
     let routed = state.routed.as_ref().filter(|_| observed.owner == Owner::Ours)?;
     let strategy = salvage(state, observed).filter(|strategy| left(state, observed, strategy).is_none())?;
     // Where who shares the traffic cannot be read, another may be named, which nobody has promised to use.
@@ -58,8 +58,11 @@ fn question(state: &State, observed: &ObservedRollout) -> Option<Split> {
 }
 
 /// Reads the spec, and refuses a plugin that this server has not, or not for this Rollout.
-pub(in crate::rollout) fn read(state: &State, observed: &ObservedRollout) -> Result<Strategy, Vec<Mistake>> {
-    let strategy = services::in_place(strategy::parse(&observed.rollout)?, state, observed);
+pub(in crate::rollout) fn read<'a>(
+    state: &State,
+    observed: &'a ObservedRollout,
+) -> Result<Cow<'a, Strategy>, Vec<Mistake>> {
+    let strategy = services::in_place(observed.spec.whole()?, state, observed);
     let Some(name) = strategy.router.as_ref().and_then(Router::plugin) else { return Ok(strategy) };
     let (got, add) = match observed.routers.get(name) {
         Some(Serves::This) => return Ok(strategy),
@@ -74,11 +77,13 @@ pub(in crate::rollout) fn read(state: &State, observed: &ObservedRollout) -> Res
 }
 
 /// What of a spec with mistakes is good for safety alone; no plugin that the server has not, or not for this Rollout.
-pub(in crate::rollout) fn salvage(state: &State, observed: &ObservedRollout) -> Option<Strategy> {
-    let strategy = services::in_place(strategy::salvage(&observed.rollout)?, state, observed);
+pub(in crate::rollout) fn salvage<'a>(state: &State, observed: &'a ObservedRollout) -> Option<Cow<'a, Strategy>> {
+    let strategy = services::in_place(observed.spec.salvaged()?, state, observed);
     let name = strategy.router.as_ref().and_then(Router::plugin);
     let serves = name.is_none_or(|name| observed.routers.get(name) == Some(&Serves::This));
-    Some(if serves { strategy } else { Strategy { router: None, reading: Reading::KeepsPods, ..strategy } })
+    let unrouted =
+        |strategy: Cow<Strategy>| Strategy { router: None, reading: Reading::KeepsPods, ..strategy.into_owned() };
+    Some(if serves { strategy } else { Cow::Owned(unrouted(strategy)) })
 }
 
 /// Before a router is told anything, it is written down which one, and where.

@@ -167,7 +167,7 @@ fn it_needs_a_router_and_no_other_delay() {
     let said = |change: &dyn Fn(&mut serde_json::Value)| {
         let mut world = start();
         change(&mut world.rollout["spec"]["strategy"]["canary"]);
-        strategy::parse(&world.rollout).unwrap_err().iter().map(Mistake::to_string).collect::<Vec<_>>().join("; ")
+        spec::parse(&world.rollout).unwrap_err().iter().map(Mistake::to_string).collect::<Vec<_>>().join("; ")
     };
     use strategy::Mistake;
     let unrouted = said(&|canary| drop(canary.as_object_mut().unwrap().remove("trafficRouting")));

@@ -210,7 +210,7 @@ fn a_label_that_selects_the_pods_is_refused() {
     let said = |metadata: Value| {
         let mut world = World::seed();
         world.rollout["spec"]["strategy"]["canary"]["canaryMetadata"] = metadata;
-        match strategy::parse(&world.rollout) {
+        match spec::parse(&world.rollout) {
             Ok(_) => String::new(),
             Err(mistakes) => mistakes.iter().map(strategy::Mistake::to_string).collect::<Vec<_>>().join("; "),
         }

@@ -39,7 +39,7 @@ impl World {
         if !acts.iter().any(|act| matches!(act, Act::Scale { .. })) {
             return;
         }
-        let Ok(strategy) = strategy::parse(&self.rollout) else { return };
+        let Ok(strategy) = spec::parse(&self.rollout) else { return };
         let (mut before, mut after) = (0, 0);
         for set in &self.sets {
             let number = |pointer: &str| set.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
@@ -78,7 +78,7 @@ impl World {
                     for (key, value) in annotations {
                         ingresses[0]["metadata"]["annotations"][key] = json!(value);
                     }
-                    weight = strategy::served(&self.rollout, &ingresses, &BalancerReading::NotAsked);
+                    weight = spec::served(&self.rollout, &ingresses, &BalancerReading::NotAsked);
                 }
                 _ => {}
             }
@@ -230,7 +230,7 @@ fn walk(seed: u64, begin: fn(&mut Chance) -> World) {
     world.changed();
     rests(&mut world);
     world.shares_are_served();
-    let strategy = strategy::parse(&world.rollout).expect("it can be followed");
+    let strategy = spec::parse(&world.rollout).expect("it can be followed");
     let available: u64 = world.sets.iter().filter_map(|set| set["status"]["availableReplicas"].as_u64()).sum();
     let needed = u64::from(strategy.replicas.saturating_sub(strategy.bounds.unavailable));
     let is_first = world.state().stable.is_none();

@@ -48,7 +48,7 @@ fn rollout(case: &Value) -> Value {
 
 /// The next numbers of pods, by the rules that the stage follows.
 fn next(case: &Value) -> Split {
-    let strategy = strategy::parse(&rollout(case)).unwrap_or_else(|mistakes| panic!("{case}: {mistakes:?}"));
+    let strategy = spec::parse(&rollout(case)).unwrap_or_else(|mistakes| panic!("{case}: {mistakes:?}"));
     let full = case["promoteFull"] == true;
     let weight = if full { 100 } else { number(&case["weight"]) };
     let (canary, stable) = (pods(&case["canary"]), pods(&case["stable"]));

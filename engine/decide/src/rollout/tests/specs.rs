@@ -11,26 +11,26 @@ fn seed() -> Value {
 
 #[test]
 fn the_seeds_rollout_is_read_as_it_stands() {
-    let spec = strategy::parse(&seed()).unwrap();
+    let spec = spec::parse(&seed()).unwrap();
     assert_eq!(spec.steps[0], Step::WeightThenPause(10, Length::For(30_000)));
     assert_eq!(spec.steps.len(), 4);
     let Some(Router::Alb(alb)) = spec.router else { panic!("{:?}", spec.router) };
     assert_eq!(alb.ingresses, [("petclinic-ingress".to_owned(), vec![8080])]);
     assert_eq!((spec.scale_down_delay_ms, spec.abort_delay_ms), (30_000, Some(30_000)));
     assert_eq!((spec.history, spec.progress_deadline_ms), (10, 600_000));
-    assert_eq!(strategy::named(&seed()).0, ["was-canary", "was-stable"]);
+    assert_eq!(spec::named(&seed()).0, ["was-canary", "was-stable"]);
 }
 
 #[test]
 fn the_load_balancer_is_asked_about_ones_own_rollouts() {
     let mut rollout = seed();
-    assert_eq!(strategy::balancer_query(&rollout), None);
+    assert_eq!(spec::balancer_query(&rollout), None);
     rollout["metadata"]["annotations"] = json!({ crate::annotations::OWNER: "bespin" });
-    let query = strategy::balancer_query(&rollout).unwrap();
+    let query = spec::balancer_query(&rollout).unwrap();
     assert_eq!(query.ingresses, ["petclinic-ingress"]);
     assert_eq!(query.services, ["was-canary", "was-stable"]);
     rollout["spec"]["strategy"]["canary"].as_object_mut().unwrap().remove("trafficRouting");
-    assert_eq!(strategy::balancer_query(&rollout), None);
+    assert_eq!(spec::balancer_query(&rollout), None);
 }
 
 /// One change, and the refusal's path with a part of its text.
@@ -39,7 +39,7 @@ fn refused(pointer: &str, value: Value, path: &str, part: &str) {
     let mut rollout = seed();
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     rollout.pointer_mut(parent).unwrap()[key] = value;
-    let mistakes = strategy::parse(&rollout).expect_err("it should be refused");
+    let mistakes = spec::parse(&rollout).expect_err("it should be refused");
     let found = mistakes.iter().find(|mistake| mistake.path == path);
     let found = found.unwrap_or_else(|| panic!("{path} is not among {mistakes:#?}"));
     assert!(found.to_string().contains(part), "{found}");
@@ -105,7 +105,7 @@ fn the_documents_abridged_rollout_is_refused_with_its_mends() {
     let mut rollout = seed();
     rollout["spec"].as_object_mut().unwrap().remove("selector");
     rollout["spec"]["template"].as_object_mut().unwrap().remove("metadata");
-    let mistakes = strategy::parse(&rollout).unwrap_err();
+    let mistakes = spec::parse(&rollout).unwrap_err();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
     assert!(mistakes[0].to_string().starts_with("spec.selector: is missing (help: write spec.selector.matchLabels"));
 }

@@ -264,7 +264,7 @@ impl World {
             pod["status"]["podIP"] = json!(super::late_balancer::address(pod));
         }
         Objects {
-            served: strategy::served(&self.rollout, &self.ingresses, &balancer),
+            served: spec::served(&self.rollout, &self.ingresses, &balancer),
             balancer,
             rollout: Some(self.rollout.clone()),
             sets: named(&self.sets),
@@ -672,8 +672,8 @@ impl World {
         if let Some(balancer) = &self.balancer {
             return balancer.weight();
         }
-        let share = strategy::served(&self.rollout, &self.ingresses, &BalancerReading::NotAsked)?;
-        let (services, _) = strategy::named(&self.rollout);
+        let share = spec::served(&self.rollout, &self.ingresses, &BalancerReading::NotAsked)?;
+        let (services, _) = spec::named(&self.rollout);
         Some(if services[0] == "was-stable" { 100 - share } else { share })
     }
 
