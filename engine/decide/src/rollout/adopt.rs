@@ -117,5 +117,6 @@ fn as_it_stands(observed: &ObservedRollout, strategy: &Strategy, left: &str, is_
         steps: strategy.steps.len(),
         uid: Some(observed.uid().to_owned()),
         stable_by: services::told_turn(observed),
+        services: services::told_sharing(observed),
     }
 }

@@ -83,6 +83,9 @@ pub enum Entry {
         /// Which of two Services that take turns is the stable version's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stable_by: Option<Turn>,
+        /// The Services that share the traffic.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        services: Option<Sharing>,
     },
     /// A new template, new steps, or another Rollout of the same name.
     Began {

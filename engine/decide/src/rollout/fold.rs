@@ -162,6 +162,7 @@ impl State {
             steps,
             uid,
             stable_by,
+            services,
         } = entry
         else {
             return;
@@ -189,7 +190,7 @@ impl State {
         }
         self.asked = *weight;
         self.stable_by = stable_by.or(self.stable_by);
-        self.services = None;
+        self.services.clone_from(services);
         self.progress = Some(Progress {
             hash: hash.clone(),
             images: images.clone(),

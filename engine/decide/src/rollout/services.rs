@@ -68,6 +68,13 @@ pub(super) fn told_turn(observed: &ObservedRollout) -> Option<Turn> {
     Turn::named(observed.status("canary")["stablePingPong"].as_str()?)
 }
 
+/// The Services that share the traffic, as the status has them.
+pub(super) fn told_sharing(observed: &ObservedRollout) -> Option<Sharing> {
+    let weights = &observed.status("canary")["weights"];
+    let name = |version: &str| weights[version]["serviceName"].as_str().map(str::to_owned);
+    Some(Sharing { canary: name("canary")?, stable: name("stable")? })
+}
+
 /// The Services' selectors. Each moves only to a version that is fully there.
 pub(super) fn select(context: &Context) -> Vec<Act> {
     let mut acts = Vec::new();

@@ -176,7 +176,7 @@ fn what_turns_need_is_said_with_its_place() {
     let said = |change: fn(&mut Value)| {
         let mut world = World::by_turns();
         change(&mut world.rollout["spec"]["strategy"]["canary"]);
-        let mistakes = strategy::parse(&world.rollout).unwrap_err();
+        let mistakes = spec::parse(&world.rollout).unwrap_err();
         mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let one = said(|canary| drop(canary["pingPong"].as_object_mut().unwrap().remove("pongService")));
@@ -230,7 +230,7 @@ const TURNED: [(&str, Edit); 3] = [
 fn services_that_change_places_in_mid_walk_move_no_traffic() {
     for (what, change) in TURNED {
         for by_turns in [false, true] {
-            for ending in ["promoted", "aborted", "sent back"] {
+            for ending in ["promoted", "aborted", "sent back", "restored"] {
                 let said = format!("{what} {by_turns} {ending}");
                 let mut world = settled(if by_turns { World::by_turns() } else { rooted() }.behind(USUAL));
                 if by_turns {
@@ -249,18 +249,20 @@ fn services_that_change_places_in_mid_walk_move_no_traffic() {
                 match ending {
                     "aborted" => world.ask(Action::Abort),
                     "sent back" => world.deploy(before),
+                    "restored" => lose_journal(&mut world),
                     _ => {}
                 }
+                let goes_on = matches!(ending, "promoted" | "restored");
                 let mut last = 10;
                 while world.step() == Step::On {
                     let now = share(&world, next);
                     let is_over = world.state().stable.unwrap().image == next;
                     assert!(now <= last + 25 || is_over, "{said}: from {last} % to {now} %: {:?}", world.said);
-                    assert!(ending == "promoted" || now <= 10, "{said}: {now} %: {:?}", world.said);
+                    assert!(goes_on || now <= 10, "{said}: {now} %: {:?}", world.said);
                     assert!(share(&world, before) + now >= 100 || is_over, "{said}: {:?}", world.said);
                     last = now;
                 }
-                let serves = if ending == "promoted" { next } else { before };
+                let serves = if goes_on { next } else { before };
                 let (shared, running) = (share(&world, serves), world.running());
                 assert_eq!((shared, running), (100, vec![(serves.to_owned(), 2)]), "{said}: {:?}", world.said);
                 if let Some(stable) = world.rollout["spec"]["strategy"]["canary"]["stableService"].as_str() {
@@ -270,6 +272,36 @@ fn services_that_change_places_in_mid_walk_move_no_traffic() {
             }
         }
     }
+}
+
+#[test]
+fn the_places_of_services_are_known_while_nobody_shares_the_traffic() {
+    let mut world = settled(rooted());
+    world.deploy(V56);
+    let mut world = at_share(world, V56, 10);
+    let canary = world.rollout["spec"]["strategy"]["canary"].clone();
+    world.rollout["spec"]["strategy"]["canary"].as_object_mut().unwrap().remove("trafficRouting");
+    world.changed();
+    world.run_until(|world| share(world, V56) == 0);
+    let names = json!({ "canaryService": "was-canary", "stableService": "was-stable" });
+    world.rollout["spec"]["strategy"]["canary"] = canary;
+    TURNED[0].1(&mut world.rollout["spec"]["strategy"]["canary"], &names);
+    world.changed();
+    let mut last = 0;
+    while world.step() == Step::On && world.state().stable.unwrap().image == V55 {
+        let now = share(&world, V56);
+        assert!(now <= last + 25, "from {last} % to {now} %: {:?}", world.said);
+        last = now;
+    }
+    world.settle();
+    assert_eq!((share(&world, V56), world.running()), (100, vec![(V56.to_owned(), 2)]), "{:?}", world.said);
+}
+
+/// The journal is begun anew.
+fn lose_journal(world: &mut World) {
+    world.journal.clear();
+    world.restored = 0;
+    world.outcomes = Default::default();
 }
 
 /// By names, with a root of its own.
