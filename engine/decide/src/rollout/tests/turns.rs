@@ -282,12 +282,16 @@ fn the_places_of_services_are_known_while_nobody_shares_the_traffic() {
     let canary = world.rollout["spec"]["strategy"]["canary"].clone();
     world.rollout["spec"]["strategy"]["canary"].as_object_mut().unwrap().remove("trafficRouting");
     world.changed();
-    world.run_until(|world| share(world, V56) == 0);
+    world.run_until(|world| world.state().asked == 25);
+    world.rollout["spec"]["paused"] = json!(true);
+    world.changed();
+    world.settle();
     let names = json!({ "canaryService": "was-canary", "stableService": "was-stable" });
     world.rollout["spec"]["strategy"]["canary"] = canary;
     TURNED[0].1(&mut world.rollout["spec"]["strategy"]["canary"], &names);
+    world.rollout["spec"]["paused"] = json!(false);
     world.changed();
-    let mut last = 0;
+    let mut last = 25;
     while world.step() == Step::On && world.state().stable.unwrap().image == V55 {
         let now = share(&world, V56);
         assert!(now <= last + 25, "from {last} % to {now} %: {:?}", world.said);
