@@ -43,8 +43,16 @@ pub(super) fn text(context: &Context) -> Option<String> {
     let at = running(context)?;
     let number = old(context, at).count();
     let pods = if number == 1 { "1 pod is" } else { &format!("{number} pods are") };
-    let refused = context.observed.eviction.as_ref().map(|refused| format!(": {}", refused.because));
-    Some(format!("restarting: {pods} from before {}{}", write_time(at), refused.unwrap_or_default()))
+    let sets = context.observed.sets.iter().filter(|set| set.spec > 0);
+    let mut members = sets.flat_map(|set| set.members.iter().map(move |pod| (set, pod)));
+    let failure =
+        members.find_map(|(set, pod)| Some((pod, target_failure(context, set, pod).filter(|_| pod.is_ready())?)));
+    let why = match (&context.observed.eviction, failure) {
+        (Some(refused), _) => format!(": {}", refused.because),
+        (None, Some((pod, failure))) => format!("; pod {} is no healthy target: {failure}", pod.name),
+        (None, None) => String::new(),
+    };
+    Some(format!("restarting: {pods} from before {}{why}", write_time(at)))
 }
 
 /// The moment of the last restart that is over, as the status says it.
@@ -91,9 +99,7 @@ fn evictions(context: &Context, at: Timestamp) -> Vec<Act> {
         let is_target = context.target_health(set, pod).is_none_or(|health| *health == TargetHealth::Healthy);
         is_target && pod.ready_since.is_some_and(|since| since + least <= context.now)
     };
-    let is_down = |set: &Set, pod: &Pod| {
-        !pod.is_ready() || matches!(context.target_health(set, pod), Some(TargetHealth::Unhealthy(_)))
-    };
+    let is_down = |set: &Set, pod: &Pod| !pod.is_ready() || target_failure(context, set, pod).is_some();
     let available = |set: &Set| count(set, |pod| is_available(set, pod)).min(set.spec);
     let all: u32 = sets.iter().map(available).sum();
     let pods: u32 = sets.iter().map(|set| set.spec).sum();
@@ -120,6 +126,14 @@ fn evictions(context: &Context, at: Timestamp) -> Vec<Act> {
         }
     }
     acts
+}
+
+/// Why a pod gets no request as a target, where time does not mend that.
+fn target_failure<'a>(context: &Context<'a>, set: &Set, pod: &Pod) -> Option<&'a str> {
+    match context.target_health(set, pod)? {
+        TargetHealth::Unhealthy(reason) | TargetHealth::Coming(Some(reason)) => Some(reason),
+        TargetHealth::Healthy | TargetHealth::Leaving | TargetHealth::Coming(None) => None,
+    }
 }
 
 fn count(set: &Set, which: impl Fn(&Pod) -> bool) -> u32 {

@@ -633,15 +633,22 @@ fn a_restart_waits_until_new_pods_are_healthy_targets() {
 }
 
 #[test]
-fn a_restart_replaces_pods_whose_targets_fail() {
-    let mut world = start(USUAL);
-    world.balancer().fails = Some(V55);
-    pass(&mut world, 60_000);
-    world.rollout["spec"]["restartAt"] = json!(write_time(world.now));
-    world.changed();
-    world.balancer().fails = None;
-    let old: Vec<Value> = world.pods.iter().map(|pod| pod["metadata"]["uid"].clone()).collect();
-    keeps(&mut world, |world| world.pods.iter().all(|pod| !old.contains(&pod["metadata"]["uid"])), |_| {});
+fn a_restart_replaces_pods_whose_targets_get_no_request() {
+    let reason = || "Target.NotInUse".to_owned();
+    for health in [TargetHealth::Unhealthy(reason()), TargetHealth::Coming(Some(reason()))] {
+        let mut world = start(USUAL);
+        world.balancer().ill = world.pods.iter().map(|pod| (address(pod), health.clone())).collect();
+        pass(&mut world, 60_000);
+        world.rollout["spec"]["restartAt"] = json!(write_time(world.now));
+        world.changed();
+        let old: Vec<Value> = world.pods.iter().map(|pod| pod["metadata"]["uid"].clone()).collect();
+        let is_over = |world: &World| world.pods.iter().all(|pod| !old.contains(&pod["metadata"]["uid"]));
+        let mut said = false;
+        keeps(&mut world, is_over, |world| said |= world.said.1.contains("is no healthy target: Target.NotInUse"));
+        assert!(is_over(&world) && said, "{health:?}: {:?}", world.said);
+        world.settle();
+        is_healthy(&world, V55);
+    }
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(super) struct LateBalancer {
     pub controller: Controller,
     /// The image whose pods fail their checks.
     pub fails: Option<&'static str>,
+    /// The targets that are like this whatever they do, by their address.
+    pub ill: BTreeMap<String, TargetHealth>,
     /// An Ingress, and how much later its load balancer is, in ms.
     pub later: (&'static str, Timestamp),
     /// An Ingress without a load balancer.
@@ -99,6 +101,7 @@ impl World {
             api: Api::Answers,
             controller: Controller::Runs,
             fails: None,
+            ill: BTreeMap::new(),
             later: ("", 0),
             absent: None,
             at: BTreeMap::new(),
@@ -197,6 +200,8 @@ impl World {
         let unhealthy = || TargetHealth::Unhealthy("Target.ResponseCodeMismatch: [503]".into());
         for (ip, (health, since)) in &mut group.targets {
             let next = match health {
+                _ if balancer.ill.get(ip).is_some_and(|ill| ill == health) => continue,
+                _ if balancer.ill.contains_key(ip) => balancer.ill[ip].clone(),
                 TargetHealth::Coming(_) if self.now >= *since + balancer.lag.check => {
                     if fails(ip) {
                         unhealthy()
@@ -400,7 +405,8 @@ impl LateBalancer {
     pub(super) fn next(&self) -> Option<Timestamp> {
         let is_awake = self.controller == Controller::Runs;
         let groups = self.at.values().flat_map(|site| site.groups.values());
-        let targets = groups.clone().flat_map(|group| group.targets.values());
+        let targets = groups.clone().flat_map(|group| &group.targets);
+        let targets = targets.filter(|(ip, _)| !self.ill.contains_key(*ip)).map(|(_, target)| target);
         let changes = targets.filter_map(|(health, since)| match health {
             TargetHealth::Coming(_) => Some(since + self.lag.check),
             TargetHealth::Leaving => Some(since + self.lag.drain),
