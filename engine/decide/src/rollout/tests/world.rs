@@ -587,7 +587,10 @@ impl World {
             let uid = set["metadata"]["uid"].clone();
             let wanted = set["spec"]["replicas"].as_u64().unwrap() as usize;
             let image = set["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
-            let of_set = |pod: &Value| pod["metadata"]["ownerReferences"][0]["uid"] == uid;
+            // One that has ended is none that the set counts.
+            let of_set = |pod: &Value| {
+                pod["metadata"]["ownerReferences"][0]["uid"] == uid && pod["status"]["phase"] != "Failed"
+            };
             let have = self.pods.iter().filter(|pod| of_set(pod)).count();
             for pod in self.pods.iter_mut().filter(|pod| of_set(pod) && pod["status"]["phase"] == "Pending") {
                 changed |= bring_up(pod, image, self.now);
