@@ -268,3 +268,19 @@ fn what_the_canarys_service_leads_to_counts_whichever_version_it_is() {
     let said = lacking(&world);
     assert!(said.contains(&format!("no pod of {V56} is ready, and it gets 50 %")), "{said}");
 }
+
+#[test]
+fn a_version_whose_service_is_gone_keeps_its_pods_while_an_ingress_gives_it_requests() {
+    let mut world = settled(World::seed());
+    world.deploy(V56);
+    let mut world = at_weight(world, 25);
+    world.services.remove(CANARY);
+    world.deploy("was:v57-9f8e7d6");
+    let pods = |world: &World| world.running().iter().find(|(image, _)| image == V56).map_or(0, |(_, pods)| *pods);
+    while pods(&world) > 0 {
+        let (served, before) = (world.served(), pods(&world));
+        assert!(world.turns < 1_000, "{:?}", world.said);
+        world.step();
+        assert!(served == Some(0) || pods(&world) >= before, "it loses pods at {served:?} %: {:?}", world.said);
+    }
+}

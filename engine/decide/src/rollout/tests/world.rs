@@ -588,9 +588,8 @@ impl World {
             let wanted = set["spec"]["replicas"].as_u64().unwrap() as usize;
             let image = set["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
             // One that has ended is none that the set counts.
-            let of_set = |pod: &Value| {
-                pod["metadata"]["ownerReferences"][0]["uid"] == uid && pod["status"]["phase"] != "Failed"
-            };
+            let of_set =
+                |pod: &Value| pod["metadata"]["ownerReferences"][0]["uid"] == uid && pod["status"]["phase"] != "Failed";
             let have = self.pods.iter().filter(|pod| of_set(pod)).count();
             for pod in self.pods.iter_mut().filter(|pod| of_set(pod) && pod["status"]["phase"] == "Pending") {
                 changed |= bring_up(pod, image, self.now);
