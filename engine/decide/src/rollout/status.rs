@@ -242,6 +242,9 @@ fn conditions<'a>(context: &Context<'a>, phase: &str) -> Vec<Condition<'a>> {
     if let Some((_, reason, text)) = leaving::leaving(context) {
         all.push(Condition::new("Unrouted", "False", reason, text));
     }
+    if let Some(text) = held_places(context) {
+        all.push(Condition::new("ServicesInPlace", "False", "GetRequests", text));
+    }
     let refusal = context.observed.refusal.as_ref().filter(|_| context.canary().is_none());
     let refusal = refusal.map(|refused| &refused.because);
     if let Some(failure) = context.canary().and_then(|set| set.failure.as_ref()).or(refusal) {
@@ -262,6 +265,15 @@ fn conditions<'a>(context: &Context<'a>, phase: &str) -> Vec<Condition<'a>> {
         all.push(Condition::new("OnAbort", git.status, git.reason, git.text));
     }
     all
+}
+
+/// What the spec's two Services wait for that it names in each other's place.
+fn held_places(context: &Context) -> Option<String> {
+    let (canary, stable) = context.routing().filter(|_| context.strategy.is_turned)?;
+    Some(format!(
+        "the spec has {stable} as the canary's Service and {canary} as the stable version's by now; \
+         they change places once no request comes by {canary}"
+    ))
 }
 
 /// The newest of the refused templates, each in a few words: a condition is read by people, and has its bounds.

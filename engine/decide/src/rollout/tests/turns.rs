@@ -301,6 +301,25 @@ fn the_places_of_services_are_known_while_nobody_shares_the_traffic() {
     assert_eq!((share(&world, V56), world.running()), (100, vec![(V56.to_owned(), 2)]), "{:?}", world.said);
 }
 
+#[test]
+fn that_services_keep_their_places_is_said_until_they_change_them() {
+    let mut world = settled(rooted());
+    world.deploy(V56);
+    let mut world = at_share(world, V56, 10);
+    let names = json!({ "canaryService": "was-canary", "stableService": "was-stable" });
+    TURNED[0].1(&mut world.rollout["spec"]["strategy"]["canary"], &names);
+    world.changed();
+    let said = |world: &World| {
+        let all = world.status("conditions").as_array().unwrap();
+        let of = all.iter().find(|one| one["type"] == "ServicesInPlace");
+        of.map(|one| one["message"].as_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    world.run_until(|world| share(world, V56) == 25);
+    assert!(said(&world).contains("they change places once no request comes by was-canary"), "{}", said(&world));
+    world.settle();
+    assert_eq!((world.phase(), said(&world).as_str()), ("Healthy", ""));
+}
+
 /// The journal is begun anew.
 fn lose_journal(world: &mut World) {
     world.journal.clear();
