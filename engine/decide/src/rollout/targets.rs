@@ -140,10 +140,11 @@ impl<'a> Context<'a> {
         self.targets(self.service(Some(canary)), self.canary(), Absent::Awaited)
     }
 
-    /// Whether every target of the canary fails its checks, though its pods are ready.
-    pub(super) fn canary_fails_checks(&self) -> bool {
-        let targets = self.canary_targets().filter(|_| self.canary_is_selected());
-        targets.is_some_and(|targets| targets.healthy + targets.coming == 0 && targets.unhealthy > 0)
+    /// Whether no target of the canary is healthy, though its pods are ready.
+    pub(super) fn canary_has_no_target(&self) -> bool {
+        let Some((canary, _)) = self.routing().filter(|_| self.canary_is_selected()) else { return false };
+        let targets = self.targets(self.service(Some(canary)), self.canary(), Absent::PassedOver);
+        targets.is_some_and(|targets| targets.healthy == 0)
     }
 
     /// What the load balancer lacks before the canary can get a weight, as a sentence.

@@ -11,9 +11,9 @@ const PROMISED_MS: u64 = 60_000;
 impl Context<'_> {
     /// The weight that the router should have now, in percent.
     ///
-    /// It rises only when the canary's pods are there, and falls at once, also when all of its targets fail; but where
-    /// the stable Service has had no ready pods for a while and the canary's has some, those get everything; and until
-    /// then, what they have. A version that was sent back gets nothing more by that, and keeps what it is served until
+    /// It rises only when the canary's pods are there, and falls at once, also when none of its targets is healthy; but
+    /// where the stable Service has had no ready pods for a while and the canary's has some, those get everything; and
+    /// until then, what they have. A version that was sent back gets nothing more by that, and keeps what it is served until
     /// the stable Service has ready pods. Where neither has any, nothing moves.
     pub(super) fn wanted_weight(&self) -> u32 {
         let asked = self.state.asked;
@@ -28,7 +28,7 @@ impl Context<'_> {
             _ if self.canary_is_cut_off() && self.stable_serves() => 0,
             _ if self.canary_is_cut_off() => asked,
             ProgressState::Aborted { .. } => self.lowered(0),
-            ProgressState::Underway if canary == 0 || self.canary_fails_checks() => self.lowered(0),
+            ProgressState::Underway if canary == 0 || self.canary_has_no_target() => self.lowered(0),
             ProgressState::Underway if self.progress.start == Start::First => {
                 if self.stable_is_selected() {
                     self.lowered(0)

@@ -305,6 +305,12 @@ fn a_pause_does_not_count_while_no_pod_of_the_canary_is_a_target() {
     world.balancer().deregister("was-canary");
     pass(&mut world, 45_000);
     assert_eq!((world.at(), world.answers("was-canary")), (1, 0), "{:?}", world.said);
+    assert_eq!(
+        world.served(),
+        Some(0),
+        "the stable version's pods get what no target of the canary's can: {:?}",
+        world.said
+    );
     assert_eq!(world.state().progress.unwrap().paused_since, None, "{:?}", world.said);
     world.settle();
     is_healthy(&world, V56);
