@@ -13,19 +13,22 @@ use world::process::eventually;
 use world::rollouts::{HASH, image, is_ready, left_alone};
 use world::watch::{Watch, weight};
 
+/// The canary's Service.
+const CANARY: &str = "was-canary";
 /// How many canaries are aborted.
 const ABORTS: usize = 15;
 /// How long decisions are made, and how often.
 const DECIDING: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 5;
 
-/// From the moment in which the canary's pods are seen to crash until its weight is written as 0. What a load balancer
-/// makes of that takes its own time.
+/// From the moment in which the canary's pods are seen to crash until its weight is written as 0; and apart from that,
+/// until the load balancer's rule says so, where the parts for one are there.
 pub(crate) async fn abort() {
-    let estate = left_alone(Kind::Embedded, "1h").await;
+    let kind = if Kind::Balanced.is_missing() { Kind::Embedded } else { Kind::Balanced };
+    let estate = left_alone(kind, "1h").await;
     let change = json!({ "spec": { "template": { "spec": { "containers": [container(&estate, "v56").await] } } } });
     estate.kube.merge(ROLLOUT, &change).await;
-    let mut each = Vec::new();
+    let (mut each, mut lags) = (Vec::new(), Vec::new());
     for _ in 0..ABORTS {
         paused_at_ten(&estate).await;
         let watch = Watch::start(&estate.kube, INGRESSES).await;
@@ -40,10 +43,23 @@ pub(crate) async fn abort() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         each.push(begin.elapsed().as_secs_f64());
+        if kind == Kind::Balanced {
+            let written = Instant::now();
+            let alb = estate.parts.alb();
+            eventually("the rule says so", PATIENCE, || async {
+                (alb.last()?.weight(CANARY) == Some(0)).then_some(())
+            })
+            .await;
+            lags.push(written.elapsed().as_secs_f64());
+        }
         again(&estate, &pods).await;
     }
     let n = each.len();
-    Figure { bench: "canary-abort", ours: median(each), peer: None, better: Better::Lower, unit: "s", n }.print();
+    let figure = |bench, ours| Figure { bench, ours, peer: None, better: Better::Lower, unit: "s", n }.print();
+    figure("canary-abort", median(each));
+    if !lags.is_empty() {
+        figure("canary-abort/balancer", median(lags));
+    }
 }
 
 /// The Rollout's container with another image.

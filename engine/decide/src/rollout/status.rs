@@ -200,13 +200,14 @@ fn is_timed_out(context: &Context) -> bool {
     stays && !context.is_stopped() && context.is_overdue()
 }
 
-fn conditions<'a>(context: &Context<'a>, phase: &str) -> Vec<Condition<'a>> {
+/// The conditions that a Rollout always has.
+fn standing<'a>(context: &Context<'a>, phase: &str) -> Vec<Condition<'a>> {
     let yes = |holds: bool| if holds { "True" } else { "False" };
     let available: u32 = context.observed.sets.iter().map(|set| set.available).sum();
     let enough = available >= context.strategy.replicas.saturating_sub(context.strategy.bounds.unavailable);
     let stable = context.state.stable.as_ref().is_some_and(|stable| stable.hash == context.progress.hash);
     let paused = context.progress.paused_since.is_some() || context.is_stopped();
-    let mut all = vec![
+    vec![
         match enough {
             true => Condition::new("Available", "True", "AvailableReason", "Rollout has minimum availability"),
             false => {
@@ -228,7 +229,11 @@ fn conditions<'a>(context: &Context<'a>, phase: &str) -> Vec<Condition<'a>> {
             true => Condition::new("Completed", "True", "RolloutCompleted", "Rollout completed"),
             false => Condition::new("Completed", "False", "RolloutCompleted", "Rollout not completed, started update"),
         },
-    ];
+    ]
+}
+
+fn conditions<'a>(context: &Context<'a>, phase: &str) -> Vec<Condition<'a>> {
+    let mut all = standing(context, phase);
     if !context.problems().is_empty() && context.awaited().is_empty() && !is_refused(context) {
         // Argo says so, too, of a Service or an Ingress that is not there.
         all.push(Condition::new(INVALID_SPEC, "True", INVALID_SPEC, context.problems().join("; ")));

@@ -232,9 +232,8 @@ pub(super) fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy>
     let overdue = read_overdue(&mut fields, mistakes);
     let paused = if fields.flag("paused", mistakes) == Some(true) { Paused::Holds } else { Paused::Off };
     let selector = read_selector(fields.take("selector"), mistakes);
-    let template = fields.take("template");
-    let images = read_template(template, &selector, mistakes);
-    let template = template.cloned().unwrap_or_default();
+    let template = fields.take("template").cloned();
+    let images = read_template(template.as_ref(), &selector, mistakes);
     let rollback_window = read_window(&mut fields, mistakes);
     let restart_at = read_restart(&mut fields, mistakes);
     let strategy = fields.take("strategy");
@@ -257,8 +256,8 @@ pub(super) fn read(rollout: &Value, mistakes: &mut Mistakes) -> Option<Strategy>
     Some(Strategy {
         replicas,
         selector,
-        template_hash: hash::template(&template),
-        template,
+        template_hash: hash::template(template.as_ref().unwrap_or(&Value::Null)),
+        template: template.unwrap_or_default(),
         images,
         min_ready_seconds,
         history,
