@@ -37,29 +37,30 @@ pub(crate) async fn measure() {
         format!("{head}      steps:\n{steps}{rest}")
     };
     if Kind::Balanced.is_missing() {
-        let (estate, weights, _dir) = sharing(Kind::Embedded, with_steps).await;
+        let (mut estate, weights, _dir) = sharing(Kind::Embedded, with_steps).await;
         weights.lag(WEIGHTS_LATE);
         let plane = DataPlane::start(&estate.kube, Sharing::Told(weights, PODS_LATE)).await;
-        return walk(estate, &plane).await;
+        return walk(&mut estate, &plane).await;
     }
-    let estate = balanced(with_steps).await;
+    let mut estate = balanced(with_steps).await;
     let plane = DataPlane::start(&estate.kube, Sharing::Balanced(estate.parts.alb().follower())).await;
-    walk(estate, &plane).await;
+    walk(&mut estate, &plane).await;
 }
 
-async fn walk(mut estate: Estate, plane: &DataPlane) {
+/// The data plane ends before the estate that it reads.
+async fn walk(estate: &mut Estate, plane: &DataPlane) {
     let asking = plane.keep_asking();
     let mut served = Served::default();
-    ship(&estate, "petclinic-was:v55-f31bdcc", "petclinic-was:v56").await;
+    ship(estate, "petclinic-was:v55-f31bdcc", "petclinic-was:v56").await;
     for weight in &STEPS[..3] {
-        at(&estate, plane, *weight, &mut served).await;
-        press(&estate, if *weight == 10 { "abort" } else { "resume" }).await;
+        at(estate, plane, *weight, &mut served).await;
+        press(estate, if *weight == 10 { "abort" } else { "resume" }).await;
     }
     eventually("it has gone back", PATIENCE, || async { (plane.weight() == Some(0)).then_some(()) }).await;
-    press(&estate, "retry").await;
+    press(estate, "retry").await;
     for weight in STEPS {
-        at(&estate, plane, weight, &mut served).await;
-        press(&estate, "resume").await;
+        at(estate, plane, weight, &mut served).await;
+        press(estate, "resume").await;
         if weight == 25 {
             estate.restart(&[]).await;
         }
