@@ -10,7 +10,8 @@ use super::pods::{self, Pod};
 use super::router::alb::Ingress;
 use super::router::balancer::BalancerReading;
 use super::router::plugin::{RouterFailure, RouterStatus, Serves};
-use super::spec::Spec;
+use super::service::Service;
+use super::spec::RolloutSpec;
 use super::write_key::WriteKey;
 use crate::annotations::{BY_SHARE, OWNER};
 use crate::epoch::Epoch;
@@ -40,7 +41,7 @@ pub struct ObservedRollout {
     /// The Rollout itself, as JSON.
     pub rollout: Value,
     /// What its spec asks for.
-    pub spec: Spec,
+    pub spec: RolloutSpec,
     /// Whether Bespin may act on it, or who may.
     pub owner: Owner,
     /// Who wrote its status or its sets, and when last.
@@ -102,8 +103,6 @@ pub const DEADLINE: &str = "scale-down-deadline";
 pub const REVISION: &str = "rollout.argoproj.io/revision";
 /// The annotation of a set that says how many pods the Rollout wanted in all.
 pub(super) const DESIRED: &str = "rollout.argoproj.io/desired-replicas";
-/// The annotation of a Service whose selector a Rollout moves.
-pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 
 /// A ReplicaSet of the Rollout.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,21 +152,6 @@ pub enum CaughtUp {
     Yes,
     /// Its status is about an older spec.
     NotYet,
-}
-
-/// A Service that the strategy names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// Name, uid and version.
-    pub guard: Guard,
-    /// The version that it selects; all of them when absent.
-    pub hash: Option<String>,
-    /// What else its pods must have: the rest of its selector.
-    pub selector: BTreeMap<String, String>,
-    /// The Rollout that says it manages the selector.
-    pub managed_by: Option<String>,
-    /// How many ready pods it selects.
-    pub(super) ready: u32,
 }
 
 /// The objects of one look, as the API server answered them.
@@ -227,7 +211,8 @@ impl Observed {
         let autoscalers = targets.map(bounds).collect();
         let strays = strays(&sets, &objects.pods);
         let services = objects.services.iter();
-        let services = services.map(|service| (named(service), read_service(service, &sets, &strays))).collect();
+        let pods = || sets.iter().flat_map(|set| &set.members).chain(&strays);
+        let services = services.map(|service| (named(service), Service::read(service, pods()))).collect();
         Observed::Present(Box::new(ObservedRollout {
             owner,
             writers: writers(&rollout, objects.sets.iter().filter(|set| owned_by(set, &uid))),
@@ -251,7 +236,7 @@ impl Observed {
             place: format!("{}/{}/{}", objects.cluster, text(&rollout, "/metadata/namespace"), named(&rollout)),
             revert: objects.revert,
             epoch: objects.epoch,
-            spec: Spec::read(&rollout),
+            spec: RolloutSpec::read(&rollout),
             rollout,
         }))
     }
@@ -269,18 +254,6 @@ impl Observed {
             Observed::Absent { removal, .. } => removal,
             Observed::Present(observed) => &observed.removal,
         }
-    }
-}
-
-impl Service {
-    /// Whether it selects a ready pod, of whichever version.
-    pub(super) fn serves(&self) -> bool {
-        self.ready > 0
-    }
-
-    /// How many ready pods it selects; `None` of one that selects every version.
-    pub(super) fn behind(&self) -> Option<u32> {
-        self.hash.as_ref().map(|_| self.ready)
     }
 }
 
@@ -369,16 +342,6 @@ fn read_set(set: &Value, pods: &[Value]) -> Set {
         members,
         orphan: orphan::is_one(set).then(|| orphan::owners(set).cloned().collect()),
     }
-}
-
-fn read_service(service: &Value, sets: &[Set], strays: &[Pod]) -> Service {
-    let mut selector = object::texts(service.pointer("/spec/selector"));
-    let hash = selector.remove(HASH);
-    let managed_by = annotation(service, MANAGED_BY).map(str::to_owned);
-    let pods = sets.iter().flat_map(|set| &set.members).chain(strays).filter(|pod| pod.is_ready());
-    let names = |pod: &&Pod| hash.as_ref().is_none_or(|hash| pod.is_of(hash)) && pod.has(&selector);
-    let ready = count(pods.filter(names));
-    Service { guard: Guard::of(service), hash, selector, managed_by, ready }
 }
 
 /// Who wrote the status, or a set, and when last; by `metadata.managedFields`.

@@ -3,12 +3,13 @@
 use super::act::Act;
 use super::context::{Context, is_full};
 use super::intent::Start;
-use super::observed::{ObservedRollout, Service, Set};
+use super::observed::{ObservedRollout, Set};
 use super::ping_pong::{PingPong, ServiceNames};
 use super::pods::Pod;
 use super::progress::ProgressState;
 use super::router::plugin::Remedy;
 use super::router::{Router, carried};
+use super::service::Service;
 use super::state::State;
 use super::strategy::Strategy;
 use super::turn::{Sharing, Turn};

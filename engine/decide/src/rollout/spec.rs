@@ -10,18 +10,18 @@ use serde_json::Value;
 
 /// What was read of a spec.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Spec {
+pub struct RolloutSpec {
     /// What can be read, whatever else stands there: enough to keep safe what serves.
     strategy: Option<Strategy>,
     mistakes: Mistakes,
 }
 
-impl Spec {
+impl RolloutSpec {
     /// Reads the spec of a Rollout.
-    pub fn read(rollout: &Value) -> Spec {
+    pub fn read(rollout: &Value) -> RolloutSpec {
         let mut mistakes = Mistakes::new();
         let strategy = strategy::read(rollout, &mut mistakes).map(|strategy| strategy.with(&mistakes));
-        Spec { strategy, mistakes }
+        RolloutSpec { strategy, mistakes }
     }
 
     /// The strategy, where all of the spec can be followed.
@@ -46,16 +46,16 @@ impl Spec {
 /// # Errors
 /// Every mistake at once, each with its path and its help.
 pub fn parse(rollout: &Value) -> Result<Strategy, Vec<Mistake>> {
-    match Spec::read(rollout) {
-        Spec { strategy: Some(strategy), mistakes } if mistakes.is_empty() => Ok(strategy),
-        Spec { mistakes, .. } => Err(mistakes),
+    match RolloutSpec::read(rollout) {
+        RolloutSpec { strategy: Some(strategy), mistakes } if mistakes.is_empty() => Ok(strategy),
+        RolloutSpec { mistakes, .. } => Err(mistakes),
     }
 }
 
 /// The Services and Ingresses that a Rollout names, as far as it can be read:
 /// what has to be observed besides.
 pub fn named(rollout: &Value) -> (Vec<String>, Vec<String>) {
-    match Spec::read(rollout).strategy {
+    match RolloutSpec::read(rollout).strategy {
         None => (Vec::new(), Vec::new()),
         Some(spec) => {
             let services = [spec.canary_service, spec.stable_service].into_iter().flatten().collect();
@@ -68,7 +68,7 @@ pub fn named(rollout: &Value) -> (Vec<String>, Vec<String>) {
 /// What the load balancer's API is asked about a Rollout; `None` where it shares none of its traffic, or is another's.
 pub fn balancer_query(rollout: &Value) -> Option<BalancerQuery> {
     annotation(rollout, OWNER)?;
-    let strategy = Spec::read(rollout).strategy?;
+    let strategy = RolloutSpec::read(rollout).strategy?;
     let router = strategy.router.filter(|router| matches!(router, Router::Alb(_)))?;
     let services = [strategy.canary_service, strategy.stable_service].into_iter().flatten().collect();
     Some(BalancerQuery { ingresses: router.ingresses().cloned().collect(), services })
@@ -77,7 +77,7 @@ pub fn balancer_query(rollout: &Value) -> Option<BalancerQuery> {
 /// The canary's weight as the load balancer says it, in percent, or else as the live Ingresses of a Rollout have it; that
 /// of `pingService`, where two Services take turns. `None` where it has none, or they do not agree.
 pub fn served(rollout: &Value, ingresses: &[Value], balancer: &BalancerReading) -> Option<u32> {
-    let strategy = Spec::read(rollout).strategy?;
+    let strategy = RolloutSpec::read(rollout).strategy?;
     let Router::Alb(alb) = strategy.router? else { return None };
     let (canary, stable) = (strategy.canary_service?, strategy.stable_service?);
     match balancer {

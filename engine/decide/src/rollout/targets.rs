@@ -5,12 +5,13 @@
 //! target counts once it is healthy, before any weight moves to it.
 
 use super::context::{Context, is_full};
-use super::observed::{Service, Set};
+use super::observed::Set;
 use super::pods::Pod;
 use super::progress::ProgressState;
 use super::router::Router;
 use super::router::balancer::{BalancerReading, GroupTargets, IngressReading, TargetGroup, TargetHealth};
 use super::router::plugin::RouterFailure;
+use super::service::Service;
 use super::transitions;
 use crate::next::Timestamp;
 

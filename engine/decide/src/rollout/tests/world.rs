@@ -470,7 +470,7 @@ impl World {
                 let version = self.next_version();
                 let Some(observed) = fresh(&mut self.services, service, &version) else { return };
                 observed["spec"]["selector"][HASH] = json!(hash);
-                observed["metadata"]["annotations"][observed::MANAGED_BY] = json!(rollout);
+                observed["metadata"]["annotations"][MANAGED_BY] = json!(rollout);
             }
             Act::Route { ingress, annotations } => {
                 let version = self.next_version();
