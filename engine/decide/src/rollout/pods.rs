@@ -36,9 +36,11 @@ pub struct Pod {
 pub enum Failing {
     /// It runs, waits for its image, or has not begun.
     No,
-    /// It has ended once.
+    /// It has ended, and is ready again.
+    Before,
+    /// It has ended once, and is not ready again.
     Once,
-    /// It has ended twice or more, or its image cannot be had.
+    /// It has ended twice or more and is not ready, or its image cannot be had.
     Again,
 }
 
@@ -115,25 +117,30 @@ pub(super) fn read(pod: &Value) -> Pod {
 const MAIN: &str = "kubectl.kubernetes.io/default-container";
 
 /// How often the main container, which is the first unless an annotation names another, has failed; or a container that
-/// runs before it, without which it never begins.
+/// ends before it begins. What runs beside it is a sidecar, wherever it stands.
 fn failing(pod: &Value) -> Failing {
     let list = |pointer: &str| pod.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let containers = list("/status/containerStatuses");
     let first = list("/spec/containers").first().or(containers.first()).map(object::name_of);
     let main = annotation(pod, MAIN).or(first);
-    let before = list("/status/initContainerStatuses").iter();
+    let is_sidecar = |status: &&Value| {
+        let mut named = list("/spec/initContainers").iter().filter(|init| init["name"] == status["name"]);
+        named.any(|init| init["restartPolicy"] == "Always")
+    };
+    let before = list("/status/initContainerStatuses").iter().filter(|status| !is_sidecar(status));
     let all = before.chain(containers.iter().filter(|container| Some(object::name_of(container)) == main));
     all.map(failures).max().unwrap_or(Failing::No)
 }
 
-/// How often one container has failed, as long as it is not ready again. The kubelet begins a container anew at once
-/// when it has ended for the first time, and says `CrashLoopBackOff` from the second time on.
+/// How often one container has failed. The kubelet begins a container anew at once when it has ended for the first time,
+/// and says `CrashLoopBackOff` from the second time on.
 fn failures(container: &Value) -> Failing {
     let reason = container.pointer("/state/waiting/reason").and_then(Value::as_str).unwrap_or_default();
     let exit = container.pointer("/state/terminated/exitCode").and_then(Value::as_i64);
     let ended = number(container, "/restartCount").unwrap_or(0) + u32::from(exit.is_some_and(|code| code != 0));
     match ended {
-        _ if container["ready"] == true || exit == Some(0) => Failing::No,
+        _ if exit == Some(0) => Failing::No,
+        1.. if container["ready"] == true => Failing::Before,
         _ if HOPELESS.contains(&reason) => Failing::Again,
         0 => Failing::No,
         1 => Failing::Once,

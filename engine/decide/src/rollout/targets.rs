@@ -259,7 +259,8 @@ impl<'a> Context<'a> {
     /// Whether the load balancer is on its way, which is no version's fault: the canary's pods are there, and it serves
     /// another weight than it was told, or has pods to register or to check, or cannot be asked.
     pub(super) fn is_balancer_late(&self) -> bool {
-        let is_late = |targets: PodTargets| targets.coming > 0 && targets.unhealthy == 0;
+        // What says why it does not come may never come.
+        let is_late = |targets: PodTargets| targets.coming > 0 && targets.reason.is_none();
         let is_there = self.canary().is_some_and(|set| set.available >= self.goal().canary);
         !self.swaps_at_once() && is_there && (!self.is_verified() || self.canary_targets().is_some_and(is_late))
     }

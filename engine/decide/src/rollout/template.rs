@@ -39,7 +39,7 @@ fn alike(one: &Value, other: &Value, kind: Kind) -> bool {
 
 fn kind_of(key: &str, parent: Kind) -> Kind {
     match (parent, key) {
-        (Kind::Quantities, _) | (_, "sizeLimit") => Kind::Quantity,
+        (Kind::Quantities, _) | (_, "sizeLimit" | "divisor") => Kind::Quantity,
         (_, "limits" | "requests") => Kind::Quantities,
         _ => Kind::Plain,
     }
@@ -67,15 +67,18 @@ fn normal(template: &Value) -> Value {
     template
 }
 
-/// Nulls and empty lists say nothing, wherever they stand; nor does the only version of a field's reference.
+/// Nulls and empty lists say nothing, wherever they stand; nor does what a reference to a field or a resource has by
+/// itself.
 fn bare(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let said = fields.iter().filter(|(_, value)| !value.is_null() && value != &&json!([]));
             let said = said.map(|(key, value)| {
                 let mut value = bare(value);
-                if key == "fieldRef" {
-                    without(&mut value, &[("apiVersion", json!("v1"))]);
+                match key.as_str() {
+                    "fieldRef" => without(&mut value, &[("apiVersion", json!("v1"))]),
+                    "resourceFieldRef" => without(&mut value, &[("divisor", json!("0"))]),
+                    _ => {}
                 }
                 (key.clone(), value)
             });
@@ -164,9 +167,39 @@ fn volume(volume: &mut Value) {
     for kind in ["secret", "configMap", "projected", "downwardAPI"] {
         volume.get_mut(kind).into_iter().for_each(|of| without(of, &[("defaultMode", json!(420))]));
     }
-    volume.get_mut("hostPath").into_iter().for_each(|path| without(path, &[("type", json!(""))]));
+    for (kind, defaults) in source_defaults() {
+        volume.get_mut(kind).into_iter().for_each(|of| without(of, defaults.as_slice()));
+    }
+    for source in items(volume.get_mut("projected").unwrap_or(&mut Value::Null), "sources") {
+        let token = source.get_mut("serviceAccountToken").into_iter();
+        token.for_each(|token| without(token, &[("expirationSeconds", json!(3600))]));
+    }
+    if let Some(claim) = volume.pointer_mut("/ephemeral/volumeClaimTemplate") {
+        let spec = claim.get_mut("spec").into_iter();
+        spec.for_each(|spec| without(spec, &[("volumeMode", json!("Filesystem")), ("resources", json!({}))]));
+        without(claim, &[("metadata", json!({}))]);
+    }
     // A volume without a source is an empty directory.
     without(volume, &[("emptyDir", json!({}))]);
+}
+
+/// What the sources of volumes have by themselves.
+fn source_defaults() -> [(&'static str, Vec<(&'static str, Value)>); 5] {
+    [
+        ("hostPath", vec![("type", json!(""))]),
+        (
+            "azureDisk",
+            vec![
+                ("cachingMode", json!("ReadWrite")),
+                ("fsType", json!("ext4")),
+                ("readOnly", json!(false)),
+                ("kind", json!("Shared")),
+            ],
+        ),
+        ("iscsi", vec![("iscsiInterface", json!("default"))]),
+        ("rbd", vec![("pool", json!("rbd")), ("user", json!("admin")), ("keyring", json!("/etc/ceph/keyring"))]),
+        ("scaleIO", vec![("storageMode", json!("ThinProvisioned")), ("fsType", json!("xfs"))]),
+    ]
 }
 
 #[cfg(test)]
@@ -181,11 +214,21 @@ mod tests {
                     "name": "was", "image": "ecr/was:v55",
                     "resources": {"limits": {"cpu": "1000m", "memory": "1Gi"}},
                     "ports": [{"containerPort": 8080}],
-                    "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}, {"name": "E"}],
+                    "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}, {"name": "E"},
+                        {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+                        {"name": "MEM", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}}],
                     "readinessProbe": {"httpGet": {"port": 8080, "path": "/ready"}},
                 }],
                 "serviceAccountName": "was",
-                "volumes": [{"name": "c", "configMap": {"name": "c"}}, {"name": "tmp", "emptyDir": {}}],
+                "volumes": [{"name": "c", "configMap": {"name": "c"}}, {"name": "tmp", "emptyDir": {}},
+                    {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
+                    {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"],
+                        "resources": {"requests": {"storage": "1Gi"}}}}}},
+                    {"name": "disk", "azureDisk": {"diskName": "d", "diskURI": "u"}},
+                    {"name": "block", "iscsi": {"targetPortal": "p", "iqn": "i", "lun": 0}},
+                    {"name": "ceph", "rbd": {"monitors": ["m"], "image": "i"}},
+                    {"name": "scale", "scaleIO": {"gateway": "g", "system": "s", "secretRef": {"name": "r"}}},
+                ],
             },
         })
     }
@@ -195,7 +238,20 @@ mod tests {
         json!({
             "metadata": {"creationTimestamp": null, "labels": {"app": "was", HASH: "6d978df76"}},
             "spec": {
-                "volumes": [{"configMap": {"name": "c", "defaultMode": 420}, "name": "c"}, {"name": "tmp", "emptyDir": {}}],
+                "volumes": [{"configMap": {"name": "c", "defaultMode": 420}, "name": "c"}, {"name": "tmp", "emptyDir": {}},
+                    {"name": "token", "projected": {"defaultMode": 420,
+                        "sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}]}},
+                    {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"metadata": {"creationTimestamp": null},
+                        "spec": {"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem",
+                            "resources": {"requests": {"storage": "1024Mi"}}}}}},
+                    {"name": "disk", "azureDisk": {"diskName": "d", "diskURI": "u", "cachingMode": "ReadWrite",
+                        "fsType": "ext4", "readOnly": false, "kind": "Shared"}},
+                    {"name": "block", "iscsi": {"targetPortal": "p", "iqn": "i", "lun": 0, "iscsiInterface": "default"}},
+                    {"name": "ceph", "rbd": {"monitors": ["m"], "image": "i", "pool": "rbd", "user": "admin",
+                        "keyring": "/etc/ceph/keyring"}},
+                    {"name": "scale", "scaleIO": {"gateway": "g", "system": "s", "secretRef": {"name": "r"},
+                        "storageMode": "ThinProvisioned", "fsType": "xfs"}},
+                ],
                 "containers": [{
                     "image": "ecr/was:v55", "name": "was", "imagePullPolicy": "IfNotPresent",
                     "resources": {"limits": {"memory": "1024Mi", "cpu": 1}},
@@ -203,6 +259,9 @@ mod tests {
                     "env": [
                         {"name": "IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}},
                         {"name": "E", "value": ""},
+                        {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "0"}}},
+                        {"name": "MEM", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory",
+                            "divisor": "1024Ki"}}},
                     ],
                     "readinessProbe": {"httpGet": {"port": 8080, "path": "/ready", "scheme": "HTTP"}, "timeoutSeconds": 1,
                         "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3},
@@ -222,7 +281,7 @@ mod tests {
 
     #[test]
     fn each_change_makes_another_template() {
-        let changes: [(&str, Value); 10] = [
+        let changes: [(&str, Value); 13] = [
             ("/spec/containers/0/image", json!("ecr/was:v56")),
             ("/spec/containers/0/resources/limits/cpu", json!("1001m")),
             ("/spec/containers/0/resources/limits/memory", json!("1G")),
@@ -233,6 +292,9 @@ mod tests {
             ("/spec/volumes/0/configMap/name", json!("d")),
             ("/metadata/labels/app", json!("other")),
             ("/spec/serviceAccountName", json!("other")),
+            ("/spec/containers/0/env/3/valueFrom/resourceFieldRef/divisor", json!("1M")),
+            ("/spec/volumes/2/projected/sources/0/serviceAccountToken", json!({"path": "t", "expirationSeconds": 600})),
+            ("/spec/volumes/3/ephemeral/volumeClaimTemplate/spec/resources/requests/storage", json!("1G")),
         ];
         for (pointer, value) in changes {
             let mut changed = written();

@@ -164,8 +164,8 @@ pub(super) fn fail(context: &Context) -> Option<Move> {
     let failing = |least: Failing| pods().filter(|pod| pod.failing >= least).count();
     let fails = match context.strategy.abort_on {
         AbortOn::All => all > 0 && all >= enough && failing(Failing::Again) == all,
-        AbortOn::Majority => failing(Failing::Once) * 2 > all.max(enough),
-        AbortOn::Any => pods().any(|pod| pod.trouble.is_some() || pod.failing >= Failing::Once),
+        AbortOn::Majority => failing(Failing::Before) * 2 > all.max(enough),
+        AbortOn::Any => pods().any(|pod| pod.trouble.is_some() || pod.failing >= Failing::Before),
     };
     fails.then(|| {
         let why = context.pod_trouble().unwrap_or_else(|| "its pods crash".to_owned());

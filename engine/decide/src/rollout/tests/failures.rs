@@ -122,6 +122,12 @@ fn once() -> Value {
     json!({"name": "was", "restartCount": 1, "ready": false, "state": {"running": {}}, "lastState": last})
 }
 
+/// It has ended once, and is ready again.
+fn again() -> Value {
+    let last = json!({"terminated": {"exitCode": 1}});
+    json!({"name": "was", "restartCount": 1, "ready": true, "state": {"running": {}}, "lastState": last})
+}
+
 /// So many of the canary's pods have these containers, and are not ready.
 fn fail(world: &mut World, pods: usize, containers: Value) {
     let uid = world.sets.last().unwrap()["metadata"]["uid"].clone();
@@ -147,6 +153,10 @@ fn table() -> Vec<(Option<&'static str>, usize, Value, bool)> {
         (Some("majority"), 2, json!([crashed(3)]), false),
         (Some("majority"), 3, json!([once()]), true),
         (Some("majority"), 5, pull("proxy"), false),
+        (Some("majority"), 3, json!([again()]), true),
+        (Some("majority"), 2, json!([again()]), false),
+        (None, 5, json!([again()]), false),
+        (Some("any"), 1, json!([again()]), true),
         (Some("any"), 1, json!([once()]), true),
         (Some("any"), 1, pull("proxy"), true),
     ]
@@ -165,6 +175,32 @@ fn as_many_pods_as_the_annotation_says_send_all_back_at_once() {
             }
         }
         assert_eq!(world.state().is_aborted(), back, "{abort_on:?}: {pods} of 5 with {containers}: {:?}", world.said);
+    }
+}
+
+#[test]
+fn a_container_before_the_main_one_sends_all_back_unless_it_is_a_sidecar() {
+    for (policy, back) in [(None, true), (Some("Always"), false)] {
+        let mut world = at_half(None);
+        let before = world.now;
+        fail(&mut world, 5, json!([]));
+        let uid = world.sets.last().unwrap()["metadata"]["uid"].clone();
+        for pod in world.pods.iter_mut().filter(|pod| pod["metadata"]["ownerReferences"][0]["uid"] == uid) {
+            pod["spec"]["initContainers"] = json!([{"name": "first"}]);
+            if let Some(policy) = policy {
+                pod["spec"]["initContainers"][0]["restartPolicy"] = json!(policy);
+            }
+            let mut failed = crashed(5);
+            failed["name"] = json!("first");
+            pod["status"]["initContainerStatuses"] = json!([failed]);
+        }
+        for _ in 0..30 {
+            world.step();
+            if world.state().is_aborted() || world.now > before + 60_000 {
+                break;
+            }
+        }
+        assert_eq!(world.state().is_aborted(), back, "{policy:?}: {:?}", world.said);
     }
 }
 
